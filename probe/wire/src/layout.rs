@@ -1,0 +1,282 @@
+//! Where things lie in a trace file of one process (version 1, "TRC1").
+//!
+//! ```text
+//! 0x00000  file header      4096 B   static part under a CRC-32C, dynamic part from 1024
+//! 0x01000  lane directory   128 B a lane
+//! ...      chunks           64 KiB each: 64 B header, then records
+//! ```
+//!
+//! Little endian, 64-bit words, every offset a multiple of 8. A field is named by its byte offset;
+//! the constants here are the only place that knows them. The header repeats the offsets of lanes
+//! and chunks, so that a reader follows the file and not this build.
+
+/// First eight bytes: not text, not UTF-8, damaged by any newline conversion.
+pub const MAGIC: [u8; 8] = [0x89, b'T', b'R', b'C', 0x0D, 0x0A, 0x1A, 0x0A];
+/// First eight bytes of a bundle: several process files and what the recorder knows, in one file.
+pub const BUNDLE_MAGIC: [u8; 8] = [0x89, b'T', b'R', b'B', 0x0D, 0x0A, 0x1A, 0x0A];
+/// A reader refuses another major version.
+pub const MAJOR: u16 = 1;
+/// A reader accepts any minor version.
+pub const MINOR: u16 = 0;
+/// Bits of `incompat` that this build understands: a reader refuses a file with any other.
+pub const INCOMPAT_KNOWN: u64 = 0;
+/// Written at [`header::ENDIAN`].
+pub const ENDIAN_MARK: u32 = 0x0102_0304;
+
+/// Bytes of the file header.
+pub const HEADER_BYTES: usize = 4096;
+/// Bytes of one lane directory entry.
+pub const LANE_BYTES: usize = 128;
+/// Words of one lane directory entry.
+pub const LANE_WORDS: usize = LANE_BYTES / 8;
+/// Lanes in the directory of a newly written file: one a thread, two where a signal handler records.
+pub const LANES: usize = 1024;
+/// log2 of the bytes of a chunk.
+pub const CHUNK_LOG2: u32 = 16;
+/// Bytes of a chunk, its header included.
+pub const CHUNK_BYTES: usize = 1 << CHUNK_LOG2;
+/// Words of a chunk, its header included.
+pub const CHUNK_WORDS: usize = CHUNK_BYTES / 8;
+/// Words of a chunk's header.
+pub const CHUNK_HEADER_WORDS: usize = 8;
+/// Longest record in words, its header included.
+pub const RECORD_MAX_WORDS: usize = 255;
+
+/// Byte offsets in the file header.
+pub mod header {
+    /// `[u8; 8]`
+    pub const MAGIC: usize = 0;
+    /// `u16` major, then `u16` minor.
+    pub const VERSION: usize = 8;
+    /// `u32`: bytes of this header.
+    pub const HEADER_LEN: usize = 12;
+    /// `u64`: a reader that does not know one of these bits refuses the file.
+    pub const INCOMPAT: usize = 16;
+    /// `u64`: unknown bits are ignored.
+    pub const COMPAT: usize = 24;
+    /// `u64`: bytes of the file when it was made.
+    pub const FILE_LEN: usize = 32;
+    /// `u32`
+    pub const CHUNK_LOG2: usize = 40;
+    /// `u32`
+    pub const CHUNKS: usize = 44;
+    /// `u32`
+    pub const LANES: usize = 48;
+    /// `u32`: byte offset of the lane directory.
+    pub const LANE_OFFSET: usize = 52;
+    /// `u32`: byte offset of chunk 0.
+    pub const CHUNK_OFFSET: usize = 56;
+    /// `u32`: [`super::ENDIAN_MARK`].
+    pub const ENDIAN: usize = 60;
+    /// `[u8; 16]`: random, mixed into every chunk header.
+    pub const UUID: usize = 64;
+    /// `u32`
+    pub const PID: usize = 80;
+    /// `u32`
+    pub const PPID: usize = 84;
+    /// `u64`: start time of the process in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub const START_TIME: usize = 88;
+    /// `[u8; 16]`: the same in every process of one recording.
+    pub const TOKEN: usize = 96;
+    /// `u64`: tick counter when the file was made.
+    pub const TICKS: usize = 112;
+    /// `u64`: `CLOCK_MONOTONIC` in ns, read beside [`TICKS`].
+    pub const MONOTONIC_NS: usize = 120;
+    /// `u64`: `CLOCK_BOOTTIME` in ns.
+    pub const BOOTTIME_NS: usize = 128;
+    /// `u64`: `CLOCK_REALTIME` in ns.
+    pub const REALTIME_NS: usize = 136;
+    /// `u32`: a [`super::clock`] constant.
+    pub const CLOCK_SOURCE: usize = 144;
+    /// `u32`: reserved, 0.
+    pub const FLAGS: usize = 148;
+    /// `u32`: a [`super::mode`] constant.
+    pub const MODE: usize = 152;
+    /// `u32`: capture level of this file, a [`super::capture`] constant.
+    pub const CAPTURE: usize = 156;
+    /// `[u8; 32]`: version of the writer, zero-padded ASCII.
+    pub const WRITER_VERSION: usize = 160;
+    /// `u32`: bytes of the build-id that follow at [`BUILD_ID`].
+    pub const BUILD_ID_LEN: usize = 192;
+    /// `[u8; 20]`: build-id of the executable.
+    pub const BUILD_ID: usize = 196;
+    /// `u64`: ticks per second as far as known when the file was made; 0 is unknown.
+    pub const TICKS_PER_SECOND: usize = 216;
+    /// `[u8; 256]`: path of the executable, zero-padded, cut at 255 bytes. A hint, never trusted.
+    pub const EXE_PATH: usize = 224;
+    /// `u32`: CRC-32C of bytes 0 to 1020.
+    pub const CRC: usize = 1020;
+
+    /// `u64`: chunks ever taken. In ring mode it passes the number of chunks.
+    pub const CHUNKS_TAKEN: usize = 1024;
+    /// `u64`: lanes ever taken.
+    pub const LANES_TAKEN: usize = 1032;
+    /// `u64`: records lost because no lane was free.
+    pub const LOST_NO_LANE: usize = 1040;
+    /// `u64`: strings, sites and types that no room was left for.
+    pub const LOST_META: usize = 1048;
+    /// `u64`: a [`super::state`] constant.
+    pub const STATE: usize = 1056;
+    /// `u64`: ticks of the latest clock pair.
+    pub const BEAT_TICKS: usize = 1064;
+    /// `u64`: `CLOCK_MONOTONIC` in ns of the latest clock pair.
+    pub const BEAT_MONOTONIC_NS: usize = 1072;
+}
+
+/// How the process ended as far as it could say itself.
+pub mod state {
+    /// Still running, or killed without a chance to say so.
+    pub const RUNNING: u64 = 1;
+    /// `exit` ran its handlers.
+    pub const CLEAN_EXIT: u64 = 2;
+    /// An abort or panic handler ran.
+    pub const ABORTED: u64 = 3;
+    /// The image was replaced by `exec`.
+    pub const EXEC: u64 = 4;
+}
+
+/// What a tick is.
+pub mod clock {
+    /// The invariant time-stamp counter of x86-64.
+    pub const TSC: u32 = 1;
+    /// `CLOCK_MONOTONIC` in ns.
+    pub const MONOTONIC: u32 = 2;
+    /// The virtual counter of aarch64 (`cntvct_el0`).
+    pub const CNTVCT: u32 = 3;
+    /// A counter that a simulated runtime advances by itself, in ns.
+    pub const LOGICAL: u32 = 4;
+}
+
+/// What happens when all chunks are full.
+pub mod mode {
+    /// New records are lost and counted.
+    pub const STOP: u32 = 0;
+    /// The chunk taken longest ago is reused.
+    pub const RING: u32 = 1;
+}
+
+/// Who wrote the file.
+pub mod capture {
+    /// The probe, linked into the program.
+    pub const LINKED: u32 = 0;
+    /// The shim for programs that do not link the probe.
+    pub const PRELOAD: u32 = 1;
+    /// Kernel tracepoints.
+    pub const KERNEL: u32 = 2;
+    /// Uprobes.
+    pub const UPROBES: u32 = 3;
+}
+
+/// Word offsets in a lane directory entry.
+pub mod lane {
+    /// A [`super::lane_state`] constant.
+    pub const STATE: usize = 0;
+    /// Thread id of the latest owner (low 32 bits), lane it nests in plus one (high 32 bits, 0 = none).
+    pub const OWNER: usize = 1;
+    /// Ticks when the lane was first taken.
+    pub const START_TICKS: usize = 2;
+    /// Ticks when its latest owner ended, 0 while it runs.
+    pub const STOP_TICKS: usize = 3;
+    /// Records lost because no chunk was free.
+    pub const LOST_FULL: usize = 4;
+    /// Records lost because handlers were nested too deeply or hit a chunk switch.
+    pub const LOST_NESTED: usize = 5;
+    /// Records lost because they were too long.
+    pub const LOST_BIG: usize = 6;
+    /// Sequence number of the newest event chunk.
+    pub const LAST_SEQ: usize = 7;
+}
+
+/// States of a lane.
+pub mod lane_state {
+    /// Never taken.
+    pub const FREE: u64 = 0;
+    /// A live thread writes it.
+    pub const IN_USE: u64 = 1;
+    /// Its thread ended; the next new thread goes on with it.
+    pub const IDLE: u64 = 2;
+}
+
+/// Word offsets in a chunk's header.
+pub mod chunk {
+    /// The gate: 0 while free or being recycled, else 1 + the chunk's number within its lane and kind.
+    pub const SEQ: usize = 0;
+    /// Lane in the low 32 bits, kind in the next 16, flags in the last 16.
+    pub const LANE_KIND: usize = 1;
+    /// Ticks that the first record's time difference counts from.
+    pub const TICKS: usize = 2;
+    /// `CLOCK_MONOTONIC` in ns, read beside [`TICKS`].
+    pub const MONOTONIC_NS: usize = 3;
+    /// Records of this lane lost before this chunk.
+    pub const LOST: usize = 4;
+    /// First 8 bytes of the uuid, exclusive or with the sequence number: tells stale and foreign chunks.
+    pub const CHECK: usize = 5;
+    /// CRC-32C of the records, in sealed files only.
+    pub const CRC: usize = 6;
+    /// Records of this lane written before this chunk.
+    pub const RECORDS: usize = 7;
+}
+
+/// What a chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ChunkKind {
+    /// Events; recycled in ring mode.
+    Event = 1,
+    /// Strings, sites, types, threads: what events refer to. Never recycled.
+    Meta = 2,
+}
+
+impl ChunkKind {
+    /// The kind for its number in a file.
+    pub const fn from_u16(raw: u16) -> Option<Self> {
+        match raw {
+            1 => Some(Self::Event),
+            2 => Some(Self::Meta),
+            _ => None,
+        }
+    }
+}
+
+/// Packs [`chunk::LANE_KIND`].
+pub const fn pack_lane_kind(lane: u32, kind: ChunkKind) -> u64 {
+    lane as u64 | (kind as u64) << 32
+}
+
+/// Unpacks [`chunk::LANE_KIND`]; no kind where the file holds an unknown one.
+pub const fn unpack_lane_kind(word: u64) -> (u32, Option<ChunkKind>) {
+    (word as u32, ChunkKind::from_u16((word >> 32) as u16))
+}
+
+/// Byte offset of chunk 0 in a newly written file.
+pub const fn chunk_offset() -> usize {
+    HEADER_BYTES + LANES * LANE_BYTES
+}
+
+/// Bytes of a newly written file with `chunks` chunks.
+pub const fn file_bytes(chunks: usize) -> usize {
+    chunk_offset() + chunks * CHUNK_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_the_file_do_not_overlap() {
+        assert!(header::EXE_PATH + 256 <= header::CRC);
+        assert!(header::CRC + 4 <= header::CHUNKS_TAKEN);
+        assert_eq!(chunk_offset() % CHUNK_HEADER_WORDS, 0);
+        assert_eq!(file_bytes(2) - file_bytes(1), CHUNK_BYTES);
+        assert!(lane::LAST_SEQ < LANE_WORDS);
+        assert!(chunk::RECORDS < CHUNK_HEADER_WORDS);
+    }
+
+    #[test]
+    fn lane_and_kind_survive_packing() {
+        for kind in [ChunkKind::Event, ChunkKind::Meta] {
+            assert_eq!(unpack_lane_kind(pack_lane_kind(77, kind)), (77, Some(kind)));
+        }
+        assert_eq!(unpack_lane_kind(9 << 32), (0, None));
+    }
+}

@@ -1,0 +1,35 @@
+//! The trace file as bytes: what lies where, what a record looks like, and how it is committed.
+//!
+//! The writer (the probe, inside somebody's program) and the reader (`tracer-traces`) share this
+//! crate and nothing else. It has no dependency, allocates nothing, opens nothing and knows no
+//! clock.
+//!
+//! Reading order: [`layout`] (header, lanes, chunks), [`record`] (the 64-bit record header and the
+//! table of kinds), [`payload`] (the words behind each kind), [`protocol`] (how a record and a
+//! chunk become visible, checked by loom), [`crc`].
+//!
+//! Modules that hold `unsafe`: none.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, loom)), no_std)]
+
+pub mod layout;
+pub mod record;
+
+pub mod payload;
+
+pub mod protocol;
+
+pub mod crc;
+
+/// The atomics that the protocol is written against: the model checker's under `cfg(loom)`.
+pub mod sync {
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+    /// Keeps the compiler from moving stores across it; loom models no signal handlers.
+    #[cfg(loom)]
+    pub fn compiler_fence(_order: Ordering) {}
+}

@@ -1,0 +1,280 @@
+//! Events: the meaning of records, in causal order, with ids resolved to text and ticks to time.
+//!
+//! An event is what rules, reports and screens speak of; none of them sees a record. Numbers of rings,
+//! coroutines and scopes are those of their process: identities are pairs with [`Event::process`].
+
+use wire::payload::Submit;
+use wire::record::{CookieState, Owner, RingKind};
+
+/// Position of an event in the causal order of its recording, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub u64);
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Where it stands in the causal order.
+    pub id: EventId,
+    /// Nanoseconds since the first event of the recording.
+    pub at_ns: u64,
+    /// Index into [`Recording::processes`].
+    pub process: u32,
+    /// Index into [`Recording::lanes`].
+    pub lane: u32,
+    /// Scope that the thread worked for, 0 for none.
+    pub scope: u32,
+    /// What happened.
+    pub what: What,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// Ownership left as a raw pointer.
+    Leak(Pointer),
+    /// Ownership was taken back.
+    Reclaim(Pointer),
+    /// Looked at without taking.
+    Peek(Pointer),
+    /// One more raw handle.
+    Retain(Pointer),
+    /// One raw handle less.
+    Release(Pointer),
+    /// Declared never to come back.
+    LeakForever(Pointer),
+    /// A ring was made.
+    RingCreate(Ring),
+    /// A ring was dropped.
+    RingDrop {
+        /// Ring of the process.
+        ring: u32,
+    },
+    /// A submission slot was handed to the program.
+    Claim {
+        /// Ring of the process.
+        ring: u32,
+        /// Slot in the submission array.
+        slot: u32,
+    },
+    /// An operation entered the submission queue.
+    Submit(Submission),
+    /// `io_uring_enter` returned.
+    Enter {
+        /// Ring of the process.
+        ring: u32,
+        /// Submissions offered.
+        to_submit: u32,
+        /// Completions waited for.
+        min_complete: u32,
+        /// Submissions consumed, or a negative error number.
+        result: i32,
+    },
+    /// The program took a completion.
+    Complete(Completion),
+    /// The kernel keeps this many completions that found no room.
+    Overflow {
+        /// Ring of the process.
+        ring: u32,
+        /// Completions waiting in the kernel.
+        count: u64,
+    },
+    /// A coroutine came to be.
+    Spawn {
+        /// Coroutine of the process.
+        coroutine: u32,
+        /// Coroutine that spawned it.
+        parent: Option<u32>,
+        /// Where.
+        site: SiteId,
+        /// Its future's type.
+        ty: TypeId,
+    },
+    /// A coroutine was polled.
+    Resume {
+        /// Coroutine of the process.
+        coroutine: u32,
+        /// The completion's ring and cookie; nothing where something else woke it.
+        by: Option<(u32, u64)>,
+    },
+    /// A coroutine returned pending.
+    Suspend {
+        /// Coroutine of the process.
+        coroutine: u32,
+        /// What it waits on.
+        cookies: Vec<u64>,
+    },
+    /// A coroutine returned its result.
+    Done {
+        /// Coroutine of the process.
+        coroutine: u32,
+    },
+    /// A coroutine's future was dropped unfinished.
+    CoroutineDrop {
+        /// Coroutine of the process.
+        coroutine: u32,
+    },
+    /// Somebody asked for a coroutine to be polled.
+    Wake {
+        /// Coroutine of the process.
+        coroutine: u32,
+    },
+    /// A scope was opened.
+    ScopeBegin {
+        /// Scope of the process.
+        scope: u32,
+        /// Scope around it, 0 for none.
+        parent: u32,
+        /// Where.
+        site: SiteId,
+        /// Its name.
+        name: StringId,
+    },
+    /// A scope was closed by its owner.
+    ScopeEnd {
+        /// Scope of the process.
+        scope: u32,
+    },
+    /// This thread works for the scope from here on (0: for none).
+    ScopeEnter {
+        /// Scope of the process.
+        scope: u32,
+    },
+    /// How to read the cookies of a ring.
+    Scheme {
+        /// Ring, or all rings of the process.
+        ring: Option<u32>,
+        /// Number of the scheme.
+        scheme: u64,
+        /// Its parameter: tag mask, or the sentinel.
+        parameter: u64,
+    },
+    /// Several operations may carry this cookie at once.
+    Shared {
+        /// The cookie.
+        cookie: u64,
+    },
+    /// The lane belongs to this thread from here on.
+    Thread {
+        /// Thread id of the kernel.
+        tid: u32,
+        /// Its name.
+        name: StringId,
+    },
+    /// The process forked.
+    Fork {
+        /// Process id of the child.
+        child: u32,
+    },
+    /// Text from the program.
+    Mark {
+        /// The text.
+        text: StringId,
+    },
+    /// Records of this lane were lost here.
+    Lost(Loss),
+    /// A kind of record that this build does not interpret.
+    Other {
+        /// Its number.
+        kind: u8,
+        /// Its words.
+        words: Vec<u64>,
+    },
+}
+
+/// A raw pointer that ownership travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// The address.
+    pub address: u64,
+    /// What kind of owner gave it away or took it.
+    pub owner: Owner,
+    /// What it points to.
+    pub ty: TypeId,
+    /// Where in the source.
+    pub site: SiteId,
+}
+
+/// A ring as it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// Ring of the process.
+    pub ring: u32,
+    /// Its descriptor.
+    pub fd: i32,
+    /// Slots of the submission queue.
+    pub sq_entries: u32,
+    /// Slots of the completion queue.
+    pub cq_entries: u32,
+    /// `IORING_SETUP_*`
+    pub setup: u32,
+    /// `IORING_FEAT_*`
+    pub features: u32,
+    /// How its slots are filled.
+    pub kind: RingKind,
+}
+
+/// An operation as it entered the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// The entry. `entry.site` is a [`SiteId`]; `entry.sequence` has its low 32 bits only.
+    pub entry: Submit,
+    /// The whole sequence number within the ring.
+    pub sequence: u64,
+    /// What is known of how it got its cookie.
+    pub cookie_state: CookieState,
+}
+
+/// A completion as the program took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Ring of the process.
+    pub ring: u32,
+    /// The `user_data` word.
+    pub cookie: u64,
+    /// Result or negative error number.
+    pub res: i32,
+    /// `IORING_CQE_F_*`
+    pub flags: u32,
+    /// Its index in the completion queue, where it was taken out of order.
+    pub index: Option<u32>,
+}
+
+/// Records that are known to be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How many, where that is known.
+    pub records: Option<u64>,
+    /// Why.
+    pub reason: LossReason,
+}
+
+/// Why records are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LossReason {
+    /// The ring went round: the oldest chunks were reused.
+    Overwritten,
+    /// No room was left.
+    Full,
+    /// A signal handler found no lane to write to.
+    Nested,
+    /// Too many threads at once.
+    NoLane,
+    /// A chunk is damaged or was cut off.
+    Damaged,
+    /// A record was being written when its thread was killed.
+    Torn,
+    /// Removed on purpose by a test or a filter.
+    Removed,
+}
+
+/// Index of a text, 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StringId(pub u32);
+
+/// Index of a place in the source, 0 for unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub u32);
+
+/// Index of a type, 0 for unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TypeId(pub u32);
