@@ -8,7 +8,11 @@ const fn table() -> [u32; 256] {
         let mut value = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 { (value >> 1) ^ 0x82F6_3B78 } else { value >> 1 };
+            value = if value & 1 == 1 {
+                (value >> 1) ^ 0x82F6_3B78
+            } else {
+                value >> 1
+            };
             bit += 1;
         }
         table[byte] = value;

@@ -171,7 +171,12 @@ mod tests {
 
     #[test]
     fn trailing_zeros_are_dropped_and_read_back() {
-        let nop = Submit { cookie: 1, sequence: 2, fd: -1, ..Submit::default() };
+        let nop = Submit {
+            cookie: 1,
+            sequence: 2,
+            fd: -1,
+            ..Submit::default()
+        };
         let (words, used) = nop.encode();
         assert_eq!(used, 4);
         assert_eq!(Submit::decode(&words[..used]), nop);

@@ -37,13 +37,17 @@ pub fn commit(
     delta_ticks: u32,
     payload: &[u64],
 ) {
-    let Some((header, body)) = slot.split_first() else { return };
+    let Some((header, body)) = slot.split_first() else {
+        return;
+    };
     for (place, value) in body.iter().zip(payload) {
         place.store(*value, Ordering::Relaxed);
     }
     let words = payload.len() as u8 + 1;
-    header
-        .store(Header::committed(kind, words, flags, aux, delta_ticks).0, Ordering::Release);
+    header.store(
+        Header::committed(kind, words, flags, aux, delta_ticks).0,
+        Ordering::Release,
+    );
 }
 
 /// Closes the gate of a chunk and clears what lies behind it.
@@ -51,7 +55,9 @@ pub fn commit(
 /// The fence keeps the clearing stores behind the gate's: a reader that sees one of them in its copy
 /// sees the gate changed when it looks again (pairs with the fence in [`Gate::still`]).
 pub fn close_and_clear(chunk: &[AtomicU64]) {
-    let Some((gate, body)) = chunk.split_first() else { return };
+    let Some((gate, body)) = chunk.split_first() else {
+        return;
+    };
     gate.store(0, Ordering::Relaxed);
     fence(Ordering::Release);
     for place in body {
@@ -121,7 +127,9 @@ impl Gate {
     /// [`close_and_clear`]); an Acquire on the load alone would not.
     pub fn still(self, chunk: &[AtomicU64]) -> bool {
         fence(Ordering::Acquire);
-        chunk.first().is_some_and(|gate| gate.load(Ordering::Relaxed) == self.seq)
+        chunk
+            .first()
+            .is_some_and(|gate| gate.load(Ordering::Relaxed) == self.seq)
     }
 }
 
@@ -130,7 +138,9 @@ impl Gate {
 /// meanwhile would have no beginning. Returns false, with `copy` of no use, when the chunk was free or
 /// recycled meanwhile.
 pub fn snapshot(chunk: &[AtomicU64], copy: &mut [u64]) -> bool {
-    let Some(gate) = Gate::open(chunk) else { return false };
+    let Some(gate) = Gate::open(chunk) else {
+        return false;
+    };
     copy.fill(0);
     for (place, value) in chunk.iter().zip(copy.iter_mut()).take(CHUNK_HEADER_WORDS) {
         *value = place.load(Ordering::Relaxed);

@@ -1,0 +1,123 @@
+//! Hooks of a coroutine's life: spawned, resumed by a completion, suspended on cookies, done or
+//! dropped.
+//!
+//! A runtime calls them where it polls; the order of calls is what the rules judge. A handle is a
+//! number and can be copied; one that was made while nothing was recorded stays silent.
+
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wire::payload::pair;
+use wire::record::Kind;
+
+use crate::recorder;
+
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// The most cookies that one suspension lists; the rest is left out.
+pub const MAX_COOKIES: usize = 64;
+
+/// A coroutine as the trace knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coroutine(u32);
+
+impl Coroutine {
+    /// A coroutine was made; `F` is its future's type.
+    #[inline]
+    #[track_caller]
+    pub fn spawned<F>(parent: Option<Coroutine>) -> Coroutine {
+        if !recorder::recording() {
+            return Coroutine(0);
+        }
+        Self::born(recorder::type_of::<F>(), parent, Location::caller())
+    }
+
+    /// A coroutine was made, and is known by a name of the program's.
+    #[inline]
+    #[track_caller]
+    pub fn spawned_named(name: &'static str, parent: Option<Coroutine>) -> Coroutine {
+        if !recorder::recording() {
+            return Coroutine(0);
+        }
+        Self::born(recorder::named_type(name, 0, 0), parent, Location::caller())
+    }
+
+    fn born(ty: u32, parent: Option<Coroutine>, at: &'static Location<'static>) -> Coroutine {
+        let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let parent = parent.map_or(0, |parent| parent.0);
+        recorder::record(
+            Kind::Spawn,
+            0,
+            0,
+            [pair(id, parent), pair(recorder::site(at), ty)],
+        );
+        Coroutine(id)
+    }
+
+    /// Number in the trace, 0 where nothing was recorded when it was made.
+    pub fn id(self) -> u32 {
+        self.0
+    }
+
+    /// It is about to be polled: because of a completion (its ring's id and its cookie), or because of
+    /// something else.
+    #[inline]
+    pub fn resumed(self, by: Option<(u32, u64)>) {
+        if recorder::recording() && self.0 != 0 {
+            match by {
+                Some((ring, cookie)) => {
+                    recorder::record(Kind::Resume, 0, 0, [pair(self.0, ring), cookie]);
+                }
+                None => recorder::record(Kind::Resume, 1, 0, [u64::from(self.0), 0]),
+            }
+        }
+    }
+
+    /// It returned pending and now waits on these cookies.
+    #[inline]
+    pub fn suspended(self, cookies: &[u64]) {
+        if !recorder::recording() || self.0 == 0 {
+            return;
+        }
+        let head = |count: usize| pair(self.0, count as u32);
+        match *cookies {
+            [] => recorder::record(Kind::Suspend, 0, 0, [head(0)]),
+            [one] => recorder::record(Kind::Suspend, 0, 0, [head(1), one]),
+            [one, two] => recorder::record(Kind::Suspend, 0, 0, [head(2), one, two]),
+            _ => {
+                let mut words = [0; MAX_COOKIES + 1];
+                let listed = cookies.len().min(MAX_COOKIES);
+                words[0] = head(listed);
+                for (word, cookie) in words.iter_mut().skip(1).zip(cookies) {
+                    *word = *cookie;
+                }
+                recorder::record_slice(Kind::Suspend, 0, 0, words.get(..=listed).unwrap_or(&[]));
+            }
+        }
+    }
+
+    /// It returned its result.
+    #[inline]
+    pub fn done(self) {
+        self.note(Kind::Done);
+    }
+
+    /// Its future was dropped before it returned a result.
+    #[inline]
+    pub fn dropped(self) {
+        self.note(Kind::CoroutineDrop);
+    }
+
+    /// Somebody asked for it to be polled.
+    #[inline]
+    pub fn woken(self) {
+        self.note(Kind::Wake);
+    }
+
+    #[inline]
+    fn note(self, kind: Kind) {
+        if recorder::recording() && self.0 != 0 {
+            recorder::record(kind, 0, 0, [u64::from(self.0)]);
+        }
+    }
+}

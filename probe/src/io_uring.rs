@@ -1,0 +1,447 @@
+//! The `io-uring` crate under its own names, with every submission and completion recorded.
+//!
+//! Adoption is one line: `use probe::io_uring;`. Types that only describe (opcodes, entries,
+//! parameters) are the crate's own; the ring, its two queues and its submitter are wrapped, and every
+//! method that is not listed here is reached through `Deref`.
+//!
+//! Not seen: what goes around the wrapper, such as a [`Builder`] or ring that was made from the crate
+//! directly. With SQPOLL the kernel consumes entries by itself: they count as consumed when they are
+//! pushed.
+//!
+//! Holds `unsafe`: passes on the crate's unsafe functions, and reads the bytes of an entry.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsRawFd, RawFd};
+
+use io_uring as inner;
+
+pub use inner::{CompletionStatus, EnterFlags, Parameters, Probe, opcode, register, types};
+
+use crate::ring::{self, Ring};
+
+/// Submission entries and their queue.
+pub mod squeue {
+    pub use super::SubmissionQueue;
+    pub use super::inner::squeue::{Entry, Entry128, EntryMarker, Flags, PushError};
+}
+
+/// Completion entries and their queue.
+pub mod cqueue {
+    pub use super::CompletionQueue;
+    pub use super::inner::cqueue::{
+        CompletionStatus, Entry, Entry32, EntryMarker, buffer_more, buffer_select, more, notif,
+        sock_nonempty,
+    };
+}
+
+/// A ring, as `io_uring::IoUring`.
+pub struct IoUring<S = squeue::Entry, C = cqueue::Entry>
+where
+    S: squeue::EntryMarker,
+    C: cqueue::EntryMarker,
+{
+    // Dropped before the ring itself, so that the trace says that it goes before it is gone.
+    hooks: Ring,
+    ring: inner::IoUring<S, C>,
+}
+
+impl IoUring {
+    /// As `io_uring::IoUring::new`.
+    pub fn new(entries: u32) -> io::Result<Self> {
+        inner::IoUring::new(entries).map(Self::wrap)
+    }
+
+    /// As `io_uring::IoUring::from_fd`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    pub unsafe fn from_fd(fd: RawFd, params: Parameters) -> io::Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { inner::IoUring::from_fd(fd, params) }.map(Self::wrap)
+    }
+}
+
+impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
+    fn wrap(ring: inner::IoUring<S, C>) -> Self {
+        let params = ring.params();
+        let bit = |set: bool, bit: u32| if set { 1 << bit } else { 0 };
+        // The numbers of `IORING_SETUP_*` and `IORING_FEAT_*` in the Linux user API.
+        let setup = bit(params.is_setup_iopoll(), 0)
+            | bit(params.is_setup_sqpoll(), 1)
+            | bit(params.is_setup_single_issuer(), 12);
+        let features = bit(params.is_feature_single_mmap(), 0)
+            | bit(params.is_feature_nodrop(), 1)
+            | bit(params.is_feature_submit_stable(), 2)
+            | bit(params.is_feature_fast_poll(), 5)
+            | bit(params.is_feature_skip_cqe_on_success(), 11);
+        let hooks = Ring::created(
+            ring::Kind::Copied,
+            ring.as_raw_fd(),
+            params.sq_entries(),
+            params.cq_entries(),
+            setup,
+            features,
+        );
+        Self { hooks, ring }
+    }
+
+    /// As `io_uring::IoUring::builder`.
+    pub fn builder() -> Builder<S, C> {
+        Builder {
+            builder: inner::IoUring::<S, C>::builder(),
+        }
+    }
+
+    /// The ring in the trace: for its number, and for hooks of the program's own.
+    pub fn hooks(&self) -> &Ring {
+        &self.hooks
+    }
+
+    /// As `io_uring::IoUring::submitter`.
+    pub fn submitter(&self) -> Submitter<'_> {
+        Submitter {
+            hooks: &self.hooks,
+            submitter: self.ring.submitter(),
+        }
+    }
+
+    /// As `io_uring::IoUring::submit`.
+    pub fn submit(&self) -> io::Result<usize> {
+        self.submitter().submit()
+    }
+
+    /// As `io_uring::IoUring::submit_and_wait`.
+    pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
+        self.submitter().submit_and_wait(want)
+    }
+
+    /// As `io_uring::IoUring::split`.
+    pub fn split(
+        &mut self,
+    ) -> (
+        Submitter<'_>,
+        SubmissionQueue<'_, S>,
+        CompletionQueue<'_, C>,
+    ) {
+        let (submitter, submissions, completions) = self.ring.split();
+        let hooks = &self.hooks;
+        (
+            Submitter { hooks, submitter },
+            SubmissionQueue {
+                hooks,
+                queue: submissions,
+            },
+            CompletionQueue {
+                hooks,
+                queue: completions,
+            },
+        )
+    }
+
+    /// As `io_uring::IoUring::submission`.
+    pub fn submission(&mut self) -> SubmissionQueue<'_, S> {
+        SubmissionQueue {
+            hooks: &self.hooks,
+            queue: self.ring.submission(),
+        }
+    }
+
+    /// As `io_uring::IoUring::submission_shared`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    pub unsafe fn submission_shared(&self) -> SubmissionQueue<'_, S> {
+        // SAFETY: the caller's promise.
+        SubmissionQueue {
+            hooks: &self.hooks,
+            queue: unsafe { self.ring.submission_shared() },
+        }
+    }
+
+    /// As `io_uring::IoUring::completion`.
+    pub fn completion(&mut self) -> CompletionQueue<'_, C> {
+        CompletionQueue {
+            hooks: &self.hooks,
+            queue: self.ring.completion(),
+        }
+    }
+
+    /// As `io_uring::IoUring::completion_shared`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    pub unsafe fn completion_shared(&self) -> CompletionQueue<'_, C> {
+        // SAFETY: the caller's promise.
+        CompletionQueue {
+            hooks: &self.hooks,
+            queue: unsafe { self.ring.completion_shared() },
+        }
+    }
+}
+
+impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> Deref for IoUring<S, C> {
+    type Target = inner::IoUring<S, C>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.ring
+    }
+}
+
+impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> AsRawFd for IoUring<S, C> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}
+
+/// Options of a new ring, as `io_uring::Builder`.
+#[derive(Clone)]
+pub struct Builder<S = squeue::Entry, C = cqueue::Entry>
+where
+    S: squeue::EntryMarker,
+    C: cqueue::EntryMarker,
+{
+    builder: inner::Builder<S, C>,
+}
+
+macro_rules! options {
+    ($($name:ident($($argument:ident: $type:ty)?);)*) => {
+        impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> Builder<S, C> {
+            $(
+                #[doc = concat!("As `io_uring::Builder::", stringify!($name), "`.")]
+                pub fn $name(&mut self $(, $argument: $type)?) -> &mut Self {
+                    self.builder.$name($($argument)?);
+                    self
+                }
+            )*
+
+            /// As `io_uring::Builder::build`.
+            pub fn build(&self, entries: u32) -> io::Result<IoUring<S, C>> {
+                self.builder.build(entries).map(IoUring::wrap)
+            }
+        }
+    };
+}
+
+options! {
+    dontfork();
+    setup_iopoll();
+    setup_sqpoll(idle: u32);
+    setup_sqpoll_cpu(cpu: u32);
+    setup_cqsize(entries: u32);
+    setup_clamp();
+    setup_attach_wq(fd: RawFd);
+    setup_r_disabled();
+    setup_submit_all();
+    setup_coop_taskrun();
+    setup_taskrun_flag();
+    setup_defer_taskrun();
+    setup_single_issuer();
+    setup_no_sqarray();
+}
+
+/// The way into the kernel, as `io_uring::Submitter`.
+pub struct Submitter<'a> {
+    hooks: &'a Ring,
+    submitter: inner::Submitter<'a>,
+}
+
+impl Submitter<'_> {
+    fn note(
+        &self,
+        to_submit: u32,
+        min_complete: usize,
+        result: io::Result<usize>,
+    ) -> io::Result<usize> {
+        let code = match &result {
+            Ok(consumed) => i32::try_from(*consumed).unwrap_or(i32::MAX),
+            // Errors of the system call carry a number; -1 (EPERM's) stands for any other.
+            Err(error) => -error.raw_os_error().unwrap_or(1),
+        };
+        self.hooks.entered(
+            to_submit,
+            u32::try_from(min_complete).unwrap_or(u32::MAX),
+            code,
+        );
+        result
+    }
+
+    /// As `io_uring::Submitter::submit`.
+    pub fn submit(&self) -> io::Result<usize> {
+        self.submit_and_wait(0)
+    }
+
+    /// As `io_uring::Submitter::submit_and_wait`.
+    pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
+        let offered = self.hooks.unsubmitted();
+        self.note(offered, want, self.submitter.submit_and_wait(want))
+    }
+
+    /// As `io_uring::Submitter::submit_with_args`.
+    pub fn submit_with_args(
+        &self,
+        want: usize,
+        args: &types::SubmitArgs<'_, '_>,
+    ) -> io::Result<usize> {
+        let offered = self.hooks.unsubmitted();
+        self.note(offered, want, self.submitter.submit_with_args(want, args))
+    }
+
+    /// As `io_uring::Submitter::enter`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    pub unsafe fn enter<T: Sized>(
+        &self,
+        to_submit: u32,
+        min_complete: u32,
+        flag: u32,
+        arg: Option<&T>,
+    ) -> io::Result<usize> {
+        // SAFETY: the caller's promise.
+        let result = unsafe { self.submitter.enter(to_submit, min_complete, flag, arg) };
+        self.note(to_submit, min_complete as usize, result)
+    }
+}
+
+impl<'a> Deref for Submitter<'a> {
+    type Target = inner::Submitter<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.submitter
+    }
+}
+
+impl DerefMut for Submitter<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.submitter
+    }
+}
+
+/// The submission queue, as `io_uring::SubmissionQueue`.
+pub struct SubmissionQueue<'a, S: squeue::EntryMarker = squeue::Entry> {
+    hooks: &'a Ring,
+    queue: inner::SubmissionQueue<'a, S>,
+}
+
+/// The first 64 bytes of an entry: what every kind of submission entry begins with.
+fn bytes_of<S: squeue::EntryMarker>(entry: &S) -> ring::Entry {
+    const {
+        assert!(size_of::<S>() >= size_of::<ring::Entry>());
+        assert!(align_of::<S>() >= align_of::<u64>());
+    }
+    // SAFETY: the trait is sealed to `Entry` and `Entry128`, both `repr(C)` over the kernel's
+    // structure of 64 plain bytes, all of them initialised; size and alignment are checked above.
+    unsafe { *std::ptr::from_ref(entry).cast::<ring::Entry>() }
+}
+
+impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
+    /// As `io_uring::SubmissionQueue::push`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    #[track_caller]
+    pub unsafe fn push(&mut self, entry: &S) -> Result<(), squeue::PushError> {
+        // First the record, then the push: with SQPOLL the kernel may take the entry at any moment.
+        if !self.queue.is_full() {
+            self.hooks.pushed(&bytes_of(entry));
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.queue.push(entry) }
+    }
+
+    /// As `io_uring::SubmissionQueue::push_multiple`.
+    ///
+    /// # Safety
+    ///
+    /// As for the wrapped function.
+    #[track_caller]
+    pub unsafe fn push_multiple(&mut self, entries: &[S]) -> Result<(), squeue::PushError> {
+        // All go in, or none.
+        if self.queue.capacity() - self.queue.len() >= entries.len() {
+            for entry in entries {
+                self.hooks.pushed(&bytes_of(entry));
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.queue.push_multiple(entries) }
+    }
+}
+
+impl<'a, S: squeue::EntryMarker> Deref for SubmissionQueue<'a, S> {
+    type Target = inner::SubmissionQueue<'a, S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.queue
+    }
+}
+
+impl<S: squeue::EntryMarker> DerefMut for SubmissionQueue<'_, S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.queue
+    }
+}
+
+/// The completion queue, as `io_uring::CompletionQueue`.
+pub struct CompletionQueue<'a, C: cqueue::EntryMarker = cqueue::Entry> {
+    hooks: &'a Ring,
+    queue: inner::CompletionQueue<'a, C>,
+}
+
+fn note_completion<C: cqueue::EntryMarker>(hooks: &Ring, entry: &C) {
+    if crate::recorder::recording() {
+        let plain: cqueue::Entry = entry.clone().into();
+        hooks.reaped(plain.user_data(), plain.result(), plain.flags());
+    }
+}
+
+impl<C: cqueue::EntryMarker> CompletionQueue<'_, C> {
+    /// As `io_uring::CompletionQueue::fill`.
+    pub fn fill<'b>(&mut self, entries: &'b mut [MaybeUninit<C>]) -> &'b mut [C] {
+        let filled = self.queue.fill(entries);
+        for entry in filled.iter() {
+            note_completion(self.hooks, entry);
+        }
+        filled
+    }
+}
+
+impl<C: cqueue::EntryMarker> Iterator for CompletionQueue<'_, C> {
+    type Item = C;
+
+    fn next(&mut self) -> Option<C> {
+        let entry = self.queue.next()?;
+        note_completion(self.hooks, &entry);
+        Some(entry)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.queue.size_hint()
+    }
+}
+
+impl<C: cqueue::EntryMarker> ExactSizeIterator for CompletionQueue<'_, C> {
+    fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl<'a, C: cqueue::EntryMarker> Deref for CompletionQueue<'a, C> {
+    type Target = inner::CompletionQueue<'a, C>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.queue
+    }
+}
+
+impl<C: cqueue::EntryMarker> DerefMut for CompletionQueue<'_, C> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.queue
+    }
+}

@@ -1,0 +1,72 @@
+//! The tick counter: what a record's time is made of.
+//!
+//! On x86-64 the time-stamp counter, where it is invariant and the kernel itself trusts it; on aarch64
+//! the virtual counter; else `CLOCK_MONOTONIC`. Ticks become nanoseconds in the reader.
+//!
+//! Holds `unsafe`: two instructions that read a counter.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::recorder::sys;
+
+/// A `wire::layout::clock` constant; set once, before the first record.
+static SOURCE: AtomicU32 = AtomicU32::new(wire::layout::clock::MONOTONIC);
+
+/// Chooses the counter. `trusted` is the recorder's word that the kernel uses the hardware counter
+/// itself; nothing where there is no recorder to ask.
+pub(crate) fn choose(trusted: Option<bool>) -> u32 {
+    let source = hardware(trusted.unwrap_or_else(kernel_uses_hardware));
+    SOURCE.store(source, Ordering::Relaxed);
+    source
+}
+
+/// Now, in ticks of the chosen counter.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if SOURCE.load(Ordering::Relaxed) == wire::layout::clock::TSC {
+        // SAFETY: every x86-64 processor has the instruction; `choose` saw that user code may run it.
+        return unsafe { core::arch::x86_64::_rdtsc() };
+    }
+    #[cfg(target_arch = "aarch64")]
+    if SOURCE.load(Ordering::Relaxed) == wire::layout::clock::CNTVCT {
+        let ticks: u64;
+        // SAFETY: Linux lets user code read the virtual counter; it touches no memory.
+        unsafe {
+            core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack));
+        }
+        return ticks;
+    }
+    monotonic_ns()
+}
+
+/// `CLOCK_MONOTONIC` in ns.
+pub(crate) fn monotonic_ns() -> u64 {
+    sys::clock_ns(sys::MONOTONIC)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn hardware(trusted: bool) -> u32 {
+    // CPUID leaf 0x8000_0007, EDX bit 8: the counter runs at one rate in all power states.
+    let highest = core::arch::x86_64::__cpuid(0x8000_0000).eax;
+    let invariant =
+        highest >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & 1 << 8 != 0;
+    if invariant && trusted {
+        wire::layout::clock::TSC
+    } else {
+        wire::layout::clock::MONOTONIC
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn hardware(_trusted: bool) -> u32 {
+    wire::layout::clock::CNTVCT
+}
+
+/// Whether the kernel's own clock source is the time-stamp counter.
+fn kernel_uses_hardware() -> bool {
+    let mut path = sys::Path::new();
+    path.push(b"/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let mut buffer = [0u8; 16];
+    sys::open_to_read(&path).is_some_and(|fd| sys::read_some(&fd, &mut buffer).starts_with(b"tsc"))
+}

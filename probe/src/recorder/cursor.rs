@@ -1,0 +1,534 @@
+//! Where a thread writes next: the hot path of every hook.
+//!
+//! A thread owns one cursor and so one lane. A signal handler that records while the thread is inside
+//! a record finds the depth above zero and writes to a second lane of its own; one level deeper, the
+//! record is lost and counted. So each lane is written strictly one record after the other, and stays
+//! sorted by time.
+//!
+//! Holds `unsafe`: the thread's pointer to its cursor, and the chunk behind the cursor.
+
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+
+use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane, lane_state};
+use wire::payload::pair;
+use wire::protocol::{self, ChunkHeader};
+use wire::record::Kind;
+
+use crate::recorder::process::{self, Process};
+use crate::recorder::{clock, sys};
+
+std::thread_local! {
+    // Without a destructor: it can be used to the very end of a thread, and in signal handlers.
+    static CURSOR: Cell<*const Cursor> = const { Cell::new(core::ptr::null()) };
+}
+
+/// Room for records in one chunk.
+#[repr(C)]
+struct Room {
+    /// Where the next record goes.
+    head: AtomicPtr<AtomicU64>,
+    /// Words left behind it.
+    words: AtomicU32,
+    /// Index of the chunk plus one, 0 for none.
+    chunk: AtomicU32,
+    /// Number of the chunk within the lane and kind.
+    seq: AtomicU64,
+}
+
+/// A lane's writing end. In memory that is wiped in a forked child: then it has no room, and the slow
+/// path finds out why. Only the owning thread touches it, except for `state`; the fields are atomics
+/// because its signal handlers do so too.
+#[repr(C, align(128))]
+pub(crate) struct Cursor {
+    events: Room,
+    /// Ticks that the next record's difference counts from.
+    base_ticks: AtomicU64,
+    /// Records being written by this thread, one inside the other.
+    depth: AtomicU32,
+    /// A `lane_state` constant.
+    state: AtomicU32,
+    /// Committed records.
+    records: AtomicU64,
+    lost: AtomicU64,
+    meta: Room,
+    /// The cursor for signal handlers of this thread.
+    nested: AtomicPtr<Cursor>,
+    process: AtomicPtr<Process>,
+    lane: AtomicU32,
+    tid: AtomicU32,
+    /// String id of the thread's name.
+    name: AtomicU32,
+    /// Scope that this thread works for.
+    scope: AtomicU32,
+}
+
+/// Records one event of this thread. Without a recording: one load, one branch.
+#[inline(always)]
+pub(crate) fn record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
+    const { assert!(N < layout::RECORD_MAX_WORDS) };
+    match process::STATE.load(Ordering::Relaxed) {
+        process::OFF => {}
+        process::ON => {
+            let pointer = CURSOR.get();
+            // SAFETY: a cursor, once handed out, stays mapped for the life of the process.
+            match unsafe { pointer.as_ref() } {
+                Some(cursor) => cursor.record(kind, flags, aux, payload),
+                None => first_record(kind, flags, aux, &payload),
+            }
+        }
+        _ => first_record(kind, flags, aux, &payload),
+    }
+}
+
+/// As [`record`], for payloads of changing length (at most 254 words; what is longer is cut).
+pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+    if !process::recording() {
+        return;
+    }
+    let longest = layout::RECORD_MAX_WORDS - 1;
+    let payload = payload.get(..payload.len().min(longest)).unwrap_or(&[]);
+    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload));
+}
+
+/// The way in for a thread without a lane, for the first record of a process, and for simulated
+/// recordings.
+#[cold]
+#[inline(never)]
+fn first_record(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload));
+}
+
+/// Runs `body` with the cursor of this thread, made now where it has none, and the depth it is at.
+pub(crate) fn with_cursor<T>(body: impl FnOnce(&'static Cursor, u32) -> T) -> Option<T> {
+    sys::keep_errno(|| {
+        let cursor = own()?;
+        let depth = cursor.enter();
+        let result = body(cursor, depth);
+        cursor.leave(depth);
+        Some(result)
+    })
+}
+
+/// The cursor of this thread, if it has one that is still good.
+fn own() -> Option<&'static Cursor> {
+    let process = process::current()?;
+    // SAFETY: as in `record`.
+    if let Some(cursor) = unsafe { CURSOR.get().as_ref() }
+        && core::ptr::eq(cursor.process.load(Ordering::Relaxed), process)
+    {
+        return Some(cursor);
+    }
+    let Some(cursor) = process.take_cursor() else {
+        process
+            .header_word(layout::header::LOST_NO_LANE)
+            .fetch_add(1, Ordering::Relaxed);
+        return None;
+    };
+    CURSOR.set(cursor);
+    if let Some(key) = process::exit_key() {
+        sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
+    }
+    cursor.adopt(process);
+    Some(cursor)
+}
+
+/// Destructor of the exit key: the lane goes on with the next new thread.
+pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
+    // SAFETY: the key's values are cursors, which stay mapped.
+    let Some(cursor) = (unsafe { value.cast::<Cursor>().as_ref() }) else {
+        return;
+    };
+    // In a forked child the memory was wiped and there is nothing to give back.
+    // SAFETY: the recording's memory is never unmapped.
+    let Some(process) = (unsafe { cursor.process.load(Ordering::Relaxed).as_ref() }) else {
+        return;
+    };
+    if !core::ptr::eq(CURSOR.get(), cursor) {
+        return;
+    }
+    CURSOR.set(core::ptr::null());
+    let lane = cursor.lane.load(Ordering::Relaxed);
+    process
+        .lane_word(lane, lane::STOP_TICKS)
+        .store(clock::ticks(), Ordering::Relaxed);
+    process
+        .lane_word(lane, lane::STATE)
+        .store(lane_state::IDLE, Ordering::Relaxed);
+    // Release pairs with the Acquire in `revive`: the next owner sees all we wrote to the cursor.
+    cursor
+        .state
+        .store(lane_state::IDLE as u32, Ordering::Release);
+    process.lane_is_idle();
+}
+
+/// The scope that this thread works for, 0 for none.
+#[cfg(feature = "assert")]
+pub(crate) fn scope() -> u32 {
+    with_cursor(|cursor, _| cursor.scope.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
+/// Has this thread work for a scope from now on.
+#[cfg(feature = "assert")]
+pub(crate) fn enter_scope(scope: u32) {
+    with_cursor(|cursor, depth| {
+        cursor.scope.store(scope, Ordering::Relaxed);
+        cursor.record_at(depth, Kind::ScopeEnter, 0, 0, &[u64::from(scope)]);
+    });
+}
+
+impl Room {
+    /// Writes a record, for which the caller has seen that there is room.
+    ///
+    /// The slice is rebuilt from the pointer each time; `head` always points to `words` unwritten
+    /// words of one open chunk, which this thread alone writes.
+    #[inline(always)]
+    fn write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) {
+        let head = self.head.load(Ordering::Relaxed);
+        let words = payload.len() + 1;
+        // SAFETY: the caller saw `self.words >= words`, and the invariant above.
+        let slot = unsafe { core::slice::from_raw_parts(head, words) };
+        protocol::reserve(slot, words as u8);
+        protocol::commit(slot, kind, flags, aux, delta, payload);
+        // SAFETY: within the chunk, or one past its end.
+        self.head
+            .store(unsafe { head.add(words) }, Ordering::Relaxed);
+        self.words.store(
+            self.words
+                .load(Ordering::Relaxed)
+                .wrapping_sub(words as u32),
+            Ordering::Relaxed,
+        );
+    }
+
+    fn has(&self, words: usize) -> bool {
+        self.words.load(Ordering::Relaxed) as usize >= words
+    }
+
+    /// Points at the body of a chunk that was just opened.
+    fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
+        self.words.store(0, Ordering::Relaxed);
+        self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
+        self.words.store(body.len() as u32, Ordering::Relaxed);
+    }
+}
+
+impl Cursor {
+    #[inline(always)]
+    fn enter(&self) -> u32 {
+        let depth = self.depth.load(Ordering::Relaxed);
+        self.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
+        // A handler that interrupts us from here on sees the new depth.
+        compiler_fence(Ordering::SeqCst);
+        depth
+    }
+
+    #[inline(always)]
+    fn leave(&self, depth: u32) {
+        compiler_fence(Ordering::SeqCst);
+        self.depth.store(depth, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn record<const N: usize>(&self, kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
+        let depth = self.enter();
+        let delta = clock::ticks().wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
+        if depth == 0 && self.events.has(N + 1) && delta <= u64::from(u32::MAX) {
+            self.events.write(kind, flags, aux, delta as u32, &payload);
+            self.records
+                .store(self.records.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            self.record_slowly(depth, kind, flags, aux, &payload);
+        }
+        self.leave(depth);
+    }
+
+    /// No room, a long pause, a signal handler inside a record, or a forked child.
+    #[cold]
+    #[inline(never)]
+    fn record_slowly(&self, depth: u32, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+        sys::keep_errno(|| {
+            if self.process.load(Ordering::Relaxed).is_null() {
+                // Wiped: this is a forked child. It gets a cursor of its own.
+                CURSOR.set(core::ptr::null());
+                first_record(kind, flags, aux, payload);
+            } else {
+                self.record_at(depth, kind, flags, aux, payload);
+            }
+        });
+    }
+
+    /// Records at a depth that was entered: in this lane, in the handlers' lane, or not.
+    fn record_at(&self, depth: u32, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+        let mut words = [0u64; layout::RECORD_MAX_WORDS];
+        let (ticks, payload) = match process::STATE.load(Ordering::Relaxed) {
+            process::SIMULATED => (
+                crate::recorder::simulated::ticks(),
+                crate::recorder::simulated::rewrite(kind, payload, &mut words),
+            ),
+            _ => (clock::ticks(), payload),
+        };
+        if let Some(target) = self.at_depth(depth) {
+            target.write_or_lose(ticks, kind, flags, aux, payload);
+        }
+    }
+
+    /// The cursor to write to at a depth; nothing where handlers are nested too deeply.
+    fn at_depth(&self, depth: u32) -> Option<&Cursor> {
+        match depth {
+            0 => Some(self),
+            1 => {
+                let nested = self.nested_cursor();
+                if nested.is_none() {
+                    self.lose(lane::LOST_NESTED);
+                }
+                nested
+            }
+            _ => {
+                self.lose(lane::LOST_NESTED);
+                None
+            }
+        }
+    }
+
+    fn nested_cursor(&self) -> Option<&'static Cursor> {
+        // SAFETY: cursors stay mapped.
+        if let Some(nested) = unsafe { self.nested.load(Ordering::Relaxed).as_ref() } {
+            return Some(nested);
+        }
+        let process = self.process()?;
+        let nested = process.take_cursor()?;
+        nested
+            .tid
+            .store(self.tid.load(Ordering::Relaxed), Ordering::Relaxed);
+        nested
+            .name
+            .store(self.name.load(Ordering::Relaxed), Ordering::Relaxed);
+        let lane = self.lane.load(Ordering::Relaxed);
+        process
+            .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
+            .store(
+                pair(self.tid.load(Ordering::Relaxed), lane + 1),
+                Ordering::Relaxed,
+            );
+        self.nested
+            .store(core::ptr::from_ref(nested).cast_mut(), Ordering::Relaxed);
+        Some(nested)
+    }
+
+    fn process(&self) -> Option<&'static Process> {
+        // SAFETY: set by `start` to the recording, which is never unmapped.
+        unsafe { self.process.load(Ordering::Relaxed).as_ref() }
+    }
+
+    fn lose(&self, why: usize) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(process) = self.process() {
+            process
+                .lane_word(self.lane.load(Ordering::Relaxed), why)
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn write_or_lose(&self, ticks: u64, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+        // Two words more: a new time base may have to go first.
+        if !self.events.has(payload.len() + 3) && !self.next_chunk(ticks) {
+            self.lose(lane::LOST_FULL);
+            return;
+        }
+        let mut delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
+        if delta > u64::from(u32::MAX) {
+            self.events.write(Kind::Time, 0, 0, 0, &[ticks]);
+            self.base_ticks.store(ticks, Ordering::Relaxed);
+            delta = 0;
+        }
+        self.events.write(kind, flags, aux, delta as u32, payload);
+        self.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes the full chunk and opens the next: header, then who writes here and for which scope, so
+    /// that each chunk can be read alone.
+    fn next_chunk(&self, ticks: u64) -> bool {
+        let Some(process) = self.process() else {
+            return false;
+        };
+        let Some(index) = process.take_chunk(ChunkKind::Event) else {
+            return false;
+        };
+        let chunk = process.chunk(index);
+        let seq = self.events.seq.load(Ordering::Relaxed) + 1;
+        self.open_chunk(process, chunk, ChunkKind::Event, seq, ticks);
+        let full = self.events.chunk.load(Ordering::Relaxed);
+        let Some(body) = chunk.get(CHUNK_HEADER_WORDS..) else {
+            return false;
+        };
+        self.events.seq.store(seq, Ordering::Relaxed);
+        self.base_ticks.store(ticks, Ordering::Relaxed);
+        self.events.open(index, body);
+        if let Some(full) = full.checked_sub(1) {
+            process.close_chunk(full);
+        }
+        let lane = self.lane.load(Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::LAST_SEQ)
+            .store(seq, Ordering::Relaxed);
+        process.beat();
+        self.say_who(0);
+        true
+    }
+
+    fn open_chunk(
+        &self,
+        process: &Process,
+        chunk: &[AtomicU64],
+        kind: ChunkKind,
+        seq: u64,
+        ticks: u64,
+    ) {
+        let simulated = process::STATE.load(Ordering::Relaxed) == process::SIMULATED;
+        protocol::open(
+            chunk,
+            &ChunkHeader {
+                seq,
+                lane: self.lane.load(Ordering::Relaxed),
+                kind,
+                ticks,
+                monotonic_ns: if simulated {
+                    ticks
+                } else {
+                    clock::monotonic_ns()
+                },
+                lost: self.lost.load(Ordering::Relaxed),
+                records: self.records.load(Ordering::Relaxed),
+                uuid_low: process.uuid_low.load(Ordering::Relaxed),
+            },
+        );
+    }
+
+    /// Writes the lane's thread and scope, for which there is room in a chunk just opened.
+    fn say_who(&self, delta: u32) {
+        let thread = pair(
+            self.tid.load(Ordering::Relaxed),
+            self.name.load(Ordering::Relaxed),
+        );
+        let mut said = 1;
+        self.events.write(Kind::Thread, 0, 0, delta, &[thread]);
+        let scope = self.scope.load(Ordering::Relaxed);
+        if scope != 0 {
+            self.events
+                .write(Kind::ScopeEnter, 0, 0, delta, &[u64::from(scope)]);
+            said = 2;
+        }
+        self.records.fetch_add(said, Ordering::Relaxed);
+    }
+
+    /// Writes a record that events refer to, at the depth that was entered. False where it is lost.
+    pub(crate) fn write_meta(&self, depth: u32, kind: Kind, payload: &[u64]) -> bool {
+        let Some(target) = self.at_depth(depth) else {
+            return false;
+        };
+        let Some(process) = target.process() else {
+            return false;
+        };
+        if !target.meta.has(payload.len() + 1) {
+            let Some(index) = process.take_chunk(ChunkKind::Meta) else {
+                process
+                    .header_word(layout::header::LOST_META)
+                    .fetch_add(1, Ordering::Relaxed);
+                return false;
+            };
+            let chunk = process.chunk(index);
+            let seq = target.meta.seq.load(Ordering::Relaxed) + 1;
+            let ticks = target.base_ticks.load(Ordering::Relaxed);
+            target.open_chunk(process, chunk, ChunkKind::Meta, seq, ticks);
+            target.meta.seq.store(seq, Ordering::Relaxed);
+            if let Some(body) = chunk.get(CHUNK_HEADER_WORDS..) {
+                target.meta.open(index, body);
+            }
+        }
+        if !target.meta.has(payload.len() + 1) {
+            return false;
+        }
+        target.meta.write(kind, 0, 0, 0, payload);
+        true
+    }
+
+    /// The recording that this cursor writes to.
+    pub(crate) fn recording(&self) -> Option<&'static Process> {
+        self.process()
+    }
+
+    /// Takes a cursor whose thread ended.
+    pub(crate) fn revive(&self) -> bool {
+        self.state
+            .compare_exchange(
+                lane_state::IDLE as u32,
+                lane_state::IN_USE as u32,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Makes a cursor that nobody had before.
+    pub(crate) fn start(&self, lane: u32, process: &'static Process) {
+        self.lane.store(lane, Ordering::Relaxed);
+        self.process
+            .store(core::ptr::from_ref(process).cast_mut(), Ordering::Relaxed);
+        self.state
+            .store(lane_state::IN_USE as u32, Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::START_TICKS)
+            .store(clock::ticks(), Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::STATE)
+            .store(lane_state::IN_USE, Ordering::Relaxed);
+    }
+
+    /// Makes the cursor the calling thread's: its name goes into the trace, and its scope is none.
+    fn adopt(&self, process: &'static Process) {
+        let depth = self.enter();
+        let simulated = process::STATE.load(Ordering::Relaxed) == process::SIMULATED;
+        let tid = if simulated { 1 } else { sys::thread_id() };
+        self.tid.store(tid, Ordering::Relaxed);
+        self.scope.store(0, Ordering::Relaxed);
+        let name = if simulated {
+            *b"simulated\0\0\0\0\0\0\0"
+        } else {
+            sys::thread_name()
+        };
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        let id = process
+            .table
+            .text(self, depth, name.get(..end).unwrap_or(&[]));
+        self.name.store(id, Ordering::Relaxed);
+        let lane = self.lane.load(Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::OWNER)
+            .store(pair(tid, 0), Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::STATE)
+            .store(lane_state::IN_USE, Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::STOP_TICKS)
+            .store(0, Ordering::Relaxed);
+        if self.events.chunk.load(Ordering::Relaxed) != 0 {
+            self.record_at(depth, Kind::Thread, 0, 0, &[pair(tid, id)]);
+        }
+        // SAFETY: cursors stay mapped.
+        if let Some(nested) = unsafe { self.nested.load(Ordering::Relaxed).as_ref() } {
+            nested.tid.store(tid, Ordering::Relaxed);
+            nested.name.store(id, Ordering::Relaxed);
+            nested.scope.store(0, Ordering::Relaxed);
+            process
+                .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
+                .store(pair(tid, lane + 1), Ordering::Relaxed);
+        }
+        self.leave(depth);
+    }
+}

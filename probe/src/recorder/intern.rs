@@ -1,0 +1,191 @@
+//! Numbers for what events refer to: places in the source, types, texts.
+//!
+//! The record that explains a number is committed before the number is published, so that no event
+//! can refer to something that is not in the file. Two threads that meet the same place at once may
+//! number it twice; the reader does not mind. No lock, no allocation.
+
+use core::panic::Location;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use wire::layout::RECORD_MAX_WORDS;
+use wire::payload::pair;
+use wire::record::Kind;
+
+use crate::recorder::cursor::{self, Cursor};
+
+const SLOTS: usize = 8192;
+/// How far from its first slot an entry may lie.
+const REACH: usize = 64;
+
+/// A table from addresses to numbers. In memory that is wiped in a forked child, which then numbers
+/// everything anew in its own file.
+#[repr(C)]
+pub(crate) struct Table {
+    entries: [Entry; SLOTS],
+    sites: AtomicU32,
+    types: AtomicU32,
+    texts: AtomicU32,
+}
+
+#[repr(C)]
+struct Entry {
+    /// 0 while free.
+    key: AtomicU64,
+    /// 0 until the record that explains it is committed.
+    id: AtomicU32,
+}
+
+/// What a key stands for; the same address can be a place and a text.
+#[derive(Clone, Copy)]
+enum Space {
+    Site = 1,
+    Type = 2,
+    Text = 3,
+}
+
+/// Number of a place in the source, 0 where it could not be recorded.
+#[inline]
+pub(crate) fn site(location: &'static Location<'static>) -> u32 {
+    let key = mix(core::ptr::from_ref(location) as u64, Space::Site);
+    cursor::with_cursor(|cursor, depth| {
+        let Some(process) = cursor.recording() else {
+            return 0;
+        };
+        let table = &process.table;
+        table.lookup(key, || {
+            let file = table.text(cursor, depth, location.file().as_bytes());
+            let id = next(&table.sites);
+            let words = [pair(id, location.line()), pair(file, location.column())];
+            if cursor.write_meta(depth, Kind::Site, &words) {
+                id
+            } else {
+                0
+            }
+        })
+    })
+    .unwrap_or(0)
+}
+
+/// Number of a type, 0 where it could not be recorded.
+#[inline]
+pub(crate) fn type_of<T>() -> u32 {
+    named_type(core::any::type_name::<T>(), size_of::<T>(), align_of::<T>())
+}
+
+/// Number of a type, or of something that is named like one.
+pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
+    // Names of equal text may share an address; the size tells most of those types apart.
+    let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
+    let key = mix(address, Space::Type);
+    cursor::with_cursor(|cursor, depth| {
+        let Some(process) = cursor.recording() else {
+            return 0;
+        };
+        let table = &process.table;
+        table.lookup(key, || {
+            let name = table.text(cursor, depth, name.as_bytes());
+            let id = next(&table.types);
+            let words = [pair(id, name), size as u64, align as u64];
+            if cursor.write_meta(depth, Kind::Type, &words) {
+                id
+            } else {
+                0
+            }
+        })
+    })
+    .unwrap_or(0)
+}
+
+/// Number of a text, 0 where it could not be recorded.
+pub(crate) fn text(text: &str) -> u32 {
+    cursor::with_cursor(|cursor, depth| {
+        let Some(process) = cursor.recording() else {
+            return 0;
+        };
+        process.table.text(cursor, depth, text.as_bytes())
+    })
+    .unwrap_or(0)
+}
+
+fn next(counter: &AtomicU32) -> u32 {
+    counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
+/// Spreads a key over the table; never 0, which means free.
+fn mix(address: u64, space: Space) -> u64 {
+    // The multiplier is 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
+    let spread = (address ^ (space as u64) << 61).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (spread ^ (spread >> 29)) | 1
+}
+
+impl Table {
+    /// The number under a key; `make` writes the record and returns the number for a new one.
+    fn lookup(&self, key: u64, make: impl FnOnce() -> u32) -> u32 {
+        let start = (key >> 16) as usize;
+        for step in 0..REACH {
+            let Some(entry) = self.entries.get(start.wrapping_add(step) & (SLOTS - 1)) else {
+                continue;
+            };
+            let mut found = entry.key.load(Ordering::Relaxed);
+            if found == 0 {
+                match entry
+                    .key
+                    .compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
+                {
+                    Ok(_) => {
+                        let id = make();
+                        // Release pairs with the Acquire below: who sees the number could also see
+                        // the record that explains it.
+                        entry.id.store(id, Ordering::Release);
+                        return id;
+                    }
+                    Err(other) => found = other,
+                }
+            }
+            if found == key {
+                return match entry.id.load(Ordering::Acquire) {
+                    // Another thread, or the code that this signal handler interrupted, is just
+                    // writing the record: this hit gets a number of its own.
+                    0 => make(),
+                    id => id,
+                };
+            }
+        }
+        make()
+    }
+
+    /// Number of a text, by its bytes; long texts are cut at what one record holds.
+    pub(crate) fn text(&self, cursor: &Cursor, depth: u32, text: &[u8]) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let longest = (RECORD_MAX_WORDS - 2) * 8;
+        let text = text.get(..text.len().min(longest)).unwrap_or(&[]);
+        // FNV-1a, 64 bits: two different texts share a number once in 2^32 texts or so.
+        let hash = text.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        self.lookup(mix(hash, Space::Text), || {
+            let id = next(&self.texts);
+            let mut words = [0u64; RECORD_MAX_WORDS - 1];
+            let mut used = 1;
+            if let Some(first) = words.first_mut() {
+                *first = pair(id, text.len() as u32);
+            }
+            for (word, bytes) in words.iter_mut().skip(1).zip(text.chunks(8)) {
+                let mut value = [0u8; 8];
+                for (place, byte) in value.iter_mut().zip(bytes) {
+                    *place = *byte;
+                }
+                *word = u64::from_le_bytes(value);
+                used += 1;
+            }
+            let record = words.get(..used).unwrap_or(&[]);
+            if cursor.write_meta(depth, Kind::String, record) {
+                id
+            } else {
+                0
+            }
+        })
+    }
+}

@@ -1,0 +1,407 @@
+//! The few calls into the C library that recording needs, declared by hand: the probe has no
+//! dependency, and none of these takes a lock or allocates, so that they may run in a signal handler
+//! and after a fork.
+//!
+//! Holds `unsafe`: foreign functions. Numbers are those of Linux on x86-64 and aarch64.
+
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+
+unsafe extern "C" {
+    fn mmap(
+        addr: *mut c_void,
+        len: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        off: i64,
+    ) -> *mut c_void;
+    fn munmap(addr: *mut c_void, len: usize) -> c_int;
+    fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int;
+    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    fn close(fd: c_int) -> c_int;
+    fn read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
+    fn write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
+    fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
+    fn unlink(path: *const c_char) -> c_int;
+    fn getenv(name: *const c_char) -> *const c_char;
+    fn getauxval(kind: u64) -> u64;
+    fn geteuid() -> c_uint;
+    fn getpid() -> c_int;
+    fn getppid() -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
+    fn prctl(option: c_int, ...) -> c_int;
+    fn readlink(path: *const c_char, buffer: *mut c_char, len: usize) -> isize;
+    fn pthread_key_create(key: *mut c_uint, destructor: extern "C" fn(*mut c_void)) -> c_int;
+    fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int;
+    fn atexit(handler: extern "C" fn()) -> c_int;
+    fn __errno_location() -> *mut c_int;
+}
+
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+const PROT_READ_WRITE: c_int = 3;
+const MAP_SHARED: c_int = 1;
+const MAP_PRIVATE: c_int = 2;
+const MAP_ANONYMOUS: c_int = 0x20;
+const MAP_POPULATE: c_int = 0x8000;
+const MADV_DONTFORK: c_int = 10;
+const MADV_DONTDUMP: c_int = 16;
+const MADV_WIPEONFORK: c_int = 18;
+const O_RDONLY: c_int = 0;
+const O_RDWR: c_int = 2;
+const O_CREAT: c_int = 0o100;
+const O_EXCL: c_int = 0o200;
+const O_CLOEXEC: c_int = 0o2_000_000;
+#[cfg(target_arch = "x86_64")]
+const O_NOFOLLOW: c_int = 0o400_000;
+#[cfg(target_arch = "aarch64")]
+const O_NOFOLLOW: c_int = 0o100_000;
+#[cfg(target_arch = "x86_64")]
+const O_DIRECTORY: c_int = 0o200_000;
+#[cfg(target_arch = "aarch64")]
+const O_DIRECTORY: c_int = 0o40_000;
+const AT_SECURE: u64 = 23;
+const PR_GET_NAME: c_int = 16;
+#[cfg(target_arch = "x86_64")]
+mod number {
+    use core::ffi::c_long;
+    pub(super) const GETTID: c_long = 186;
+    pub(super) const GETRANDOM: c_long = 318;
+    pub(super) const STATX: c_long = 332;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    use core::ffi::c_long;
+    pub(super) const GETTID: c_long = 178;
+    pub(super) const GETRANDOM: c_long = 278;
+    pub(super) const STATX: c_long = 291;
+}
+
+/// A path or name with its final NUL, on the stack. Longer ones are refused.
+pub(crate) struct Path {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Path {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; 512],
+            len: 0,
+        }
+    }
+
+    /// Appends; false where there is no room.
+    pub(crate) fn push(&mut self, part: &[u8]) -> bool {
+        let end = self.len.saturating_add(part.len());
+        // One byte stays 0.
+        if end >= self.bytes.len() {
+            return false;
+        }
+        match self.bytes.get_mut(self.len..end) {
+            Some(room) => room.copy_from_slice(part),
+            None => return false,
+        }
+        self.len = end;
+        true
+    }
+
+    /// Appends a number in the given base (10 or 16).
+    pub(crate) fn push_number(&mut self, mut number: u64, base: u64) -> bool {
+        let mut digits = [0u8; 20];
+        let mut at = digits.len();
+        loop {
+            at = at.saturating_sub(1);
+            let digit = number.checked_rem(base).unwrap_or(0) as u8;
+            if let Some(place) = digits.get_mut(at) {
+                *place = if digit < 10 {
+                    b'0' + digit
+                } else {
+                    b'a' + (digit - 10)
+                };
+            }
+            number = number.checked_div(base).unwrap_or(0);
+            if number == 0 || at == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(at..).unwrap_or(&[]))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+}
+
+/// Runs `body` and puts the caller's `errno` back.
+#[inline]
+pub(crate) fn keep_errno<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: the location is the calling thread's own and stays valid for its life.
+    let place = unsafe { __errno_location() };
+    // SAFETY: as above.
+    let saved = unsafe { *place };
+    let result = body();
+    // SAFETY: as above.
+    unsafe { *place = saved };
+    result
+}
+
+/// Zeroed memory of this process that reads as zero in a forked child.
+pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
+    // SAFETY: a new anonymous mapping; nothing existing is touched.
+    let base = unsafe {
+        mmap(
+            core::ptr::null_mut(),
+            bytes,
+            PROT_READ_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if base as isize == -1 {
+        return None;
+    }
+    // SAFETY: the range was just mapped. Without the advice a forked child would go on with the
+    // parent's cursor, so a kernel that refuses it (before 4.14) means no recording.
+    if unsafe { madvise(base, bytes, MADV_WIPEONFORK) } != 0 {
+        unmap(base.cast(), bytes);
+        return None;
+    }
+    // SAFETY: as above; a refusal only makes core dumps larger.
+    unsafe { madvise(base, bytes, MADV_DONTDUMP) };
+    Some(base.cast())
+}
+
+/// Memory that a forked child does not have: of the file, or of no file.
+pub(crate) fn map_shared(fd: Option<i32>, bytes: usize) -> Option<*mut u8> {
+    let flags = MAP_SHARED | MAP_POPULATE | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
+    // SAFETY: a new mapping; nothing existing is touched. The file was allocated to `bytes` by the
+    // caller, so that no access is past its end.
+    let base = unsafe {
+        mmap(
+            core::ptr::null_mut(),
+            bytes,
+            PROT_READ_WRITE,
+            flags,
+            fd.unwrap_or(-1),
+            0,
+        )
+    };
+    if base as isize == -1 {
+        return None;
+    }
+    // SAFETY: the range was just mapped. A child that kept the mapping would overwrite its parent's
+    // records, so a refusal means no recording.
+    if unsafe { madvise(base, bytes, MADV_DONTFORK) } != 0 {
+        unmap(base.cast(), bytes);
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { madvise(base, bytes, MADV_DONTDUMP) };
+    Some(base.cast())
+}
+
+/// Gives a mapping back.
+pub(crate) fn unmap(base: *mut u8, bytes: usize) {
+    // SAFETY: callers pass a whole mapping of their own that nothing points into.
+    unsafe { munmap(base.cast(), bytes) };
+}
+
+/// A descriptor that closes itself.
+pub(crate) struct Fd(pub(crate) i32);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours and is closed once.
+        unsafe { close(self.0) };
+    }
+}
+
+fn open_with(path: &Path, flags: c_int) -> Option<Fd> {
+    // SAFETY: the path ends in NUL; a mode is passed for the case that a file is created.
+    let fd = unsafe { open(path.as_ptr(), flags | O_CLOEXEC, 0o600 as c_uint) };
+    (fd >= 0).then_some(Fd(fd))
+}
+
+/// Opens a directory for looking at it.
+pub(crate) fn open_directory(path: &Path) -> Option<Fd> {
+    open_with(path, O_RDONLY | O_DIRECTORY)
+}
+
+/// Opens a file for reading, not following a link.
+pub(crate) fn open_to_read(path: &Path) -> Option<Fd> {
+    open_with(path, O_RDONLY | O_NOFOLLOW)
+}
+
+/// Makes a new file, 0600, and gives it room for `bytes` on the disk: a sparse file on a full disk
+/// would kill the program with SIGBUS at some later store.
+pub(crate) fn create_allocated(path: &Path, bytes: usize) -> Option<Fd> {
+    let fd = open_with(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
+    // SAFETY: plain numbers.
+    if unsafe { posix_fallocate(fd.0, 0, bytes as i64) } != 0 {
+        // SAFETY: the path ends in NUL, and the file is the one just made.
+        unsafe { unlink(path.as_ptr()) };
+        return None;
+    }
+    Some(fd)
+}
+
+/// Reads up to a buffer's length; the bytes read.
+pub(crate) fn read_some<'b>(fd: &Fd, buffer: &'b mut [u8]) -> &'b [u8] {
+    // SAFETY: the buffer is ours for its whole length.
+    let got = unsafe { read(fd.0, buffer.as_mut_ptr().cast(), buffer.len()) };
+    buffer
+        .get(..usize::try_from(got).unwrap_or(0))
+        .unwrap_or(&[])
+}
+
+/// One line on stderr, with no lock of Rust's own.
+pub(crate) fn complain(parts: &[&[u8]]) {
+    let mut line = Path::new();
+    for part in parts {
+        line.push(part);
+    }
+    // SAFETY: the bytes are valid for their length.
+    unsafe { write(2, line.as_bytes().as_ptr().cast(), line.as_bytes().len()) };
+}
+
+/// Owner and permission bits of an open file.
+pub(crate) fn owner_and_mode(fd: &Fd) -> Option<(u32, u16)> {
+    // `struct statx` is 256 bytes on every architecture: uid at 20, mode at 28.
+    let mut buffer = [0u64; 32];
+    const AT_EMPTY_PATH: c_int = 0x1000;
+    const STATX_BASIC: c_uint = 0x7FF;
+    // SAFETY: the path is an empty string, the buffer has the 256 bytes of the structure.
+    let result = unsafe {
+        syscall(
+            number::STATX,
+            fd.0,
+            c"".as_ptr(),
+            AT_EMPTY_PATH,
+            STATX_BASIC,
+            buffer.as_mut_ptr(),
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    let uid = (buffer[2] >> 32) as u32;
+    let mode = (buffer[3] >> 32) as u16;
+    Some((uid, mode))
+}
+
+/// A variable of the environment. The C library's table is read without a lock, as everywhere in C.
+pub(crate) fn environment(name: &core::ffi::CStr) -> Option<&'static [u8]> {
+    // SAFETY: the name ends in NUL.
+    let value = unsafe { getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: what `getenv` returns ends in NUL, and lives until the variable is changed; it is read
+    // at once and not kept.
+    Some(unsafe { core::ffi::CStr::from_ptr(value) }.to_bytes())
+}
+
+/// Whether the kernel gave this image more rights than its user has (setuid, file capabilities).
+pub(crate) fn runs_with_raised_rights() -> bool {
+    // SAFETY: no arguments but a number.
+    unsafe { getauxval(AT_SECURE) != 0 }
+}
+
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { geteuid() }
+}
+
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { getpid() as u32 }
+}
+
+pub(crate) fn parent_id() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { getppid() as u32 }
+}
+
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { syscall(number::GETTID) as u32 }
+}
+
+pub(crate) fn random(bytes: &mut [u8]) {
+    // SAFETY: the buffer is ours for its whole length.
+    unsafe {
+        syscall(
+            number::GETRANDOM,
+            bytes.as_mut_ptr(),
+            bytes.len(),
+            0 as c_uint,
+        )
+    };
+}
+
+/// Name of the calling thread: at most 15 bytes, then NUL.
+pub(crate) fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes at most 16 bytes.
+    unsafe { prctl(PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// Target of a symbolic link, cut at the buffer's length.
+pub(crate) fn link_target<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> &'b [u8] {
+    // SAFETY: the path ends in NUL, the buffer is ours.
+    let got = unsafe { readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    buffer
+        .get(..usize::try_from(got).unwrap_or(0))
+        .unwrap_or(&[])
+}
+
+/// A clock of the kernel, in ns.
+pub(crate) fn clock_ns(clock: i32) -> u64 {
+    let mut time = Timespec {
+        seconds: 0,
+        nanoseconds: 0,
+    };
+    // SAFETY: the structure is the C library's on 64-bit targets.
+    unsafe { clock_gettime(clock, &mut time) };
+    (time.seconds as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.nanoseconds as u64)
+}
+
+/// `CLOCK_REALTIME`
+pub(crate) const REALTIME: i32 = 0;
+/// `CLOCK_MONOTONIC`
+pub(crate) const MONOTONIC: i32 = 1;
+/// `CLOCK_BOOTTIME`
+pub(crate) const BOOTTIME: i32 = 7;
+
+/// Makes a key whose destructor runs at thread exit, after the destructors of `thread_local!`.
+pub(crate) fn thread_exit_key(destructor: extern "C" fn(*mut c_void)) -> Option<u32> {
+    let mut key = 0;
+    // SAFETY: the destructor is a function of this program, which is never unloaded.
+    (unsafe { pthread_key_create(&mut key, destructor) } == 0).then_some(key)
+}
+
+/// Sets the calling thread's value of a key.
+pub(crate) fn set_thread_exit_value(key: u32, value: *const c_void) {
+    // SAFETY: the key was made by `thread_exit_key` and is never deleted.
+    unsafe { pthread_setspecific(key, value) };
+}
+
+/// Has `handler` run at `exit`.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a function of this program, which is never unloaded.
+    unsafe { atexit(handler) };
+}

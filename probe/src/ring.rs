@@ -1,0 +1,342 @@
+//! Hooks for a ring of the program's own making, and poison for its submission slots.
+//!
+//! A ring that fills its slots in place calls [`Ring::claimed`] when it hands a slot out,
+//! [`Ring::submitting`] for each slot before it publishes the tail, [`Ring::entered`] when
+//! `io_uring_enter` returned, and [`Ring::reaped`] for each completion it takes.
+//!
+//! Poison proves a forgotten `user_data`: a claimed slot gets a word that no program writes; if it is
+//! still there at submission, nobody set the cookie. Before the kernel sees the slot the leftover of
+//! the previous lap is put back, so that the program behaves as it would have. Both happen between
+//! claim and publication, while the program owns the slot, so that no kernel thread can race.
+
+use std::cell::UnsafeCell;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+pub use wire::record::RingKind as Kind;
+
+use wire::payload::{Submit, pair};
+use wire::record::{CookieState, Kind as Record};
+
+use crate::recorder::{self, Poison};
+
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// Word of a submission entry that holds `user_data`.
+const USER_DATA: usize = 4;
+/// High half of every poison word; the low half is ring and slot. Not a user-space address.
+const POISON: u64 = 0xFEED_5EED_0000_0000;
+
+/// One submission entry, as eight words.
+pub type Entry = [u64; 8];
+
+/// A ring as the trace knows it. Dropping it records that the ring is gone: drop it before the
+/// descriptor is closed.
+#[derive(Debug)]
+pub struct Ring {
+    /// 0 until the first record about it.
+    id: AtomicU32,
+    kind: Kind,
+    fd: i32,
+    sq_entries: u32,
+    cq_entries: u32,
+    setup: u32,
+    features: u32,
+    /// Entries seen by `submitting` or `pushed`.
+    submitted: AtomicU32,
+    /// Entries that the kernel took, as far as `entered` was told.
+    consumed: AtomicU32,
+    /// The recording's way with poison, as a number; known from `introduce` on.
+    poison: AtomicU8,
+    /// What is known of each slot that was claimed, for rings that are filled in place. Touched only
+    /// by `claimed` and `submitting`, whose callers promise that they are alone.
+    slots: UnsafeCell<Vec<Slot>>,
+}
+
+// SAFETY: all fields but `slots` are atomics or never change; `slots` is touched only under the
+// promise of `claimed` and `submitting` that no other thread is in one of them.
+unsafe impl Sync for Ring {}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    claimed: bool,
+    poisoned: bool,
+    /// Whether an earlier lap was seen to go in, so that the leftover is an operation's cookie.
+    used: bool,
+    leftover: u64,
+    site: u32,
+}
+
+impl Ring {
+    /// A ring was made: sizes of its queues, `IORING_SETUP_*` and `IORING_FEAT_*` bits.
+    pub fn created(
+        kind: Kind,
+        fd: i32,
+        sq_entries: u32,
+        cq_entries: u32,
+        setup: u32,
+        features: u32,
+    ) -> Ring {
+        let ring = Ring {
+            id: AtomicU32::new(0),
+            kind,
+            fd,
+            sq_entries,
+            cq_entries,
+            setup,
+            features,
+            submitted: AtomicU32::new(0),
+            consumed: AtomicU32::new(0),
+            poison: AtomicU8::new(Poison::Off as u8),
+            slots: UnsafeCell::new(Vec::new()),
+        };
+        if recorder::recording() {
+            ring.known();
+        }
+        ring
+    }
+
+    /// Number in the trace; 0 while nothing was recorded about it.
+    pub fn id(&self) -> u32 {
+        if recorder::recording() {
+            self.known()
+        } else {
+            0
+        }
+    }
+
+    /// Gives the ring its number, and records its making if that was not done: it may have been made
+    /// before recording began.
+    #[inline]
+    fn known(&self) -> u32 {
+        match self.id.load(Ordering::Relaxed) {
+            0 => self.introduce(),
+            id => id,
+        }
+    }
+
+    #[cold]
+    fn introduce(&self) -> u32 {
+        let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        if let Err(other) = self
+            .id
+            .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            return other;
+        }
+        self.poison
+            .store(recorder::poison() as u8, Ordering::Relaxed);
+        let words = [
+            pair(id, self.fd as u32),
+            pair(self.sq_entries, self.cq_entries),
+            pair(self.setup, self.features),
+        ];
+        recorder::record(Record::RingCreate, 0, self.kind as u8, words);
+        id
+    }
+
+    /// A slot was handed out to be filled. Remembers its leftover and poisons it.
+    ///
+    /// # Safety
+    ///
+    /// - `entry` points to the slot's 64 bytes, which the caller may write: the kernel has consumed the
+    ///   slot's last lap, and no other thread fills it.
+    /// - No other thread is in `claimed` or `submitting` of this ring: whoever fills a submission queue
+    ///   is alone with it.
+    #[inline]
+    #[track_caller]
+    pub unsafe fn claimed(&self, slot: u32, entry: *mut Entry) {
+        if recorder::recording() {
+            // SAFETY: the caller's promise.
+            unsafe { self.claim(slot, entry, Location::caller()) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::claimed`].
+    unsafe fn claim(&self, slot: u32, entry: *mut Entry, at: &'static Location<'static>) {
+        let id = self.known();
+        // SAFETY: the caller is alone in here.
+        let slots = unsafe { &mut *self.slots.get() };
+        if slots.is_empty() {
+            slots.resize(self.sq_entries as usize, Slot::default());
+        }
+        let Some(known) = slots.get_mut(slot as usize) else {
+            return;
+        };
+        recorder::record(Record::Claim, 0, 0, [pair(id, slot)]);
+        known.site = recorder::site(at);
+        known.claimed = true;
+        if self.poison.load(Ordering::Relaxed) == Poison::Off as u8 {
+            // SAFETY: the caller's promise.
+            known.leftover = unsafe { (*entry)[USER_DATA] };
+            return;
+        }
+        let word = POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF);
+        // SAFETY: the caller's promise.
+        let user_data = unsafe { &mut (*entry)[USER_DATA] };
+        if *user_data != word {
+            known.leftover = *user_data;
+        }
+        known.poisoned = true;
+        *user_data = word;
+    }
+
+    /// An entry is about to be published. Call it once for each, in the order of the queue.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::claimed`]: the tail was not moved past this slot yet.
+    #[inline]
+    pub unsafe fn submitting(&self, slot: u32, entry: *mut Entry) {
+        if recorder::recording() {
+            // SAFETY: the caller's promise.
+            unsafe { self.submit(slot, entry) }
+        } else {
+            self.submitted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Ring::submitting`].
+    unsafe fn submit(&self, slot: u32, entry: *mut Entry) {
+        let id = self.known();
+        // SAFETY: the caller is alone in here.
+        let slots = unsafe { &mut *self.slots.get() };
+        // SAFETY: the caller's promise.
+        let entry = unsafe { &mut *entry };
+        let mut state = CookieState::Unknown;
+        let mut site = 0;
+        if let Some(known) = slots.get_mut(slot as usize) {
+            site = known.site;
+            let cookie = entry[USER_DATA];
+            let word = POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF);
+            state = if known.poisoned && cookie == word {
+                if self.poison.load(Ordering::Relaxed) != Poison::Keep as u8 {
+                    entry[USER_DATA] = known.leftover;
+                }
+                if known.used {
+                    CookieState::Poisoned
+                } else {
+                    CookieState::NeverWritten
+                }
+            } else if known.poisoned {
+                CookieState::Set
+            } else if known.claimed && known.used && cookie == known.leftover {
+                // The same word may have been written again: observed, not proved.
+                CookieState::Leftover
+            } else {
+                CookieState::Unknown
+            };
+            known.poisoned = false;
+            known.claimed = false;
+            known.used = true;
+        }
+        let sequence = self.submitted.fetch_add(1, Ordering::Relaxed);
+        self.record_submission(entry, slot, sequence, site, state);
+    }
+
+    /// A whole entry was copied into the next slot, as the `io-uring` crate does it.
+    #[inline]
+    #[track_caller]
+    pub fn pushed(&self, entry: &Entry) {
+        let sequence = self.submitted.fetch_add(1, Ordering::Relaxed);
+        if recorder::recording() {
+            self.known();
+            let slot = sequence & self.sq_entries.wrapping_sub(1);
+            let site = recorder::site(Location::caller());
+            self.record_submission(entry, slot, sequence, site, CookieState::Unknown);
+        }
+    }
+
+    #[inline]
+    fn record_submission(
+        &self,
+        entry: &Entry,
+        slot: u32,
+        sequence: u32,
+        site: u32,
+        state: CookieState,
+    ) {
+        let submit = Submit {
+            sequence,
+            ring: self.known() as u16,
+            slot: slot as u16,
+            site,
+            ..Submit::from_sqe(entry)
+        };
+        let (words, used) = submit.encode();
+        let aux = state as u8;
+        match (used, words) {
+            (4, [a, b, c, d, ..]) => recorder::record(Record::Submit, 0, aux, [a, b, c, d]),
+            (7, words) => recorder::record(Record::Submit, 0, aux, words),
+            (used, words) => {
+                recorder::record_slice(Record::Submit, 0, aux, words.get(..used).unwrap_or(&words));
+            }
+        }
+    }
+
+    /// `io_uring_enter` returned: how many submissions it was offered, how many completions it waited
+    /// for, and its result (a negative error number where it failed).
+    #[inline]
+    pub fn entered(&self, to_submit: u32, min_complete: u32, result: i32) {
+        if let Ok(consumed) = u32::try_from(result) {
+            self.consumed.fetch_add(consumed, Ordering::Relaxed);
+        }
+        if recorder::recording() {
+            let words = [
+                pair(self.known(), to_submit),
+                pair(min_complete, result as u32),
+            ];
+            recorder::record(Record::Enter, 0, 0, words);
+        }
+    }
+
+    /// Submissions that were seen and not consumed yet.
+    pub fn unsubmitted(&self) -> u32 {
+        self.submitted
+            .load(Ordering::Relaxed)
+            .wrapping_sub(self.consumed.load(Ordering::Relaxed))
+    }
+
+    /// The program took a completion.
+    #[inline]
+    pub fn reaped(&self, cookie: u64, res: i32, flags: u32) {
+        if recorder::recording() {
+            let id = self.known();
+            let result = pair(res as u32, flags);
+            if id < 255 {
+                recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
+            } else {
+                recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
+            }
+        }
+    }
+
+    /// The kernel keeps this many completions that found no room in the queue.
+    #[inline]
+    pub fn overflowed(&self, count: u64) {
+        if recorder::recording() {
+            recorder::record(Record::Overflow, 0, 0, [u64::from(self.known()), count]);
+        }
+    }
+
+    /// Operations of this ring carry this cookie several at a time, on purpose.
+    pub fn shared(&self, cookie: u64) {
+        if recorder::recording() {
+            self.known();
+            recorder::record(Record::Shared, 0, 0, [cookie]);
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let id = *self.id.get_mut();
+        if recorder::recording() && id != 0 {
+            recorder::record(Record::RingDrop, 0, 0, [u64::from(id)]);
+        }
+    }
+}
