@@ -1,0 +1,254 @@
+//! The command line: what can be asked for, and the help that says so.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::record::Poison;
+
+/// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
+/// taken twice or lost, coroutines resumed by a completion that was not theirs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tracer",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "First steps:\n  \
+        tracer demo                       see the bug that this was built for\n  \
+        tracer record -- ./my-program     record a program that uses the probe\n  \
+        tracer check trace.bin            the verdict as text\n  \
+        tracer view trace.bin             look around in it"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// Colour in text output; NO_COLOR and CLICOLOR_FORCE are heeded under `auto`.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub(crate) color: Color,
+
+    /// What tracer says of its own work, as `info` or `tracer=debug`: on stderr, for `view` in a file
+    /// below $XDG_STATE_HOME/tracer/log.
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program and keep what its probe records in one file.
+    ///
+    /// The program's input, output, exit code and end by a signal are its own; nothing is written to
+    /// stdout. Exit codes of record itself: 125 it could not do its part, 126 the program is not
+    /// executable, 127 it was not found.
+    Record(Record),
+
+    /// Judge traces and print the verdict.
+    ///
+    /// FILE is a recorded file, the `.trc` file of one process, or a recording folder. Exit codes:
+    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but lost
+    /// records could hide one.
+    Check(Check),
+
+    /// Look around in a trace: findings, the life of each pointer, all events.
+    View(View),
+
+    /// Print the events of a trace, one a line.
+    Dump(Dump),
+
+    /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
+    Explain(Explain),
+
+    /// Record one of the built-in programs and show what is wrong with it.
+    ///
+    /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.
+    Demo(Demo),
+
+    /// What `demo` records.
+    #[command(name = "__scenario", hide = true)]
+    Scenario(Scenario),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The file to make; an older one is replaced when the recording is whole.
+    #[arg(short, long, value_name = "FILE", default_value = "trace.bin")]
+    pub(crate) output: PathBuf,
+
+    /// How much each process keeps: the newest records win.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = ring_bytes)]
+    pub(crate) ring: u64,
+
+    /// Where the recording lies while the program runs, instead of in memory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// What becomes of the poison in used submission slots when the program hands it to the kernel.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub(crate) poison: Poison,
+
+    /// The program and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Recorded files, `.trc` files or recording folders.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct View {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Start there: a rule (`T02`) or an event (`#4812`).
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) goto: Option<String>,
+
+    /// Draw with ASCII characters only.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`.
+    #[arg(value_name = "RULE")]
+    pub(crate) rule: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Which program.
+    #[arg(value_name = "SCENARIO", default_value = "leftover")]
+    pub(crate) scenario: String,
+
+    /// With the bug mended.
+    #[arg(long)]
+    pub(crate) fixed: bool,
+
+    /// Print the verdict and end, also on a terminal.
+    #[arg(long)]
+    pub(crate) no_view: bool,
+
+    /// Keep the trace in this file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// List the programs there are.
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scenario {
+    /// Which program.
+    pub(crate) name: String,
+
+    /// With the bug mended.
+    #[arg(long)]
+    pub(crate) fixed: bool,
+
+    /// On the simulated ring.
+    #[arg(long)]
+    pub(crate) simulated: bool,
+
+    /// Count finished work in this file as it goes on.
+    #[arg(long)]
+    pub(crate) ack: Option<PathBuf>,
+}
+
+/// Smallest and largest ring that is sensible: room for names besides events, and chunk numbers that
+/// fit the file format.
+const RING: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
+
+/// A size with an optional unit of powers of two: `67108864`, `64M`, `64MiB`, `1GiB`.
+fn ring_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        unit => return Err(format!("unknown unit `{unit}`: use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a size: try `64MiB`".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| RING.contains(bytes))
+        .ok_or_else(|| "a ring holds between 1MiB and 64GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units_of_powers_of_two() {
+        assert_eq!(ring_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(ring_bytes("2g"), Ok(2 << 30));
+        assert_eq!(ring_bytes("1048576"), Ok(1 << 20));
+        for wrong in [
+            "",
+            "MiB",
+            "1",
+            "65GiB",
+            "99999999999999999999",
+            "5 parsecs",
+            "-3M",
+        ] {
+            assert!(ring_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn program_keeps_its_own_options() {
+        let cli = Cli::parse_from([
+            "tracer", "record", "-o", "x", "--", "prog", "-o", "y", "--log",
+        ]);
+        let Command::Record(record) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!(record.command, ["prog", "-o", "y", "--log"]);
+        assert_eq!(record.output, PathBuf::from("x"));
+    }
+}

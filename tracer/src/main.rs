@@ -1,0 +1,45 @@
+//! The program `tracer`: from arguments to a command to an exit code. What the commands know lies in
+//! the crates below; recording, opening files and exit codes are this crate's own.
+//!
+//! Files that hold `unsafe`: `record/clock.rs` (reads a register), `record/signals.rs` (a handler).
+
+#![deny(unsafe_code)]
+
+mod args;
+
+mod record;
+
+mod exit;
+mod log;
+mod safe;
+mod talk;
+
+use anyhow::anyhow;
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::{Exit, Failure};
+use log::Screen;
+
+fn main() {
+    let cli = Cli::parse();
+    exit::finish(run(cli))
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let screen = match cli.command {
+        Command::View(_) => Screen::Taken,
+        _ => Screen::Lines,
+    };
+    log::start(cli.common.log.as_deref(), screen)?;
+    match cli.command {
+        Command::Record(args) => record::run(&record::Plan {
+            output: args.output,
+            ring_bytes: args.ring,
+            dir: args.dir,
+            poison: args.poison,
+            command: args.command,
+        }),
+        _ => Err(anyhow!("not there yet").into()),
+    }
+}

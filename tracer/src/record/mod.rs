@@ -1,0 +1,181 @@
+//! `tracer record`: runs a program with a recording folder, and seals what it left there.
+//!
+//! The recorder is only the program's parent. It neither traces it nor reads along: the program
+//! writes its own file, and what it wrote survives the program's end, however that comes, and this
+//! process's too.
+//!
+//! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
+//! (during), [`seal`] (after), [`closing`] (what is said).
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::exit::{Exit, Failure, RECORD_FAILED};
+
+mod folder;
+
+#[expect(unsafe_code, reason = "reads the time-stamp counter")]
+mod clock;
+mod session;
+
+#[expect(unsafe_code, reason = "installs signal handlers")]
+mod signals;
+mod spawn;
+
+mod bundle;
+mod process_file;
+mod seal;
+
+mod closing;
+
+pub(crate) use seal::Sealed;
+pub(crate) use spawn::How;
+
+/// What becomes of the poison that the probe puts into consumed submission slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Poison {
+    /// Poison that a program hands to the kernel is recorded and replaced by what it overwrote.
+    #[default]
+    Restore,
+    /// Poison that a program hands to the kernel is recorded and left in.
+    Keep,
+    /// Slots are not poisoned.
+    Off,
+}
+
+impl Poison {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Keep => "keep",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What to record, and where to.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The file to make.
+    pub(crate) output: PathBuf,
+    /// Bytes of records that each process keeps.
+    pub(crate) ring_bytes: u64,
+    /// Where the recording folder goes, if not to the usual places.
+    pub(crate) dir: Option<PathBuf>,
+    /// What becomes of poison.
+    pub(crate) poison: Poison,
+    /// Program and arguments.
+    pub(crate) command: Vec<OsString>,
+}
+
+/// A recording that came to its end.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// How the program ended.
+    pub(crate) how: How,
+    /// The trace; nothing where no process used the probe.
+    pub(crate) sealed: Option<Sealed>,
+}
+
+impl Recorded {
+    /// How this process has to end so that its caller sees the program's own end.
+    pub(crate) fn exit(&self) -> Exit {
+        match self.how {
+            How::Exited(code) => Exit::Code(code),
+            How::Signal { number, .. } => Exit::Signal(number),
+        }
+    }
+}
+
+/// The command: records, and says in a line what came of it.
+pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
+    let recorded = record(plan)?;
+    match &recorded.sealed {
+        Some(sealed) => closing::sealed(sealed, &plan.output),
+        None => closing::nothing(&plan.command, &plan.output),
+    }
+    Ok(recorded.exit())
+}
+
+/// Records, and says nothing unless something went wrong.
+pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
+    let own = |error| Failure::new(RECORD_FAILED, error);
+    let target = seal::target(&plan.output).map_err(own)?;
+    let chunks = plan.ring_bytes.div_ceil(wire::layout::CHUNK_BYTES as u64);
+    let file_bytes = wire::layout::file_bytes(usize::try_from(chunks).unwrap_or(usize::MAX >> 20));
+    let folder = folder::Folder::make(plan.dir.as_deref(), file_bytes as u64).map_err(own)?;
+    let prepared = session::Session::new(chunks, plan.poison).and_then(|session| {
+        session.write(&folder)?;
+        Ok(session)
+    });
+    let session = match prepared {
+        Ok(session) => session,
+        Err(error) => {
+            let _ = folder.remove();
+            return Err(own(error));
+        }
+    };
+    tracing::info!(folder = %crate::safe::path(folder.path()), chunks, "recording");
+    let end = match spawn::run(&plan.command, folder.path()) {
+        Ok(end) => end,
+        Err(failure) => {
+            if failure.code != RECORD_FAILED {
+                let _ = folder.remove();
+            }
+            return Err(failure);
+        }
+    };
+    tracing::info!(?end, "the program ended");
+    finish(folder, &session, plan, &end, &target)
+}
+
+/// Seals; where that fails the raw recording stays, and the message names it.
+fn finish(
+    folder: folder::Folder,
+    session: &session::Session,
+    plan: &Plan,
+    end: &spawn::End,
+    target: &Path,
+) -> Result<Recorded, Failure> {
+    let raw = folder.path().to_path_buf();
+    let kept = |error: anyhow::Error| {
+        let raw = crate::safe::path(&raw);
+        Failure::new(
+            RECORD_FAILED,
+            error.context(format!(
+                "the program {}, but its recording could not be sealed; it stays in {raw}, where \
+                 `tracer check {raw}` can read it",
+                how_in_words(end.how)
+            )),
+        )
+    };
+    let files = folder.process_files().map_err(|error| kept(error.into()))?;
+    let sealed = if files.is_empty() {
+        None
+    } else {
+        Some(seal::seal(&folder, session, &plan.command, end, target).map_err(kept)?)
+    };
+    if let Err(error) = folder.remove() {
+        // A process that is still running may just have made a file: its folder is litter, not loss.
+        crate::talk::line(format_args!(
+            "{} was not removed: {error}",
+            crate::safe::path(&raw)
+        ));
+    }
+    Ok(Recorded {
+        how: end.how,
+        sealed,
+    })
+}
+
+/// How a program ended, as the rest of a sentence that begins with it.
+pub(crate) fn how_in_words(how: How) -> String {
+    match how {
+        How::Exited(code) => format!("exited with code {code}"),
+        How::Signal { number, core } => {
+            let name = signal_hook::low_level::signal_name(number).unwrap_or("a real-time signal");
+            let core = if core { ", core dumped" } else { "" };
+            format!("was ended by signal {number} ({name}{core})")
+        }
+    }
+}

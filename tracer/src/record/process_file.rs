@@ -1,0 +1,112 @@
+//! Takes a copy of one process's file, also while that process still writes to it.
+//!
+//! The file is read with `pread`, never mapped. Chunks at its end that were never used are left out.
+//! A chunk that was reused while it was read is left out by clearing its gate: the reader counts it as
+//! lost instead of believing a mix of old and new records.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use wire::layout;
+
+/// The used part of the process file at `path`.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(
+            (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)
+                .bits()
+                .cast_signed(),
+        )
+        .open(path)?;
+    let length = file.metadata()?.len();
+    let used = used_length(&file, length)?;
+    let mut bytes = vec![0; usize::try_from(used).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    let head = bytes.len().min(layout::chunk_offset());
+    let (before, chunks) = bytes.split_at_mut(head);
+    file.read_exact_at(before, 0)?;
+    let mut at = head as u64;
+    for chunk in chunks.chunks_mut(layout::CHUNK_BYTES) {
+        read_chunk(&file, chunk, at)?;
+        at += chunk.len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Reads one chunk; its gate is read before and after the rest.
+fn read_chunk(file: &File, chunk: &mut [u8], at: u64) -> io::Result<()> {
+    const GATE: usize = layout::chunk::SEQ * 8;
+    file.read_exact_at(chunk, at)?;
+    let mut gate = [0; 8];
+    if let Some(copied) = chunk.get_mut(GATE..GATE + 8) {
+        file.read_exact_at(&mut gate, at + GATE as u64)?;
+        if copied != gate {
+            copied.fill(0);
+        }
+    }
+    Ok(())
+}
+
+/// Length without the chunks at the end that hold nothing but zeros. The header's own count is not
+/// asked: the recorded program may have written anything there.
+fn used_length(file: &File, length: u64) -> io::Result<u64> {
+    let first = layout::chunk_offset() as u64;
+    let chunk = layout::CHUNK_BYTES as u64;
+    let mut used = length;
+    let mut buffer = vec![0; layout::CHUNK_BYTES];
+    while used > first {
+        let start = first + (used - first - 1) / chunk * chunk;
+        let part = &mut buffer[..usize::try_from(used - start).unwrap_or(0)];
+        file.read_exact_at(part, start)?;
+        if part.iter().any(|&byte| byte != 0) {
+            break;
+        }
+        used = start;
+    }
+    Ok(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::layout::{CHUNK_BYTES, chunk_offset, file_bytes};
+
+    fn used(file: &[u8]) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1-2-3.trc");
+        std::fs::write(&path, file).unwrap();
+        let read = read(&path).unwrap();
+        assert_eq!(read, file[..read.len()]);
+        read.len()
+    }
+
+    #[test]
+    fn unused_chunks_at_the_end_are_left_out() {
+        let mut file = vec![0; file_bytes(4)];
+        assert_eq!(used(&file), chunk_offset());
+        file[chunk_offset() + CHUNK_BYTES] = 1;
+        assert_eq!(used(&file), file_bytes(2));
+        file[file_bytes(4) - 1] = 1;
+        assert_eq!(used(&file), file_bytes(4));
+    }
+
+    #[test]
+    fn file_cut_short_is_taken_as_it_is() {
+        assert_eq!(used(&[]), 0);
+        assert_eq!(used(&[7; 100]), 100);
+        let mut file = vec![0; file_bytes(1) + 100];
+        file[file_bytes(1) + 99] = 1;
+        assert_eq!(used(&file), file.len());
+    }
+
+    #[test]
+    fn symbolic_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("1-2-3.trc");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(read(&link).is_err());
+    }
+}

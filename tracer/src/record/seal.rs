@@ -1,0 +1,223 @@
+//! Makes one file out of a recording folder: written beside its target under another name, then
+//! renamed into place, so that the target is always either the old file or the whole new one.
+//!
+//! Nothing here waits for the disk: a trace survives the program, not the power cut.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Access, AtFlags, CWD, OFlags};
+
+use super::bundle::{self, Section};
+use super::folder::{Folder, hex, random};
+use super::process_file;
+use super::session::Session;
+use super::spawn::{self, End, How};
+
+/// The file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// Processes that went on after the program's end: they are in the file as far as they had come.
+    pub(crate) still_running: usize,
+}
+
+/// Where the trace will go, checked before the program runs: whoever recorded for an hour should not
+/// learn of a typing error afterwards. Follows a symbolic link, so that the link survives.
+pub(crate) fn target(output: &Path) -> Result<PathBuf> {
+    let shown = crate::safe::path(output);
+    if output == Path::new("-") {
+        bail!("`-o -` is not possible: while recording, stdout belongs to the program");
+    }
+    let target = match std::fs::metadata(output) {
+        Ok(found) if found.is_dir() => bail!("{shown} is a folder; `-o` takes the name of a file"),
+        Ok(found) if !found.is_file() => bail!("{shown} is not an ordinary file"),
+        Ok(_) => output.canonicalize()?,
+        Err(_) => std::path::absolute(output).with_context(|| format!("cannot use {shown}"))?,
+    };
+    let folder = parent(&target)?;
+    rustix::fs::accessat(
+        CWD,
+        folder,
+        Access::WRITE_OK | Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )
+    .with_context(|| format!("cannot write into {}", crate::safe::path(folder)))?;
+    Ok(target)
+}
+
+/// Writes everything that is known of the recording to `target`.
+pub(crate) fn seal(
+    folder: &Folder,
+    session: &Session,
+    command: &[OsString],
+    end: &End,
+    target: &Path,
+) -> Result<Sealed> {
+    let shown = crate::safe::path(target);
+    let unfinished = Unfinished::create(target).with_context(|| format!("cannot write {shown}"))?;
+    let still_running = write(&unfinished.file, folder, session, command, end)
+        .with_context(|| format!("cannot write {shown}"))?;
+    unfinished
+        .rename(target)
+        .with_context(|| format!("cannot put {shown} in its place"))?;
+    Ok(Sealed {
+        path: target.to_path_buf(),
+        still_running,
+    })
+}
+
+/// The sections in the order a reader wants them: what was asked, how it ended, then the bulk.
+fn write(
+    file: &File,
+    folder: &Folder,
+    session: &Session,
+    command: &[OsString],
+    end: &End,
+) -> Result<usize> {
+    let mut out = BufWriter::new(file);
+    bundle::header(&mut out)?;
+    let info: String = session
+        .info()
+        .iter()
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    bundle::section(&mut out, Section::Info, info.as_bytes())?;
+    bundle::section(&mut out, Section::Command, &nul_separated(command))?;
+    bundle::section(&mut out, Section::End, &end_record(end))?;
+    let mut still_running = 0;
+    let mut reported = Vec::new();
+    for process in folder.process_files()? {
+        let id = (process.pid, process.start_time);
+        let runs = spawn::start_time(process.pid) == Some((process.start_time, true));
+        if runs && !reported.contains(&id) {
+            reported.push(id);
+            still_running += 1;
+            bundle::section(
+                &mut out,
+                Section::End,
+                &running_record(process.pid, process.start_time),
+            )?;
+        }
+        let bytes = process_file::read(&process.path)
+            .with_context(|| format!("cannot read {}", crate::safe::path(&process.path)))?;
+        bundle::section(&mut out, Section::Process, &bytes)?;
+    }
+    out.flush()?;
+    Ok(still_running)
+}
+
+fn nul_separated(words: &[OsString]) -> Vec<u8> {
+    words
+        .iter()
+        .map(|word| word.as_bytes())
+        .collect::<Vec<_>>()
+        .join(&0)
+}
+
+fn end_record(end: &End) -> Vec<u8> {
+    let (how, value, core) = match end.how {
+        How::Exited(code) => (1, u64::from(code), 0),
+        How::Signal { number, core } => (2, number.unsigned_abs().into(), u64::from(core)),
+    };
+    words(&[end.pid.into(), end.start_time, how, value, core])
+}
+
+fn running_record(pid: u32, start_time: u64) -> Vec<u8> {
+    words(&[pid.into(), start_time, 3, 0, 0])
+}
+
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// A file under a name of its own, removed unless it is renamed.
+#[derive(Debug)]
+struct Unfinished {
+    file: File,
+    path: PathBuf,
+    is_renamed: bool,
+}
+
+impl Unfinished {
+    fn create(target: &Path) -> Result<Self> {
+        let mut name = OsString::from(".");
+        name.push(target.file_name().unwrap_or(target.as_os_str()));
+        name.push(format!(".{}.tmp", hex(&random()?[..4])));
+        let path = parent(target)?.join(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&path)?;
+        Ok(Self {
+            file,
+            path,
+            is_renamed: false,
+        })
+    }
+
+    fn rename(mut self, target: &Path) -> io::Result<()> {
+        std::fs::rename(&self.path, target)?;
+        self.is_renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn parent(target: &Path) -> Result<&Path> {
+    target
+        .parent()
+        .with_context(|| format!("{} has no folder to be in", crate::safe::path(target)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(output: &Path) -> String {
+        target(output).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn target_is_checked_before_anything_runs() {
+        let base = tempfile::tempdir().unwrap();
+        assert!(refused(Path::new("-")).contains("stdout belongs to the program"));
+        assert!(refused(base.path()).contains("is a folder"));
+        assert!(refused(Path::new("/dev/null")).contains("not an ordinary file"));
+        assert!(refused(&base.path().join("no/such/trace.bin")).contains("cannot write into"));
+        let fresh = base.path().join("trace.bin");
+        assert_eq!(target(&fresh).unwrap(), fresh);
+    }
+
+    #[test]
+    fn symbolic_link_keeps_pointing() {
+        let base = tempfile::tempdir().unwrap();
+        let real = base.path().canonicalize().unwrap().join("real.bin");
+        std::fs::write(&real, "old").unwrap();
+        let link = base.path().join("link.bin");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert_eq!(target(&link).unwrap(), real);
+    }
+
+    #[test]
+    fn unfinished_file_leaves_nothing_behind() {
+        let base = tempfile::tempdir().unwrap();
+        drop(Unfinished::create(&base.path().join("trace.bin")).unwrap());
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! The session file: what the recorder tells the probe, as `key=value` lines.
+
+use super::Poison;
+use super::clock::Clock;
+use super::folder::{Folder, hex, random};
+
+use anyhow::{Context, Result};
+
+/// Name of the session file in a recording folder.
+pub(crate) const NAME: &str = "session";
+/// The environment variable by which a recording reaches a program.
+pub(crate) const VARIABLE: &str = "TRACER_DIR";
+/// Version of the agreement between recorder and probe.
+const PROTOCOL: u32 = 1;
+
+/// What one recording asks of every process in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Chunks of 64 KiB that each process keeps.
+    pub(crate) chunks: u64,
+    /// What becomes of poison that a program hands to the kernel.
+    pub(crate) poison: Poison,
+    clock: Clock,
+    token: String,
+}
+
+impl Session {
+    /// A new one, with a token of its own.
+    pub(crate) fn new(chunks: u64, poison: Poison) -> Result<Self> {
+        let token = hex(&random().context("cannot get random bytes from the kernel")?);
+        Ok(Self {
+            chunks,
+            poison,
+            clock: Clock::measure(),
+            token,
+        })
+    }
+
+    /// The file's text.
+    fn text(&self) -> String {
+        format!(
+            "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode=ring\n\
+             poison={}\n",
+            self.token,
+            self.clock.ticks_per_second,
+            self.clock.name,
+            self.chunks,
+            self.poison.word(),
+        )
+    }
+
+    /// Puts it into the recording folder.
+    pub(crate) fn write(&self, folder: &Folder) -> Result<()> {
+        folder.write(NAME, &self.text()).with_context(|| {
+            format!(
+                "cannot write the session file in {}",
+                crate::safe::path(folder.path())
+            )
+        })
+    }
+
+    /// What the sealed file keeps of it; the token is of no use once the recording is over.
+    pub(crate) fn info(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("recorder_version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("ticks_per_second", self.clock.ticks_per_second.to_string()),
+            ("clock", self.clock.name.to_owned()),
+            ("chunks", self.chunks.to_string()),
+            ("mode", "ring".to_owned()),
+            ("poison", self.poison.word().to_owned()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_every_key_once_and_a_128_bit_token() {
+        let session = Session::new(1024, Poison::Restore).unwrap();
+        let text = session.text();
+        let keys: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        assert_eq!(
+            keys.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
+            [
+                "protocol",
+                "token",
+                "ticks_per_second",
+                "clock",
+                "chunks",
+                "mode",
+                "poison"
+            ]
+        );
+        assert_eq!(keys[1].1.len(), 32);
+        assert_eq!(keys[4].1, "1024");
+        assert_eq!(keys[6].1, "restore");
+        assert!(text.ends_with('\n'));
+    }
+}

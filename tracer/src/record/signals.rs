@@ -1,0 +1,144 @@
+//! Signals that reach the recorder while a program runs.
+//!
+//! The recorder survives them, because a recording must be sealed. Those that somebody sent to the
+//! recorder alone are passed on; those that the kernel sent, because a key was pressed or the terminal
+//! went away, have reached the program's process group already and are not doubled. A signal that was
+//! ignored when the recorder started stays ignored, for the program too (`nohup`, shell jobs).
+//! Stopping and continuing need nothing: both processes are in one group and stop together.
+//!
+//! This file holds the crate's use of signal handlers.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+/// What is passed on.
+const FORWARDED: [(i32, Signal); 4] = [
+    (SIGINT, Signal::INT),
+    (SIGQUIT, Signal::QUIT),
+    (SIGTERM, Signal::TERM),
+    (SIGHUP, Signal::HUP),
+];
+
+/// Signals caught since [`Caught::install`], until there is somebody to pass them on to.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    received: OwnedFd,
+}
+
+/// Passes signals on to one process for as long as it may be signalled.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    target: Arc<Mutex<Option<Pid>>>,
+}
+
+impl Caught {
+    /// From here on the signals are caught. Before the program starts, so that none is missed; the
+    /// program itself starts with default handlers, as exec resets them.
+    pub(crate) fn install() -> io::Result<Self> {
+        let ignored = ignored_at_start();
+        let is_ignored = |signal: i32| ignored & (1 << (signal - 1)) != 0;
+        let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+        let (received, send) = rustix::pipe::pipe_with(flags)?;
+        // The forwarding thread waits for bytes; only handlers must never wait.
+        rustix::io::ioctl_fionbio(&received, false)?;
+        let send = Arc::new(send);
+        for (number, _) in FORWARDED {
+            if !is_ignored(number) {
+                catch(number, Arc::clone(&send))?;
+            }
+        }
+        if is_ignored(SIGCHLD) {
+            // Left ignored, the kernel would throw the program's exit status away.
+            signal_hook::flag::register(SIGCHLD, Arc::default())?;
+        }
+        Ok(Self { received })
+    }
+
+    /// Passes on to `pid`, a child that was not waited for yet: what was caught so far, and from now on.
+    pub(crate) fn forward_to(self, pid: Pid) -> io::Result<Forwarding> {
+        let target = Arc::new(Mutex::new(Some(pid)));
+        let shared = Arc::clone(&target);
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                let mut byte = [0];
+                loop {
+                    match rustix::io::read(&self.received, &mut byte) {
+                        Ok(0) => return,
+                        Ok(_) => pass_on(&shared, byte[0]),
+                        Err(Errno::INTR) => {}
+                        Err(_) => return,
+                    }
+                }
+            })?;
+        Ok(Forwarding { target })
+    }
+}
+
+impl Forwarding {
+    /// No signal is sent after this returns: the number may soon belong to another process.
+    pub(crate) fn stop(&self) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn pass_on(target: &Mutex<Option<Pid>>, number: u8) {
+    let target = target.lock().unwrap_or_else(PoisonError::into_inner);
+    let signal = FORWARDED
+        .iter()
+        .find(|(known, _)| *known == i32::from(number));
+    if let (Some(pid), Some((_, signal))) = (*target, signal) {
+        // Fails only where the program changed its user; then it is not ours to signal.
+        let _ = rustix::process::kill_process(pid, *signal);
+    }
+}
+
+/// Survives a signal, and notes it in the pipe if a process sent it.
+fn catch(number: i32, send: Arc<OwnedFd>) -> io::Result<()> {
+    let byte = [u8::try_from(number).unwrap_or(0)];
+    let action = move |info: &libc::siginfo_t| {
+        // Above 0 the kernel is the sender: a key, or the end of the terminal.
+        if info.si_code <= 0 {
+            // A full pipe holds thousands of signals that nobody took yet; one more says nothing new.
+            let _ = rustix::io::write(&*send, &byte);
+        }
+    };
+    // SAFETY: the action runs in a signal handler. It reads two values it owns and makes one `write`
+    // system call, directly and not through libc: no allocation, no lock, no panic, `errno` untouched.
+    unsafe { signal_hook_registry::register_sigaction(number, action) }?;
+    Ok(())
+}
+
+/// Mask of the signals that this process was started with as ignored.
+fn ignored_at_start() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    mask_in(&status)
+}
+
+fn mask_in(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status_file() {
+        let mask = mask_in("Name:\tx\nSigBlk:\t0000000000000003\nSigIgn:\t0000000000001001\n");
+        assert_eq!(mask, 0x1001);
+        assert_ne!(mask & (1 << (SIGHUP - 1)), 0);
+        assert_eq!(mask & (1 << (SIGTERM - 1)), 0);
+        assert_eq!(mask_in(""), 0);
+    }
+}

@@ -1,0 +1,149 @@
+//! Starts the program that is recorded, and waits for its end. Its input and output are its own.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command};
+
+use anyhow::anyhow;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+
+use super::session;
+use super::signals::Caught;
+use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, RECORD_FAILED};
+
+/// How the recorded program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It exited with this code.
+    Exited(u8),
+    /// A signal ended it.
+    Signal {
+        /// Which.
+        number: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+}
+
+/// The end of the recorded program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// Its start in clock ticks since boot; 0 where `/proc` does not say.
+    pub(crate) start_time: u64,
+    /// How it ended.
+    pub(crate) how: How,
+}
+
+/// Runs `command` with the recording folder announced to it.
+pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<End, Failure> {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| Failure::new(RECORD_FAILED, anyhow!("there is no command to record")))?;
+    let caught = Caught::install().map_err(|error| Failure::new(RECORD_FAILED, error))?;
+    let child = Command::new(program)
+        .args(arguments)
+        .env(session::VARIABLE, folder)
+        .spawn()
+        .map_err(|error| cannot_run(program, &error))?;
+    wait(child, caught).map_err(|error| {
+        Failure::new(
+            RECORD_FAILED,
+            anyhow!(error).context("cannot wait for the program; its recording stays"),
+        )
+    })
+}
+
+/// Waits in two steps: the end is seen first, and its start time read, while the process number
+/// still belongs to it.
+fn wait(mut child: Child, caught: Caught) -> io::Result<End> {
+    let id = child.id();
+    let pid = i32::try_from(id)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let forwarding = caught.forward_to(pid)?;
+    let ended = loop {
+        match rustix::process::waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        ) {
+            Ok(Some(status)) => break status,
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let start_time = start_time(id).map_or(0, |(start, _)| start);
+    forwarding.stop();
+    child.wait()?;
+    let how = match (ended.terminating_signal(), ended.exit_status()) {
+        (Some(number), _) => How::Signal {
+            number,
+            core: ended.dumped(),
+        },
+        (None, code) => How::Exited(code.unwrap_or(0).to_le_bytes()[0]),
+    };
+    Ok(End {
+        pid: id,
+        start_time,
+        how,
+    })
+}
+
+/// Start of a process in clock ticks since boot, and whether it is still more than a zombie.
+pub(crate) fn start_time(pid: u32) -> Option<(u64, bool)> {
+    parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name in parentheses may hold anything, so fields are counted from the last parenthesis.
+fn parse_stat(stat: &str) -> Option<(u64, bool)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((start, !matches!(state, "Z" | "X")))
+}
+
+fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
+    let name = crate::safe::os(program);
+    let (code, why) = match error.kind() {
+        io::ErrorKind::NotFound if program.as_encoded_bytes().contains(&b'/') => (
+            NOT_FOUND,
+            format!("{name}: no such file (or the interpreter that it names does not exist)"),
+        ),
+        io::ErrorKind::NotFound => (NOT_FOUND, format!("{name}: not found in PATH")),
+        io::ErrorKind::PermissionDenied => (
+            NOT_EXECUTABLE,
+            format!("{name}: not executable, or not permitted"),
+        ),
+        _ => (NOT_EXECUTABLE, format!("{name}: cannot be run: {error}")),
+    };
+    Failure::new(code, anyhow!("{why}; nothing was recorded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_time_is_found_behind_a_hostile_name() {
+        let fields = "R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(
+            parse_stat(&format!("7 (a) Z 1) b) {fields}")),
+            Some((4711, true))
+        );
+        assert_eq!(
+            parse_stat(&format!("7 (x) {}", fields.replace('R', "Z"))),
+            Some((4711, false))
+        );
+        assert_eq!(parse_stat("7 (x"), None);
+        assert_eq!(parse_stat("7 (x) R 1 2"), None);
+    }
+
+    #[test]
+    fn own_start_time_is_known() {
+        assert!(start_time(std::process::id()).is_some_and(|(start, alive)| start > 0 && alive));
+    }
+}
