@@ -6,9 +6,6 @@ use wire::record::Kind;
 /// As the recorder's; never anything but [`Poison::Off`] here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poison {
-    #[expect(dead_code, reason = "the recorder's words")]
-    Restore,
-    #[expect(dead_code, reason = "the recorder's words")]
     Keep,
     Off,
 }

@@ -100,6 +100,16 @@ fn first_record(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
     with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload));
 }
 
+/// The recording that this thread already writes to, found without any work.
+#[inline(always)]
+pub(crate) fn at_hand() -> Option<&'static Process> {
+    if process::STATE.load(Ordering::Relaxed) != process::ON {
+        return None;
+    }
+    // SAFETY: as in `record`.
+    unsafe { CURSOR.get().as_ref() }?.process()
+}
+
 /// Runs `body` with the cursor of this thread, made now where it has none, and the depth it is at.
 pub(crate) fn with_cursor<T>(body: impl FnOnce(&'static Cursor, u32) -> T) -> Option<T> {
     sys::keep_errno(|| {
@@ -318,6 +328,7 @@ impl Cursor {
         Some(nested)
     }
 
+    #[inline(always)]
     fn process(&self) -> Option<&'static Process> {
         // SAFETY: set by `start` to the recording, which is never unmapped.
         unsafe { self.process.load(Ordering::Relaxed).as_ref() }

@@ -43,10 +43,21 @@ enum Space {
     Text = 3,
 }
 
+/// The number under a key that was met before: the way of nearly every hook.
+#[inline(always)]
+fn known(key: u64) -> Option<u32> {
+    cursor::at_hand()?.table.find(key)
+}
+
 /// Number of a place in the source, 0 where it could not be recorded.
 #[inline]
 pub(crate) fn site(location: &'static Location<'static>) -> u32 {
     let key = mix(core::ptr::from_ref(location) as u64, Space::Site);
+    known(key).unwrap_or_else(|| new_site(key, location))
+}
+
+#[cold]
+fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
     cursor::with_cursor(|cursor, depth| {
         let Some(process) = cursor.recording() else {
             return 0;
@@ -73,10 +84,16 @@ pub(crate) fn type_of<T>() -> u32 {
 }
 
 /// Number of a type, or of something that is named like one.
+#[inline]
 pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
     // Names of equal text may share an address; the size tells most of those types apart.
     let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
     let key = mix(address, Space::Type);
+    known(key).unwrap_or_else(|| new_type(key, name, size, align))
+}
+
+#[cold]
+fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
     cursor::with_cursor(|cursor, depth| {
         let Some(process) = cursor.recording() else {
             return 0;
@@ -119,6 +136,20 @@ fn mix(address: u64, space: Space) -> u64 {
 }
 
 impl Table {
+    /// The number under a key, where its first slot holds it: others are found by `lookup`.
+    #[inline(always)]
+    fn find(&self, key: u64) -> Option<u32> {
+        let entry = self.entries.get((key >> 16) as usize & (SLOTS - 1))?;
+        if entry.key.load(Ordering::Relaxed) != key {
+            return None;
+        }
+        // Acquire as in `lookup`.
+        match entry.id.load(Ordering::Acquire) {
+            0 => None,
+            id => Some(id),
+        }
+    }
+
     /// The number under a key; `make` writes the record and returns the number for a new one.
     fn lookup(&self, key: u64, make: impl FnOnce() -> u32) -> u32 {
         let start = (key >> 16) as usize;
