@@ -17,9 +17,9 @@ pub struct Event {
     pub id: EventId,
     /// Nanoseconds since the first event of the recording.
     pub at_ns: u64,
-    /// Index into [`Recording::processes`].
+    /// Index into [`crate::recording::Recording::processes`].
     pub process: u32,
-    /// Index into [`Recording::lanes`].
+    /// Index into [`crate::recording::Recording::lanes`].
     pub lane: u32,
     /// Scope that the thread worked for, 0 for none.
     pub scope: u32,

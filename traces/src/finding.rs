@@ -131,4 +131,91 @@ pub struct CannotTell {
     pub message: String,
     /// Which loss stands in the way.
     pub reason: LossReason,
+    /// The event that raised the question.
+    pub at: EventId,
+}
+
+/// All that the rules say about a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Causes with their consequences, by the place of the cause in the causal order.
+    pub stories: Vec<Story>,
+    /// Questions that losses keep from being answered, a few of each kind.
+    pub cannot_tell: Vec<CannotTell>,
+    /// What was there at all.
+    pub summary: Summary,
+}
+
+/// Counts over a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events.
+    pub events: u64,
+    /// Operations submitted.
+    pub operations: u64,
+    /// Completions taken.
+    pub completions: u64,
+    /// Generations of all addresses.
+    pub generations: u64,
+    /// Coroutines.
+    pub coroutines: u64,
+    /// Rings.
+    pub rings: u64,
+    /// Operations whose last completion was not seen when their process ended: normal for a server.
+    pub pending_at_end: u64,
+    /// Generations still held when their process ended.
+    pub held_at_end: u64,
+    /// How each process ended.
+    pub ended: Vec<(u32, crate::recording::Ended)>,
+    /// Places where records are missing.
+    pub losses: u64,
+    /// Records missing there, as far as they could be counted.
+    pub records_lost: u64,
+    /// Whether a loss may hide something that went wrong within the recorded time. The oldest records
+    /// that a ring of chunks gave up, and the one that a kill cut off, do not count.
+    pub losses_hide: bool,
+    /// Problems of the input.
+    pub problems: u64,
+    /// Questions that could not be answered, those not listed included.
+    pub cannot_tell: u64,
+}
+
+/// What `check` and `demo` say to the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing was found and nothing stood in the way.
+    Clean,
+    /// At least one finding, whatever else was lost.
+    Findings,
+    /// No finding, but something could not be told.
+    CannotTell,
+}
+
+impl Outcome {
+    /// The exit code for it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Findings => 1,
+            Self::CannotTell => 3,
+        }
+    }
+}
+
+impl Verdict {
+    /// What it comes down to.
+    pub fn outcome(&self) -> Outcome {
+        if !self.stories.is_empty() {
+            Outcome::Findings
+        } else if !self.cannot_tell.is_empty() || self.summary.losses_hide {
+            Outcome::CannotTell
+        } else {
+            Outcome::Clean
+        }
+    }
+
+    /// [`Outcome::exit_code`] of [`Verdict::outcome`].
+    pub fn exit_code(&self) -> u8 {
+        self.outcome().exit_code()
+    }
 }

@@ -3,10 +3,39 @@
 //! No file is opened here, no terminal, no process, no clock: bytes come in, a [`finding::Verdict`]
 //! goes out. A trace is untrusted input; reading one needs no `unsafe` and never panics.
 //!
-//! Reading order: [`event`] (what can happen), [`finding`] (what can be wrong with it).
+//! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`recording`]
+//! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
+//! [`names`] (what things are called), [`biography`] (one thing's whole life).
 
 #![forbid(unsafe_code)]
 
+mod trace;
+pub use trace::Trace;
+
 pub mod event;
 
+pub mod recording;
+
+pub mod scheme;
+
 pub mod finding;
+
+pub mod input;
+pub use input::{Input, ReadAt};
+
+pub mod read;
+
+pub mod text;
+
+mod scopes;
+
+mod model;
+
+mod describe;
+
+pub mod names;
+
+pub mod biography;
+
+mod untrusted;
+pub use untrusted::{Untrusted, tty};

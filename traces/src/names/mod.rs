@@ -1,0 +1,147 @@
+//! What numbers are called: aliases of objects, operations and coroutines, short types and places,
+//! opcodes, error numbers, signals.
+//!
+//! Everything that comes out of here is safe for a terminal.
+
+mod constants;
+mod short;
+
+use rustc_hash::FxHashMap;
+
+pub use constants::{errno, opcode, opcode_by_name, signal};
+
+use crate::event::{SiteId, StringId, TypeId};
+use crate::recording::Recording;
+
+/// Numbers given to objects in the order in which they first appeared.
+///
+/// Without an allocator hook an object is what lives at one address with one type.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Objects {
+    spans: FxHashMap<(u32, u64), Vec<Span>>,
+    count: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from_generation: u32,
+    object: u32,
+    ty: TypeId,
+}
+
+impl Objects {
+    /// Notes that a generation began.
+    pub(crate) fn begin(&mut self, process: u32, address: u64, generation: u32, ty: TypeId) {
+        let spans = self.spans.entry((process, address)).or_default();
+        if spans.last().is_some_and(|last| last.ty == ty) {
+            return;
+        }
+        self.count = self.count.saturating_add(1);
+        spans.push(Span {
+            from_generation: generation,
+            object: self.count,
+            ty,
+        });
+    }
+
+    fn find(&self, process: u32, address: u64, generation: u32) -> Option<Span> {
+        let spans = self.spans.get(&(process, address))?;
+        spans
+            .iter()
+            .rev()
+            .find(|span| span.from_generation <= generation)
+            .copied()
+    }
+}
+
+/// Gives names to the things of one recording.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    pub(crate) recording: &'a Recording,
+    pub(crate) objects: &'a Objects,
+}
+
+impl Names<'_> {
+    /// `Conn#12 0x55d0c2e0@3`: type, object, address and generation.
+    pub fn generation(&self, process: u32, address: u64, generation: u32) -> String {
+        format!(
+            "{} {address:#x}@{generation}",
+            self.object(process, address, generation)
+        )
+    }
+
+    /// `Conn#12`: type and object.
+    pub fn object(&self, process: u32, address: u64, generation: u32) -> String {
+        match self.objects.find(process, address, generation) {
+            Some(span) => format!("{}#{}", self.ty(span.ty), span.object),
+            None => "?".to_owned(),
+        }
+    }
+
+    /// `operation #4812 (ring 0, slot 7, NOP)`
+    pub fn operation(&self, ring: u32, sequence: u64, slot: u16, op: u8) -> String {
+        format!(
+            "operation #{sequence} (ring {ring}, slot {slot}, {})",
+            opcode(op)
+        )
+    }
+
+    /// `coroutine 9`
+    pub fn coroutine(&self, coroutine: u32) -> String {
+        format!("coroutine {coroutine}")
+    }
+
+    /// `conn.rs:88`, or the path from `src/` on; `?` where not known.
+    pub fn site(&self, id: SiteId) -> String {
+        let site = self.recording.site(id);
+        let file = self.recording.string(site.file);
+        if file.is_empty() {
+            return "?".to_owned();
+        }
+        format!("{}:{}", short::path(&file.tty()), site.line)
+    }
+
+    /// The file of a place, as in [`Names::site`] but without its line.
+    pub fn file(&self, id: SiteId) -> String {
+        let file = self.recording.string(self.recording.site(id).file).tty();
+        short::path(&file).to_owned()
+    }
+
+    /// The name of a type without its modules; `?` where not known.
+    pub fn ty(&self, id: TypeId) -> String {
+        let name = self.recording.string(self.recording.ty(id).name);
+        if name.is_empty() {
+            "?".to_owned()
+        } else {
+            short::ty(&name.tty())
+        }
+    }
+
+    /// A text of the program.
+    pub fn text(&self, id: StringId) -> String {
+        self.recording.string(id).tty()
+    }
+
+    /// The name of a lane's thread, else its id, else the number of the lane.
+    pub fn thread(&self, lane: u32) -> String {
+        let Some(entry) = self.recording.lane(lane) else {
+            return format!("lane {lane}");
+        };
+        let name = self.recording.string(entry.thread);
+        if !name.is_empty() {
+            name.tty()
+        } else if entry.tid != 0 {
+            format!("thread {}", entry.tid)
+        } else {
+            format!("lane {lane}")
+        }
+    }
+}
+
+/// A result as the kernel gave it: a number, and the name of the error where it is one.
+pub fn result(res: i32) -> String {
+    match errno(res.unsigned_abs()) {
+        Some(name) if res < 0 => format!("{res} ({name})"),
+        _ => res.to_string(),
+    }
+}

@@ -1,0 +1,331 @@
+//! What a recording is made of besides its events: processes, lanes, names, problems, losses.
+//!
+//! Indices in events point into the tables here; index 0 of a table stands for "not known". Nothing
+//! here fails on a wrong index: it gives the unknown entry.
+
+use rustc_hash::FxHashMap;
+
+use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
+use crate::untrusted::Untrusted;
+
+/// One run of `tracer record`, or of a test scope.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// Processes, in the order in which they were read.
+    pub processes: Vec<Process>,
+    /// Lanes of all processes.
+    pub lanes: Vec<Lane>,
+    /// What was wrong with the input, at most [`PROBLEMS_MAX`].
+    pub problems: Vec<Problem>,
+    /// Problems beyond those.
+    pub problems_more: u64,
+    /// Where records are known to be missing, in causal order.
+    pub losses: Vec<LocatedLoss>,
+    /// Arguments of the recorded command, where the recorder said so.
+    pub command: Vec<Untrusted>,
+    /// What else the recorder said, as keys and values.
+    pub recorder: Vec<(Untrusted, Untrusted)>,
+    pub(crate) tables: Tables,
+}
+
+/// Problems that are kept with their text.
+pub const PROBLEMS_MAX: usize = 64;
+
+/// One recorded process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Process id of its parent, 0 where not known.
+    pub ppid: u32,
+    /// Start time in clock ticks since boot: tells apart two processes with one id.
+    pub start_time: u64,
+    /// Path of the executable as the process saw it. A hint.
+    pub exe: Untrusted,
+    /// Build-id of the executable.
+    pub build_id: Vec<u8>,
+    /// Version of the writer.
+    pub writer: Untrusted,
+    /// What its time stamps counted.
+    pub clock: Clock,
+    /// Who wrote its records.
+    pub capture: Capture,
+    /// Whether `exit` ran its handlers, as the process itself said.
+    pub exit_handlers_ran: bool,
+    /// How it ended.
+    pub ended: Ended,
+    /// Name of the input it was read from.
+    pub source: String,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            pid: 1,
+            ppid: 0,
+            start_time: 0,
+            exe: Untrusted::default(),
+            build_id: Vec::new(),
+            writer: Untrusted::default(),
+            clock: Clock::Logical,
+            capture: Capture::Linked,
+            exit_handlers_ran: false,
+            ended: Ended::Unknown,
+            source: String::new(),
+        }
+    }
+}
+
+impl Process {
+    /// Whether it went through an ordinary exit, so that what it still held was its own decision.
+    pub fn ended_clean(&self) -> bool {
+        self.exit_handlers_ran || matches!(self.ended, Ended::Exited { .. })
+    }
+}
+
+/// What a tick is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The invariant time-stamp counter of x86-64.
+    Tsc,
+    /// `CLOCK_MONOTONIC`
+    Monotonic,
+    /// The virtual counter of aarch64.
+    Cntvct,
+    /// A counter that a simulated runtime advances by itself.
+    Logical,
+    /// One that this build does not know.
+    Unknown,
+}
+
+/// Who wrote the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// The probe, linked into the program.
+    Linked,
+    /// The shim for programs that do not link the probe.
+    Preload,
+    /// Kernel tracepoints.
+    Kernel,
+    /// Uprobes.
+    Uprobes,
+    /// One that this build does not know.
+    Unknown,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with this code.
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+    /// A signal killed it.
+    Killed {
+        /// The signal.
+        signal: i32,
+        /// Whether a core was dumped.
+        core: bool,
+    },
+    /// It said that an abort or panic handler ran; nobody saw more.
+    Aborted,
+    /// Its image was replaced by `exec`.
+    Replaced,
+    /// It still ran, or nobody saw how it ended.
+    Unknown,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "exited with code {code}"),
+            Self::Killed { signal, core } => {
+                write!(f, "killed by signal {signal}")?;
+                if let Some(name) = crate::names::signal(*signal) {
+                    write!(f, " ({name})")?;
+                }
+                if *core {
+                    f.write_str(", core dumped")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::Aborted => f.write_str("aborted"),
+            Self::Replaced => f.write_str("replaced by exec"),
+            Self::Unknown => f.write_str("still running, or its end was not seen"),
+        }
+    }
+}
+
+/// The record stream of one thread.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// Index of its process.
+    pub process: u32,
+    /// Thread id of its latest owner, 0 where not known.
+    pub tid: u32,
+    /// Name of that thread.
+    pub thread: StringId,
+}
+
+/// Something wrong with the input that could be worked around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Name of the input.
+    pub source: String,
+    /// Byte offset in it.
+    pub offset: u64,
+    /// What is wrong, and what was done about it.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {:#x}: {}", self.source, self.offset, self.message)
+    }
+}
+
+/// Missing records and their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocatedLoss {
+    /// The event that stands in their place.
+    pub event: EventId,
+    /// Index of the process.
+    pub process: u32,
+    /// Index of the lane.
+    pub lane: u32,
+    /// How many and why.
+    pub loss: Loss,
+}
+
+/// A place in the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// Path as the compiler saw it.
+    pub file: StringId,
+    /// Line, from 1; 0 for unknown.
+    pub line: u32,
+    /// Column, from 1; 0 for unknown.
+    pub column: u32,
+}
+
+/// A type of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// Its whole name.
+    pub name: StringId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its alignment.
+    pub align: u64,
+}
+
+impl Recording {
+    /// The text of an id; empty for 0 and for ids that do not exist.
+    pub fn string(&self, id: StringId) -> &Untrusted {
+        get(&self.tables.strings, id.0)
+    }
+
+    /// The place of an id.
+    pub fn site(&self, id: SiteId) -> Site {
+        *get(&self.tables.sites, id.0)
+    }
+
+    /// The type of an id.
+    pub fn ty(&self, id: TypeId) -> Type {
+        *get(&self.tables.types, id.0)
+    }
+
+    /// The lane of an index.
+    pub fn lane(&self, index: u32) -> Option<&Lane> {
+        self.lanes.get(index as usize)
+    }
+
+    /// The process of an index.
+    pub fn process(&self, index: u32) -> Option<&Process> {
+        self.processes.get(index as usize)
+    }
+
+    pub(crate) fn problem(&mut self, source: &str, offset: u64, message: impl Into<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem {
+                source: source.to_owned(),
+                offset,
+                message: message.into(),
+            });
+        } else {
+            self.problems_more = self.problems_more.saturating_add(1);
+        }
+    }
+}
+
+fn get<T>(table: &[T], index: u32) -> &T {
+    // Every table holds its unknown entry from the start; see `Tables::default`.
+    table
+        .get(index as usize)
+        .or_else(|| table.first())
+        .expect("a table has an entry 0")
+}
+
+/// Texts, places and types, each once. Entry 0 is the unknown one.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    strings: Vec<Untrusted>,
+    sites: Vec<Site>,
+    types: Vec<Type>,
+    string_ids: FxHashMap<Untrusted, StringId>,
+    site_ids: FxHashMap<Site, SiteId>,
+    type_ids: FxHashMap<Type, TypeId>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            strings: vec![Untrusted::default()],
+            sites: vec![Site::default()],
+            types: vec![Type::default()],
+            string_ids: [(Untrusted::default(), StringId(0))].into_iter().collect(),
+            site_ids: [(Site::default(), SiteId(0))].into_iter().collect(),
+            type_ids: [(Type::default(), TypeId(0))].into_iter().collect(),
+        }
+    }
+}
+
+impl Tables {
+    pub(crate) fn string(&mut self, text: Untrusted) -> StringId {
+        if let Some(id) = self.string_ids.get(&text) {
+            return *id;
+        }
+        let Ok(index) = u32::try_from(self.strings.len()) else {
+            return StringId(0);
+        };
+        self.strings.push(text.clone());
+        self.string_ids.insert(text, StringId(index));
+        StringId(index)
+    }
+
+    pub(crate) fn site(&mut self, site: Site) -> SiteId {
+        if let Some(id) = self.site_ids.get(&site) {
+            return *id;
+        }
+        let Ok(index) = u32::try_from(self.sites.len()) else {
+            return SiteId(0);
+        };
+        self.sites.push(site);
+        self.site_ids.insert(site, SiteId(index));
+        SiteId(index)
+    }
+
+    pub(crate) fn ty(&mut self, ty: Type) -> TypeId {
+        if let Some(id) = self.type_ids.get(&ty) {
+            return *id;
+        }
+        let Ok(index) = u32::try_from(self.types.len()) else {
+            return TypeId(0);
+        };
+        self.types.push(ty);
+        self.type_ids.insert(ty, TypeId(index));
+        TypeId(index)
+    }
+}

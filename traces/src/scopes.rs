@@ -1,0 +1,38 @@
+//! Which scope each lane works for, as its own records say.
+
+use rustc_hash::FxHashMap;
+
+use crate::event::What;
+
+/// Follows `scope-begin`, `scope-enter` and `scope-end` through one stream of events.
+#[derive(Debug, Default)]
+pub(crate) struct ScopeTracker {
+    current: FxHashMap<u32, u32>,
+    parents: FxHashMap<(u32, u32), u32>,
+}
+
+impl ScopeTracker {
+    /// The scope that an event belongs to. A begin belongs to the scope that it begins, an end to the
+    /// one that it ends.
+    pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
+        let current = self.current.entry(lane).or_default();
+        match *what {
+            What::ScopeBegin { scope, parent, .. } => {
+                self.parents.insert((process, scope), parent);
+                *current = scope;
+                scope
+            }
+            What::ScopeEnter { scope } => {
+                *current = scope;
+                scope
+            }
+            What::ScopeEnd { scope } => {
+                if *current == scope {
+                    *current = self.parents.get(&(process, scope)).copied().unwrap_or(0);
+                }
+                scope
+            }
+            _ => *current,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Traces as text: the language of fixtures and of the corpus.
+//!
+//! One event a line, `time_ns lane kind arguments`, in causal order:
+//!
+//! ```text
+//! # anything behind a '#' is a comment
+//! process 0 pid=77 state=clean end=exit:0           optional; a process that is not named is still running
+//! lane main tid=77                                  optional; a lane that is not named is a thread
+//! 10 main leak 0x1000 Conn conn.rs:88 owner=Rc      owner is Box unless it is said
+//! 20 main ring-create 0 sq=8 cq=16 in-place
+//! 30 main claim 0 slot=3
+//! 40 main submit 0 RECV 0x1000 conn.rs:90 slot=3 set   sequence and slot count up unless they are said
+//! 50 main enter 0 1 -> 1
+//! 60 main complete 0 0x1000 -104 more               result, then flags
+//! 70 main resume 9 0x1000 ring=0                    without a cookie: woken by something else
+//! 80 main suspend 9 0x1000 0x2000
+//! 90 main lost 5 overwritten                        how many, or ?, and why
+//! ```
+//!
+//! A line may end with an arrow, `<- part of the message` or `<? part of the message`: what a rule is
+//! expected to say there. Reading a trace ignores arrows.
+//!
+//! Printing gives text that reads back as the same events.
+
+mod parse;
+mod print;
+mod token;
+
+pub(crate) use parse::parse;
+pub(crate) use print::print;
+
+/// Why a text is not a trace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct TextError {
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Flag words and their bits, for printing and reading.
+type Words = &'static [(u32, &'static str)];
+
+const SQE_FLAGS: Words = &[
+    (1, "fixed-file"),
+    (2, "drain"),
+    (4, "link"),
+    (8, "hardlink"),
+    (16, "async"),
+    (32, "buffer-select"),
+    (64, "skip-success"),
+];
+
+const CQE_FLAGS: Words = &[
+    (1, "buffer"),
+    (2, "more"),
+    (4, "sock-nonempty"),
+    (8, "notif"),
+    (16, "buf-more"),
+];
+
+const SETUP_FLAGS: Words = &[(1, "iopoll"), (2, "sqpoll")];
+
+use crate::event::LossReason;
+use wire::record::{CookieState, Owner, RingKind};
+
+const LOSS_REASONS: &[(LossReason, &str)] = &[
+    (LossReason::Overwritten, "overwritten"),
+    (LossReason::Full, "full"),
+    (LossReason::Nested, "nested"),
+    (LossReason::NoLane, "no-lane"),
+    (LossReason::Damaged, "damaged"),
+    (LossReason::Torn, "torn"),
+    (LossReason::Removed, "removed"),
+];
+
+const COOKIE_STATES: &[(CookieState, &str)] = &[
+    (CookieState::Set, "set"),
+    (CookieState::Leftover, "leftover"),
+    (CookieState::Poisoned, "poisoned"),
+    (CookieState::NeverWritten, "never-written"),
+];
+
+const RING_KINDS: &[(RingKind, &str)] = &[
+    (RingKind::Copied, "copied"),
+    (RingKind::InPlace, "in-place"),
+    (RingKind::Simulated, "simulated"),
+];
+
+const OWNERS: &[(Owner, &str)] = &[
+    (Owner::Unknown, "?"),
+    (Owner::Box, "Box"),
+    (Owner::Rc, "Rc"),
+    (Owner::Arc, "Arc"),
+    (Owner::RcWeak, "rc::Weak"),
+    (Owner::ArcWeak, "sync::Weak"),
+    (Owner::CString, "CString"),
+    (Owner::Vec, "Vec"),
+    (Owner::Waker, "Waker"),
+    (Owner::Custom, "custom"),
+    (Owner::Index, "index"),
+];
+
+fn word_of<T: PartialEq>(table: &[(T, &'static str)], value: &T) -> Option<&'static str> {
+    table
+        .iter()
+        .find(|entry| entry.0 == *value)
+        .map(|entry| entry.1)
+}
+
+fn value_of<T: Copy>(table: &[(T, &'static str)], word: &str) -> Option<T> {
+    table
+        .iter()
+        .find(|entry| entry.1 == word)
+        .map(|entry| entry.0)
+}
+
+/// The name for a reason, as text traces and reports write it.
+pub(crate) fn loss_reason(reason: LossReason) -> &'static str {
+    word_of(LOSS_REASONS, &reason).unwrap_or("?")
+}
+
+/// The words of the bits that are set, and the bits that have none.
+pub(crate) fn cqe_flag_words(flags: u32) -> Vec<String> {
+    flag_words(CQE_FLAGS, flags)
+}
+
+fn flag_words(table: Words, flags: u32) -> Vec<String> {
+    let mut rest = flags;
+    let mut words = Vec::new();
+    for (bit, word) in table {
+        if flags & bit != 0 {
+            words.push((*word).to_owned());
+            rest &= !bit;
+        }
+    }
+    if rest != 0 {
+        words.push(format!("flags={rest:#x}"));
+    }
+    words
+}

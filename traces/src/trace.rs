@@ -1,0 +1,106 @@
+//! All of a trace behind one door: read it, look at its events, ask for the verdict and for names.
+
+use crate::biography::Biography;
+use crate::event::{Event, EventId};
+use crate::finding::{Subject, Verdict};
+use crate::input::Input;
+use crate::model::Judged;
+use crate::names::Names;
+use crate::read::ReadError;
+use crate::recording::Recording;
+use crate::text::TextError;
+
+/// A recording that was read and judged.
+#[derive(Debug)]
+pub struct Trace {
+    pub(crate) recording: Recording,
+    pub(crate) events: Vec<Event>,
+    pub(crate) judged: Judged,
+}
+
+impl Trace {
+    /// Reads process files and bundles as one recording.
+    ///
+    /// What can be read is read; what cannot is in [`Recording::problems`]. It fails only where
+    /// there is nothing to show.
+    pub fn read(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
+        let (recording, events) = crate::read::read(inputs)?;
+        Ok(Self::judge(recording, events))
+    }
+
+    /// Reads a trace in the language of [`crate::text`].
+    pub fn parse_text(text: &str) -> Result<Self, TextError> {
+        let (recording, events) = crate::text::parse(text)?;
+        Ok(Self::judge(recording, events))
+    }
+
+    fn judge(recording: Recording, events: Vec<Event>) -> Self {
+        let judged = crate::model::judge(&recording, &events);
+        Self {
+            recording,
+            events,
+            judged,
+        }
+    }
+
+    /// The trace in the language of [`crate::text`].
+    pub fn to_text(&self) -> String {
+        crate::text::print(&self.recording, &self.events)
+    }
+
+    /// All events in causal order: the event with id `n` is at `n`.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The event of an id.
+    pub fn event(&self, id: EventId) -> Option<&Event> {
+        self.events.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Processes, lanes, problems, losses.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// What the rules say.
+    pub fn verdict(&self) -> &Verdict {
+        &self.judged.verdict
+    }
+
+    /// What things are called.
+    pub fn names(&self) -> Names<'_> {
+        Names {
+            recording: &self.recording,
+            objects: &self.judged.objects,
+        }
+    }
+
+    /// What an event says, in one line: its kind, aliases with generations, hex, its place in the
+    /// source. Without time and thread.
+    pub fn describe(&self, event: &Event) -> String {
+        crate::describe::describe(self, event)
+    }
+
+    /// The name of a subject: `Conn#12 0x55d0c2e0@3`, `operation #4812 (ring 0, slot 7, NOP)`,
+    /// `coroutine 9`, `cookie 0x7 on ring 0`.
+    pub fn name_of(&self, subject: Subject) -> String {
+        crate::describe::name_of(self, subject)
+    }
+
+    /// What an event is about: the generation for pointers, the operation for submissions and
+    /// completions, the coroutine for polls.
+    pub fn subject_of(&self, event: EventId) -> Option<Subject> {
+        crate::biography::subject_of(self, event)
+    }
+
+    /// Every event of a subject's life, its neighbours, and what rules said about it.
+    pub fn biography(&self, subject: Subject) -> Biography {
+        crate::biography::biography(self, subject)
+    }
+
+    /// The events of [`Trace::biography`], in causal order.
+    pub fn events_of(&self, subject: Subject) -> Vec<EventId> {
+        crate::biography::events_of(self, subject)
+    }
+}
