@@ -1,0 +1,81 @@
+//! An io_uring loop that leaks a box into every operation and takes it back: bare, and recorded.
+
+use std::hint::black_box;
+
+use crate::{Variant, table};
+
+struct Operation {
+    value: u64,
+    _room: [u64; 5],
+}
+
+macro_rules! round {
+    ($ring:ident, $batch:ident, $operations:ident, $into:path, $from:path, $nop:path) => {{
+        let ring = &mut $ring;
+        // One batch after the other, each reaped whole.
+        let mut left = $operations;
+        while left > 0 {
+            let batch = left.min($batch);
+            left -= batch;
+            for index in 0..batch {
+                let operation = Box::new(Operation {
+                    value: u64::from(index),
+                    _room: [0; 5],
+                });
+                let entry = $nop().build().user_data($into(operation) as u64);
+                // SAFETY: a NOP points to nothing.
+                unsafe { ring.submission().push(&entry) }.expect("room in the queue");
+            }
+            ring.submit_and_wait(batch as usize)
+                .expect("the kernel takes the batch");
+            for entry in ring.completion() {
+                let raw = entry.user_data() as *mut Operation;
+                // SAFETY: every cookie came from `into_raw` and completes once.
+                let operation: Box<Operation> = unsafe { $from(raw) };
+                black_box(operation.value);
+            }
+        }
+    }};
+}
+
+/// NOPs in batches: the worst case that any program over io_uring can present.
+pub fn nop(batch: u32) {
+    let Ok(mut bare) = io_uring::IoUring::new(64) else {
+        println!("io_uring is not permitted here: no ring to measure\n");
+        return;
+    };
+    let mut traced = probe::io_uring::IoUring::new(64).expect("a second ring");
+    table(
+        &format!("NOP, batches of {batch}: leak, submit, complete, reclaim (4 records each)"),
+        &mut [
+            Variant {
+                name: "bare",
+                run: Box::new(move |n| {
+                    round!(
+                        bare,
+                        batch,
+                        n,
+                        Box::into_raw,
+                        Box::from_raw,
+                        io_uring::opcode::Nop::new
+                    );
+                }),
+            },
+            Variant {
+                name: "recorded",
+                run: Box::new(move |n| {
+                    round!(
+                        traced,
+                        batch,
+                        n,
+                        probe::into_raw,
+                        probe::from_raw,
+                        probe::io_uring::opcode::Nop::new
+                    );
+                }),
+            },
+        ],
+        60,
+        6_400,
+    );
+}
