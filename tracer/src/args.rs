@@ -189,9 +189,9 @@ pub(crate) struct Scenario {
     pub(crate) ack: Option<PathBuf>,
 }
 
-/// Smallest and largest ring that is sensible: room for names besides events, and chunk numbers that
-/// fit the file format.
-const RING: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 30;
+/// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep
+/// count of.
+const RING: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
 
 /// A size with an optional unit of powers of two: `67108864`, `64M`, `64MiB`, `1GiB`.
 fn ring_bytes(text: &str) -> Result<u64, String> {
@@ -209,7 +209,7 @@ fn ring_bytes(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << shift)
         .filter(|bytes| RING.contains(bytes))
-        .ok_or_else(|| "a ring holds between 1MiB and 64GiB".to_owned())
+        .ok_or_else(|| "a ring holds between 1MiB and 4GiB".to_owned())
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
             "",
             "MiB",
             "1",
-            "65GiB",
+            "5GiB",
             "99999999999999999999",
             "5 parsecs",
             "-3M",

@@ -1,0 +1,8 @@
+//! Everything from end to end: the real binary, real processes, real files.
+//!
+//! A module is a promise of the command line. [`support`] runs the binary and waits for it; nothing
+//! here waits by sleeping, and nothing ends a process that it did not start.
+
+mod support;
+
+mod record;

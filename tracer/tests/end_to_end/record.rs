@@ -1,0 +1,185 @@
+//! `record` stands between a caller and a program, and neither notices: exit codes, signals, input
+//! and output pass through.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::support::{
+    end_of, entries, raw_folder, read_until, record, run, run_with_input, tracer,
+};
+
+#[test]
+fn exit_codes_pass_through() {
+    let folder = tempfile::tempdir().unwrap();
+    for code in [0, 3, 125, 255] {
+        run(&mut record(
+            folder.path(),
+            ["sh", "-c", &format!("exit {code}")],
+        ))
+        .exits(code);
+    }
+}
+
+#[test]
+fn own_failures_have_their_own_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    run(&mut record(path, ["no-such-program"]))
+        .exits(127)
+        .says("not found in PATH");
+    run(&mut record(path, ["./no-such-file"]))
+        .exits(127)
+        .says("no such file");
+    std::fs::write(path.join("text"), "not a program").unwrap();
+    run(&mut record(path, ["./text"]))
+        .exits(126)
+        .says("not executable");
+    std::fs::set_permissions(path.join("text"), PermissionsExt::from_mode(0o755)).unwrap();
+    run(&mut record(path, ["./text"]))
+        .exits(126)
+        .says("cannot be run");
+    let failure = run(tracer(path).args(["record", "-o", "no/such/folder/x", "--", "true"]));
+    failure.exits(125).says("cannot write into");
+    run(tracer(path).args(["record", "--dir", "nowhere", "--", "true"])).exits(125);
+    run(tracer(path).args(["record", "-o", "-", "--", "true"]))
+        .exits(125)
+        .says("stdout");
+    run(tracer(path).args(["record", "--ring", "7", "--", "true"])).exits(2);
+    assert!(
+        entries(&raw_folder(path)).is_empty(),
+        "a recording folder was left behind"
+    );
+}
+
+#[test]
+fn signals_that_end_the_program_end_the_recorder() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in [
+        Signal::KILL,
+        Signal::TERM,
+        Signal::ABORT,
+        Signal::SEGV,
+        Signal::INT,
+    ] {
+        let number = signal.as_raw();
+        let ran = run(&mut record(
+            folder.path(),
+            ["sh", "-c", &format!("kill -{number} $$")],
+        ));
+        ran.dies_by(number);
+    }
+    assert!(entries(&raw_folder(folder.path())).is_empty());
+    assert!(!folder.path().join("core").exists());
+}
+
+#[test]
+fn real_time_signal_is_told_as_a_shell_tells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&mut record(folder.path(), ["sh", "-c", "kill -40 $$"])).exits(128 + 40);
+}
+
+#[test]
+fn input_and_output_are_the_programs_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..1_000_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let ran = run_with_input(&mut record(folder.path(), ["cat"]), &bytes).exits(0);
+    assert!(
+        ran.stdout == bytes,
+        "stdout differs from what the program wrote"
+    );
+}
+
+#[test]
+fn program_without_the_probe_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&mut record(folder.path(), ["sh", "-c", "echo out; exit 3"])).exits(3);
+    assert_eq!(ran.stdout(), "out\n");
+    let ran = ran
+        .says("nothing was recorded: `sh` never used the probe")
+        .says("README.md");
+    assert!(!ran.stderr.contains("earlier recording"));
+    assert!(!folder.path().join("trace.bin").exists());
+    std::fs::write(folder.path().join("trace.bin"), "old").unwrap();
+    run(&mut record(folder.path(), ["true"]))
+        .exits(0)
+        .says("trace.bin is from an earlier recording");
+    assert_eq!(
+        std::fs::read(folder.path().join("trace.bin")).unwrap(),
+        b"old"
+    );
+}
+
+/// Says `ready`, then ends with code 7 as soon as `signal` arrives, and kills its helper first.
+fn waiting_for(signal: &str) -> [String; 3] {
+    let script = format!(
+        "trap 'kill $!; exit 7' {signal}; sleep 100 >/dev/null 2>&1 & echo ready; wait; exit 1"
+    );
+    ["sh".into(), "-c".into(), script]
+}
+
+#[test]
+fn signals_to_the_recorder_reach_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, signal) in [
+        ("TERM", Signal::TERM),
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+    ] {
+        let mut recorder = record(folder.path(), waiting_for(name))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        read_until(recorder.stdout.as_mut().unwrap(), "ready");
+        kill_process(Pid::from_child(&recorder), signal).unwrap();
+        end_of(recorder).exits(7);
+    }
+}
+
+#[test]
+fn recorder_survives_what_its_whole_group_gets() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = record(folder.path(), waiting_for("INT"))
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    read_until(recorder.stdout.as_mut().unwrap(), "ready");
+    kill_process_group(Pid::from_child(&recorder), Signal::INT).unwrap();
+    end_of(recorder).exits(7).says("nothing was recorded");
+}
+
+/// The signal masks of a program that `sh` starts with SIGHUP ignored.
+fn masks(program: &Command) -> String {
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg("trap '' HUP; exec \"$@\"")
+        .arg("sh")
+        .arg(program.get_program());
+    shell.args(program.get_args());
+    run(&mut shell).exits(0).stdout().to_owned()
+}
+
+#[test]
+fn program_starts_with_the_signals_it_would_have_without_the_recorder() {
+    let folder = tempfile::tempdir().unwrap();
+    let grep = ["grep", "-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status"];
+    let trace = folder.path().join("trace.bin");
+    let mut recorded = tracer(folder.path());
+    recorded
+        .arg("record")
+        .arg("-o")
+        .arg(trace)
+        .arg("--")
+        .args(grep);
+    let mut alone = Command::new(grep[0]);
+    alone.args(&grep[1..]);
+    assert_eq!(masks(&recorded), masks(&alone));
+}

@@ -1,0 +1,199 @@
+//! Runs `tracer` and other programs, and never for ever.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longer than anything here takes on a slow and busy machine: who waits this long, hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn stdout(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("text on stdout is UTF-8")
+    }
+
+    /// Asserts the exit code; what was said is in the message.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        self
+    }
+
+    /// Asserts the signal.
+    #[track_caller]
+    pub(crate) fn dies_by(self, signal: i32) -> Self {
+        assert_eq!(self.status.signal(), Some(signal), "{self:#?}");
+        self
+    }
+
+    /// Asserts that stderr holds a text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "`{text}` is not in:\n{}",
+            self.stderr
+        );
+        self
+    }
+
+    /// Asserts that stdout holds a text.
+    #[track_caller]
+    pub(crate) fn prints(self, text: &str) -> Self {
+        assert!(
+            self.stdout().contains(text),
+            "`{text}` is not in:\n{}",
+            self.stdout()
+        );
+        self
+    }
+}
+
+/// `tracer` in a folder of the test's own, with nothing of the caller's environment that changes it.
+pub(crate) fn tracer(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
+    command.current_dir(folder);
+    for name in [
+        "TRACER_DIR",
+        "CLICOLOR_FORCE",
+        "CARGO_TERM_COLOR",
+        "CLICOLOR",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1");
+    command
+}
+
+/// Arguments for `tracer record`, with raw recordings below `folder` so that the test can see them.
+pub(crate) fn record<I, S>(folder: &Path, program: I) -> Command
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let raw = raw_folder(folder);
+    std::fs::create_dir_all(&raw).unwrap();
+    let mut command = tracer(folder);
+    command
+        .arg("record")
+        .arg("--dir")
+        .arg(raw)
+        .arg("--")
+        .args(program);
+    command
+}
+
+/// Where [`record`] has its recording folders.
+pub(crate) fn raw_folder(folder: &Path) -> std::path::PathBuf {
+    folder.join("raw")
+}
+
+/// The entries of a folder.
+pub(crate) fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Runs to the end without input.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> Ran {
+    run_with_input(command, &[])
+}
+
+/// Runs to the end.
+#[track_caller]
+pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Ran {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program can be started");
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A program that does not read its input closes it: no fault of the test.
+    std::thread::spawn(move || drop(stdin.write_all(&input)));
+    end_of(child)
+}
+
+/// Waits for the end of a program whose output is piped, and collects what it still says.
+#[track_caller]
+pub(crate) fn end_of(mut child: Child) -> Ran {
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    let status = wait(&mut child);
+    let stdout = stdout.join().unwrap();
+    let stderr = stderr.join().unwrap();
+    Ran {
+        status,
+        stdout,
+        stderr: String::from_utf8(stderr).expect("stderr is UTF-8"),
+    }
+}
+
+/// Waits for the end of a program; one that does not come to its end is killed, and the test fails.
+#[track_caller]
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let pid = rustix::process::Pid::from_child(child);
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // Not waited for yet, so the number is still the child's.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            return true;
+        }
+        false
+    });
+    let id = rustix::process::WaitId::Pid(pid);
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) = rustix::process::waitid(id.clone(), options) {}
+    drop(ended);
+    let hung = watch.join().unwrap();
+    let status = child.wait().unwrap();
+    assert!(
+        !hung,
+        "the program did not come to its end within {PATIENCE:?}"
+    );
+    status
+}
+
+/// Reads until a line appears that holds `text`; fails when the output ends before.
+#[track_caller]
+pub(crate) fn read_until(output: &mut impl Read, text: &str) {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let count = output.read(&mut byte).unwrap();
+        assert!(
+            count == 1,
+            "output ended before `{text}`: {}",
+            String::from_utf8_lossy(&seen)
+        );
+        seen.push(byte[0]);
+    }
+}
+
+fn collect(output: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut output) = output {
+            output.read_to_end(&mut bytes).unwrap();
+        }
+        bytes
+    })
+}
