@@ -9,6 +9,9 @@ mod args;
 
 mod record;
 
+mod dump;
+mod open;
+
 mod exit;
 mod log;
 mod safe;
@@ -40,6 +43,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             poison: args.poison,
             command: args.command,
         }),
+        Command::Dump(args) => dump::run(&args.file),
         _ => Err(anyhow!("not there yet").into()),
     }
 }

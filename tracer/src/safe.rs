@@ -1,4 +1,4 @@
-//! Text that others chose (paths, arguments, error messages that quote them), made safe to print.
+//! Text that others chose (paths, arguments), made safe to print as texts from traces are.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -8,20 +8,7 @@ pub(crate) fn path(path: &Path) -> String {
     os(path.as_os_str())
 }
 
-/// A word from the command line or a file name. Bytes that are not UTF-8 print as `\xNN`.
+/// A word from the command line, or a file name.
 pub(crate) fn os(text: &OsStr) -> String {
-    let mut safe = String::new();
-    for chunk in text.as_encoded_bytes().utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            if letter.is_control() {
-                safe.extend(letter.escape_default());
-            } else {
-                safe.push(letter);
-            }
-        }
-        for byte in chunk.invalid() {
-            safe.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    safe
+    traces::tty(text.as_encoded_bytes())
 }

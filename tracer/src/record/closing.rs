@@ -3,13 +3,18 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use traces::Trace;
+
 use super::Sealed;
 use crate::{safe, talk};
 
 /// The line after a recording.
 pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     let file = safe::path(output);
-    let mut line = format!("{file}: written");
+    let mut line = match crate::open::read(&sealed.path) {
+        Ok(trace) => format!("{file}: {}", contents(&trace)),
+        Err(error) => format!("{file} was written, but cannot be read: {error:#}"),
+    };
     if sealed.still_running > 0 {
         line += &format!(
             "; {} still running and in the file as far as it had come",
@@ -19,6 +24,22 @@ pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
+}
+
+/// `2 processes, 4812 events, nothing lost`
+fn contents(trace: &Trace) -> String {
+    let summary = &trace.verdict().summary;
+    let processes = trace.recording().processes.len() as u64;
+    let losses = match (summary.losses, summary.records_lost) {
+        (0, _) => "nothing lost".to_owned(),
+        (places, 0) => format!("records lost in {}", counted(places, "place", "places")),
+        (_, records) => format!("{} lost", counted(records, "record", "records")),
+    };
+    format!(
+        "{}, {}, {losses}",
+        counted(processes, "process", "processes"),
+        counted(summary.events, "event", "events")
+    )
 }
 
 /// What to say when no process wrote anything.
@@ -37,8 +58,8 @@ pub(super) fn nothing(command: &[OsString], output: &Path) {
         "Recording a program as it is (preload shim, kernel tracepoints, uprobes) is not there yet.",
     );
     talk::more(
-        "If it does link the probe: was it built without the `record` feature, is it setuid, or did \
-         it clear its environment?",
+        "If it does link the probe: did it say above why it does not record, was it built without \
+         the `record` feature, or did it clear its environment?",
     );
     if output.exists() {
         talk::more(format_args!(
@@ -49,7 +70,7 @@ pub(super) fn nothing(command: &[OsString], output: &Path) {
 }
 
 /// A number with its noun.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {

@@ -1,0 +1,39 @@
+//! `tracer dump`: all events of a trace as text, one a line, for `grep`, `less` and `diff`.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use traces::Trace;
+use traces::event::Event;
+
+use crate::exit::{CLEAN, Exit, Failure};
+use crate::open;
+
+/// The command.
+pub(crate) fn run(file: &Path) -> Result<Exit, Failure> {
+    let trace = open::read(file)?;
+    open::tell_problems(&trace);
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    for event in trace.events() {
+        writeln!(out, "{}", line(&trace, event))?;
+    }
+    out.flush()?;
+    Ok(Exit::Code(CLEAN))
+}
+
+/// Number, time, thread, and what happened. A recording of several processes says which.
+fn line(trace: &Trace, event: &Event) -> String {
+    let (seconds, ns) = (event.at_ns / 1_000_000_000, event.at_ns % 1_000_000_000);
+    let mut thread = trace.names().thread(event.lane);
+    if let (2.., Some(process)) = (
+        trace.recording().processes.len(),
+        trace.recording().process(event.process),
+    ) {
+        thread = format!("{}/{thread}", process.pid);
+    }
+    format!(
+        "{:<8} {seconds:>4}.{ns:09} {thread:<16} {}",
+        event.id.0,
+        trace.describe(event)
+    )
+}

@@ -1,0 +1,157 @@
+//! From a name on the command line to bytes that can be read: a sealed file, the file of one process,
+//! or a recording folder.
+//!
+//! Only ordinary files are opened, and none is mapped: a pipe would make us wait for ever, a device
+//! may act on being opened, and a mapped file that shrinks would end this process.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::OFlags;
+use traces::{Input, ReadAt, Trace};
+
+use crate::talk;
+
+/// Files that stay open while they are read.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    files: Vec<(String, OpenFile)>,
+}
+
+impl Opened {
+    /// What the reader takes.
+    pub(crate) fn inputs(&self) -> Vec<Input<'_>> {
+        self.files
+            .iter()
+            .map(|(name, file)| Input { name, bytes: file })
+            .collect()
+    }
+}
+
+/// A file whose length is asked each time: somebody may still write it.
+#[derive(Debug)]
+struct OpenFile(File);
+
+impl ReadAt for OpenFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        FileExt::read_at(&self.0, buffer, offset)
+    }
+}
+
+/// Reads what `path` names as one recording.
+pub(crate) fn read(path: &Path) -> Result<Trace> {
+    Ok(Trace::read(&open(path)?.inputs())?)
+}
+
+/// Says what was wrong with a trace that could be read all the same.
+pub(crate) fn tell_problems(trace: &Trace) {
+    let recording = trace.recording();
+    for problem in &recording.problems {
+        talk::line(problem);
+    }
+    if recording.problems_more > 0 {
+        talk::line(format_args!(
+            "{} more problems of that kind",
+            recording.problems_more
+        ));
+    }
+}
+
+/// Opens what `path` names.
+fn open(path: &Path) -> Result<Opened> {
+    let shown = crate::safe::path(path);
+    let found = std::fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
+    let paths = if found.is_dir() {
+        traces_in(path)?
+    } else {
+        vec![path.to_path_buf()]
+    };
+    let files = paths
+        .iter()
+        .map(|path| Ok((crate::safe::path(path), OpenFile(open_ordinary(path)?))))
+        .collect::<Result<_>>()?;
+    Ok(Opened { files })
+}
+
+/// The process files of a recording folder, by name.
+fn traces_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let shown = crate::safe::path(folder);
+    let cannot = || format!("cannot look into {shown}");
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        if entry.file_name().as_encoded_bytes().ends_with(b".trc") {
+            paths.push(entry.path());
+        }
+    }
+    if paths.is_empty() {
+        bail!(
+            "{shown} is a folder without traces: a recording folder holds a `.trc` file for each \
+             process that used the probe"
+        );
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Asked before and after opening: before, so that nothing else is ever opened; after, because the
+/// name may by then lead elsewhere.
+fn open_ordinary(path: &Path) -> Result<File> {
+    let shown = crate::safe::path(path);
+    let cannot = || format!("cannot open {shown}");
+    let refuse = || format!("{shown} is not an ordinary file, so it is not a trace");
+    if !std::fs::metadata(path).with_context(cannot)?.is_file() {
+        bail!(refuse());
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)
+        .with_context(cannot)?;
+    if !file.metadata().with_context(cannot)?.is_file() {
+        bail!(refuse());
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        format!("{:#}", open(path).unwrap_err())
+    }
+
+    #[test]
+    fn only_ordinary_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        assert!(refused(&fifo).contains("not an ordinary file"));
+        assert!(refused(Path::new("/dev/null")).contains("not an ordinary file"));
+        assert!(refused(&folder.path().join("missing")).contains("No such file"));
+        assert!(refused(folder.path()).contains("folder without traces"));
+    }
+
+    #[test]
+    fn folder_gives_its_process_files_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["2-1-a.trc", "1-1-a.trc", "session"] {
+            std::fs::write(folder.path().join(name), "abc").unwrap();
+        }
+        let opened = open(folder.path()).unwrap();
+        let inputs = opened.inputs();
+        assert_eq!(inputs.len(), 2);
+        assert!(inputs[0].name.ends_with("1-1-a.trc"));
+        let mut buffer = [0; 8];
+        assert_eq!(inputs[1].bytes.read_at(1, &mut buffer).unwrap(), 2);
+        assert_eq!(inputs[1].bytes.len().unwrap(), 3);
+    }
+}
