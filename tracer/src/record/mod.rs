@@ -29,6 +29,7 @@ mod seal;
 mod closing;
 
 pub(crate) use seal::Sealed;
+use signals::Signals;
 pub(crate) use spawn::How;
 
 /// What becomes of the poison that the probe puts into consumed submission slots.
@@ -75,9 +76,15 @@ pub(crate) struct Recorded {
     pub(crate) how: How,
     /// The trace; nothing where no process used the probe.
     pub(crate) sealed: Option<Sealed>,
+    signals: Signals,
 }
 
 impl Recorded {
+    /// Signals end this process again: for whoever goes on to something that needs no sealing.
+    pub(crate) fn let_signals_through(&self) {
+        self.signals.let_through();
+    }
+
     /// How this process has to end so that its caller sees the program's own end.
     pub(crate) fn exit(&self) -> Exit {
         match self.how {
@@ -116,8 +123,8 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         }
     };
     tracing::info!(folder = %crate::safe::path(folder.path()), chunks, "recording");
-    let end = match spawn::run(&plan.command, folder.path()) {
-        Ok(end) => end,
+    let (end, signals) = match spawn::run(&plan.command, folder.path()) {
+        Ok(ended) => ended,
         Err(failure) => {
             if failure.code != RECORD_FAILED {
                 let _ = folder.remove();
@@ -126,7 +133,12 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         }
     };
     tracing::info!(?end, "the program ended");
-    finish(folder, &session, plan, &end, &target)
+    let sealed = finish(folder, &session, plan, &end, &target)?;
+    Ok(Recorded {
+        how: end.how,
+        sealed,
+        signals,
+    })
 }
 
 /// Seals; where that fails the raw recording stays, and the message names it.
@@ -136,7 +148,7 @@ fn finish(
     plan: &Plan,
     end: &spawn::End,
     target: &Path,
-) -> Result<Recorded, Failure> {
+) -> Result<Option<Sealed>, Failure> {
     let raw = folder.path().to_path_buf();
     let kept = |error: anyhow::Error| {
         let raw = crate::safe::path(&raw);
@@ -162,10 +174,7 @@ fn finish(
             crate::safe::path(&raw)
         ));
     }
-    Ok(Recorded {
-        how: end.how,
-        sealed,
-    })
+    Ok(sealed)
 }
 
 /// How a program ended, as the rest of a sentence that begins with it.

@@ -25,16 +25,29 @@ const FORWARDED: [(i32, Signal); 4] = [
     (SIGHUP, Signal::HUP),
 ];
 
+/// Bit of a noted signal that says who sent it. Numbers of signals are below it.
+const FROM_KERNEL: u8 = 0x80;
+
 /// Signals caught since [`Caught::install`], until there is somebody to pass them on to.
 #[derive(Debug)]
 pub(crate) struct Caught {
     received: OwnedFd,
 }
 
-/// Passes signals on to one process for as long as it may be signalled.
-#[derive(Debug)]
-pub(crate) struct Forwarding {
-    target: Arc<Mutex<Option<Pid>>>,
+/// What is done with the signals that arrive; changed as the recording goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    reaction: Arc<Mutex<Reaction>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaction {
+    /// They go on to the program.
+    PassOn(Pid),
+    /// They are survived: the recording is being sealed.
+    Survive,
+    /// They end this process, as if nothing had ever been caught.
+    Default,
 }
 
 impl Caught {
@@ -61,55 +74,68 @@ impl Caught {
     }
 
     /// Passes on to `pid`, a child that was not waited for yet: what was caught so far, and from now on.
-    pub(crate) fn forward_to(self, pid: Pid) -> io::Result<Forwarding> {
-        let target = Arc::new(Mutex::new(Some(pid)));
-        let shared = Arc::clone(&target);
+    pub(crate) fn pass_on_to(self, pid: Pid) -> io::Result<Signals> {
+        let reaction = Arc::new(Mutex::new(Reaction::PassOn(pid)));
+        let shared = Arc::clone(&reaction);
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
-                let mut byte = [0];
+                let mut note = [0];
                 loop {
-                    match rustix::io::read(&self.received, &mut byte) {
+                    match rustix::io::read(&self.received, &mut note) {
                         Ok(0) => return,
-                        Ok(_) => pass_on(&shared, byte[0]),
+                        Ok(_) => react(&shared, note[0]),
                         Err(Errno::INTR) => {}
                         Err(_) => return,
                     }
                 }
             })?;
-        Ok(Forwarding { target })
+        Ok(Signals { reaction })
     }
 }
 
-impl Forwarding {
-    /// No signal is sent after this returns: the number may soon belong to another process.
-    pub(crate) fn stop(&self) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = None;
+impl Signals {
+    /// From here on signals are survived. None is passed on after this returns: the program's number
+    /// may soon belong to another process.
+    pub(crate) fn survive(&self) {
+        self.set(Reaction::Survive);
+    }
+
+    /// From here on signals do what they do by default.
+    pub(crate) fn let_through(&self) {
+        self.set(Reaction::Default);
+    }
+
+    fn set(&self, reaction: Reaction) {
+        *self.reaction.lock().unwrap_or_else(PoisonError::into_inner) = reaction;
     }
 }
 
-fn pass_on(target: &Mutex<Option<Pid>>, number: u8) {
-    let target = target.lock().unwrap_or_else(PoisonError::into_inner);
-    let signal = FORWARDED
-        .iter()
-        .find(|(known, _)| *known == i32::from(number));
-    if let (Some(pid), Some((_, signal))) = (*target, signal) {
+fn react(reaction: &Mutex<Reaction>, note: u8) {
+    let reaction = reaction.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = i32::from(note & !FROM_KERNEL);
+    let Some((_, signal)) = FORWARDED.iter().find(|(known, _)| *known == number) else {
+        return;
+    };
+    match *reaction {
+        Reaction::PassOn(_) if note & FROM_KERNEL != 0 => {}
         // Fails only where the program changed its user; then it is not ours to signal.
-        let _ = rustix::process::kill_process(pid, *signal);
+        Reaction::PassOn(pid) => drop(rustix::process::kill_process(pid, *signal)),
+        Reaction::Survive => {}
+        Reaction::Default => drop(signal_hook::low_level::emulate_default_handler(number)),
     }
 }
 
-/// Survives a signal, and notes it in the pipe if a process sent it.
+/// Survives a signal, and notes it in the pipe.
 fn catch(number: i32, send: Arc<OwnedFd>) -> io::Result<()> {
-    let byte = [u8::try_from(number).unwrap_or(0)];
+    let number_byte = u8::try_from(number).unwrap_or(0);
     let action = move |info: &libc::siginfo_t| {
         // Above 0 the kernel is the sender: a key, or the end of the terminal.
-        if info.si_code <= 0 {
-            // A full pipe holds thousands of signals that nobody took yet; one more says nothing new.
-            let _ = rustix::io::write(&*send, &byte);
-        }
+        let origin = if info.si_code > 0 { FROM_KERNEL } else { 0 };
+        // A full pipe holds thousands of signals that nobody took yet; one more says nothing new.
+        let _ = rustix::io::write(&*send, &[number_byte | origin]);
     };
-    // SAFETY: the action runs in a signal handler. It reads two values it owns and makes one `write`
+    // SAFETY: the action runs in a signal handler. It reads values it owns and makes one `write`
     // system call, directly and not through libc: no allocation, no lock, no panic, `errno` untouched.
     unsafe { signal_hook_registry::register_sigaction(number, action) }?;
     Ok(())

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::session;
-use super::signals::Caught;
+use super::signals::{Caught, Signals};
 use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, RECORD_FAILED};
 
 /// How the recorded program ended.
@@ -38,8 +38,9 @@ pub(crate) struct End {
     pub(crate) how: How,
 }
 
-/// Runs `command` with the recording folder announced to it.
-pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<End, Failure> {
+/// Runs `command` with the recording folder announced to it. From its end on, signals to this process
+/// are survived until [`Signals`] are told otherwise.
+pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::new(RECORD_FAILED, anyhow!("there is no command to record")))?;
@@ -59,13 +60,13 @@ pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<End, Failure> {
 
 /// Waits in two steps: the end is seen first, and its start time read, while the process number
 /// still belongs to it.
-fn wait(mut child: Child, caught: Caught) -> io::Result<End> {
+fn wait(mut child: Child, caught: Caught) -> io::Result<(End, Signals)> {
     let id = child.id();
     let pid = i32::try_from(id)
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidData)?;
-    let forwarding = caught.forward_to(pid)?;
+    let signals = caught.pass_on_to(pid)?;
     let ended = loop {
         match rustix::process::waitid(
             WaitId::Pid(pid),
@@ -77,7 +78,7 @@ fn wait(mut child: Child, caught: Caught) -> io::Result<End> {
         }
     };
     let start_time = start_time(id).map_or(0, |(start, _)| start);
-    forwarding.stop();
+    signals.survive();
     child.wait()?;
     let how = match (ended.terminating_signal(), ended.exit_status()) {
         (Some(number), _) => How::Signal {
@@ -86,11 +87,12 @@ fn wait(mut child: Child, caught: Caught) -> io::Result<End> {
         },
         (None, code) => How::Exited(code.unwrap_or(0).to_le_bytes()[0]),
     };
-    Ok(End {
+    let end = End {
         pid: id,
         start_time,
         how,
-    })
+    };
+    Ok((end, signals))
 }
 
 /// Start of a process in clock ticks since boot, and whether it is still more than a zombie.

@@ -4,5 +4,6 @@
 //! here waits by sleeping, and nothing ends a process that it did not start.
 
 mod support;
+mod terminal;
 
 mod record;

@@ -5,11 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use crate::support::{
     end_of, entries, raw_folder, read_until, record, run, run_with_input, tracer,
 };
+use crate::terminal::Terminal;
 
 #[test]
 fn exit_codes_pass_through() {
@@ -153,6 +156,42 @@ fn recorder_survives_what_its_whole_group_gets() {
     read_until(recorder.stdout.as_mut().unwrap(), "ready");
     kill_process_group(Pid::from_child(&recorder), Signal::INT).unwrap();
     end_of(recorder).exits(7).says("nothing was recorded");
+}
+
+#[test]
+fn key_that_interrupts_reaches_the_program_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "n=0; trap 'n=$((n+1)); echo got $n' INT; echo ready; \
+                  until [ \"$line\" = end ]; do read line; done; echo total $n; exit 5";
+    let terminal = Terminal::start(record(folder.path(), ["sh", "-c", script]), 80, 24);
+    terminal.wait_for("ready");
+    terminal.press("\x03");
+    terminal.wait_for("got 1");
+    terminal.press("end\n");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(5), "{contents}");
+    assert!(contents.contains("total 1"), "{contents}");
+}
+
+#[test]
+fn recorder_and_program_stop_and_continue_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = record(folder.path(), waiting_for("TERM"))
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_child(&recorder);
+    read_until(recorder.stdout.as_mut().unwrap(), "ready");
+    kill_process_group(pid, Signal::TSTP).unwrap();
+    let stopped = waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED)
+        .unwrap()
+        .unwrap();
+    assert_eq!(stopped.stopping_signal(), Some(Signal::TSTP.as_raw()));
+    kill_process_group(pid, Signal::CONT).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    end_of(recorder).exits(7);
 }
 
 /// The signal masks of a program that `sh` starts with SIGHUP ignored.
