@@ -128,6 +128,8 @@ pub enum Ended {
         /// Whether a core was dumped.
         core: bool,
     },
+    /// It said that its exit handlers ran; nobody saw its code.
+    Said,
     /// It said that an abort or panic handler ran; nobody saw more.
     Aborted,
     /// Its image was replaced by `exec`.
@@ -151,6 +153,7 @@ impl std::fmt::Display for Ended {
                     Ok(())
                 }
             }
+            Self::Said => f.write_str("exited; its code was not seen"),
             Self::Aborted => f.write_str("aborted"),
             Self::Replaced => f.write_str("replaced by exec"),
             Self::Unknown => f.write_str("still running, or its end was not seen"),

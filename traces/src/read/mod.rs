@@ -1,8 +1,26 @@
 //! Files into events.
+//!
+//! Reading order: [`bundle`] (several files in one), `file` (header, chunks), `records` (words into
+//! events), `lanes` (streams of threads, and what they lost), `clock` (ticks into time), `order`
+//! (one causal order over all lanes).
+//!
+//! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
+//! is damaged is left out and reported alone.
 
-use crate::event::Event;
-use crate::input::Input;
-use crate::recording::Recording;
+pub mod bundle;
+mod clock;
+mod file;
+mod lanes;
+mod order;
+mod records;
+
+use wire::layout;
+
+use crate::event::{Event, EventId};
+use crate::input::{Input, ReadAt, read_full};
+use crate::recording::{Ended, LocatedLoss, Recording};
+use crate::scopes::ScopeTracker;
+use crate::untrusted::{Untrusted, tty};
 
 /// Why nothing could be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +32,188 @@ pub struct ReadError {
     pub message: String,
 }
 
+/// An event whose place in the causal order is not known yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Loose {
+    /// `CLOCK_MONOTONIC` in ns, or what stands for it.
+    at_ns: i128,
+    process: u32,
+    lane: u32,
+    what: crate::event::What,
+}
+
+/// How the recorder saw a process end.
+struct EndRecord {
+    pid: u32,
+    start_time: u64,
+    ended: Ended,
+}
+
+/// What is gathered from all inputs.
+#[derive(Default)]
+struct Gathered {
+    recording: Recording,
+    events: Vec<Loose>,
+    ends: Vec<EndRecord>,
+}
+
 pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), ReadError> {
-    let name = inputs.first().map_or("", |input| input.name);
-    Err(ReadError {
-        source_name: name.to_owned(),
-        message: "not read yet".to_owned(),
-    })
+    let mut gathered = Gathered::default();
+    let mut failed: Vec<ReadError> = Vec::new();
+    for input in inputs {
+        let fail = |message| ReadError {
+            source_name: input.name.to_owned(),
+            message,
+        };
+        if let Err(message) = one(&mut gathered, input) {
+            failed.push(fail(message));
+        }
+    }
+    if gathered.recording.processes.is_empty() {
+        let nothing = || ReadError {
+            source_name: inputs
+                .first()
+                .map_or("no input", |input| input.name)
+                .to_owned(),
+            message:
+                "holds no recorded process: the program did not link the probe, or ended before \
+                      its first record"
+                    .to_owned(),
+        };
+        return Err(failed.into_iter().next().unwrap_or_else(nothing));
+    }
+    for error in failed {
+        gathered
+            .recording
+            .problem(&error.source_name, 0, error.message);
+    }
+    Ok(finish(gathered))
+}
+
+fn one(gathered: &mut Gathered, input: &Input<'_>) -> Result<(), String> {
+    let len = input
+        .bytes
+        .len()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if len == 0 {
+        return Err("is empty: its recording was cut short before anything was written".to_owned());
+    }
+    let mut magic = [0; 8];
+    let got = read_full(input.bytes, 0, &mut magic)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if magic == layout::BUNDLE_MAGIC {
+        bundle::read(gathered, input, len)
+    } else if magic == layout::MAGIC {
+        file::read(gathered, input.name, input.bytes, 0, len)
+    } else {
+        let begins = tty(magic.get(..got).unwrap_or_default());
+        Err(format!(
+            "is no trace: it begins with \"{begins}\". Record one with: tracer record -- PROGRAM"
+        ))
+    }
+}
+
+/// Puts end records to their processes, events into order, and gives both their ids.
+fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
+    let Gathered {
+        mut recording,
+        mut events,
+        ends,
+    } = gathered;
+    for end in ends {
+        let fits = |process: &&mut crate::recording::Process| {
+            process.pid == end.pid && process.start_time == end.start_time
+        };
+        for process in recording
+            .processes
+            .iter_mut()
+            .filter(|process| fits(process))
+        {
+            // An image that exec replaced did not end with the process.
+            if process.ended != Ended::Replaced && end.ended != Ended::Unknown {
+                process.ended = end.ended;
+            }
+        }
+    }
+    order::causal(&mut events);
+    let first_ns = events.first().map_or(0, |event| event.at_ns);
+    let mut scopes = ScopeTracker::default();
+    let mut ordered = Vec::with_capacity(events.len());
+    for (index, loose) in events.into_iter().enumerate() {
+        let Loose {
+            at_ns,
+            process,
+            lane,
+            what,
+        } = loose;
+        let id = EventId(index as u64);
+        if let crate::event::What::Lost(loss) = what {
+            recording.losses.push(LocatedLoss {
+                event: id,
+                process,
+                lane,
+                loss,
+            });
+        }
+        let scope = scopes.step(process, lane, &what);
+        let at_ns = u64::try_from(at_ns.saturating_sub(first_ns)).unwrap_or(0);
+        ordered.push(Event {
+            id,
+            at_ns,
+            process,
+            lane,
+            scope,
+            what,
+        });
+    }
+    (recording, ordered)
+}
+
+/// A part of an input, read as if it were a whole one.
+struct Part<'a> {
+    bytes: &'a dyn ReadAt,
+    from: u64,
+    len: u64,
+}
+
+impl ReadAt for Part<'_> {
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.len)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        match (self.from.checked_add(offset), buffer.get_mut(..wanted)) {
+            (Some(at), Some(part)) if wanted > 0 => self.bytes.read_at(at, part),
+            _ => Ok(0),
+        }
+    }
+}
+
+/// Bytes up to the first zero.
+fn zero_padded(bytes: &[u8]) -> Untrusted {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
+    Untrusted::new(bytes.get(..end).unwrap_or_default().to_vec())
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    let part = at.checked_add(2).and_then(|end| bytes.get(at..end));
+    part.and_then(|part| part.try_into().ok())
+        .map_or(0, u16::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let part = at.checked_add(4).and_then(|end| bytes.get(at..end));
+    part.and_then(|part| part.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let part = at.checked_add(8).and_then(|end| bytes.get(at..end));
+    part.and_then(|part| part.try_into().ok())
+        .map_or(0, u64::from_le_bytes)
 }

@@ -221,6 +221,7 @@ impl Parser {
                     signal: value,
                     core: true,
                 },
+                "said" => Ended::Said,
                 "aborted" => Ended::Aborted,
                 "exec" => Ended::Replaced,
                 "unknown" => Ended::Unknown,

@@ -31,6 +31,7 @@ pub(crate) fn print(recording: &Recording, events: &[Event]) -> String {
                 core: false,
             } => format!("killed:{signal}"),
             Ended::Killed { signal, core: true } => format!("core:{signal}"),
+            Ended::Said => "said".to_owned(),
             Ended::Aborted => "aborted".to_owned(),
             Ended::Replaced => "exec".to_owned(),
             Ended::Unknown => "unknown".to_owned(),

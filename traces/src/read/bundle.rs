@@ -1,0 +1,277 @@
+//! Bundles: the files of several processes, and what their recorder knows, in one file.
+//!
+//! ```text
+//! header   magic 8 B | major u16 | minor u16 | number of sections u32, 0 for unknown
+//! section  kind u32 | encoding u32 | raw length u64 | stored length u64 | CRC-32C u32 | 0 u32
+//!          stored bytes, padded with zeros to a multiple of 8
+//! ```
+//!
+//! The writer stands beside the reader, so that neither can change alone. A section that is damaged,
+//! cut off, or of a kind or encoding that this build does not know is reported; the rest is read.
+
+use std::io::{self, Write};
+
+use wire::crc::crc32c;
+use wire::layout::BUNDLE_MAGIC;
+
+use super::{EndRecord, Gathered, Part, u16_at, u32_at, u64_at};
+use crate::input::{Input, read_full};
+use crate::recording::Ended;
+use crate::untrusted::Untrusted;
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 16;
+/// Bytes in front of each section's own.
+pub const SECTION_HEADER_BYTES: usize = 32;
+/// A reader refuses another major version.
+pub const MAJOR: u16 = 1;
+
+/// What a section holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Section {
+    /// The file of one process, unused chunks cut from its end.
+    Process = 1,
+    /// Five words: process id, start time, how it ended (1 exited, 2 killed, 3 still running or not
+    /// known), exit code or signal, whether a core was dumped.
+    End = 2,
+    /// The arguments of the recorded command, separated by NUL.
+    Command = 3,
+    /// What else the recorder knows, as `key=value` lines.
+    Info = 4,
+}
+
+/// Writes the header of a bundle.
+pub fn write_header(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(&BUNDLE_MAGIC)?;
+    out.write_all(&MAJOR.to_le_bytes())?;
+    out.write_all(&[0; 6])
+}
+
+/// Appends a section.
+pub fn write_section(out: &mut impl Write, section: Section, bytes: &[u8]) -> io::Result<()> {
+    let length = bytes.len() as u64;
+    out.write_all(&(section as u32).to_le_bytes())?;
+    out.write_all(&0u32.to_le_bytes())?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&crc32c(bytes).to_le_bytes())?;
+    out.write_all(&0u32.to_le_bytes())?;
+    out.write_all(bytes)?;
+    let padding = length.wrapping_neg() % 8;
+    out.write_all([0u8; 8].get(..padding as usize).unwrap_or_default())
+}
+
+/// The bytes of an [`Section::End`].
+pub fn end_record(pid: u32, start_time: u64, ended: Ended) -> Vec<u8> {
+    let (how, value, core) = match ended {
+        Ended::Exited { code } => (1, code, false),
+        Ended::Killed { signal, core } => (2, signal, core),
+        Ended::Said | Ended::Aborted | Ended::Replaced | Ended::Unknown => (3, 0, false),
+    };
+    let words = [
+        u64::from(pid),
+        start_time,
+        how,
+        i64::from(value) as u64,
+        u64::from(core),
+    ];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Result<(), String> {
+    let mut header = [0; HEADER_BYTES];
+    let broken = |error: io::Error| format!("cannot be read: {error}");
+    read_full(input.bytes, 0, &mut header).map_err(broken)?;
+    let major = u16_at(&header, 8);
+    if major != MAJOR {
+        return Err(format!(
+            "is a bundle of version {major}; this tracer reads version {MAJOR}. A tracer of the \
+             version that wrote it is needed"
+        ));
+    }
+    let mut at = HEADER_BYTES as u64;
+    while at < len {
+        let mut head = [0; SECTION_HEADER_BYTES];
+        let got = read_full(input.bytes, at, &mut head).map_err(broken)?;
+        if got < SECTION_HEADER_BYTES {
+            gathered
+                .recording
+                .problem(input.name, at, "the bundle ends within a section's header");
+            break;
+        }
+        let stored = u64_at(&head, 16);
+        let body = at.saturating_add(SECTION_HEADER_BYTES as u64);
+        let left = len.saturating_sub(body);
+        let part = Part {
+            bytes: input.bytes,
+            from: body,
+            len: stored.min(left),
+        };
+        if stored > left {
+            let message = format!(
+                "a section of {stored} bytes is cut off after {left}; what is there is read"
+            );
+            gathered.recording.problem(input.name, at, message);
+        } else if !sum_fits(&part, u32_at(&head, 24)).map_err(broken)? {
+            let message =
+                "a section is damaged (its checksum does not fit); what can be read is read";
+            gathered.recording.problem(input.name, at, message);
+        }
+        section(gathered, input.name, at, &head, &part).map_err(broken)?;
+        let padded = stored.checked_next_multiple_of(8);
+        let Some(next) = padded.and_then(|padded| body.checked_add(padded)) else {
+            break;
+        };
+        at = next;
+    }
+    Ok(())
+}
+
+fn section(
+    gathered: &mut Gathered,
+    name: &str,
+    at: u64,
+    head: &[u8],
+    part: &Part<'_>,
+) -> io::Result<()> {
+    let (kind, encoding) = (u32_at(head, 0), u32_at(head, 4));
+    if encoding != 0 {
+        let message = format!("a section in encoding {encoding}, which this tracer does not know");
+        gathered.recording.problem(name, at, message);
+        return Ok(());
+    }
+    match kind {
+        1 => {
+            if let Err(message) = super::file::read(gathered, name, part, part.from, part.len) {
+                gathered.recording.problem(name, part.from, message);
+            }
+        }
+        2 => {
+            let bytes = small(part)?;
+            let value = u64_at(&bytes, 24) as i32;
+            let ended = match u64_at(&bytes, 16) {
+                1 => Ended::Exited { code: value },
+                2 => Ended::Killed {
+                    signal: value,
+                    core: u64_at(&bytes, 32) != 0,
+                },
+                _ => Ended::Unknown,
+            };
+            let pid = u64_at(&bytes, 0) as u32;
+            gathered.ends.push(EndRecord {
+                pid,
+                start_time: u64_at(&bytes, 8),
+                ended,
+            });
+        }
+        3 => {
+            let bytes = small(part)?;
+            let words = bytes.split(|byte| *byte == 0);
+            gathered.recording.command = words.map(Untrusted::new).collect();
+        }
+        4 => {
+            for line in small(part)?.split(|byte| *byte == b'\n') {
+                if let Some(equals) = line.iter().position(|byte| *byte == b'=') {
+                    let (key, value) = line.split_at(equals);
+                    let value = value.get(1..).unwrap_or_default();
+                    gathered
+                        .recording
+                        .recorder
+                        .push((Untrusted::new(key), Untrusted::new(value)));
+                }
+            }
+        }
+        _ => {
+            let message = format!("a section of kind {kind}, which this tracer does not know");
+            gathered.recording.problem(name, at, message);
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a section that is not a process file: a megabyte at most.
+fn small(part: &Part<'_>) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(part.len.min(1 << 20)).unwrap_or(0);
+    let mut bytes = vec![0; len];
+    let got = read_full(part, 0, &mut bytes)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+fn sum_fits(part: &Part<'_>, wanted: u32) -> io::Result<bool> {
+    // Sections may be large, and CRC-32C has no cheap way to go on from a sum: undo the final
+    // inversion and feed the pieces through one running value.
+    let mut sum = Running::default();
+    let mut buffer = vec![0; 1 << 16];
+    let mut at = 0;
+    loop {
+        let got = read_full(part, at, &mut buffer)?;
+        if got == 0 {
+            return Ok(sum.value() == wanted);
+        }
+        sum.feed(buffer.get(..got).unwrap_or_default());
+        at = at.saturating_add(got as u64);
+    }
+}
+
+/// CRC-32C over pieces.
+struct Running(u32);
+
+impl Default for Running {
+    fn default() -> Self {
+        Self(!0)
+    }
+}
+
+impl Running {
+    fn feed(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 >> 8) ^ entry((self.0 as u8) ^ byte);
+        }
+    }
+
+    fn value(&self) -> u32 {
+        !self.0
+    }
+}
+
+/// Entry of the CRC's table: the sum of one byte, without the inversions at both ends.
+fn entry(byte: u8) -> u32 {
+    static TABLE: std::sync::OnceLock<Vec<u32>> = std::sync::OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        let step = |value: u32| {
+            if value & 1 == 1 {
+                (value >> 1) ^ 0x82F6_3B78
+            } else {
+                value >> 1
+            }
+        };
+        (0..=255u32)
+            .map(|byte| (0..8).fold(byte, |value, _| step(value)))
+            .collect()
+    });
+    table.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sum_over_pieces_is_the_sum_over_all() {
+        let mut sum = Running::default();
+        sum.feed(b"12345");
+        sum.feed(b"6789");
+        assert_eq!(sum.value(), crc32c(b"123456789"));
+    }
+
+    #[test]
+    fn sections_are_padded_and_summed() {
+        let mut out = Vec::new();
+        write_header(&mut out).unwrap();
+        write_section(&mut out, Section::Command, b"a\0b").unwrap();
+        assert_eq!(out.len(), HEADER_BYTES + SECTION_HEADER_BYTES + 8);
+        assert_eq!(u32_at(&out, HEADER_BYTES + 24), crc32c(b"a\0b"));
+    }
+}

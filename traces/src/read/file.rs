@@ -1,0 +1,303 @@
+//! One process file: its header, its lane directory, and which chunks hold what.
+
+use wire::crc::crc32c;
+use wire::layout::{self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state};
+
+use super::clock::{Line, Pair};
+use super::lanes::{self, LaneEntry};
+use super::{Gathered, u16_at, u32_at, u64_at, zero_padded};
+use crate::input::{ReadAt, read_full};
+use crate::recording::{Capture, Clock, Ended, Process, Recording};
+
+/// Bytes of a chunk's header.
+const CHUNK_HEADER_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
+
+/// Where the file's parts lie, as its header says and as its length allows.
+pub(super) struct File<'a> {
+    /// Its name in messages.
+    pub(super) name: &'a str,
+    /// Its bytes.
+    pub(super) bytes: &'a dyn ReadAt,
+    /// Offset of this file within the input, for messages.
+    pub(super) base: u64,
+    chunk_bytes: usize,
+    uuid_low: u64,
+    lanes: u32,
+    /// Whether chunks are reused, so that the oldest may be missing.
+    pub(super) is_ring: bool,
+}
+
+/// A chunk whose header is in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkRef {
+    pub(super) offset: u64,
+    pub(super) lane: u32,
+    pub(super) kind: ChunkKind,
+    pub(super) seq: u64,
+    pub(super) ticks: u64,
+    monotonic_ns: u64,
+    pub(super) lost: u64,
+    pub(super) records: u64,
+}
+
+/// Reads a process file that begins at `base` of the input called `name`.
+pub(super) fn read(
+    gathered: &mut Gathered,
+    name: &str,
+    bytes: &dyn ReadAt,
+    base: u64,
+    len: u64,
+) -> Result<(), String> {
+    let broken = |error: std::io::Error| format!("cannot be read: {error}");
+    let mut head = vec![0; layout::HEADER_BYTES];
+    let got = read_full(bytes, 0, &mut head).map_err(broken)?;
+    if got < layout::HEADER_BYTES {
+        return Err(format!(
+            "is cut off within its header ({got} of {} bytes); nothing can be read of it",
+            layout::HEADER_BYTES
+        ));
+    }
+    let file = validate(name, bytes, base, &head)?;
+    let mut process = describe(&head, name);
+    let lanes = lane_directory(&file, &head, len).map_err(broken)?;
+    let chunks = chunk_index(&file, &head, len, &mut gathered.recording).map_err(broken)?;
+
+    let first = Pair {
+        ticks: u64_at(&head, header::TICKS),
+        ns: u64_at(&head, header::MONOTONIC_NS),
+    };
+    let line = match process.clock {
+        Clock::Monotonic | Clock::Logical => Line::nanoseconds(first),
+        Clock::Tsc | Clock::Cntvct | Clock::Unknown => {
+            let beat = Pair {
+                ticks: u64_at(&head, header::BEAT_TICKS),
+                ns: u64_at(&head, header::BEAT_MONOTONIC_NS),
+            };
+            let pairs = chunks.iter().map(|chunk| Pair {
+                ticks: chunk.ticks,
+                ns: chunk.monotonic_ns,
+            });
+            let rate = u64_at(&head, header::TICKS_PER_SECOND);
+            Line::through(first, pairs.chain(std::iter::once(beat)), rate)
+        }
+    };
+    process.ended = match u64_at(&head, header::STATE) {
+        state::CLEAN_EXIT => Ended::Said,
+        state::ABORTED => Ended::Aborted,
+        state::EXEC => Ended::Replaced,
+        _ => Ended::Unknown,
+    };
+    process.exit_handlers_ran = process.ended == Ended::Said;
+    let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
+    gathered.recording.processes.push(process);
+    let no_lane = u64_at(&head, header::LOST_NO_LANE);
+    lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
+    let names_lost = u64_at(&head, header::LOST_META);
+    if names_lost != 0 {
+        let message = format!("no room was left for {names_lost} names; they are shown as '?'");
+        gathered
+            .recording
+            .problem(name, base + header::LOST_META as u64, message);
+    }
+    Ok(())
+}
+
+fn validate<'a>(
+    name: &'a str,
+    bytes: &'a dyn ReadAt,
+    base: u64,
+    head: &[u8],
+) -> Result<File<'a>, String> {
+    if head.get(..8) != Some(&layout::MAGIC) {
+        return Err("is no process file: its magic number is wrong".to_owned());
+    }
+    let sum = crc32c(head.get(..header::CRC).unwrap_or_default());
+    if sum != u32_at(head, header::CRC) {
+        return Err(
+            "has a damaged header (its checksum does not fit); nothing after it can be \
+                    trusted"
+                .to_owned(),
+        );
+    }
+    let major = u16_at(head, header::VERSION);
+    let unknown = u64_at(head, header::INCOMPAT) & !layout::INCOMPAT_KNOWN;
+    if major != layout::MAJOR || unknown != 0 {
+        let writer = zero_padded(head.get(header::WRITER_VERSION..).unwrap_or_default());
+        return Err(format!(
+            "is of version {major} with features {unknown:#x}, which this tracer does not know; it \
+             was written by version {}, use that one or a later one",
+            writer.tty().chars().take(32).collect::<String>()
+        ));
+    }
+    if u32_at(head, header::ENDIAN) != layout::ENDIAN_MARK {
+        return Err("was written in another byte order".to_owned());
+    }
+    let chunk_log2 = u32_at(head, header::CHUNK_LOG2);
+    if !(9..=24).contains(&chunk_log2) {
+        return Err(format!(
+            "has chunks of 2^{chunk_log2} bytes; 2^9 to 2^24 are possible"
+        ));
+    }
+    Ok(File {
+        name,
+        bytes,
+        base,
+        chunk_bytes: 1 << chunk_log2,
+        uuid_low: u64_at(head, header::UUID),
+        lanes: u32_at(head, header::LANES),
+        is_ring: u32_at(head, header::MODE) == mode::RING,
+    })
+}
+
+fn describe(head: &[u8], name: &str) -> Process {
+    let text = |at: usize, len: usize| {
+        zero_padded(
+            at.checked_add(len)
+                .and_then(|end| head.get(at..end))
+                .unwrap_or_default(),
+        )
+    };
+    let build_id_len = usize::try_from(u32_at(head, header::BUILD_ID_LEN))
+        .unwrap_or(0)
+        .min(20);
+    let build_id = head.get(header::BUILD_ID..header::BUILD_ID + build_id_len);
+    Process {
+        pid: u32_at(head, header::PID),
+        ppid: u32_at(head, header::PPID),
+        start_time: u64_at(head, header::START_TIME),
+        exe: text(header::EXE_PATH, 256),
+        build_id: build_id.unwrap_or_default().to_vec(),
+        writer: text(header::WRITER_VERSION, 32),
+        clock: match u32_at(head, header::CLOCK_SOURCE) {
+            clock::TSC => Clock::Tsc,
+            clock::MONOTONIC => Clock::Monotonic,
+            clock::CNTVCT => Clock::Cntvct,
+            clock::LOGICAL => Clock::Logical,
+            _ => Clock::Unknown,
+        },
+        capture: match u32_at(head, header::CAPTURE) {
+            capture::LINKED => Capture::Linked,
+            capture::PRELOAD => Capture::Preload,
+            capture::KERNEL => Capture::Kernel,
+            capture::UPROBES => Capture::Uprobes,
+            _ => Capture::Unknown,
+        },
+        exit_handlers_ran: false,
+        ended: Ended::Unknown,
+        source: name.to_owned(),
+    }
+}
+
+fn lane_directory(file: &File<'_>, head: &[u8], len: u64) -> std::io::Result<Vec<LaneEntry>> {
+    let offset = u64::from(u32_at(head, header::LANE_OFFSET));
+    let room = len.saturating_sub(offset) / layout::LANE_BYTES as u64;
+    let count = u64::from(file.lanes).min(room).min(1 << 16);
+    let mut entries = Vec::new();
+    let mut bytes = [0; layout::LANE_BYTES];
+    for index in 0..count {
+        let at = offset.saturating_add(index * layout::LANE_BYTES as u64);
+        let got = read_full(file.bytes, at, &mut bytes)?;
+        let word = |at: usize| u64_at(bytes.get(..got).unwrap_or_default(), at * 8);
+        let owner = word(lane::OWNER);
+        let lost = word(lane::LOST_FULL)
+            .saturating_add(word(lane::LOST_NESTED))
+            .saturating_add(word(lane::LOST_BIG));
+        entries.push(LaneEntry {
+            is_used: word(lane::STATE) != lane_state::FREE || lost != 0,
+            tid: owner as u32,
+            parent: ((owner >> 32) as u32).checked_sub(1),
+            lost,
+            is_full: word(lane::LOST_FULL) >= word(lane::LOST_NESTED),
+            last_seq: word(lane::LAST_SEQ),
+        });
+    }
+    Ok(entries)
+}
+
+fn chunk_index(
+    file: &File<'_>,
+    head: &[u8],
+    len: u64,
+    recording: &mut Recording,
+) -> std::io::Result<Vec<ChunkRef>> {
+    let first = u64::from(u32_at(head, header::CHUNK_OFFSET));
+    let mut chunks = Vec::new();
+    let mut at = first;
+    while at.saturating_add(CHUNK_HEADER_BYTES as u64) <= len {
+        let mut words = [0; CHUNK_HEADER_BYTES];
+        read_full(file.bytes, at, &mut words)?;
+        match chunk_header(file, at, &words) {
+            Ok(Some(chunk)) => chunks.push(chunk),
+            Ok(None) => {}
+            Err(message) => {
+                recording.problem(file.name, file.base.saturating_add(at), message);
+            }
+        }
+        at = at.saturating_add(file.chunk_bytes as u64);
+    }
+    chunks.sort_by_key(|chunk| (chunk.lane, chunk.seq, chunk.offset));
+    Ok(chunks)
+}
+
+/// What a chunk's header says; nothing where the chunk is free.
+fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<ChunkRef>, String> {
+    let word = |at: usize| u64_at(bytes, at * 8);
+    let seq = word(chunk::SEQ);
+    if seq == 0 {
+        return Ok(None);
+    }
+    if word(chunk::CHECK) != file.uuid_low ^ seq {
+        return Err(
+            "a chunk does not belong to this file or is damaged; it is left out".to_owned(),
+        );
+    }
+    let (lane, kind) = layout::unpack_lane_kind(word(chunk::LANE_KIND));
+    let Some(kind) = kind else {
+        return Err("a chunk of a kind that this tracer does not know; it is left out".to_owned());
+    };
+    if lane >= file.lanes {
+        return Err(format!(
+            "a chunk of lane {lane}, which does not exist; it is left out"
+        ));
+    }
+    Ok(Some(ChunkRef {
+        offset,
+        lane,
+        kind,
+        seq,
+        ticks: word(chunk::TICKS),
+        monotonic_ns: word(chunk::MONOTONIC_NS),
+        lost: word(chunk::LOST),
+        records: word(chunk::RECORDS),
+    }))
+}
+
+impl File<'_> {
+    /// The words of a chunk behind its header, as far as the file goes; nothing when the chunk was
+    /// recycled since it was indexed.
+    pub(super) fn body(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
+        let mut bytes = vec![0; self.chunk_bytes];
+        let got = read_full(self.bytes, chunk.offset, &mut bytes)?;
+        bytes.truncate(got);
+        // The writer may have begun a new lap while we read: what we hold is one lap's only if the
+        // gate is the same before and after.
+        let mut gate = [0; 8];
+        read_full(self.bytes, chunk.offset, &mut gate)?;
+        if u64_at(&bytes, 0) != chunk.seq || u64_at(&gate, 0) != chunk.seq {
+            return Ok(None);
+        }
+        let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
+        let words = body.chunks_exact(8).map(|word| u64_at(word, 0));
+        Ok(Some(words.collect()))
+    }
+
+    /// Whether the word at `index` of a chunk's body is still zero.
+    pub(super) fn still_zero(&self, chunk: &ChunkRef, index: usize) -> std::io::Result<bool> {
+        let at = chunk
+            .offset
+            .saturating_add((CHUNK_HEADER_BYTES + index * 8) as u64);
+        let mut word = [0; 8];
+        read_full(self.bytes, at, &mut word)?;
+        Ok(u64_at(&word, 0) == 0)
+    }
+}

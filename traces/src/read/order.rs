@@ -1,0 +1,137 @@
+//! One causal order over the streams of all lanes.
+//!
+//! Time is the order, but not to the last nanosecond: between cores it is off by up to
+//! [`UNCERTAIN_NS`]. Where an effect stands before its only possible cause and the cause follows within
+//! that time on another lane, the cause is moved in front of it.
+
+use rustc_hash::FxHashMap;
+
+use super::Loose;
+use crate::event::What;
+
+/// How far the clocks of two cores may be apart.
+const UNCERTAIN_NS: i128 = 100;
+/// Events that are looked at for a cause.
+const LOOK_AHEAD: usize = 64;
+
+/// Something that must be there before something else may happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Thing {
+    /// A handle that was leaked.
+    Lease(u32, u64),
+    /// A submission that is not complete.
+    Flight(u32, u32, u64),
+    /// A coroutine.
+    Coroutine(u32, u32),
+    /// A completion that resumed nobody yet.
+    Delivery(u32, u32, u64),
+}
+
+/// Sorts by time, then mends what contradicts itself.
+pub(super) fn causal(events: &mut [Loose]) {
+    events.sort_by_key(|event| event.at_ns);
+    let mut there: FxHashMap<Thing, u32> = FxHashMap::default();
+    for at in 0..events.len() {
+        let Some(event) = events.get(at) else { break };
+        if let Some(thing) = needs(event)
+            && there.get(&thing).is_none_or(|count| *count == 0)
+            && let Some(cause) = find_cause(events, at, thing)
+        {
+            let at_ns = event.at_ns;
+            if let Some(range) = events.get_mut(at..=cause) {
+                range.rotate_right(1);
+                if let Some(moved) = range.first_mut() {
+                    moved.at_ns = at_ns;
+                }
+            }
+        }
+        let Some(event) = events.get(at) else { break };
+        if let Some(thing) = uses(event)
+            && let Some(count) = there.get_mut(&thing)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                there.remove(&thing);
+            }
+        }
+        for thing in gives(event).into_iter().flatten() {
+            let count = there.entry(thing).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+fn find_cause(events: &[Loose], at: usize, thing: Thing) -> Option<usize> {
+    let effect = events.get(at)?;
+    let latest = effect.at_ns.saturating_add(UNCERTAIN_NS);
+    let ahead = events.iter().enumerate().skip(at + 1).take(LOOK_AHEAD);
+    for (index, event) in ahead.take_while(|(_, event)| event.at_ns <= latest) {
+        if event.lane != effect.lane && gives(event).contains(&Some(thing)) {
+            // Nothing on the cause's own lane may be overtaken: time is right within a lane.
+            let between = events.get(at..index)?;
+            return between
+                .iter()
+                .all(|other| other.lane != event.lane)
+                .then_some(index);
+        }
+    }
+    None
+}
+
+/// What must be there for this to happen.
+fn needs(event: &Loose) -> Option<Thing> {
+    let process = event.process;
+    match &event.what {
+        What::Reclaim(p) | What::Release(p) | What::Peek(p) => {
+            Some(Thing::Lease(process, p.address))
+        }
+        What::Complete(c) => Some(Thing::Flight(process, c.ring, c.cookie)),
+        What::Resume {
+            by: Some((ring, cookie)),
+            ..
+        } => Some(Thing::Delivery(process, *ring, *cookie)),
+        What::Resume {
+            coroutine,
+            by: None,
+        } => Some(Thing::Coroutine(process, *coroutine)),
+        _ => None,
+    }
+}
+
+/// What is gone when it has happened.
+fn uses(event: &Loose) -> Option<Thing> {
+    match &event.what {
+        What::Reclaim(_)
+        | What::Release(_)
+        | What::Complete(_)
+        | What::Resume { by: Some(_), .. } => needs(event),
+        What::Done { coroutine } | What::CoroutineDrop { coroutine } => {
+            Some(Thing::Coroutine(event.process, *coroutine))
+        }
+        _ => None,
+    }
+}
+
+/// What is there from then on.
+fn gives(event: &Loose) -> [Option<Thing>; 2] {
+    let process = event.process;
+    match &event.what {
+        What::Leak(p) | What::Retain(p) => [Some(Thing::Lease(process, p.address)), None],
+        What::Submit(s) => [
+            Some(Thing::Flight(
+                process,
+                u32::from(s.entry.ring),
+                s.entry.cookie,
+            )),
+            None,
+        ],
+        What::Complete(c) => {
+            const MORE: u32 = 2;
+            let flight = Thing::Flight(process, c.ring, c.cookie);
+            let delivery = Thing::Delivery(process, c.ring, c.cookie);
+            [Some(delivery), (c.flags & MORE != 0).then_some(flight)]
+        }
+        What::Spawn { coroutine, .. } => [Some(Thing::Coroutine(process, *coroutine)), None],
+        _ => [None, None],
+    }
+}

@@ -1,0 +1,270 @@
+//! The words of one record into an event, with the ids of its process put in place of its own.
+
+use rustc_hash::FxHashMap;
+use wire::payload::{Submit, halves, word};
+use wire::record::{CookieState, Header, Kind, Owner, RingKind};
+
+use crate::event::{
+    Completion, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId, What,
+};
+use crate::recording::{Site, Tables, Type};
+use crate::untrusted::Untrusted;
+
+/// What the ids of one process mean.
+#[derive(Default)]
+pub(super) struct Ids {
+    strings: FxHashMap<u32, StringId>,
+    sites: FxHashMap<u32, (u32, u32, u32)>,
+    types: FxHashMap<u32, (u32, u64, u64)>,
+    site_ids: FxHashMap<u32, SiteId>,
+    type_ids: FxHashMap<u32, TypeId>,
+}
+
+impl Ids {
+    /// Takes in a record of a META chunk.
+    pub(super) fn learn(&mut self, tables: &mut Tables, header: Header, words: &[u64]) {
+        match header.kind() {
+            Some(Kind::String) => {
+                let (id, len) = halves(word(words, 0));
+                let mut bytes: Vec<u8> = words
+                    .iter()
+                    .skip(1)
+                    .flat_map(|word| word.to_le_bytes())
+                    .collect();
+                bytes.truncate(len as usize);
+                self.strings
+                    .insert(id, tables.string(Untrusted::new(bytes)));
+            }
+            Some(Kind::Site) => {
+                let (id, line) = halves(word(words, 0));
+                let (file, column) = halves(word(words, 1));
+                self.sites.insert(id, (file, line, column));
+            }
+            Some(Kind::Type) => {
+                let (id, name) = halves(word(words, 0));
+                self.types
+                    .insert(id, (name, word(words, 1), word(words, 2)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts sites and types together, once all strings are known.
+    pub(super) fn settle(&mut self, tables: &mut Tables) {
+        for (id, (file, line, column)) in &self.sites {
+            let site = Site {
+                file: self.string(*file),
+                line: *line,
+                column: *column,
+            };
+            self.site_ids.insert(*id, tables.site(site));
+        }
+        for (id, (name, size, align)) in &self.types {
+            let ty = Type {
+                name: self.string(*name),
+                size: *size,
+                align: *align,
+            };
+            self.type_ids.insert(*id, tables.ty(ty));
+        }
+    }
+
+    pub(super) fn string(&self, id: u32) -> StringId {
+        self.strings.get(&id).copied().unwrap_or_default()
+    }
+
+    fn site(&self, id: u32) -> SiteId {
+        self.site_ids.get(&id).copied().unwrap_or_default()
+    }
+
+    fn ty(&self, id: u32) -> TypeId {
+        self.type_ids.get(&id).copied().unwrap_or_default()
+    }
+}
+
+/// Puts together whole sequence numbers of a ring from their low halves.
+#[derive(Default)]
+pub(super) struct Sequences(FxHashMap<u16, u64>);
+
+impl Sequences {
+    fn whole(&mut self, ring: u16, low: u32) -> u64 {
+        let last = self.0.entry(ring).or_insert(u64::from(low));
+        // The nearest number to the last one that has these low bits, above or below it.
+        let step = low.wrapping_sub(*last as u32) as i32;
+        let whole = last
+            .checked_add_signed(i64::from(step))
+            .unwrap_or(u64::from(low));
+        *last = whole;
+        whole
+    }
+}
+
+/// The event that a record stands for; nothing for those that only frame others.
+pub(super) fn event(
+    ids: &Ids,
+    sequences: &mut Sequences,
+    header: Header,
+    words: &[u64],
+) -> Option<What> {
+    let pointer = || {
+        let (site, ty) = halves(word(words, 1));
+        Pointer {
+            address: word(words, 0),
+            owner: Owner::from_u8(header.aux()),
+            ty: ids.ty(ty),
+            site: ids.site(site),
+        }
+    };
+    let (low, high) = halves(word(words, 0));
+    let what = match header.kind() {
+        Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,
+        Some(Kind::Lost) => What::Lost(Loss {
+            records: Some(word(words, 0)),
+            reason: LossReason::Full,
+        }),
+        Some(Kind::Thread) => What::Thread {
+            tid: low,
+            name: ids.string(high),
+        },
+        Some(Kind::Fork) => What::Fork { child: low },
+        Some(Kind::Mark) => What::Mark {
+            text: ids.string(low),
+        },
+        Some(Kind::Leak) => What::Leak(pointer()),
+        Some(Kind::Reclaim) => What::Reclaim(pointer()),
+        Some(Kind::Peek) => What::Peek(pointer()),
+        Some(Kind::Retain) => What::Retain(pointer()),
+        Some(Kind::Release) => What::Release(pointer()),
+        Some(Kind::LeakForever) => What::LeakForever(pointer()),
+        Some(Kind::RingCreate) => {
+            let (sq_entries, cq_entries) = halves(word(words, 1));
+            let (setup, features) = halves(word(words, 2));
+            What::RingCreate(Ring {
+                ring: low,
+                fd: high as i32,
+                sq_entries,
+                cq_entries,
+                setup,
+                features,
+                kind: RingKind::from_u8(header.aux()).unwrap_or(RingKind::Copied),
+            })
+        }
+        Some(Kind::RingDrop) => What::RingDrop { ring: low },
+        Some(Kind::Claim) => What::Claim {
+            ring: low,
+            slot: high,
+        },
+        Some(Kind::Submit) => {
+            let mut entry = Submit::decode(words);
+            entry.site = ids.site(entry.site).0;
+            let sequence = sequences.whole(entry.ring, entry.sequence);
+            let cookie_state = CookieState::from_u8(header.aux());
+            What::Submit(Submission {
+                entry,
+                sequence,
+                cookie_state,
+            })
+        }
+        Some(Kind::Enter) => {
+            let (min_complete, result) = halves(word(words, 1));
+            What::Enter {
+                ring: low,
+                to_submit: high,
+                min_complete,
+                result: result as i32,
+            }
+        }
+        Some(kind @ (Kind::Complete | Kind::CompleteAt)) => {
+            let (res, flags) = halves(word(words, 1));
+            let (wide, index) = halves(word(words, 2));
+            let out_of_order = kind == Kind::CompleteAt;
+            let narrow = u32::from(header.aux());
+            let ring = if out_of_order || narrow == 255 {
+                wide
+            } else {
+                narrow
+            };
+            What::Complete(Completion {
+                ring,
+                cookie: word(words, 0),
+                res: res as i32,
+                flags,
+                index: out_of_order.then_some(index),
+            })
+        }
+        Some(Kind::Overflow) => What::Overflow {
+            ring: low,
+            count: word(words, 1),
+        },
+        Some(Kind::Spawn) => {
+            let (site, ty) = halves(word(words, 1));
+            What::Spawn {
+                coroutine: low,
+                parent: (high != 0).then_some(high),
+                site: ids.site(site),
+                ty: ids.ty(ty),
+            }
+        }
+        Some(Kind::Resume) => What::Resume {
+            coroutine: low,
+            by: (header.flags() & 1 == 0).then_some((high, word(words, 1))),
+        },
+        Some(Kind::Suspend) => {
+            let cookies = words.iter().skip(1).take(high as usize).copied().collect();
+            What::Suspend {
+                coroutine: low,
+                cookies,
+            }
+        }
+        Some(Kind::Done) => What::Done { coroutine: low },
+        Some(Kind::CoroutineDrop) => What::CoroutineDrop { coroutine: low },
+        Some(Kind::Wake) => What::Wake { coroutine: low },
+        Some(Kind::ScopeBegin) => {
+            let (name, parent) = halves(word(words, 1));
+            What::ScopeBegin {
+                scope: low,
+                parent,
+                site: ids.site(high),
+                name: ids.string(name),
+            }
+        }
+        Some(Kind::ScopeEnd) => What::ScopeEnd { scope: low },
+        Some(Kind::ScopeEnter) => What::ScopeEnter { scope: low },
+        Some(Kind::Scheme) => What::Scheme {
+            ring: low.checked_sub(1),
+            scheme: word(words, 1),
+            parameter: word(words, 2),
+        },
+        Some(Kind::Shared) => What::Shared {
+            cookie: word(words, 0),
+        },
+        _ => What::Other {
+            kind: header.raw_kind(),
+            words: words.to_vec(),
+        },
+    };
+    Some(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_go_on_past_32_bits() {
+        let mut sequences = Sequences::default();
+        assert_eq!(sequences.whole(0, 0xFFFF_FFFE), 0xFFFF_FFFE);
+        assert_eq!(sequences.whole(0, 0xFFFF_FFFF), 0xFFFF_FFFF);
+        assert_eq!(sequences.whole(0, 1), 0x1_0000_0001);
+        assert_eq!(sequences.whole(0, 0), 0x1_0000_0000);
+        assert_eq!(sequences.whole(1, 5), 5);
+    }
+
+    #[test]
+    fn records_without_words_are_events_too() {
+        for kind in Kind::ALL {
+            let header = Header::committed(*kind, 1, 0, 0, 0);
+            event(&Ids::default(), &mut Sequences::default(), header, &[]);
+        }
+    }
+}
