@@ -1,0 +1,104 @@
+//! Threads that record as fast as they can, and tell after each record that it was made.
+//!
+//! For crash tests: kill this program at any moment, and compare the trace with the acknowledgements.
+//! No acknowledged record may be missing.
+//!
+//! The acknowledgements are a shared file of one page: thread `n` (0 to 3) keeps its count of completed
+//! records as a little-endian word at byte `64 * n`. Each thread's records come in threes: the leak of a
+//! small box, a peek that carries [`mark`]`(n, round)` where the pointer stands, and the reclaim of the
+//! box. So record `i` of a thread is a leak, a peek or a reclaim as `i % 3` is 0, 1 or 2, and the peeks
+//! number the rounds `i / 3` without a gap.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use super::{Context, Outcome, Report};
+use crate::runtime::Tally;
+
+const THREADS: usize = 4;
+const PAGE: usize = 4096;
+const APART: usize = 64;
+/// Marks the words of the peeks, which are no addresses: high byte, then the thread, then the round.
+const TAG: u64 = 0x7A << 56;
+
+/// The word that stands in the peek of a thread's round.
+const fn mark(thread: u64, round: u64) -> u64 {
+    TAG | thread << 48 | round
+}
+
+pub(super) fn run(context: &Context) -> io::Result<Outcome> {
+    let path = context
+        .ack
+        .as_ref()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "hammer needs --ack FILE"))?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    file.set_len(PAGE as u64)?;
+    let page = map(&file)?;
+    let until = context.duration.map(|duration| Instant::now() + duration);
+    let mut records = 0;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|number| {
+                let completed = &page[number * APART / size_of::<u64>()];
+                scope.spawn(move || hammer(number as u64, completed, until))
+            })
+            .collect();
+        for thread in threads {
+            records += thread.join().unwrap_or(0);
+        }
+    });
+    let report = Report::default();
+    report.say(format!("{records} records, each acknowledged"));
+    Ok(report.outcome(context, Tally::default()))
+}
+
+/// Records rounds until it is time, or for ever; how many records it were.
+fn hammer(thread: u64, completed: &AtomicU64, until: Option<Instant>) -> u64 {
+    let mut records = 0u64;
+    let mut acknowledge = || {
+        records += 1;
+        // Release: whoever sees this count, be it after our death, finds the records made before it.
+        completed.store(records.to_le(), Ordering::Release);
+    };
+    for round in 0.. {
+        let raw = probe::into_raw(Box::new(round));
+        acknowledge();
+        let word = mark(thread, round) as usize;
+        probe::peek::<Box<u64>>(std::ptr::without_provenance_mut(word));
+        acknowledge();
+        // SAFETY: given away above, taken back once.
+        drop(unsafe { probe::from_raw::<Box<u64>>(raw) });
+        acknowledge();
+        if round % 1024 == 0 && until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+    }
+    records
+}
+
+/// The page, mapped for the rest of the process's life.
+fn map(file: &File) -> io::Result<&'static [AtomicU64]> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap};
+    // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
+    let base = unsafe {
+        mmap(
+            std::ptr::null_mut(),
+            PAGE,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED,
+            file,
+            0,
+        )?
+    };
+    // SAFETY: page aligned, a page long, never unmapped, and touched through atomics only. Should
+    // somebody shorten the file, the next store ends the process, which it was made for.
+    Ok(unsafe { std::slice::from_raw_parts(base.cast::<AtomicU64>(), PAGE / size_of::<u64>()) })
+}

@@ -1,0 +1,52 @@
+//! An entry is kept as a template and pushed again, cookie and all, while its first time is in flight.
+//!
+//! A watchdog waits for an alarm. Half way the alarm is set once more, from the very entry that is in
+//! flight. Two operations now carry one cookie, but only one handle was leaked: the first completion
+//! takes it, and the second one takes the handle of whatever the ticket serves by then, here the pause
+//! after the alarm.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Context, Outcome, Report};
+use crate::fault::Fault;
+use crate::operation::Operation;
+use crate::request::Request;
+use crate::runtime::{Config, Runtime};
+
+const ALARM: Duration = Duration::from_millis(20);
+const AGAIN_AFTER: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(60);
+
+pub(super) fn run(context: &Context) -> io::Result<Outcome> {
+    let report = Report::default();
+    let config = Config {
+        ring: context.ring,
+        entries: 8,
+        seed: context.seed,
+        fault: (!context.fixed).then_some(Fault::TemplateWithCookie),
+    };
+    let inside = report.clone();
+    let (result, tally) = Runtime::run(config, |runtime| main(runtime, inside))?;
+    result?;
+    Ok(report.outcome(context, tally))
+}
+
+async fn main(runtime: Runtime, report: Report) -> io::Result<()> {
+    let alarm = Operation::start(&runtime, Request::Timeout(ALARM.into()));
+    runtime.sleep(AGAIN_AFTER).await;
+    // The alarm may be over already, if this thread was kept from running.
+    let again = alarm
+        .ticket()
+        .map(|first| runtime.driver().push_again(first, ALARM))
+        .transpose()?;
+    alarm.await;
+    report.say("the alarm went off");
+    report
+        .time(runtime.clone(), "the pause after it", PAUSE)
+        .await;
+    again
+        .into_iter()
+        .for_each(|again| runtime.driver().release(again));
+    Ok(())
+}
