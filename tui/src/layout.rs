@@ -1,0 +1,305 @@
+//! Where things stand on a screen of a given size. Arithmetic only: [`crate::update`] asks how many
+//! rows a list has, [`crate::view`] draws into the same rectangles.
+//!
+//! ```text
+//! tabs     1 row       which view
+//! panes    the rest    one, or two beside or above each other
+//! hints    0–2 rows    from 12 rows on
+//! status   1 row
+//! ```
+//! A pane is a title row, a list, and a text about the selected row.
+
+use ratatui::layout::Rect;
+
+use crate::keys::{Characters, Listener, hints};
+use crate::msg::View;
+use crate::text::width;
+
+/// Columns and rows below which nothing sensible fits.
+pub const SMALLEST: (u16, u16) = (40, 10);
+
+/// Columns from which two panes stand beside each other.
+const BESIDE_COLUMNS: u16 = 120;
+
+/// Size from which two panes stand above each other, where they do not fit beside.
+const ABOVE: (u16, u16) = (80, 40);
+
+/// Rows from which there is a hint bar.
+const HINTS_ROWS: u16 = 12;
+
+/// One of the parts of a view that can have the keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// What is wrong.
+    #[default]
+    Findings,
+    /// The life of one object.
+    Biography,
+    /// Everything that happened.
+    Events,
+}
+
+/// The panes of a view, main one first.
+pub fn panes_of(view: View) -> [Pane; 2] {
+    match view {
+        View::Findings => [Pane::Findings, Pane::Biography],
+        View::Biography => [Pane::Biography, Pane::Events],
+        View::Events => [Pane::Events, Pane::Biography],
+    }
+}
+
+/// The view whose main pane it is.
+pub fn view_of(pane: Pane) -> View {
+    match pane {
+        Pane::Findings => View::Findings,
+        Pane::Biography => View::Biography,
+        Pane::Events => View::Events,
+    }
+}
+
+/// Rectangles of one pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaneArea {
+    /// Which pane.
+    pub pane: Pane,
+    /// Its title.
+    pub title: Rect,
+    /// Its rows.
+    pub list: Rect,
+    /// The line between rows and text; no height where there is no room for it.
+    pub rule: Rect,
+    /// The text about the selected row.
+    pub text: Rect,
+}
+
+/// Rectangles of a whole screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The names of the views.
+    pub tabs: Rect,
+    /// One pane or two, main one first.
+    pub panes: Vec<PaneArea>,
+    /// The line between two panes beside each other.
+    pub divider: Rect,
+    /// The hint bar.
+    pub hints: Rect,
+    /// The status line.
+    pub status: Rect,
+}
+
+/// What the layout depends on, besides the size.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The view to show.
+    pub view: View,
+    /// The pane that has the keys; the one to show where there is room for one only.
+    pub pane: Pane,
+    /// Whose hints are shown.
+    pub listener: Listener,
+    /// How keys are written.
+    pub characters: Characters,
+    /// Rows that the findings list has.
+    pub findings: usize,
+}
+
+impl Layout {
+    /// The layout for a size; nothing where the terminal is too small.
+    pub fn of(columns: u16, rows: u16, wanted: Wanted) -> Option<Self> {
+        if columns < SMALLEST.0 || rows < SMALLEST.1 {
+            return None;
+        }
+        let hint_rows = if rows < HINTS_ROWS {
+            0
+        } else {
+            hint_lines(wanted.listener, wanted.characters, columns).len() as u16
+        };
+        let body = Rect::new(0, 1, columns, rows - 2 - hint_rows);
+        let [main, other] = panes_of(wanted.view);
+        let mut divider = Rect::default();
+        let panes = if columns >= BESIDE_COLUMNS {
+            // Findings are sentences and do with less; of a biography every column counts.
+            let share = if wanted.view == View::Findings {
+                42
+            } else {
+                58
+            };
+            let left = columns * share / 100;
+            divider = Rect::new(left, body.y, 1, body.height);
+            let right = Rect::new(left + 1, body.y, columns - left - 1, body.height);
+            vec![
+                pane_area(
+                    main,
+                    Rect {
+                        width: left,
+                        ..body
+                    },
+                    wanted.findings,
+                ),
+                pane_area(other, right, wanted.findings),
+            ]
+        } else if columns >= ABOVE.0 && rows >= ABOVE.1 {
+            let upper = body.height / 2;
+            vec![
+                pane_area(
+                    main,
+                    Rect {
+                        height: upper,
+                        ..body
+                    },
+                    wanted.findings,
+                ),
+                pane_area(
+                    other,
+                    Rect {
+                        y: body.y + upper,
+                        height: body.height - upper,
+                        ..body
+                    },
+                    wanted.findings,
+                ),
+            ]
+        } else {
+            vec![pane_area(wanted.pane, body, wanted.findings)]
+        };
+        Some(Self {
+            tabs: Rect::new(0, 0, columns, 1),
+            panes,
+            divider,
+            hints: Rect::new(0, rows - 1 - hint_rows, columns, hint_rows),
+            status: Rect::new(0, rows - 1, columns, 1),
+        })
+    }
+
+    /// The rectangles of a pane, where it is shown.
+    pub fn area(&self, pane: Pane) -> Option<&PaneArea> {
+        self.panes.iter().find(|area| area.pane == pane)
+    }
+}
+
+fn pane_area(pane: Pane, area: Rect, findings: usize) -> PaneArea {
+    let inside = area.height.saturating_sub(1);
+    let (list, rule, text) = match pane {
+        // The list is short, its text is what people read.
+        Pane::Findings => {
+            let rule = u16::from(inside >= 10);
+            let most = (inside / 2).max(1);
+            let list = most.min(findings.try_into().unwrap_or(u16::MAX).max(1));
+            (list, rule, inside.saturating_sub(list + rule))
+        }
+        Pane::Biography | Pane::Events => {
+            let text = match inside {
+                0..7 => 0,
+                7..14 => 3,
+                14..30 => 4,
+                _ => 6,
+            };
+            let rule = u16::from(inside >= 10);
+            (inside.saturating_sub(text + rule), rule, text)
+        }
+    };
+    let row = |y: u16, height: u16| Rect {
+        y: area.y + y,
+        height,
+        ..area
+    };
+    PaneArea {
+        pane,
+        title: row(0, area.height.min(1)),
+        list: row(1, list),
+        rule: row(1 + list, rule),
+        text: row(1 + list + rule, text),
+    }
+}
+
+/// The hint bar as lines of keys and words: what does not fit on two lines is left out.
+pub fn hint_lines(
+    listener: Listener,
+    characters: Characters,
+    columns: u16,
+) -> Vec<Vec<(String, &'static str)>> {
+    let mut lines: Vec<Vec<(String, &'static str)>> = vec![Vec::new()];
+    let mut used = 0;
+    for (keys, word) in hints(listener, characters) {
+        let needed = width(&keys) + 1 + width(word) + 2;
+        if used + needed > usize::from(columns) && used > 0 {
+            if lines.len() == 2 {
+                break;
+            }
+            lines.push(Vec::new());
+            used = 0;
+        }
+        used += needed;
+        if let Some(line) = lines.last_mut() {
+            line.push((keys, word));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn wanted(view: View) -> Wanted {
+        Wanted {
+            view,
+            pane: panes_of(view)[0],
+            listener: Listener::Findings,
+            characters: Characters::Unicode,
+            findings: 3,
+        }
+    }
+
+    #[test]
+    fn panes_stand_beside_each_other_only_where_there_is_room() {
+        let panes = |columns, rows| {
+            Layout::of(columns, rows, wanted(View::Findings)).map(|layout| layout.panes.len())
+        };
+        assert_eq!(panes(39, 10), None);
+        assert_eq!(panes(40, 9), None);
+        assert_eq!(panes(40, 10), Some(1));
+        assert_eq!(panes(80, 24), Some(1));
+        assert_eq!(panes(80, 40), Some(2));
+        assert_eq!(panes(120, 24), Some(2));
+    }
+
+    #[test]
+    fn the_hint_bar_is_gone_below_twelve_rows_and_never_takes_more_than_two() {
+        let rows = |columns, rows| {
+            Layout::of(columns, rows, wanted(View::Findings))
+                .expect("large enough")
+                .hints
+                .height
+        };
+        assert_eq!(rows(80, 11), 0);
+        assert_eq!(rows(40, 12), 2);
+        assert!(rows(200, 60) == 1);
+    }
+
+    proptest! {
+        #[test]
+        fn everything_lies_inside_and_nothing_overlaps(
+            columns in 0u16..300, rows in 0u16..100, view in 0usize..3, findings in 0usize..100
+        ) {
+            let mut wanted = wanted(View::ALL[view]);
+            wanted.findings = findings;
+            let Some(layout) = Layout::of(columns, rows, wanted) else {
+                prop_assert!(columns < 40 || rows < 10);
+                return Ok(());
+            };
+            let mut all = vec![layout.tabs, layout.hints, layout.status, layout.divider];
+            for pane in &layout.panes {
+                prop_assert!(pane.list.height > 0);
+                all.extend([pane.title, pane.list, pane.rule, pane.text]);
+            }
+            let screen = Rect::new(0, 0, columns, rows);
+            for (index, one) in all.iter().enumerate() {
+                prop_assert!(one.is_empty() || screen.intersection(*one) == *one, "{one:?}");
+                for other in &all[index + 1..] {
+                    prop_assert!(one.intersection(*other).is_empty(), "{one:?} {other:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Messages: everything that can happen to the viewer, in the viewer's own words.
+//!
+//! A key, a signal or a piece of unfinished work becomes a [`Msg`]; [`crate::update::update`] applies
+//! it to the model and answers with an [`Effect`], which the shell carries out.
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Msg {
+    /// Move the selection of the pane that has the keys (or the help).
+    Move(Step),
+    /// Scroll the text that stands with the list by so many lines.
+    Text(i32),
+    /// Open what is selected.
+    Open,
+    /// One level up.
+    Up,
+    /// Up, and from the findings out.
+    Leave,
+    /// Out, at once.
+    Quit,
+    /// Give the keys to another pane.
+    Pane(Toward),
+    /// Show a view.
+    Show(View),
+    /// Go to another finding.
+    Finding(Toward),
+    /// Go to another event of the same object.
+    SameObject(Toward),
+    /// Go to the first cause.
+    FirstCause,
+    /// Go to another event that the filter matches.
+    Hit(Toward),
+    /// Go back or forward in the history of places.
+    History(Toward),
+    /// Fold or unfold what followed from the selected finding.
+    Fold(Fold),
+    /// Begin to type a filter.
+    Prompt,
+    /// A character of the filter.
+    Type(char),
+    /// Take the last character away.
+    Erase,
+    /// Take all characters away.
+    EraseAll,
+    /// Keep the filter.
+    Accept,
+    /// Drop the filter.
+    Cancel,
+    /// Show the help.
+    Help,
+    /// The first key of a pair.
+    Prefix(Prefix),
+    /// Stop the process until the shell continues it.
+    Suspend,
+    /// Draw everything anew.
+    Repaint,
+    /// The terminal has this size now.
+    Resize {
+        /// Its columns.
+        columns: u16,
+        /// Its rows.
+        rows: u16,
+    },
+    /// Time for a slice of unfinished work.
+    Work,
+    /// Nothing but the end of a pair of keys.
+    Nothing,
+}
+
+/// How far a selection moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// By rows; down is positive.
+    Lines(i32),
+    /// By half the height of the list.
+    Halves(i32),
+    /// By the height of the list.
+    Pages(i32),
+    /// To the first row.
+    First,
+    /// To the last row.
+    Last,
+}
+
+/// One of two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toward {
+    /// Later, further down.
+    Next,
+    /// Earlier, further up.
+    Previous,
+}
+
+/// What the screen is mainly about. Each view shows one pane, or two where there is room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// What is wrong.
+    #[default]
+    Findings,
+    /// The life of one object.
+    Biography,
+    /// Everything that happened.
+    Events,
+}
+
+impl View {
+    /// Every view, in the order of their keys.
+    pub const ALL: [Self; 3] = [Self::Findings, Self::Biography, Self::Events];
+}
+
+/// Whether the consequences of a finding are rows of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// They are.
+    Open,
+    /// They are counted only.
+    Shut,
+}
+
+/// A key that waits for a second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// `g`
+    G,
+}
+
+/// What the shell is asked to do after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing changed that can be seen.
+    Nothing,
+    /// Draw.
+    Draw,
+    /// Forget what the terminal shows, and draw.
+    Repaint,
+    /// Stop the process until the shell continues it.
+    Suspend,
+    /// Leave.
+    Quit,
+}

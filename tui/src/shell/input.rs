@@ -1,0 +1,287 @@
+//! Bytes from the terminal become keys.
+//!
+//! Read here rather than by crossterm's event reader: that one spins for ever on a terminal that
+//! hung up, leaves what exceeds its buffer unread until the next key, and swallows the terminal's
+//! replies. Here the shell polls the descriptor itself and hands over what it read.
+//!
+//! Promise: any bytes are accepted, unknown sequences are skipped whole, nothing panics.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// Bytes that were read and do not make a key yet.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    pending: Vec<u8>,
+}
+
+/// How much of the input was understood.
+enum Step {
+    /// So many bytes were a key.
+    Key(usize, KeyEvent),
+    /// So many bytes mean nothing to us.
+    Skip(usize),
+    /// More bytes are needed.
+    More,
+}
+
+/// What no sequence of ours is longer than; a longer one is noise.
+const LONGEST: usize = 4096;
+
+impl Decoder {
+    /// Takes bytes, gives keys. A sequence that may be unfinished is kept for the next call.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<KeyEvent> {
+        self.pending.extend_from_slice(bytes);
+        let mut keys = Vec::new();
+        let mut at = 0;
+        while at < self.pending.len() {
+            match step(&self.pending[at..]) {
+                Step::Key(len, key) => {
+                    keys.push(key);
+                    at += len;
+                }
+                Step::Skip(len) => at += len,
+                Step::More if self.pending.len() - at > LONGEST => at += 1,
+                Step::More => break,
+            }
+        }
+        self.pending.drain(..at);
+        keys
+    }
+
+    /// Whether a key may be under way.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// No more bytes came in time: an Esc that began nothing was the key itself.
+    pub(super) fn flush(&mut self) -> Vec<KeyEvent> {
+        let rest = std::mem::take(&mut self.pending);
+        match rest.first() {
+            Some(0x1b) => {
+                let mut keys = vec![plain(KeyCode::Esc)];
+                // `ESC [` alone was Alt and a bracket, or noise; a longer rest is a broken sequence.
+                if rest.len() > 1 {
+                    keys.clear();
+                }
+                keys
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn plain(code: KeyCode) -> KeyEvent {
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+fn step(bytes: &[u8]) -> Step {
+    let one = |code| Step::Key(1, plain(code));
+    let ctrl = |c: u8| Step::Key(1, KeyEvent::new(KeyCode::Char(c as char), KeyModifiers::CONTROL));
+    match bytes[0] {
+        0x1b => escape(bytes),
+        b'\r' | b'\n' => one(KeyCode::Enter),
+        b'\t' => one(KeyCode::Tab),
+        0x7f | 0x08 => one(KeyCode::Backspace),
+        0 => ctrl(b' '),
+        c @ 1..=26 => ctrl(c - 1 + b'a'),
+        c @ 28..=31 => ctrl(c - 28 + b'4'),
+        _ => character(bytes),
+    }
+}
+
+fn character(bytes: &[u8]) -> Step {
+    let len = match bytes[0] {
+        0..=0x7f => 1,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return Step::Skip(1),
+    };
+    let have = &bytes[..len.min(bytes.len())];
+    match std::str::from_utf8(have) {
+        Ok(text) => match text.chars().next() {
+            Some(c) => Step::Key(len, plain(KeyCode::Char(c))),
+            None => Step::Skip(1),
+        },
+        Err(error) if error.error_len().is_none() => Step::More,
+        Err(_) => Step::Skip(1),
+    }
+}
+
+fn escape(bytes: &[u8]) -> Step {
+    match bytes.get(1) {
+        None => Step::More,
+        Some(b'[') => control_sequence(bytes),
+        Some(b'O') => match bytes.get(2) {
+            None => Step::More,
+            Some(last) => match letter_key(*last) {
+                Some(code) => Step::Key(3, plain(code)),
+                None => Step::Skip(3),
+            },
+        },
+        // Texts of the terminal (OSC, DCS, APC, PM, SOS): its replies, none of which we asked for.
+        Some(b']' | b'P' | b'_' | b'^' | b'X') => {
+            for (index, byte) in bytes.iter().enumerate().skip(2) {
+                match byte {
+                    0x07 => return Step::Skip(index + 1),
+                    b'\\' if bytes[index - 1] == 0x1b => return Step::Skip(index + 1),
+                    _ => {}
+                }
+            }
+            Step::More
+        }
+        // Two escapes: the first one stands alone.
+        Some(0x1b) => Step::Key(1, plain(KeyCode::Esc)),
+        Some(_) => match step(&bytes[1..]) {
+            Step::Key(len, key) => {
+                Step::Key(len + 1, KeyEvent::new(key.code, key.modifiers | KeyModifiers::ALT))
+            }
+            Step::Skip(len) => Step::Skip(len + 1),
+            Step::More => Step::More,
+        },
+    }
+}
+
+/// `ESC [ parameters intermediates final`
+fn control_sequence(bytes: &[u8]) -> Step {
+    let Some(end) = bytes.iter().skip(2).position(|b| !(0x20..=0x3f).contains(b)) else {
+        return Step::More;
+    };
+    let end = end + 2;
+    let last = bytes[end];
+    if last < 0x40 {
+        // Not a sequence after all: a control character broke it off.
+        return Step::Skip(end);
+    }
+    let mut numbers = bytes[2..end].split(|b| *b == b';').map(|part| {
+        part.iter().take_while(|b| b.is_ascii_digit()).fold(0u32, |value, digit| {
+            value.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
+        })
+    });
+    let first = numbers.next().unwrap_or(0);
+    let modifiers = modifiers(numbers.next().unwrap_or(1));
+    let code = match last {
+        b'~' => match first {
+            1 | 7 => Some(KeyCode::Home),
+            2 => Some(KeyCode::Insert),
+            3 => Some(KeyCode::Delete),
+            4 | 8 => Some(KeyCode::End),
+            5 => Some(KeyCode::PageUp),
+            6 => Some(KeyCode::PageDown),
+            11..=15 => Some(KeyCode::F(first as u8 - 10)),
+            17..=21 => Some(KeyCode::F(first as u8 - 11)),
+            23 | 24 => Some(KeyCode::F(first as u8 - 12)),
+            _ => None,
+        },
+        b'Z' => Some(KeyCode::BackTab),
+        // A mouse report of the oldest kind has three more bytes; the mouse is never switched on.
+        b'M' if end == 2 => return Step::Skip((end + 4).min(bytes.len())),
+        last => letter_key(last),
+    };
+    match code {
+        Some(code) => Step::Key(end + 1, KeyEvent::new(code, modifiers)),
+        None => Step::Skip(end + 1),
+    }
+}
+
+fn letter_key(last: u8) -> Option<KeyCode> {
+    Some(match last {
+        b'A' => KeyCode::Up,
+        b'B' => KeyCode::Down,
+        b'C' => KeyCode::Right,
+        b'D' => KeyCode::Left,
+        b'F' => KeyCode::End,
+        b'H' => KeyCode::Home,
+        b'P'..=b'S' => KeyCode::F(last - b'P' + 1),
+        _ => return None,
+    })
+}
+
+/// xterm's number: one more than shift 1, alt 2, control 4.
+fn modifiers(number: u32) -> KeyModifiers {
+    let bits = number.saturating_sub(1);
+    let mut modifiers = KeyModifiers::NONE;
+    for (bit, modifier) in
+        [(1, KeyModifiers::SHIFT), (2, KeyModifiers::ALT), (4, KeyModifiers::CONTROL)]
+    {
+        if bits & bit != 0 {
+            modifiers |= modifier;
+        }
+    }
+    modifiers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn codes(bytes: &[u8]) -> Vec<KeyCode> {
+        Decoder::default().feed(bytes).into_iter().map(|k| k.code).collect()
+    }
+
+    #[test]
+    fn keys_of_both_cursor_modes_are_known() {
+        use KeyCode::{BackTab, Char, Down, End, F, Home, PageDown, PageUp, Up};
+        assert_eq!(codes(b"\x1b[A\x1bOB"), [Up, Down]);
+        assert_eq!(codes(b"\x1b[H\x1b[4~\x1b[1~\x1bOF"), [Home, End, Home, End]);
+        assert_eq!(codes(b"\x1b[5~\x1b[6~\x1b[Z\x1bOP\x1b[11~"), [PageUp, PageDown, BackTab, F(1), F(1)]);
+        assert_eq!(codes("jé漢".as_bytes()), [Char('j'), Char('é'), Char('漢')]);
+    }
+
+    #[test]
+    fn control_and_alt_are_told_apart() {
+        let keys = Decoder::default().feed(b"\x03\x1bx\x1b[1;5A");
+        assert_eq!(keys[0], KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+        assert_eq!(keys[1], KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT));
+        assert_eq!(keys[2], KeyEvent::new(KeyCode::Up, KeyModifiers::CONTROL));
+    }
+
+    #[test]
+    fn an_escape_waits_for_what_may_follow() {
+        let mut decoder = Decoder::default();
+        assert!(decoder.feed(b"\x1b").is_empty());
+        assert!(decoder.is_waiting());
+        assert_eq!(decoder.feed(b"[A"), [plain(KeyCode::Up)]);
+        assert!(decoder.feed(b"\x1b").is_empty());
+        assert_eq!(decoder.flush(), [plain(KeyCode::Esc)]);
+        assert!(!decoder.is_waiting());
+    }
+
+    #[test]
+    fn replies_of_the_terminal_are_skipped_whole() {
+        let text = b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1bP>|tmux\x1b\\\x1b[?62;4cj\x1b[12;40R";
+        assert_eq!(codes(text), [KeyCode::Char('j')]);
+    }
+
+    #[test]
+    fn a_long_paste_is_read_to_its_end() {
+        let keys = codes(&[b'j'; 5000]);
+        assert_eq!(keys.len(), 5000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_are_accepted(
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20)
+        ) {
+            let mut decoder = Decoder::default();
+            for piece in &pieces {
+                decoder.feed(piece);
+            }
+            decoder.flush();
+            prop_assert!(!decoder.is_waiting());
+        }
+
+        #[test]
+        fn cutting_the_input_changes_no_key(cut in 0usize..20) {
+            let text = "\x1b[A\x1b[1;5Bjé\x1bOP\x1b[5~".as_bytes();
+            let cut = cut.min(text.len());
+            let whole = Decoder::default().feed(text);
+            let mut decoder = Decoder::default();
+            let mut pieces = decoder.feed(&text[..cut]);
+            pieces.extend(decoder.feed(&text[cut..]));
+            prop_assert_eq!(pieces, whole);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The shell around the viewer: terminal, keys, signals and the clock.
+//!
+//! The loop waits for keys and signals, turns them into messages, applies them, and draws when
+//! something changed. Unfinished work of the model gets its slices here while no key is waiting.
+//! Reading order: this file, [`screen`] (the terminal), [`input`] (bytes to keys), [`signals`].
+
+mod input;
+mod screen;
+mod signals;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
+use signal_hook::consts::{SIGHUP, SIGTSTP};
+
+use crate::Exit;
+use crate::keys::message_for;
+use crate::model::Model;
+use crate::msg::{Effect, Msg};
+use crate::update::update;
+use crate::view::view;
+use input::Decoder;
+use screen::{Drawn, Screen};
+use signals::{Asked, Signals};
+
+/// How long an Esc may wait for the rest of a sequence that it begins.
+const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
+
+/// Time between two frames while work goes on by itself.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// Shows the model until the user or a signal ends it. The terminal is given back on every way out.
+pub(crate) fn run(model: &mut Model) -> io::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let mut screen = Screen::take(signals.waker()?)?;
+    let (columns, rows) = screen::size();
+    update(model, Msg::Resize { columns, rows });
+    let mut decoder = Decoder::default();
+    let mut is_dirty = true;
+    let mut drawn_at = Instant::now();
+
+    loop {
+        if is_dirty && (!model.has_work() || drawn_at.elapsed() >= FRAME) {
+            if screen.draw(|frame| view(model, frame))? == Drawn::Refused {
+                return Err(panicked());
+            }
+            is_dirty = false;
+            drawn_at = Instant::now();
+        }
+
+        let patience = if model.has_work() {
+            Some(Duration::ZERO)
+        } else if decoder.is_waiting() {
+            Some(REST_OF_SEQUENCE)
+        } else {
+            None
+        };
+        let ready = wait(&screen, &signals, patience)?;
+        if screen.is_lost() {
+            return Err(panicked());
+        }
+
+        let mut messages = Vec::new();
+        if ready.signals {
+            for asked in signals.take() {
+                match asked {
+                    Asked::Leave(signal) => return Ok(Exit::Signal(signal)),
+                    Asked::Suspend => messages.push(Input::Message(Msg::Suspend)),
+                    Asked::Continue => {
+                        screen.enter()?;
+                        messages.push(Input::Message(resize(&mut screen)?));
+                    }
+                    Asked::Resize => messages.push(Input::Message(resize(&mut screen)?)),
+                }
+            }
+        }
+        if ready.keys {
+            let mut bytes = [0; 1024];
+            match rustix::io::read(screen.input(), &mut bytes) {
+                // The terminal is gone: its signal is on the way, or was blocked.
+                Ok(0) | Err(rustix::io::Errno::IO) => return Ok(Exit::Signal(SIGHUP)),
+                Ok(len) => messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Key)),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else if ready.is_idle() && decoder.is_waiting() {
+            messages.extend(decoder.flush().into_iter().map(Input::Key));
+        }
+        if messages.is_empty() && model.has_work() {
+            messages.push(Input::Message(Msg::Work));
+        }
+
+        for input in messages {
+            let msg = match input {
+                Input::Message(msg) => Some(msg),
+                // Looked up one by one: an earlier key may change what a later one means.
+                Input::Key(key) => message_for(key, model.context()),
+            };
+            let Some(msg) = msg else { continue };
+            match update(model, msg) {
+                Effect::Nothing => {}
+                Effect::Draw => {
+                    is_dirty = true;
+                    // An answer to a key is not made to wait for work.
+                    if msg != Msg::Work {
+                        drawn_at = drawn_at.checked_sub(FRAME).unwrap_or(drawn_at);
+                    }
+                }
+                Effect::Repaint => {
+                    is_dirty = true;
+                    resize(&mut screen)?;
+                }
+                Effect::Suspend => {
+                    is_dirty = true;
+                    suspend(&mut screen, &signals)?;
+                    update(model, resize(&mut screen)?);
+                }
+                Effect::Quit => return Ok(Exit::Quit),
+            }
+        }
+    }
+}
+
+/// What the loop has to deal with: messages as such, and keys whose meaning is not yet looked up.
+enum Input {
+    Message(Msg),
+    Key(crossterm::event::KeyEvent),
+}
+
+/// What there is to read.
+struct Ready {
+    keys: bool,
+    signals: bool,
+}
+
+impl Ready {
+    fn is_idle(&self) -> bool {
+        !self.keys && !self.signals
+    }
+}
+
+fn wait(screen: &Screen, signals: &Signals, patience: Option<Duration>) -> io::Result<Ready> {
+    let mut fds = [
+        PollFd::from_borrowed_fd(screen.input(), PollFlags::IN),
+        PollFd::new(signals.pipe(), PollFlags::IN),
+    ];
+    let patience = patience.map(|time| Timespec {
+        tv_sec: time.as_secs().cast_signed(),
+        tv_nsec: time.subsec_nanos().into(),
+    });
+    match poll(&mut fds, patience.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A hang-up counts as readable: the read then says so.
+    Ok(Ready { keys: !fds[0].revents().is_empty(), signals: !fds[1].revents().is_empty() })
+}
+
+fn resize(screen: &mut Screen) -> io::Result<Msg> {
+    let (columns, rows) = screen.resize()?;
+    Ok(Msg::Resize { columns, rows })
+}
+
+/// Stops this process and those that share its job, as the terminal driver does for Ctrl-Z in a
+/// program that left it its keys. Whoever started the viewer (`cargo run`) must stop with it, or
+/// the shell would not come back.
+fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
+    // Nobody is there to continue a job that its session's leader belongs to.
+    if getsid(None).is_ok_and(|session| session == getpgrp()) {
+        return Ok(());
+    }
+    screen.lend(|| {
+        kill_current_process_group(Signal::TSTP)?;
+        signal_hook::low_level::emulate_default_handler(SIGTSTP)
+    })?;
+    signals.forget_suspend();
+    Ok(())
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("a thread of the viewer panicked")
+}

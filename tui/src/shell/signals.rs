@@ -1,0 +1,122 @@
+//! Signals become bytes in a pipe that the event loop polls.
+//!
+//! While a [`Signals`] lives, the signals below are reported to the loop; when it is dropped they
+//! have their default effect again. (signal-hook cannot take a handler out, so the handlers stay
+//! and do what the default would have done.)
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::SigId;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
+
+/// What a signal asks of the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Leave; the number of the signal.
+    Leave(i32),
+    /// Stop until continued.
+    Suspend,
+    /// We run again after a stop; the terminal may be as the shell left it.
+    Continue,
+    /// The terminal has another size.
+    Resize,
+}
+
+const ALL: [(i32, Asked); 7] = [
+    (SIGTERM, Asked::Leave(SIGTERM)),
+    (SIGHUP, Asked::Leave(SIGHUP)),
+    (SIGINT, Asked::Leave(SIGINT)),
+    (SIGQUIT, Asked::Leave(SIGQUIT)),
+    (SIGTSTP, Asked::Suspend),
+    (SIGCONT, Asked::Continue),
+    (SIGWINCH, Asked::Resize),
+];
+
+/// Signals on their way to the event loop.
+pub(super) struct Signals {
+    /// Readable when a flag was set.
+    pipe: UnixStream,
+    /// Its other end.
+    waker: UnixStream,
+    /// One per entry of [`ALL`].
+    flags: Vec<Arc<AtomicBool>>,
+    /// Set once nobody looks at the flags any more: handlers then act as the default does.
+    over: Arc<AtomicBool>,
+    ids: Vec<SigId>,
+}
+
+impl Signals {
+    /// Begins to listen.
+    pub(super) fn listen() -> io::Result<Self> {
+        let (pipe, waker) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let mut signals = Self {
+            pipe,
+            waker,
+            flags: Vec::new(),
+            over: Arc::new(AtomicBool::new(false)),
+            ids: Vec::new(),
+        };
+        for (signal, _) in ALL {
+            let flag = Arc::new(AtomicBool::new(false));
+            // The default first, then the flag, then the pipe: who reads the byte sees the flag.
+            if signal != SIGCONT && signal != SIGWINCH {
+                signal_hook::flag::register_conditional_default(signal, signals.over.clone())?;
+            }
+            signals.ids.push(signal_hook::flag::register(signal, flag.clone())?);
+            let waker = signals.waker.try_clone()?;
+            signals.ids.push(signal_hook::low_level::pipe::register(signal, waker)?);
+            signals.flags.push(flag);
+        }
+        Ok(signals)
+    }
+
+    /// The end to poll.
+    pub(super) fn pipe(&self) -> &UnixStream {
+        &self.pipe
+    }
+
+    /// An end that wakes the loop when written to.
+    pub(super) fn waker(&self) -> io::Result<UnixStream> {
+        self.waker.try_clone()
+    }
+
+    /// What was asked since the last call.
+    pub(super) fn take(&mut self) -> Vec<Asked> {
+        let mut bytes = [0; 64];
+        while matches!(self.pipe.read(&mut bytes), Ok(1..)) {}
+        ALL.iter()
+            .zip(&self.flags)
+            .filter(|(_, flag)| flag.swap(false, Ordering::SeqCst))
+            .map(|((_, asked), _)| *asked)
+            .collect()
+    }
+
+    /// Forgets a request to suspend that the viewer itself caused.
+    pub(super) fn forget_suspend(&self) {
+        for ((_, asked), flag) in ALL.iter().zip(&self.flags) {
+            if matches!(asked, Asked::Suspend | Asked::Continue) {
+                flag.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        for id in self.ids.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+        // A signal that came while the viewer was leaving must not get lost.
+        for asked in self.take() {
+            if let Asked::Leave(signal) = asked {
+                let _ = signal_hook::low_level::raise(signal);
+            }
+        }
+    }
+}
