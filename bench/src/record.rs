@@ -70,6 +70,15 @@ pub fn on() {
                 }),
             },
             Variant {
+                name: "suspend record (24 bytes)",
+                run: Box::new(|n| {
+                    let coroutine = probe::coroutine::Coroutine::spawned_named("bench", None);
+                    for index in 0..n {
+                        black_box(coroutine).suspended(&[u64::from(index)]);
+                    }
+                }),
+            },
+            Variant {
                 name: "eprintln! of the pointer, to a file",
                 run: Box::new(print),
             },

@@ -44,7 +44,9 @@ pub fn nop(batch: u32) {
         println!("io_uring is not permitted here: no ring to measure\n");
         return;
     };
-    let mut traced = probe::io_uring::IoUring::new(64).expect("a second ring");
+    let mut half = io_uring::IoUring::new(64).expect("a second ring");
+    let mut other = probe::io_uring::IoUring::new(64).expect("a third ring");
+    let mut traced = probe::io_uring::IoUring::new(64).expect("a fourth ring");
     table(
         &format!("NOP, batches of {batch}: leak, submit, complete, reclaim (4 records each)"),
         &mut [
@@ -62,7 +64,33 @@ pub fn nop(batch: u32) {
                 }),
             },
             Variant {
-                name: "recorded",
+                name: "pointers recorded (leak, reclaim)",
+                run: Box::new(move |n| {
+                    round!(
+                        half,
+                        batch,
+                        n,
+                        probe::into_raw,
+                        probe::from_raw,
+                        io_uring::opcode::Nop::new
+                    );
+                }),
+            },
+            Variant {
+                name: "ring recorded (submit, complete)",
+                run: Box::new(move |n| {
+                    round!(
+                        other,
+                        batch,
+                        n,
+                        Box::into_raw,
+                        Box::from_raw,
+                        io_uring::opcode::Nop::new
+                    );
+                }),
+            },
+            Variant {
+                name: "all recorded",
                 run: Box::new(move |n| {
                     round!(
                         traced,

@@ -27,6 +27,18 @@ pub(crate) fn site(_: &'static core::panic::Location<'static>) -> u32 {
 }
 
 #[inline(always)]
+pub(crate) fn record_typed<T>(_: Kind, _: u8, _: u64, _: &'static core::panic::Location<'static>) {}
+
+#[inline(always)]
+pub(crate) fn record_at<const N: usize>(
+    _: Kind,
+    _: u8,
+    _: &'static core::panic::Location<'static>,
+    _: impl Fn(u32) -> [u64; N],
+) {
+}
+
+#[inline(always)]
 pub(crate) fn type_of<T>() -> u32 {
     0
 }

@@ -156,9 +156,10 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
     /// As for the wrapped function.
     pub unsafe fn submission_shared(&self) -> SubmissionQueue<'_, S> {
         // SAFETY: the caller's promise.
+        let queue = unsafe { self.ring.submission_shared() };
         SubmissionQueue {
             hooks: &self.hooks,
-            queue: unsafe { self.ring.submission_shared() },
+            queue,
         }
     }
 
@@ -177,9 +178,10 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
     /// As for the wrapped function.
     pub unsafe fn completion_shared(&self) -> CompletionQueue<'_, C> {
         // SAFETY: the caller's promise.
+        let queue = unsafe { self.ring.completion_shared() };
         CompletionQueue {
             hooks: &self.hooks,
-            queue: unsafe { self.ring.completion_shared() },
+            queue,
         }
     }
 }

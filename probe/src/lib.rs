@@ -57,6 +57,19 @@ pub mod coroutine;
 pub mod simulated;
 
 #[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod scope;
+#[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use scope::{Entered, Expectation, Rule, Scope, ScopeHandle, scope};
+
+#[cfg(all(
     feature = "record",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -9,7 +9,6 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use wire::payload::pair;
 use wire::record::{Kind, Owner};
 
 use crate::recorder;
@@ -125,8 +124,7 @@ counted!(Rc Arc);
 #[inline]
 fn note<P: Leak>(kind: Kind, raw: P::Raw, at: &'static Location<'static>) {
     if recorder::recording() {
-        let origin = pair(recorder::site(at), recorder::type_of::<P::Target>());
-        recorder::record(kind, 0, P::OWNER as u8, [P::address(raw), origin]);
+        recorder::record_typed::<P::Target>(kind, P::OWNER as u8, P::address(raw), at);
     }
 }
 

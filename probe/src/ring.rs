@@ -194,7 +194,7 @@ impl Ring {
             // SAFETY: the caller's promise.
             unsafe { self.submit(slot, entry) }
         } else {
-            self.submitted.fetch_add(1, Ordering::Relaxed);
+            self.count_submission();
         }
     }
 
@@ -234,47 +234,50 @@ impl Ring {
             known.claimed = false;
             known.used = true;
         }
-        let sequence = self.submitted.fetch_add(1, Ordering::Relaxed);
-        self.record_submission(entry, slot, sequence, site, state);
+        let sequence = self.count_submission();
+        let submit = self.describe(entry, slot, sequence);
+        if submit.is_short() {
+            recorder::record(Record::Submit, 0, state as u8, submit.short(site));
+        } else {
+            recorder::record(Record::Submit, 0, state as u8, submit.long(site));
+        }
+    }
+
+    /// Sequence number of the next entry. A submission queue is filled by one thread at a time, so a
+    /// load and a store do; a locked add would cost more than the rest of the record.
+    #[inline]
+    fn count_submission(&self) -> u32 {
+        let sequence = self.submitted.load(Ordering::Relaxed);
+        self.submitted
+            .store(sequence.wrapping_add(1), Ordering::Relaxed);
+        sequence
     }
 
     /// A whole entry was copied into the next slot, as the `io-uring` crate does it.
     #[inline]
     #[track_caller]
     pub fn pushed(&self, entry: &Entry) {
-        let sequence = self.submitted.fetch_add(1, Ordering::Relaxed);
+        let sequence = self.count_submission();
         if recorder::recording() {
-            self.known();
             let slot = sequence & self.sq_entries.wrapping_sub(1);
-            let site = recorder::site(Location::caller());
-            self.record_submission(entry, slot, sequence, site, CookieState::Unknown);
+            let submit = self.describe(entry, slot, sequence);
+            let aux = CookieState::Unknown as u8;
+            let at = Location::caller();
+            if submit.is_short() {
+                recorder::record_at(Record::Submit, aux, at, |site| submit.short(site));
+            } else {
+                recorder::record_at(Record::Submit, aux, at, |site| submit.long(site));
+            }
         }
     }
 
     #[inline]
-    fn record_submission(
-        &self,
-        entry: &Entry,
-        slot: u32,
-        sequence: u32,
-        site: u32,
-        state: CookieState,
-    ) {
-        let submit = Submit {
+    fn describe(&self, entry: &Entry, slot: u32, sequence: u32) -> Submit {
+        Submit {
             sequence,
             ring: self.known() as u16,
             slot: slot as u16,
-            site,
             ..Submit::from_sqe(entry)
-        };
-        let (words, used) = submit.encode();
-        let aux = state as u8;
-        match (used, words) {
-            (4, [a, b, c, d, ..]) => recorder::record(Record::Submit, 0, aux, [a, b, c, d]),
-            (7, words) => recorder::record(Record::Submit, 0, aux, words),
-            (used, words) => {
-                recorder::record_slice(Record::Submit, 0, aux, words.get(..used).unwrap_or(&words));
-            }
         }
     }
 

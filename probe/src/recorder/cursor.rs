@@ -75,10 +75,10 @@ pub(crate) fn record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u
             // SAFETY: a cursor, once handed out, stays mapped for the life of the process.
             match unsafe { pointer.as_ref() } {
                 Some(cursor) => cursor.record(kind, flags, aux, payload),
-                None => first_record(kind, flags, aux, &payload),
+                None => first_record(kind, flags, aux, payload),
             }
         }
-        _ => first_record(kind, flags, aux, &payload),
+        _ => first_record(kind, flags, aux, payload),
     }
 }
 
@@ -94,20 +94,23 @@ pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
 
 /// The way in for a thread without a lane, for the first record of a process, and for simulated
 /// recordings.
+///
+/// Takes the payload by value: a reference to it would keep the hot path's words in memory.
 #[cold]
 #[inline(never)]
-fn first_record(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
-    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload));
+fn first_record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
+    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, &payload));
 }
 
-/// The recording that this thread already writes to, found without any work.
+/// The cursor that this thread already has, and its recording, found without any work.
 #[inline(always)]
-pub(crate) fn at_hand() -> Option<&'static Process> {
+pub(crate) fn at_hand() -> Option<(&'static Cursor, &'static Process)> {
     if process::STATE.load(Ordering::Relaxed) != process::ON {
         return None;
     }
     // SAFETY: as in `record`.
-    unsafe { CURSOR.get().as_ref() }?.process()
+    let cursor = unsafe { CURSOR.get().as_ref() }?;
+    Some((cursor, cursor.process()?))
 }
 
 /// Runs `body` with the cursor of this thread, made now where it has none, and the depth it is at.
@@ -212,6 +215,7 @@ impl Room {
         );
     }
 
+    #[inline(always)]
     fn has(&self, words: usize) -> bool {
         self.words.load(Ordering::Relaxed) as usize >= words
     }
@@ -241,31 +245,60 @@ impl Cursor {
         self.depth.store(depth, Ordering::Relaxed);
     }
 
+    /// The hot path: see [`record`].
     #[inline(always)]
     fn record<const N: usize>(&self, kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
+        self.record_with(kind, flags, aux, || Some(payload));
+    }
+
+    /// Records what `payload` makes, and nothing where it makes nothing; whether it did.
+    ///
+    /// The time is taken first: on AMD processors the counter is read once all earlier instructions
+    /// are done, but later ones run beside it, so that the payload's look-ups cost nothing.
+    #[inline(always)]
+    pub(crate) fn record_with<const N: usize>(
+        &self,
+        kind: Kind,
+        flags: u8,
+        aux: u8,
+        payload: impl FnOnce() -> Option<[u64; N]>,
+    ) -> bool {
         let depth = self.enter();
-        let delta = clock::ticks().wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
+        let ticks = clock::ticks();
+        let Some(payload) = payload() else {
+            self.leave(depth);
+            return false;
+        };
+        let delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
         if depth == 0 && self.events.has(N + 1) && delta <= u64::from(u32::MAX) {
             self.events.write(kind, flags, aux, delta as u32, &payload);
             self.records
                 .store(self.records.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         } else {
-            self.record_slowly(depth, kind, flags, aux, &payload);
+            self.record_slowly(depth, kind, flags, aux, payload);
         }
         self.leave(depth);
+        true
     }
 
     /// No room, a long pause, a signal handler inside a record, or a forked child.
     #[cold]
     #[inline(never)]
-    fn record_slowly(&self, depth: u32, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+    fn record_slowly<const N: usize>(
+        &self,
+        depth: u32,
+        kind: Kind,
+        flags: u8,
+        aux: u8,
+        payload: [u64; N],
+    ) {
         sys::keep_errno(|| {
             if self.process.load(Ordering::Relaxed).is_null() {
                 // Wiped: this is a forked child. It gets a cursor of its own.
                 CURSOR.set(core::ptr::null());
                 first_record(kind, flags, aux, payload);
             } else {
-                self.record_at(depth, kind, flags, aux, payload);
+                self.record_at(depth, kind, flags, aux, &payload);
             }
         });
     }

@@ -43,20 +43,114 @@ enum Space {
     Text = 3,
 }
 
-/// The number under a key that was met before: the way of nearly every hook.
+/// Records an event that happened at a place in the source, and is about a value of type `T`:
+/// `[word, site | type << 32]`.
 #[inline(always)]
-fn known(key: u64) -> Option<u32> {
-    cursor::at_hand()?.table.find(key)
-}
-
-/// Number of a place in the source, 0 where it could not be recorded.
-#[inline]
-pub(crate) fn site(location: &'static Location<'static>) -> u32 {
-    let key = mix(core::ptr::from_ref(location) as u64, Space::Site);
-    known(key).unwrap_or_else(|| new_site(key, location))
+pub(crate) fn record_typed<T>(
+    kind: Kind,
+    aux: u8,
+    word: u64,
+    location: &'static Location<'static>,
+) {
+    // Asked for once: in another place the compiler may answer with another copy of the name.
+    let name = core::any::type_name::<T>();
+    let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
+        cursor.record_with(kind, 0, aux, || {
+            let site = process.table.find(site_key(location))?;
+            let ty = process.table.find(name_key(name, size_of::<T>()))?;
+            Some([word, pair(site, ty)])
+        })
+    });
+    if !recorded {
+        record_typed_slowly::<T>(kind, aux, word, location, name);
+    }
 }
 
 #[cold]
+#[inline(never)]
+fn record_typed_slowly<T>(
+    kind: Kind,
+    aux: u8,
+    word: u64,
+    location: &'static Location<'static>,
+    name: &'static str,
+) {
+    let origin = pair(
+        site(location),
+        named_type(name, size_of::<T>(), align_of::<T>()),
+    );
+    cursor::record(kind, 0, aux, [word, origin]);
+}
+
+/// Records an event that happened at a place in the source, whose number `payload` puts into it.
+#[inline(always)]
+pub(crate) fn record_at<const N: usize>(
+    kind: Kind,
+    aux: u8,
+    location: &'static Location<'static>,
+    payload: impl Fn(u32) -> [u64; N],
+) {
+    let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
+        cursor.record_with(kind, 0, aux, || {
+            process.table.find(site_key(location)).map(&payload)
+        })
+    });
+    if !recorded {
+        cursor::record(kind, 0, aux, payload(site(location)));
+    }
+}
+
+/// Number of a place in the source, 0 where it could not be recorded.
+#[inline(always)]
+pub(crate) fn site(location: &'static Location<'static>) -> u32 {
+    let key = site_key(location);
+    known(key).unwrap_or_else(|| new_site(key, location))
+}
+
+/// Number of a type, 0 where it could not be recorded.
+#[inline]
+pub(crate) fn type_of<T>() -> u32 {
+    named_type(core::any::type_name::<T>(), size_of::<T>(), align_of::<T>())
+}
+
+/// Number of a type, or of something that is named like one.
+#[inline]
+pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
+    let key = name_key(name, size);
+    known(key).unwrap_or_else(|| new_type(key, name, size, align))
+}
+
+/// Number of a text, 0 where it could not be recorded.
+pub(crate) fn text(text: &str) -> u32 {
+    cursor::with_cursor(|cursor, depth| {
+        let Some(process) = cursor.recording() else {
+            return 0;
+        };
+        process.table.text(cursor, depth, text.as_bytes())
+    })
+    .unwrap_or(0)
+}
+
+#[inline(always)]
+fn site_key(location: &'static Location<'static>) -> u64 {
+    mix(core::ptr::from_ref(location) as u64, Space::Site)
+}
+
+/// Names of equal text may share an address; the size tells most of those types apart.
+#[inline(always)]
+fn name_key(name: &'static str, size: usize) -> u64 {
+    let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
+    mix(address, Space::Type)
+}
+
+/// The number under a key that was met before: the way of nearly every hook.
+#[inline(always)]
+fn known(key: u64) -> Option<u32> {
+    cursor::at_hand()?.1.table.find(key)
+}
+
+#[cold]
+#[inline(never)]
 fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
     cursor::with_cursor(|cursor, depth| {
         let Some(process) = cursor.recording() else {
@@ -77,22 +171,8 @@ fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
     .unwrap_or(0)
 }
 
-/// Number of a type, 0 where it could not be recorded.
-#[inline]
-pub(crate) fn type_of<T>() -> u32 {
-    named_type(core::any::type_name::<T>(), size_of::<T>(), align_of::<T>())
-}
-
-/// Number of a type, or of something that is named like one.
-#[inline]
-pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
-    // Names of equal text may share an address; the size tells most of those types apart.
-    let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
-    let key = mix(address, Space::Type);
-    known(key).unwrap_or_else(|| new_type(key, name, size, align))
-}
-
 #[cold]
+#[inline(never)]
 fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
     cursor::with_cursor(|cursor, depth| {
         let Some(process) = cursor.recording() else {
@@ -113,22 +193,12 @@ fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
     .unwrap_or(0)
 }
 
-/// Number of a text, 0 where it could not be recorded.
-pub(crate) fn text(text: &str) -> u32 {
-    cursor::with_cursor(|cursor, depth| {
-        let Some(process) = cursor.recording() else {
-            return 0;
-        };
-        process.table.text(cursor, depth, text.as_bytes())
-    })
-    .unwrap_or(0)
-}
-
 fn next(counter: &AtomicU32) -> u32 {
     counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
 /// Spreads a key over the table; never 0, which means free.
+#[inline(always)]
 fn mix(address: u64, space: Space) -> u64 {
     // The multiplier is 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
     let spread = (address ^ (space as u64) << 61).wrapping_mul(0x9E37_79B9_7F4A_7C15);

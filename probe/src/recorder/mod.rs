@@ -14,7 +14,7 @@ mod intern;
 pub(crate) mod simulated;
 
 pub(crate) use cursor::{record, record_slice};
-pub(crate) use intern::{named_type, site, text, type_of};
+pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
 pub(crate) use process::{Poison, recording};
 
 #[cfg(feature = "assert")]

@@ -2,8 +2,8 @@
 //!
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
 //! a child can never go on with its parent's file; the file itself is only written to, never asked.
-//! Nothing here locks, allocates or waits; a thread that comes while another one opens the file loses
-//! its records, and they are counted.
+//! Nothing here locks or allocates. Opening the file is the one thing that takes time: it is done once,
+//! at the first hook, and threads that come meanwhile wait for it.
 //!
 //! Holds `unsafe`: turning the two mappings into references.
 
@@ -30,7 +30,9 @@ pub(crate) const SIMULATED: u8 = 3;
 const STARTING: u8 = 4;
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
-/// Records that came while the recording was being opened.
+/// Process id (high half) and thread id of who opens the recording.
+static STARTER: AtomicU64 = AtomicU64::new(0);
+/// Records that came while the recording was being opened, and could not wait.
 static LOST_AT_START: AtomicU64 = AtomicU64::new(0);
 static EXIT_KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 
@@ -159,22 +161,25 @@ pub(crate) fn recording() -> bool {
     STATE.load(Ordering::Relaxed) != OFF
 }
 
-/// The recording, opened now where nobody tried yet. Nothing when there is none, and nothing while
-/// another thread opens it.
+/// The recording, opened now where nobody tried yet. Nothing when there is none.
 #[cold]
 pub(crate) fn current() -> Option<&'static Process> {
+    let mut waits = 0;
     loop {
         match STATE.load(Ordering::Acquire) {
             OFF => return None,
             STARTING => {
-                LOST_AT_START.fetch_add(1, Ordering::Relaxed);
-                return None;
+                if !wait_for_start(&mut waits) {
+                    LOST_AT_START.fetch_add(1, Ordering::Relaxed);
+                    return None;
+                }
             }
             UNKNOWN => {
                 if STATE
                     .compare_exchange(UNKNOWN, STARTING, Ordering::AcqRel, Ordering::Acquire)
                     .is_ok()
                 {
+                    STARTER.store(sys::process_and_thread(), Ordering::Relaxed);
                     let state = sys::keep_errno(|| match open_for_recorder() {
                         Some(process) => publish(process),
                         None => OFF,
@@ -201,6 +206,23 @@ pub(crate) fn current() -> Option<&'static Process> {
             }
         }
     }
+}
+
+/// Waits a moment for the thread that opens the recording. False where waiting is of no use: in a
+/// signal handler of that very thread, or after two seconds.
+fn wait_for_start(waits: &mut u32) -> bool {
+    let (starter, me) = (STARTER.load(Ordering::Relaxed), sys::process_and_thread());
+    if starter == me || *waits > 40_000 {
+        return false;
+    }
+    if starter != 0 && starter >> 32 != me >> 32 {
+        // This is a child forked meanwhile: the thread that opens does not exist here.
+        let _ = STATE.compare_exchange(STARTING, UNKNOWN, Ordering::AcqRel, Ordering::Acquire);
+        return true;
+    }
+    sys::keep_errno(|| sys::sleep_ns(50_000));
+    *waits += 1;
+    true
 }
 
 fn publish(process: &'static Process) -> u8 {
@@ -637,9 +659,11 @@ impl Process {
         self.idle_lanes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The file as it is now: whole records only, whatever other threads write meanwhile.
+    /// The file as it is now: whole records only, whatever other threads write meanwhile, and none
+    /// younger than the call, so that no effect is in it without its cause.
     #[cfg(feature = "assert")]
     pub(crate) fn snapshot(&self) -> Vec<u8> {
+        let now = clock::ticks();
         self.beat();
         let start = layout::chunk_offset() / 8;
         let chunks = u64::from(self.chunks.load(Ordering::Relaxed));
@@ -656,8 +680,29 @@ impl Process {
             if !protocol::snapshot(self.chunk(index as u32), &mut copy) {
                 copy.fill(0);
             }
+            forget_after(now, &mut copy);
             words.extend_from_slice(&copy);
         }
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
+/// Clears the records of a copied chunk that are younger than `now`.
+#[cfg(feature = "assert")]
+fn forget_after(now: u64, chunk: &mut [u64]) {
+    use wire::record::{Header, Kind};
+    let mut base = chunk[layout::chunk::TICKS];
+    let mut at = layout::CHUNK_HEADER_WORDS;
+    while let Some(header) = chunk.get(at).copied().map(Header)
+        && header.words() != 0
+    {
+        if header.kind() == Some(Kind::Time) {
+            base = chunk.get(at + 1).copied().unwrap_or(base);
+        }
+        if base.wrapping_add(u64::from(header.delta_ticks())) > now {
+            chunk[at..].fill(0);
+            return;
+        }
+        at += header.words();
     }
 }

@@ -21,6 +21,7 @@ unsafe extern "C" {
     fn close(fd: c_int) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
+    fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
     fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
     fn unlink(path: *const c_char) -> c_int;
     fn getenv(name: *const c_char) -> *const c_char;
@@ -28,6 +29,7 @@ unsafe extern "C" {
     fn geteuid() -> c_uint;
     fn getpid() -> c_int;
     fn getppid() -> c_int;
+    fn nanosleep(time: *const Timespec, left: *mut Timespec) -> c_int;
     fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
     fn prctl(option: c_int, ...) -> c_int;
@@ -65,6 +67,7 @@ const O_NOFOLLOW: c_int = 0o100_000;
 const O_DIRECTORY: c_int = 0o200_000;
 #[cfg(target_arch = "aarch64")]
 const O_DIRECTORY: c_int = 0o40_000;
+const RLIMIT_FSIZE: c_int = 1;
 const AT_SECURE: u64 = 23;
 const PR_GET_NAME: c_int = 16;
 #[cfg(target_arch = "x86_64")]
@@ -246,6 +249,12 @@ pub(crate) fn open_to_read(path: &Path) -> Option<Fd> {
 /// Makes a new file, 0600, and gives it room for `bytes` on the disk: a sparse file on a full disk
 /// would kill the program with SIGBUS at some later store.
 pub(crate) fn create_allocated(path: &Path, bytes: usize) -> Option<Fd> {
+    // A file that would grow past this limit brings SIGXFSZ upon the program, not just an error.
+    let mut limit = [u64::MAX; 2];
+    // SAFETY: the structure is two words on 64-bit Linux.
+    if unsafe { getrlimit(RLIMIT_FSIZE, &mut limit) } == 0 && limit[0] < bytes as u64 {
+        return None;
+    }
     let fd = open_with(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
     // SAFETY: plain numbers.
     if unsafe { posix_fallocate(fd.0, 0, bytes as i64) } != 0 {
@@ -336,6 +345,21 @@ pub(crate) fn parent_id() -> u32 {
 pub(crate) fn thread_id() -> u32 {
     // SAFETY: no arguments.
     unsafe { syscall(number::GETTID) as u32 }
+}
+
+/// Process id in the high half, thread id in the low one.
+pub(crate) fn process_and_thread() -> u64 {
+    u64::from(process_id()) << 32 | u64::from(thread_id())
+}
+
+/// Sleeps for less than a second, or until a signal arrives.
+pub(crate) fn sleep_ns(ns: u32) {
+    let time = Timespec {
+        seconds: 0,
+        nanoseconds: i64::from(ns),
+    };
+    // SAFETY: the structure is ours; the time left is not asked for.
+    unsafe { nanosleep(&time, core::ptr::null_mut()) };
 }
 
 pub(crate) fn random(bytes: &mut [u8]) {

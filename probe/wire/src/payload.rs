@@ -60,34 +60,39 @@ pub struct Submit {
 }
 
 impl Submit {
-    /// Words of a full payload.
-    pub const WORDS: usize = 7;
+    /// Whether [`Submit::short`] says all: no address, no length, no offset.
+    #[inline(always)]
+    pub const fn is_short(&self) -> bool {
+        self.addr | self.off | self.len as u64 | self.op_flags as u64 == 0
+    }
 
-    /// The payload, and how many of its words are needed.
-    #[inline]
-    pub const fn encode(&self) -> ([u64; Self::WORDS], usize) {
-        let words = [
+    /// The payload of an operation without a buffer, with its site.
+    #[inline(always)]
+    pub const fn short(&self, site: u32) -> [u64; 4] {
+        [
             self.cookie,
             self.sequence as u64 | (self.ring as u64) << 32 | (self.slot as u64) << 48,
             self.opcode as u64
                 | (self.sqe_flags as u64) << 8
                 | (self.ioprio as u64) << 16
                 | (self.fd as u32 as u64) << 32,
-            self.site as u64 | (self.buf_index as u64) << 32 | (self.personality as u64) << 48,
+            site as u64 | (self.buf_index as u64) << 32 | (self.personality as u64) << 48,
+        ]
+    }
+
+    /// The whole payload, with its site.
+    #[inline(always)]
+    pub const fn long(&self, site: u32) -> [u64; 7] {
+        let [cookie, place, head, origin] = self.short(site);
+        [
+            cookie,
+            place,
+            head,
+            origin,
             self.addr,
             pair(self.len, self.op_flags),
             self.off,
-        ];
-        let used = if words[6] != 0 {
-            7
-        } else if words[5] != 0 {
-            6
-        } else if words[4] != 0 {
-            5
-        } else {
-            4
-        };
-        (words, used)
+        ]
     }
 
     /// Reads a payload.
@@ -164,22 +169,21 @@ mod tests {
 
     #[test]
     fn submission_survives_packing() {
-        let (words, used) = full().encode();
-        assert_eq!(used, Submit::WORDS);
-        assert_eq!(Submit::decode(&words[..used]), full());
+        assert!(!full().is_short());
+        assert_eq!(Submit::decode(&full().long(9)), full());
     }
 
     #[test]
-    fn trailing_zeros_are_dropped_and_read_back() {
+    fn trailing_zeros_are_left_out_and_read_back() {
         let nop = Submit {
             cookie: 1,
             sequence: 2,
             fd: -1,
+            site: 3,
             ..Submit::default()
         };
-        let (words, used) = nop.encode();
-        assert_eq!(used, 4);
-        assert_eq!(Submit::decode(&words[..used]), nop);
+        assert!(nop.is_short());
+        assert_eq!(Submit::decode(&nop.short(3)), nop);
         assert_eq!(Submit::decode(&[]), Submit::default());
     }
 }

@@ -1,0 +1,185 @@
+//! Programs with the turns of a process's life that a recorder must survive, one per argument.
+//!
+//! Each leaks and reclaims numbered addresses, so that a test can say which records must be in which
+//! file. They are started by `tests/lifecycle.rs`, and can be recorded by hand.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::io::Write;
+
+/// Notes that address `number` was looked at. No memory is touched: the number is the payload.
+fn note(number: u64) {
+    probe::peek::<Box<u8>>(number as *mut u8);
+}
+
+fn main() {
+    let turn = std::env::args().nth(1).unwrap_or_default();
+    match turn.as_str() {
+        "clean" => (1..=3).for_each(note),
+        "fork" => fork(|| {
+            // SAFETY: `fork` itself has no demand; the child goes on with plain records.
+            unsafe { libc::fork() }
+        }),
+        "clone" => fork(|| {
+            // SAFETY: with only a signal number, `clone` is `fork` without the C library's help.
+            unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 }
+        }),
+        "vfork" => {
+            note(1);
+            let status = std::process::Command::new("true").status();
+            assert!(status.is_ok_and(|status| status.success()));
+            note(2);
+        }
+        "exec" => {
+            note(1);
+            use std::os::unix::process::CommandExt;
+            let this = std::env::current_exe().expect("own path");
+            let error = std::process::Command::new(this).arg("clean").exec();
+            panic!("exec: {error}");
+        }
+        "threads" => {
+            for round in 0..200 {
+                let threads: Vec<_> = (0..4)
+                    .map(|thread| std::thread::spawn(move || note(1 + round * 4 + thread)))
+                    .collect();
+                threads
+                    .into_iter()
+                    .for_each(|thread| thread.join().expect("a plain thread"));
+            }
+        }
+        "crowd" => crowd(),
+        "destructor" => {
+            thread_local! { static LATE: Late = const { Late(RefCell::new(0)) }; }
+            std::thread::spawn(|| {
+                LATE.with(|late| *late.0.borrow_mut() = 2);
+                note(1);
+            })
+            .join()
+            .expect("a plain thread");
+        }
+        "atexit" => {
+            extern "C" fn last() {
+                note(2);
+            }
+            note(1);
+            // SAFETY: the handler is a function of this program.
+            unsafe { libc::atexit(last) };
+        }
+        "panic" => {
+            struct Noisy;
+            impl Drop for Noisy {
+                fn drop(&mut self) {
+                    note(2);
+                }
+            }
+            let _noisy = Noisy;
+            note(1);
+            panic!("on purpose");
+        }
+        "abort" => {
+            note(1);
+            std::process::abort();
+        }
+        "signals" => signals(),
+        "errno" => {
+            // SAFETY: the thread's own location.
+            let place = unsafe { &mut *libc::__errno_location() };
+            *place = 77;
+            note(1);
+            for number in 0..10_000 {
+                note(number + 2);
+            }
+            assert_eq!(*place, 77, "a hook changed errno");
+        }
+        "wrap" => (1..=1_000_000).for_each(note),
+        other => {
+            eprintln!("lifecycle: no turn called {other:?}");
+            std::process::exit(2);
+        }
+    }
+}
+
+struct Late(RefCell<u64>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        note(*self.0.borrow());
+    }
+}
+
+fn fork(fork: impl Fn() -> i32) {
+    note(1);
+    match fork() {
+        0 => {
+            note(1001);
+            note(1002);
+            std::process::exit(0);
+        }
+        child => {
+            assert!(child > 0, "fork: {}", std::io::Error::last_os_error());
+            note(2);
+            let mut status = 0;
+            // SAFETY: waits for the child just made.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert_eq!(status, 0);
+            note(3);
+        }
+    }
+}
+
+/// More threads at once than there are lanes: the rest is lost, and counted.
+fn crowd() {
+    let wanted = wire_lanes() + 50;
+    let all = std::sync::Barrier::new(wanted);
+    std::thread::scope(|scope| {
+        for number in 0..wanted as u64 {
+            let all = &all;
+            std::thread::Builder::new()
+                .stack_size(64 * 1024)
+                .spawn_scoped(scope, move || {
+                    note(number + 1);
+                    all.wait();
+                })
+                .expect("a thread");
+        }
+    });
+}
+
+fn wire_lanes() -> usize {
+    wire::layout::LANES
+}
+
+/// A timer signal whose handler records, into whatever the thread is doing.
+fn signals() {
+    extern "C" fn handler(_: i32) {
+        note(1_000_000_000);
+    }
+    // SAFETY: the handler only records, which is safe in a handler; the timer is the process's own.
+    unsafe {
+        libc::signal(
+            libc::SIGALRM,
+            handler as extern "C" fn(i32) as libc::sighandler_t,
+        );
+        let interval = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 50,
+        };
+        let timer = libc::itimerval {
+            it_interval: interval,
+            it_value: interval,
+        };
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()),
+            0
+        );
+    }
+    for number in 1..=400_000 {
+        note(black_box(number));
+    }
+    // SAFETY: as above.
+    unsafe {
+        let zero = std::mem::zeroed();
+        libc::setitimer(libc::ITIMER_REAL, &zero, std::ptr::null_mut());
+    }
+    std::io::stdout().flush().expect("stdout");
+}
