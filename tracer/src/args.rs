@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use demo_runtime::ring::RingKind;
 
 use crate::record::Poison;
 
@@ -180,13 +181,21 @@ pub(crate) struct Scenario {
     #[arg(long)]
     pub(crate) fixed: bool,
 
-    /// On the simulated ring.
+    /// Which ring it uses.
     #[arg(long)]
-    pub(crate) simulated: bool,
+    pub(crate) ring: Option<RingKind>,
 
-    /// Count finished work in this file as it goes on.
+    /// For the simulated ring: another run.
+    #[arg(long, default_value_t)]
+    pub(crate) seed: u64,
+
+    /// For `hammer`: the file that says how many records were made.
     #[arg(long)]
     pub(crate) ack: Option<PathBuf>,
+
+    /// For `hammer`: how long; without it, for ever.
+    #[arg(long)]
+    pub(crate) seconds: Option<u64>,
 }
 
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep

@@ -9,8 +9,12 @@ mod args;
 
 mod record;
 
+mod check;
+mod demo;
 mod dump;
 mod open;
+mod scenario;
+mod view;
 
 mod exit;
 mod log;
@@ -43,7 +47,11 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             poison: args.poison,
             command: args.command,
         }),
+        Command::Check(args) => check::run(&args.files),
+        Command::View(args) => view::run(args),
         Command::Dump(args) => dump::run(&args.file),
+        Command::Demo(args) => demo::run(&args),
+        Command::Scenario(args) => scenario::run(args),
         _ => Err(anyhow!("not there yet").into()),
     }
 }

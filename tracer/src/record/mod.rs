@@ -22,12 +22,12 @@ mod session;
 mod signals;
 mod spawn;
 
-mod bundle;
 mod process_file;
 mod seal;
 
 mod closing;
 
+pub(crate) use folder::Folder;
 pub(crate) use seal::Sealed;
 use signals::Signals;
 pub(crate) use spawn::How;
@@ -83,6 +83,11 @@ impl Recorded {
     /// Signals end this process again: for whoever goes on to something that needs no sealing.
     pub(crate) fn let_signals_through(&self) {
         self.signals.let_through();
+    }
+
+    /// Signals are for whoever catches them next, the viewer.
+    pub(crate) fn leave_signals_to_others(&self) {
+        self.signals.survive();
     }
 
     /// How this process has to end so that its caller sees the program's own end.

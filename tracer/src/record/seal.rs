@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Access, AtFlags, CWD, OFlags};
+use traces::read::bundle::{self, Section};
+use traces::recording::Ended;
 
-use super::bundle::{self, Section};
 use super::folder::{Folder, hex, random};
 use super::process_file;
 use super::session::Session;
@@ -82,32 +83,33 @@ fn write(
     end: &End,
 ) -> Result<usize> {
     let mut out = BufWriter::new(file);
-    bundle::header(&mut out)?;
+    bundle::write_header(&mut out)?;
     let info: String = session
         .info()
         .iter()
         .map(|(key, value)| format!("{key}={value}\n"))
         .collect();
-    bundle::section(&mut out, Section::Info, info.as_bytes())?;
-    bundle::section(&mut out, Section::Command, &nul_separated(command))?;
-    bundle::section(&mut out, Section::End, &end_record(end))?;
+    bundle::write_section(&mut out, Section::Info, info.as_bytes())?;
+    bundle::write_section(&mut out, Section::Command, &nul_separated(command))?;
+    bundle::write_section(
+        &mut out,
+        Section::End,
+        &bundle::end_record(end.pid, end.start_time, ended(end.how)),
+    )?;
     let mut still_running = 0;
     let mut reported = Vec::new();
     for process in folder.process_files()? {
         let id = (process.pid, process.start_time);
-        let runs = spawn::start_time(process.pid) == Some((process.start_time, true));
+        let runs = id.1 != 0 && spawn::start_time(process.pid) == Some((process.start_time, true));
         if runs && !reported.contains(&id) {
             reported.push(id);
             still_running += 1;
-            bundle::section(
-                &mut out,
-                Section::End,
-                &running_record(process.pid, process.start_time),
-            )?;
+            let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown);
+            bundle::write_section(&mut out, Section::End, &running)?;
         }
         let bytes = process_file::read(&process.path)
             .with_context(|| format!("cannot read {}", crate::safe::path(&process.path)))?;
-        bundle::section(&mut out, Section::Process, &bytes)?;
+        bundle::write_section(&mut out, Section::Process, &bytes)?;
     }
     out.flush()?;
     Ok(still_running)
@@ -121,20 +123,14 @@ fn nul_separated(words: &[OsString]) -> Vec<u8> {
         .join(&0)
 }
 
-fn end_record(end: &End) -> Vec<u8> {
-    let (how, value, core) = match end.how {
-        How::Exited(code) => (1, u64::from(code), 0),
-        How::Signal { number, core } => (2, number.unsigned_abs().into(), u64::from(core)),
-    };
-    words(&[end.pid.into(), end.start_time, how, value, core])
-}
-
-fn running_record(pid: u32, start_time: u64) -> Vec<u8> {
-    words(&[pid.into(), start_time, 3, 0, 0])
-}
-
-fn words(words: &[u64]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+fn ended(how: How) -> Ended {
+    match how {
+        How::Exited(code) => Ended::Exited { code: code.into() },
+        How::Signal { number, core } => Ended::Killed {
+            signal: number,
+            core,
+        },
+    }
 }
 
 /// A file under a name of its own, removed unless it is renamed.

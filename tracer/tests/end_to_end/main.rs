@@ -6,4 +6,5 @@
 mod support;
 mod terminal;
 
+mod kill;
 mod record;

@@ -1,9 +1,9 @@
 //! Runs `tracer` and other programs, and never for ever.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,11 +12,21 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a program ended and what it said.
-#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
+}
+
+impl std::fmt::Debug for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        write!(
+            f,
+            "{}\n--- stdout\n{stdout}\n--- stderr\n{}",
+            self.status, self.stderr
+        )
+    }
 }
 
 impl Ran {
@@ -95,13 +105,61 @@ where
     command
 }
 
+/// `tracer demo`. Where io_uring is not permitted the test fails with the reason, unless the
+/// environment allows the simulated ring alone.
+pub(crate) fn demo(folder: &Path, arguments: &[&str]) -> Command {
+    has_io_uring();
+    let mut command = tracer(folder);
+    command.arg("demo").args(arguments);
+    command
+}
+
+/// Whether the kernel's own rings can be tested; panics with the reason where they must be.
+pub(crate) fn has_io_uring() -> bool {
+    demo_runtime::permission::kernel_or_reason()
+}
+
+/// The sealed trace of a built-in program.
+#[track_caller]
+pub(crate) fn demo_trace(folder: &Path, arguments: &[&str]) -> PathBuf {
+    let path = folder.join(format!("{}.bin", arguments.concat()));
+    let ran = run(demo(folder, arguments)
+        .arg("--no-view")
+        .arg("-o")
+        .arg(&path));
+    assert!(ran.status.code().is_some_and(|code| code != 2), "{ran:#?}");
+    path
+}
+
+/// A built-in program as something to record: the binary itself and its hidden command.
+pub(crate) fn scenario(arguments: &[&str]) -> Vec<OsString> {
+    let binary = env!("CARGO_BIN_EXE_tracer");
+    [binary, "__scenario"]
+        .iter()
+        .chain(arguments)
+        .map(OsString::from)
+        .collect()
+}
+
+/// Reads a trace as `check` does, in this process.
+#[track_caller]
+pub(crate) fn read(path: &Path) -> traces::Trace {
+    let bytes = std::fs::read(path).unwrap();
+    let name = path.display().to_string();
+    traces::Trace::read(&[traces::Input {
+        name: &name,
+        bytes: &bytes,
+    }])
+    .unwrap()
+}
+
 /// Where [`record`] has its recording folders.
-pub(crate) fn raw_folder(folder: &Path) -> std::path::PathBuf {
+pub(crate) fn raw_folder(folder: &Path) -> PathBuf {
     folder.join("raw")
 }
 
 /// The entries of a folder.
-pub(crate) fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
