@@ -1,7 +1,7 @@
 //! An entry is kept as a template and pushed again, cookie and all, while its first time is in flight.
 //!
-//! A watchdog waits for an alarm. Half way the alarm is set once more, from the very entry that is in
-//! flight. Two operations now carry one cookie, but only one handle was leaked: the first completion
+//! A watchdog sets an alarm, and a second one a little later from the very same entry, which nobody
+//! waits for. Two operations now carry one cookie, but only one handle was leaked: the first completion
 //! takes it, and the second one takes the handle of whatever the ticket serves by then, here the pause
 //! after the alarm.
 
@@ -15,7 +15,7 @@ use crate::request::Request;
 use crate::runtime::{Config, Runtime};
 
 const ALARM: Duration = Duration::from_millis(20);
-const AGAIN_AFTER: Duration = Duration::from_millis(8);
+const SECOND_ALARM: Duration = Duration::from_millis(28);
 const PAUSE: Duration = Duration::from_millis(60);
 
 pub(super) fn run(context: &Context) -> io::Result<Outcome> {
@@ -34,19 +34,15 @@ pub(super) fn run(context: &Context) -> io::Result<Outcome> {
 
 async fn main(runtime: Runtime, report: Report) -> io::Result<()> {
     let alarm = Operation::start(&runtime, Request::Timeout(ALARM.into()));
-    runtime.sleep(AGAIN_AFTER).await;
-    // The alarm may be over already, if this thread was kept from running.
-    let again = alarm
-        .ticket()
-        .map(|first| runtime.driver().push_again(first, ALARM))
-        .transpose()?;
+    let push = |first| runtime.driver().push_again(first, SECOND_ALARM);
+    let second = alarm.ticket().map(push).transpose()?;
     alarm.await;
     report.say("the alarm went off");
     report
         .time(runtime.clone(), "the pause after it", PAUSE)
         .await;
-    again
+    second
         .into_iter()
-        .for_each(|again| runtime.driver().release(again));
+        .for_each(|second| runtime.driver().release(second));
     Ok(())
 }
