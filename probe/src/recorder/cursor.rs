@@ -89,7 +89,9 @@ pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
     }
     let longest = layout::RECORD_MAX_WORDS - 1;
     let payload = payload.get(..payload.len().min(longest)).unwrap_or(&[]);
-    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload));
+    if with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, payload)).is_none() {
+        process::lose_without_lane();
+    }
 }
 
 /// The way in for a thread without a lane, for the first record of a process, and for simulated
@@ -99,7 +101,9 @@ pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
 #[cold]
 #[inline(never)]
 fn first_record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-    with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, &payload));
+    if with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, &payload)).is_none() {
+        process::lose_without_lane();
+    }
 }
 
 /// The cursor that this thread already has, and its recording, found without any work.
@@ -133,12 +137,7 @@ fn own() -> Option<&'static Cursor> {
     {
         return Some(cursor);
     }
-    let Some(cursor) = process.take_cursor() else {
-        process
-            .header_word(layout::header::LOST_NO_LANE)
-            .fetch_add(1, Ordering::Relaxed);
-        return None;
-    };
+    let cursor = process.take_cursor()?;
     CURSOR.set(cursor);
     if let Some(key) = process::exit_key() {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());

@@ -170,7 +170,6 @@ pub(crate) fn current() -> Option<&'static Process> {
             OFF => return None,
             STARTING => {
                 if !wait_for_start(&mut waits) {
-                    LOST_AT_START.fetch_add(1, Ordering::Relaxed);
                     return None;
                 }
             }
@@ -203,6 +202,25 @@ pub(crate) fn current() -> Option<&'static Process> {
                 }
                 let _ =
                     STATE.compare_exchange(before, UNKNOWN, Ordering::AcqRel, Ordering::Acquire);
+            }
+        }
+    }
+}
+
+/// Counts a record for which there was no lane: too many threads, or the recording was just being
+/// opened by the code that this signal handler interrupted.
+#[cold]
+pub(crate) fn lose_without_lane() {
+    match STATE.load(Ordering::Acquire) {
+        OFF => {}
+        STARTING | UNKNOWN => {
+            LOST_AT_START.fetch_add(1, Ordering::Relaxed);
+        }
+        _ => {
+            if let Some(process) = current() {
+                process
+                    .header_word(header::LOST_NO_LANE)
+                    .fetch_add(1, Ordering::Relaxed);
             }
         }
     }
