@@ -7,7 +7,7 @@ use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
 /// Position of an event in the causal order of its recording, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub u64);
 
 /// One thing that happened.

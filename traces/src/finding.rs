@@ -203,6 +203,32 @@ impl Outcome {
 }
 
 impl Verdict {
+    /// The part of it that concerns one scope: `belongs` says whether a subject's scope is the scope
+    /// asked for, or lies within it.
+    pub(crate) fn filtered(&self, belongs: impl Fn(u32, u32) -> bool) -> Self {
+        let process = |subject: Subject| match subject {
+            Subject::Generation { process, .. }
+            | Subject::Operation { process, .. }
+            | Subject::Coroutine { process, .. }
+            | Subject::Cookie { process, .. } => process,
+        };
+        let of = |finding: &Finding| belongs(process(finding.subject), finding.scope);
+        // A consequence may lie in the scope though its cause does not: whoever asks must hear of it.
+        let concerns = |story: &&Story| of(&story.head) || story.folded.iter().any(of);
+        let unanswered =
+            |question: &&CannotTell| belongs(process(question.subject), question.scope);
+        Self {
+            stories: self.stories.iter().filter(concerns).cloned().collect(),
+            cannot_tell: self
+                .cannot_tell
+                .iter()
+                .filter(unanswered)
+                .cloned()
+                .collect(),
+            summary: self.summary.clone(),
+        }
+    }
+
     /// What it comes down to.
     pub fn outcome(&self) -> Outcome {
         if !self.stories.is_empty() {

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`recording`]
 //! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
-//! [`names`] (what things are called), [`biography`] (one thing's whole life).
+//! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
+//! [`biography`] (one thing's whole life).
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,10 @@ pub mod text;
 mod scopes;
 
 mod model;
+
+pub mod rules;
+
+pub mod report;
 
 mod describe;
 

@@ -68,6 +68,15 @@ impl Trace {
         &self.judged.verdict
     }
 
+    /// The part of the verdict that concerns a scope of a process, and the scopes within it: what an
+    /// assertion of a test asks for.
+    pub fn verdict_for_scope(&self, process: u32, scope: u32) -> Verdict {
+        let parents = &self.judged.scope_parents;
+        self.verdict().filtered(|owner, inner| {
+            owner == process && crate::model::within(parents, process, inner, scope)
+        })
+    }
+
     /// What things are called.
     pub fn names(&self) -> Names<'_> {
         Names {

@@ -1,9 +1,35 @@
 //! Events into state: generations, operations, rings, coroutines, and what was lost.
+//!
+//! One pass. What the model keeps grows with the things that are alive, plus one tombstone for each
+//! address, the oldest of which go when there are too many.
+//!
+//! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
+//! it) with its parts `pointers`, `rings` and `coroutines`, `expect` (what operations owe), `schemes`
+//! (how cookies are read), `loss` (what is missing), `finish` (the end of a process).
+
+mod coroutines;
+mod expect;
+mod finish;
+mod loss;
+mod moment;
+mod pointers;
+mod rings;
+mod schemes;
+mod state;
+mod things;
+
+pub(crate) use loss::Losses;
+pub(crate) use moment::{Completed, Held, HeldAt, Moment, Resumed, Submitted};
+pub(crate) use state::within;
+pub(crate) use things::{
+    Dead, Doing, Found, Generation, GenerationId, Lap, Operation, OperationId, Poll, Standing,
+};
 
 use crate::event::{Event, EventId};
 use crate::finding::Verdict;
 use crate::names::Objects;
 use crate::recording::Recording;
+use crate::rules::Drafts;
 
 /// What one pass over the events gives.
 #[derive(Debug, Default)]
@@ -12,6 +38,11 @@ pub(crate) struct Judged {
     pub(crate) objects: Objects,
     /// One for each event.
     pub(crate) links: Vec<Link>,
+    /// Parents of scopes, by process and scope.
+    pub(crate) scope_parents: rustc_hash::FxHashMap<(u32, u32), u32>,
+    /// What rules said before consequences were folded, for their tests.
+    #[cfg(test)]
+    pub(crate) drafts: Vec<crate::rules::Draft>,
 }
 
 /// What an event belongs to.
@@ -29,9 +60,62 @@ pub(crate) struct Link {
     pub(crate) enter: Option<EventId>,
 }
 
-pub(crate) fn judge(_recording: &Recording, events: &[Event]) -> Judged {
+/// Who watches the model: hands each moment to the rules and keeps what they say.
+pub(crate) struct Observer<'a> {
+    pub(crate) recording: &'a Recording,
+    pub(crate) objects: Objects,
+    pub(crate) losses: Losses,
+    pub(crate) drafts: Drafts,
+}
+
+impl Observer<'_> {
+    fn see(&mut self, moment: &Moment<'_>) {
+        crate::rules::judge(self, moment);
+    }
+}
+
+/// Goes through a recording once.
+pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
+    let mut observer = Observer {
+        recording,
+        objects: Objects::default(),
+        losses: Losses::survey(events),
+        drafts: Drafts::default(),
+    };
+    let mut state = state::State::new(events);
+    for event in events {
+        state.step(event, &mut observer);
+    }
+    state.finish(recording, events, &mut observer);
+    let mut summary = state.summary;
+    let lost = recording
+        .losses
+        .iter()
+        .filter_map(|located| located.loss.records);
+    summary.events = events.len() as u64;
+    summary.ended = recording
+        .processes
+        .iter()
+        .map(|process| (process.pid, process.ended))
+        .collect();
+    summary.losses = recording.losses.len() as u64;
+    summary.records_lost = lost.fold(0, u64::saturating_add);
+    summary.losses_hide = observer.losses.hide;
+    summary.problems = (recording.problems.len() as u64).saturating_add(recording.problems_more);
+    #[cfg(test)]
+    let drafts = observer.drafts.all();
+    let (stories, cannot_tell, unanswered) = observer.drafts.fold();
+    summary.cannot_tell = unanswered;
     Judged {
-        links: vec![Link::default(); events.len()],
-        ..Judged::default()
+        verdict: Verdict {
+            stories,
+            cannot_tell,
+            summary,
+        },
+        objects: observer.objects,
+        links: state.links,
+        scope_parents: state.scope_parents,
+        #[cfg(test)]
+        drafts,
     }
 }

@@ -221,7 +221,6 @@ impl Stream<'_, '_> {
                 lost = chunk.lost;
             }
             last_seq = chunk.seq;
-            is_damaged = false;
             let Some(body) = self.file.body(chunk)? else {
                 // Recycled while we read: the next chunk that can be read says how much is gone.
                 is_damaged = true;
@@ -326,7 +325,7 @@ impl Stream<'_, '_> {
             _ => {
                 match what {
                     What::ScopeEnter { scope } | What::ScopeBegin { scope, .. } => {
-                        self.scope = scope
+                        self.scope = scope;
                     }
                     // What it goes back to is the scope's parent: let the next record say so.
                     What::ScopeEnd { .. } => self.scope = u32::MAX,

@@ -1,0 +1,267 @@
+//! Polls: which completion a coroutine was resumed by, and what it was doing then.
+
+use super::Observer;
+use super::moment::{Moment, Resumed};
+use super::state::State;
+use super::things::{Coroutine, Credit, Delivered, Doing, Found, Owed, Poll};
+use crate::event::{Event, SiteId, TypeId};
+
+/// Ended coroutines that are remembered.
+const ENDED_MAX: usize = 1 << 16;
+/// Delivered completions that are remembered for each ring.
+const DELIVERED_MAX: usize = 1 << 16;
+/// Cookies that one suspension can list; a list of that length may have been cut.
+const COOKIES_MAX: usize = 64;
+
+impl State {
+    pub(super) fn spawn(&mut self, event: &Event, number: u32, site: SiteId, ty: TypeId) {
+        self.link(event.id).coroutine = Some(number);
+        self.forget_waits(event.process, number);
+        let mut coroutine = fresh(event, number);
+        coroutine.spawned = Some(event.id);
+        (coroutine.spawn_site, coroutine.ty) = (site, ty);
+        self.summary.coroutines = self.summary.coroutines.saturating_add(1);
+        self.coroutines.insert((event.process, number), coroutine);
+    }
+
+    /// The coroutine of a number, made known where it was not.
+    fn coroutine(&mut self, event: &Event, number: u32) -> &mut Coroutine {
+        let summary = &mut self.summary;
+        self.coroutines
+            .entry((event.process, number))
+            .or_insert_with(|| {
+                summary.coroutines = summary.coroutines.saturating_add(1);
+                fresh(event, number)
+            })
+    }
+
+    pub(super) fn resume(
+        &mut self,
+        event: &Event,
+        number: u32,
+        by: Option<(u32, u64)>,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let coroutine = self.coroutine(event, number).clone();
+        let found = by.map_or(plainly(&coroutine.doing), |(_, cookie)| {
+            self.found(&coroutine, cookie)
+        });
+        let mut credit = None;
+        let mut delivered = None;
+        let mut ring_is_recorded = false;
+        if let Some((ring, cookie)) = by
+            && let Some(ring) = self.rings.get_mut(&(process, ring))
+        {
+            ring_is_recorded = ring.completions > 0;
+            delivered = ring.delivered.get(&cookie).copied();
+            if let Some(credits) = ring.credits.get_mut(&cookie) {
+                // Others with the same cookie may have resumed nobody and never will: the newest
+                // is the likeliest.
+                credit = credits.pop_back();
+                if credits.is_empty() {
+                    ring.credits.remove(&cookie);
+                }
+            }
+            if let Some(Credit {
+                completion,
+                operation,
+                ..
+            }) = &credit
+            {
+                if ring.delivered.len() >= DELIVERED_MAX {
+                    ring.delivered.clear();
+                }
+                let delivered = Delivered {
+                    completion: *completion,
+                    resume: event.id,
+                    coroutine: number,
+                    operation: *operation,
+                };
+                ring.delivered.insert(cookie, delivered);
+            }
+        }
+        let operation = credit.as_ref().and_then(|credit| credit.operation);
+        let completion = credit.as_ref().map(|credit| credit.completion);
+        let of_completion = completion.map(|completion| *self.link(completion));
+        let link = self.link(event.id);
+        link.coroutine = Some(number);
+        link.operation = operation.map(|id| (id.ring, id.sequence));
+        if let Some(completed) = of_completion {
+            (link.address, link.generation) = (completed.address, completed.generation);
+        }
+        observer.see(&Moment::Resumed(Resumed {
+            event: event.id,
+            coroutine: &coroutine,
+            found: found.clone(),
+            by,
+            credit: credit.as_ref(),
+            delivered,
+            ring_is_recorded,
+        }));
+        if let Some(mut operation) = credit.and_then(|credit| credit.flagged) {
+            operation.polled = Some(Poll {
+                event: event.id,
+                coroutine: number,
+                found,
+            });
+            self.settle(&operation, observer);
+        }
+        self.forget_waits(process, number);
+        self.running.insert(event.lane, number);
+        let coroutine = self.coroutine(event, number);
+        coroutine.owed = None;
+        // One that ended stays ended, so that a third resume is seen for what it is.
+        if !matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_)) {
+            coroutine.doing = Doing::Running(event.id);
+        }
+    }
+
+    /// What a resume by `cookie` finds a coroutine doing.
+    fn found(&self, coroutine: &Coroutine, cookie: u64) -> Found {
+        let Doing::Suspended { cookies, .. } = &coroutine.doing else {
+            return plainly(&coroutine.doing);
+        };
+        if cookies.is_empty() || cookies.len() >= COOKIES_MAX {
+            return Found::Unknown;
+        }
+        if !cookies.contains(&cookie) {
+            return Found::Elsewhere;
+        }
+        let rings = self
+            .rings
+            .iter()
+            .filter(|((process, _), _)| *process == coroutine.process);
+        let flying = rings.flat_map(|(_, ring)| {
+            let sequences = ring.by_cookie.get(&cookie).into_iter().flatten();
+            sequences.filter_map(|sequence| ring.flying.get(sequence))
+        });
+        let waited = flying
+            .filter(|operation| operation.completions == 0)
+            .min_by_key(|operation| operation.submit);
+        match waited {
+            Some(operation) => Found::TooEarly {
+                operation: operation.id,
+                slot: operation.entry.slot,
+                opcode: operation.entry.opcode,
+            },
+            None => Found::Waiting,
+        }
+    }
+
+    pub(super) fn suspend(&mut self, event: &Event, number: u32, cookies: &[u64]) {
+        let process = event.process;
+        self.link(event.id).coroutine = Some(number);
+        self.running.remove(&event.lane);
+        self.forget_waits(process, number);
+        // A batch may hold the completion already, taken and not dispatched.
+        let owed = cookies
+            .iter()
+            .find_map(|cookie| self.undelivered(process, *cookie));
+        for cookie in cookies {
+            let waiting = self.waiting.entry((process, *cookie)).or_default();
+            if !waiting.contains(&number) {
+                waiting.push(number);
+            }
+        }
+        let coroutine = self.coroutine(event, number);
+        coroutine.owed = owed;
+        coroutine.doing = Doing::Suspended {
+            event: event.id,
+            cookies: cookies.to_vec(),
+        };
+    }
+
+    /// The completion of a cookie that resumed nobody, where nothing with that cookie is in flight.
+    fn undelivered(&self, process: u32, cookie: u64) -> Option<Owed> {
+        for ((owner, number), ring) in &self.rings {
+            if *owner != process || ring.by_cookie.contains_key(&cookie) {
+                continue;
+            }
+            if let Some(credit) = ring.credits.get(&cookie).and_then(|credits| credits.back()) {
+                return Some(Owed {
+                    completion: credit.completion,
+                    cookie,
+                    ring: *number,
+                    round: credit.round,
+                    operation: credit.operation,
+                    generation: None,
+                });
+            }
+        }
+        None
+    }
+
+    /// Takes a coroutine off the lists of those that wait.
+    fn forget_waits(&mut self, process: u32, number: u32) {
+        let Some(coroutine) = self.coroutines.get(&(process, number)) else {
+            return;
+        };
+        let Doing::Suspended { cookies, .. } = &coroutine.doing else {
+            return;
+        };
+        for cookie in cookies {
+            if let Some(waiting) = self.waiting.get_mut(&(process, *cookie)) {
+                waiting.retain(|other| *other != number);
+                if waiting.is_empty() {
+                    self.waiting.remove(&(process, *cookie));
+                }
+            }
+        }
+    }
+
+    /// A coroutine returned its result, or its future was dropped.
+    pub(super) fn leave(&mut self, event: &Event, number: u32, done: bool) {
+        let process = event.process;
+        self.link(event.id).coroutine = Some(number);
+        if self.running.get(&event.lane) == Some(&number) {
+            self.running.remove(&event.lane);
+        }
+        self.forget_waits(process, number);
+        let coroutine = self.coroutine(event, number);
+        let ended_before = matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_));
+        coroutine.owed = None;
+        // The future of a coroutine that is done is dropped too; done says more.
+        if !ended_before {
+            coroutine.doing = if done {
+                Doing::Done(event.id)
+            } else {
+                Doing::Dropped(event.id)
+            };
+            self.ended.push_back((process, number));
+        }
+        while self.ended.len() > ENDED_MAX {
+            let Some(oldest) = self.ended.pop_front() else {
+                break;
+            };
+            let ended = |c: &Coroutine| matches!(c.doing, Doing::Done(_) | Doing::Dropped(_));
+            if self.coroutines.get(&oldest).is_some_and(ended) {
+                self.coroutines.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn fresh(event: &Event, number: u32) -> Coroutine {
+    Coroutine {
+        process: event.process,
+        number,
+        spawned: None,
+        spawn_site: SiteId(0),
+        ty: TypeId(0),
+        scope: event.scope,
+        doing: Doing::Fresh,
+        owed: None,
+    }
+}
+
+/// What a coroutine is found doing where no cookie says more.
+fn plainly(doing: &Doing) -> Found {
+    match doing {
+        Doing::Fresh => Found::Unknown,
+        Doing::Running(_) => Found::Running,
+        Doing::Suspended { .. } => Found::Waiting,
+        Doing::Done(_) => Found::Done,
+        Doing::Dropped(_) => Found::Dropped,
+    }
+}

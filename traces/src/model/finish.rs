@@ -1,0 +1,150 @@
+//! Ends: of scopes, and of processes.
+
+use super::moment::{Held, HeldAt, Moment};
+use super::state::State;
+use super::things::{Generation, Operation};
+use super::{Observer, expect};
+use crate::event::{Event, EventId};
+use crate::recording::Recording;
+
+impl State {
+    pub(super) fn scope_end(&mut self, event: &Event, scope: u32, observer: &mut Observer<'_>) {
+        let process = event.process;
+        let mut held = self.live(process);
+        held.retain(|generation| self.within(process, generation.scope, scope));
+        for generation in &held {
+            self.held(event.id, HeldAt::ScopeEnd, generation, observer);
+            let address = self.addresses.get_mut(&(process, generation.id.address));
+            if let Some(live) = address.and_then(|address| address.live.as_mut()) {
+                live.reported = true;
+            }
+        }
+    }
+
+    /// Generations of a process that are alive, in the order in which they began.
+    fn live(&self, process: u32) -> Vec<Generation> {
+        let of_process = self
+            .addresses
+            .iter()
+            .filter(|((owner, _), _)| *owner == process);
+        let mut live: Vec<Generation> = of_process
+            .filter_map(|(_, address)| address.live.as_deref())
+            .filter(|generation| !generation.forever)
+            .cloned()
+            .collect();
+        live.sort_by_key(|generation| generation.leaked);
+        live
+    }
+
+    fn held(
+        &self,
+        at: EventId,
+        when: HeldAt,
+        generation: &Generation,
+        observer: &mut Observer<'_>,
+    ) {
+        if generation.reported {
+            return;
+        }
+        let process = generation.id.process;
+        let ring = |number: u32| self.rings.get(&(process, number));
+        let reaped = generation
+            .reaped
+            .filter(|_| generation.in_flight == 0)
+            .map(|reaped| {
+                let round = ring(reaped.ring).map_or(0, |ring| ring.round);
+                (reaped, round.saturating_sub(reaped.round))
+            });
+        let of_latest = generation
+            .operation
+            .and_then(|operation| ring(operation.ring));
+        let ring_dropped = of_latest.is_some_and(|ring| ring.dropped.is_some());
+        observer.see(&Moment::Held(Held {
+            at,
+            when,
+            generation,
+            reaped,
+            ring_dropped,
+        }));
+    }
+
+    /// The end of all processes.
+    pub(super) fn finish(
+        &mut self,
+        recording: &Recording,
+        events: &[Event],
+        observer: &mut Observer<'_>,
+    ) {
+        let mut last = vec![EventId(0); recording.processes.len()];
+        for event in events {
+            if let Some(last) = last.get_mut(event.process as usize) {
+                *last = event.id;
+            }
+        }
+        self.settle_all(observer);
+        for (index, process) in recording.processes.iter().enumerate() {
+            let Ok(number) = u32::try_from(index) else {
+                break;
+            };
+            let at = last.get(index).copied().unwrap_or_default();
+            let clean = process.ended_clean();
+            self.strand(number, at, clean, observer);
+            let when = if clean {
+                HeldAt::CleanExit
+            } else {
+                HeldAt::Cut
+            };
+            let held = self.live(number);
+            self.summary.held_at_end = self.summary.held_at_end.saturating_add(held.len() as u64);
+            for generation in &held {
+                self.held(at, when, generation, observer);
+            }
+        }
+        for ring in self.rings.values() {
+            let pending = ring
+                .flying
+                .values()
+                .filter(|operation| expect::owes(&operation.entry) != expect::Owes::OnlyFailure);
+            let pending = pending.count() as u64;
+            self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
+        }
+    }
+
+    /// Shows operations whose cookies nobody set and whose story is not over.
+    fn settle_all(&self, observer: &mut Observer<'_>) {
+        let mut open: Vec<&Operation> = Vec::new();
+        for ring in self.rings.values() {
+            open.extend(ring.flying.values());
+            let credits = ring.credits.values().flatten();
+            open.extend(credits.filter_map(|credit| credit.flagged.as_deref()));
+        }
+        open.sort_by_key(|operation| operation.submit);
+        for operation in open {
+            self.settle(operation, observer);
+        }
+    }
+
+    fn strand(&self, process: u32, at: EventId, clean: bool, observer: &mut Observer<'_>) {
+        let mut owed: Vec<_> = self
+            .coroutines
+            .values()
+            .filter(|coroutine| coroutine.process == process)
+            .filter_map(|coroutine| coroutine.owed.map(|owed| (coroutine, owed)))
+            .collect();
+        owed.sort_by_key(|(_, owed)| owed.completion);
+        for (coroutine, owed) in owed {
+            let round = self
+                .rings
+                .get(&(process, owed.ring))
+                .map_or(0, |ring| ring.round);
+            let rounds_since = round.saturating_sub(owed.round);
+            observer.see(&Moment::Stranded {
+                at,
+                coroutine,
+                owed,
+                rounds_since,
+                clean,
+            });
+        }
+    }
+}

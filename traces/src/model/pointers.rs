@@ -1,0 +1,201 @@
+//! Leaks and reclaims: generations begin and end.
+
+use super::moment::Moment;
+use super::state::{State, TOMBS_MAX};
+use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_sole};
+use super::{Link, Observer};
+use crate::event::{Event, EventId, Pointer, SiteId};
+
+/// Operations of a generation that a finding can name.
+const OWING_MAX: usize = 8;
+
+impl State {
+    pub(super) fn leak(
+        &mut self,
+        event: &Event,
+        pointer: &Pointer,
+        forever: bool,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let address = self
+            .addresses
+            .entry((process, pointer.address))
+            .or_default();
+        // A second leak of what has one owner shows that it was taken back where nobody looked.
+        let goes_on = address.live.is_some() && !is_sole(pointer.owner);
+        if goes_on && let Some(live) = &mut address.live {
+            live.leases = live.leases.saturating_add(1);
+            live.forever |= forever;
+        } else {
+            address.generations = address.generations.saturating_add(1);
+            let number = address.generations;
+            let id = GenerationId {
+                process,
+                address: pointer.address,
+                number,
+            };
+            address.live = Some(Box::new(Generation {
+                id,
+                owner: pointer.owner,
+                ty: pointer.ty,
+                leaked: event.id,
+                leak_site: pointer.site,
+                scope: event.scope,
+                leases: 1,
+                forever,
+                in_flight: 0,
+                operations: 0,
+                operation: None,
+                reaped: None,
+                peeked: false,
+                reported: false,
+                laps: Vec::new(),
+            }));
+            observer
+                .objects
+                .begin(process, pointer.address, number, pointer.ty);
+            self.summary.generations = self.summary.generations.saturating_add(1);
+        }
+        let number = address.generations;
+        *self.link(event.id) = Link {
+            address: pointer.address,
+            generation: number,
+            coroutine: None,
+            operation: None,
+            enter: None,
+        };
+    }
+
+    pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer) {
+        if let Some(address) = self.addresses.get_mut(&(event.process, pointer.address)) {
+            if let Some(live) = &mut address.live {
+                live.peeked = true;
+            }
+            let number = address.generations;
+            let link = self.link(event.id);
+            (link.address, link.generation) = (pointer.address, number);
+        }
+    }
+
+    /// Takes a lease back. `owned`: by taking ownership, not by lowering a count.
+    pub(super) fn reclaim(
+        &mut self,
+        event: &Event,
+        pointer: &Pointer,
+        owned: bool,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let Some(address) = self.addresses.get_mut(&(process, pointer.address)) else {
+            return;
+        };
+        let (number, brought_by) = (address.generations, address.brought_by);
+        let Some(live) = &mut address.live else {
+            if let (Some(dead), true) = (&address.dead, owned) {
+                let site = pointer.site;
+                observer.see(&Moment::ReclaimedDead {
+                    event: event.id,
+                    site,
+                    dead,
+                    brought_by,
+                });
+            }
+            let link = self.link(event.id);
+            (link.address, link.generation) = (pointer.address, number);
+            return;
+        };
+        live.leases = live.leases.saturating_sub(1);
+        let generation = live.clone();
+        if generation.leases == 0 {
+            let place = (event.id, pointer.site);
+            self.bury(process, pointer.address, place);
+        }
+        let link = self.link(event.id);
+        (link.address, link.generation) = (pointer.address, number);
+        if generation.in_flight > generation.leases {
+            let owing = self.owing(&generation, pointer.address);
+            observer.see(&Moment::Reclaimed {
+                event: event.id,
+                site: pointer.site,
+                generation: &generation,
+                owing,
+                brought_by,
+            });
+        }
+    }
+
+    /// Ends the generation that lives at an address.
+    fn bury(&mut self, process: u32, at: u64, (reclaimed, reclaim_site): (EventId, SiteId)) {
+        let Some(address) = self.addresses.get_mut(&(process, at)) else {
+            return;
+        };
+        let Some(generation) = address.live.take() else {
+            return;
+        };
+        for (ring, slot) in &generation.laps {
+            let lap = self
+                .rings
+                .get_mut(&(process, *ring))
+                .and_then(|r| r.laps.get_mut(slot));
+            if let Some(lap) = lap.filter(|lap| lap.generation == Some(generation.id)) {
+                lap.reclaimed = Some((reclaimed, reclaim_site));
+            }
+        }
+        if address.dead.is_none() {
+            self.tombs.push_back((process, at));
+        }
+        address.forgotten = false;
+        address.dead = Some(Box::new(Dead {
+            generation: *generation,
+            reclaimed,
+            reclaim_site,
+        }));
+        while self.tombs.len() > TOMBS_MAX {
+            let Some(oldest) = self.tombs.pop_front() else {
+                break;
+            };
+            if let Some(address) = self.addresses.get_mut(&oldest) {
+                address.forgotten = address.dead.take().is_some();
+            }
+        }
+    }
+
+    /// Operations bound to a generation that still owe completions, oldest first, a few of them.
+    pub(super) fn owing(&self, generation: &Generation, address: u64) -> Vec<&Operation> {
+        let mut found: Vec<&Operation> = Vec::new();
+        for ((process, number), ring) in &self.rings {
+            if *process != generation.id.process {
+                continue;
+            }
+            // Cookies of one address differ in their tag bits at most.
+            let exact = ring.by_cookie.get(&address).into_iter().flatten();
+            let tagged = ring
+                .by_cookie
+                .iter()
+                .filter(|(cookie, _)| **cookie != address)
+                .filter(|(cookie, _)| self.schemes.address(*process, *number, **cookie) == address)
+                .flat_map(|(_, sequences)| sequences);
+            let tagged: Vec<&u64> = if self.schemes.address(*process, *number, u64::MAX) == u64::MAX
+            {
+                Vec::new()
+            } else {
+                tagged.collect()
+            };
+            for sequence in exact.chain(tagged) {
+                let operation = ring.flying.get(sequence);
+                found.extend(operation.filter(|op| op.generation == Some(generation.id)));
+            }
+        }
+        found.sort_by_key(|operation| operation.submit);
+        found.truncate(OWING_MAX);
+        found
+    }
+
+    /// Notes which operation's completion brought a cookie to the program.
+    pub(super) fn brought(&mut self, process: u32, address: u64, operation: Option<OperationId>) {
+        if let Some(address) = self.addresses.get_mut(&(process, address)) {
+            address.brought_by = operation;
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What lives in the model: generations, operations, rings, coroutines. Plain data; `state` changes it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rustc_hash::FxHashMap;
+use wire::payload::Submit;
+use wire::record::{CookieState, Owner};
+
+use crate::event::{EventId, Ring, SiteId, TypeId};
+use crate::finding::Subject;
+
+/// One life of an address or index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct GenerationId {
+    pub(crate) process: u32,
+    pub(crate) address: u64,
+    pub(crate) number: u32,
+}
+
+/// One submitted operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OperationId {
+    pub(crate) process: u32,
+    pub(crate) ring: u32,
+    pub(crate) sequence: u64,
+}
+
+impl GenerationId {
+    pub(crate) fn subject(self) -> Subject {
+        let Self {
+            process,
+            address,
+            number: generation,
+        } = self;
+        Subject::Generation {
+            process,
+            address,
+            generation,
+        }
+    }
+}
+
+impl OperationId {
+    pub(crate) fn subject(self) -> Subject {
+        let Self {
+            process,
+            ring,
+            sequence,
+        } = self;
+        Subject::Operation {
+            process,
+            ring,
+            sequence,
+        }
+    }
+}
+
+/// From the leak that took its leases from 0 to 1 until they are 0 again.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    pub(crate) id: GenerationId,
+    pub(crate) owner: Owner,
+    pub(crate) ty: TypeId,
+    pub(crate) leaked: EventId,
+    pub(crate) leak_site: SiteId,
+    pub(crate) scope: u32,
+    /// Raw handles that are out.
+    pub(crate) leases: u32,
+    /// Declared never to come back.
+    pub(crate) forever: bool,
+    /// Operations bound to it that still owe a completion.
+    pub(crate) in_flight: u32,
+    /// Operations that were ever bound to it, the latest of them, and the latest completion of one.
+    pub(crate) operations: u32,
+    pub(crate) operation: Option<OperationId>,
+    pub(crate) reaped: Option<Reaped>,
+    /// Looked at since that completion.
+    pub(crate) peeked: bool,
+    /// A ring was dropped with one of its operations in flight, and that was said.
+    pub(crate) reported: bool,
+    /// Slots whose latest lap carried its cookie: ring and slot, a few of them.
+    pub(crate) laps: Vec<(u32, u16)>,
+}
+
+impl Generation {
+    /// Whether only one raw handle can exist, so that a leak proves that there was none before it.
+    pub(crate) fn is_sole_owner(&self) -> bool {
+        is_sole(self.owner)
+    }
+}
+
+/// Owners of which there is one for each block.
+pub(crate) fn is_sole(owner: Owner) -> bool {
+    matches!(
+        owner,
+        Owner::Box | Owner::CString | Owner::Vec | Owner::Index
+    )
+}
+
+/// A completion that the program took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reaped {
+    pub(crate) event: EventId,
+    pub(crate) ring: u32,
+    /// Round of the ring at that time; see [`RingState::round`].
+    pub(crate) round: u64,
+}
+
+/// A generation that ended: the tombstone of its address.
+#[derive(Clone, Debug)]
+pub(crate) struct Dead {
+    pub(crate) generation: Generation,
+    pub(crate) reclaimed: EventId,
+    pub(crate) reclaim_site: SiteId,
+}
+
+/// All that is known of an address.
+#[derive(Debug, Default)]
+pub(crate) struct Address {
+    pub(crate) generations: u32,
+    pub(crate) live: Option<Box<Generation>>,
+    pub(crate) dead: Option<Box<Dead>>,
+    /// A tombstone was here once and had to go.
+    pub(crate) forgotten: bool,
+    /// Operation whose completion brought this cookie last.
+    pub(crate) brought_by: Option<OperationId>,
+}
+
+/// What a cookie stands for at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Standing<'a> {
+    /// A generation that is alive.
+    Live(&'a Generation),
+    /// Its newest generation ended.
+    Dead(&'a Dead),
+    /// Nothing is known of it.
+    Unknown,
+}
+
+/// A submitted operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) id: OperationId,
+    pub(crate) submit: EventId,
+    pub(crate) entry: Submit,
+    pub(crate) cookie_state: CookieState,
+    pub(crate) scope: u32,
+    /// Generation that was alive at its cookie when it was submitted.
+    pub(crate) generation: Option<GenerationId>,
+    /// Operations that already carried the cookie when it went in were as many as its leases.
+    pub(crate) exceeds: bool,
+    /// When the kernel took it, as far as was seen.
+    pub(crate) consumed: Option<EventId>,
+    pub(crate) completions: u32,
+    pub(crate) first_completion: Option<EventId>,
+    /// Generation alive at its cookie when its completion was taken.
+    pub(crate) reaped_on: Option<GenerationId>,
+    /// A completion could have been this one's or another's.
+    pub(crate) ambiguous: bool,
+    /// Whom its completion resumed.
+    pub(crate) polled: Option<Poll>,
+    /// Whose cookie its slot held before.
+    pub(crate) lap: Option<Lap>,
+}
+
+/// A coroutine resumed by a completion, and what it was doing then.
+#[derive(Clone, Debug)]
+pub(crate) struct Poll {
+    pub(crate) event: EventId,
+    pub(crate) coroutine: u32,
+    pub(crate) found: Found,
+}
+
+/// What a resume found its coroutine doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Waiting for this cookie, with nothing of it in flight besides.
+    Waiting,
+    /// Waiting for this cookie, while the operation that it waits for is still in flight.
+    TooEarly {
+        /// That operation.
+        operation: OperationId,
+        /// Its slot.
+        slot: u16,
+        /// Its opcode.
+        opcode: u8,
+    },
+    /// Waiting for other cookies only.
+    Elsewhere,
+    /// Running, or resumed before without a suspension since.
+    Running,
+    /// It had returned its result.
+    Done,
+    /// Its future had been dropped.
+    Dropped,
+    /// Never seen before, or waiting for something that was not said.
+    Unknown,
+}
+
+/// What a slot of the submission queue held on its latest lap.
+#[derive(Clone, Debug)]
+pub(crate) struct Lap {
+    pub(crate) sequence: u64,
+    pub(crate) submit: EventId,
+    pub(crate) opcode: u8,
+    pub(crate) site: SiteId,
+    pub(crate) cookie: u64,
+    pub(crate) generation: Option<GenerationId>,
+    pub(crate) leaked: Option<(EventId, SiteId)>,
+    pub(crate) reclaimed: Option<(EventId, SiteId)>,
+}
+
+/// A completion that resumed nobody yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Credit {
+    pub(crate) completion: EventId,
+    pub(crate) round: u64,
+    pub(crate) operation: Option<OperationId>,
+    /// The operation itself where it ended and its rule waits for what comes of it.
+    pub(crate) flagged: Option<Box<Operation>>,
+}
+
+/// A completion that resumed a coroutine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) completion: EventId,
+    pub(crate) resume: EventId,
+    pub(crate) coroutine: u32,
+    pub(crate) operation: Option<OperationId>,
+}
+
+/// A ring and what flies on it.
+#[derive(Debug, Default)]
+pub(crate) struct RingState {
+    pub(crate) info: Option<Ring>,
+    pub(crate) dropped: Option<EventId>,
+    /// Submitted and not taken by the kernel yet.
+    pub(crate) queue: VecDeque<u64>,
+    /// Submitted and not complete.
+    pub(crate) flying: BTreeMap<u64, Operation>,
+    pub(crate) by_cookie: FxHashMap<u64, Vec<u64>>,
+    pub(crate) laps: FxHashMap<u16, Lap>,
+    /// Completions taken one after the other are one round: a program that takes a batch and then
+    /// works through it has not gone on before the next round.
+    pub(crate) round: u64,
+    pub(crate) in_batch: bool,
+    pub(crate) completions: u64,
+    /// The leak that proves that cookies are pointers here.
+    pub(crate) proof: Option<EventId>,
+    /// Operations without a cookie that wait for such a proof, a few of them.
+    pub(crate) unset: Vec<Operation>,
+    pub(crate) credits: FxHashMap<u64, VecDeque<Credit>>,
+    /// Rounds and cookies of credits, oldest first.
+    pub(crate) credit_order: VecDeque<(u64, u64)>,
+    pub(crate) delivered: FxHashMap<u64, Delivered>,
+}
+
+/// A coroutine.
+#[derive(Clone, Debug)]
+pub(crate) struct Coroutine {
+    pub(crate) process: u32,
+    pub(crate) number: u32,
+    /// Its spawn, where that was seen.
+    pub(crate) spawned: Option<EventId>,
+    pub(crate) spawn_site: SiteId,
+    pub(crate) ty: TypeId,
+    pub(crate) scope: u32,
+    pub(crate) doing: Doing,
+    /// A terminal completion that it waits for was taken, and it was not resumed since.
+    pub(crate) owed: Option<Owed>,
+}
+
+impl Coroutine {
+    pub(crate) fn subject(&self) -> Subject {
+        Subject::Coroutine {
+            process: self.process,
+            coroutine: self.number,
+        }
+    }
+}
+
+/// What a coroutine is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Spawned and not polled yet, or first heard of.
+    Fresh,
+    /// Polled at this event.
+    Running(EventId),
+    /// Returned pending.
+    Suspended {
+        /// At this event.
+        event: EventId,
+        /// What it said it waits for; empty where it did not say.
+        cookies: Vec<u64>,
+    },
+    /// Returned its result.
+    Done(EventId),
+    /// Its future was dropped.
+    Dropped(EventId),
+}
+
+/// A completion that should have resumed a coroutine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    pub(crate) completion: EventId,
+    pub(crate) cookie: u64,
+    pub(crate) ring: u32,
+    pub(crate) round: u64,
+    pub(crate) operation: Option<OperationId>,
+    pub(crate) generation: Option<GenerationId>,
+}

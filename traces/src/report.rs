@@ -1,0 +1,444 @@
+//! The verdict as text: one screen a story, then what was there, what was lost and what could not be
+//! told.
+//!
+//! Lines carry the kind of thing they say, so that whoever has a terminal can give them colours; none
+//! are in here. Every text is safe for a terminal already.
+
+use crate::event::EventId;
+use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary};
+use crate::trace::Trace;
+
+/// What a line says, for colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Rule, name and confidence of a story.
+    Headline(Severity),
+    /// The sentence of a story.
+    Sentence,
+    /// Time, thread and part of an event.
+    Evidence,
+    /// The event itself.
+    Event,
+    /// A consequence.
+    Folded,
+    /// What to try next.
+    Advice,
+    /// Counts.
+    Summary,
+    /// Something is missing or damaged.
+    Warning,
+    /// All is well.
+    Good,
+    /// Nothing.
+    Empty,
+}
+
+/// A line of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it says.
+    pub class: Class,
+    /// Its text.
+    pub text: String,
+}
+
+/// Lines of one kind of loss, problem or question that are listed.
+const LISTED_MAX: usize = 8;
+/// Narrower than this nothing can be read.
+const WIDTH_MIN: usize = 30;
+
+/// The report as plain text.
+pub fn text(trace: &Trace, width: usize) -> String {
+    let mut out = String::new();
+    for line in lines(trace, width) {
+        out.push_str(&line.text);
+        out.push('\n');
+    }
+    out
+}
+
+/// The report.
+pub fn lines(trace: &Trace, width: usize) -> Vec<Line> {
+    let mut page = Page {
+        width: width.max(WIDTH_MIN),
+        lines: Vec::new(),
+    };
+    let stories = &trace.verdict().stories;
+    for (index, story) in stories.iter().enumerate() {
+        page.story(trace, story, (index + 1, stories.len()));
+    }
+    page.questions(trace);
+    page.losses(trace);
+    page.summary(trace);
+    page.lines
+}
+
+/// The lines of one story.
+pub fn story_lines(trace: &Trace, story: &Story, width: usize) -> Vec<Line> {
+    let mut page = Page {
+        width: width.max(WIDTH_MIN),
+        lines: Vec::new(),
+    };
+    page.story(trace, story, (1, 1));
+    page.lines
+}
+
+struct Page {
+    width: usize,
+    lines: Vec<Line>,
+}
+
+impl Page {
+    fn line(&mut self, class: Class, text: impl Into<String>) {
+        self.lines.push(Line {
+            class,
+            text: text.into().trim_end().to_owned(),
+        });
+    }
+
+    /// A text wrapped behind `first` on its first line and as many spaces on the next ones.
+    fn block(&mut self, class: Class, first: &str, text: &str) {
+        let indent = first.chars().count();
+        for (index, part) in wrap(text, self.width.saturating_sub(indent))
+            .into_iter()
+            .enumerate()
+        {
+            let lead = if index == 0 {
+                first.to_owned()
+            } else {
+                " ".repeat(indent)
+            };
+            self.line(class, lead + &part);
+        }
+    }
+
+    fn story(&mut self, trace: &Trace, story: &Story, (number, of): (usize, usize)) {
+        let head = &story.head;
+        let mut title = title(head);
+        if head.count > 1 {
+            title.push_str(&format!(", {} times", grouped(head.count)));
+        }
+        if of > 1 {
+            let place = format!("{number} of {of}");
+            let used = title.chars().count() + place.len();
+            title.push_str(&" ".repeat(self.width.saturating_sub(used).max(1)));
+            title.push_str(&place);
+        }
+        self.line(Class::Headline(head.severity), title);
+        self.block(Class::Sentence, "  ", &sentence(&head.message));
+        self.line(Class::Empty, "");
+        for evidence in &head.evidence {
+            self.evidence(trace, evidence.event, evidence.role);
+        }
+        if !story.folded.is_empty() {
+            self.line(Class::Empty, "");
+            for finding in &story.folded {
+                let times = match finding.count {
+                    1 => String::new(),
+                    count => format!(" ({} times)", grouped(count)),
+                };
+                let text = format!("  so {}{times}: {}", finding.rule, finding.message);
+                self.line(Class::Folded, cut(&text, self.width));
+            }
+        }
+        if let Some(rule) = crate::rules::rule(head.rule) {
+            self.line(Class::Empty, "");
+            self.block(Class::Advice, "  try: ", rule.advice);
+        }
+        self.line(Class::Empty, "");
+    }
+
+    fn evidence(&mut self, trace: &Trace, id: EventId, role: &str) {
+        let Some(event) = trace.event(id) else { return };
+        let thread = trace.names().thread(event.lane);
+        let head = format!("  {:>14}  {}: {role}", time(event.at_ns), cut(&thread, 16));
+        self.line(Class::Evidence, cut(&head, self.width));
+        self.block(Class::Event, &" ".repeat(18), &trace.describe(event));
+    }
+
+    fn questions(&mut self, trace: &Trace) {
+        let verdict = trace.verdict();
+        for question in verdict.cannot_tell.iter().take(LISTED_MAX) {
+            let name = crate::rules::rule(question.rule).map_or("", |rule| rule.name);
+            self.line(
+                Class::Warning,
+                format!("{} {name}: cannot tell", question.rule),
+            );
+            self.block(Class::Sentence, "  ", &sentence(&question.message));
+        }
+        let listed = verdict.cannot_tell.len().min(LISTED_MAX) as u64;
+        let more = verdict.summary.cannot_tell.saturating_sub(listed);
+        if more > 0 {
+            self.line(
+                Class::Warning,
+                format!("and {} more that cannot be told", grouped(more)),
+            );
+        }
+        if !verdict.cannot_tell.is_empty() {
+            self.line(Class::Empty, "");
+        }
+    }
+
+    fn losses(&mut self, trace: &Trace) {
+        let recording = trace.recording();
+        for located in recording.losses.iter().take(LISTED_MAX) {
+            let at = trace.event(located.event).map_or(0, |event| event.at_ns);
+            let count = match located.loss.records {
+                Some(1) => "1 record".to_owned(),
+                Some(count) => format!("{} records", grouped(count)),
+                None => "records".to_owned(),
+            };
+            let text = format!(
+                "{count} {} on {} before {}",
+                lost(located.loss.reason),
+                trace.names().thread(located.lane),
+                time(at)
+            );
+            self.block(Class::Warning, "missing: ", &text);
+        }
+        let more = recording.losses.len().saturating_sub(LISTED_MAX);
+        if more > 0 {
+            self.line(
+                Class::Warning,
+                format!("missing: and at {more} more places"),
+            );
+        }
+        for problem in recording.problems.iter().take(LISTED_MAX) {
+            self.block(Class::Warning, "damaged: ", &problem.to_string());
+        }
+        let more = (recording.problems.len().saturating_sub(LISTED_MAX) as u64)
+            .saturating_add(recording.problems_more);
+        if more > 0 {
+            self.line(
+                Class::Warning,
+                format!("damaged: and {} more places", grouped(more)),
+            );
+        }
+    }
+
+    fn summary(&mut self, trace: &Trace) {
+        let verdict = trace.verdict();
+        let summary = &verdict.summary;
+        for (pid, ended) in summary.ended.iter().take(LISTED_MAX) {
+            self.block(Class::Summary, "", &format!("process {pid}: {ended}"));
+        }
+        let more = summary.ended.len().saturating_sub(LISTED_MAX);
+        if more > 0 {
+            self.line(Class::Summary, format!("and {more} more processes"));
+        }
+        self.block(Class::Summary, "", &counts(summary));
+        if summary.pending_at_end > 0 || summary.held_at_end > 0 {
+            let text = format!(
+                "at the end: {} pending, {} still held",
+                plural(summary.pending_at_end, "operation"),
+                plural(summary.held_at_end, "pointer")
+            );
+            self.block(Class::Summary, "", &text);
+        }
+        let stories = verdict.stories.len() as u64;
+        match verdict.outcome() {
+            Outcome::Clean => self.line(Class::Good, "no findings"),
+            Outcome::Findings => {
+                let severity = verdict
+                    .stories
+                    .iter()
+                    .map(|story| story.head.severity)
+                    .max();
+                let class = Class::Headline(severity.unwrap_or(Severity::Error));
+                let text = if stories == 1 {
+                    "1 finding".to_owned()
+                } else {
+                    format!("{} findings", grouped(stories))
+                };
+                self.line(class, text);
+            }
+            Outcome::CannotTell => {
+                self.line(Class::Warning, "no findings, but not all could be told");
+            }
+        }
+    }
+}
+
+/// `T02 leftover-cookie (proved)`
+pub fn title(finding: &Finding) -> String {
+    let name = crate::rules::rule(finding.rule).map_or("?", |rule| rule.name);
+    format!(
+        "{} {name} ({})",
+        finding.rule,
+        confidence(finding.confidence)
+    )
+}
+
+/// The word for a confidence.
+pub fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Suspected => "suspected",
+        Confidence::Observed => "observed",
+        Confidence::Proved => "proved",
+    }
+}
+
+fn lost(reason: crate::event::LossReason) -> &'static str {
+    use crate::event::LossReason as Reason;
+    match reason {
+        Reason::Overwritten => "overwritten by newer ones",
+        Reason::Full => "lost for want of room",
+        Reason::Nested => "lost in a signal handler",
+        Reason::NoLane => "lost because there were too many threads",
+        Reason::Damaged => "damaged or cut off",
+        Reason::Torn => "cut off while being written",
+        Reason::Removed => "removed",
+    }
+}
+
+fn counts(summary: &Summary) -> String {
+    [
+        plural(summary.events, "event"),
+        plural(summary.rings, "ring"),
+        plural(summary.operations, "operation"),
+        plural(summary.completions, "completion"),
+        plural(summary.generations, "generation"),
+        plural(summary.coroutines, "coroutine"),
+    ]
+    .join(", ")
+}
+
+fn plural(count: u64, word: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {word}{s}", grouped(count))
+}
+
+/// `1,234,567`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Time since the first event: `12.345 678 9 s` cut to what helps.
+pub fn time(at_ns: u64) -> String {
+    let (seconds, rest) = (at_ns / 1_000_000_000, at_ns % 1_000_000_000);
+    if seconds > 0 {
+        format!("{seconds}.{:06} s", rest / 1000)
+    } else if rest >= 1_000_000 {
+        format!("{}.{:06} ms", rest / 1_000_000, rest % 1_000_000)
+    } else {
+        format!("{}.{:03} us", rest / 1000, rest % 1000)
+    }
+}
+
+/// First letter large, where it is a letter of ASCII, and a full stop at the end.
+fn sentence(text: &str) -> String {
+    let mut out: String = text.chars().take(1).flat_map(char::to_uppercase).collect();
+    // Aliases and names begin as the program spells them.
+    if text.starts_with("op")
+        || text.starts_with("co")
+        || text.starts_with("it")
+        || text.starts_with("the ")
+    {
+        out.extend(text.chars().skip(1));
+    } else {
+        out = text.to_owned();
+    }
+    out.push('.');
+    out
+}
+
+/// At most `width` columns, the rest replaced by an ellipsis.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(width.saturating_sub(1)).collect();
+    out.push('…');
+    out
+}
+
+/// Words into lines of at most `width` columns; longer words are broken.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(8);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let mut rest: Vec<char> = word.chars().collect();
+        if used > 0 && used + 1 + rest.len() > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        while rest.len() > width {
+            let tail = rest.split_off(width);
+            lines.push(rest.into_iter().collect());
+            rest = tail;
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        used += rest.len();
+        line.extend(rest);
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_and_long_ones_broken() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghijkl x", 8), ["abcdefgh", "ijkl x"]);
+        assert_eq!(wrap("", 8), [""]);
+    }
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(12), "12");
+        assert_eq!(time(1_234), "1.234 us");
+        assert_eq!(time(12_345_678), "12.345678 ms");
+        assert_eq!(time(12_345_678_901), "12.345678 s");
+        assert_eq!(time(u64::MAX), "18446744073.709551 s");
+    }
+
+    #[test]
+    fn a_report_fits_its_width() {
+        let trace = Trace::parse_text(
+            "
+            process 0 pid=77 end=exit:0
+            1 main ring-create 0 sq=1 cq=2 in-place
+            10 main leak 0x55d0c2e0 app::conn::Conn conn.rs:88 owner=Rc
+            30 main submit 0 RECV 0x55d0c2e0 conn.rs:90 set
+            50 main complete 0 0x55d0c2e0 5
+            60 main reclaim 0x55d0c2e0 app::conn::Conn conn.rs:131 owner=Rc
+            70 main submit 0 NOP 0x55d0c2e0 poll.rs:7 poisoned
+            80 main complete 0 0x55d0c2e0 0
+            90 main reclaim 0x55d0c2e0 app::conn::Conn conn.rs:131 owner=Rc
+            ",
+        )
+        .unwrap();
+        for width in [0, 40, 80, 200] {
+            let text = text(&trace, width);
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= width.max(WIDTH_MIN)),
+                "{text}"
+            );
+        }
+        let text = text(&trace, 80);
+        assert!(text.starts_with("T02 leftover-cookie (proved)\n"), "{text}");
+        assert!(text.contains("so T03") && text.contains("so T08"), "{text}");
+        assert!(text.ends_with("1 finding\n"), "{text}");
+        assert_eq!(trace.verdict().exit_code(), 1);
+    }
+}

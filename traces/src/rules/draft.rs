@@ -1,0 +1,232 @@
+//! What a rule says, before consequences are folded under their causes.
+
+use rustc_hash::FxHashMap;
+
+use super::Rule;
+use super::fold;
+use crate::event::{EventId, LossReason};
+use crate::finding::{CannotTell, Confidence, Evidence, Finding, RuleId, Story, Subject};
+use crate::model::{GenerationId, OperationId};
+
+/// Drafts of one kind that are kept whole; further ones are counted.
+const SAME_MAX: u64 = 1 << 14;
+/// Unanswered questions of one rule that are listed.
+const UNANSWERED_MAX: usize = 8;
+
+/// What a sentence rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    /// One record that says it all.
+    Own,
+    /// That nothing is missing from this event on.
+    Since(EventId),
+    /// That nothing is missing at all.
+    Whole,
+}
+
+/// A thing that ties a consequence to its cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Generation(GenerationId),
+    Operation(OperationId),
+    Coroutine(u32, u32),
+}
+
+impl From<GenerationId> for Key {
+    fn from(id: GenerationId) -> Self {
+        Self::Generation(id)
+    }
+}
+
+impl From<OperationId> for Key {
+    fn from(id: OperationId) -> Self {
+        Self::Operation(id)
+    }
+}
+
+/// A finding in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) finding: Finding,
+    /// The event at which it shows.
+    pub(crate) seen_at: EventId,
+    pub(crate) history: History,
+    pub(crate) keys: Vec<Key>,
+    /// Outranks what it shares a key with and what shows earlier: it is nearer to the cause.
+    pub(crate) explains_earlier: bool,
+    shape: Fingerprint,
+}
+
+impl Draft {
+    /// A draft about `subject` that points at `first_cause` and shows at `seen_at`.
+    pub(crate) fn new(subject: Subject, first_cause: EventId, seen_at: EventId) -> Self {
+        let finding = Finding {
+            rule: RuleId(0),
+            severity: crate::finding::Severity::Error,
+            confidence: Confidence::Observed,
+            subject,
+            scope: 0,
+            first_cause,
+            message: String::new(),
+            evidence: Vec::new(),
+            fingerprint: 0,
+            count: 1,
+        };
+        Self {
+            finding,
+            seen_at,
+            history: History::Whole,
+            keys: Vec::new(),
+            explains_earlier: false,
+            shape: Fingerprint::default(),
+        }
+    }
+
+    pub(crate) fn scope(mut self, scope: u32) -> Self {
+        self.finding.scope = scope;
+        self
+    }
+
+    pub(crate) fn confidence(mut self, confidence: Confidence) -> Self {
+        self.finding.confidence = confidence;
+        self
+    }
+
+    pub(crate) fn message(mut self, message: String) -> Self {
+        self.finding.message = message;
+        self
+    }
+
+    pub(crate) fn history(mut self, history: History) -> Self {
+        self.history = history;
+        self
+    }
+
+    pub(crate) fn key(mut self, key: impl Into<Key>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    pub(crate) fn keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.keys.extend(keys);
+        self
+    }
+
+    /// An event that it rests on.
+    pub(crate) fn evidence(mut self, event: EventId, role: &'static str) -> Self {
+        self.finding.evidence.push(Evidence { event, role });
+        self
+    }
+
+    /// A part of what makes it the same fault as in another run.
+    pub(crate) fn shape(mut self, part: impl AsRef<str>) -> Self {
+        self.shape.add(part.as_ref());
+        self
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        match self.finding.subject {
+            Subject::Generation { process, .. }
+            | Subject::Operation { process, .. }
+            | Subject::Coroutine { process, .. }
+            | Subject::Cookie { process, .. } => process,
+        }
+    }
+
+    pub(super) fn of(mut self, rule: &'static Rule) -> Self {
+        self.finding.rule = rule.id;
+        self.finding.severity = rule.severity;
+        self.finding.evidence.sort_by_key(|evidence| evidence.event);
+        self.finding.evidence.dedup();
+        self.shape.add(rule.name);
+        self.finding.fingerprint = self.shape.0;
+        self
+    }
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version.
+#[derive(Clone, Copy, Debug)]
+struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Fingerprint {
+    fn add(&mut self, part: &str) {
+        // The byte behind each part keeps "ab" + "c" from being "a" + "bc".
+        for byte in part.bytes().chain(std::iter::once(0xFF)) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+    }
+}
+
+/// All that was said.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    said: Vec<Draft>,
+    same: FxHashMap<u64, u64>,
+    unanswered: Vec<CannotTell>,
+    unanswered_count: u64,
+}
+
+impl Drafts {
+    pub(super) fn push(&mut self, draft: Draft, loss: Option<LossReason>) {
+        if let Some(reason) = loss {
+            self.unanswered_count = self.unanswered_count.saturating_add(1);
+            let rule = draft.finding.rule;
+            let listed = self
+                .unanswered
+                .iter()
+                .filter(|other| other.rule == rule)
+                .count();
+            let again = |other: &CannotTell| {
+                other.rule == rule
+                    && other.subject == draft.finding.subject
+                    && other.scope == draft.finding.scope
+            };
+            if listed < UNANSWERED_MAX && !self.unanswered.iter().any(again) {
+                self.unanswered.push(CannotTell {
+                    rule,
+                    subject: draft.finding.subject,
+                    scope: draft.finding.scope,
+                    message: format!(
+                        "it seems that {}; but records are missing that may explain it ({})",
+                        draft.finding.message,
+                        crate::text::loss_reason(reason)
+                    ),
+                    reason,
+                    at: draft.finding.first_cause,
+                });
+            }
+            return;
+        }
+        let same = self.same.entry(draft.finding.fingerprint).or_default();
+        *same = same.saturating_add(1);
+        if *same <= SAME_MAX {
+            self.said.push(draft);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<Draft> {
+        self.said.clone()
+    }
+
+    /// Stories, unanswered questions, and how many of those there were.
+    pub(crate) fn fold(self) -> (Vec<Story>, Vec<CannotTell>, u64) {
+        let beyond = self
+            .same
+            .into_iter()
+            .map(|(fingerprint, count)| (fingerprint, count.saturating_sub(SAME_MAX)))
+            .filter(|(_, beyond)| *beyond > 0)
+            .collect();
+        (
+            fold::fold(self.said, &beyond),
+            self.unanswered,
+            self.unanswered_count,
+        )
+    }
+}

@@ -1,0 +1,137 @@
+//! Rules: each looks at the moments of the model and says what is wrong.
+//!
+//! A rule is one file: a head that says when it fires, when it stays silent and where it points, one
+//! [`Rule`], one pure check, its tests. [`ALL`] is the only list of them; the manual is made from it.
+//!
+//! A rule does not decide alone. It says which stretch of the recording its sentence rests on, and
+//! where records are missing in that stretch, the sentence becomes a *cannot tell*.
+
+mod draft;
+mod explain;
+mod fold;
+#[cfg(test)]
+mod testing;
+
+mod t01_unset_cookie;
+mod t02_leftover_cookie;
+mod t03_stale_cookie;
+mod t05_cookie_in_flight_twice;
+mod t07_reclaimed_in_flight;
+mod t08_reclaimed_twice;
+mod t09_never_reclaimed;
+mod t10_resumed_twice;
+mod t11_never_resumed;
+
+pub(crate) use draft::{Draft, Drafts, History, Key};
+pub use explain::explain;
+
+use crate::event::SiteId;
+use crate::finding::{RuleId, Severity};
+use crate::model::{Losses, Moment, Observer};
+use crate::names::Names;
+
+/// Every rule, by id.
+pub static ALL: &[&Rule] = &[
+    &t01_unset_cookie::RULE,
+    &t02_leftover_cookie::RULE,
+    &t03_stale_cookie::RULE,
+    &t05_cookie_in_flight_twice::RULE,
+    &t07_reclaimed_in_flight::RULE,
+    &t08_reclaimed_twice::RULE,
+    &t09_never_reclaimed::RULE,
+    &t10_resumed_twice::RULE,
+    &t11_never_resumed::RULE,
+];
+
+/// One rule: what it is called, what it says of itself, and its check.
+#[derive(Debug)]
+pub struct Rule {
+    /// Stable id.
+    pub id: RuleId,
+    /// Stable name.
+    pub name: &'static str,
+    /// How much its findings matter.
+    pub severity: Severity,
+    /// When it fires.
+    pub fires: &'static str,
+    /// When it stays silent although it might seem otherwise.
+    pub silent: &'static str,
+    /// What must have been recorded.
+    pub needs: &'static str,
+    /// Which event it points at.
+    pub points_at: &'static str,
+    /// A real bug that it is about.
+    pub example: &'static str,
+    /// Where that bug was reported.
+    pub source: &'static str,
+    /// What to try next.
+    pub advice: &'static str,
+    pub(crate) check: fn(&Moment<'_>, &mut Judge<'_>),
+}
+
+/// The rule of an id.
+pub fn rule(id: RuleId) -> Option<&'static Rule> {
+    ALL.iter().copied().find(|rule| rule.id == id)
+}
+
+/// The rule of an id or a name, as somebody types it: `T02`, `t2`, `leftover-cookie`.
+pub fn find(text: &str) -> Option<&'static Rule> {
+    let number = text
+        .strip_prefix(['T', 't'])
+        .and_then(|digits| digits.parse().ok());
+    ALL.iter()
+        .copied()
+        .find(|rule| Some(rule.id.0) == number || rule.name == text)
+}
+
+/// What a check has to speak with.
+pub(crate) struct Judge<'a> {
+    rule: &'static Rule,
+    names: Names<'a>,
+    losses: &'a Losses,
+    drafts: &'a mut Drafts,
+}
+
+impl Judge<'_> {
+    /// Names for the sentence.
+    pub(crate) fn names(&self) -> Names<'_> {
+        self.names
+    }
+
+    /// ` at conn.rs:88`, or nothing where the place is not known.
+    pub(crate) fn at(&self, site: SiteId) -> String {
+        match self.names.site(site).as_str() {
+            "?" => String::new(),
+            site => format!(" at {site}"),
+        }
+    }
+
+    /// Says it, unless missing records could explain it.
+    pub(crate) fn say(&mut self, draft: Draft) {
+        let draft = draft.of(self.rule);
+        let from = match draft.history {
+            History::Own => None,
+            History::Since(event) => Some(event.0),
+            History::Whole => Some(0),
+        };
+        let process = draft.process();
+        let loss = from.and_then(|from| self.losses.between(process, from, draft.seen_at));
+        self.drafts.push(draft, loss);
+    }
+}
+
+/// Hands a moment to every rule.
+pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
+    for rule in ALL {
+        let mut judge = Judge {
+            rule,
+            names: Names {
+                recording: observer.recording,
+                objects: &observer.objects,
+            },
+            losses: &observer.losses,
+            drafts: &mut observer.drafts,
+        };
+        (rule.check)(moment, &mut judge);
+    }
+}

@@ -1,0 +1,155 @@
+//! `unset-cookie`: an operation goes in with cookie 0 on a ring whose cookies are pointers.
+//!
+//! Fires on a submission whose cookie is 0 and was not seen to be set, once a scheme declares pointers
+//! or a leaked pointer was seen as a cookie on that ring; and on one whose fresh slot nobody set.
+//! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices.
+//! Points at the submission.
+
+use wire::record::CookieState;
+
+use super::{Draft, History, Judge, Rule};
+use crate::event::SiteId;
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::Moment;
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(1),
+    name: "unset-cookie",
+    severity: Severity::Error,
+    fires: "An operation is submitted with user_data 0 although its ring takes cookies for pointers: a \
+            scheme says so, or leaked pointers were seen as cookies on the same ring. Also when poison \
+            shows that nobody set the cookie of a slot that was never used before.",
+    silent: "The program was seen to set 0 on purpose; 0 is a declared sentinel; cookies are declared \
+             indices; or no pointer was ever seen as a cookie on that ring.",
+    needs: "Submissions and leaks. Poisoned slots make it proved.",
+    points_at: "The submission that carries no cookie.",
+    example: "A preparation helper used to clear user_data and so undid a cookie that was set before it; \
+              operations went in with 0 and their completions named nobody. Later versions leave the \
+              word alone, and the same source has the opposite bug.",
+    source: "axboe/liburing#277, axboe/liburing#548 (liburing commit 8ecd3fd9)",
+    advice: "Set user_data on every path that prepares this operation, after the preparation helper \
+             has run. If 0 stands for \"nobody\" on purpose, declare it as a sentinel.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Unset { operation, proof } = moment else {
+        return;
+    };
+    let names = judge.names();
+    let entry = &operation.entry;
+    let site = SiteId(entry.site);
+    let fresh = operation.cookie_state == CookieState::NeverWritten;
+    let name = names.operation(
+        operation.id.ring,
+        operation.id.sequence,
+        entry.slot,
+        entry.opcode,
+    );
+    let why = if fresh {
+        "never set user_data, and its slot was fresh".to_owned()
+    } else {
+        format!(
+            "went in with user_data {:#x}, but cookies are pointers on this ring",
+            entry.cookie
+        )
+    };
+    let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .confidence(match operation.cookie_state {
+            CookieState::NeverWritten | CookieState::Poisoned => Confidence::Proved,
+            _ => Confidence::Observed,
+        })
+        .history(if fresh { History::Own } else { History::Whole })
+        .message(format!(
+            "{name} {why}: nobody will know whose completion it is{}",
+            judge.at(site)
+        ))
+        .evidence(operation.submit, "submitted without a cookie here")
+        .key(operation.id)
+        .shape(crate::names::opcode(entry.opcode))
+        .shape(names.file(site));
+    if let Some(proof) = proof {
+        draft = draft.evidence(*proof, "a pointer that is a cookie here");
+    }
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn zero_among_pointers_is_reported() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 NOP 0x0 poll.rs:9   <- operation #1 (ring 0, slot 1, NOP) went in with user_data 0x0
+            ",
+        );
+    }
+
+    #[test]
+    fn zero_before_the_first_pointer_is_reported_when_it_is_seen() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 NOP 0x0             <- operation #0
+            20 main leak 0x1000 Conn conn.rs:8
+            30 main submit 0 RECV 0x1000
+            ",
+        );
+    }
+
+    #[test]
+    fn fresh_slot_that_nobody_set_is_proved() {
+        check_rule(
+            &RULE,
+            "10 main submit 0 NOP 0x0 never-written   <- its slot was fresh",
+        );
+    }
+
+    #[test]
+    fn zero_on_purpose_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            5 main scheme 0 sentinel 0
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 ASYNC_CANCEL 0x0
+            40 main submit 1 ASYNC_CANCEL 0x0
+            50 main submit 0 NOP 0x0 set
+            ",
+        );
+    }
+
+    #[test]
+    fn indices_are_not_pointers() {
+        check_rule(
+            &RULE,
+            "
+            5 main scheme all index
+            10 main leak 0x1 Slot slab.rs:8 owner=index
+            20 main submit 0 RECV 0x1
+            30 main submit 0 RECV 0x0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_declaration_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            5 main lost 1 removed
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 NOP 0x0             <? operation #1
+            ",
+        );
+    }
+}

@@ -1,0 +1,273 @@
+//! `leftover-cookie`: nobody set an operation's cookie, and its slot still held an earlier one's.
+//!
+//! Fires on an operation whose slot still held its poison when it was submitted (proved), and on one
+//! that carries the very word of the slot's previous lap, with no call seen that set it, where that
+//! cookie is dead or already has an operation in flight for each of its leases (observed).
+//! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
+//! live pointer in the slot that held it before is ordinary.
+//! Points at the submission; says whose cookie it was, and whom its completion resumed.
+
+use wire::record::CookieState;
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::SiteId;
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Found, Lap, Moment, Operation, Poll};
+use crate::names::Names;
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(2),
+    name: "leftover-cookie",
+    severity: Severity::Error,
+    fires: "An operation is submitted without its user_data being set, and the slot still holds the \
+            cookie of the operation that used it on the previous lap. Proved when the poison that the \
+            probe put into the slot was still there; observed when the slot's old word went in again \
+            and cannot have been meant.",
+    silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
+             which happens all the time because allocators recycle addresses.",
+    needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved.",
+    points_at: "The submission that nobody gave a cookie.",
+    example: "A coroutine runtime prepared NOP and cancel operations without setting their user_data. \
+              Once the submission queue had gone round, those slots still held pointers of earlier \
+              fibers, and the completions resumed fibers at random: deadlocks, under load only.",
+    source: "axboe/liburing#690; also axboe/liburing#848, chriskohlhoff/asio#1215",
+    advice: "Set user_data on every path that fills a slot, also for NOP, cancel and timeout removal. \
+             The line to mend is the one that prepared this operation.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Settled {
+        operation,
+        dead_at_submit,
+    } = moment
+    else {
+        return;
+    };
+    let proved = match operation.cookie_state {
+        CookieState::Poisoned => true,
+        CookieState::Leftover if *dead_at_submit || operation.exceeds => false,
+        _ => return,
+    };
+    let names = judge.names();
+    let entry = &operation.entry;
+    let site = SiteId(entry.site);
+    let name = names.operation(
+        operation.id.ring,
+        operation.id.sequence,
+        entry.slot,
+        entry.opcode,
+    );
+    let did = if proved {
+        "never set user_data"
+    } else {
+        "went in with the word that its slot held before, and nothing was seen to set it"
+    };
+    let message = format!(
+        "{name} {did}{}; {}; {}",
+        judge.at(site),
+        whose(&names, operation, judge),
+        aftermath(&names, operation),
+    );
+    let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .confidence(if proved {
+            Confidence::Proved
+        } else {
+            Confidence::Observed
+        })
+        .history(if proved { History::Own } else { History::Whole })
+        .message(message)
+        .evidence(operation.submit, "submitted without setting user_data")
+        .key(operation.id)
+        .keys(operation.generation.map(Key::from))
+        .keys(operation.reaped_on.map(Key::from))
+        .shape(crate::names::opcode(entry.opcode))
+        .shape(names.file(site));
+    if let Some(lap) = &operation.lap {
+        draft = draft.evidence(lap.submit, "the operation whose cookie it was");
+        if let Some((event, _)) = lap.leaked {
+            draft = draft.evidence(event, "its cookie leaked here");
+        }
+        if let Some((event, _)) = lap.reclaimed {
+            draft = draft.evidence(event, "and reclaimed here");
+        }
+        draft = draft.keys(lap.generation.map(Key::from));
+    }
+    if let Some(event) = operation.first_completion {
+        draft = draft.evidence(event, "its completion");
+    }
+    if let Some(poll) = &operation.polled {
+        draft = draft
+            .evidence(poll.event, "resumed the wrong coroutine")
+            .key(Key::Coroutine(operation.id.process, poll.coroutine));
+        if let Found::TooEarly {
+            operation: waited, ..
+        } = poll.found
+        {
+            draft = draft.key(waited);
+        }
+    }
+    judge.say(draft);
+}
+
+/// Whose cookie the slot held.
+fn whose(names: &Names<'_>, operation: &Operation, judge: &Judge<'_>) -> String {
+    let cookie = operation.entry.cookie;
+    let Some(lap) = operation.lap.as_ref().filter(|lap| lap.cookie == cookie) else {
+        return format!("the slot still held {cookie:#x}");
+    };
+    let Lap {
+        sequence,
+        opcode,
+        site,
+        generation,
+        leaked,
+        reclaimed,
+        ..
+    } = lap;
+    let mut from = format!("operation #{sequence} ({}", crate::names::opcode(*opcode));
+    if names.site(*site) != "?" {
+        from.push_str(&format!(", {}", names.site(*site)));
+    }
+    from.push(')');
+    let Some(id) = generation else {
+        return format!("the slot still held {cookie:#x} from {from}");
+    };
+    let alias = names.generation(id.process, id.address, id.number);
+    let mut text = format!("the slot still held {alias}'s cookie from {from}");
+    if let Some((_, site)) = leaked {
+        text.push_str(&format!(", leaked{}", judge.at(*site)));
+    }
+    match reclaimed {
+        Some((_, site)) => text.push_str(&format!(", reclaimed{}", judge.at(*site))),
+        None => text.push_str(", which still lives"),
+    }
+    text
+}
+
+/// What came of it.
+fn aftermath(names: &Names<'_>, operation: &Operation) -> String {
+    let Some(Poll {
+        coroutine, found, ..
+    }) = &operation.polled
+    else {
+        return match operation.first_completion {
+            Some(_) => "its completion was taken with that cookie".to_owned(),
+            None => "its completion was not taken before the recording ended".to_owned(),
+        };
+    };
+    let who = names.coroutine(*coroutine);
+    match found {
+        Found::TooEarly {
+            operation,
+            slot,
+            opcode,
+        } => format!(
+            "its completion resumed {who}, although {}, which it waits for, was still in flight",
+            names.operation(operation.ring, operation.sequence, *slot, *opcode)
+        ),
+        Found::Elsewhere => {
+            format!("its completion resumed {who}, which was waiting for something else")
+        }
+        Found::Running => format!("its completion resumed {who} a second time"),
+        Found::Done => format!("its completion resumed {who}, which was already done"),
+        Found::Dropped => format!("its completion resumed {who}, which had been dropped"),
+        Found::Waiting | Found::Unknown => format!("its completion resumed {who}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    /// A receive whose pointer went round, in slot 0 of a ring of one.
+    const LAP: &str = "
+        1 main ring-create 0 sq=1 cq=2 in-place
+        10 main leak 0x1000 Conn conn.rs:88
+        20 main claim 0 slot=0
+        30 main submit 0 RECV 0x1000 conn.rs:90 set
+        40 main enter 0 1 -> 1
+        50 main complete 0 0x1000 5
+        60 main reclaim 0x1000 Conn conn.rs:131
+    ";
+
+    #[test]
+    fn poison_that_came_back_is_proved() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}
+                70 main submit 0 NOP 0x1000 poll.rs:7 poisoned    <- operation #1 (ring 0, slot 0, NOP) never set user_data at poll.rs:7; the slot still held Conn#1 0x1000@1's cookie from operation #0 (RECV, conn.rs:90), leaked at conn.rs:88, reclaimed at conn.rs:131; its completion resumed coroutine 9, which was already done
+                80 main complete 0 0x1000 0
+                85 main done 9
+                90 main resume 9 0x1000 ring=0
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn too_early_for_the_coroutine_that_waits() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}
+                61 main leak 0x1000 Conn conn.rs:88
+                62 main submit 0 TIMEOUT 0x1000 time.rs:3 set
+                63 main suspend 9 0x1000
+                70 main submit 0 NOP 0x1000 poll.rs:7 poisoned    <- resumed coroutine 9, although operation #1 (ring 0, slot 0, TIMEOUT), which it waits for, was still in flight
+                80 main complete 0 0x1000 0
+                90 main resume 9 0x1000 ring=0
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn the_old_word_without_poison_is_observed_where_it_cannot_be_meant() {
+        check_rule(
+            &RULE,
+            &format!("{LAP}\n70 main submit 0 NOP 0x1000 leftover   <- nothing was seen to set it"),
+        );
+    }
+
+    #[test]
+    fn the_old_word_may_have_been_set_again() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}
+                61 main leak 0x1000 Conn conn.rs:88
+                70 main submit 0 RECV 0x1000 leftover
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn a_cookie_that_was_set_is_silent() {
+        check_rule(&RULE, &format!("{LAP}\n70 main submit 0 NOP 0x1000 set"));
+    }
+
+    #[test]
+    fn without_poison_a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}\n65 main lost 1 removed\n70 main submit 0 NOP 0x1000 leftover  <? nothing"
+            ),
+        );
+    }
+
+    #[test]
+    fn poison_needs_no_history() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}\n65 main lost 1 removed\n70 main submit 0 NOP 0x1000 poisoned  <- never set"
+            ),
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! `stale-cookie`: a cookie travels whose pointer was taken back already.
+//!
+//! Fires on a submission whose cookie's newest generation ended, and on a completion whose cookie's
+//! newest generation ended since its operation went in, or which belongs to no operation.
+//! Stays silent at submissions whose cookie nobody set (`leftover-cookie` speaks), at completions whose
+//! submission was reported, and for cookies that were never leaked.
+//! Points at the submission, or at the completion.
+
+use wire::record::CookieState;
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::{EventId, SiteId};
+use crate::finding::{RuleId, Severity, Subject};
+use crate::model::{Completed, Dead, Moment, Standing, Submitted};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(3),
+    name: "stale-cookie",
+    severity: Severity::Error,
+    fires: "A submission or a completion carries a cookie whose pointer was leaked, taken back, and not \
+            leaked again. Whoever turns it back into an owner uses freed memory.",
+    silent: "The address was leaked again; the cookie is a declared sentinel; it was never leaked at \
+             all; or it is a leftover in its slot, which leftover-cookie reports.",
+    needs: "Leaks and reclaims, submissions or completions.",
+    points_at: "The submission that carries the dead cookie, else the completion.",
+    example: "An event queue delivered the token of a pipe that had been deregistered; the runtime had \
+              begun to use pointers as tokens and so used freed memory.",
+    source: "tokio-rs/mio#1760, tokio-rs/tokio#6369 (RUSTSEC-2024-0019)",
+    advice: "Find who took the pointer back too early: its biography shows both places. Keep the owner \
+             until the last completion was taken.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::Submitted(submitted) => submission(submitted, judge),
+        Moment::Completed(completed) => completion(completed, judge),
+        _ => {}
+    }
+}
+
+fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
+    let Submitted {
+        operation,
+        standing: Standing::Dead(dead),
+        sentinel: false,
+        ..
+    } = submitted
+    else {
+        return;
+    };
+    if never_set(operation.cookie_state) {
+        return;
+    }
+    let names = judge.names();
+    let (entry, site) = (&operation.entry, SiteId(operation.entry.site));
+    let name = names.operation(
+        operation.id.ring,
+        operation.id.sequence,
+        entry.slot,
+        entry.opcode,
+    );
+    let message = format!(
+        "{name} went in{} with the cookie of {}",
+        judge.at(site),
+        gone(dead, judge)
+    );
+    let draft = about(dead, operation.id.subject(), operation.submit, judge)
+        .scope(operation.scope)
+        .message(message)
+        .evidence(operation.submit, "submitted with a dead cookie")
+        .key(operation.id)
+        .shape("submitted")
+        .shape(names.file(site));
+    judge.say(draft);
+}
+
+fn completion(completed: &Completed<'_>, judge: &mut Judge<'_>) {
+    let Completed {
+        event,
+        ring,
+        scope,
+        operation,
+        standing: Standing::Dead(dead),
+    } = completed
+    else {
+        return;
+    };
+    let id = dead.generation.id;
+    let (subject, name) = match operation {
+        Some(operation) => {
+            // One that went in with a dead cookie was reported then, unless nobody set it.
+            if operation.generation.is_none() && !never_set(operation.cookie_state) {
+                return;
+            }
+            let names = judge.names();
+            let (of, entry) = (operation.id, &operation.entry);
+            let name = names.operation(of.ring, of.sequence, entry.slot, entry.opcode);
+            (of.subject(), format!("the completion of {name}"))
+        }
+        None => {
+            let cookie = id.address;
+            let subject = Subject::Cookie {
+                process: id.process,
+                ring: *ring,
+                cookie,
+            };
+            (
+                subject,
+                format!("a completion on ring {ring} that belongs to no operation"),
+            )
+        }
+    };
+    let message = format!("{name} brought the cookie of {}", gone(dead, judge));
+    let draft = about(dead, subject, *event, judge)
+        .scope(operation.map_or(*scope, |operation| operation.scope))
+        .message(message)
+        .evidence(*event, "taken with a dead cookie")
+        .keys(operation.map(|operation| Key::from(operation.id)))
+        .shape("reaped");
+    judge.say(draft);
+}
+
+fn about(dead: &Dead, subject: Subject, event: EventId, judge: &Judge<'_>) -> Draft {
+    let generation = &dead.generation;
+    Draft::new(subject, event, event)
+        .history(history(dead))
+        .evidence(generation.leaked, "leaked here")
+        .evidence(dead.reclaimed, "reclaimed here")
+        .key(generation.id)
+        .shape(judge.names().ty(generation.ty))
+        .shape(judge.names().file(generation.leak_site))
+        .shape(judge.names().file(dead.reclaim_site))
+}
+
+/// `Conn#12 0x1000@3, leaked at a.rs:1 and reclaimed at a.rs:9`
+fn gone(dead: &Dead, judge: &Judge<'_>) -> String {
+    let id = dead.generation.id;
+    format!(
+        "{}, leaked{} and already reclaimed{}",
+        judge.names().generation(id.process, id.address, id.number),
+        judge.at(dead.generation.leak_site),
+        judge.at(dead.reclaim_site)
+    )
+}
+
+/// What must be known for a generation to be dead: with several handles, every leak there ever was.
+pub(super) fn history(dead: &Dead) -> History {
+    if dead.generation.is_sole_owner() {
+        History::Since(dead.generation.leaked)
+    } else {
+        History::Whole
+    }
+}
+
+fn never_set(state: CookieState) -> bool {
+    matches!(
+        state,
+        CookieState::Leftover | CookieState::Poisoned | CookieState::NeverWritten
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn submitted_after_its_reclaim() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            30 main submit 0 RECV 0x1000 conn.rs:12     <- went in at conn.rs:12 with the cookie of Conn#1 0x1000@1, leaked at conn.rs:8 and already reclaimed at conn.rs:9
+            40 main complete 0 0x1000 5
+            ",
+        );
+    }
+
+    #[test]
+    fn reclaimed_while_in_flight() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main reclaim 0x1000 Conn conn.rs:9
+            40 main complete 0 0x1000 5                 <- the completion of operation #0
+            ",
+        );
+    }
+
+    #[test]
+    fn completion_of_nobody() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            30 main complete 0 0x1000 0                 <- belongs to no operation
+            ",
+        );
+    }
+
+    #[test]
+    fn leaked_again_is_alive() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            30 main leak 0x1000 Conn conn.rs:8
+            40 main submit 0 RECV 0x1000 conn.rs:12
+            50 main complete 0 0x1000 5
+            60 main reclaim 0x1000 Conn conn.rs:9
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            25 main lost 1 removed
+            30 main submit 0 RECV 0x1000 conn.rs:12     <? went in
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_lost_before_a_sole_owner_leaked_explains_nothing() {
+        check_rule(
+            &RULE,
+            "
+            5 main lost 9 overwritten
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            30 main submit 0 RECV 0x1000 conn.rs:12     <- went in
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            5 main lost 9 overwritten
+            10 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 main reclaim 0x1000 Conn conn.rs:9 owner=Rc
+            30 main submit 0 RECV 0x1000 conn.rs:12     <? went in
+            ",
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! `cookie-in-flight-twice`: a second operation goes in with the cookie of one still in flight.
+//!
+//! Fires when the operations in flight with one cookie become more than the leases of its generation.
+//! Stays silent for cookies declared shared or sentinel, for a pointer leaked once for each operation,
+//! and for words that were never leaked.
+//! Points at the second submission.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::SiteId;
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Moment, Standing, Submitted};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(5),
+    name: "cookie-in-flight-twice",
+    severity: Severity::Error,
+    fires: "An operation is submitted with the cookie of another that is still in flight, and the \
+            pointer was not leaked once for each of them. Both completions will look the same, and each \
+            will take back an owner of which there is one.",
+    silent: "The cookie is declared shared (one connection pointer for its read and its write) or a \
+             sentinel; the pointer was leaked as often as it is in flight; or the word was never leaked.",
+    needs: "Leaks, submissions and completions.",
+    points_at: "The second submission.",
+    example: "Several timeouts carried one user_data; removing \"the\" timeout by it hit any of them.",
+    source: "axboe/liburing#1120, axboe/liburing#734",
+    advice: "Leak one handle for each operation (Rc::into_raw of a clone), or give each operation a \
+             cookie of its own. If they share it on purpose, declare the cookie shared.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Submitted(Submitted {
+        operation,
+        standing,
+        others,
+        shared,
+        sentinel,
+    }) = moment
+    else {
+        return;
+    };
+    let Standing::Live(generation) = standing else {
+        return;
+    };
+    let in_flight = others.len() as u64 + 1;
+    let Some(first) = others.first() else { return };
+    if *shared || *sentinel || in_flight <= u64::from(generation.leases) {
+        return;
+    }
+    let names = judge.names();
+    let id = generation.id;
+    let describe = |op: &crate::model::Operation| {
+        names.operation(op.id.ring, op.id.sequence, op.entry.slot, op.entry.opcode)
+    };
+    let handles = match generation.leases {
+        1 => "one handle was leaked".to_owned(),
+        leases => format!("{leases} handles were leaked"),
+    };
+    let site = SiteId(operation.entry.site);
+    let message = format!(
+        "{} went in{} with the cookie of {}, which {}{} still carries in flight; {handles}{}",
+        describe(operation),
+        judge.at(site),
+        names.generation(id.process, id.address, id.number),
+        describe(first),
+        judge.at(SiteId(first.entry.site)),
+        judge.at(generation.leak_site),
+    );
+    let suspected = others.iter().any(|other| other.ambiguous);
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .confidence(if suspected {
+            Confidence::Suspected
+        } else {
+            Confidence::Observed
+        })
+        .history(History::Whole)
+        .message(message)
+        .evidence(generation.leaked, "leaked here")
+        .evidence(first.submit, "in flight since here")
+        .evidence(operation.submit, "the same cookie again")
+        .key(operation.id)
+        .key(id)
+        .keys(others.iter().map(|other| Key::from(other.id)))
+        .shape(names.ty(generation.ty))
+        .shape(names.file(generation.leak_site))
+        .shape(names.file(site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn one_handle_for_two_operations() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15   <- operation #1 (ring 0, slot 1, SEND) went in at conn.rs:15 with the cookie of Conn#1 0x1000@1, which operation #0 (ring 0, slot 0, RECV) at conn.rs:12 still carries in flight; one handle was leaked at conn.rs:8
+            ",
+        );
+    }
+
+    #[test]
+    fn one_handle_for_each_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            11 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn one_after_the_other_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            25 main complete 0 0x1000 5
+            30 main submit 0 SEND 0x1000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn shared_on_purpose_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            5 main shared 0x1000
+            6 main scheme 1 shared
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15
+            40 main leak 0x2000 Conn conn.rs:8
+            50 main submit 1 RECV 0x2000 conn.rs:12
+            60 main submit 1 SEND 0x2000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_completion_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            25 main lost 1 removed
+            30 main submit 0 SEND 0x1000 conn.rs:15   <? operation #1
+            ",
+        );
+    }
+}

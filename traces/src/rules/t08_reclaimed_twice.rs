@@ -1,0 +1,131 @@
+//! `reclaimed-twice`: a pointer is taken back that was taken back already.
+//!
+//! Fires on a reclaim of an address whose newest generation ended.
+//! Stays silent for addresses that were never leaked within the recording: they were leaked before it.
+//! Points at the second reclaim.
+
+use super::t03_stale_cookie::history;
+use super::{Draft, Judge, Key, Rule};
+use crate::finding::{RuleId, Severity};
+use crate::model::Moment;
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(8),
+    name: "reclaimed-twice",
+    severity: Severity::Error,
+    fires: "Ownership is taken back from a raw pointer once more than it was given away. With other \
+            handles alive nothing crashes: the count is one too low, and the object dies too early.",
+    silent: "The address was leaked again in between, or was never leaked within the recording.",
+    needs: "Leaks and reclaims of the pointer.",
+    points_at: "The second reclaim.",
+    example: "A cancellation freed the buffer of an operation, and the completion freed it again; both \
+              came from destructors.",
+    source: "ringbahn/ringbahn#16, ringbahn/ringbahn#25",
+    advice: "One of the two places must only look (borrow the pointer, or forget the owner again). The \
+             biography shows which completion led to which reclaim.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::ReclaimedDead {
+        event,
+        site,
+        dead,
+        brought_by,
+    } = moment
+    else {
+        return;
+    };
+    let names = judge.names();
+    let generation = &dead.generation;
+    let id = generation.id;
+    let message = format!(
+        "{}, leaked{} and reclaimed{}, was reclaimed again{}",
+        names.generation(id.process, id.address, id.number),
+        judge.at(generation.leak_site),
+        judge.at(dead.reclaim_site),
+        judge.at(*site),
+    );
+    let draft = Draft::new(id.subject(), *event, *event)
+        .scope(generation.scope)
+        .history(history(dead))
+        .message(message)
+        .evidence(generation.leaked, "leaked here")
+        .evidence(dead.reclaimed, "reclaimed here")
+        .evidence(*event, "reclaimed again here")
+        .key(id)
+        .keys(brought_by.map(Key::from))
+        .shape(names.ty(generation.ty))
+        .shape(names.file(dead.reclaim_site))
+        .shape(names.file(*site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn second_reclaim_is_reported() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8 owner=Rc
+            20 main reclaim 0x1000 Op op.rs:40 owner=Rc
+            30 main reclaim 0x1000 Op op.rs:50 owner=Rc   <- Op#1 0x1000@1, leaked at op.rs:8 and reclaimed at op.rs:40, was reclaimed again at op.rs:50
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lease_for_each_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8 owner=Rc
+            11 main retain 0x1000 Op op.rs:9 owner=Rc
+            20 main reclaim 0x1000 Op op.rs:40 owner=Rc
+            30 main release 0x1000 Op op.rs:50 owner=Rc
+            40 main leak 0x1000 Op op.rs:8 owner=Rc
+            50 main reclaim 0x1000 Op op.rs:40 owner=Rc
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_leaked_before_the_recording_is_silent() {
+        check_rule(
+            &RULE,
+            "10 main reclaim 0x1000 Op op.rs:40\n20 main reclaim 0x1000 Op op.rs:40",
+        );
+    }
+
+    #[test]
+    fn a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main reclaim 0x1000 Op op.rs:40
+            25 other leak 0x9000 Op op.rs:8
+            26 other lost 3 full
+            27 other reclaim 0x9000 Op op.rs:8
+            30 main reclaim 0x1000 Op op.rs:50   <? was reclaimed again
+            ",
+        );
+    }
+
+    #[test]
+    fn a_loss_that_was_over_before_explains_nothing() {
+        check_rule(
+            &RULE,
+            "
+            1 main lost 100 overwritten
+            10 main leak 0x1000 Op op.rs:8
+            20 main reclaim 0x1000 Op op.rs:40
+            30 main reclaim 0x1000 Op op.rs:50   <- was reclaimed again
+            ",
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! `never-reclaimed`: a pointer was given away and nobody took it back.
+//!
+//! Fires at the end of a scope for all that the scope leaked and still holds; when a ring is dropped
+//! with an operation in flight that holds a pointer; at a clean exit for what was never submitted; and
+//! however a process ended for what was reaped and not reclaimed, once its ring went on.
+//! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off, and
+//! for what was declared to be leaked for ever.
+//! Points at the leak.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::{EventId, SiteId};
+use crate::finding::{RuleId, Severity};
+use crate::model::{Generation, Held, HeldAt, Moment};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(9),
+    name: "never-reclaimed",
+    severity: Severity::Error,
+    fires: "A pointer that was given away is still out at the end of its scope, or when its ring is \
+            dropped with its operation in flight, or at a clean exit without ever having been submitted, \
+            or although its last completion was taken and the ring went on to later ones.",
+    silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
+             are normal. So is all that a kill cut off. What is declared leaked for ever is exempt.",
+    needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
+    points_at: "The leak.",
+    example: "Keys given to the kernel by into_raw were never taken back when the driver was dropped: \
+              12,952 bytes in 18 allocations. The fix keeps a set of all raw pointers in flight.",
+    source: "compio-rs/compio#769",
+    advice: "Follow the biography to its last event: the path behind it must take the pointer back, \
+             also when an error or a cancellation ends it.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::RingDropped {
+            event,
+            operation,
+            generation,
+        } => {
+            let names = judge.names();
+            let entry = &operation.entry;
+            let state = format!(
+                "its ring was dropped while {}{} was in flight",
+                names.operation(
+                    operation.id.ring,
+                    operation.id.sequence,
+                    entry.slot,
+                    entry.opcode
+                ),
+                judge.at(SiteId(entry.site)),
+            );
+            let draft = about(generation, *event, "ring dropped", &state, judge)
+                .history(since(generation))
+                .evidence(operation.submit, "in flight since here")
+                .evidence(*event, "its ring dropped here")
+                .key(operation.id);
+            judge.say(draft);
+        }
+        Moment::Held(held) => still_held(held, judge),
+        _ => {}
+    }
+}
+
+fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
+    let Held {
+        at,
+        when,
+        generation,
+        reaped,
+        ring_dropped,
+    } = held;
+    let rounds = reaped.map_or(0, |(_, rounds)| rounds);
+    let (short, state) = if generation.operations == 0 {
+        ("never submitted", "it was never submitted")
+    } else if reaped.is_some() {
+        (
+            "reaped, not reclaimed",
+            "its completion was taken, and nobody took the pointer back",
+        )
+    } else if *ring_dropped {
+        (
+            "ring dropped",
+            "its ring was dropped with its operation in flight",
+        )
+    } else {
+        ("never completed", "its operation never completed")
+    };
+    let speaks = match (when, short) {
+        (HeldAt::ScopeEnd, _) => true,
+        (HeldAt::CleanExit, "never submitted") => true,
+        (HeldAt::CleanExit, "reaped, not reclaimed") => rounds >= 1,
+        // A batch may have been taken and only half worked through when the kill came: two rounds
+        // later it was. One that was only looked at is still in use.
+        (HeldAt::Cut, "reaped, not reclaimed") => rounds >= 2 && !generation.peeked,
+        _ => false,
+    };
+    if !speaks {
+        return;
+    }
+    let end = match when {
+        HeldAt::ScopeEnd => " at the end of its scope",
+        HeldAt::CleanExit | HeldAt::Cut => "",
+    };
+    let history = match when {
+        // Which scope it belongs to was said by an earlier record.
+        HeldAt::ScopeEnd => History::Whole,
+        HeldAt::CleanExit | HeldAt::Cut => since(generation),
+    };
+    let mut draft = about(generation, *at, short, &format!("{state}{end}"), judge).history(history);
+    if let Some((reaped, _)) = reaped {
+        draft = draft.evidence(reaped.event, "its last completion");
+    }
+    if *when == HeldAt::ScopeEnd {
+        draft = draft.evidence(*at, "still held here");
+    }
+    judge.say(draft);
+}
+
+fn about(
+    generation: &Generation,
+    at: EventId,
+    short: &'static str,
+    state: &str,
+    judge: &Judge<'_>,
+) -> Draft {
+    let names = judge.names();
+    let id = generation.id;
+    let message = format!(
+        "{}, leaked{}, was never reclaimed: {state}",
+        names.generation(id.process, id.address, id.number),
+        judge.at(generation.leak_site),
+    );
+    Draft::new(id.subject(), generation.leaked, at)
+        .scope(generation.scope)
+        .message(message)
+        .evidence(generation.leaked, "leaked here")
+        .key(id)
+        .keys(generation.operation.map(Key::from))
+        .shape(short)
+        .shape(names.ty(generation.ty))
+        .shape(names.file(generation.leak_site))
+}
+
+/// With several handles, a declaration that it stays for ever may lie before the recorded leak.
+fn since(generation: &Generation) -> History {
+    if generation.is_sole_owner() {
+        History::Since(generation.leaked)
+    } else {
+        History::Whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn reaped_and_not_reclaimed_even_by_a_kill() {
+        for end in ["end=exit:0", "end=killed:9", "end=unknown"] {
+            let arrow = "<- Op#1 0x1000@1, leaked at op.rs:8, was never reclaimed: its completion was taken";
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Op op.rs:8      {arrow}
+                    20 main submit 0 NOP 0x1000
+                    21 main complete 0 0x1000 0
+                    30 main submit 0 NOP 0x7
+                    31 main complete 0 0x7 0
+                    40 main submit 0 NOP 0x7
+                    41 main complete 0 0x7 0
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_that_a_kill_cut_off_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=killed:9
+            10 main leak 0x1000 Op op.rs:8
+            11 main leak 0x2000 Op op.rs:8
+            20 main submit 0 NOP 0x1000
+            21 main submit 0 NOP 0x2000
+            30 main complete 0 0x1000 0
+            31 main complete 0 0x2000 0
+            ",
+        );
+    }
+
+    #[test]
+    fn pending_in_the_kernel_is_silent() {
+        for end in ["end=exit:0", "end=killed:9"] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main submit 0 ACCEPT 0x1000
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn never_submitted_counts_at_a_clean_exit_only() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Op op.rs:8    <- it was never submitted
+            20 main leak-forever 0x2000 Op op.rs:8
+            ",
+        );
+        check_rule(
+            &RULE,
+            "process 0 end=killed:9\n10 main leak 0x1000 Op op.rs:8",
+        );
+    }
+
+    #[test]
+    fn scopes_answer_for_all_they_leaked() {
+        check_rule(
+            &RULE,
+            "
+            1 main scope-begin 1
+            10 main leak 0x1000 Op op.rs:8    <- its operation never completed at the end of its scope
+            20 main submit 0 ACCEPT 0x1000
+            30 main leak 0x2000 Op op.rs:9    <- it was never submitted at the end of its scope
+            40 other leak 0x3000 Op op.rs:9
+            50 main scope-end 1
+            ",
+        );
+    }
+
+    #[test]
+    fn a_ring_dropped_with_operations_in_flight() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8    <- its ring was dropped while operation #0 (ring 0, slot 0, RECV) at op.rs:9 was in flight
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_reclaim_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Op op.rs:8    <? it was never submitted
+            20 main lost 1 removed
+            ",
+        );
+    }
+}

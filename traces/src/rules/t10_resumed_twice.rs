@@ -1,0 +1,214 @@
+//! `resumed-twice`: a coroutine is resumed by a completion that is not there, or was there for another.
+//!
+//! Fires on a second resume for one completion, on a resume by a completion that was never taken, on
+//! one by a cookie that the coroutine does not wait for, and on a resume after its end.
+//! Stays silent for wakes by something else, for coroutines that did not say what they wait for, and
+//! where the ring's completions are not recorded.
+//! Points at the resume.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::finding::{RuleId, Severity};
+use crate::model::{Doing, Found, Moment, Resumed};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(10),
+    name: "resumed-twice",
+    severity: Severity::Error,
+    fires: "A completion resumes a coroutine twice; a coroutine is resumed by a completion that nobody \
+            took, or by a cookie that it does not wait for; or it is resumed after it was done.",
+    silent: "Something else than a completion woke it; it did not say what it waits for; or the ring's \
+             completions are not recorded.",
+    needs: "Completions and resumes; suspensions with their cookies tell wrong resumes from right ones.",
+    points_at: "The resume that should not have been.",
+    example: "A fiber that waited for its own operation was woken by the completion of another one and \
+              took the wrong result; the fix waits on until its own waker ran.",
+    source: "romange/helio#238",
+    advice: "Compare the two resumes in the biography: the same completion must not be dispatched from \
+             two places, nor read twice before the queue's head moves.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Resumed(resumed) = moment else {
+        return;
+    };
+    let Resumed {
+        event,
+        coroutine,
+        found,
+        by,
+        credit,
+        delivered,
+        ring_is_recorded,
+    } = resumed;
+    let names = judge.names();
+    let who = names.coroutine(coroutine.number);
+    let cookie = by.map_or(String::new(), |(ring, cookie)| {
+        format!(" by {cookie:#x} on ring {ring}")
+    });
+    let twice = credit.is_none() && by.is_some() && *ring_is_recorded;
+    let same = delivered.filter(|delivered| delivered.coroutine == coroutine.number);
+    let (shape, message) = match found {
+        Found::Done => (
+            "done",
+            format!("{who} was resumed{cookie} after it was done"),
+        ),
+        Found::Dropped => (
+            "dropped",
+            format!("{who} was resumed{cookie} after it was dropped"),
+        ),
+        _ if twice && same.is_some() => (
+            "twice",
+            format!("{who} was resumed{cookie} a second time for one completion"),
+        ),
+        _ if twice && delivered.is_some() => (
+            "another's",
+            format!("{who} was resumed{cookie} by a completion that had resumed another coroutine"),
+        ),
+        _ if twice => (
+            "none",
+            format!("{who} was resumed{cookie} without a completion"),
+        ),
+        Found::Elsewhere => (
+            "elsewhere",
+            format!("{who} was resumed{cookie}, which it was not waiting for"),
+        ),
+        _ => return,
+    };
+    let mut draft = Draft::new(coroutine.subject(), *event, *event)
+        .scope(coroutine.scope)
+        .history(coroutine.spawned.map_or(History::Whole, History::Since))
+        .message(message)
+        .evidence(*event, "resumed here")
+        .key(Key::Coroutine(coroutine.process, coroutine.number))
+        .keys(credit.and_then(|credit| credit.operation).map(Key::from))
+        .shape(shape)
+        .shape(names.ty(coroutine.ty))
+        .shape(names.file(coroutine.spawn_site));
+    if twice && let Some(delivered) = delivered {
+        draft = draft
+            .evidence(delivered.completion, "the one completion")
+            .evidence(delivered.resume, "resumed for it here")
+            .keys(delivered.operation.map(Key::from));
+        draft.explains_earlier = true;
+    }
+    if let Some(credit) = credit {
+        draft = draft.evidence(credit.completion, "by this completion");
+    }
+    if let Doing::Suspended { event, .. } = coroutine.doing {
+        draft = draft.evidence(event, "suspended here");
+    } else if let Doing::Done(event) | Doing::Dropped(event) = coroutine.doing {
+        draft = draft.evidence(event, "ended here");
+    }
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn one_completion_two_resumes() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0
+            40 main resume 9 0x1000
+            50 main resume 9 0x1000       <- coroutine 9 was resumed by 0x1000 on ring 0 a second time for one completion
+            ",
+        );
+    }
+
+    #[test]
+    fn a_resume_without_a_completion() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            25 main complete 0 0x7 0
+            40 main resume 9 0x1000       <- without a completion
+            ",
+        );
+    }
+
+    #[test]
+    fn the_wrong_cookie() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x2000 0
+            40 main resume 9 0x2000       <- which it was not waiting for
+            ",
+        );
+    }
+
+    #[test]
+    fn after_its_end() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            2 main done 9
+            3 main coroutine-drop 9
+            40 main resume 9              <- coroutine 9 was resumed after it was done
+            ",
+        );
+    }
+
+    #[test]
+    fn ordinary_life_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            2 main resume 9
+            # Two waits at once, both completions in one batch, dispatched one after the other.
+            3 main submit 0 NOP 0x1000
+            4 main submit 0 NOP 0x2000
+            5 main suspend 9 0x1000 0x2000
+            6 main complete 0 0x1000 0
+            7 main complete 0 0x2000 0
+            8 main resume 9 0x1000
+            9 main suspend 9 0x2000
+            10 main resume 9 0x2000
+            # A wake by another thread, and one that did not say what it waits for.
+            11 main suspend 9
+            12 other wake 9
+            13 main resume 9
+            14 main suspend 9
+            15 main submit 0 NOP 0x3000
+            16 main complete 0 0x3000 0
+            17 main resume 9 0x3000
+            18 main done 9
+            # A ring whose completions nobody records.
+            19 main spawn 10 Task main.rs:3
+            20 main resume 10 0x1000 ring=7
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_completion_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0
+            40 main resume 9 0x1000
+            45 main lost 2 removed
+            50 main resume 9 0x1000       <? a second time
+            ",
+        );
+    }
+}

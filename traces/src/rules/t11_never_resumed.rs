@@ -1,0 +1,159 @@
+//! `never-resumed`: what a coroutine waits for is there, and nobody resumes it.
+//!
+//! Fires when the last completion of a cookie that a coroutine waits for was taken, the coroutine was
+//! neither resumed, done nor dropped after it, and its ring went on to later completions.
+//! Stays silent for coroutines that said nothing of what they wait for, and at a kill a moment after.
+//! Points at the completion.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::finding::{RuleId, Severity};
+use crate::model::{Doing, Moment};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(11),
+    name: "never-resumed",
+    severity: Severity::Error,
+    fires: "The completion that a coroutine waits for was taken, and the coroutine never ran again, \
+            although its ring went on to later completions: it is lost.",
+    silent: "It was resumed by anything, was done or dropped; it did not say what it waits for; or the \
+             recording ends a moment after the completion.",
+    needs: "Suspensions with their cookies, completions and resumes.",
+    points_at: "The completion that woke nobody.",
+    example: "While one set of handles was being aborted, the completions of another set were taken from \
+              the shared ring and dropped; whoever waited for those hung for ever.",
+    source: "facebook/rocksdb#13205",
+    advice: "See who took the completion and what it did with the cookie: a sentinel test, an early \
+             return or another coroutine's cookie are the usual ways to lose it.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Stranded {
+        at,
+        coroutine,
+        owed,
+        rounds_since,
+        clean,
+    } = moment
+    else {
+        return;
+    };
+    // As for pointers: a batch may have been taken and only half worked through when the kill came.
+    let enough = if *clean { 1 } else { 2 };
+    let Doing::Suspended {
+        event: suspended, ..
+    } = coroutine.doing
+    else {
+        return;
+    };
+    if *rounds_since < enough {
+        return;
+    }
+    let names = judge.names();
+    let mut message = format!(
+        "{} waits for {:#x}, whose completion was taken on ring {}",
+        names.coroutine(coroutine.number),
+        owed.cookie,
+        owed.ring,
+    );
+    if let Some(id) = owed.operation {
+        message.push_str(&format!(" for operation #{}", id.sequence));
+    }
+    message.push_str(", and never ran again");
+    let draft = Draft::new(coroutine.subject(), owed.completion, *at)
+        .scope(coroutine.scope)
+        .history(coroutine.spawned.map_or(History::Whole, History::Since))
+        .message(message)
+        .evidence(suspended, "suspended here")
+        .evidence(owed.completion, "its completion, which resumed nobody")
+        .key(Key::Coroutine(coroutine.process, coroutine.number))
+        .keys(owed.operation.map(Key::from))
+        .keys(owed.generation.map(Key::from))
+        .shape(names.ty(coroutine.ty))
+        .shape(names.file(coroutine.spawn_site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn a_completion_that_wakes_nobody() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0    <- coroutine 9 waits for 0x1000, whose completion was taken on ring 0 for operation #0, and never ran again
+            40 main submit 0 NOP 0x7
+            50 main complete 0 0x7 0
+            60 main submit 0 NOP 0x7
+            70 main complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
+    fn cut_off_a_moment_after_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=killed:9
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0
+            31 main complete 0 0x7 0
+            40 main submit 0 NOP 0x7
+            50 main complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
+    fn resumed_dropped_or_still_waiting_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            2 main spawn 10 Task main.rs:3
+            3 main spawn 11 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            11 main submit 0 NOP 0x2000
+            12 main submit 0 NOP 0x3000
+            20 main suspend 9 0x1000
+            21 main suspend 10 0x2000
+            22 main suspend 11 0x3000
+            30 main complete 0 0x1000 0
+            31 main complete 0 0x2000 0
+            32 main resume 9
+            33 main coroutine-drop 10
+            40 main submit 0 NOP 0x7
+            50 main complete 0 0x7 0
+            60 main submit 0 NOP 0x7
+            70 main complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_resume_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0    <? never ran again
+            35 main lost 1 removed
+            40 main submit 0 NOP 0x7
+            50 main complete 0 0x7 0
+            60 main submit 0 NOP 0x7
+            70 main complete 0 0x7 0
+            ",
+        );
+    }
+}
