@@ -178,6 +178,8 @@ impl Runtime {
 
     /// One round: submit and wait, reap and resume.
     fn turn(&self) -> io::Result<()> {
+        // Taken first: who yields because of a completion of this round waits for the next one.
+        let yielded = self.0.later.take();
         self.0.driver.enter(1)?;
         while let Some((waiter, cookie)) = self.0.driver.reap() {
             self.0.completions.set(self.0.completions.get() + 1);
@@ -189,7 +191,7 @@ impl Runtime {
                 self.resume(&waiter, by);
             }
         }
-        for coroutine in self.0.later.take() {
+        for coroutine in yielded {
             self.make_ready(&coroutine);
         }
         Ok(())

@@ -26,15 +26,20 @@ pub(super) fn run(context: &Context) -> io::Result<Outcome> {
         fault: (!context.fixed).then_some(Fault::ReclaimedOnDrop),
     };
     let inside = report.clone();
-    let ((), tally) = Runtime::run(config, |runtime| async move {
-        race(runtime.sleep(FAST), runtime.sleep(SLOW)).await;
-        inside.say("the faster timer won, the slower one was dropped");
-        let next = "the next timer";
-        let timer = inside.clone();
-        let body = runtime.clone();
-        runtime
-            .spawn(next, async move { timer.time(body, next, NEXT).await })
-            .await;
-    })?;
+    let ((), tally) = Runtime::run(config, |runtime| main(runtime, inside))?;
     Ok(report.outcome(context, tally))
+}
+
+async fn main(runtime: Runtime, report: Report) {
+    race(runtime.sleep(FAST), runtime.sleep(SLOW)).await;
+    report.say("the faster timer won, the slower one was dropped");
+    runtime
+        .spawn("the next timer", next(runtime.clone(), report))
+        .await;
+}
+
+async fn next(runtime: Runtime, report: Report) {
+    let start = runtime.now();
+    runtime.sleep(NEXT).await;
+    report.fired("the next timer", start, NEXT, runtime.now());
 }

@@ -35,17 +35,21 @@ pub(super) fn run(context: &Context) -> io::Result<Outcome> {
 }
 
 async fn main(runtime: Runtime, report: Report) {
-    let warm_up = [8, 4, 1].map(|after| runtime.spawn("warm-up", runtime.clone().pause(ms(after))));
+    let warm_up =
+        [8, 4, 1].map(|after| runtime.spawn("warm-up", pause(runtime.clone(), ms(after))));
     for timer in warm_up {
         timer.await;
     }
 
-    let timer = |name, after| report.clone().timer(runtime.clone(), name, after);
-    let a = runtime.spawn("timer A", timer("timer A", ms(100)));
-    let b = runtime.spawn("timer B", timer("timer B", ms(150)));
+    let timer = |name, after| {
+        let body = timer(runtime.clone(), report.clone(), name, after);
+        runtime.spawn(name, body)
+    };
+    let a = timer("timer A", ms(100));
+    let b = timer("timer B", ms(150));
     runtime.sleep(ms(3)).await;
 
-    let c = runtime.spawn("timer C", timer("timer C", ms(50)));
+    let c = timer("timer C", ms(50));
     runtime.yield_now().await;
 
     for timer in [a, b, c] {
@@ -53,14 +57,12 @@ async fn main(runtime: Runtime, report: Report) {
     }
 }
 
-impl Runtime {
-    async fn pause(self, duration: Duration) {
-        self.sleep(duration).await;
-    }
+async fn pause(runtime: Runtime, after: Duration) {
+    runtime.sleep(after).await;
 }
 
-impl Report {
-    async fn timer(self, runtime: Runtime, name: &'static str, after: Duration) {
-        self.time(runtime, name, after).await;
-    }
+async fn timer(runtime: Runtime, report: Report, name: &'static str, after: Duration) {
+    let start = runtime.now();
+    runtime.sleep(after).await;
+    report.fired(name, start, after, runtime.now());
 }

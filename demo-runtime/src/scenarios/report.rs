@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Context, Outcome};
-use crate::runtime::{Runtime, Tally};
+use crate::runtime::Tally;
 
 /// Lines for the user; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +19,9 @@ impl Report {
         self.0.borrow_mut().push(line);
     }
 
-    /// Runs a timer, and says when it fired. Late is not worth a word, early is.
-    pub(super) async fn time(&self, runtime: Runtime, name: &'static str, asked: Duration) {
-        let start = runtime.now();
-        runtime.sleep(asked).await;
-        let (took, asked) = ((runtime.now() - start).as_millis(), asked.as_millis());
+    /// Says when a timer fired that was asked for at `start`. Late is not worth a word, early is.
+    pub(super) fn fired(&self, name: &str, start: Duration, asked: Duration, now: Duration) {
+        let (took, asked) = ((now - start).as_millis(), asked.as_millis());
         if took < asked {
             self.say(format!(
                 "{name} fired after {took} ms instead of {asked} ms"

@@ -38,9 +38,9 @@ async fn main(runtime: Runtime, report: Report) -> io::Result<()> {
     let second = alarm.ticket().map(push).transpose()?;
     alarm.await;
     report.say("the alarm went off");
-    report
-        .time(runtime.clone(), "the pause after it", PAUSE)
-        .await;
+    let start = runtime.now();
+    runtime.sleep(PAUSE).await;
+    report.fired("the pause after it", start, PAUSE, runtime.now());
     second
         .into_iter()
         .for_each(|second| runtime.driver().release(second));
