@@ -182,7 +182,7 @@ fn pane_area(pane: Pane, area: Rect, findings: usize) -> PaneArea {
         // The list is short, its text is what people read.
         Pane::Findings => {
             let rule = u16::from(inside >= 10);
-            let most = (inside / 2).max(1);
+            let most = if inside < 10 { 2 } else { inside / 2 };
             let list = most.min(findings.try_into().unwrap_or(u16::MAX).max(1));
             (list, rule, inside.saturating_sub(list + rule))
         }

@@ -1,10 +1,12 @@
 //! The viewer: findings, biographies and events of a trace in a terminal.
 //!
 //! A key becomes a message, a message changes the model, the model is drawn; nothing goes another
-//! way. Terminal, signals and clock belong to the shell; drawing cannot change the model.
+//! way. Terminal, signals and clock belong to the shell; drawing cannot change the model. Text of a
+//! trace gets here only as `traces` made it safe for a terminal.
 //!
-//! Reading order: [`keys`] (the key table), [`msg`] (what can happen), [`filter`], [`layout`] (what
-//! stands where), [`text`].
+//! Reading order: [`run`], [`keys`] (the key table), [`msg`] (what can happen), [`model`] (what is
+//! known), [`update`](mod@update) (what follows), [`layout`] (what stands where), [`about`] and
+//! [`text`] (what is said), [`view`](mod@view) (how it looks), `shell` (terminal and clock).
 
 #![deny(unsafe_code)]
 
@@ -12,5 +14,85 @@ pub mod keys;
 pub mod msg;
 
 pub mod filter;
+pub mod model;
+pub mod update;
+
+pub mod about;
+pub mod help;
 pub mod layout;
 pub mod text;
+pub mod words;
+
+pub mod snapshot;
+pub mod view;
+
+mod goto;
+mod shell;
+
+#[cfg(test)]
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;
+
+use std::io;
+
+pub use goto::{Goto, GotoError};
+pub use keys::Characters;
+pub use model::Colour;
+
+use model::{Look, Model};
+use ratatui::Frame;
+use traces::Trace;
+use traces::finding::Verdict;
+
+/// How to show a trace. The environment is the caller's to read: `NO_COLOR` becomes [`Colour::Off`].
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The name of what is shown, above all the file's path. Any text: it is made safe here.
+    pub title: String,
+    /// Where to start; at the first finding if nothing is said.
+    pub goto: Option<Goto>,
+    /// The characters to draw with.
+    pub characters: Characters,
+    /// Whether there are colours.
+    pub colour: Colour,
+}
+
+/// Why the viewer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The user left it.
+    Quit,
+    /// This signal ended it. The terminal is given back; what the signal does to the process is the
+    /// caller's to decide.
+    Signal(i32),
+}
+
+/// Shows a trace and its verdict until the user leaves. Needs a terminal.
+pub fn run(trace: Trace, options: Options) -> io::Result<Exit> {
+    let verdict = trace.verdict().clone();
+    run_with(trace, verdict, options)
+}
+
+/// As [`run`], with a verdict from elsewhere: one with suppressions applied, for example.
+pub fn run_with(trace: Trace, verdict: Verdict, options: Options) -> io::Result<Exit> {
+    show(&mut open(trace, verdict, options), view::view)
+}
+
+/// Shows a model, drawn by `view`, until the user leaves. Needs a terminal.
+pub fn show(model: &mut Model, view: impl FnMut(&Model, &mut Frame<'_>)) -> io::Result<Exit> {
+    shell::run(model, view)
+}
+
+/// The model that [`run_with`] begins with: for tests and for drawing screens without a terminal.
+pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
+    let look = Look {
+        title: traces::tty(options.title.as_bytes()),
+        characters: options.characters,
+        colour: options.colour,
+    };
+    let mut model = Model::new(trace, verdict, look);
+    if let Some(target) = options.goto {
+        update::go_to(&mut model, target);
+    }
+    model
+}

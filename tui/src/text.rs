@@ -73,23 +73,59 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Wraps a text behind a label; further lines are indented as far as the text began.
-pub fn wrap_behind(label: &str, tone: Tone, text: &str, columns: usize) -> Vec<Line> {
-    // In a narrow place an indent as wide as the label would leave no room for the text.
-    let indent = width(label).min(columns / 3);
-    let first = wrap(text, columns.saturating_sub(indent));
-    let fits = width(label) == indent;
+/// Wraps a text in a column of its own beside a label.
+pub fn wrap_beside(label: &str, tone: Tone, text: &str, columns: usize) -> Vec<Line> {
+    // In a narrow place a column as far in as the label is wide would leave no room for the text.
+    let indent = width(label).min(columns / 2);
     let mut lines = Vec::new();
-    if !fits {
+    let has_room = width(label) == indent;
+    if !has_room {
         lines.push(vec![(clip(label, columns, Characters::Ascii), tone)]);
     }
-    for (index, piece) in first.into_iter().enumerate() {
-        let lead = if index == 0 && fits {
+    for (index, piece) in wrap(text, columns.saturating_sub(indent))
+        .into_iter()
+        .enumerate()
+    {
+        let is_first = index == 0 && has_room;
+        let lead = if is_first {
             label.to_owned()
         } else {
             " ".repeat(indent)
         };
         lines.push(vec![(lead, tone), (piece, Tone::Plain)]);
+    }
+    lines
+}
+
+/// Wraps a text that goes on behind a label; all but the first line are indented.
+pub fn wrap_after(label: &str, tone: Tone, text: &str, columns: usize) -> Vec<Line> {
+    const INDENT: usize = 4;
+    let Some(room) = columns.checked_sub(INDENT).filter(|room| *room > INDENT) else {
+        return wrap(&format!("{label}{text}"), columns)
+            .into_iter()
+            .map(|line| vec![(line, Tone::Plain)])
+            .collect();
+    };
+    let words = label.trim();
+    let mut to_come = words.chars().count();
+    let mut lines = Vec::new();
+    // All lines are as wide as the indented ones, so that one wrapping serves label and text.
+    for (index, piece) in wrap(&format!("{words} {text}"), room)
+        .into_iter()
+        .enumerate()
+    {
+        let lead = " ".repeat(if index == 0 { INDENT / 2 } else { INDENT });
+        let split = piece
+            .char_indices()
+            .nth(to_come)
+            .map_or(piece.len(), |(at, _)| at);
+        let (of_label, of_text) = piece.split_at(split);
+        // The blank at which the label was broken counts too.
+        to_come = to_come.saturating_sub(of_label.chars().count() + 1);
+        lines.push(vec![
+            (format!("{lead}{of_label}"), tone),
+            (of_text.to_owned(), Tone::Plain),
+        ]);
     }
     lines
 }
@@ -189,6 +225,23 @@ mod tests {
         );
         assert_eq!(wrap("0x55d0c2e0@3", 5), ["0x55d", "0c2e0", "@3"]);
         assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn a_text_goes_on_behind_its_label() {
+        let lines = wrap_after(
+            "  leaked here: ",
+            Tone::Faint,
+            "leak Conn at conn.rs:88",
+            24,
+        );
+        let texts: Vec<String> = lines
+            .iter()
+            .map(|line| line.iter().map(|piece| piece.0.as_str()).collect())
+            .collect();
+        assert_eq!(texts, ["  leaked here: leak", "    Conn at conn.rs:88"]);
+        assert_eq!(lines[0][0].0, "  leaked here:");
+        assert_eq!(lines[1][1].0, "Conn at conn.rs:88");
     }
 
     #[test]

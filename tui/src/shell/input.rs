@@ -76,7 +76,12 @@ fn plain(code: KeyCode) -> KeyEvent {
 
 fn step(bytes: &[u8]) -> Step {
     let one = |code| Step::Key(1, plain(code));
-    let ctrl = |c: u8| Step::Key(1, KeyEvent::new(KeyCode::Char(c as char), KeyModifiers::CONTROL));
+    let ctrl = |c: u8| {
+        Step::Key(
+            1,
+            KeyEvent::new(KeyCode::Char(c as char), KeyModifiers::CONTROL),
+        )
+    };
     match bytes[0] {
         0x1b => escape(bytes),
         b'\r' | b'\n' => one(KeyCode::Enter),
@@ -133,9 +138,10 @@ fn escape(bytes: &[u8]) -> Step {
         // Two escapes: the first one stands alone.
         Some(0x1b) => Step::Key(1, plain(KeyCode::Esc)),
         Some(_) => match step(&bytes[1..]) {
-            Step::Key(len, key) => {
-                Step::Key(len + 1, KeyEvent::new(key.code, key.modifiers | KeyModifiers::ALT))
-            }
+            Step::Key(len, key) => Step::Key(
+                len + 1,
+                KeyEvent::new(key.code, key.modifiers | KeyModifiers::ALT),
+            ),
             Step::Skip(len) => Step::Skip(len + 1),
             Step::More => Step::More,
         },
@@ -144,7 +150,11 @@ fn escape(bytes: &[u8]) -> Step {
 
 /// `ESC [ parameters intermediates final`
 fn control_sequence(bytes: &[u8]) -> Step {
-    let Some(end) = bytes.iter().skip(2).position(|b| !(0x20..=0x3f).contains(b)) else {
+    let Some(end) = bytes
+        .iter()
+        .skip(2)
+        .position(|b| !(0x20..=0x3f).contains(b))
+    else {
         return Step::More;
     };
     let end = end + 2;
@@ -154,9 +164,13 @@ fn control_sequence(bytes: &[u8]) -> Step {
         return Step::Skip(end);
     }
     let mut numbers = bytes[2..end].split(|b| *b == b';').map(|part| {
-        part.iter().take_while(|b| b.is_ascii_digit()).fold(0u32, |value, digit| {
-            value.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
-        })
+        part.iter()
+            .take_while(|b| b.is_ascii_digit())
+            .fold(0u32, |value, digit| {
+                value
+                    .saturating_mul(10)
+                    .saturating_add(u32::from(digit - b'0'))
+            })
     });
     let first = numbers.next().unwrap_or(0);
     let modifiers = modifiers(numbers.next().unwrap_or(1));
@@ -176,6 +190,8 @@ fn control_sequence(bytes: &[u8]) -> Step {
         b'Z' => Some(KeyCode::BackTab),
         // A mouse report of the oldest kind has three more bytes; the mouse is never switched on.
         b'M' if end == 2 => return Step::Skip((end + 4).min(bytes.len())),
+        // With another number these are reports: of the cursor's place, for one.
+        b'P'..=b'S' if first > 1 => None,
         last => letter_key(last),
     };
     match code {
@@ -201,9 +217,11 @@ fn letter_key(last: u8) -> Option<KeyCode> {
 fn modifiers(number: u32) -> KeyModifiers {
     let bits = number.saturating_sub(1);
     let mut modifiers = KeyModifiers::NONE;
-    for (bit, modifier) in
-        [(1, KeyModifiers::SHIFT), (2, KeyModifiers::ALT), (4, KeyModifiers::CONTROL)]
-    {
+    for (bit, modifier) in [
+        (1, KeyModifiers::SHIFT),
+        (2, KeyModifiers::ALT),
+        (4, KeyModifiers::CONTROL),
+    ] {
         if bits & bit != 0 {
             modifiers |= modifier;
         }
@@ -217,7 +235,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn codes(bytes: &[u8]) -> Vec<KeyCode> {
-        Decoder::default().feed(bytes).into_iter().map(|k| k.code).collect()
+        Decoder::default()
+            .feed(bytes)
+            .into_iter()
+            .map(|k| k.code)
+            .collect()
     }
 
     #[test]
@@ -225,15 +247,24 @@ mod tests {
         use KeyCode::{BackTab, Char, Down, End, F, Home, PageDown, PageUp, Up};
         assert_eq!(codes(b"\x1b[A\x1bOB"), [Up, Down]);
         assert_eq!(codes(b"\x1b[H\x1b[4~\x1b[1~\x1bOF"), [Home, End, Home, End]);
-        assert_eq!(codes(b"\x1b[5~\x1b[6~\x1b[Z\x1bOP\x1b[11~"), [PageUp, PageDown, BackTab, F(1), F(1)]);
+        assert_eq!(
+            codes(b"\x1b[5~\x1b[6~\x1b[Z\x1bOP\x1b[11~"),
+            [PageUp, PageDown, BackTab, F(1), F(1)]
+        );
         assert_eq!(codes("jé漢".as_bytes()), [Char('j'), Char('é'), Char('漢')]);
     }
 
     #[test]
     fn control_and_alt_are_told_apart() {
         let keys = Decoder::default().feed(b"\x03\x1bx\x1b[1;5A");
-        assert_eq!(keys[0], KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
-        assert_eq!(keys[1], KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT));
+        assert_eq!(
+            keys[0],
+            KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)
+        );
+        assert_eq!(
+            keys[1],
+            KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT)
+        );
         assert_eq!(keys[2], KeyEvent::new(KeyCode::Up, KeyModifiers::CONTROL));
     }
 

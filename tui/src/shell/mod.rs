@@ -11,6 +11,7 @@ mod signals;
 use std::io;
 use std::time::{Duration, Instant};
 
+use ratatui::Frame;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use signal_hook::consts::{SIGHUP, SIGTSTP};
@@ -20,7 +21,6 @@ use crate::keys::message_for;
 use crate::model::Model;
 use crate::msg::{Effect, Msg};
 use crate::update::update;
-use crate::view::view;
 use input::Decoder;
 use screen::{Drawn, Screen};
 use signals::{Asked, Signals};
@@ -32,7 +32,10 @@ const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
 const FRAME: Duration = Duration::from_millis(33);
 
 /// Shows the model until the user or a signal ends it. The terminal is given back on every way out.
-pub(crate) fn run(model: &mut Model) -> io::Result<Exit> {
+pub(crate) fn run(
+    model: &mut Model,
+    mut view: impl FnMut(&Model, &mut Frame<'_>),
+) -> io::Result<Exit> {
     let mut signals = Signals::listen()?;
     let mut screen = Screen::take(signals.waker()?)?;
     let (columns, rows) = screen::size();
@@ -155,7 +158,10 @@ fn wait(screen: &Screen, signals: &Signals, patience: Option<Duration>) -> io::R
         Err(error) => return Err(error.into()),
     }
     // A hang-up counts as readable: the read then says so.
-    Ok(Ready { keys: !fds[0].revents().is_empty(), signals: !fds[1].revents().is_empty() })
+    Ok(Ready {
+        keys: !fds[0].revents().is_empty(),
+        signals: !fds[1].revents().is_empty(),
+    })
 }
 
 fn resize(screen: &mut Screen) -> io::Result<Msg> {

@@ -39,7 +39,11 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 static DRAWING: Mutex<()> = Mutex::new(());
 
 /// Never held while anything else runs, so that a panic can always get at it.
-static BEFORE: Mutex<Before> = Mutex::new(Before { input: None, termios: None, waker: None });
+static BEFORE: Mutex<Before> = Mutex::new(Before {
+    input: None,
+    termios: None,
+    waker: None,
+});
 
 /// What it takes to give the terminal back.
 struct Before {
@@ -78,14 +82,18 @@ impl Screen {
     pub(super) fn take(waker: UnixStream) -> io::Result<Self> {
         let no_terminal = |what| io::Error::new(io::ErrorKind::Unsupported, what);
         if !isatty(io::stdout()) {
-            return Err(no_terminal("the viewer draws on a terminal, and stdout is none"));
+            return Err(no_terminal(
+                "the viewer draws on a terminal, and stdout is none",
+            ));
         }
         let stdin = io::stdin();
         let input = if isatty(&stdin) {
             stdin.as_fd().try_clone_to_owned()?
         } else {
             File::open("/dev/tty")
-                .map_err(|_| no_terminal("the viewer reads keys from a terminal, and there is none"))?
+                .map_err(|_| {
+                    no_terminal("the viewer reads keys from a terminal, and there is none")
+                })?
                 .into()
         };
         {
@@ -171,7 +179,11 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
-        *before() = Before { input: None, termios: None, waker: None };
+        *before() = Before {
+            input: None,
+            termios: None,
+            waker: None,
+        };
     }
 }
 
@@ -219,6 +231,11 @@ impl Write for Output {
     /// ratatui flushes in the middle of a frame; all of it waits for the end of the synchronised
     /// update, so that a terminal without that feature gets a frame in one piece too.
     fn flush(&mut self) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // ratatui shows the cursor once more when it is dropped; the terminal is not ours then.
+            self.bytes.clear();
+            return Ok(());
+        }
         if !self.bytes.starts_with(BEGIN) || self.bytes.ends_with(END) {
             write_all(&self.bytes)?;
             self.bytes.clear();

@@ -67,9 +67,13 @@ impl Signals {
             if signal != SIGCONT && signal != SIGWINCH {
                 signal_hook::flag::register_conditional_default(signal, signals.over.clone())?;
             }
-            signals.ids.push(signal_hook::flag::register(signal, flag.clone())?);
+            signals
+                .ids
+                .push(signal_hook::flag::register(signal, flag.clone())?);
             let waker = signals.waker.try_clone()?;
-            signals.ids.push(signal_hook::low_level::pipe::register(signal, waker)?);
+            signals
+                .ids
+                .push(signal_hook::low_level::pipe::register(signal, waker)?);
             signals.flags.push(flag);
         }
         Ok(signals)

@@ -1,0 +1,73 @@
+//! Shows a fixture in the viewer, for the terminal tests and for looking at it by hand.
+//!
+//! `view_fixture [leftover|clean|many] [--ascii] [--no-color] [--goto PLACE]`. For the tests, `PANIC`
+//! in the environment names a thread that panics: `viewer` while it draws the help, `worker` on
+//! SIGUSR1.
+
+#[path = "../tests/fixture/mod.rs"]
+mod fixture;
+
+use std::process::ExitCode;
+
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::Signals;
+use tui::keys::Listener;
+use tui::{Characters, Colour, Exit, Options};
+
+fn main() -> ExitCode {
+    let mut options = Options {
+        title: "leftover.trc".into(),
+        ..Options::default()
+    };
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        options.colour = Colour::Off;
+    }
+    let mut name = "leftover".to_owned();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--ascii" => options.characters = Characters::Ascii,
+            "--no-color" => options.colour = Colour::Off,
+            "--goto" => {
+                options.goto = arguments.next().and_then(|place| place.parse().ok());
+            }
+            other => name = other.to_owned(),
+        }
+    }
+    let (trace, verdict) = match name.as_str() {
+        "clean" => (fixture::trace(fixture::CLEAN), fixture::clean_verdict()),
+        "many" => (fixture::many(300_000), fixture::clean_verdict()),
+        _ => (
+            fixture::trace(fixture::LEFTOVER),
+            fixture::leftover_verdict(),
+        ),
+    };
+    let panics = std::env::var("PANIC").unwrap_or_default();
+    if panics == "worker" {
+        let mut signals = Signals::new([SIGUSR1]).expect("SIGUSR1 can be listened to");
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                panic!("the worker got signal {signal}");
+            }
+        });
+    }
+    let mut model = tui::open(trace, verdict, options);
+    let shown = tui::show(&mut model, |model, frame| {
+        tui::view::view(model, frame);
+        assert!(
+            panics != "viewer" || model.listener() != Listener::Help,
+            "the viewer was asked to"
+        );
+    });
+    match shown {
+        Ok(Exit::Quit) => ExitCode::SUCCESS,
+        Ok(Exit::Signal(signal)) => {
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("view_fixture: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The text that stands below a list and tells all there is to say about its selected row.
+//!
+//! Lists cut their rows where the screen ends; here nothing is cut, only scrolled.
+
+use traces::event::{Event, EventId};
+use traces::finding::{Finding, Outcome, Summary};
+
+use crate::layout::Pane;
+use crate::model::{FindingRow, LifeRow, Model};
+use crate::text::{Line, Tone, count, counted, time, wrap, wrap_after};
+use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
+
+/// Findings and events of one kind that are listed one by one; beyond, they are counted.
+const LISTED_MAX: usize = 50;
+
+/// The text of a pane, in lines of at most `columns`.
+pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
+    match pane {
+        Pane::Findings => about_finding(model, columns),
+        Pane::Biography => about_life_row(model, columns),
+        Pane::Events => match model.event_at(model.events_selected()) {
+            Some(event) => about_event(model, event, columns),
+            None => Vec::new(),
+        },
+    }
+}
+
+fn plain(text: &str, tone: Tone, columns: usize) -> Vec<Line> {
+    wrap(text, columns)
+        .into_iter()
+        .map(|line| vec![(line, tone)])
+        .collect()
+}
+
+fn about_finding(model: &Model, columns: usize) -> Vec<Line> {
+    let row = model.selected_finding();
+    if let Some(finding) = model.finding(row) {
+        return whole_finding(model, row, finding, columns);
+    }
+    if let Some(question) = model.question(row) {
+        let rule = format!("{} {}", question.rule, rule_name(question.rule));
+        let mut lines = plain(
+            &format!("{} {}: {rule}", CANNOT_TELL.0, CANNOT_TELL.1),
+            Tone::Unsure,
+            columns,
+        );
+        lines.extend(plain(&question.message, Tone::Plain, columns));
+        lines.extend(plain(
+            "Records that could decide it are missing, so this is neither a finding nor a clean bill.",
+            Tone::Faint,
+            columns,
+        ));
+        return lines;
+    }
+    summary(model, columns)
+}
+
+fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usize) -> Vec<Line> {
+    let (sign, word, tone) = severity(finding.severity, model.look.characters);
+    let seen = match finding.count {
+        0 | 1 => String::new(),
+        more => format!(", seen {} times", count(more)),
+    };
+    let head = format!(
+        "{sign} {word}: {} {}, {}{seen}",
+        finding.rule,
+        rule_name(finding.rule),
+        confidence(finding.confidence)
+    );
+    let mut lines = plain(&head, tone, columns);
+    lines.extend(plain(&finding.message, Tone::Plain, columns));
+
+    if let FindingRow::Consequence(story, _) = row
+        && let Some(cause) = model.finding(FindingRow::Story(story))
+    {
+        let label = format!("followed from {} {}: ", cause.rule, rule_name(cause.rule));
+        lines.extend(wrap_after(&label, Tone::Faint, &cause.message, columns));
+    }
+    if !finding.evidence.is_empty() {
+        lines.push(vec![("It rests on".into(), Tone::Strong)]);
+    }
+    for evidence in finding.evidence.iter().take(LISTED_MAX) {
+        if let Some(event) = model.event(evidence.event) {
+            let label = format!("  {}: ", evidence.role);
+            lines.extend(wrap_after(
+                &label,
+                Tone::Faint,
+                &model.trace.describe(event),
+                columns,
+            ));
+        }
+    }
+    lines.extend(more(finding.evidence.len(), "event"));
+    if let FindingRow::Story(story) = row
+        && let Some(story) = model.verdict.stories.get(story)
+        && !story.folded.is_empty()
+    {
+        lines.push(vec![("What followed".into(), Tone::Strong)]);
+        for folded in story.folded.iter().take(LISTED_MAX) {
+            let (sign, _, tone) = severity(folded.severity, model.look.characters);
+            let label = format!("  {sign} {} {}: ", folded.rule, rule_name(folded.rule));
+            lines.extend(wrap_after(&label, tone, &folded.message, columns));
+        }
+        lines.extend(more(story.folded.len(), "finding"));
+    }
+    let certainty = format!(
+        "{} means: {}.",
+        confidence(finding.confidence),
+        confidence_meaning(finding.confidence)
+    );
+    lines.extend(plain(&certainty, Tone::Faint, columns));
+    lines
+}
+
+fn more(all: usize, word: &str) -> Option<Line> {
+    let rest = all.checked_sub(LISTED_MAX).filter(|rest| *rest > 0)?;
+    Some(vec![(
+        format!("  and {} more", counted(rest as u64, word)),
+        Tone::Faint,
+    )])
+}
+
+fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
+    let Some(told) = &model.life.told else {
+        return Vec::new();
+    };
+    match model.life.row(model.life.selected) {
+        Some(LifeRow::Previous(subject)) => {
+            let text = format!(
+                "{} was here before. Enter opens it.",
+                model.trace.name_of(subject)
+            );
+            plain(&text, Tone::Plain, columns)
+        }
+        Some(LifeRow::Next(subject)) => {
+            let text = format!(
+                "{} came here next. Enter opens it.",
+                model.trace.name_of(subject)
+            );
+            plain(&text, Tone::Plain, columns)
+        }
+        Some(LifeRow::Event(index)) => match told.rows.get(index) {
+            Some(row) => about_event(model, row.event, columns),
+            None => Vec::new(),
+        },
+        None => Vec::new(),
+    }
+}
+
+fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
+    let Some(event) = model.event(id) else {
+        return Vec::new();
+    };
+    let mut lines = plain(&model.trace.describe(event), Tone::Plain, columns);
+    for (sign, tone, text) in marks_of(model, event) {
+        lines.extend(plain(&format!("{sign} {text}"), tone, columns));
+    }
+    let place = format!(
+        "{} s, {}, event {}",
+        time(event.at_ns),
+        model.thread_of(event),
+        count(id.0)
+    );
+    lines.extend(plain(&place, Tone::Faint, columns));
+    lines
+}
+
+/// What findings say about an event: sign, tone, and `T02 leftover-cookie: claimed here`.
+pub fn marks_of(model: &Model, event: &Event) -> Vec<(&'static str, Tone, String)> {
+    let marks = model.marks.get(&event.id).into_iter().flatten();
+    marks
+        .filter_map(|mark| {
+            let finding = model.finding(mark.finding)?;
+            let (sign, _, tone) = severity(finding.severity, model.look.characters);
+            let cause = if mark.is_cause && mark.role != "first cause" {
+                " (first cause)"
+            } else {
+                ""
+            };
+            let text = format!(
+                "{} {}: {}{cause}",
+                finding.rule,
+                rule_name(finding.rule),
+                mark.role
+            );
+            Some((sign, tone, text))
+        })
+        .take(LISTED_MAX)
+        .collect()
+}
+
+/// What was there at all, and how far the verdict can be trusted.
+fn summary(model: &Model, columns: usize) -> Vec<Line> {
+    let verdict = &model.verdict;
+    let summary = &verdict.summary;
+    let mut lines = Vec::new();
+    match verdict.outcome() {
+        Outcome::Clean => {
+            let sign = either(model.look.characters, "✔", "+");
+            lines.extend(plain(
+                &format!("{sign} No finding, and nothing stood in the way."),
+                Tone::Strong,
+                columns,
+            ));
+        }
+        Outcome::CannotTell => lines.extend(plain(
+            "? No finding, but records are missing that could hide one.",
+            Tone::Unsure,
+            columns,
+        )),
+        Outcome::Findings => {
+            let stories = counted(verdict.stories.len() as u64, "finding");
+            lines.extend(plain(
+                &format!("{stories}, each with what followed from it."),
+                Tone::Strong,
+                columns,
+            ));
+        }
+    }
+    for sentence in sentences(summary) {
+        lines.extend(plain(&sentence, Tone::Plain, columns));
+    }
+    let recording = model.trace.recording();
+    for (index, process) in recording.processes.iter().enumerate().take(LISTED_MAX) {
+        let ended = summary.ended.iter().find(|(at, _)| *at as usize == index);
+        let ended = ended.map_or(process.ended, |(_, ended)| *ended);
+        lines.extend(plain(
+            &format!("Process {}: {ended}.", process.pid),
+            Tone::Plain,
+            columns,
+        ));
+    }
+    lines.extend(more(recording.processes.len(), "process"));
+    if summary.records_lost > 0 || summary.losses > 0 {
+        let text = format!(
+            "At least {} missing, in {}.",
+            counted(summary.records_lost, "record"),
+            counted(summary.losses, "place")
+        );
+        lines.extend(plain(&text, Tone::Unsure, columns));
+    } else {
+        lines.extend(plain("No record is missing.", Tone::Plain, columns));
+    }
+    for problem in recording.problems.iter().take(LISTED_MAX) {
+        let text = traces::tty(format!("Problem in the file: {problem}.").as_bytes());
+        lines.extend(plain(&text, Tone::Warning, columns));
+    }
+    lines
+}
+
+fn sentences(summary: &Summary) -> Vec<String> {
+    let mut sentences = vec![format!(
+        "Seen: {}; {} on {}, {}; {} of leaked pointers; {}.",
+        counted(summary.events, "event"),
+        counted(summary.operations, "operation"),
+        counted(summary.rings, "ring"),
+        counted(summary.completions, "completion"),
+        counted(summary.generations, "generation"),
+        counted(summary.coroutines, "coroutine"),
+    )];
+    if summary.pending_at_end > 0 || summary.held_at_end > 0 {
+        sentences.push(format!(
+            "At the end {} pending and {} held, which is normal for a server.",
+            counted(summary.pending_at_end, "operation"),
+            counted(summary.held_at_end, "generation"),
+        ));
+    }
+    sentences
+}

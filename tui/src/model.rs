@@ -1,0 +1,467 @@
+//! The viewer's state, and questions about it.
+//!
+//! Only [`crate::update::update`] changes it; [`crate::view`] reads it. Selections and scroll offsets
+//! are plain numbers. What all panes share is one [`Focus`].
+//!
+//! Invariants (kept by `update`, checked by its property test)
+//! - Every selection is inside its list, and visible in each pane that is shown.
+//! - `biography` is that of `focus.object`, or is still owed (see [`Model::has_work`]).
+
+use std::collections::{BTreeSet, HashMap};
+
+use traces::Trace;
+use traces::biography::Biography;
+use traces::event::{Event, EventId};
+use traces::finding::{CannotTell, Finding, Subject, Verdict};
+
+use crate::filter::{Filter, Shown};
+use crate::keys::{Characters, Context, Listener};
+use crate::layout::{Layout, Pane, PaneArea, Wanted};
+use crate::msg::{Prefix, View};
+use crate::words::rule_name;
+
+/// What everything on the screen is about at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The event, where there is one.
+    pub event: Option<EventId>,
+    /// The time: of the event, unless only a time was chosen.
+    pub at_ns: u64,
+    /// The lane: that of the event.
+    pub lane: Option<u32>,
+    /// The object whose biography is told and whose events `o` follows.
+    pub object: Option<Subject>,
+}
+
+/// How the screen is drawn, fixed at the start.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// The name of what is shown, safe for a terminal.
+    pub title: String,
+    /// The characters to draw with.
+    pub characters: Characters,
+    /// Whether there are colours.
+    pub colour: Colour,
+}
+
+/// Whether colours are used. Without them weight and reversal remain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// They are.
+    #[default]
+    On,
+    /// They are not.
+    Off,
+}
+
+/// A row of the findings list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingRow {
+    /// The head of a story.
+    Story(usize),
+    /// A consequence within a story.
+    Consequence(usize, usize),
+    /// A question that losses keep open.
+    CannotTell(usize),
+    /// What was there at all.
+    Summary,
+}
+
+/// The findings list.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Its rows; the last one is always the summary.
+    pub rows: Vec<FindingRow>,
+    /// Stories whose consequences are rows.
+    pub unfolded: BTreeSet<usize>,
+    /// Position of the selected row.
+    pub selected: usize,
+    /// Position of the first visible row.
+    pub top: usize,
+    /// First visible line of the text about the selected row.
+    pub text_top: usize,
+}
+
+/// A row of the biography.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LifeRow {
+    /// What lived there before.
+    Previous(Subject),
+    /// An event of the life, as a position in the biography's rows.
+    Event(usize),
+    /// What lived there afterwards.
+    Next(Subject),
+}
+
+/// The biography of the focused object.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// The life, once it was gathered.
+    pub told: Option<Biography>,
+    /// Position of the selected row.
+    pub selected: usize,
+    /// Position of the first visible row.
+    pub top: usize,
+    /// First visible line of the text about the selected row.
+    pub text_top: usize,
+}
+
+impl Life {
+    /// How many rows there are, neighbours included.
+    pub fn len(&self) -> usize {
+        self.told.as_ref().map_or(0, |told| {
+            told.rows.len()
+                + usize::from(told.previous.is_some())
+                + usize::from(told.next.is_some())
+        })
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row at a position.
+    pub fn row(&self, position: usize) -> Option<LifeRow> {
+        let told = self.told.as_ref()?;
+        let mut position = position;
+        if let Some(previous) = told.previous {
+            if position == 0 {
+                return Some(LifeRow::Previous(previous));
+            }
+            position -= 1;
+        }
+        if position < told.rows.len() {
+            return Some(LifeRow::Event(position));
+        }
+        (position == told.rows.len()).then_some(LifeRow::Next(told.next?))
+    }
+
+    /// The position of an event, or of the last one before it.
+    pub fn position_of(&self, event: EventId) -> usize {
+        let Some(told) = &self.told else { return 0 };
+        let after = told.rows.partition_point(|row| row.event <= event);
+        after.saturating_sub(1) + usize::from(told.previous.is_some())
+    }
+
+    /// Whether an event belongs to this life.
+    pub fn has(&self, event: EventId) -> bool {
+        self.told.as_ref().is_some_and(|told| {
+            told.rows
+                .binary_search_by_key(&event, |row| row.event)
+                .is_ok()
+        })
+    }
+}
+
+/// The events list. Its selection is the focused event.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    /// The filter, if there is one.
+    pub filter: Option<Filter>,
+    /// Position of the first visible row.
+    pub top: usize,
+    /// First visible line of the text about the selected row.
+    pub text_top: usize,
+}
+
+/// A place that one can go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) view: View,
+    pub(crate) pane: Pane,
+    pub(crate) focus: Focus,
+    pub(crate) finding: FindingRow,
+}
+
+/// A filter while it is typed.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// What stands in it.
+    pub text: String,
+    /// Where to return to when it is dropped.
+    pub(crate) from: Place,
+}
+
+/// What a finding says about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The finding.
+    pub finding: FindingRow,
+    /// The part that the event plays in it.
+    pub role: &'static str,
+    /// Whether it is the finding's first cause.
+    pub is_cause: bool,
+}
+
+/// Everything the viewer knows.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) trace: Trace,
+    pub(crate) verdict: Verdict,
+    pub(crate) marks: HashMap<EventId, Vec<Mark>>,
+    pub(crate) look: Look,
+    /// Columns and rows of the terminal.
+    pub(crate) size: (u16, u16),
+    pub(crate) view: View,
+    pub(crate) pane: Pane,
+    pub(crate) focus: Focus,
+    pub(crate) findings: Findings,
+    pub(crate) life: Life,
+    pub(crate) events: Events,
+    /// Places that `Esc` leads back to, nearest last.
+    pub(crate) crumbs: Vec<Place>,
+    pub(crate) back: Vec<Place>,
+    pub(crate) forward: Vec<Place>,
+    /// Whether the last message walked along an object or through hits: a walk is one step of history.
+    pub(crate) is_walking: bool,
+    pub(crate) prompt: Option<Prompt>,
+    /// First visible line of the help, while it is shown.
+    pub(crate) help: Option<usize>,
+    pub(crate) prefix: Option<Prefix>,
+    /// A word to the user, until the next key.
+    pub(crate) notice: Option<String>,
+}
+
+impl Model {
+    /// A model that shows a verdict over a trace, with its first finding in focus.
+    pub fn new(trace: Trace, verdict: Verdict, look: Look) -> Self {
+        let mut model = Self {
+            marks: marks(&verdict),
+            findings: Findings {
+                rows: finding_rows(&verdict, &BTreeSet::new()),
+                unfolded: BTreeSet::new(),
+                selected: 0,
+                top: 0,
+                text_top: 0,
+            },
+            trace,
+            verdict,
+            look,
+            size: (0, 0),
+            view: View::Findings,
+            pane: Pane::Findings,
+            focus: Focus::default(),
+            life: Life::default(),
+            events: Events::default(),
+            crumbs: Vec::new(),
+            back: Vec::new(),
+            forward: Vec::new(),
+            is_walking: false,
+            prompt: None,
+            help: None,
+            prefix: None,
+            notice: None,
+        };
+        crate::update::start(&mut model);
+        model
+    }
+
+    /// What a key's meaning depends on now.
+    pub fn context(&self) -> Context {
+        Context {
+            listener: self.listener(),
+            prefix: self.prefix,
+        }
+    }
+
+    /// Who gets the next key.
+    pub fn listener(&self) -> Listener {
+        if self.help.is_some() {
+            Listener::Help
+        } else if self.prompt.is_some() {
+            Listener::Prompt
+        } else {
+            self.pane_listener()
+        }
+    }
+
+    /// Who gets the keys once help and prompt are gone.
+    pub(crate) fn pane_listener(&self) -> Listener {
+        match self.pane {
+            Pane::Findings => Listener::Findings,
+            Pane::Biography => Listener::Biography,
+            Pane::Events => Listener::Events,
+        }
+    }
+
+    /// What everything is about.
+    pub fn focus(&self) -> Focus {
+        self.focus
+    }
+
+    /// Whether there is work that [`crate::msg::Msg::Work`] would go on with.
+    pub fn has_work(&self) -> bool {
+        self.owes_life() || self.is_filtering()
+    }
+
+    /// Whether the focused object's life is still to be gathered.
+    pub(crate) fn owes_life(&self) -> bool {
+        self.focus.object.is_some() && self.life.told.is_none()
+    }
+
+    /// Whether the filter has not yet looked at all events.
+    pub(crate) fn is_filtering(&self) -> bool {
+        let scanned = self.events.filter.as_ref().map(Filter::scanned);
+        scanned.is_some_and(|scanned| scanned < self.trace.events().len())
+    }
+
+    /// Where everything stands; nothing where the terminal is too small.
+    pub fn layout(&self) -> Option<Layout> {
+        let listener = match self.listener() {
+            Listener::Help => self.pane_listener(),
+            other => other,
+        };
+        Layout::of(
+            self.size.0,
+            self.size.1,
+            Wanted {
+                view: self.view,
+                pane: self.pane,
+                listener,
+                characters: self.look.characters,
+                findings: self.findings.rows.len(),
+            },
+        )
+    }
+
+    /// The rectangles of a pane, where it is shown.
+    pub(crate) fn area(&self, pane: Pane) -> Option<PaneArea> {
+        self.layout()?.area(pane).copied()
+    }
+
+    /// The finding of a row.
+    pub fn finding(&self, row: FindingRow) -> Option<&Finding> {
+        match row {
+            FindingRow::Story(story) => Some(&self.verdict.stories.get(story)?.head),
+            FindingRow::Consequence(story, index) => {
+                self.verdict.stories.get(story)?.folded.get(index)
+            }
+            FindingRow::CannotTell(_) | FindingRow::Summary => None,
+        }
+    }
+
+    /// The open question of a row.
+    pub fn question(&self, row: FindingRow) -> Option<&CannotTell> {
+        match row {
+            FindingRow::CannotTell(index) => self.verdict.cannot_tell.get(index),
+            _ => None,
+        }
+    }
+
+    /// The selected row of the findings.
+    pub fn selected_finding(&self) -> FindingRow {
+        self.findings
+            .rows
+            .get(self.findings.selected)
+            .copied()
+            .unwrap_or(FindingRow::Summary)
+    }
+
+    /// An event.
+    pub fn event(&self, id: EventId) -> Option<&Event> {
+        self.trace.event(id)
+    }
+
+    /// How many rows the events list has.
+    pub fn events_len(&self) -> usize {
+        match &self.events.filter {
+            Some(filter) if filter.shown == Shown::Hits => filter.hits().len(),
+            _ => self.trace.events().len(),
+        }
+    }
+
+    /// The event at a position of the events list.
+    pub fn event_at(&self, position: usize) -> Option<EventId> {
+        match &self.events.filter {
+            Some(filter) if filter.shown == Shown::Hits => filter.hits().get(position).copied(),
+            _ => self.trace.events().get(position).map(|event| event.id),
+        }
+    }
+
+    /// The selected position of the events list: the focused event, or the nearest one shown.
+    pub fn events_selected(&self) -> usize {
+        let event = self.focus.event.unwrap_or(EventId(0));
+        match &self.events.filter {
+            Some(filter) if filter.shown == Shown::Hits => filter.nearest(event).unwrap_or(0),
+            _ => usize::try_from(event.0)
+                .unwrap_or(usize::MAX)
+                .min(self.trace.events().len().saturating_sub(1)),
+        }
+    }
+
+    /// The name of an event's thread, behind the process id where there are several processes.
+    pub(crate) fn thread_of(&self, event: &Event) -> String {
+        let thread = self.trace.names().thread(event.lane);
+        match self.trace.recording().process(event.process) {
+            Some(process) if self.trace.recording().processes.len() > 1 => {
+                format!("{}/{thread}", process.pid)
+            }
+            _ => thread,
+        }
+    }
+
+    /// What an event says, with its thread and the findings that rest on it: what a filter looks at.
+    pub(crate) fn filter_line(&self, id: EventId) -> String {
+        let Some(event) = self.trace.event(id) else {
+            return String::new();
+        };
+        let mut line = self.thread_of(event);
+        line.push(' ');
+        line.push_str(&self.trace.describe(event));
+        for mark in self.marks.get(&id).into_iter().flatten() {
+            if let Some(finding) = self.finding(mark.finding) {
+                line.push_str(&format!(" {} {}", finding.rule, rule_name(finding.rule)));
+            }
+        }
+        line
+    }
+}
+
+/// The rows of the findings list.
+pub(crate) fn finding_rows(verdict: &Verdict, unfolded: &BTreeSet<usize>) -> Vec<FindingRow> {
+    let mut rows = Vec::new();
+    for (index, story) in verdict.stories.iter().enumerate() {
+        rows.push(FindingRow::Story(index));
+        if unfolded.contains(&index) {
+            rows.extend((0..story.folded.len()).map(|n| FindingRow::Consequence(index, n)));
+        }
+    }
+    rows.extend((0..verdict.cannot_tell.len()).map(FindingRow::CannotTell));
+    rows.push(FindingRow::Summary);
+    rows
+}
+
+fn marks(verdict: &Verdict) -> HashMap<EventId, Vec<Mark>> {
+    let mut marks: HashMap<EventId, Vec<Mark>> = HashMap::new();
+    for (index, story) in verdict.stories.iter().enumerate() {
+        let consequences = story
+            .folded
+            .iter()
+            .enumerate()
+            .map(|(n, f)| (FindingRow::Consequence(index, n), f));
+        for (row, finding) in
+            std::iter::once((FindingRow::Story(index), &story.head)).chain(consequences)
+        {
+            let mut add = |event: EventId, role: &'static str| {
+                let is_cause = event == finding.first_cause;
+                marks.entry(event).or_default().push(Mark {
+                    finding: row,
+                    role,
+                    is_cause,
+                });
+            };
+            for evidence in &finding.evidence {
+                add(evidence.event, evidence.role);
+            }
+            if finding
+                .evidence
+                .iter()
+                .all(|evidence| evidence.event != finding.first_cause)
+            {
+                add(finding.first_cause, "first cause");
+            }
+        }
+    }
+    marks
+}

@@ -1,0 +1,245 @@
+//! What all screens share: tabs, titles, rows, the text below a list, hints, the status line.
+
+use ratatui::layout::Rect;
+use traces::event::EventId;
+
+use crate::about;
+use crate::keys::Listener;
+use crate::layout::{Pane, PaneArea, hint_lines, view_of};
+use crate::model::Model;
+use crate::msg::View;
+use crate::text::{Line, Tone, clip_front, count, counted, time, width};
+use crate::words::{either, severity};
+
+use super::paint::{Paint, Selection};
+use super::row_of;
+
+/// The names of the views, the shown one in brackets; then what file this is.
+pub(super) fn tabs(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    let shown = if model.layout().is_some_and(|layout| layout.panes.len() == 1) {
+        view_of(model.pane)
+    } else {
+        model.view
+    };
+    let mut line = Line::new();
+    for (view, name) in View::ALL
+        .into_iter()
+        .zip(["1 Findings", "2 Biography", "3 Events"])
+    {
+        line.push(if view == shown {
+            (format!("[{name}]"), Tone::Strong)
+        } else {
+            (format!(" {name} "), Tone::Plain)
+        });
+    }
+    paint.line(area, &line);
+}
+
+/// The title of a pane. Where two panes share the screen, the one with the keys has a sign.
+pub(super) fn title(
+    model: &Model,
+    paint: &mut Paint<'_>,
+    area: &PaneArea,
+    is_shared: bool,
+    title: String,
+) {
+    let has_keys = model.pane == area.pane;
+    let (sign, tone) = match (is_shared, has_keys) {
+        (false, _) => ("", Tone::Strong),
+        (true, true) => (either(paint.characters, "▶ ", "> "), Tone::Strong),
+        (true, false) => ("  ", Tone::Faint),
+    };
+    paint.line(area.title, &vec![(sign.into(), tone), (title, tone)]);
+}
+
+/// The visible rows of a list.
+pub(super) fn rows(
+    model: &Model,
+    paint: &mut Paint<'_>,
+    area: &PaneArea,
+    top: usize,
+    selected: usize,
+    line: impl Fn(usize) -> Option<Line>,
+) {
+    for (position, y) in (top..).zip(area.list.top()..area.list.bottom()) {
+        let Some(line) = line(position) else { break };
+        let selection = match (position == selected, model.pane == area.pane) {
+            (false, _) => Selection::None,
+            (true, false) => Selection::Resting,
+            (true, true) => Selection::Active,
+        };
+        paint.row(row_of(area.list, y), &line, selection);
+    }
+}
+
+/// The text about the selected row; its last line says if there is more.
+pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
+    let rule = either(paint.characters, "─", "-");
+    if area.text.height == 0 {
+        return;
+    }
+    paint.line(
+        area.rule,
+        &vec![(rule.repeat(area.rule.width.into()), Tone::Faint)],
+    );
+    let top = match area.pane {
+        Pane::Findings => model.findings.text_top,
+        Pane::Biography => model.life.text_top,
+        Pane::Events => model.events.text_top,
+    };
+    let lines = about::lines(model, area.pane, area.text.width.into());
+    let height = usize::from(area.text.height);
+    for (line, y) in lines
+        .iter()
+        .skip(top)
+        .zip(area.text.top()..area.text.bottom())
+    {
+        paint.line(row_of(area.text, y), line);
+    }
+    let below = lines.len().saturating_sub(top + height);
+    if below == 0 && top == 0 {
+        return;
+    }
+    let more = match below {
+        0 => " K: back up ".to_owned(),
+        below => format!(" J: {} more below ", count(below as u64)),
+    };
+    // On the line above the text, where there is one: there it hides nothing.
+    let row = if area.rule.height > 0 {
+        area.rule
+    } else {
+        row_of(area.text, area.text.bottom() - 1)
+    };
+    let wide = width(&more) as u16;
+    if wide < row.width {
+        let place = Rect {
+            x: row.right() - wide,
+            width: wide,
+            ..row
+        };
+        paint.clear(place);
+        paint.line(place, &vec![(more, Tone::Strong)]);
+    }
+}
+
+/// The hint bar.
+pub(super) fn hints(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    let listener = model.listener();
+    for (line, y) in hint_lines(listener, model.look.characters, area.width)
+        .iter()
+        .zip(area.top()..area.bottom())
+    {
+        let pieces: Line = line
+            .iter()
+            .flat_map(|(keys, word)| {
+                [
+                    (keys.clone(), Tone::Strong),
+                    (format!(" {word}  "), Tone::Faint),
+                ]
+            })
+            .collect();
+        paint.line(row_of(area, y), &pieces);
+    }
+}
+
+/// The filter being typed, else a notice, else what is shown and where in it we are.
+pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
+    if model.listener() == Listener::Prompt
+        && let Some(prompt) = &model.prompt
+    {
+        let cursor = either(paint.characters, "▏", "_");
+        let room = usize::from(area.width).saturating_sub(3);
+        let text = clip_front(&traces::tty(prompt.text.as_bytes()), room, paint.characters);
+        paint.line(
+            area,
+            &vec![
+                ("/".into(), Tone::Strong),
+                (text, Tone::Plain),
+                (cursor.into(), Tone::Strong),
+            ],
+        );
+        return;
+    }
+    if let Some(notice) = &model.notice {
+        paint.line(area, &vec![(notice.clone(), Tone::Strong)]);
+        return;
+    }
+    let (selected, len) = match model.pane {
+        Pane::Findings => (model.findings.selected, model.findings.rows.len()),
+        Pane::Biography => (model.life.selected, model.life.len()),
+        Pane::Events => (model.events_selected(), model.events_len()),
+    };
+    let position = if len == 0 { 0 } else { selected + 1 };
+    let lost = model.verdict.summary.records_lost;
+    let mut parts = vec![format!(
+        "row {}/{}",
+        count(position as u64),
+        count(len as u64)
+    )];
+    if let Some(object) = model.focus.object {
+        parts.push(model.trace.name_of(object));
+    }
+    let room = usize::from(area.width);
+    let word = if room < 60 { "lost" } else { "records lost" };
+    let lost = if lost == 0 && model.verdict.summary.losses > 0 {
+        "records lost".to_owned()
+    } else if lost == 1 && room >= 60 {
+        "1 record lost".to_owned()
+    } else {
+        format!("{} {word}", count(lost))
+    };
+    let facts = format!(
+        "{}, {lost}",
+        counted(model.trace.events().len() as u64, "event")
+    );
+    // What is lost must be readable; the file's name and the object give way.
+    let mut line: Line = Vec::new();
+    let fixed = width(&facts) + width(&parts[0]) + 6;
+    let left = room.saturating_sub(fixed).min(40);
+    let title = clip_front(&model.look.title, left, paint.characters);
+    let tone = if model.verdict.summary.losses > 0 {
+        Tone::Unsure
+    } else {
+        Tone::Faint
+    };
+    // A few letters of a path say nothing.
+    if left >= 8 && !title.is_empty() {
+        line.push((format!("{title}  "), Tone::Strong));
+    }
+    line.push((facts, tone));
+    line.push((format!("  {}", parts.join("  ")), Tone::Faint));
+    paint.line(area, &line);
+}
+
+/// The sign of the worst finding that rests on an event, in two columns.
+pub(super) fn sign_of(model: &Model, event: EventId) -> (String, Tone) {
+    let worst = model
+        .marks
+        .get(&event)
+        .into_iter()
+        .flatten()
+        .filter_map(|mark| model.finding(mark.finding))
+        .map(|finding| finding.severity)
+        .max();
+    match worst {
+        Some(worst) => {
+            let (sign, _, tone) = severity(worst, model.look.characters);
+            (format!("{sign} "), tone)
+        }
+        None => ("  ".into(), Tone::Plain),
+    }
+}
+
+/// Columns of the widest time of the recording.
+pub(super) fn time_width(model: &Model) -> usize {
+    model
+        .trace
+        .events()
+        .last()
+        .map_or(0, |event| width(&time(event.at_ns)))
+}
+
+/// A time in its column.
+pub(super) fn timed(at_ns: u64, columns: usize) -> String {
+    format!("{:>columns$} ", time(at_ns))
+}

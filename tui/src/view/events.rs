@@ -1,0 +1,68 @@
+//! Everything that happened, in causal order; with a filter, what it matches.
+
+use crate::filter::Shown;
+use crate::layout::PaneArea;
+use crate::model::Model;
+use crate::text::{Line, Tone, clip, count, counted};
+
+use super::bars::{rows, sign_of, time_width, timed};
+use super::paint::Paint;
+
+/// Draws the rows, and gives the title.
+pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
+    let all = model.trace.events().len();
+    if model.events_len() == 0 {
+        let text = match &model.events.filter {
+            Some(_) if model.is_filtering() => "nothing yet...",
+            Some(_) => "No event contains that.",
+            None => "Nothing was recorded.",
+        };
+        paint.line(area.list, &vec![(text.into(), Tone::Plain)]);
+    }
+    let columns = usize::from(area.list.width);
+    rows(
+        model,
+        paint,
+        area,
+        model.events.top,
+        model.events_selected(),
+        |position| line(model, position, columns),
+    );
+    let Some(filter) = &model.events.filter else {
+        return counted(all as u64, "event");
+    };
+    let hits = count(filter.hits().len() as u64);
+    let so_far = if model.is_filtering() {
+        let percent = filter.scanned() * 100 / all.max(1);
+        format!(", {percent}% searched")
+    } else {
+        String::new()
+    };
+    let matching = format!(
+        "{hits} of {} with {}{so_far}",
+        counted(all as u64, "event"),
+        filter.text()
+    );
+    match filter.shown {
+        Shown::Hits => matching,
+        Shown::All => format!("All events; {matching}"),
+    }
+}
+
+fn line(model: &Model, position: usize, columns: usize) -> Option<Line> {
+    let event = model.event(model.event_at(position)?)?;
+    let mut line = vec![sign_of(model, event.id)];
+    if columns >= 60 {
+        line.push((timed(event.at_ns, time_width(model)), Tone::Faint));
+    }
+    let thread = clip(&model.thread_of(event), 8, model.look.characters);
+    line.push((format!("{thread:<8} "), Tone::Faint));
+    // What belongs to the focused object stands out.
+    let tone = if model.life.has(event.id) {
+        Tone::Strong
+    } else {
+        Tone::Plain
+    };
+    line.push((model.trace.describe(event), tone));
+    Some(line)
+}

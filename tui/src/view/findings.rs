@@ -1,0 +1,100 @@
+//! What is wrong: stories, their consequences, what could not be told, and what was there at all.
+
+use crate::layout::PaneArea;
+use crate::model::{FindingRow, Model};
+use crate::text::{Line, Tone, count, counted};
+use crate::words::{CANNOT_TELL, confidence, either, rule_name, severity};
+
+use super::bars::rows;
+use super::paint::Paint;
+
+/// Draws the rows, and gives the title.
+pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
+    rows(
+        model,
+        paint,
+        area,
+        model.findings.top,
+        model.findings.selected,
+        |position| {
+            model
+                .findings
+                .rows
+                .get(position)
+                .map(|row| line(model, *row))
+        },
+    );
+    let verdict = &model.verdict;
+    let mut title = match verdict.stories.len() {
+        0 => "No finding".to_owned(),
+        stories => counted(stories as u64, "finding"),
+    };
+    let open = verdict
+        .summary
+        .cannot_tell
+        .max(verdict.cannot_tell.len() as u64);
+    if open > 0 {
+        title.push_str(&format!(", {} cannot tell", count(open)));
+    }
+    title
+}
+
+fn line(model: &Model, row: FindingRow) -> Line {
+    let characters = model.look.characters;
+    if let Some(finding) = model.finding(row) {
+        let (sign, word, tone) = severity(finding.severity, characters);
+        let (indent, fold) = match row {
+            FindingRow::Story(story) => {
+                let folded = model
+                    .verdict
+                    .stories
+                    .get(story)
+                    .map_or(0, |story| story.folded.len());
+                let sign = match (folded, model.findings.unfolded.contains(&story)) {
+                    (0, _) => " ",
+                    (_, false) => either(characters, "▸", "+"),
+                    (_, true) => either(characters, "▾", "-"),
+                };
+                ("", sign)
+            }
+            _ => (either(characters, " └ ", " ` "), ""),
+        };
+        let mut line = vec![
+            (format!("{fold}{indent}"), Tone::Faint),
+            (format!("{sign} {word} "), tone),
+            (
+                format!("{} {}", finding.rule, rule_name(finding.rule)),
+                Tone::Strong,
+            ),
+            (format!(" {}", confidence(finding.confidence)), Tone::Plain),
+        ];
+        if finding.count > 1 {
+            let times = either(characters, "×", "x");
+            line.push((format!(" {times}{}", count(finding.count)), Tone::Strong));
+        }
+        line.push((format!("  {}", finding.message), Tone::Faint));
+        return line;
+    }
+    if let Some(question) = model.question(row) {
+        let (sign, word, tone) = CANNOT_TELL;
+        return vec![
+            (format!(" {sign} {word} "), tone),
+            (
+                format!("{} {}", question.rule, rule_name(question.rule)),
+                Tone::Strong,
+            ),
+            (format!("  {}", question.message), Tone::Faint),
+        ];
+    }
+    let sign = either(characters, "≡", "=");
+    vec![
+        (format!(" {sign} summary"), Tone::Strong),
+        (
+            format!(
+                "  {} seen",
+                counted(model.trace.events().len() as u64, "event")
+            ),
+            Tone::Faint,
+        ),
+    ]
+}

@@ -1,0 +1,70 @@
+//! The help over everything else.
+
+use ratatui::layout::Rect;
+
+use crate::help::{area, lines};
+use crate::model::Model;
+use crate::text::Tone;
+use crate::words::either;
+
+use super::paint::Paint;
+
+/// Draws the help.
+pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
+    let Some(text) = area(model.size) else { return };
+    let frame = Rect::new(text.x - 2, text.y - 1, text.width + 4, text.height + 2);
+    paint.clear(frame);
+    let characters = paint.characters;
+    let lines = lines(model);
+    let top = model.help.unwrap_or(0);
+    let height = usize::from(text.height);
+    let dash = either(characters, "─", "-");
+    let edge = |title: &str, start: &str, end: &str| {
+        let free = usize::from(frame.width).saturating_sub(crate::text::width(title) + 2);
+        vec![
+            (format!("{start}{title}"), Tone::Strong),
+            (format!("{}{end}", dash.repeat(free)), Tone::Faint),
+        ]
+    };
+    let below = lines.len().saturating_sub(top + height);
+    let more = if below > 0 {
+        format!(" {below} more below (j) ")
+    } else {
+        String::new()
+    };
+    let (first, last) = either(characters, "┌┐", "++").split_at(either(characters, "┌", "+").len());
+    paint.line(
+        Rect { height: 1, ..frame },
+        &edge(" Keys here (Esc closes) ", first, last),
+    );
+    let (first, last) = either(characters, "└┘", "++").split_at(either(characters, "└", "+").len());
+    paint.line(
+        Rect {
+            y: frame.bottom() - 1,
+            height: 1,
+            ..frame
+        },
+        &edge(&more, first, last),
+    );
+    let side = either(characters, "│", "|");
+    for y in text.top()..text.bottom() {
+        paint.line(
+            Rect::new(frame.x, y, 1, 1),
+            &vec![(side.into(), Tone::Faint)],
+        );
+        paint.line(
+            Rect::new(frame.right() - 1, y, 1, 1),
+            &vec![(side.into(), Tone::Faint)],
+        );
+    }
+    for (line, y) in lines.iter().skip(top).zip(text.top()..text.bottom()) {
+        paint.line(
+            Rect {
+                y,
+                height: 1,
+                ..text
+            },
+            line,
+        );
+    }
+}

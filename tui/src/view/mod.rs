@@ -1,0 +1,66 @@
+//! The model as a screen. Nothing else knows how it looks; nothing here can change it, read a clock
+//! or do I/O. A file a screen; only the rows that are visible are built.
+
+mod bars;
+mod biography;
+mod events;
+mod findings;
+mod help;
+mod paint;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::layout::{Pane, SMALLEST};
+use crate::model::Model;
+use crate::text::Tone;
+use crate::words::either;
+use paint::Paint;
+
+/// Draws the model.
+pub fn view(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let mut paint = Paint::new(frame.buffer_mut(), model.look.characters, model.look.colour);
+    let fits = (area.width, area.height) == model.size;
+    let Some(layout) = model.layout().filter(|_| fits) else {
+        too_small(&mut paint, area);
+        return;
+    };
+    bars::tabs(model, &mut paint, layout.tabs);
+    let is_shared = layout.panes.len() > 1;
+    for area in &layout.panes {
+        let title = match area.pane {
+            Pane::Findings => findings::draw(model, &mut paint, area),
+            Pane::Biography => biography::draw(model, &mut paint, area),
+            Pane::Events => events::draw(model, &mut paint, area),
+        };
+        bars::title(model, &mut paint, area, is_shared, title);
+        bars::text(model, &mut paint, area);
+    }
+    for y in layout.divider.top()..layout.divider.bottom() {
+        let bar = either(model.look.characters, "│", "|");
+        paint.line(row_of(layout.divider, y), &vec![(bar.into(), Tone::Faint)]);
+    }
+    bars::hints(model, &mut paint, layout.hints);
+    bars::status(model, &mut paint, layout.status);
+    if model.help.is_some() {
+        help::draw(model, &mut paint);
+    }
+}
+
+fn row_of(area: Rect, y: u16) -> Rect {
+    Rect {
+        y,
+        height: 1,
+        ..area
+    }
+}
+
+fn too_small(paint: &mut Paint<'_>, area: Rect) {
+    let (columns, rows) = SMALLEST;
+    let text = format!("needs {columns}x{rows}");
+    let width = text.len() as u16;
+    let x = area.width.saturating_sub(width) / 2;
+    let row = Rect::new(area.x + x, area.y + area.height / 2, area.width - x, 1).intersection(area);
+    paint.line(row, &vec![(text, Tone::Plain)]);
+}

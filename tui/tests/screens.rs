@@ -1,0 +1,337 @@
+//! Keys in, screen out: what the viewer shows after which keys, styles included.
+//!
+//! Expected screens stand in `tests/screens/`; `UPDATE_EXPECT=1 cargo test -p tracer-tui` rewrites
+//! them. Read the difference before committing it.
+
+mod fixture;
+
+use std::path::Path;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use traces::finding::Verdict;
+use tui::keys::message_for;
+use tui::model::Model;
+use tui::msg::{Effect, Msg};
+use tui::snapshot::{plain_snapshot, styled_snapshot};
+use tui::update::update;
+use tui::view::view;
+use tui::{Characters, Colour, Options};
+
+fn options() -> Options {
+    Options {
+        title: "traces/leftover.trc".into(),
+        ..Options::default()
+    }
+}
+
+fn leftover(options: Options) -> Model {
+    tui::open(
+        fixture::trace(fixture::LEFTOVER),
+        fixture::leftover_verdict(),
+        options,
+    )
+}
+
+/// Keys as a person would note them: `jj<enter>^d/conn<esc>`.
+fn keys(script: &str) -> Vec<KeyEvent> {
+    let mut keys = Vec::new();
+    let mut rest = script;
+    while let Some(c) = rest.chars().next() {
+        let (code, modifiers, len) = match c {
+            '<' => {
+                let end = rest.find('>').expect("a key's name ends with >");
+                let code = match &rest[1..end] {
+                    "enter" => KeyCode::Enter,
+                    "esc" => KeyCode::Esc,
+                    "tab" => KeyCode::Tab,
+                    "backtab" => KeyCode::BackTab,
+                    "down" => KeyCode::Down,
+                    "up" => KeyCode::Up,
+                    "right" => KeyCode::Right,
+                    "left" => KeyCode::Left,
+                    "home" => KeyCode::Home,
+                    "end" => KeyCode::End,
+                    "pgdn" => KeyCode::PageDown,
+                    "pgup" => KeyCode::PageUp,
+                    "backspace" => KeyCode::Backspace,
+                    other => panic!("no key is called {other}"),
+                };
+                (code, KeyModifiers::NONE, end + 1)
+            }
+            '^' => {
+                let letter = rest[1..].chars().next().expect("a letter after ^");
+                (
+                    KeyCode::Char(letter),
+                    KeyModifiers::CONTROL,
+                    1 + letter.len_utf8(),
+                )
+            }
+            c => (KeyCode::Char(c), KeyModifiers::NONE, c.len_utf8()),
+        };
+        keys.push(KeyEvent::new(code, modifiers));
+        rest = &rest[len..];
+    }
+    keys
+}
+
+/// Presses keys as the shell would, and finishes all work. Gives the last effect.
+fn press(model: &mut Model, script: &str) -> Effect {
+    let mut effect = Effect::Nothing;
+    for key in keys(script) {
+        if let Some(msg) = message_for(key, model.context()) {
+            effect = update(model, msg);
+        }
+        while model.has_work() {
+            update(model, Msg::Work);
+        }
+    }
+    effect
+}
+
+fn draw(model: &Model, columns: u16, rows: u16) -> Buffer {
+    let mut terminal =
+        Terminal::new(TestBackend::new(columns, rows)).expect("a test terminal opens");
+    terminal
+        .draw(|frame| view(model, frame))
+        .expect("a test terminal draws");
+    terminal.backend().buffer().clone()
+}
+
+fn screen(model: &mut Model, script: &str, columns: u16, rows: u16) -> Buffer {
+    update(model, Msg::Resize { columns, rows });
+    press(model, script);
+    draw(model, columns, rows)
+}
+
+/// Compares a screen with the file of that name.
+#[track_caller]
+fn compare(name: &str, shown: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/screens")
+        .join(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+        std::fs::write(&path, shown).expect("the expected screen can be written");
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        expected == shown,
+        "{name} is not as expected (UPDATE_EXPECT=1 rewrites it).\n-- expected\n{expected}\n-- shown\n{shown}"
+    );
+}
+
+/// Presses keys on the fixture with findings, and compares the screen.
+#[track_caller]
+fn check(name: &str, script: &str, columns: u16, rows: u16) {
+    let mut model = leftover(options());
+    compare(
+        name,
+        &styled_snapshot(&screen(&mut model, script, columns, rows)),
+    );
+}
+
+#[test]
+fn findings_come_first() {
+    check("findings-80x24", "", 80, 24);
+    check("findings-120x40", "", 120, 40);
+    check("findings-40x10", "", 40, 10);
+}
+
+#[test]
+fn consequences_unfold_under_their_cause() {
+    check("findings-unfolded-80x24", "lj", 80, 24);
+    let mut model = leftover(options());
+    let folded = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert_eq!(plain_snapshot(&screen(&mut model, "ljh", 80, 24)), folded);
+}
+
+#[test]
+fn what_cannot_be_told_is_said() {
+    check("cannot-tell-80x24", "jj", 80, 24);
+}
+
+#[test]
+fn a_finding_opens_into_its_biography() {
+    check("biography-80x24", "<enter>", 80, 24);
+    check("biography-120x40", "<enter>", 120, 40);
+    check("biography-40x10", "<enter>", 40, 10);
+}
+
+#[test]
+fn events_show_what_findings_rest_on() {
+    check("events-80x24", "3", 80, 24);
+    check("events-200x60", "3", 200, 60);
+    check("events-40x10", "3", 40, 10);
+}
+
+#[test]
+fn a_filter_narrows_the_events() {
+    check("filter-typing-80x24", "/timeout submit", 80, 24);
+    check("filter-kept-80x24", "/timeout submit<enter>", 80, 24);
+    check("filter-nothing-80x24", "/nothing has this", 80, 24);
+}
+
+#[test]
+fn the_help_is_the_key_table() {
+    check("help-80x24", "?", 80, 24);
+    check("help-40x10", "?G", 40, 10);
+}
+
+#[test]
+fn without_findings_the_summary_says_so() {
+    let mut model = tui::open(
+        fixture::trace(fixture::CLEAN),
+        fixture::clean_verdict(),
+        options(),
+    );
+    compare(
+        "clean-80x24",
+        &styled_snapshot(&screen(&mut model, "", 80, 24)),
+    );
+}
+
+#[test]
+fn without_colour_and_unicode_all_is_still_said() {
+    let options = Options {
+        characters: Characters::Ascii,
+        colour: Colour::Off,
+        ..options()
+    };
+    let mut model = leftover(options);
+    let buffer = screen(&mut model, "l", 80, 24);
+    let shown = styled_snapshot(&buffer);
+    assert!(shown.is_ascii(), "{shown}");
+    for colour in ["red", "yellow", "magenta", "cyan"] {
+        assert!(!shown.contains(colour), "{colour} in {shown}");
+    }
+    for word in ["error", "warning", "cannot tell", "reversed"] {
+        assert!(shown.contains(word), "{word} is missing in {shown}");
+    }
+    compare("ascii-80x24", &shown);
+    for script in ["<enter>", "3", "/timeout", "<esc>?"] {
+        let shown = styled_snapshot(&screen(&mut model, script, 120, 40));
+        assert!(shown.is_ascii(), "{shown}");
+    }
+}
+
+#[test]
+fn every_screen_is_drawn_at_every_size() {
+    let scripts = [
+        "",
+        "l",
+        "<enter>",
+        "<enter>j",
+        "3",
+        "3G",
+        "/comp",
+        "/zzz<enter>",
+        "?",
+        "?G",
+        "2o",
+    ];
+    let sizes = [
+        (0, 0),
+        (1, 1),
+        (3, 40),
+        (39, 10),
+        (40, 9),
+        (40, 10),
+        (41, 11),
+        (60, 12),
+        (80, 24),
+        (80, 40),
+    ];
+    for script in scripts {
+        for (columns, rows) in sizes
+            .into_iter()
+            .chain([(120, 40), (200, 60), (300, 4), (119, 10)])
+        {
+            let mut model = leftover(options());
+            screen(&mut model, script, columns, rows);
+            let mut empty = tui::open(fixture::trace(""), Verdict::default(), options());
+            screen(&mut empty, script, columns, rows);
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_shrinks_under_a_frame_is_drawn_too() {
+    let mut model = leftover(options());
+    update(
+        &mut model,
+        Msg::Resize {
+            columns: 120,
+            rows: 40,
+        },
+    );
+    let shown = plain_snapshot(&draw(&model, 20, 5));
+    assert!(shown.contains("needs 40x10"), "{shown}");
+}
+
+#[test]
+fn too_small_a_terminal_says_what_it_needs_and_can_be_left() {
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, "", 30, 8));
+    assert_eq!(shown.trim(), "needs 40x10");
+    assert_eq!(press(&mut model, "q"), Effect::Quit);
+    assert_eq!(press(&mut model, "^c"), Effect::Quit);
+}
+
+#[test]
+fn only_visible_rows_are_built_and_the_end_is_near() {
+    let mut model = tui::open(fixture::many(50_000), Verdict::default(), options());
+    let shown = plain_snapshot(&screen(&mut model, "3G", 80, 24));
+    assert!(shown.contains("row 50,000/50,000"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "gg", 80, 24));
+    assert!(shown.contains("row 1/50,000"), "{shown}");
+}
+
+#[test]
+fn a_filter_over_many_events_goes_on_in_slices() {
+    let mut model = tui::open(fixture::many(20_000), Verdict::default(), options());
+    update(
+        &mut model,
+        Msg::Resize {
+            columns: 80,
+            rows: 24,
+        },
+    );
+    for key in keys("/suspend") {
+        let msg = message_for(key, model.context()).expect("typed");
+        update(&mut model, msg);
+    }
+    assert!(model.has_work());
+    let shown = plain_snapshot(&draw(&model, 80, 24));
+    assert!(shown.contains("% searched"), "{shown}");
+    while model.has_work() {
+        update(&mut model, Msg::Work);
+    }
+    let shown = plain_snapshot(&draw(&model, 80, 24));
+    assert!(
+        shown.contains("10,000 of 20,000 events with suspend"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn hostile_names_reach_the_screen_escaped_only() {
+    let mut options = options();
+    options.title = "evil\x1b]52;c;x\x07\u{202e}.trc".into();
+    let text = "10 main mark \"a\x1b[2Jb\"\n20 main spawn 1 \u{202e}gnp.exe src/\u{9b}x.rs:1\n";
+    let mut model = tui::open(fixture::trace(text), Verdict::default(), options);
+    for script in ["", "3", "/\u{202e}\u{200b}x"] {
+        let buffer = screen(&mut model, script, 80, 24);
+        for cell in buffer.content() {
+            for c in cell.symbol().chars() {
+                assert!(
+                    !c.is_control() && !('\u{200b}'..='\u{202f}').contains(&c),
+                    "{c:?} is on the screen after {script:?}"
+                );
+            }
+        }
+    }
+}
