@@ -32,7 +32,7 @@ struct Entry {
     /// 0 while free.
     key: AtomicU64,
     /// 0 until the record that explains it is committed.
-    id: AtomicU32,
+    id: AtomicU64,
 }
 
 /// What a key stands for; the same address can be a place and a text.
@@ -41,6 +41,8 @@ enum Space {
     Site = 1,
     Type = 2,
     Text = 3,
+    /// A place and a type, whose numbers are the halves of the entry's.
+    Origin = 4,
 }
 
 /// Records an event that happened at a place in the source, and is about a value of type `T`:
@@ -54,11 +56,10 @@ pub(crate) fn record_typed<T>(
 ) {
     // Asked for once: in another place the compiler may answer with another copy of the name.
     let name = core::any::type_name::<T>();
+    let key = origin_key(location, name, size_of::<T>());
     let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
         cursor.record_with(kind, 0, aux, || {
-            let site = process.table.find(site_key(location))?;
-            let ty = process.table.find(name_key(name, size_of::<T>()))?;
-            Some([word, pair(site, ty)])
+            process.table.find(key).map(|origin| [word, origin])
         })
     });
     if !recorded {
@@ -79,6 +80,11 @@ fn record_typed_slowly<T>(
         site(location),
         named_type(name, size_of::<T>(), align_of::<T>()),
     );
+    if let Some((_, process)) = cursor::at_hand() {
+        // From now on both are found at once.
+        let key = origin_key(location, name, size_of::<T>());
+        process.table.lookup(key, || origin);
+    }
     cursor::record(kind, 0, aux, [word, origin]);
 }
 
@@ -92,7 +98,10 @@ pub(crate) fn record_at<const N: usize>(
 ) {
     let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
         cursor.record_with(kind, 0, aux, || {
-            process.table.find(site_key(location)).map(&payload)
+            process
+                .table
+                .find(site_key(location))
+                .map(|site| payload(site as u32))
         })
     });
     if !recorded {
@@ -143,10 +152,18 @@ fn name_key(name: &'static str, size: usize) -> u64 {
     mix(address, Space::Type)
 }
 
-/// The number under a key that was met before: the way of nearly every hook.
+/// A place and a type together: what a pointer's record refers to.
+#[inline(always)]
+fn origin_key(location: &'static Location<'static>, name: &'static str, size: usize) -> u64 {
+    let place = core::ptr::from_ref(location) as u64;
+    let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
+    mix(place.rotate_left(20) ^ address, Space::Origin)
+}
+
+/// The number under a key that was met before.
 #[inline(always)]
 fn known(key: u64) -> Option<u32> {
-    cursor::at_hand()?.1.table.find(key)
+    cursor::at_hand()?.1.table.find(key).map(|id| id as u32)
 }
 
 #[cold]
@@ -157,7 +174,7 @@ fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
             return 0;
         };
         let table = &process.table;
-        table.lookup(key, || {
+        table.number(key, || {
             let file = table.text(cursor, depth, location.file().as_bytes());
             let id = next(&table.sites);
             let words = [pair(id, location.line()), pair(file, location.column())];
@@ -179,7 +196,7 @@ fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
             return 0;
         };
         let table = &process.table;
-        table.lookup(key, || {
+        table.number(key, || {
             let name = table.text(cursor, depth, name.as_bytes());
             let id = next(&table.types);
             let words = [pair(id, name), size as u64, align as u64];
@@ -208,7 +225,7 @@ fn mix(address: u64, space: Space) -> u64 {
 impl Table {
     /// The number under a key, where its first slot holds it: others are found by `lookup`.
     #[inline(always)]
-    fn find(&self, key: u64) -> Option<u32> {
+    fn find(&self, key: u64) -> Option<u64> {
         let entry = self.entries.get((key >> 16) as usize & (SLOTS - 1))?;
         if entry.key.load(Ordering::Relaxed) != key {
             return None;
@@ -220,8 +237,13 @@ impl Table {
         }
     }
 
-    /// The number under a key; `make` writes the record and returns the number for a new one.
-    fn lookup(&self, key: u64, make: impl FnOnce() -> u32) -> u32 {
+    /// As [`Table::lookup`], for entries that are one number.
+    fn number(&self, key: u64, make: impl FnOnce() -> u32) -> u32 {
+        self.lookup(key, || u64::from(make())) as u32
+    }
+
+    /// What stands under a key; `make` writes the record and returns the number for a new one.
+    fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
         let start = (key >> 16) as usize;
         for step in 0..REACH {
             let Some(entry) = self.entries.get(start.wrapping_add(step) & (SLOTS - 1)) else {
@@ -266,7 +288,7 @@ impl Table {
         let hash = text.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
         });
-        self.lookup(mix(hash, Space::Text), || {
+        self.number(mix(hash, Space::Text), || {
             let id = next(&self.texts);
             let mut words = [0u64; RECORD_MAX_WORDS - 1];
             let mut used = 1;
