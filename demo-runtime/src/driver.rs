@@ -52,6 +52,7 @@ impl Driver {
                 // before: `take_outcome` and `release` ask for the completion first.
                 unsafe { slot.prepare(&op) };
                 slot.set_cookie(self.tickets.lease(&ticket));
+                slot.push();
             }
             Err(error) => ticket.complete(Completed {
                 result: Err(error),
@@ -74,6 +75,7 @@ impl Driver {
             // The line that is so easy to forget: nobody waits for it, so why give it a cookie?
             slot.set_cookie(self.tickets.lease(&self.tickets.take(Request::Nop)));
         }
+        slot.push();
         Ok(())
     }
 
@@ -94,6 +96,7 @@ impl Driver {
             cookie = self.tickets.lease(&again);
         }
         slot.set_cookie(cookie);
+        slot.push();
         Ok(again)
     }
 

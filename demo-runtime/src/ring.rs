@@ -1,7 +1,8 @@
 //! What the runtime asks of a ring, and the choice between three.
 //!
-//! The trait keeps the three steps that liburing has: claim a slot, say what it does, set its cookie.
-//! Nothing forces the third, here as there; what happens when it is forgotten depends on the ring.
+//! The trait keeps the steps that liburing has: claim a slot, say what it does, set its cookie; and the
+//! one that the `io-uring` crate has: push. Nothing forces the cookie, here as there; what happens when
+//! it is forgotten depends on the ring.
 //!
 //! - [`Copied`]: the `io-uring` crate, which copies whole entries into slots. A forgotten cookie is 0.
 //! - [`InPlace`]: our own mapping of the queues, filled in place. A forgotten cookie is whatever the
@@ -55,7 +56,7 @@ pub trait Ring {
     /// Number of the ring in a trace, 0 while nothing is recorded.
     fn id(&self) -> u32;
 
-    /// Takes the next free slot. The two functions below are about the slot claimed last.
+    /// Takes the next free slot. The three functions below are about the slot claimed last.
     #[track_caller]
     fn claim(&mut self) -> Result<(), Full>;
 
@@ -70,7 +71,11 @@ pub trait Ring {
     /// Writes the cookie of the claimed slot.
     fn set_cookie(&mut self, cookie: u64);
 
-    /// Submits what was claimed, and waits until that many completions can be reaped.
+    /// The slot is filled; it goes in with the next `enter`.
+    #[track_caller]
+    fn push(&mut self);
+
+    /// Submits what was pushed, and waits until that many completions can be reaped.
     #[track_caller]
     fn enter(&mut self, wait_for: u32) -> io::Result<()>;
 
@@ -268,6 +273,11 @@ impl Ring for AnyRing {
 
     fn set_cookie(&mut self, cookie: u64) {
         whichever!(self, ring => ring.set_cookie(cookie));
+    }
+
+    #[track_caller]
+    fn push(&mut self) {
+        whichever!(self, ring => ring.push());
     }
 
     #[track_caller]

@@ -167,7 +167,7 @@ fn a_cancelled_coroutine_joins_with_nothing() {
             let sleeper = {
                 let inner = runtime.clone();
                 runtime.spawn("sleeper", async move {
-                    inner.sleep(Duration::from_secs(3600)).await
+                    inner.sleep(Duration::from_secs(3600)).await;
                 })
             };
             runtime.sleep(ms(1)).await;

@@ -1,7 +1,7 @@
 //! The ring of the `io-uring` crate, under the probe's names of it.
 //!
 //! The crate copies whole entries into slots, so a claimed slot is an entry of our own here until it is
-//! pushed: by the next claim, or by entering the kernel. An entry is born with cookie 0.
+//! pushed. An entry is born with cookie 0.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -28,17 +28,6 @@ impl Copied {
             start: Instant::now(),
         })
     }
-
-    #[track_caller]
-    fn push(&mut self) -> Result<(), Full> {
-        if let Some(entry) = &self.claimed {
-            // SAFETY: the entry came through `prepare`, whose caller promised that what it points to
-            // stays valid until the last completion; a NOP, which was never prepared, points nowhere.
-            unsafe { self.ring.submission().push(entry) }.map_err(|_| Full)?;
-            self.claimed = None;
-        }
-        Ok(())
-    }
 }
 
 impl Ring for Copied {
@@ -48,7 +37,6 @@ impl Ring for Copied {
 
     #[track_caller]
     fn claim(&mut self) -> Result<(), Full> {
-        self.push()?;
         if self.ring.submission().is_full() {
             return Err(Full);
         }
@@ -100,9 +88,18 @@ impl Ring for Copied {
     }
 
     #[track_caller]
+    fn push(&mut self) {
+        if let Some(entry) = self.claimed.take() {
+            // SAFETY: the entry came through `prepare`, whose caller promised that what it points to
+            // stays valid until the last completion; a NOP, which was never prepared, points nowhere.
+            let pushed = unsafe { self.ring.submission().push(&entry) };
+            // `claim` saw room for it, and nothing was pushed since.
+            debug_assert!(pushed.is_ok());
+        }
+    }
+
+    #[track_caller]
     fn enter(&mut self, wait_for: u32) -> io::Result<()> {
-        // Cannot be full: `claim` saw room for this entry, and nothing was pushed since.
-        let _ = self.push();
         loop {
             match self.ring.submit_and_wait(wait_for as usize) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

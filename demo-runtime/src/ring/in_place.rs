@@ -105,6 +105,10 @@ impl Ring for InPlace {
         self.mapping.write(self.slot(), USER_DATA, cookie);
     }
 
+    fn push(&mut self) {
+        // Filled in place: nothing is left to do.
+    }
+
     fn enter(&mut self, wait_for: u32) -> io::Result<()> {
         self.publish();
         loop {

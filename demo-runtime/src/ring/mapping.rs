@@ -162,7 +162,7 @@ impl Mapping {
             self.entry(slot)
                 .cast::<u64>()
                 .add(word)
-                .write_volatile(value)
+                .write_volatile(value);
         }
     }
 
@@ -224,7 +224,7 @@ impl Mapping {
     /// A 32-bit word of the queues.
     fn word(&self, offset: u32) -> &AtomicU32 {
         let offset = offset as usize;
-        assert!(offset % 4 == 0 && offset + 4 <= self.queues.len);
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.queues.len);
         // SAFETY: in bounds and aligned, as just checked (the base is page aligned); mapped as long as
         // `self`; the kernel and we touch these words as atomics only.
         unsafe { &*self.queues.base.as_ptr().add(offset).cast::<AtomicU32>() }

@@ -131,7 +131,7 @@ impl Ring for Simulated {
         // SAFETY: the slot's last lap was consumed, as just checked, and this thread is alone with it.
         unsafe {
             self.probe
-                .claimed(slot, &raw mut self.entries[slot as usize])
+                .claimed(slot, &raw mut self.entries[slot as usize]);
         };
         Ok(())
     }
@@ -154,6 +154,10 @@ impl Ring for Simulated {
         self.entries[slot][USER_DATA] = cookie;
     }
 
+    fn push(&mut self) {
+        // Filled in place: nothing is left to do.
+    }
+
     fn enter(&mut self, wait_for: u32) -> io::Result<()> {
         let first = self.consumed;
         let offered = self.claimed.wrapping_sub(first);
@@ -162,7 +166,7 @@ impl Ring for Simulated {
             // SAFETY: claimed and not consumed, and this thread is alone with the queue.
             unsafe {
                 self.probe
-                    .submitting(slot, &raw mut self.entries[slot as usize])
+                    .submitting(slot, &raw mut self.entries[slot as usize]);
             };
         }
         self.advance(ENTER_NS);
