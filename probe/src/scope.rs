@@ -33,6 +33,9 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
 const CHUNKS: u32 = 512;
 
+/// Columns of a failure's text.
+const WIDTH: usize = 100;
+
 macro_rules! rules {
     ($($name:ident $number:literal)*) => {
         /// A rule, by its id.
@@ -162,7 +165,7 @@ impl Scope {
             Ok(trace) => trace,
             Err(error) => panic!("probe::scope: the recording cannot be read: {error}"),
         };
-        let verdict = trace.verdict().for_scope(self.id);
+        let verdict = trace.verdict_for_scope(0, self.id);
         let as_expected = match expected {
             None => verdict.stories.is_empty(),
             Some((rule, times)) => {
@@ -208,7 +211,14 @@ impl Scope {
             (None, _, _) => write!(text, "{stories} findings"),
         };
         let _ = writeln!(text, " in `{}` (scope opened at {})", self.name, self.at);
-        text.push_str(&traces::report::stories(trace, verdict, 100));
+        for story in &verdict.stories {
+            for line in traces::report::story_lines(trace, story, WIDTH) {
+                let _ = writeln!(text, "{}", line.text);
+            }
+        }
+        for question in &verdict.cannot_tell {
+            let _ = writeln!(text, "{}: {}", question.rule, question.message);
+        }
         match save(&self.name, bytes) {
             Ok(path) => {
                 let path = path.display();

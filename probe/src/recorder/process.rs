@@ -701,7 +701,11 @@ impl Process {
             forget_after(now, &mut copy);
             words.extend_from_slice(&copy);
         }
-        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+        let mut bytes = Vec::with_capacity(words.len() * 8);
+        for word in words {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes
     }
 }
 

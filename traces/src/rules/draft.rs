@@ -167,7 +167,7 @@ impl Fingerprint {
 #[derive(Debug, Default)]
 pub(crate) struct Drafts {
     said: Vec<Draft>,
-    same: FxHashMap<u64, u64>,
+    same: FxHashMap<(u64, u32), u64>,
     unanswered: Vec<CannotTell>,
     unanswered_count: u64,
 }
@@ -203,7 +203,10 @@ impl Drafts {
             }
             return;
         }
-        let same = self.same.entry(draft.finding.fingerprint).or_default();
+        let same = self
+            .same
+            .entry((draft.finding.fingerprint, draft.finding.scope))
+            .or_default();
         *same = same.saturating_add(1);
         if *same <= SAME_MAX {
             self.said.push(draft);
@@ -220,7 +223,7 @@ impl Drafts {
         let beyond = self
             .same
             .into_iter()
-            .map(|(fingerprint, count)| (fingerprint, count.saturating_sub(SAME_MAX)))
+            .map(|(same, count)| (same, count.saturating_sub(SAME_MAX)))
             .filter(|(_, beyond)| *beyond > 0)
             .collect();
         (

@@ -26,8 +26,8 @@ fn rank(rule: RuleId) -> u8 {
     }
 }
 
-/// Folds; `beyond` counts the drafts of each fingerprint that were not kept.
-pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<u64, u64>) -> Vec<Story> {
+/// Folds; `beyond` counts the drafts of each fingerprint and scope that were not kept.
+pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<(u64, u32), u64>) -> Vec<Story> {
     drafts.sort_by_key(|draft| (draft.seen_at, rank(draft.finding.rule)));
     let mut stories: Vec<Story> = Vec::new();
     let mut owner: FxHashMap<Key, usize> = FxHashMap::default();
@@ -67,19 +67,22 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<u64, u64>) -> Vec<
     }
     let mut merged = merge(stories);
     for story in &mut merged {
-        let more = beyond.get(&story.head.fingerprint).copied().unwrap_or(0);
+        let same = (story.head.fingerprint, story.head.scope);
+        let more = beyond.get(&same).copied().unwrap_or(0);
         story.head.count = story.head.count.saturating_add(more);
     }
     merged.sort_by_key(|story| story.head.first_cause);
     merged
 }
 
-/// Makes stories with the same cause one, and the same consequences within a story one.
+/// Makes stories with the same cause one, and the same consequences within a story one. A scope's
+/// stories stay its own: two tests that run the same code are judged apart.
 fn merge(stories: Vec<Story>) -> Vec<Story> {
     let mut merged: Vec<Story> = Vec::new();
-    let mut places: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut places: FxHashMap<(u64, u32), usize> = FxHashMap::default();
     for story in stories {
-        let place = places.entry(story.head.fingerprint).or_insert(merged.len());
+        let same = (story.head.fingerprint, story.head.scope);
+        let place = places.entry(same).or_insert(merged.len());
         match merged.get_mut(*place) {
             Some(first) => {
                 first.head.count = first.head.count.saturating_add(story.head.count);

@@ -1,0 +1,175 @@
+//! Scopes: each sees its own and nothing of the others, and a failure says what to look at.
+
+#![cfg(feature = "assert")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use probe::Rule;
+
+/// The text of the panic that `body` must end with.
+fn failure(body: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(body)).expect_err("the assertion must fail");
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(_) => panic!("the panic has no text"),
+    }
+}
+
+struct Conn(
+    #[expect(
+        dead_code,
+        reason = "not of size zero: boxes of nothing share one address"
+    )]
+    u8,
+);
+
+fn leak_and_reclaim() {
+    let raw = probe::into_raw(Rc::new(Conn(0)));
+    // SAFETY: leaked once, taken back once.
+    drop(unsafe { probe::from_raw::<Rc<Conn>>(raw) });
+}
+
+#[test]
+fn what_was_taken_back_is_clean() {
+    let scope = probe::scope();
+    leak_and_reclaim();
+    scope.assert_clean();
+}
+
+#[test]
+fn what_was_not_taken_back_fails_with_its_place_and_a_saved_trace() {
+    let line = line!() + 3;
+    let text = failure(|| {
+        let scope = probe::scope();
+        let raw = probe::into_raw(Box::new(Conn(0)));
+        scope.assert_clean();
+        // SAFETY: leaked once, taken back once.
+        drop(unsafe { probe::from_raw::<Box<Conn>>(raw) });
+    });
+    assert!(text.contains("T09"), "{text}");
+    assert!(text.contains(&format!("tests/scopes.rs:{line}")), "{text}");
+    assert!(text.contains("scope opened at "), "{text}");
+    let saved = text
+        .lines()
+        .find_map(|line| line.strip_prefix("trace: "))
+        .expect("a saved trace");
+    let bytes = std::fs::read(saved).expect("the saved trace");
+    let input = traces::Input {
+        name: saved,
+        bytes: &bytes,
+    };
+    assert!(traces::Trace::read(&[input]).is_ok());
+    assert!(
+        text.contains(&format!("tracer view {saved} --goto T09")),
+        "{text}"
+    );
+    std::fs::remove_file(saved).expect("own file");
+}
+
+#[test]
+fn an_expected_finding_must_be_there_and_alone() {
+    let leaky = || {
+        let scope = probe::scope();
+        let _ = probe::into_raw(Box::new(Conn(0)));
+        scope
+    };
+    leaky().expect(Rule::T09).times(1);
+    assert!(failure(|| leaky().expect(Rule::T09).times(2)).contains("expected T09 2 times"));
+    assert!(failure(|| leaky().expect(Rule::T08).times(1)).contains("expected T08 1 times"));
+    let text = failure(|| {
+        let scope = probe::scope();
+        leak_and_reclaim();
+        scope.expect(Rule::T09).times(1);
+    });
+    assert!(text.contains("found 0"), "{text}");
+}
+
+#[test]
+fn scopes_of_parallel_threads_do_not_see_each_other() {
+    // Each thread leaks as many boxes as its number, while all others do the same.
+    let all = Arc::new(std::sync::Barrier::new(8));
+    let threads: Vec<_> = (0..8usize)
+        .map(|count| {
+            let all = Arc::clone(&all);
+            std::thread::spawn(move || {
+                all.wait();
+                for round in 0..10 {
+                    let scope = probe::scope();
+                    leak_and_reclaim();
+                    for _ in 0..count {
+                        let _ = probe::into_raw(Box::new(round));
+                    }
+                    leak_and_reclaim();
+                    if count == 0 {
+                        scope.assert_clean();
+                    } else {
+                        scope.expect(Rule::T09).times(count);
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread
+            .join()
+            .expect("an assertion of one scope saw another one's leaks");
+    }
+}
+
+#[test]
+fn a_thread_that_enters_works_for_the_scope() {
+    let scope = probe::scope();
+    let handle = scope.handle();
+    std::thread::spawn(move || {
+        let before = probe::into_raw(Box::new(1));
+        {
+            let _entered = handle.enter();
+            let _ = probe::into_raw(Box::new(2));
+        }
+        let after = probe::into_raw(Box::new(3));
+        // Only the one within counts, and these two are nobody's.
+        let _ = (before, after);
+    })
+    .join()
+    .expect("a plain thread");
+    scope.expect(Rule::T09).times(1);
+}
+
+#[test]
+fn a_scope_that_is_dropped_asserts_that_it_was_clean() {
+    let text = failure(|| {
+        let _scope = probe::scope();
+        let _ = probe::into_raw(Box::new(Conn(0)));
+    });
+    assert!(text.contains("T09"), "{text}");
+}
+
+#[test]
+fn a_failing_test_keeps_its_own_panic() {
+    let panic = catch_unwind(|| {
+        let _scope = probe::scope();
+        let _ = probe::into_raw(Box::new(Conn(0)));
+        panic!("the test's own");
+    })
+    .expect_err("it panics");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"the test's own"));
+}
+
+#[test]
+fn reclaiming_twice_is_one_story() {
+    let scope = probe::scope();
+    let kept = Rc::new(Conn(0));
+    let raw = probe::into_raw(Rc::clone(&kept));
+    // A second handle exists, so that taking back twice frees nothing.
+    let spare = Rc::clone(&kept);
+    // SAFETY: takes back the leaked handle.
+    drop(unsafe { probe::from_raw::<Rc<Conn>>(raw) });
+    // SAFETY: takes over `spare`'s count, which is forgotten below: the mistake that is shown, without
+    // a count that is wrong.
+    drop(unsafe { probe::from_raw::<Rc<Conn>>(raw) });
+    std::mem::forget(spare);
+    assert_eq!(Rc::strong_count(&kept), 1);
+    scope.expect(Rule::T08).times(1);
+}
