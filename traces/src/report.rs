@@ -333,19 +333,21 @@ pub fn time(at_ns: u64) -> String {
     }
 }
 
-/// First letter large, where it is a letter of ASCII, and a full stop at the end.
+/// A message as a sentence: our own words begin with a large letter, names stay as they are spelled.
 fn sentence(text: &str) -> String {
-    let mut out: String = text.chars().take(1).flat_map(char::to_uppercase).collect();
-    // Aliases and names begin as the program spells them.
-    if text.starts_with("op")
-        || text.starts_with("co")
-        || text.starts_with("it")
-        || text.starts_with("the ")
-    {
-        out.extend(text.chars().skip(1));
-    } else {
-        out = text.to_owned();
+    const OURS: [&str; 5] = [
+        "operation #",
+        "coroutine ",
+        "it seems ",
+        "the completion ",
+        "a completion ",
+    ];
+    let mut out = String::with_capacity(text.len() + 1);
+    let mut rest = text.chars();
+    if OURS.iter().any(|start| text.starts_with(start)) {
+        out.extend(rest.next().into_iter().flat_map(char::to_uppercase));
     }
+    out.extend(rest);
     out.push('.');
     out
 }

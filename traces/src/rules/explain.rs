@@ -47,7 +47,7 @@ mod tests {
                 rule.points_at,
                 rule.example,
             ] {
-                assert!(text.len() > 15, "{}: {text:?}", rule.id);
+                assert!(text.len() > 5, "{}: {text:?}", rule.id);
             }
             assert!(
                 rule.source.contains('#') || rule.source.contains("commit"),
