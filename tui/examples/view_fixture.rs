@@ -1,6 +1,6 @@
 //! Shows a fixture in the viewer, for the terminal tests and for looking at it by hand.
 //!
-//! `view_fixture [leftover|clean|many] [--ascii] [--no-color] [--goto PLACE]`. For the tests, `PANIC`
+//! `view_fixture [leftover|judged|clean|many] [--ascii] [--no-color] [--goto PLACE]`. For the tests, `PANIC`
 //! in the environment names a thread that panics: `viewer` while it draws the help, `worker` on
 //! SIGUSR1.
 
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
     }
     let (trace, verdict) = match name.as_str() {
         "clean" => (fixture::trace(fixture::CLEAN), fixture::clean_verdict()),
+        "judged" => {
+            let trace = fixture::trace(fixture::LEFTOVER);
+            let verdict = trace.verdict().clone();
+            (trace, verdict)
+        }
         "many" => (fixture::many(300_000), fixture::clean_verdict()),
         _ => (
             fixture::trace(fixture::LEFTOVER),

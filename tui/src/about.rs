@@ -7,7 +7,7 @@ use traces::finding::{Finding, Outcome, Summary};
 
 use crate::layout::Pane;
 use crate::model::{FindingRow, LifeRow, Model};
-use crate::text::{Line, Tone, count, counted, time, wrap, wrap_after};
+use crate::text::{Line, Tone, count, counted, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
@@ -44,7 +44,7 @@ fn about_finding(model: &Model, columns: usize) -> Vec<Line> {
             Tone::Unsure,
             columns,
         );
-        lines.extend(plain(&question.message, Tone::Plain, columns));
+        lines.extend(plain(&sentence(&question.message), Tone::Plain, columns));
         lines.extend(plain(
             "Records that could decide it are missing, so this is neither a finding nor a clean bill.",
             Tone::Faint,
@@ -68,7 +68,7 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
         confidence(finding.confidence)
     );
     let mut lines = plain(&head, tone, columns);
-    lines.extend(plain(&finding.message, Tone::Plain, columns));
+    lines.extend(plain(&sentence(&finding.message), Tone::Plain, columns));
 
     if let FindingRow::Consequence(story, _) = row
         && let Some(cause) = model.finding(FindingRow::Story(story))
@@ -103,12 +103,17 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
         }
         lines.extend(more(story.folded.len(), "finding"));
     }
-    let certainty = format!(
-        "{} means: {}.",
-        confidence(finding.confidence),
-        confidence_meaning(finding.confidence)
-    );
-    lines.extend(plain(&certainty, Tone::Faint, columns));
+    if let Some(rule) = traces::rules::rule(finding.rule) {
+        lines.extend(wrap_after(
+            "What to do:",
+            Tone::Strong,
+            rule.advice,
+            columns,
+        ));
+    }
+    let meaning = confidence_meaning(finding.confidence);
+    let label = format!("{} means:", confidence(finding.confidence));
+    lines.extend(wrap_after(&label, Tone::Faint, meaning, columns));
     lines
 }
 
@@ -125,18 +130,15 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
         return Vec::new();
     };
     match model.life.row(model.life.selected) {
-        Some(LifeRow::Previous(subject)) => {
+        Some(LifeRow::Previous(_)) => {
             let text = format!(
                 "{} was here before. Enter opens it.",
-                model.trace.name_of(subject)
+                model.life.names.previous
             );
             plain(&text, Tone::Plain, columns)
         }
-        Some(LifeRow::Next(subject)) => {
-            let text = format!(
-                "{} came here next. Enter opens it.",
-                model.trace.name_of(subject)
-            );
+        Some(LifeRow::Next(_)) => {
+            let text = format!("{} came here next. Enter opens it.", model.life.names.next);
             plain(&text, Tone::Plain, columns)
         }
         Some(LifeRow::Event(index)) => match told.rows.get(index) {

@@ -5,7 +5,7 @@
 //!
 //! Invariants (kept by `update`, checked by its property test)
 //! - Every selection is inside its list, and visible in each pane that is shown.
-//! - `biography` is that of `focus.object`, or is still owed (see [`Model::has_work`]).
+//! - `biography` is that of `focus.object`, or is still owed (see [`Model::work`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -54,6 +54,17 @@ pub enum Colour {
     Off,
 }
 
+/// Whether work is left over from earlier messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// There is none.
+    None,
+    /// To be done in slices while no key waits.
+    Now,
+    /// One long slice: to be done when the keys have rested for a moment.
+    WhenQuiet,
+}
+
 /// A row of the findings list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindingRow {
@@ -98,12 +109,26 @@ pub enum LifeRow {
 pub struct Life {
     /// The life, once it was gathered.
     pub told: Option<Biography>,
+    /// The names of the object, and of what was there before and after it: looking them up may take a
+    /// pass over all events, which a frame has no time for.
+    pub names: LifeNames,
     /// Position of the selected row.
     pub selected: usize,
     /// Position of the first visible row.
     pub top: usize,
     /// First visible line of the text about the selected row.
     pub text_top: usize,
+}
+
+/// What the object of a life and its neighbours are called; empty where there is none.
+#[derive(Clone, Debug, Default)]
+pub struct LifeNames {
+    /// The object itself.
+    pub object: String,
+    /// What was there before.
+    pub previous: String,
+    /// What came next.
+    pub next: String,
 }
 
 impl Life {
@@ -290,9 +315,15 @@ impl Model {
         self.focus
     }
 
-    /// Whether there is work that [`crate::msg::Msg::Work`] would go on with.
-    pub fn has_work(&self) -> bool {
-        self.owes_life() || self.is_filtering()
+    /// What work [`crate::msg::Msg::Work`] would go on with.
+    pub fn work(&self) -> Work {
+        if self.is_filtering() {
+            Work::Now
+        } else if self.owes_life() {
+            Work::WhenQuiet
+        } else {
+            Work::None
+        }
     }
 
     /// Whether the focused object's life is still to be gathered.

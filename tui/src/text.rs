@@ -193,6 +193,20 @@ pub fn difference(ns: i128, characters: Characters) -> String {
     }
 }
 
+/// A text as a sentence: with a capital in front and a full stop at the end.
+pub fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let mut out: String = rest
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
+    out.push_str(rest.as_str());
+    if !out.is_empty() && !out.ends_with(['.', '!', '?']) {
+        out.push('.');
+    }
+    out
+}
+
 /// A count with its thousands apart.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -44,40 +44,7 @@ pub fn either<'a>(characters: Characters, unicode: &'a str, ascii: &'a str) -> &
     }
 }
 
-/// The name of a rule; it goes with the number for ever.
+/// The name of a rule, as `leftover-cookie`.
 pub fn rule_name(rule: RuleId) -> &'static str {
-    const NAMES: [&str; 27] = [
-        "unset-cookie",
-        "leftover-cookie",
-        "stale-cookie",
-        "reused-identity",
-        "cookie-in-flight-twice",
-        "extra-completion",
-        "reclaimed-in-flight",
-        "reclaimed-twice",
-        "never-reclaimed",
-        "resumed-twice",
-        "never-resumed",
-        "unknown-cookie",
-        "wrong-owner",
-        "wrong-type",
-        "ambiguous-cancel",
-        "buffer-freed-in-flight",
-        "overflow-stall",
-        "stranded-submission",
-        "buffer-id-lost",
-        "count-drift",
-        "completion-read-twice",
-        "owner-without-completion",
-        "sentinel-clash",
-        "result-lost",
-        "truncated-cookie",
-        "overlapping-borrow",
-        "uninitialised-to-kernel",
-    ];
-    usize::from(rule.0)
-        .checked_sub(1)
-        .and_then(|n| NAMES.get(n))
-        .copied()
-        .unwrap_or("unknown-rule")
+    traces::rules::rule(rule).map_or("(a rule of a newer version)", |rule| rule.name)
 }

@@ -13,7 +13,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use traces::finding::Verdict;
 use tui::keys::message_for;
-use tui::model::Model;
+use tui::model::{Model, Work};
 use tui::msg::{Effect, Msg};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
 use tui::update::update;
@@ -84,7 +84,7 @@ fn press(model: &mut Model, script: &str) -> Effect {
         if let Some(msg) = message_for(key, model.context()) {
             effect = update(model, msg);
         }
-        while model.has_work() {
+        while model.work() != Work::None {
             update(model, Msg::Work);
         }
     }
@@ -304,10 +304,10 @@ fn a_filter_over_many_events_goes_on_in_slices() {
         let msg = message_for(key, model.context()).expect("typed");
         update(&mut model, msg);
     }
-    assert!(model.has_work());
+    assert_eq!(model.work(), Work::Now);
     let shown = plain_snapshot(&draw(&model, 80, 24));
     assert!(shown.contains("% searched"), "{shown}");
-    while model.has_work() {
+    while model.work() != Work::None {
         update(&mut model, Msg::Work);
     }
     let shown = plain_snapshot(&draw(&model, 80, 24));

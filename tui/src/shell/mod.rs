@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
 use crate::keys::message_for;
-use crate::model::Model;
+use crate::model::{Model, Work};
 use crate::msg::{Effect, Msg};
 use crate::update::update;
 use input::Decoder;
@@ -27,6 +27,9 @@ use signals::{Asked, Signals};
 
 /// How long an Esc may wait for the rest of a sequence that it begins.
 const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
+
+/// How long the keys must have rested before a long piece of work is begun.
+const QUIET: Duration = Duration::from_millis(80);
 
 /// Time between two frames while work goes on by itself.
 const FRAME: Duration = Duration::from_millis(33);
@@ -45,7 +48,7 @@ pub(crate) fn run(
     let mut drawn_at = Instant::now();
 
     loop {
-        if is_dirty && (!model.has_work() || drawn_at.elapsed() >= FRAME) {
+        if is_dirty && (model.work() != Work::Now || drawn_at.elapsed() >= FRAME) {
             if screen.draw(|frame| view(model, frame))? == Drawn::Refused {
                 return Err(panicked());
             }
@@ -53,12 +56,11 @@ pub(crate) fn run(
             drawn_at = Instant::now();
         }
 
-        let patience = if model.has_work() {
-            Some(Duration::ZERO)
-        } else if decoder.is_waiting() {
-            Some(REST_OF_SEQUENCE)
-        } else {
-            None
+        let patience = match model.work() {
+            _ if decoder.is_waiting() => Some(REST_OF_SEQUENCE),
+            Work::Now => Some(Duration::ZERO),
+            Work::WhenQuiet => Some(QUIET),
+            Work::None => None,
         };
         let ready = wait(&screen, &signals, patience)?;
         if screen.is_lost() {
@@ -91,7 +93,7 @@ pub(crate) fn run(
         } else if ready.is_idle() && decoder.is_waiting() {
             messages.extend(decoder.flush().into_iter().map(Input::Key));
         }
-        if messages.is_empty() && model.has_work() {
+        if messages.is_empty() && ready.is_idle() && model.work() != Work::None {
             messages.push(Input::Message(Msg::Work));
         }
 

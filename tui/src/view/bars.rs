@@ -176,8 +176,8 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         count(position as u64),
         count(len as u64)
     )];
-    if let Some(object) = model.focus.object {
-        parts.push(model.trace.name_of(object));
+    if model.focus.object.is_some() {
+        parts.push(model.life.names.object.clone());
     }
     let room = usize::from(area.width);
     let word = if room < 60 { "lost" } else { "records lost" };

@@ -1,7 +1,5 @@
 //! The life of one object: a row an event, the lives before and after it in the same place around.
 
-use traces::finding::Subject;
-
 use crate::layout::PaneArea;
 use crate::model::{LifeRow, Model};
 use crate::text::{Line, Tone, clip, difference, width};
@@ -12,14 +10,13 @@ use super::paint::Paint;
 
 /// Draws the rows, and gives the title.
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
-    let Some(object) = model.focus.object else {
+    if model.focus.object.is_none() {
         paint.line(
             area.list,
             &vec![("No object is selected.".into(), Tone::Plain)],
         );
         return "Biography".into();
-    };
-    let name = model.trace.name_of(object);
+    }
     if model.life.told.is_none() {
         paint.line(
             area.list,
@@ -41,27 +38,27 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
             |position| Some(line(model, model.life.row(position)?, columns)),
         );
     }
-    format!("Biography of {name}")
+    format!("Biography of {}", model.life.names.object)
 }
 
 fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
     let characters = model.look.characters;
-    let neighbour = |sign: &str, word: &str, subject: Subject| {
+    let neighbour = |sign: &str, word: &str, name: &str| {
         vec![
             (format!("{sign} {word} "), Tone::Faint),
-            (model.trace.name_of(subject), Tone::Plain),
+            (name.to_owned(), Tone::Plain),
         ]
     };
     match row {
-        LifeRow::Previous(subject) => neighbour(
+        LifeRow::Previous(_) => neighbour(
             either(characters, "↑", "^"),
             "before it, same place:",
-            subject,
+            &model.life.names.previous,
         ),
-        LifeRow::Next(subject) => neighbour(
+        LifeRow::Next(_) => neighbour(
             either(characters, "↓", "v"),
             "after it, same place:",
-            subject,
+            &model.life.names.next,
         ),
         LifeRow::Event(index) => {
             let rows = model

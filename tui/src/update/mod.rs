@@ -1,0 +1,133 @@
+//! Messages into changes: the only place that changes the model. It asks for effects and has none.
+//!
+//! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
+//! `filtering`, `places`.
+
+mod filtering;
+mod findings;
+mod focus;
+mod places;
+mod selection;
+mod walk;
+
+use crate::Goto;
+use crate::model::{FindingRow, Model};
+use crate::msg::{Effect, Msg, View};
+
+/// Applies a message.
+pub fn update(model: &mut Model, msg: Msg) -> Effect {
+    if !matches!(msg, Msg::Work | Msg::Resize { .. }) {
+        model.notice = None;
+        model.prefix = None;
+    }
+    let was_walking = std::mem::replace(&mut model.is_walking, false);
+    let effect = match msg {
+        Msg::Quit => Effect::Quit,
+        Msg::Suspend => Effect::Suspend,
+        Msg::Repaint => Effect::Repaint,
+        Msg::Nothing => Effect::Draw,
+        Msg::Prefix(prefix) => {
+            model.prefix = Some(prefix);
+            Effect::Nothing
+        }
+        Msg::Resize { columns, rows } => {
+            model.size = (columns, rows);
+            Effect::Draw
+        }
+        Msg::Work => {
+            model.is_walking = was_walking;
+            filtering::work(model);
+            Effect::Draw
+        }
+        Msg::Help => {
+            model.help = Some(0);
+            Effect::Draw
+        }
+        Msg::Move(step) if model.help.is_some() => {
+            selection::scroll_help(model, step);
+            Effect::Draw
+        }
+        Msg::Up if model.help.is_some() => {
+            model.help = None;
+            Effect::Draw
+        }
+        Msg::Leave if model.view == View::Findings && model.crumbs.is_empty() => Effect::Quit,
+        Msg::Type(_) | Msg::Erase | Msg::EraseAll | Msg::Accept | Msg::Cancel => {
+            filtering::prompt(model, msg);
+            Effect::Draw
+        }
+        msg => {
+            go(model, msg, was_walking);
+            Effect::Draw
+        }
+    };
+    selection::settle(model);
+    effect
+}
+
+/// The model's first state: what the first finding is about.
+pub(crate) fn start(model: &mut Model) {
+    findings::select_finding(model, 0);
+    selection::settle(model);
+}
+
+/// Goes where a command line asked to start.
+pub(crate) fn go_to(model: &mut Model, target: Goto) {
+    let found = match target {
+        Goto::Finding(number) => number
+            .checked_sub(1)
+            .filter(|story| *story < model.verdict.stories.len())
+            .map(FindingRow::Story),
+        Goto::Rule(rule) => findings::all_findings(model).find(|row| {
+            model
+                .finding(*row)
+                .is_some_and(|finding| finding.rule == rule)
+        }),
+        Goto::Event(event) => {
+            if model.event(event).is_some() {
+                places::show(model, View::Events);
+                focus::focus_event(model, event);
+                selection::settle(model);
+                return;
+            }
+            None
+        }
+    };
+    match found {
+        Some(row) => {
+            findings::reveal(model, row);
+            places::show(model, View::Biography);
+        }
+        None => model.notice = Some(format!("there is no {target} in this trace")),
+    }
+    selection::settle(model);
+}
+
+/// Everything that moves about, and may be gone back from.
+fn go(model: &mut Model, msg: Msg, was_walking: bool) {
+    match msg {
+        Msg::Move(step) => selection::move_selection(model, step),
+        Msg::Text(lines) => selection::scroll_text(model, lines),
+        Msg::Open => places::open(model),
+        Msg::Up | Msg::Leave => places::up(model, msg),
+        Msg::Pane(toward) => places::other_pane(model, toward),
+        Msg::Show(view) => {
+            if view != model.view {
+                places::remember(model);
+            }
+            model.crumbs.clear();
+            places::show(model, view);
+        }
+        Msg::Finding(toward) => findings::next_finding(model, toward),
+        Msg::SameObject(toward) => walk::same_object(model, toward, was_walking),
+        Msg::FirstCause => findings::first_cause(model),
+        Msg::Hit(toward) => walk::next_hit(model, toward, was_walking),
+        Msg::History(toward) => places::history(model, toward),
+        Msg::Fold(fold) => findings::set_fold(model, fold),
+        Msg::Prompt => filtering::begin(model),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Views and panes, and the ways back: up, and through history.
+
+use super::findings::select_finding;
+use super::focus::set_focus;
+use crate::filter::Shown;
+use crate::layout::{Pane, panes_of, view_of};
+use crate::model::{FindingRow, LifeRow, Model, Place, finding_rows};
+use crate::msg::{Msg, Toward, View};
+
+/// Places that are remembered.
+const PLACES_MAX: usize = 200;
+
+pub(super) fn place(model: &Model) -> Place {
+    Place {
+        view: model.view,
+        pane: model.pane,
+        focus: model.focus,
+        finding: model.selected_finding(),
+    }
+}
+
+pub(super) fn push(places: &mut Vec<Place>, place: Place) {
+    if places.last() != Some(&place) {
+        if places.len() >= PLACES_MAX {
+            places.remove(0);
+        }
+        places.push(place);
+    }
+}
+
+pub(super) fn remember(model: &mut Model) {
+    let place = place(model);
+    push(&mut model.back, place);
+    model.forward.clear();
+}
+
+pub(super) fn return_to(model: &mut Model, place: Place) {
+    model.view = place.view;
+    model.pane = place.pane;
+    if let FindingRow::Consequence(story, _) = place.finding {
+        model.findings.unfolded.insert(story);
+        model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded);
+    }
+    if let Some(position) = model
+        .findings
+        .rows
+        .iter()
+        .position(|row| *row == place.finding)
+    {
+        model.findings.selected = position;
+        model.findings.text_top = 0;
+    }
+    set_focus(model, place.focus.event, place.focus.object);
+}
+
+pub(super) fn show(model: &mut Model, view: View) {
+    model.view = view;
+    model.pane = panes_of(view)[0];
+    if view == View::Findings {
+        // The biography beside the findings is that of the selected one.
+        let selected = model.findings.selected;
+        let text_top = model.findings.text_top;
+        select_finding(model, selected);
+        model.findings.text_top = text_top;
+    }
+    if view == View::Biography && model.focus.object.is_none() {
+        let subject = model
+            .focus
+            .event
+            .and_then(|event| model.trace.subject_of(event));
+        set_focus(model, model.focus.event, subject);
+    }
+}
+
+pub(super) fn other_pane(model: &mut Model, toward: Toward) {
+    let panes = model.layout().map_or(0, |layout| layout.panes.len());
+    if panes == 2 {
+        let [main, other] = panes_of(model.view);
+        model.pane = if model.pane == main { other } else { main };
+        return;
+    }
+    let now = View::ALL
+        .iter()
+        .position(|view| *view == view_of(model.pane))
+        .unwrap_or(0);
+    let step = match toward {
+        Toward::Next => 1,
+        Toward::Previous => View::ALL.len() - 1,
+    };
+    remember(model);
+    model.crumbs.clear();
+    show(model, View::ALL[(now + step) % View::ALL.len()]);
+}
+
+pub(super) fn open(model: &mut Model) {
+    let from = place(model);
+    match model.pane {
+        Pane::Findings => {
+            let row = model.selected_finding();
+            if row == FindingRow::Summary {
+                show(model, View::Events);
+            } else {
+                select_finding(model, model.findings.selected);
+                show(model, View::Biography);
+            }
+        }
+        Pane::Biography => match model.life.row(model.life.selected) {
+            Some(LifeRow::Previous(subject) | LifeRow::Next(subject)) => {
+                let event = model.trace.events_of(subject).first().copied();
+                set_focus(model, event.or(model.focus.event), Some(subject));
+                show(model, View::Biography);
+            }
+            Some(LifeRow::Event(_)) => {
+                show(model, View::Events);
+                show_all_events(model);
+            }
+            None => return,
+        },
+        Pane::Events => {
+            let event = model.event_at(model.events_selected());
+            let subject = match event {
+                Some(event) if model.life.has(event) => model.focus.object,
+                Some(event) => model.trace.subject_of(event),
+                None => None,
+            };
+            let Some(subject) = subject else {
+                model.notice = Some("this event belongs to no object".into());
+                return;
+            };
+            set_focus(model, event, Some(subject));
+            show(model, View::Biography);
+        }
+    }
+    push(&mut model.crumbs, from);
+    push(&mut model.back, from);
+    model.forward.clear();
+}
+
+pub(super) fn show_all_events(model: &mut Model) {
+    if let Some(filter) = &mut model.events.filter {
+        filter.shown = Shown::All;
+    }
+}
+
+pub(super) fn up(model: &mut Model, msg: Msg) {
+    if msg == Msg::Up
+        && model.pane == Pane::Events
+        && let Some(filter) = &mut model.events.filter
+        && filter.shown == Shown::Hits
+    {
+        filter.shown = Shown::All;
+        model.notice = Some(format!(
+            "all events again; n and N go to those with {}",
+            filter.text()
+        ));
+        return;
+    }
+    if let Some(place) = model.crumbs.pop() {
+        remember(model);
+        return_to(model, place);
+    } else if model.view != View::Findings {
+        remember(model);
+        show(model, View::Findings);
+    } else if model.pane != Pane::Findings {
+        model.pane = Pane::Findings;
+    } else {
+        model.notice = Some("this is the top; q quits".into());
+    }
+}
+
+pub(super) fn history(model: &mut Model, toward: Toward) {
+    let here = place(model);
+    let (from, to) = match toward {
+        Toward::Previous => (&mut model.back, &mut model.forward),
+        Toward::Next => (&mut model.forward, &mut model.back),
+    };
+    match from.pop() {
+        Some(place) => {
+            push(to, here);
+            model.crumbs.clear();
+            return_to(model, place);
+        }
+        None => {
+            let word = match toward {
+                Toward::Previous => "nowhere to go back to",
+                Toward::Next => "nowhere to go forward to",
+            };
+            model.notice = Some(word.into());
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Selections and scroll offsets: plain numbers, kept inside their lists.
+
+use super::findings::select_finding;
+use super::focus::{focus_event, set_focus};
+use crate::layout::{Pane, panes_of};
+use crate::model::{LifeRow, Model};
+use crate::msg::Step;
+use crate::{about, help};
+
+pub(super) fn moved(position: usize, len: usize, height: usize, step: Step) -> usize {
+    let last = len.saturating_sub(1);
+    let by = |count: i32, rows: usize| {
+        let distance = rows.max(1).saturating_mul(count.unsigned_abs() as usize);
+        if count < 0 {
+            position.saturating_sub(distance)
+        } else {
+            position.saturating_add(distance)
+        }
+    };
+    match step {
+        Step::Lines(count) => by(count, 1),
+        Step::Halves(count) => by(count, height / 2),
+        Step::Pages(count) => by(count, height.saturating_sub(1)),
+        Step::First => 0,
+        Step::Last => last,
+    }
+    .min(last)
+}
+
+pub(super) fn list_height(model: &Model, pane: Pane) -> usize {
+    model
+        .area(pane)
+        .map_or(0, |area| usize::from(area.list.height))
+}
+
+pub(super) fn move_selection(model: &mut Model, step: Step) {
+    let height = list_height(model, model.pane);
+    match model.pane {
+        Pane::Findings => {
+            let to = moved(
+                model.findings.selected,
+                model.findings.rows.len(),
+                height,
+                step,
+            );
+            select_finding(model, to);
+        }
+        Pane::Biography => {
+            let to = moved(model.life.selected, model.life.len(), height, step);
+            select_life_row(model, to);
+        }
+        Pane::Events => {
+            let to = moved(model.events_selected(), model.events_len(), height, step);
+            if let Some(filter) = &mut model.events.filter {
+                filter.wanted = None;
+            }
+            if let Some(event) = model.event_at(to) {
+                focus_event(model, event);
+            }
+        }
+    }
+}
+
+pub(super) fn select_life_row(model: &mut Model, position: usize) {
+    if position != model.life.selected {
+        model.life.text_top = 0;
+    }
+    let event = match model.life.row(position) {
+        Some(LifeRow::Event(index)) => model
+            .life
+            .told
+            .as_ref()
+            .and_then(|told| told.rows.get(index))
+            .map(|row| row.event),
+        _ => None,
+    };
+    if let Some(event) = event {
+        set_focus(model, Some(event), model.focus.object);
+    }
+    model.life.selected = position;
+}
+
+pub(super) fn scroll_text(model: &mut Model, lines: i32) {
+    let Some(area) = model.area(model.pane) else {
+        return;
+    };
+    let height = usize::from(area.text.height);
+    let most = about::lines(model, model.pane, area.text.width.into())
+        .len()
+        .saturating_sub(height);
+    let top = match model.pane {
+        Pane::Findings => &mut model.findings.text_top,
+        Pane::Biography => &mut model.life.text_top,
+        Pane::Events => &mut model.events.text_top,
+    };
+    *top = top.saturating_add_signed(lines as isize).min(most);
+}
+
+pub(super) fn scroll_help(model: &mut Model, step: Step) {
+    let height = help::area(model.size).map_or(0, |area| usize::from(area.height));
+    let lines = help::lines(model).len();
+    if let Some(top) = &mut model.help {
+        // Scrolling moves the window, so its last position shows the last line at the bottom.
+        let positions = lines.saturating_sub(height) + 1;
+        *top = moved(*top, positions, height, step);
+    }
+}
+
+pub(super) fn settle(model: &mut Model) {
+    let [main, other] = panes_of(model.view);
+    if model.pane != main && model.pane != other {
+        model.pane = main;
+    }
+    model.findings.selected = model
+        .findings
+        .selected
+        .min(model.findings.rows.len().saturating_sub(1));
+    model.life.selected = model.life.selected.min(model.life.len().saturating_sub(1));
+    let Some(layout) = model.layout() else { return };
+    for area in &layout.panes {
+        let height = usize::from(area.list.height);
+        let (top, selected, len) = match area.pane {
+            Pane::Findings => (
+                &mut model.findings.top,
+                model.findings.selected,
+                model.findings.rows.len(),
+            ),
+            Pane::Biography => {
+                let len = model.life.len();
+                (&mut model.life.top, model.life.selected, len)
+            }
+            Pane::Events => {
+                let (selected, len) = (model.events_selected(), model.events_len());
+                (&mut model.events.top, selected, len)
+            }
+        };
+        *top = scrolled(*top, selected, len, height);
+        let most = about::lines(model, area.pane, area.text.width.into())
+            .len()
+            .saturating_sub(area.text.height.into());
+        let text_top = match area.pane {
+            Pane::Findings => &mut model.findings.text_top,
+            Pane::Biography => &mut model.life.text_top,
+            Pane::Events => &mut model.events.text_top,
+        };
+        *text_top = (*text_top).min(most);
+    }
+    if model.help.is_some() {
+        scroll_help(model, Step::Lines(0));
+    }
+}
+
+/// The first visible row, such that the selected one is visible with a row or two around it, and
+/// the list fills its place.
+pub(super) fn scrolled(top: usize, selected: usize, len: usize, height: usize) -> usize {
+    if height == 0 {
+        return selected;
+    }
+    let margin = (height.saturating_sub(1) / 2).min(2);
+    let least = (selected + margin + 1).saturating_sub(height);
+    let most = selected.saturating_sub(margin);
+    let top = top.clamp(least.min(most), most.max(least.min(most)));
+    top.min(len.saturating_sub(height))
+}

@@ -1,0 +1,451 @@
+//! Messages without a screen: where they lead, and what always holds.
+
+use proptest::prelude::*;
+use traces::event::EventId;
+use traces::finding::{RuleId, Subject};
+
+use super::*;
+use crate::fixture;
+use crate::keys::{BINDINGS, Listener};
+use crate::layout::Pane;
+use crate::model::{Work, finding_rows};
+use crate::msg::{Fold, Step, Toward};
+use crate::{Goto, Options, open};
+
+fn model() -> Model {
+    let mut model = open(
+        fixture::trace(fixture::LEFTOVER),
+        fixture::leftover_verdict(),
+        Options::default(),
+    );
+    send(
+        &mut model,
+        &[Msg::Resize {
+            columns: 80,
+            rows: 24,
+        }],
+    );
+    model
+}
+
+fn send(model: &mut Model, messages: &[Msg]) -> Effect {
+    let mut effect = Effect::Nothing;
+    for msg in messages {
+        effect = update(model, *msg);
+    }
+    while model.work() != Work::None {
+        update(model, Msg::Work);
+    }
+    effect
+}
+
+fn typed(text: &str) -> Vec<Msg> {
+    let mut messages = vec![Msg::Prompt];
+    messages.extend(text.chars().map(Msg::Type));
+    messages
+}
+
+#[test]
+fn the_first_finding_is_in_focus_at_the_start() {
+    let model = model();
+    assert_eq!(model.selected_finding(), FindingRow::Story(0));
+    assert_eq!(model.focus.event, Some(EventId(20)));
+    assert_eq!(model.focus.at_ns, 1_007_500);
+    assert_eq!(model.focus.lane, Some(0));
+    assert!(model.life.has(EventId(20)));
+}
+
+#[test]
+fn enter_opens_the_biography_and_escape_goes_up_but_never_out() {
+    let mut model = model();
+    send(&mut model, &[Msg::Open]);
+    assert_eq!(model.view, View::Biography);
+    assert_eq!(send(&mut model, &[Msg::Up]), Effect::Draw);
+    assert_eq!(model.view, View::Findings);
+    for _ in 0..3 {
+        assert_eq!(send(&mut model, &[Msg::Up]), Effect::Draw);
+    }
+    assert!(model.notice.is_some());
+}
+
+#[test]
+fn leaving_goes_up_first_and_out_from_the_findings() {
+    let mut model = model();
+    assert_eq!(
+        send(&mut model, &[Msg::Show(View::Events), Msg::Leave]),
+        Effect::Draw
+    );
+    assert_eq!(model.view, View::Findings);
+    assert_eq!(send(&mut model, &[Msg::Leave]), Effect::Quit);
+    assert_eq!(send(&mut model, &[Msg::Help, Msg::Quit]), Effect::Quit);
+}
+
+#[test]
+fn an_object_is_followed_through_all_events() {
+    let mut model = model();
+    let object = model.focus.object.expect("the finding has a subject");
+    send(&mut model, &[Msg::Show(View::Events)]);
+    let mut seen = vec![];
+    for _ in 0..20 {
+        send(&mut model, &[Msg::SameObject(Toward::Next)]);
+        seen.push(model.focus.event.expect("an event"));
+        assert_eq!(model.focus.object, Some(object));
+        assert_eq!(model.view, View::Events);
+    }
+    seen.dedup();
+    let all = model.trace.events_of(object);
+    assert!(all.ends_with(&seen), "{seen:?} of {all:?}");
+    assert!(
+        model
+            .notice
+            .as_deref()
+            .is_some_and(|notice| notice.starts_with("no later event"))
+    );
+    // The whole walk is one step of history.
+    send(&mut model, &[Msg::History(Toward::Previous)]);
+    assert_eq!(model.focus.event, Some(EventId(20)));
+}
+
+#[test]
+fn findings_are_gone_through_from_anywhere() {
+    let mut model = model();
+    send(&mut model, &[Msg::Finding(Toward::Next)]);
+    assert_eq!(model.selected_finding(), FindingRow::Story(1));
+    send(&mut model, &[Msg::Finding(Toward::Next)]);
+    assert_eq!(
+        model.selected_finding(),
+        FindingRow::Story(1),
+        "open questions are no findings"
+    );
+    send(
+        &mut model,
+        &[Msg::Show(View::Events), Msg::Move(Step::First)],
+    );
+    send(&mut model, &[Msg::Finding(Toward::Next)]);
+    assert_eq!(
+        model.focus.event,
+        Some(EventId(2)),
+        "among events the next one in time"
+    );
+    send(&mut model, &[Msg::Finding(Toward::Next)]);
+    assert_eq!(model.focus.event, Some(EventId(20)));
+    assert_eq!(model.view, View::Events);
+    send(&mut model, &[Msg::Finding(Toward::Previous)]);
+    assert_eq!(model.focus.event, Some(EventId(2)));
+}
+
+#[test]
+fn x_leads_to_the_first_cause_of_the_story() {
+    let mut model = model();
+    send(
+        &mut model,
+        &[Msg::Fold(Fold::Open), Msg::Move(Step::Lines(2))],
+    );
+    assert_eq!(model.selected_finding(), FindingRow::Consequence(0, 1));
+    assert_eq!(model.focus.event, Some(EventId(28)));
+    send(&mut model, &[Msg::FirstCause]);
+    assert_eq!(model.focus.event, Some(EventId(20)));
+    assert_eq!(model.selected_finding(), FindingRow::Story(0));
+    send(
+        &mut model,
+        &[
+            Msg::Show(View::Events),
+            Msg::Move(Step::First),
+            Msg::FirstCause,
+        ],
+    );
+    assert_eq!(
+        (model.view, model.focus.event),
+        (View::Events, Some(EventId(20)))
+    );
+}
+
+#[test]
+fn without_a_finding_the_keys_for_them_say_so() {
+    let mut model = open(
+        fixture::trace(fixture::CLEAN),
+        fixture::clean_verdict(),
+        Options::default(),
+    );
+    for msg in [
+        Msg::FirstCause,
+        Msg::Finding(Toward::Next),
+        Msg::Finding(Toward::Previous),
+    ] {
+        send(&mut model, &[msg]);
+        assert!(model.notice.is_some(), "{msg:?}");
+    }
+}
+
+#[test]
+fn folding_a_consequence_away_selects_its_cause() {
+    let mut model = model();
+    send(
+        &mut model,
+        &[
+            Msg::Fold(Fold::Open),
+            Msg::Move(Step::Lines(1)),
+            Msg::Fold(Fold::Shut),
+        ],
+    );
+    assert_eq!(model.selected_finding(), FindingRow::Story(0));
+    assert!(!model.findings.rows.contains(&FindingRow::Consequence(0, 0)));
+}
+
+#[test]
+fn the_lives_before_and_after_can_be_opened() {
+    let mut model = model();
+    send(&mut model, &[Msg::Open, Msg::Move(Step::First)]);
+    send(&mut model, &[Msg::Open]);
+    let before = Subject::Generation {
+        process: 0,
+        address: 0x55d0_c2e0_b040,
+        generation: 1,
+    };
+    assert_eq!(model.focus.object, Some(before));
+    assert_eq!(model.view, View::Biography);
+    send(&mut model, &[Msg::Up, Msg::Up]);
+    assert_eq!(model.view, View::Findings);
+}
+
+#[test]
+fn a_filter_is_live_can_be_kept_widened_and_dropped() {
+    let mut model = model();
+    let before = model.focus;
+    send(&mut model, &typed("timer.rs:52"));
+    assert_eq!(model.listener(), Listener::Prompt);
+    assert_eq!(model.events_len(), 3);
+    assert_eq!(
+        model.focus.event,
+        Some(EventId(24)),
+        "the next hit after where we were"
+    );
+    send(&mut model, &[Msg::Cancel]);
+    assert_eq!((model.focus, model.view), (before, View::Findings));
+    assert!(model.events.filter.is_none());
+
+    send(&mut model, &typed("timer.rs:52"));
+    send(&mut model, &[Msg::Accept, Msg::Move(Step::First)]);
+    assert_eq!(model.focus.event, Some(EventId(14)));
+    send(&mut model, &[Msg::Up]);
+    assert_eq!(model.events_len(), 32, "all events again");
+    assert_eq!(model.focus.event, Some(EventId(14)));
+    send(&mut model, &[Msg::Hit(Toward::Next)]);
+    assert_eq!(
+        model.focus.event,
+        Some(EventId(24)),
+        "hits can still be gone to"
+    );
+    // The findings put their own event into focus; the next hit is the one after that.
+    send(
+        &mut model,
+        &[Msg::Show(View::Findings), Msg::Hit(Toward::Next)],
+    );
+    assert_eq!(
+        (model.view, model.focus.event),
+        (View::Events, Some(EventId(24)))
+    );
+}
+
+#[test]
+fn an_empty_filter_is_no_filter() {
+    let mut model = model();
+    send(&mut model, &typed("x"));
+    send(&mut model, &[Msg::Erase, Msg::Accept]);
+    assert!(model.events.filter.is_none());
+    send(&mut model, &[Msg::Prompt, Msg::Erase]);
+    assert_eq!(model.listener(), Listener::Events);
+}
+
+#[test]
+fn history_goes_back_and_forward() {
+    let mut model = model();
+    send(&mut model, &[Msg::Open, Msg::Show(View::Events)]);
+    send(&mut model, &[Msg::History(Toward::Previous)]);
+    assert_eq!(model.view, View::Biography);
+    send(&mut model, &[Msg::History(Toward::Previous)]);
+    assert_eq!(model.view, View::Findings);
+    send(
+        &mut model,
+        &[Msg::History(Toward::Next), Msg::History(Toward::Next)],
+    );
+    assert_eq!(model.view, View::Events);
+    send(&mut model, &[Msg::History(Toward::Next)]);
+    assert!(model.notice.is_some());
+}
+
+#[test]
+fn tab_goes_through_panes_where_there_are_two_and_through_views_else() {
+    let mut model = model();
+    send(&mut model, &[Msg::Pane(Toward::Next)]);
+    assert_eq!((model.view, model.pane), (View::Biography, Pane::Biography));
+    send(
+        &mut model,
+        &[
+            Msg::Pane(Toward::Previous),
+            Msg::Resize {
+                columns: 160,
+                rows: 50,
+            },
+        ],
+    );
+    send(&mut model, &[Msg::Pane(Toward::Next)]);
+    assert_eq!((model.view, model.pane), (View::Findings, Pane::Biography));
+    send(&mut model, &[Msg::Pane(Toward::Next)]);
+    assert_eq!((model.view, model.pane), (View::Findings, Pane::Findings));
+}
+
+#[test]
+fn the_command_line_can_name_the_start() {
+    let start = |goto| {
+        let options = Options {
+            goto: Some(goto),
+            ..Options::default()
+        };
+        open(
+            fixture::trace(fixture::LEFTOVER),
+            fixture::leftover_verdict(),
+            options,
+        )
+    };
+    let model = start(Goto::Finding(2));
+    assert_eq!(
+        (model.view, model.selected_finding()),
+        (View::Biography, FindingRow::Story(1))
+    );
+    let model = start(Goto::Rule(RuleId(10)));
+    assert_eq!(model.selected_finding(), FindingRow::Consequence(0, 1));
+    assert_eq!(model.focus.event, Some(EventId(28)));
+    let model = start(Goto::Event(EventId(5)));
+    assert_eq!(
+        (model.view, model.focus.event),
+        (View::Events, Some(EventId(5)))
+    );
+    for nowhere in [
+        Goto::Finding(9),
+        Goto::Finding(0),
+        Goto::Event(EventId(99)),
+        Goto::Rule(RuleId(4)),
+    ] {
+        let model = start(nowhere);
+        assert_eq!(model.view, View::Findings);
+        assert!(model.notice.is_some(), "{nowhere}");
+    }
+}
+
+#[test]
+fn a_life_in_a_large_trace_is_gathered_when_the_keys_rest() {
+    let mut model = open(
+        fixture::many(200_001),
+        traces::finding::Verdict::default(),
+        Options::default(),
+    );
+    update(
+        &mut model,
+        Msg::Resize {
+            columns: 80,
+            rows: 24,
+        },
+    );
+    update(&mut model, Msg::Show(View::Events));
+    update(&mut model, Msg::Move(Step::Lines(1)));
+    assert!(model.focus.object.is_some());
+    assert_eq!(model.work(), Work::WhenQuiet);
+    update(&mut model, Msg::Work);
+    assert_eq!(model.work(), Work::None);
+    assert!(model.life.len() > 1);
+}
+
+fn any_message() -> impl Strategy<Value = Msg> {
+    let bound = proptest::sample::select(BINDINGS).prop_map(|binding| binding.msg);
+    prop_oneof![
+        20 => bound,
+        3 => proptest::sample::select(&['s', 'u', 'b', 'm', ' ', '漢'][..]).prop_map(Msg::Type),
+        2 => (0u16..220, 0u16..70).prop_map(|(columns, rows)| Msg::Resize { columns, rows }),
+        2 => Just(Msg::Work),
+        1 => Just(Msg::Nothing),
+        1 => (-100i32..100).prop_map(|lines| Msg::Move(Step::Pages(lines))),
+    ]
+}
+
+fn assert_inside(model: &Model, msg: Msg) {
+    let all: std::collections::BTreeSet<usize> = model.findings.unfolded.clone();
+    assert_eq!(
+        model.findings.rows,
+        finding_rows(&model.verdict, &all),
+        "{msg:?}"
+    );
+    assert!(
+        model.findings.selected < model.findings.rows.len(),
+        "{msg:?}"
+    );
+    assert!(model.life.selected < model.life.len().max(1), "{msg:?}");
+    assert!(
+        model.events_selected() < model.events_len().max(1),
+        "{msg:?}"
+    );
+    if let Some(told) = &model.life.told {
+        assert_eq!(Some(told.subject), model.focus.object, "{msg:?}");
+    }
+    if let Some(event) = model.focus.event {
+        let event = model.event(event).expect("the focused event exists");
+        assert_eq!(
+            (model.focus.at_ns, model.focus.lane),
+            (event.at_ns, Some(event.lane))
+        );
+    }
+    let Some(layout) = model.layout() else { return };
+    assert!(
+        layout.area(model.pane).is_some(),
+        "{msg:?}: the pane with the keys is not shown"
+    );
+    for area in &layout.panes {
+        let (top, selected, len) = match area.pane {
+            Pane::Findings => (
+                model.findings.top,
+                model.findings.selected,
+                model.findings.rows.len(),
+            ),
+            Pane::Biography => (model.life.top, model.life.selected, model.life.len()),
+            Pane::Events => (
+                model.events.top,
+                model.events_selected(),
+                model.events_len(),
+            ),
+        };
+        let height = usize::from(area.list.height);
+        assert!(
+            len == 0 || (top..top + height).contains(&selected),
+            "{msg:?} {:?}",
+            area.pane
+        );
+        assert!(
+            top == 0 || top + height <= len,
+            "{msg:?}: blank rows in {:?}",
+            area.pane
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_messages_keep_selections_inside_and_visible(
+        messages in proptest::collection::vec(any_message(), 0..60), which in 0usize..3
+    ) {
+        let mut model = match which {
+            0 => model(),
+            1 => open(
+                fixture::trace(fixture::CLEAN), fixture::clean_verdict(), Options::default()
+            ),
+            _ => open(
+                fixture::trace(""), traces::finding::Verdict::default(), Options::default()
+            ),
+        };
+        for msg in messages {
+            update(&mut model, msg);
+            assert_inside(&model, msg);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Walking along an object's events, or from hit to hit.
+
+use traces::event::EventId;
+
+use super::focus::{focus_event, set_focus};
+use super::places::{place, push, remember, show};
+use crate::filter::Shown;
+use crate::layout::Pane;
+use crate::model::Model;
+use crate::msg::{Toward, View};
+
+pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) {
+    if model.focus.object.is_none() {
+        let subject = model
+            .focus
+            .event
+            .and_then(|event| model.trace.subject_of(event));
+        set_focus(model, model.focus.event, subject);
+    }
+    let Some(object) = model.focus.object else {
+        model.notice = Some("this event belongs to no object".into());
+        return;
+    };
+    let events = match &model.life.told {
+        Some(told) => told.rows.iter().map(|row| row.event).collect(),
+        None => model.trace.events_of(object),
+    };
+    let now = model.focus.event.unwrap_or(EventId(0));
+    let target = match toward {
+        Toward::Next => events
+            .get(events.partition_point(|event| *event <= now))
+            .copied(),
+        Toward::Previous => events
+            .partition_point(|event| *event < now)
+            .checked_sub(1)
+            .map(|at| events[at]),
+    };
+    let Some(target) = target else {
+        let word = match toward {
+            Toward::Next => "later",
+            Toward::Previous => "earlier",
+        };
+        model.notice = Some(format!("no {word} event of {}", model.life.names.object));
+        return;
+    };
+    if !was_walking {
+        remember(model);
+    }
+    model.is_walking = true;
+    if model.pane == Pane::Findings && model.area(Pane::Biography).is_none() {
+        let from = place(model);
+        push(&mut model.crumbs, from);
+        show(model, View::Biography);
+    }
+    if model.pane == Pane::Events {
+        leave_hits_unless_hit(model, target);
+    }
+    set_focus(model, Some(target), Some(object));
+}
+
+/// Shows all events where the filter would hide the one that is gone to.
+pub(super) fn leave_hits_unless_hit(model: &mut Model, event: EventId) {
+    if let Some(filter) = &mut model.events.filter {
+        filter.wanted = None;
+        if filter.hits().binary_search(&event).is_err() {
+            filter.shown = Shown::All;
+        }
+    }
+}
+
+pub(super) fn next_hit(model: &mut Model, toward: Toward, was_walking: bool) {
+    let Some(filter) = &model.events.filter else {
+        model.notice = Some("no filter yet: / begins one".into());
+        return;
+    };
+    let now = model.focus.event.unwrap_or(EventId(0));
+    let hits = filter.hits();
+    let target = match toward {
+        Toward::Next => hits.get(hits.partition_point(|hit| *hit <= now)).copied(),
+        Toward::Previous => hits
+            .partition_point(|hit| *hit < now)
+            .checked_sub(1)
+            .map(|at| hits[at]),
+    };
+    let Some(target) = target else {
+        let text = filter.text();
+        model.notice = Some(match toward {
+            _ if model.is_filtering() => format!("still looking for {text}"),
+            Toward::Next => format!("no later event with {text}"),
+            Toward::Previous => format!("no earlier event with {text}"),
+        });
+        return;
+    };
+    if !was_walking {
+        remember(model);
+    }
+    model.is_walking = true;
+    if let Some(filter) = &mut model.events.filter {
+        filter.wanted = None;
+    }
+    if model.area(Pane::Events).is_none() {
+        show(model, View::Events);
+    }
+    model.pane = Pane::Events;
+    focus_event(model, target);
+}
