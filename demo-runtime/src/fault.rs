@@ -12,7 +12,7 @@ pub enum Fault {
     /// ([`Driver::push_again`](crate::driver::Driver::push_again)).
     TemplateWithCookie,
     /// The first completion that resumes a coroutine is dispatched twice
-    /// ([`Runtime::run`](crate::runtime::Runtime::run)).
+    /// ([`Runtime`](crate::runtime::Runtime), in its loop).
     DispatchedTwice,
     /// A future that is dropped in flight takes its handle back from the kernel
     /// ([`Driver::abandon`](crate::driver::Driver::abandon)).

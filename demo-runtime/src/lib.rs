@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`runtime`] (spawn, join, the loop), [`operation`] (one operation as a future),
 //! [`ticket`] (the round trip of the pointer), [`driver`] (tickets meet the ring), [`ring`] (three
-//! rings behind one trait), then [`time`], [`file`](mod@file), [`tcp`], [`signal`], and the [`scenarios`].
+//! rings behind one trait), then [`time`], [`file`](mod@file), [`tcp`], [`signal`], and the [`scenarios`](mod@scenarios).
 //!
 //! The faulty scenarios switch on one [`fault`] each: a line that is left out, or one too many. They
 //! behave as such a bug does in production, and yet without undefined behaviour; the argument is in

@@ -266,7 +266,7 @@ pub struct Join<T> {
 
 impl<T> Join<T> {
     /// Drops the coroutine's future, and cancels what it has in flight.
-    pub fn cancel(self) {
+    pub fn cancel(&self) {
         if self.coroutine.cancel() {
             self.runtime.bury(&self.coroutine);
         }

@@ -183,7 +183,7 @@ static SCENARIOS: [Scenario; 8] = [
         name: "hammer",
         about: "threads write records as fast as they can, until they are killed",
         rule: None,
-        rings: ALL,
+        rings: REAL,
         hidden: true,
         run: hammer::run,
     },

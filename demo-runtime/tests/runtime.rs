@@ -172,6 +172,7 @@ fn a_cancelled_coroutine_joins_with_nothing() {
             };
             runtime.sleep(ms(1)).await;
             sleeper.cancel();
+            assert_eq!(sleeper.await, None);
         });
     }
 }

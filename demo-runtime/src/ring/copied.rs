@@ -123,3 +123,43 @@ impl Ring for Copied {
 }
 
 const _: () = assert!(size_of::<super::Timespec>() == size_of::<KernelTimespec>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permission::kernel_or_reason;
+
+    #[test]
+    fn a_forgotten_cookie_is_zero_on_every_lap() {
+        if !kernel_or_reason() {
+            return;
+        }
+        let mut ring = Copied::open(2).unwrap();
+        for lap in [Some(11), Some(12), None, None] {
+            ring.claim().unwrap();
+            // SAFETY: a NOP points to nothing.
+            unsafe { ring.prepare(&Op::Nop) };
+            if let Some(cookie) = lap {
+                ring.set_cookie(cookie);
+            }
+            ring.push();
+            ring.enter(1).unwrap();
+            assert_eq!(ring.reap().map(|it| it.cookie), Some(lap.unwrap_or(0)));
+        }
+    }
+
+    #[test]
+    fn a_full_queue_says_so_and_is_free_again_after_entering() {
+        if !kernel_or_reason() {
+            return;
+        }
+        let mut ring = Copied::open(2).unwrap();
+        for _ in 0..2 {
+            ring.claim().unwrap();
+            ring.push();
+        }
+        assert_eq!(ring.claim(), Err(Full));
+        ring.enter(2).unwrap();
+        assert_eq!(ring.claim(), Ok(()));
+    }
+}

@@ -155,9 +155,9 @@ impl Mapping {
     /// Writes one word of a slot that the kernel has consumed.
     pub(super) fn write(&mut self, slot: u32, word: usize, value: u64) {
         assert!(word < 8);
-        // SAFETY: `entry` is in bounds and 64-byte aligned, and `word` below 8. The kernel may only
-        // read this memory, and only before the tail is published, so no reference of ours can be
-        // broken by it; volatile because another party reads what is stored.
+        // SAFETY: `entry` is in bounds and 64-byte aligned, and `word` below 8. No Rust reference to
+        // this memory exists; the kernel only reads it, between publication and consumption. Volatile,
+        // because another party reads what is stored.
         unsafe {
             self.entry(slot)
                 .cast::<u64>()

@@ -102,3 +102,38 @@ fn map(file: &File) -> io::Result<&'static [AtomicU64]> {
     // somebody shorten the file, the next store ends the process, which it was made for.
     Ok(unsafe { std::slice::from_raw_parts(base.cast::<AtomicU64>(), PAGE / size_of::<u64>()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, run};
+    use std::time::Duration;
+
+    #[test]
+    fn each_thread_acknowledges_what_it_recorded() {
+        let name = format!("demo-runtime-hammer-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let duration = Some(Duration::ZERO);
+        let options = Options {
+            ack: Some(path.clone()),
+            duration,
+            ..Options::default()
+        };
+        let outcome = run("hammer", &options).unwrap();
+        let page = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // One round each: the time was over when it was looked at first.
+        assert_eq!(outcome.lines, ["12 records, each acknowledged"]);
+        let counts = page.chunks_exact(APART).map(|place| place[0]);
+        assert_eq!(
+            counts.take(THREADS + 1).collect::<Vec<_>>(),
+            [3, 3, 3, 3, 0]
+        );
+        assert_eq!(page.len(), PAGE);
+    }
+
+    #[test]
+    fn marks_tell_thread_and_round() {
+        assert_eq!(mark(3, 0x1234), 0x7A03_0000_0000_1234);
+    }
+}
