@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::record::Poison;
+use tui::Goto;
 
 /// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
 /// taken twice or lost, coroutines resumed by a completion that was not theirs.
@@ -126,9 +127,9 @@ pub(crate) struct View {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
-    /// Start there: a rule (`T02`) or an event (`#4812`).
+    /// Start there: a finding (`finding:3`), a rule (`T02`) or an event (`event:41`).
     #[arg(long, value_name = "PLACE")]
-    pub(crate) goto: Option<String>,
+    pub(crate) goto: Option<Goto>,
 
     /// Draw with ASCII characters only.
     #[arg(long)]

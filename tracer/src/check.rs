@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use traces::Trace;
 
+use crate::args::Color;
 use crate::exit::{CANNOT_LOOK, CANNOT_TELL, CLEAN, Exit, FINDINGS, Failure};
-use crate::{open, talk};
+use crate::{open, page, talk};
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
-pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
+pub(crate) fn run(files: &[PathBuf], color: Color) -> Result<Exit, Failure> {
     let mut worst = CLEAN;
     for (index, file) in files.iter().enumerate() {
         if files.len() > 1 {
             let gap = if index == 0 { "" } else { "\n" };
             writeln!(io::stdout(), "{gap}{}:", crate::safe::path(file))?;
         }
-        let code = match judge(file) {
+        let code = match judge(file, color) {
             Ok(code) => code,
-            Err(failure) if failure.is_broken_pipe() => return Err(failure),
             Err(failure) => {
                 talk::error(&failure.error);
                 CANNOT_LOOK
@@ -29,18 +29,18 @@ pub(crate) fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     Ok(Exit::Code(worst))
 }
 
-fn judge(file: &Path) -> Result<u8, Failure> {
+fn judge(file: &Path, color: Color) -> Result<u8, Failure> {
     let trace = open::read(file)?;
-    print(&trace)?;
+    print(&trace, color)?;
     Ok(trace.verdict().exit_code())
 }
 
-/// Prints the verdict.
-pub(crate) fn print(trace: &Trace) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(format!("{:#?}\n", trace.verdict()).as_bytes())?;
-    out.flush()?;
-    Ok(())
+/// Prints the verdict. Whoever stops reading still gets the exit code.
+pub(crate) fn print(trace: &Trace, color: Color) -> Result<(), Failure> {
+    match page::print(&traces::report::lines(trace, page::width()), color) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A finding outweighs all; a trace that could not be looked at outweighs one that left a question.

@@ -2,14 +2,14 @@
 //! verdict, and opens the viewer where there is a terminal.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use demo_runtime::ring::RingKind;
 use demo_runtime::{Scenario, io_uring_permitted, scenarios};
 
-use crate::args::Demo;
+use crate::args::{Color, Demo};
 use crate::exit::{CANNOT_LOOK, CLEAN, Exit, Failure};
 use crate::record::{self, How, Plan, Poison, Recorded};
 use crate::{check, open, scenario, talk, view};
@@ -18,7 +18,7 @@ use crate::{check, open, scenario, talk, view};
 const RING_BYTES: u64 = 16 << 20;
 
 /// The command.
-pub(crate) fn run(args: &Demo) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
     if args.list {
         return list();
     }
@@ -34,7 +34,9 @@ pub(crate) fn run(args: &Demo) -> Result<Exit, Failure> {
     let trace = open::read(keep.path())?;
     open::tell_problems(&trace);
     recorded.let_signals_through();
-    check::print(&trace)?;
+    // Sets the verdict apart from what the program printed. Whoever reads no more gets the exit code.
+    let _ = writeln!(io::stdout());
+    check::print(&trace, color)?;
     if let Some(output) = &args.output {
         let file = crate::safe::path(output);
         talk::line(format_args!(
@@ -43,11 +45,22 @@ pub(crate) fn run(args: &Demo) -> Result<Exit, Failure> {
     }
     let code = trace.verdict().exit_code();
     drop(keep);
-    if args.no_view || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+    if args.no_view || !view::has_terminal() {
         return Ok(Exit::Code(code));
     }
+    let title = format!(
+        "demo {}{}",
+        scenario.name,
+        if args.fixed { " --fixed" } else { "" }
+    );
+    let start = view::Start {
+        title,
+        goto: None,
+        ascii: false,
+        color,
+    };
     recorded.leave_signals_to_others();
-    match view::show(trace, &view::Start::default())? {
+    match view::show(trace, start)? {
         Exit::Code(_) => Ok(Exit::Code(code)),
         signal @ Exit::Signal(_) => Ok(signal),
     }

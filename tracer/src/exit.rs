@@ -48,7 +48,7 @@ impl Failure {
     }
 
     /// Whether the reader of our output went away, which is a normal end (`tracer dump | head`).
-    pub(crate) fn is_broken_pipe(&self) -> bool {
+    fn is_broken_pipe(&self) -> bool {
         self.error.chain().any(|cause| {
             cause
                 .downcast_ref::<io::Error>()

@@ -12,16 +12,18 @@ mod record;
 mod check;
 mod demo;
 mod dump;
+mod explain;
 mod open;
 mod scenario;
 mod view;
 
+mod color;
 mod exit;
 mod log;
+mod page;
 mod safe;
 mod talk;
 
-use anyhow::anyhow;
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -47,11 +49,11 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             poison: args.poison,
             command: args.command,
         }),
-        Command::Check(args) => check::run(&args.files),
-        Command::View(args) => view::run(args),
+        Command::Check(args) => check::run(&args.files, cli.common.color),
+        Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args.file),
-        Command::Demo(args) => demo::run(&args),
+        Command::Explain(args) => explain::run(args.rule.as_deref()),
+        Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
-        _ => Err(anyhow!("not there yet").into()),
     }
 }

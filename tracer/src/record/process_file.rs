@@ -56,12 +56,13 @@ fn used_length(file: &File, length: u64) -> io::Result<u64> {
     let first = layout::chunk_offset() as u64;
     let chunk = layout::CHUNK_BYTES as u64;
     let mut used = length;
-    let mut buffer = vec![0; layout::CHUNK_BYTES];
+    let zeros = vec![0; layout::CHUNK_BYTES];
+    let mut buffer = zeros.clone();
     while used > first {
         let start = first + (used - first - 1) / chunk * chunk;
         let part = &mut buffer[..usize::try_from(used - start).unwrap_or(0)];
         file.read_exact_at(part, start)?;
-        if part.iter().any(|&byte| byte != 0) {
+        if *part != zeros[..part.len()] {
             break;
         }
         used = start;

@@ -49,7 +49,10 @@ pub(crate) fn target(output: &Path) -> Result<PathBuf> {
         Access::WRITE_OK | Access::EXEC_OK,
         AtFlags::EACCESS,
     )
-    .with_context(|| format!("cannot write into {}", crate::safe::path(folder)))?;
+    .with_context(|| {
+        let folder = crate::safe::path(folder);
+        format!("cannot write into {folder}; `-o FILE` names another place")
+    })?;
     Ok(target)
 }
 

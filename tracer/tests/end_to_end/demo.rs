@@ -23,8 +23,20 @@ fn demo_of(arguments: &[&str]) -> Ran {
 fn original_bug_is_one_story_with_its_whole_cause() {
     let ran = demo_of(&[]).exits(1);
     let text = ran.stdout();
-    assert_eq!(text.matches("T02").count(), text.matches("leftover-cookie").count().max(1), "{text}");
-    for part in ["T02", "operation #", "slot", "leaked", "reclaimed", ".rs:", "coroutine"] {
+    assert_eq!(
+        text.matches("T02").count(),
+        text.matches("leftover-cookie").count().max(1),
+        "{text}"
+    );
+    for part in [
+        "T02",
+        "operation #",
+        "slot",
+        "leaked",
+        "reclaimed",
+        ".rs:",
+        "coroutine",
+    ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
 }
@@ -41,14 +53,34 @@ fn each_scenario_is_one_story_headed_by_its_rule() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, rule) in SCENARIOS {
         let bytes = std::fs::read(demo_trace(folder.path(), arguments)).unwrap();
-        let input = traces::Input { name: "trace", bytes: &bytes };
+        let input = traces::Input {
+            name: "trace",
+            bytes: &bytes,
+        };
         let trace = traces::Trace::read(&[input]).unwrap();
         let verdict = trace.verdict();
-        let heads: Vec<u8> = verdict.stories.iter().map(|story| story.head.rule.0).collect();
+        let heads: Vec<u8> = verdict
+            .stories
+            .iter()
+            .map(|story| story.head.rule.0)
+            .collect();
         let expected: Vec<u8> = rule.iter().copied().collect();
-        assert_eq!(heads, expected, "{arguments:?}:\n{}", traces::report::text(&trace));
-        assert!(verdict.cannot_tell.is_empty(), "{arguments:?}: {:#?}", verdict.cannot_tell);
-        assert!(verdict.summary.operations > 0, "{arguments:?}: {:#?}", verdict.summary);
+        assert_eq!(
+            heads,
+            expected,
+            "{arguments:?}:\n{}",
+            traces::report::text(&trace, 100)
+        );
+        assert!(
+            verdict.cannot_tell.is_empty(),
+            "{arguments:?}: {:#?}",
+            verdict.cannot_tell
+        );
+        assert!(
+            verdict.summary.operations > 0,
+            "{arguments:?}: {:#?}",
+            verdict.summary
+        );
     }
 }
 
@@ -57,9 +89,15 @@ fn scenarios_are_listed_and_others_are_not_guessed() {
     let folder = tempfile::tempdir().unwrap();
     let listed = run(tracer(folder.path()).args(["demo", "--list"])).exits(0);
     for (arguments, _) in SCENARIOS {
-        assert!(listed.stdout().contains(arguments[0]), "{}", listed.stdout());
+        assert!(
+            listed.stdout().contains(arguments[0]),
+            "{}",
+            listed.stdout()
+        );
     }
-    run(tracer(folder.path()).args(["demo", "leftovr"])).exits(2).says("leftover");
+    run(tracer(folder.path()).args(["demo", "leftovr"]))
+        .exits(2)
+        .says("leftover");
 }
 
 #[test]
@@ -67,7 +105,10 @@ fn nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
     let temporary = folder.path().join("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    run(demo(folder.path(), &["double"]).arg("--no-view").env("TMPDIR", &temporary)).exits(1);
+    run(demo(folder.path(), &["double"])
+        .arg("--no-view")
+        .env("TMPDIR", &temporary))
+    .exits(1);
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -16,7 +16,10 @@ fn check(file: &Path) -> Ran {
 /// Refused, with a message that names the file and holds `why`.
 #[track_caller]
 fn refused(file: &Path, why: &str) {
-    let ran = check(file).exits(2).says(why).says(file.file_name().unwrap().to_str().unwrap());
+    let ran = check(file)
+        .exits(2)
+        .says(why)
+        .says(file.file_name().unwrap().to_str().unwrap());
     assert_eq!(ran.stdout(), "");
 }
 
@@ -28,7 +31,7 @@ fn what_is_not_a_trace_is_refused_with_its_name() {
         std::fs::write(&path, content).unwrap();
         path
     };
-    refused(&path("notes.txt", b"Dear diary,\n"), "not a trace");
+    refused(&path("notes.txt", b"Dear diary,\n"), "no trace");
     refused(&path("empty", b""), "empty");
     refused(&folder.path().join("missing"), "No such file");
     refused(folder.path(), "without traces");
@@ -46,7 +49,11 @@ fn names_cannot_write_to_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("\x1b[2Jx\u{202e}y");
     let ran = check(&path).exits(2);
-    assert!(!ran.stderr.contains('\x1b') && !ran.stderr.contains('\u{202e}'), "{:?}", ran.stderr);
+    assert!(
+        !ran.stderr.contains('\x1b') && !ran.stderr.contains('\u{202e}'),
+        "{:?}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -58,7 +65,9 @@ fn one_bad_file_does_not_stop_the_others() {
     let ran = run(tracer(folder.path()).arg("check").arg(&text).arg(&trace));
     ran.exits(1).says("notes.txt").prints("T02");
     let clean = demo_trace(folder.path(), &["leftover", "--fixed"]);
-    run(tracer(folder.path()).arg("check").arg(&text).arg(&clean)).exits(2).says("notes.txt");
+    run(tracer(folder.path()).arg("check").arg(&text).arg(&clean))
+        .exits(2)
+        .says("notes.txt");
     run(tracer(folder.path()).arg("check").arg(&clean).arg(&trace)).exits(1);
 }
 
@@ -71,10 +80,13 @@ fn trace_cut_anywhere_is_read_as_far_as_it_goes() {
     let mut readable = 0;
     for &length in &lengths {
         let bytes = whole[..length].to_vec();
-        let input = traces::Input { name: "cut", bytes: &bytes };
+        let input = traces::Input {
+            name: "cut",
+            bytes: &bytes,
+        };
         if let Ok(trace) = traces::Trace::read(&[input]) {
             readable += 1;
-            traces::report::text(&trace);
+            traces::report::text(&trace, 100);
         }
     }
     assert!(readable > 0, "no part of a trace could be read");
@@ -82,7 +94,10 @@ fn trace_cut_anywhere_is_read_as_far_as_it_goes() {
     for &length in lengths.iter().step_by(lengths.len().div_ceil(6)) {
         std::fs::write(&cut, &whole[..length]).unwrap();
         let ran = check(&cut);
-        assert!(matches!(ran.status.code(), Some(1..=3)), "cut at {length}: {ran:#?}");
+        assert!(
+            matches!(ran.status.code(), Some(1..=3)),
+            "cut at {length}: {ran:#?}"
+        );
         assert!(!ran.stderr.is_empty() || !ran.stdout.is_empty());
     }
 }
@@ -94,9 +109,12 @@ fn trace_with_flipped_bytes_never_panics() {
     let damaged = folder.path().join("damaged.bin");
     for seed in 1..=100u64 {
         let bytes = with_flipped_bytes(&whole, seed, 1000);
-        let input = traces::Input { name: "damaged", bytes: &bytes };
+        let input = traces::Input {
+            name: "damaged",
+            bytes: &bytes,
+        };
         if let Ok(trace) = traces::Trace::read(&[input]) {
-            traces::report::text(&trace);
+            traces::report::text(&trace, 100);
             for event in trace.events() {
                 trace.describe(event);
             }
@@ -104,7 +122,10 @@ fn trace_with_flipped_bytes_never_panics() {
         if seed <= 5 {
             std::fs::write(&damaged, &bytes).unwrap();
             let ran = check(&damaged);
-            assert!(matches!(ran.status.code(), Some(0..=3)), "seed {seed}: {ran:#?}");
+            assert!(
+                matches!(ran.status.code(), Some(0..=3)),
+                "seed {seed}: {ran:#?}"
+            );
             run(tracer(folder.path()).arg("dump").arg(&damaged));
         }
     }
@@ -120,7 +141,11 @@ fn with_flipped_bytes(whole: &[u8], seed: u64, count: usize) -> Vec<u8> {
         state ^= state << 25;
         state ^= state >> 27;
         let random = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        let range = if flip % 2 == 0 { bytes.len() } else { bytes.len().min(8192) };
+        let range = if flip % 2 == 0 {
+            bytes.len()
+        } else {
+            bytes.len().min(8192)
+        };
         let at = (random >> 8) as usize % range;
         bytes[at] ^= (random as u8).max(1);
     }

@@ -344,7 +344,7 @@ fn recording_that_cannot_be_sealed_stays_and_is_named() {
         "{}",
         ran.stderr
     );
-    run(tracer(folder.path()).arg("check").arg(&left)).exits(0);
+    run(tracer(folder.path()).arg("check").arg(&left)).exits(1);
 }
 
 #[test]

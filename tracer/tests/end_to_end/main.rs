@@ -6,5 +6,11 @@
 mod support;
 mod terminal;
 
+mod demo;
+mod dump;
+mod explain;
+mod garbage;
 mod kill;
 mod record;
+mod surroundings;
+mod view;

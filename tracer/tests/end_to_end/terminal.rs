@@ -88,29 +88,32 @@ impl Terminal {
     /// Waits until the screen holds a text.
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) {
+        self.wait(|screen| screen.contents().contains(text), text);
+    }
+
+    #[track_caller]
+    fn wait(&self, is_there: impl Fn(&vt100::Screen) -> bool, what: &str) {
         let started = Instant::now();
-        let mut screen = self.shown.screen.lock().unwrap();
+        let mut shown = self.shown.screen.lock().unwrap();
         loop {
-            let contents = screen.as_ref().unwrap().screen().contents();
-            if contents.contains(text) {
+            let screen = shown.as_ref().unwrap().screen();
+            if is_there(screen) {
                 return;
             }
+            let contents = screen.contents();
             let left = PATIENCE.saturating_sub(started.elapsed());
-            assert!(!left.is_zero(), "`{text}` never appeared on:\n{contents}");
-            screen = self.shown.changed.wait_timeout(screen, left).unwrap().0;
+            assert!(!left.is_zero(), "`{what}` never appeared on:\n{contents}");
+            shown = self.shown.changed.wait_timeout(shown, left).unwrap().0;
         }
     }
 
-    /// What the screen shows.
-    pub(crate) fn contents(&self) -> String {
-        self.shown
-            .screen
-            .lock()
-            .unwrap()
-            .as_ref()
-            .unwrap()
-            .screen()
-            .contents()
+    /// Waits until a full-screen program has taken over and drawn something.
+    #[track_caller]
+    pub(crate) fn wait_for_screen(&self) {
+        self.wait(
+            |screen| screen.alternate_screen() && !screen.contents().trim().is_empty(),
+            "a full-screen program",
+        );
     }
 
     /// Waits for the program's end, and asserts that the terminal is as it was before.
