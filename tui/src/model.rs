@@ -20,6 +20,12 @@ use crate::layout::{Layout, Pane, PaneArea, Wanted};
 use crate::msg::{Prefix, View};
 use crate::words::rule_name;
 
+/// Columns that a thread name may take in a list.
+const THREAD_COLUMNS_MAX: usize = 12;
+
+/// Lanes whose names decide how wide that column is.
+const LANES_LOOKED_AT: usize = 1000;
+
 /// What everything on the screen is about at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Focus {
@@ -226,6 +232,8 @@ pub struct Model {
     pub(crate) verdict: Verdict,
     pub(crate) marks: HashMap<EventId, Vec<Mark>>,
     pub(crate) look: Look,
+    /// Columns of the widest thread name, as far as a list has room for one.
+    pub(crate) thread_columns: usize,
     /// Columns and rows of the terminal.
     pub(crate) size: (u16, u16),
     pub(crate) view: View,
@@ -263,6 +271,7 @@ impl Model {
             trace,
             verdict,
             look,
+            thread_columns: 0,
             size: (0, 0),
             view: View::Findings,
             pane: Pane::Findings,
@@ -278,6 +287,7 @@ impl Model {
             prefix: None,
             notice: None,
         };
+        model.thread_columns = model.widest_thread();
         crate::update::start(&mut model);
         model
     }
@@ -423,13 +433,27 @@ impl Model {
 
     /// The name of an event's thread, behind the process id where there are several processes.
     pub(crate) fn thread_of(&self, event: &Event) -> String {
-        let thread = self.trace.names().thread(event.lane);
-        match self.trace.recording().process(event.process) {
+        self.thread_name(event.process, event.lane)
+    }
+
+    fn thread_name(&self, process: u32, lane: u32) -> String {
+        let thread = self.trace.names().thread(lane);
+        match self.trace.recording().process(process) {
             Some(process) if self.trace.recording().processes.len() > 1 => {
                 format!("{}/{thread}", process.pid)
             }
             _ => thread,
         }
+    }
+
+    fn widest_thread(&self) -> usize {
+        let recording = self.trace.recording();
+        let lanes = recording.lanes.iter().enumerate().take(LANES_LOOKED_AT);
+        let widest = lanes.map(|(index, lane)| {
+            let thread = self.thread_name(lane.process, u32::try_from(index).unwrap_or(u32::MAX));
+            crate::text::width(&thread)
+        });
+        widest.max().unwrap_or(0).clamp(1, THREAD_COLUMNS_MAX)
     }
 
     /// What an event says, with its thread and the findings that rest on it: what a filter looks at.

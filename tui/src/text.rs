@@ -193,14 +193,9 @@ pub fn difference(ns: i128, characters: Characters) -> String {
     }
 }
 
-/// A text as a sentence: with a capital in front and a full stop at the end.
+/// A text as a sentence: with a full stop at its end. Its first word stays as it is: it may be a name.
 pub fn sentence(text: &str) -> String {
-    let mut rest = text.chars();
-    let mut out: String = rest
-        .next()
-        .map(|first| first.to_uppercase().collect())
-        .unwrap_or_default();
-    out.push_str(rest.as_str());
+    let mut out = text.to_owned();
     if !out.is_empty() && !out.ends_with(['.', '!', '?']) {
         out.push('.');
     }

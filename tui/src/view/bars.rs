@@ -1,14 +1,14 @@
 //! What all screens share: tabs, titles, rows, the text below a list, hints, the status line.
 
 use ratatui::layout::Rect;
-use traces::event::EventId;
+use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
 use crate::keys::Listener;
 use crate::layout::{Pane, PaneArea, hint_lines, view_of};
 use crate::model::Model;
 use crate::msg::View;
-use crate::text::{Line, Tone, clip_front, count, counted, time, width};
+use crate::text::{Line, Tone, clip, clip_front, count, counted, time, width};
 use crate::words::{either, severity};
 
 use super::paint::{Paint, Selection};
@@ -211,23 +211,71 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     paint.line(area, &line);
 }
 
-/// The sign of the worst finding that rests on an event, in two columns.
+/// The sign of the worst finding that begins at an event, in two columns; a dot where findings only
+/// rest on it.
 pub(super) fn sign_of(model: &Model, event: EventId) -> (String, Tone) {
-    let worst = model
-        .marks
-        .get(&event)
-        .into_iter()
-        .flatten()
-        .filter_map(|mark| model.finding(mark.finding))
-        .map(|finding| finding.severity)
+    let marks = model.marks.get(&event).into_iter().flatten();
+    let worst = marks
+        .filter_map(|mark| Some((mark.is_cause, model.finding(mark.finding)?.severity)))
         .max();
-    match worst {
-        Some(worst) => {
-            let (sign, _, tone) = severity(worst, model.look.characters);
-            (format!("{sign} "), tone)
-        }
-        None => ("  ".into(), Tone::Plain),
-    }
+    let Some((is_cause, worst)) = worst else {
+        return ("  ".into(), Tone::Plain);
+    };
+    let (sign, _, tone) = severity(worst, model.look.characters);
+    let sign = if is_cause {
+        sign
+    } else {
+        either(model.look.characters, "·", ".")
+    };
+    (format!("{sign} "), tone)
+}
+
+/// What happened, and at the right edge where in the source. `used` columns of the row are taken.
+pub(super) fn event_and_place(
+    model: &Model,
+    event: &Event,
+    tone: Tone,
+    columns: usize,
+    used: usize,
+) -> Line {
+    let text = model.trace.describe(event);
+    let Some(place) = place_of(model, event).filter(|_| columns >= WITH_PLACE) else {
+        return vec![(text, tone)];
+    };
+    // The description ends with the place, too; here it has a column of its own.
+    let text = text.strip_suffix(&format!(" at {place}")).unwrap_or(&text);
+    let characters = model.look.characters;
+    let place = clip_front(&place, columns / 4, characters);
+    let room = columns.saturating_sub(used + width(&place) + 2);
+    let text = clip(text, room, characters);
+    let gap = " ".repeat(room.saturating_sub(width(&text)) + 1);
+    vec![(text, tone), (gap, Tone::Plain), (place, Tone::Place)]
+}
+
+/// The name of an event's thread, in its column.
+pub(super) fn thread_of(model: &Model, event: &Event, columns: usize) -> (String, Tone) {
+    let room = model.thread_columns.min(columns / 6);
+    let mut text = clip(&model.thread_of(event), room, model.look.characters);
+    text.push_str(&" ".repeat((room + 1).saturating_sub(width(&text))));
+    (text, Tone::Faint)
+}
+
+/// Columns from which the rows of a list have times and places.
+pub(super) const WITH_PLACE: usize = 60;
+
+fn place_of(model: &Model, event: &Event) -> Option<String> {
+    let site = match &event.what {
+        What::Leak(pointer)
+        | What::Reclaim(pointer)
+        | What::Peek(pointer)
+        | What::Retain(pointer)
+        | What::Release(pointer)
+        | What::LeakForever(pointer) => pointer.site,
+        What::Submit(submission) => SiteId(submission.entry.site),
+        What::Spawn { site, .. } | What::ScopeBegin { site, .. } => *site,
+        _ => return None,
+    };
+    Some(model.trace.names().site(site)).filter(|place| place != "?")
 }
 
 /// Columns of the widest time of the recording.

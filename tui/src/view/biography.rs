@@ -2,10 +2,10 @@
 
 use crate::layout::PaneArea;
 use crate::model::{LifeRow, Model};
-use crate::text::{Line, Tone, clip, difference, width};
+use crate::text::{Line, Tone, difference, width};
 use crate::words::either;
 
-use super::bars::{rows, sign_of, time_width, timed};
+use super::bars::{WITH_PLACE, event_and_place, rows, sign_of, thread_of, time_width, timed};
 use super::paint::Paint;
 
 /// Draws the rows, and gives the title.
@@ -76,17 +76,15 @@ fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
             let since = difference(row.since_ns.into(), characters);
             let pad = " ".repeat(8usize.saturating_sub(width(&since)));
             let mut line = vec![sign_of(model, event.id)];
-            if columns >= 60 {
+            if columns >= WITH_PLACE {
                 line.push((timed(event.at_ns, time_width(model)), Tone::Faint));
             }
             line.push((format!("{pad}{since} "), Tone::Faint));
-            if columns >= 60 {
-                line.push((
-                    format!("{:<8} ", clip(&model.thread_of(event), 8, characters)),
-                    Tone::Faint,
-                ));
+            if columns >= WITH_PLACE {
+                line.push(thread_of(model, event, columns));
             }
-            line.push((row.text.clone(), Tone::Plain));
+            let used = line.iter().map(|(text, _)| width(text)).sum();
+            line.extend(event_and_place(model, event, Tone::Plain, columns, used));
             line
         }
     }

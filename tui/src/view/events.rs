@@ -3,9 +3,9 @@
 use crate::filter::Shown;
 use crate::layout::PaneArea;
 use crate::model::Model;
-use crate::text::{Line, Tone, clip, count, counted};
+use crate::text::{Line, Tone, count, counted, width};
 
-use super::bars::{rows, sign_of, time_width, timed};
+use super::bars::{WITH_PLACE, event_and_place, rows, sign_of, thread_of, time_width, timed};
 use super::paint::Paint;
 
 /// Draws the rows, and gives the title.
@@ -52,17 +52,17 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
 fn line(model: &Model, position: usize, columns: usize) -> Option<Line> {
     let event = model.event(model.event_at(position)?)?;
     let mut line = vec![sign_of(model, event.id)];
-    if columns >= 60 {
+    if columns >= WITH_PLACE {
         line.push((timed(event.at_ns, time_width(model)), Tone::Faint));
     }
-    let thread = clip(&model.thread_of(event), 8, model.look.characters);
-    line.push((format!("{thread:<8} "), Tone::Faint));
+    line.push(thread_of(model, event, columns));
     // What belongs to the focused object stands out.
     let tone = if model.life.has(event.id) {
         Tone::Strong
     } else {
         Tone::Plain
     };
-    line.push((model.trace.describe(event), tone));
+    let used = line.iter().map(|(text, _)| width(text)).sum();
+    line.extend(event_and_place(model, event, tone, columns, used));
     Some(line)
 }

@@ -100,7 +100,7 @@ impl<'a> Paint<'a> {
             Tone::Warning => (Color::Yellow, Modifier::BOLD),
             Tone::Note => (Color::Cyan, Modifier::empty()),
             Tone::Unsure => (Color::Magenta, Modifier::empty()),
-            Tone::Place => (Color::Reset, Modifier::UNDERLINED),
+            Tone::Place => (Color::Green, Modifier::empty()),
         };
         let style = Style::new().add_modifier(modifier);
         match self.colour {
