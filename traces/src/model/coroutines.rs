@@ -172,24 +172,28 @@ impl State {
         };
     }
 
-    /// The completion of a cookie that resumed nobody, where nothing with that cookie is in flight.
+    /// The completion of a cookie in the batch at hand that resumed nobody yet, where nothing with that
+    /// cookie is in flight.
     fn undelivered(&self, process: u32, cookie: u64) -> Option<Owed> {
-        for ((owner, number), ring) in &self.rings {
-            if *owner != process || ring.by_cookie.contains_key(&cookie) {
-                continue;
-            }
-            if let Some(credit) = ring.credits.get(&cookie).and_then(|credits| credits.back()) {
-                return Some(Owed {
-                    completion: credit.completion,
-                    cookie,
-                    ring: *number,
-                    round: credit.round,
-                    operation: credit.operation,
-                    generation: None,
-                });
-            }
+        let rings = || {
+            self.rings
+                .iter()
+                .filter(move |((owner, _), _)| *owner == process)
+        };
+        if rings().any(|(_, ring)| ring.by_cookie.contains_key(&cookie)) {
+            return None;
         }
-        None
+        rings().find_map(|((_, number), ring)| {
+            let credit = ring.credits.get(&cookie)?.back()?;
+            (credit.round == ring.round).then_some(Owed {
+                completion: credit.completion,
+                cookie,
+                ring: *number,
+                round: credit.round,
+                operation: credit.operation,
+                generation: None,
+            })
+        })
     }
 
     /// Takes a coroutine off the lists of those that wait.

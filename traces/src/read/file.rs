@@ -273,9 +273,9 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
 }
 
 impl File<'_> {
-    /// The words of a chunk behind its header, as far as the file goes; nothing when the chunk was
-    /// recycled since it was indexed.
-    pub(super) fn body(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
+    /// The words of a chunk behind its header as far as the file goes, and whether that is all of them;
+    /// nothing when the chunk was recycled since it was indexed.
+    pub(super) fn body(&self, chunk: &ChunkRef) -> std::io::Result<Option<(Vec<u64>, bool)>> {
         let mut bytes = vec![0; self.chunk_bytes];
         let got = read_full(self.bytes, chunk.offset, &mut bytes)?;
         bytes.truncate(got);
@@ -288,7 +288,7 @@ impl File<'_> {
         }
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
         let words = body.chunks_exact(8).map(|word| u64_at(word, 0));
-        Ok(Some(words.collect()))
+        Ok(Some((words.collect(), got == self.chunk_bytes)))
     }
 
     /// Whether the word at `index` of a chunk's body is still zero.

@@ -41,7 +41,7 @@ pub(super) fn read(
 ) -> std::io::Result<()> {
     let mut ids = Ids::default();
     for chunk in chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Meta) {
-        if let Some(body) = file.body(chunk)? {
+        if let Some((body, _)) = file.body(chunk)? {
             let tables = &mut gathered.recording.tables;
             walk(&body, |header, _, words| ids.learn(tables, header, words));
         }
@@ -221,7 +221,7 @@ impl Stream<'_, '_> {
                 lost = chunk.lost;
             }
             last_seq = chunk.seq;
-            let Some(body) = self.file.body(chunk)? else {
+            let Some((body, all)) = self.file.body(chunk)? else {
                 // Recycled while we read: the next chunk that can be read says how much is gone.
                 is_damaged = true;
                 records = chunk.records;
@@ -229,7 +229,10 @@ impl Stream<'_, '_> {
             };
             let (count, whole) = self.chunk(chunk, &body)?;
             records = chunk.records.saturating_add(count);
-            is_damaged = !whole;
+            if !all {
+                self.problem(chunk, body.len(), "the file is cut off within a chunk");
+            }
+            is_damaged = !whole || !all;
         }
         if is_damaged || self.entry.last_seq > last_seq {
             self.lose(None, LossReason::Damaged);

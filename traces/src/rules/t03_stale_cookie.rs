@@ -112,7 +112,13 @@ fn completion(completed: &Completed<'_>, judge: &mut Judge<'_>) {
         }
     };
     let message = format!("{name} brought the cookie of {}", gone(dead, judge));
+    let ambiguous = operation.is_some_and(|operation| operation.ambiguous);
     let draft = about(dead, subject, *event, judge)
+        .history(if ambiguous {
+            History::Whole
+        } else {
+            history(dead)
+        })
         .scope(operation.map_or(*scope, |operation| operation.scope))
         .message(message)
         .evidence(*event, "taken with a dead cookie")

@@ -68,7 +68,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(if generation.is_sole_owner() {
+        // An operation whose completion was lost may have taken this one's since then.
+        .history(if generation.is_sole_owner() && !suspected {
             History::Since(generation.leaked)
         } else {
             History::Whole

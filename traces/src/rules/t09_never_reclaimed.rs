@@ -51,7 +51,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.at(SiteId(entry.site)),
             );
             let draft = about(generation, *event, "ring dropped", &state, judge)
-                .history(since(generation))
+                .history(if operation.ambiguous {
+                    History::Whole
+                } else {
+                    since(generation)
+                })
                 .evidence(operation.submit, "in flight since here")
                 .evidence(*event, "its ring dropped here")
                 .key(operation.id);

@@ -1,0 +1,228 @@
+//! A writer of valid process files, by the layout crate that the reader uses too.
+
+use wire::crc::crc32c;
+use wire::layout::{self, ChunkKind, chunk, header, lane};
+use wire::payload::{Submit, pair};
+use wire::record::{CookieState, Header, Kind, Owner, RingKind};
+
+const UUID_LOW: u64 = 0x1122_3344_5566_7788;
+/// Small chunks, so that small traces have several.
+const CHUNK_LOG2: u32 = 9;
+const LANES: usize = 4;
+
+/// One record of a lane.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub kind: Kind,
+    pub flags: u8,
+    pub aux: u8,
+    pub ticks: u64,
+    pub words: Vec<u64>,
+}
+
+/// A process file in the making.
+pub struct File {
+    head: Vec<u8>,
+    lanes: Vec<Vec<Record>>,
+    meta: Vec<Record>,
+    /// Chunks of each lane that are left out from its beginning, as a ring of chunks does it.
+    pub dropped: usize,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        let mut head = vec![0; layout::HEADER_BYTES];
+        put(&mut head, header::MAGIC, &layout::MAGIC);
+        put(&mut head, header::VERSION, &layout::MAJOR.to_le_bytes());
+        put(
+            &mut head,
+            header::HEADER_LEN,
+            &(layout::HEADER_BYTES as u32).to_le_bytes(),
+        );
+        put(&mut head, header::CHUNK_LOG2, &CHUNK_LOG2.to_le_bytes());
+        put(&mut head, header::LANES, &(LANES as u32).to_le_bytes());
+        put(
+            &mut head,
+            header::LANE_OFFSET,
+            &(layout::HEADER_BYTES as u32).to_le_bytes(),
+        );
+        let chunks = layout::HEADER_BYTES + LANES * layout::LANE_BYTES;
+        put(
+            &mut head,
+            header::CHUNK_OFFSET,
+            &(chunks as u32).to_le_bytes(),
+        );
+        put(
+            &mut head,
+            header::ENDIAN,
+            &layout::ENDIAN_MARK.to_le_bytes(),
+        );
+        put(&mut head, header::UUID, &UUID_LOW.to_le_bytes());
+        put(&mut head, header::PID, &77u32.to_le_bytes());
+        put(&mut head, header::START_TIME, &5u64.to_le_bytes());
+        put(
+            &mut head,
+            header::CLOCK_SOURCE,
+            &layout::clock::LOGICAL.to_le_bytes(),
+        );
+        put(&mut head, header::MODE, &layout::mode::RING.to_le_bytes());
+        put(&mut head, header::EXE_PATH, b"/bin/app");
+        put(
+            &mut head,
+            header::STATE,
+            &layout::state::CLEAN_EXIT.to_le_bytes(),
+        );
+        let mut file = Self {
+            head,
+            lanes: vec![Vec::new(); LANES],
+            meta: Vec::new(),
+            dropped: 0,
+        };
+        file.name(1, "main");
+        file.name(2, "src/conn.rs");
+        file.name(3, "app::Conn");
+        let site = vec![pair(1, 88), pair(2, 5)];
+        file.meta.push(Record {
+            kind: Kind::Site,
+            flags: 0,
+            aux: 0,
+            ticks: 0,
+            words: site,
+        });
+        let ty = vec![pair(1, 3), 24, 8];
+        file.meta.push(Record {
+            kind: Kind::Type,
+            flags: 0,
+            aux: 0,
+            ticks: 0,
+            words: ty,
+        });
+        file
+    }
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    bytes[at..at + value.len()].copy_from_slice(value);
+}
+
+impl File {
+    pub fn name(&mut self, id: u32, text: &str) {
+        let mut words = vec![pair(id, text.len() as u32)];
+        for part in text.as_bytes().chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            words.push(u64::from_le_bytes(word));
+        }
+        self.meta.push(Record {
+            kind: Kind::String,
+            flags: 0,
+            aux: 0,
+            ticks: 0,
+            words,
+        });
+    }
+
+    pub fn record(&mut self, lane: usize, ticks: u64, kind: Kind, aux: u8, words: &[u64]) {
+        let record = Record {
+            kind,
+            flags: 0,
+            aux,
+            ticks,
+            words: words.to_vec(),
+        };
+        self.lanes[lane].push(record);
+    }
+
+    /// A number of whole round trips on one lane, twelve ticks each.
+    pub fn round_trips(mut self, count: u64) -> Self {
+        self.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+        let ring = RingKind::InPlace as u8;
+        self.record(0, 1, Kind::RingCreate, ring, &[pair(1, 3), pair(8, 16), 0]);
+        for trip in 0..count {
+            let at = 10 + trip * 12;
+            let cookie = 0x1000 + (trip % 4) * 0x40;
+            let submit = Submit {
+                cookie,
+                sequence: trip as u32,
+                ring: 1,
+                slot: (trip % 8) as u16,
+                opcode: 27,
+                site: 1,
+                len: 64,
+                ..Submit::default()
+            };
+            let words = submit.long(1);
+            let pointer = [cookie, pair(1, 1)];
+            self.record(0, at, Kind::Leak, Owner::Rc as u8, &pointer);
+            self.record(0, at + 1, Kind::Submit, CookieState::Set as u8, &words);
+            self.record(0, at + 2, Kind::Enter, 0, &[pair(1, 1), pair(1, 1)]);
+            self.record(0, at + 3, Kind::Complete, 1, &[cookie, pair(5, 0)]);
+            self.record(0, at + 4, Kind::Reclaim, Owner::Rc as u8, &pointer);
+        }
+        self
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = self.head.clone();
+        let sum = crc32c(&out[..header::CRC]);
+        put(&mut out, header::CRC, &sum.to_le_bytes());
+        let mut chunks: Vec<Vec<u8>> = chunked(0, ChunkKind::Meta, &self.meta, 0);
+        let mut directory = vec![0; LANES * layout::LANE_BYTES];
+        for (index, records) in self
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|lane| !lane.1.is_empty())
+        {
+            let own = chunked(index as u32, ChunkKind::Event, records, self.dropped);
+            let mut word = |at: usize, value: u64| {
+                put(
+                    &mut directory,
+                    index * layout::LANE_BYTES + at * 8,
+                    &value.to_le_bytes(),
+                );
+            };
+            word(lane::STATE, layout::lane_state::IN_USE);
+            word(lane::OWNER, 77 + index as u64);
+            word(lane::LAST_SEQ, (own.len() + self.dropped) as u64);
+            chunks.extend(own);
+        }
+        out.extend(directory);
+        out.extend(chunks.concat());
+        out
+    }
+}
+
+fn chunked(lane: u32, kind: ChunkKind, records: &[Record], dropped: usize) -> Vec<Vec<u8>> {
+    let capacity = (1 << CHUNK_LOG2) / 8;
+    let mut chunks: Vec<Vec<u64>> = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let words = record.words.len() + 1;
+        if chunks
+            .last()
+            .is_none_or(|chunk| chunk.len() + words > capacity)
+        {
+            let seq = chunks.len() as u64 + 1;
+            let mut chunk = vec![0; layout::CHUNK_HEADER_WORDS];
+            chunk[chunk::SEQ] = seq;
+            chunk[chunk::LANE_KIND] = layout::pack_lane_kind(lane, kind);
+            chunk[chunk::TICKS] = record.ticks;
+            chunk[chunk::MONOTONIC_NS] = record.ticks;
+            chunk[chunk::CHECK] = UUID_LOW ^ seq;
+            chunk[chunk::RECORDS] = index as u64;
+            chunks.push(chunk);
+        }
+        let chunk = chunks.last_mut().unwrap();
+        let delta = (record.ticks - chunk[chunk::TICKS]) as u32;
+        let header = Header::committed(record.kind, words as u8, record.flags, record.aux, delta);
+        chunk.push(header.0);
+        chunk.extend(&record.words);
+    }
+    let skipped = if kind == ChunkKind::Event { dropped } else { 0 };
+    let whole = |mut chunk: Vec<u64>| {
+        chunk.resize(capacity, 0);
+        chunk.iter().flat_map(|word| word.to_le_bytes()).collect()
+    };
+    chunks.into_iter().skip(skipped).map(whole).collect()
+}

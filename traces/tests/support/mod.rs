@@ -1,0 +1,6 @@
+//! What the tests share: a small correct runtime that writes text traces, and a writer of valid files.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod file;
+pub mod runtime;
