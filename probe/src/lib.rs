@@ -85,6 +85,11 @@ mod recorder;
 #[path = "inactive.rs"]
 mod recorder;
 
+/// The programs of the README, compiled and run as documentation tests.
+#[cfg(all(doctest, feature = "io-uring", feature = "assert"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// Puts a text on the timeline.
 #[inline]
 pub fn mark(text: &str) {

@@ -685,18 +685,27 @@ impl Process {
         self.beat();
         let start = layout::chunk_offset() / 8;
         let chunks = u64::from(self.chunks.load(Ordering::Relaxed));
+        let head: Vec<u64> = self
+            .words()
+            .iter()
+            .take(start)
+            .map(|word| word.load(Ordering::Acquire))
+            .collect();
+        // Asked after the lanes were copied: a chunk that a lane speaks of was taken before.
         let used = self.taken.load(Ordering::Relaxed).min(chunks) as usize;
-        let mut words: Vec<u64> = Vec::with_capacity(start + used * layout::CHUNK_WORDS);
-        words.extend(
-            self.words()
-                .iter()
-                .take(start)
-                .map(|word| word.load(Ordering::Acquire)),
-        );
+        let mut words = head;
+        words.reserve(used * layout::CHUNK_WORDS);
         let mut copy = vec![0; layout::CHUNK_WORDS];
         for index in 0..used {
-            if !protocol::snapshot(self.chunk(index as u32), &mut copy) {
+            // A chunk that is being recycled opens again in a moment.
+            let mut tries = 0;
+            while !protocol::snapshot(self.chunk(index as u32), &mut copy) {
                 copy.fill(0);
+                tries += 1;
+                if tries > 1000 {
+                    break;
+                }
+                std::thread::yield_now();
             }
             forget_after(now, &mut copy);
             words.extend_from_slice(&copy);
