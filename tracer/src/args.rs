@@ -34,8 +34,15 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
-    /// Colour in text output; NO_COLOR and CLICOLOR_FORCE are heeded under `auto`.
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    /// Colour: `auto`, `always` or `never`. Under `auto`, NO_COLOR and CLICOLOR_FORCE are heeded.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) color: Color,
 
     /// What tracer says of its own work, as `info` or `tracer=debug`: on stderr, for `view` in a file

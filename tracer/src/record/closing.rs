@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use traces::Trace;
+use traces::event::{Loss, LossReason};
 
 use super::Sealed;
 use crate::{safe, talk};
@@ -26,20 +27,40 @@ pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     ));
 }
 
-/// `2 processes, 4812 events, nothing lost`
+/// `2 processes, 4,812 events, nothing lost`. What a full ring gave up is told apart from what should
+/// have been there.
 fn contents(trace: &Trace) -> String {
-    let summary = &trace.verdict().summary;
-    let processes = trace.recording().processes.len() as u64;
-    let losses = match (summary.losses, summary.records_lost) {
-        (0, _) => "nothing lost".to_owned(),
-        (places, 0) => format!("records lost in {}", counted(places, "place", "places")),
-        (_, records) => format!("{} lost", counted(records, "record", "records")),
+    let (overwritten, lost): (Vec<_>, Vec<_>) = trace
+        .recording()
+        .losses
+        .iter()
+        .map(|located| located.loss)
+        .partition(|loss| loss.reason == LossReason::Overwritten);
+    let losses = match (records(&overwritten), records(&lost)) {
+        (None, None) => "nothing lost".to_owned(),
+        (Some(old), None) => format!("{old} overwritten by newer ones (`--ring` keeps more)"),
+        (None, Some(lost)) => format!("{lost} lost"),
+        (Some(old), Some(lost)) => format!("{old} overwritten by newer ones, {lost} lost"),
     };
     format!(
         "{}, {}, {losses}",
-        counted(processes, "process", "processes"),
-        counted(summary.events, "event", "events")
+        counted(
+            trace.recording().processes.len() as u64,
+            "process",
+            "processes"
+        ),
+        counted(trace.events().len() as u64, "event", "events")
     )
+}
+
+/// How many records, where any are missing.
+fn records(losses: &[Loss]) -> Option<String> {
+    let known = losses.iter().filter_map(|loss| loss.records).sum();
+    match (losses, known) {
+        ([], _) => None,
+        (_, 0) => Some("records".to_owned()),
+        _ => Some(counted(known, "record", "records")),
+    }
 }
 
 /// What to say when no process wrote anything.
@@ -69,11 +90,47 @@ pub(super) fn nothing(command: &[OsString], output: &Path) {
     }
 }
 
-/// A number with its noun.
+/// A number with its noun: `1 process`, `12,345 events`.
 fn counted(count: u64, one: &str, many: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {many}")
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(records: Option<u64>, reason: LossReason) -> Loss {
+        Loss { records, reason }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+        assert_eq!(counted(1, "process", "processes"), "1 process");
+    }
+
+    #[test]
+    fn missing_records_are_added_up_as_far_as_they_are_known() {
+        assert_eq!(records(&[]), None);
+        let unknown = lost(None, LossReason::Damaged);
+        assert_eq!(records(&[unknown]).unwrap(), "records");
+        let known = lost(Some(1200), LossReason::Full);
+        assert_eq!(records(&[unknown, known]).unwrap(), "1,200 records");
     }
 }
