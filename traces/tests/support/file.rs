@@ -12,21 +12,21 @@ const LANES: usize = 4;
 
 /// One record of a lane.
 #[derive(Clone, Debug)]
-pub struct Record {
-    pub kind: Kind,
-    pub flags: u8,
-    pub aux: u8,
-    pub ticks: u64,
-    pub words: Vec<u64>,
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) flags: u8,
+    pub(crate) aux: u8,
+    pub(crate) ticks: u64,
+    pub(crate) words: Vec<u64>,
 }
 
 /// A process file in the making.
-pub struct File {
+pub(crate) struct File {
     head: Vec<u8>,
     lanes: Vec<Vec<Record>>,
     meta: Vec<Record>,
     /// Chunks of each lane that are left out from its beginning, as a ring of chunks does it.
-    pub dropped: usize,
+    pub(crate) dropped: usize,
 }
 
 impl Default for File {
@@ -106,7 +106,7 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 }
 
 impl File {
-    pub fn name(&mut self, id: u32, text: &str) {
+    pub(crate) fn name(&mut self, id: u32, text: &str) {
         let mut words = vec![pair(id, text.len() as u32)];
         for part in text.as_bytes().chunks(8) {
             let mut word = [0; 8];
@@ -122,7 +122,7 @@ impl File {
         });
     }
 
-    pub fn record(&mut self, lane: usize, ticks: u64, kind: Kind, aux: u8, words: &[u64]) {
+    pub(crate) fn record(&mut self, lane: usize, ticks: u64, kind: Kind, aux: u8, words: &[u64]) {
         let record = Record {
             kind,
             flags: 0,
@@ -134,7 +134,7 @@ impl File {
     }
 
     /// A number of whole round trips on one lane, twelve ticks each.
-    pub fn round_trips(mut self, count: u64) -> Self {
+    pub(crate) fn round_trips(mut self, count: u64) -> Self {
         self.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
         let ring = RingKind::InPlace as u8;
         self.record(0, 1, Kind::RingCreate, ring, &[pair(1, 3), pair(8, 16), 0]);
@@ -163,7 +163,7 @@ impl File {
     }
 
     /// The whole file.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = self.head.clone();
         let sum = crc32c(&out[..header::CRC]);
         put(&mut out, header::CRC, &sum.to_le_bytes());

@@ -2,5 +2,5 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub mod file;
-pub mod runtime;
+pub(crate) mod file;
+pub(crate) mod runtime;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 /// What a run decided, and the lines that it wrote.
-pub struct Runtime<'a> {
+pub(crate) struct Runtime<'a> {
     decisions: VecDeque<&'a u16>,
     lines: Vec<String>,
     now: u64,
@@ -35,7 +35,7 @@ struct Flight {
 }
 
 /// The lines of one run.
-pub fn run(decisions: &[u16]) -> Vec<String> {
+pub(crate) fn run(decisions: &[u16]) -> Vec<String> {
     let mut runtime = Runtime {
         decisions: decisions.iter().collect(),
         lines: Vec::new(),
