@@ -181,6 +181,8 @@ pub struct Problem {
     pub offset: u64,
     /// What is wrong, and what was done about it.
     pub message: String,
+    /// Whether records may be missing for it.
+    pub hides: bool,
 }
 
 impl std::fmt::Display for Problem {
@@ -250,12 +252,23 @@ impl Recording {
         self.processes.get(index as usize)
     }
 
+    /// Something is damaged, so that records may be missing.
     pub(crate) fn problem(&mut self, source: &str, offset: u64, message: impl Into<String>) {
+        self.add(source, offset, message.into(), true);
+    }
+
+    /// Something is odd, but no record is missing for it.
+    pub(crate) fn note(&mut self, source: &str, offset: u64, message: impl Into<String>) {
+        self.add(source, offset, message.into(), false);
+    }
+
+    fn add(&mut self, source: &str, offset: u64, message: String, hides: bool) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem {
                 source: source.to_owned(),
                 offset,
-                message: message.into(),
+                message,
+                hides,
             });
         } else {
             self.problems_more = self.problems_more.saturating_add(1);

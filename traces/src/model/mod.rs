@@ -100,7 +100,9 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
         .collect();
     summary.losses = recording.losses.len() as u64;
     summary.records_lost = lost.fold(0, u64::saturating_add);
-    summary.losses_hide = observer.losses.hide;
+    summary.losses_hide = observer.losses.hide
+        || recording.problems_more > 0
+        || recording.problems.iter().any(|problem| problem.hides);
     summary.problems = (recording.problems.len() as u64).saturating_add(recording.problems_more);
     #[cfg(test)]
     let drafts = observer.drafts.all();

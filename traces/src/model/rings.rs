@@ -16,6 +16,8 @@ const UNSET_MAX: usize = 16;
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
 const CREDITS_MAX: usize = 64;
+/// Operations with one cookie that are looked at: without completions they would grow without end.
+const RIVALS_MAX: usize = 256;
 /// Laps that a generation remembers having been in.
 const LAPS_MAX: usize = 8;
 
@@ -147,6 +149,8 @@ impl State {
         let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
         let others = in_flight
             .filter_map(|sequence| ring.flying.get(sequence))
+            .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure)
+            .take(RIVALS_MAX)
             .collect();
         observer.see(&Moment::Submitted(Submitted {
             operation,
@@ -445,7 +449,7 @@ fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Opti
         })
     });
     let chosen = fitting.next();
-    let rivals: Vec<u64> = fitting.collect();
+    let rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
     let chosen = chosen?;
     if !rivals.is_empty() {
         for sequence in rivals.iter().chain(std::iter::once(&chosen)) {

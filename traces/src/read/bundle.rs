@@ -184,7 +184,7 @@ fn section(
         }
         _ => {
             let message = format!("a section of kind {kind}, which this tracer does not know");
-            gathered.recording.problem(name, at, message);
+            gathered.recording.note(name, at, message);
         }
     }
     Ok(())

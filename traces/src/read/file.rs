@@ -95,9 +95,8 @@ pub(super) fn read(
     let names_lost = u64_at(&head, header::LOST_META);
     if names_lost != 0 {
         let message = format!("no room was left for {names_lost} names; they are shown as '?'");
-        gathered
-            .recording
-            .problem(name, base + header::LOST_META as u64, message);
+        let at = base.saturating_add(header::LOST_META as u64);
+        gathered.recording.note(name, at, message);
     }
     Ok(())
 }

@@ -156,7 +156,9 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
             });
         }
         let scope = scopes.step(process, lane, &what);
-        let at_ns = u64::try_from(at_ns.saturating_sub(first_ns)).unwrap_or(0);
+        // Sorted, so never before the first; a hostile clock may be centuries after it.
+        let since = at_ns.saturating_sub(first_ns).max(0);
+        let at_ns = u64::try_from(since).unwrap_or(u64::MAX);
         ordered.push(Event {
             id,
             at_ns,

@@ -135,3 +135,83 @@ fn gives(event: &Loose) -> [Option<Thing>; 2] {
         _ => [None, None],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Pointer, SiteId, TypeId};
+    use wire::record::Owner;
+
+    fn at(at_ns: i128, lane: u32, what: What) -> Loose {
+        Loose {
+            at_ns,
+            process: 0,
+            lane,
+            what,
+        }
+    }
+
+    fn pointer() -> Pointer {
+        Pointer {
+            address: 0x1000,
+            owner: Owner::Box,
+            ty: TypeId(0),
+            site: SiteId(0),
+        }
+    }
+
+    fn kinds(mut events: Vec<Loose>) -> Vec<&'static str> {
+        causal(&mut events);
+        assert!(events.is_sorted_by_key(|event| event.at_ns));
+        let kind = |event: &Loose| match event.what {
+            What::Leak(_) => "leak",
+            What::Reclaim(_) => "reclaim",
+            _ => "other",
+        };
+        events.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn lanes_are_merged_by_time() {
+        let events = vec![
+            at(30, 0, What::Reclaim(pointer())),
+            at(10, 1, What::Leak(pointer())),
+            at(20, 1, What::Done { coroutine: 1 }),
+        ];
+        assert_eq!(kinds(events), ["leak", "other", "reclaim"]);
+    }
+
+    #[test]
+    fn a_cause_that_comes_late_by_a_hair_is_moved_before_its_effect() {
+        let events = vec![
+            at(100, 0, What::Reclaim(pointer())),
+            at(150, 0, What::Done { coroutine: 1 }),
+            at(190, 1, What::Leak(pointer())),
+        ];
+        assert_eq!(kinds(events), ["leak", "reclaim", "other"]);
+    }
+
+    #[test]
+    fn what_is_later_than_the_clock_is_uncertain_stays() {
+        let events = vec![
+            at(100, 0, What::Reclaim(pointer())),
+            at(201, 1, What::Leak(pointer())),
+        ];
+        assert_eq!(kinds(events), ["reclaim", "leak"]);
+    }
+
+    #[test]
+    fn within_a_lane_time_is_right() {
+        let events = vec![
+            at(100, 0, What::Reclaim(pointer())),
+            at(110, 0, What::Leak(pointer())),
+        ];
+        assert_eq!(kinds(events), ["reclaim", "leak"]);
+        let events = vec![
+            at(100, 0, What::Reclaim(pointer())),
+            at(110, 1, What::Done { coroutine: 1 }),
+            at(120, 1, What::Leak(pointer())),
+        ];
+        assert_eq!(kinds(events), ["reclaim", "other", "leak"]);
+    }
+}
