@@ -42,13 +42,13 @@ fn template_cuts_the_pause_short() {
     assert_eq!(
         simulated("template", false),
         "the alarm went off\n\
-         the pause after it fired after 8 ms instead of 60 ms\n\
+         the pause after it fired after 130 ms instead of 250 ms\n\
          main was resumed once more after it had ended\n"
     );
     assert_eq!(
         simulated("template", true),
         "the alarm went off\n\
-         the pause after it fired after 60 ms, as it was asked to\n"
+         the pause after it fired after 250 ms, as it was asked to\n"
     );
 }
 

@@ -15,8 +15,8 @@ use crate::request::Request;
 use crate::runtime::{Config, Runtime};
 
 const ALARM: Duration = Duration::from_millis(20);
-const SECOND_ALARM: Duration = Duration::from_millis(28);
-const PAUSE: Duration = Duration::from_millis(60);
+const SECOND_ALARM: Duration = Duration::from_millis(150);
+const PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) fn run(context: &Context) -> io::Result<Outcome> {
     let report = Report::default();
