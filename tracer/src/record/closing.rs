@@ -14,7 +14,7 @@ pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     let file = safe::path(output);
     let mut line = match crate::open::read(&sealed.path) {
         Ok(trace) => format!("{file}: {}", contents(&trace)),
-        Err(error) => format!("{file} was written, but cannot be read: {error:#}"),
+        Err(error) => return talk::line(format_args!("nothing can be read from {error:#}")),
     };
     if sealed.still_running > 0 {
         line += &format!(

@@ -40,7 +40,7 @@ impl Hammered {
             .arg(&raw)
             .arg("--");
         command
-            .args(scenario(&["hammer", "--seconds", "600", "--ack"]))
+            .args(scenario(&["hammer", "--seconds", "200", "--ack"]))
             .arg(&ack);
         let recorder = command
             .stdout(Stdio::null())
@@ -50,30 +50,28 @@ impl Hammered {
         Self { recorder, ack, raw }
     }
 
-    /// Records acknowledged by each thread.
-    fn acknowledged(&self) -> [u64; THREADS] {
-        acknowledged(&self.ack)
-    }
-
     /// Waits until so many records were made, and says which process makes them.
     fn wait_for(&mut self, records: u64) -> Process {
-        let started = Instant::now();
-        while self.acknowledged().iter().sum::<u64>() < records {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "too slow: {:?}",
-                self.acknowledged()
-            );
-            assert!(
-                self.recorder.try_wait().unwrap().is_none(),
-                "the recorder ended"
-            );
-            std::thread::yield_now();
-        }
+        wait_for(records, &self.ack, &mut self.recorder);
         Process::in_recording(&self.raw)
     }
 }
 
+/// Waits until so many records were acknowledged.
+fn wait_for(records: u64, ack: &Path, recorder: &mut Child) {
+    let started = Instant::now();
+    while acknowledged(ack).iter().sum::<u64>() < records {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "too slow: {:?}",
+            acknowledged(ack)
+        );
+        assert!(recorder.try_wait().unwrap().is_none(), "the recorder ended");
+        std::thread::yield_now();
+    }
+}
+
+/// Records acknowledged by each thread.
 fn acknowledged(ack: &Path) -> [u64; THREADS] {
     let mut page = [0; 4096];
     if let Ok(file) = File::open(ack) {
@@ -98,23 +96,9 @@ impl Process {
         let file = entries(&folder)
             .into_iter()
             .find(|path| path.extension() == Some("trc".as_ref()));
-        let name = file
-            .expect("there is a process file")
-            .file_name()
-            .unwrap()
-            .to_owned();
-        Self::numbered(
-            name.to_str()
-                .unwrap()
-                .split('-')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap(),
-        )
-    }
-
-    fn numbered(pid: i32) -> Self {
+        let file = file.expect("there is a process file");
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let pid = name.split('-').next().unwrap().parse().unwrap();
         Self(pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap())
     }
 
@@ -303,18 +287,20 @@ fn recorder_killed_leaves_a_folder_that_can_be_read() {
 fn processes_that_outlive_the_program_are_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let ack = folder.path().join("ack");
-    let script = "\"$@\" >/dev/null 2>&1 & \
-                  until ls \"$TRACER_DIR\"/*.trc >/dev/null 2>&1; do :; done; exit 4";
+    // Ends as soon as it may: when its input does.
+    let script = "\"$@\" >/dev/null 2>&1 & read line; exit 4";
     let mut command = record(folder.path(), ["sh", "-c", script, "sh"]);
     command
-        .args(scenario(&["hammer", "--seconds", "600", "--ack"]))
+        .args(scenario(&["hammer", "--seconds", "200", "--ack"]))
         .arg(&ack);
-    let ran = run(&mut command);
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut recorder = command.spawn().unwrap();
+    wait_for(100, &ack, &mut recorder);
+    let _outlives = Process::in_recording(&raw_folder(folder.path()));
+    drop(recorder.stdin.take());
+    end_of(recorder).exits(4).says("1 process still running");
     let trace = read(&folder.path().join("trace.bin"));
-    let process = &trace.recording().processes[0];
-    let _outlives = Process::numbered(process.pid.try_into().unwrap());
-    ran.exits(4).says("1 process still running");
-    assert_eq!(process.ended, Ended::Unknown);
+    assert_eq!(trace.recording().processes[0].ended, Ended::Unknown);
 }
 
 #[test]
