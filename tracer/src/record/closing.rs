@@ -73,7 +73,7 @@ pub(super) fn nothing(command: &[OsString], output: &Path) {
     ));
     talk::more(
         "`tracer` sees a program that links the `tracer-probe` crate and makes its calls: README.md, \
-         \"Adopting the probe\".",
+         \"Adopt the probe in ten lines\".",
     );
     talk::more(
         "Recording a program as it is (preload shim, kernel tracepoints, uprobes) is not there yet.",

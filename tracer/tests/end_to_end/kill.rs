@@ -8,16 +8,19 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use traces::event::{LossReason, What};
 use traces::finding::Outcome;
 use traces::recording::Ended;
 
-use crate::support::{PATIENCE, end_of, entries, raw_folder, read, record, run, scenario, tracer};
+use crate::support::{
+    PATIENCE, end_of, entries, has_io_uring, raw_folder, read, record, run, scenario, tracer,
+};
 
 const THREADS: usize = 4;
 
@@ -89,17 +92,20 @@ struct Process(OwnedFd);
 impl Process {
     /// The one process that has a file in the recording folder below `raw`.
     fn in_recording(raw: &Path) -> Self {
-        let folder = entries(raw)
-            .into_iter()
-            .next()
-            .expect("there is a recording folder");
-        let file = entries(&folder)
-            .into_iter()
-            .find(|path| path.extension() == Some("trc".as_ref()));
-        let file = file.expect("there is a process file");
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let pid = name.split('-').next().unwrap().parse().unwrap();
-        Self(pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap())
+        Self::find(raw).expect("there is a process file")
+    }
+
+    fn find(raw: &Path) -> Option<Self> {
+        let folder = entries(raw).into_iter().next()?;
+        // The folder may be sealed and removed while it is looked at.
+        let mut files = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+        let is_trace = |name: &str| name.ends_with(".trc");
+        let name =
+            files.find_map(|file| file.file_name().into_string().ok().filter(|n| is_trace(n)))?;
+        let pid = name.split('-').next()?.parse().ok()?;
+        pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty())
+            .ok()
+            .map(Self)
     }
 
     fn kill(&self) {
@@ -263,6 +269,50 @@ fn fifty_kills_lose_no_acknowledged_record() {
         };
         kill_at(folder.path(), ring, count);
     }
+}
+
+#[test]
+fn correct_program_killed_in_the_middle_has_no_finding() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let raw = raw_folder(folder.path());
+    let mut killed = 0;
+    for round in 0..20u64 {
+        let mut command = record(folder.path(), scenario(&["echo"]));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut recorder = command.spawn().unwrap();
+        let started = Instant::now();
+        let program = loop {
+            assert!(started.elapsed() < PATIENCE, "the program made no file");
+            match Process::find(&raw) {
+                Some(program) => break Some(program),
+                // It may be over before it was seen.
+                None if recorder.try_wait().unwrap().is_some() => break None,
+                None => std::thread::yield_now(),
+            }
+        };
+        // Not to wait for something, but to kill at another moment each time.
+        std::thread::sleep(Duration::from_micros(200 + round * round * 150));
+        drop(program);
+        let ran = end_of(recorder);
+        killed += u32::from(ran.status.signal() == Some(Signal::KILL.as_raw()));
+        if ran.stderr.contains("before its first record") {
+            continue;
+        }
+        let trace = read(&folder.path().join("trace.bin"));
+        let report = traces::report::text(&trace, 100);
+        assert_eq!(
+            trace.verdict().outcome(),
+            Outcome::Clean,
+            "round {round}:\n{report}"
+        );
+    }
+    assert!(
+        killed > 5,
+        "only {killed} of 20 were still running when they were killed"
+    );
 }
 
 #[test]

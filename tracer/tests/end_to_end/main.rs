@@ -11,6 +11,7 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod readme;
 mod record;
 mod surroundings;
 mod view;

@@ -1,0 +1,95 @@
+//! Every command that README.md shows can be typed as it stands there.
+//!
+//! A command is a line in a `sh` block that begins with `tracer`. It is run in a folder with a trace
+//! called `trace.bin`; a program that it records is one that was made up for the test. Commands that
+//! want a terminal get one. The lines that begin with `cargo` are for `.ci/run`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{demo_trace, has_io_uring, run, tracer};
+use crate::terminal::Terminal;
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Lines of `sh` blocks, comments cut off.
+fn shell_lines(markdown: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in markdown.lines() {
+        if line.trim_start().starts_with("```") {
+            inside = !inside && line.trim() == "```sh";
+        } else if inside {
+            let line = line.split(" #").next().unwrap_or("").trim();
+            lines.push(line.trim_start_matches("$ ").to_owned());
+        }
+    }
+    lines
+}
+
+/// Commands here are words and spaces; who adds quotes to README.md adds them to this test.
+fn words(line: &str) -> Vec<&str> {
+    assert!(
+        !line.contains(['"', '\'', '|', '>', '*', '\\']),
+        "cannot run `{line}`"
+    );
+    line.split_whitespace().collect()
+}
+
+/// A program at the path that a command records.
+fn make_program(folder: &Path, program: &str) {
+    let path = folder.join(program);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let binary = env!("CARGO_BIN_EXE_tracer");
+    let script = format!("#!/bin/sh\nexec '{binary}' __scenario double --ring simulated\n");
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn commands_can_be_typed_as_they_stand_there() {
+    has_io_uring();
+    let lines = shell_lines(&readme());
+    let commands: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("tracer "))
+        .collect();
+    assert!(
+        commands.len() >= 3,
+        "README.md shows too few commands: {commands:?}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::rename(
+        demo_trace(folder.path(), &["leftover"]),
+        folder.path().join("trace.bin"),
+    )
+    .unwrap();
+    for line in commands {
+        let words = words(line);
+        let mut command = tracer(folder.path());
+        command.args(&words[1..]);
+        let recorded = words.iter().skip_while(|word| **word != "--").nth(1);
+        if let Some(program) = recorded.filter(|program| program.contains('/')) {
+            make_program(folder.path(), program);
+        }
+        if words[1] == "view" || (words[1] == "demo" && !words.contains(&"--no-view")) {
+            let terminal = Terminal::start(command, 100, 30);
+            terminal.wait_for_screen();
+            terminal.press("q");
+            let (status, contents) = terminal.end_and_assert_clean();
+            assert!(
+                status.code().is_some_and(|code| code < 2),
+                "`{line}`: {contents}"
+            );
+        } else {
+            let ran = run(&mut command);
+            assert!(
+                matches!(ran.status.code(), Some(0 | 1)),
+                "`{line}`: {ran:?}"
+            );
+        }
+    }
+}
