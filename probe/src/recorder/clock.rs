@@ -20,24 +20,38 @@ pub(crate) fn choose(trusted: Option<bool>) -> u32 {
     source
 }
 
-/// Now, in ticks of the chosen counter.
+/// Whether [`counter`] is what [`choose`] chose.
+pub(crate) fn is_counter() -> bool {
+    SOURCE.load(Ordering::Relaxed) != wire::layout::clock::MONOTONIC
+}
+
+/// The processor's counter, whatever was chosen.
 #[inline(always)]
-pub(crate) fn ticks() -> u64 {
+pub(crate) fn counter() -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if SOURCE.load(Ordering::Relaxed) == wire::layout::clock::TSC {
-        // SAFETY: every x86-64 processor has the instruction; `choose` saw that user code may run it.
-        return unsafe { core::arch::x86_64::_rdtsc() };
+    {
+        // SAFETY: every x86-64 processor has the instruction; a kernel that forbids it to user code is
+        // one that does not use it as its own clock, and then it is not chosen.
+        unsafe { core::arch::x86_64::_rdtsc() }
     }
     #[cfg(target_arch = "aarch64")]
-    if SOURCE.load(Ordering::Relaxed) == wire::layout::clock::CNTVCT {
+    {
         let ticks: u64;
         // SAFETY: Linux lets user code read the virtual counter; it touches no memory.
         unsafe {
             core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack));
         }
-        return ticks;
+        ticks
     }
-    monotonic_ns()
+}
+
+/// Now, in ticks of the chosen counter.
+pub(crate) fn ticks() -> u64 {
+    if is_counter() {
+        counter()
+    } else {
+        monotonic_ns()
+    }
 }
 
 /// `CLOCK_MONOTONIC` in ns.

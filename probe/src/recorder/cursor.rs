@@ -29,8 +29,8 @@ std::thread_local! {
 struct Room {
     /// Where the next record goes.
     head: AtomicPtr<AtomicU64>,
-    /// Words left behind it.
-    words: AtomicU32,
+    /// Bytes left behind it.
+    left: AtomicU64,
     /// Index of the chunk plus one, 0 for none.
     chunk: AtomicU32,
     /// Number of the chunk within the lane and kind.
@@ -67,19 +67,72 @@ pub(crate) struct Cursor {
 /// Records one event of this thread. Without a recording: one load, one branch.
 #[inline(always)]
 pub(crate) fn record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-    const { assert!(N < layout::RECORD_MAX_WORDS) };
-    match process::STATE.load(Ordering::Relaxed) {
-        process::OFF => {}
-        process::ON => {
-            let pointer = CURSOR.get();
-            // SAFETY: a cursor, once handed out, stays mapped for the life of the process.
-            match unsafe { pointer.as_ref() } {
-                Some(cursor) => cursor.record(kind, flags, aux, payload),
-                None => first_record(kind, flags, aux, payload),
-            }
-        }
-        _ => first_record(kind, flags, aux, payload),
+    if process::STATE.load(Ordering::Relaxed) != process::OFF
+        && !try_record(kind, flags, aux, |_| Some(payload))
+    {
+        record_slowly(kind, flags, aux, payload);
     }
+}
+
+/// The hot path: records what `payload` makes, where this thread has a lane with room, the counter is
+/// the processor's, and nothing is being recorded already. Else it has done nothing, and says so.
+///
+/// It calls nothing, so that a hook keeps its words in registers. The time is taken before the payload
+/// is made: on AMD processors the counter is read once all earlier instructions are done, while later
+/// ones run beside it, so that the payload's look-ups cost next to nothing.
+#[inline(always)]
+pub(crate) fn try_record<const N: usize>(
+    kind: Kind,
+    flags: u8,
+    aux: u8,
+    payload: impl FnOnce(&Process) -> Option<[u64; N]>,
+) -> bool {
+    const { assert!(N < layout::RECORD_MAX_WORDS) };
+    if process::STATE.load(Ordering::Relaxed) != process::ON {
+        return false;
+    }
+    // SAFETY: a cursor, once handed out, stays mapped for the life of the process.
+    let Some(cursor) = (unsafe { CURSOR.get().as_ref() }) else {
+        return false;
+    };
+    // In a forked child the cursor was wiped, and there is neither room nor process.
+    let Some(process) = cursor.process() else {
+        return false;
+    };
+    if cursor.depth.load(Ordering::Relaxed) != 0 {
+        return false;
+    }
+    cursor.depth.store(1, Ordering::Relaxed);
+    // A handler that interrupts us from here on sees the new depth.
+    compiler_fence(Ordering::SeqCst);
+    let delta = clock::counter().wrapping_sub(cursor.base_ticks.load(Ordering::Relaxed));
+    let recorded = match payload(process) {
+        Some(payload) if delta <= u64::from(u32::MAX) && cursor.events.has(N + 1) => {
+            cursor
+                .events
+                .write(kind, flags, aux, delta as u32, &payload);
+            cursor.records.store(
+                cursor.records.load(Ordering::Relaxed) + 1,
+                Ordering::Relaxed,
+            );
+            true
+        }
+        _ => false,
+    };
+    compiler_fence(Ordering::SeqCst);
+    cursor.depth.store(0, Ordering::Relaxed);
+    recorded
+}
+
+/// What [`try_record`] could not do at once: the first record of a process or a thread, a full chunk,
+/// a long pause, a signal handler inside a record, a forked child, a clock that is a system call, a
+/// simulated recording.
+///
+/// Takes the payload by value: a reference to it would keep the hot path's words in memory.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_slowly<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
+    record_slice(kind, flags, aux, &payload);
 }
 
 /// As [`record`], for payloads of changing length (at most 254 words; what is longer is cut).
@@ -94,27 +147,22 @@ pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
     }
 }
 
-/// The way in for a thread without a lane, for the first record of a process, and for simulated
-/// recordings.
-///
-/// Takes the payload by value: a reference to it would keep the hot path's words in memory.
-#[cold]
-#[inline(never)]
-fn first_record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-    if with_cursor(|cursor, depth| cursor.record_at(depth, kind, flags, aux, &payload)).is_none() {
-        process::lose_without_lane();
-    }
-}
-
-/// The cursor that this thread already has, and its recording, found without any work.
+/// The recording that this thread already writes to, found without any work.
 #[inline(always)]
-pub(crate) fn at_hand() -> Option<(&'static Cursor, &'static Process)> {
+pub(crate) fn at_hand() -> Option<&'static Process> {
     if process::STATE.load(Ordering::Relaxed) != process::ON {
         return None;
     }
-    // SAFETY: as in `record`.
-    let cursor = unsafe { CURSOR.get().as_ref() }?;
-    Some((cursor, cursor.process()?))
+    // SAFETY: as in `try_record`.
+    unsafe { CURSOR.get().as_ref() }?.process()
+}
+
+/// Now, in the ticks of this recording.
+fn now() -> u64 {
+    match process::STATE.load(Ordering::Relaxed) {
+        process::SIMULATED => crate::recorder::simulated::ticks(),
+        _ => clock::ticks(),
+    }
 }
 
 /// Runs `body` with the cursor of this thread, made now where it has none, and the depth it is at.
@@ -131,7 +179,7 @@ pub(crate) fn with_cursor<T>(body: impl FnOnce(&'static Cursor, u32) -> T) -> Op
 /// The cursor of this thread, if it has one that is still good.
 fn own() -> Option<&'static Cursor> {
     let process = process::current()?;
-    // SAFETY: as in `record`.
+    // SAFETY: as in `try_record`.
     if let Some(cursor) = unsafe { CURSOR.get().as_ref() }
         && core::ptr::eq(cursor.process.load(Ordering::Relaxed), process)
     {
@@ -164,7 +212,7 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
     let lane = cursor.lane.load(Ordering::Relaxed);
     process
         .lane_word(lane, lane::STOP_TICKS)
-        .store(clock::ticks(), Ordering::Relaxed);
+        .store(now(), Ordering::Relaxed);
     process
         .lane_word(lane, lane::STATE)
         .store(lane_state::IDLE, Ordering::Relaxed);
@@ -193,38 +241,37 @@ pub(crate) fn enter_scope(scope: u32) {
 impl Room {
     /// Writes a record, for which the caller has seen that there is room.
     ///
-    /// The slice is rebuilt from the pointer each time; `head` always points to `words` unwritten
-    /// words of one open chunk, which this thread alone writes.
+    /// The slice is rebuilt from the pointer each time; `head` always points to `left` unwritten bytes
+    /// of one open chunk, which this thread alone writes.
     #[inline(always)]
     fn write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) {
         let head = self.head.load(Ordering::Relaxed);
         let words = payload.len() + 1;
-        // SAFETY: the caller saw `self.words >= words`, and the invariant above.
+        // SAFETY: the caller saw that there is room, and the invariant above.
         let slot = unsafe { core::slice::from_raw_parts(head, words) };
         protocol::reserve(slot, words as u8);
         protocol::commit(slot, kind, flags, aux, delta, payload);
         // SAFETY: within the chunk, or one past its end.
         self.head
             .store(unsafe { head.add(words) }, Ordering::Relaxed);
-        self.words.store(
-            self.words
-                .load(Ordering::Relaxed)
-                .wrapping_sub(words as u32),
-            Ordering::Relaxed,
-        );
+        let left = self
+            .left
+            .load(Ordering::Relaxed)
+            .wrapping_sub(words as u64 * 8);
+        self.left.store(left, Ordering::Relaxed);
     }
 
     #[inline(always)]
     fn has(&self, words: usize) -> bool {
-        self.words.load(Ordering::Relaxed) as usize >= words
+        self.left.load(Ordering::Relaxed) >= words as u64 * 8
     }
 
     /// Points at the body of a chunk that was just opened.
     fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
-        self.words.store(0, Ordering::Relaxed);
+        self.left.store(0, Ordering::Relaxed);
         self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
         self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
-        self.words.store(body.len() as u32, Ordering::Relaxed);
+        self.left.store(body.len() as u64 * 8, Ordering::Relaxed);
     }
 }
 
@@ -244,73 +291,13 @@ impl Cursor {
         self.depth.store(depth, Ordering::Relaxed);
     }
 
-    /// The hot path: see [`record`].
-    #[inline(always)]
-    fn record<const N: usize>(&self, kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-        self.record_with(kind, flags, aux, || Some(payload));
-    }
-
-    /// Records what `payload` makes, and nothing where it makes nothing; whether it did.
-    ///
-    /// The time is taken first: on AMD processors the counter is read once all earlier instructions
-    /// are done, but later ones run beside it, so that the payload's look-ups cost nothing.
-    #[inline(always)]
-    pub(crate) fn record_with<const N: usize>(
-        &self,
-        kind: Kind,
-        flags: u8,
-        aux: u8,
-        payload: impl FnOnce() -> Option<[u64; N]>,
-    ) -> bool {
-        let depth = self.enter();
-        let ticks = clock::ticks();
-        let Some(payload) = payload() else {
-            self.leave(depth);
-            return false;
-        };
-        let delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
-        if depth == 0 && self.events.has(N + 1) && delta <= u64::from(u32::MAX) {
-            self.events.write(kind, flags, aux, delta as u32, &payload);
-            self.records
-                .store(self.records.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        } else {
-            self.record_slowly(depth, kind, flags, aux, payload);
-        }
-        self.leave(depth);
-        true
-    }
-
-    /// No room, a long pause, a signal handler inside a record, or a forked child.
-    #[cold]
-    #[inline(never)]
-    fn record_slowly<const N: usize>(
-        &self,
-        depth: u32,
-        kind: Kind,
-        flags: u8,
-        aux: u8,
-        payload: [u64; N],
-    ) {
-        sys::keep_errno(|| {
-            if self.process.load(Ordering::Relaxed).is_null() {
-                // Wiped: this is a forked child. It gets a cursor of its own.
-                CURSOR.set(core::ptr::null());
-                first_record(kind, flags, aux, payload);
-            } else {
-                self.record_at(depth, kind, flags, aux, &payload);
-            }
-        });
-    }
-
     /// Records at a depth that was entered: in this lane, in the handlers' lane, or not.
     fn record_at(&self, depth: u32, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
         let mut words = [0u64; layout::RECORD_MAX_WORDS];
-        let (ticks, payload) = match process::STATE.load(Ordering::Relaxed) {
-            process::SIMULATED => (
-                crate::recorder::simulated::ticks(),
-                crate::recorder::simulated::rewrite(kind, payload, &mut words),
-            ),
-            _ => (clock::ticks(), payload),
+        let ticks = now();
+        let payload = match process::STATE.load(Ordering::Relaxed) {
+            process::SIMULATED => crate::recorder::simulated::rewrite(kind, payload, &mut words),
+            _ => payload,
         };
         if let Some(target) = self.at_depth(depth) {
             target.write_or_lose(ticks, kind, flags, aux, payload);
@@ -524,7 +511,7 @@ impl Cursor {
             .store(lane_state::IN_USE as u32, Ordering::Relaxed);
         process
             .lane_word(lane, lane::START_TICKS)
-            .store(clock::ticks(), Ordering::Relaxed);
+            .store(now(), Ordering::Relaxed);
         process
             .lane_word(lane, lane::STATE)
             .store(lane_state::IN_USE, Ordering::Relaxed);

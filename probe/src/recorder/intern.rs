@@ -12,6 +12,7 @@ use wire::payload::pair;
 use wire::record::Kind;
 
 use crate::recorder::cursor::{self, Cursor};
+use crate::recorder::process::Process;
 
 const SLOTS: usize = 8192;
 /// How far from its first slot an entry may lie.
@@ -57,12 +58,8 @@ pub(crate) fn record_typed<T>(
     // Asked for once: in another place the compiler may answer with another copy of the name.
     let name = core::any::type_name::<T>();
     let key = origin_key(location, name, size_of::<T>());
-    let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
-        cursor.record_with(kind, 0, aux, || {
-            process.table.find(key).map(|origin| [word, origin])
-        })
-    });
-    if !recorded {
+    let origin = |process: &Process| process.table.find(key).map(|origin| [word, origin]);
+    if !cursor::try_record(kind, 0, aux, origin) {
         record_typed_slowly::<T>(kind, aux, word, location, name);
     }
 }
@@ -80,7 +77,7 @@ fn record_typed_slowly<T>(
         site(location),
         named_type(name, size_of::<T>(), align_of::<T>()),
     );
-    if let Some((_, process)) = cursor::at_hand() {
+    if let Some(process) = cursor::at_hand() {
         // From now on both are found at once.
         let key = origin_key(location, name, size_of::<T>());
         process.table.lookup(key, || origin);
@@ -96,17 +93,22 @@ pub(crate) fn record_at<const N: usize>(
     location: &'static Location<'static>,
     payload: impl Fn(u32) -> [u64; N],
 ) {
-    let recorded = cursor::at_hand().is_some_and(|(cursor, process)| {
-        cursor.record_with(kind, 0, aux, || {
-            process
-                .table
-                .find(site_key(location))
-                .map(|site| payload(site as u32))
-        })
-    });
-    if !recorded {
-        cursor::record(kind, 0, aux, payload(site(location)));
+    let key = site_key(location);
+    let made = |process: &Process| process.table.find(key).map(|site| payload(site as u32));
+    if !cursor::try_record(kind, 0, aux, made) {
+        record_at_slowly(kind, aux, location, payload);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn record_at_slowly<const N: usize>(
+    kind: Kind,
+    aux: u8,
+    location: &'static Location<'static>,
+    payload: impl Fn(u32) -> [u64; N],
+) {
+    cursor::record(kind, 0, aux, payload(site(location)));
 }
 
 /// Number of a place in the source, 0 where it could not be recorded.
@@ -163,7 +165,7 @@ fn origin_key(location: &'static Location<'static>, name: &'static str, size: us
 /// The number under a key that was met before.
 #[inline(always)]
 fn known(key: u64) -> Option<u32> {
-    cursor::at_hand()?.1.table.find(key).map(|id| id as u32)
+    cursor::at_hand()?.table.find(key).map(|id| id as u32)
 }
 
 #[cold]

@@ -22,8 +22,10 @@ pub(crate) static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 pub(crate) const OFF: u8 = 0;
 /// Nobody asked yet whether there is a recorder.
 pub(crate) const UNKNOWN: u8 = 1;
-/// Hooks record.
+/// Hooks record, with the processor's counter for a clock.
 pub(crate) const ON: u8 = 2;
+/// Hooks record, with a clock that takes a call.
+const ON_WITH_CALLS: u8 = 5;
 /// Hooks record, with a clock and addresses of their own: see [`crate::recorder::simulated`].
 pub(crate) const SIMULATED: u8 = 3;
 /// A thread is opening the recording.
@@ -247,8 +249,10 @@ fn publish(process: &'static Process) -> u8 {
     PROCESS.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
     if crate::recorder::simulated::wanted() {
         SIMULATED
-    } else {
+    } else if clock::is_counter() {
         ON
+    } else {
+        ON_WITH_CALLS
     }
 }
 
