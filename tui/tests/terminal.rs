@@ -1,7 +1,8 @@
 //! The viewer in a real terminal: a pty, with a terminal emulator at the other end.
 //!
 //! Every way out must leave the terminal as it was found: alternate screen left, cursor shown, modes
-//! as before, and nothing drawn after that. The viewer is the example `view_fixture`.
+//! as before, and nothing drawn after that. The viewer is the example `view_fixture`; after a change
+//! build it too (`cargo test -p tracer-tui` does, `--test terminal` alone does not).
 
 use std::fs::File;
 use std::io;
@@ -366,6 +367,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     });
     terminal.type_keys("q");
     terminal.wait_for("the shell again", |screen| !screen.alternate_screen());
+    // Typed while the viewer may still be on its way out: it must reach the shell all the same.
     terminal.type_keys("exit\r");
     terminal.end();
     terminal.assert_clean();

@@ -192,6 +192,14 @@ fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
+    // The modes first: who sees the shell's screen again may type at once, and what is typed in raw
+    // mode never becomes a line for the shell to read.
+    {
+        let before = before();
+        if let (Some(input), Some(termios)) = (&before.input, &before.termios) {
+            let _ = tcsetattr(input, OptionalActions::Now, termios);
+        }
+    }
     let mut bytes = Vec::new();
     // Writing to a vector does not fail, and a terminal that is gone needs nothing from us.
     let _ = queue!(
@@ -202,10 +210,6 @@ fn give_back() {
         Show
     );
     let _ = write_all(&bytes);
-    let before = before();
-    if let (Some(input), Some(termios)) = (&before.input, &before.termios) {
-        let _ = tcsetattr(input, OptionalActions::Now, termios);
-    }
 }
 
 /// Columns and rows of the terminal; 80 × 24 where it does not say.
