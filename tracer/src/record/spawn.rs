@@ -110,12 +110,18 @@ fn parse_stat(stat: &str) -> Option<(u64, bool)> {
 
 fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
     let name = crate::safe::os(program);
+    let is_path = program.as_encoded_bytes().contains(&b'/');
     let (code, why) = match error.kind() {
-        io::ErrorKind::NotFound if program.as_encoded_bytes().contains(&b'/') => (
+        io::ErrorKind::NotFound if is_path => (
             NOT_FOUND,
             format!("{name}: no such file (or the interpreter that it names does not exist)"),
         ),
         io::ErrorKind::NotFound => (NOT_FOUND, format!("{name}: not found in PATH")),
+        // The system says "not permitted" also where only a folder of PATH could not be searched.
+        io::ErrorKind::PermissionDenied if !is_path && !is_in_path(program) => (
+            NOT_FOUND,
+            format!("{name}: not found in PATH, of which a part cannot be searched"),
+        ),
         io::ErrorKind::PermissionDenied => (
             NOT_EXECUTABLE,
             format!("{name}: not executable, or not permitted"),
@@ -123,6 +129,11 @@ fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
         _ => (NOT_EXECUTABLE, format!("{name}: cannot be run: {error}")),
     };
     Failure::new(code, anyhow!("{why}; nothing was recorded"))
+}
+
+fn is_in_path(program: &OsString) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
 }
 
 #[cfg(test)]
