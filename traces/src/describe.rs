@@ -198,7 +198,7 @@ pub(crate) fn name_of(trace: &Trace, subject: Subject) -> String {
                 _ => format!("operation #{sequence} (ring {ring})"),
             }
         }
-        Subject::Coroutine { coroutine, .. } => names.coroutine(coroutine),
+        Subject::Coroutine { process, coroutine } => names.coroutine(process, coroutine),
         Subject::Cookie { ring, cookie, .. } => format!("cookie {cookie:#x} on ring {ring}"),
     }
 }

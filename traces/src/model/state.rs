@@ -71,6 +71,7 @@ impl State {
                 ty,
                 ..
             } => {
+                observer.objects.spawned(event.process, *coroutine, *ty);
                 self.spawn(event, *coroutine, *site, *ty);
             }
             What::Resume { coroutine, by } => self.resume(event, *coroutine, *by, observer),

@@ -19,6 +19,8 @@ use crate::recording::Recording;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Objects {
     spans: FxHashMap<(u32, u64), Vec<Span>>,
+    /// What coroutines were spawned as, where they said so.
+    coroutines: FxHashMap<(u32, u32), TypeId>,
     count: u32,
 }
 
@@ -30,6 +32,13 @@ struct Span {
 }
 
 impl Objects {
+    /// Notes what a coroutine was spawned as.
+    pub(crate) fn spawned(&mut self, process: u32, coroutine: u32, ty: TypeId) {
+        if ty != TypeId::default() {
+            self.coroutines.insert((process, coroutine), ty);
+        }
+    }
+
     /// Notes that a generation began.
     pub(crate) fn begin(&mut self, process: u32, address: u64, generation: u32, ty: TypeId) {
         let spans = self.spans.entry((process, address)).or_default();
@@ -86,9 +95,12 @@ impl Names<'_> {
         )
     }
 
-    /// `coroutine 9`
-    pub fn coroutine(&self, coroutine: u32) -> String {
-        format!("coroutine {coroutine}")
+    /// `coroutine 9 (serve)`: its number, and the name or type that it was spawned with, where known.
+    pub fn coroutine(&self, process: u32, coroutine: u32) -> String {
+        match self.objects.coroutines.get(&(process, coroutine)) {
+            Some(ty) => format!("coroutine {coroutine} ({})", self.ty(*ty)),
+            None => format!("coroutine {coroutine}"),
+        }
     }
 
     /// `conn.rs:88`, or the path from `src/` on; `?` where not known.

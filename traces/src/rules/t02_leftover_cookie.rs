@@ -157,7 +157,7 @@ fn aftermath(names: &Names<'_>, operation: &Operation) -> String {
             None => "its completion was not taken before the recording ended".to_owned(),
         };
     };
-    let who = names.coroutine(*coroutine);
+    let who = names.coroutine(operation.id.process, *coroutine);
     match found {
         Found::TooEarly {
             operation,

@@ -42,7 +42,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         ring_is_recorded,
     } = resumed;
     let names = judge.names();
-    let who = names.coroutine(coroutine.number);
+    let who = names.coroutine(coroutine.process, coroutine.number);
     let cookie = by.map_or(String::new(), |(ring, cookie)| {
         format!(" by {cookie:#x} on ring {ring}")
     });
@@ -118,7 +118,7 @@ mod tests {
             20 main suspend 9 0x1000
             30 main complete 0 0x1000 0
             40 main resume 9 0x1000
-            50 main resume 9 0x1000       <- coroutine 9 was resumed by 0x1000 on ring 0 a second time for one completion
+            50 main resume 9 0x1000       <- coroutine 9 (Task) was resumed by 0x1000 on ring 0 a second time for one completion
             ",
         );
     }
@@ -159,7 +159,7 @@ mod tests {
             1 main spawn 9 Task main.rs:3
             2 main done 9
             3 main coroutine-drop 9
-            40 main resume 9              <- coroutine 9 was resumed after it was done
+            40 main resume 9              <- coroutine 9 (Task) was resumed after it was done
             ",
         );
     }

@@ -52,7 +52,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let names = judge.names();
     let mut message = format!(
         "{} waits for {:#x}, whose completion was taken on ring {}",
-        names.coroutine(coroutine.number),
+        names.coroutine(coroutine.process, coroutine.number),
         owed.cookie,
         owed.ring,
     );
@@ -87,7 +87,7 @@ mod tests {
             1 main spawn 9 Task main.rs:3
             10 main submit 0 NOP 0x1000
             20 main suspend 9 0x1000
-            30 main complete 0 0x1000 0    <- coroutine 9 waits for 0x1000, whose completion was taken on ring 0 for operation #0, and never ran again
+            30 main complete 0 0x1000 0    <- coroutine 9 (Task) waits for 0x1000, whose completion was taken on ring 0 for operation #0, and never ran again
             40 main submit 0 NOP 0x7
             50 main complete 0 0x7 0
             60 main submit 0 NOP 0x7
