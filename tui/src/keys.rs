@@ -29,8 +29,6 @@ pub enum On {
     Panes,
     /// In the findings.
     Findings,
-    /// In the events.
-    Events,
     /// While a filter is typed.
     Prompt,
     /// In the help.
@@ -526,7 +524,6 @@ pub fn holds(on: On, listener: Listener) -> bool {
             )
         }
         On::Findings => listener == Listener::Findings,
-        On::Events => listener == Listener::Events,
         On::Prompt => listener == Listener::Prompt,
         On::Help => listener == Listener::Help,
     }

@@ -53,7 +53,9 @@ impl Terminal {
     /// Starts the viewer in a terminal of its own.
     fn start(columns: u16, rows: u16, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(example());
-        command.envs(environment.iter().copied());
+        command
+            .env_remove("NO_COLOR")
+            .envs(environment.iter().copied());
         Self::run(command, columns, rows)
     }
 
@@ -237,6 +239,22 @@ fn it_starts_with_the_findings_on_the_alternate_screen() {
     );
     // A frame arrives as one piece, where the terminal knows how.
     assert!(String::from_utf8_lossy(&terminal.written).contains("\x1b[?2026h"));
+}
+
+#[test]
+fn colours_are_there_unless_they_are_not_wanted() {
+    const RED: &str = "\x1b[38;5;1";
+    for (environment, is_red) in [(&[][..], true), (&[("NO_COLOR", "1")][..], false)] {
+        let mut terminal = Terminal::start(80, 24, environment);
+        terminal.wait_for_text(FIRST);
+        terminal.type_keys("q");
+        terminal.end();
+        let written = String::from_utf8_lossy(&terminal.written);
+        assert_eq!(written.contains(RED), is_red, "{environment:?}");
+        assert_eq!(written.contains("\x1b[38;5;"), is_red, "{environment:?}");
+        // Weight and reversal stay.
+        assert!(written.contains("\x1b[7m") && written.contains("\x1b[1m"));
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
 use crate::keys::message_for;
-use crate::model::{Model, Work};
+use crate::model::{Colour, Model, Work};
 use crate::msg::{Effect, Msg};
 use crate::update::update;
 use input::Decoder;
@@ -39,6 +39,8 @@ pub(crate) fn run(
     model: &mut Model,
     mut view: impl FnMut(&Model, &mut Frame<'_>),
 ) -> io::Result<Exit> {
+    // crossterm asks the environment for NO_COLOR by itself; that was the caller's to decide.
+    crossterm::style::force_color_output(model.look.colour == Colour::On);
     let mut signals = Signals::listen()?;
     let mut screen = Screen::take(signals.waker()?)?;
     let (columns, rows) = screen::size();
