@@ -75,7 +75,7 @@ impl Terminal {
         let before = tcgetattr(&slave).expect("a terminal has modes");
         let end = || Stdio::from(slave.try_clone().expect("descriptors are left"));
         command.stdin(end()).stdout(end()).stderr(end());
-        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.env("TERM", "xterm-256color");
         // A backtrace would push what is looked for off the screen.
         command.env("RUST_BACKTRACE", "0");
         // SAFETY: between fork and exec only two system calls are made; they touch no memory.
