@@ -13,5 +13,6 @@ mod garbage;
 mod kill;
 mod readme;
 mod record;
+mod simulated;
 mod surroundings;
 mod view;
