@@ -332,14 +332,16 @@ pub struct SubmissionQueue<'a, S: squeue::EntryMarker = squeue::Entry> {
 }
 
 /// The first 64 bytes of an entry: what every kind of submission entry begins with.
-fn bytes_of<S: squeue::EntryMarker>(entry: &S) -> ring::Entry {
+#[inline(always)]
+fn words_of<S: squeue::EntryMarker>(entry: &S) -> &ring::Entry {
     const {
         assert!(size_of::<S>() >= size_of::<ring::Entry>());
         assert!(align_of::<S>() >= align_of::<u64>());
     }
     // SAFETY: the trait is sealed to `Entry` and `Entry128`, both `repr(C)` over the kernel's
-    // structure of 64 plain bytes, all of them initialised; size and alignment are checked above.
-    unsafe { *std::ptr::from_ref(entry).cast::<ring::Entry>() }
+    // structure of 64 plain bytes, all of them initialised; size and alignment are checked above, and
+    // the reference lives no longer than the entry's.
+    unsafe { &*std::ptr::from_ref(entry).cast::<ring::Entry>() }
 }
 
 impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
@@ -352,7 +354,7 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     pub unsafe fn push(&mut self, entry: &S) -> Result<(), squeue::PushError> {
         // First the record, then the push: with SQPOLL the kernel may take the entry at any moment.
         if !self.queue.is_full() {
-            self.hooks.pushed(&bytes_of(entry));
+            self.hooks.pushed(words_of(entry));
         }
         // SAFETY: the caller's promise.
         unsafe { self.queue.push(entry) }
@@ -368,7 +370,7 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
         // All go in, or none.
         if self.queue.capacity() - self.queue.len() >= entries.len() {
             for entry in entries {
-                self.hooks.pushed(&bytes_of(entry));
+                self.hooks.pushed(words_of(entry));
             }
         }
         // SAFETY: the caller's promise.
@@ -396,11 +398,16 @@ pub struct CompletionQueue<'a, C: cqueue::EntryMarker = cqueue::Entry> {
     queue: inner::CompletionQueue<'a, C>,
 }
 
+#[inline(always)]
 fn note_completion<C: cqueue::EntryMarker>(hooks: &Ring, entry: &C) {
-    if crate::recorder::recording() {
-        let plain: cqueue::Entry = entry.clone().into();
-        hooks.reaped(plain.user_data(), plain.result(), plain.flags());
+    const {
+        assert!(size_of::<C>() >= 16);
+        assert!(align_of::<C>() >= align_of::<u64>());
     }
+    // SAFETY: the trait is sealed to `Entry` and `Entry32`, both `repr(C)` and beginning with the
+    // kernel's structure of 16 plain bytes: the cookie, then result and flags.
+    let [cookie, result] = unsafe { *std::ptr::from_ref(entry).cast::<[u64; 2]>() };
+    hooks.reaped_words(cookie, result);
 }
 
 impl<C: cqueue::EntryMarker> CompletionQueue<'_, C> {

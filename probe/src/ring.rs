@@ -235,11 +235,13 @@ impl Ring {
             known.used = true;
         }
         let sequence = self.count_submission();
-        let submit = self.describe(entry, slot, sequence);
-        if submit.is_short() {
-            recorder::record(Record::Submit, 0, state as u8, submit.short(site));
+        let (ring, slot, aux) = (id as u16, slot as u16, state as u8);
+        if Submit::is_short(entry) {
+            let words = Submit::short_payload(entry, ring, slot, sequence, site);
+            recorder::record(Record::Submit, 0, aux, words);
         } else {
-            recorder::record(Record::Submit, 0, state as u8, submit.long(site));
+            let words = Submit::payload(entry, ring, slot, sequence, site);
+            recorder::record(Record::Submit, 0, aux, words);
         }
     }
 
@@ -259,25 +261,19 @@ impl Ring {
     pub fn pushed(&self, entry: &Entry) {
         let sequence = self.count_submission();
         if recorder::recording() {
-            let slot = sequence & self.sq_entries.wrapping_sub(1);
-            let submit = self.describe(entry, slot, sequence);
+            let ring = self.known() as u16;
+            let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
             let aux = CookieState::Unknown as u8;
             let at = Location::caller();
-            if submit.is_short() {
-                recorder::record_at(Record::Submit, aux, at, |site| submit.short(site));
+            if Submit::is_short(entry) {
+                recorder::record_at(Record::Submit, aux, at, |site| {
+                    Submit::short_payload(entry, ring, slot, sequence, site)
+                });
             } else {
-                recorder::record_at(Record::Submit, aux, at, |site| submit.long(site));
+                recorder::record_at(Record::Submit, aux, at, |site| {
+                    Submit::payload(entry, ring, slot, sequence, site)
+                });
             }
-        }
-    }
-
-    #[inline]
-    fn describe(&self, entry: &Entry, slot: u32, sequence: u32) -> Submit {
-        Submit {
-            sequence,
-            ring: self.known() as u16,
-            slot: slot as u16,
-            ..Submit::from_sqe(entry)
         }
     }
 
@@ -307,9 +303,14 @@ impl Ring {
     /// The program took a completion.
     #[inline]
     pub fn reaped(&self, cookie: u64, res: i32, flags: u32) {
+        self.reaped_words(cookie, pair(res as u32, flags));
+    }
+
+    /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
+    #[inline]
+    pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
         if recorder::recording() {
             let id = self.known();
-            let result = pair(res as u32, flags);
             if id < 255 {
                 recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
             } else {

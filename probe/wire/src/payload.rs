@@ -60,39 +60,41 @@ pub struct Submit {
 }
 
 impl Submit {
-    /// Whether [`Submit::short`] says all: no address, no length, no offset.
+    /// The payload of a submission, from the 64 bytes of its entry (`struct io_uring_sqe` of the Linux
+    /// user API, eight words): most words of the payload are words of the entry.
     #[inline(always)]
-    pub const fn is_short(&self) -> bool {
-        self.addr | self.off | self.len as u64 | self.op_flags as u64 == 0
+    pub const fn payload(
+        sqe: &[u64; 8],
+        ring: u16,
+        slot: u16,
+        sequence: u32,
+        site: u32,
+    ) -> [u64; 7] {
+        let [cookie, place, head, origin] = Self::short_payload(sqe, ring, slot, sequence, site);
+        [cookie, place, head, origin, sqe[2], sqe[3], sqe[1]]
     }
 
-    /// The payload of an operation without a buffer, with its site.
+    /// As [`Submit::payload`], for entries that [`Submit::is_short`].
     #[inline(always)]
-    pub const fn short(&self, site: u32) -> [u64; 4] {
+    pub const fn short_payload(
+        sqe: &[u64; 8],
+        ring: u16,
+        slot: u16,
+        sequence: u32,
+        site: u32,
+    ) -> [u64; 4] {
         [
-            self.cookie,
-            self.sequence as u64 | (self.ring as u64) << 32 | (self.slot as u64) << 48,
-            self.opcode as u64
-                | (self.sqe_flags as u64) << 8
-                | (self.ioprio as u64) << 16
-                | (self.fd as u32 as u64) << 32,
-            site as u64 | (self.buf_index as u64) << 32 | (self.personality as u64) << 48,
+            sqe[4],
+            sequence as u64 | (ring as u64) << 32 | (slot as u64) << 48,
+            sqe[0],
+            site as u64 | sqe[5] << 32,
         ]
     }
 
-    /// The whole payload, with its site.
+    /// Whether an entry has no address, no length, no flags of its operation and no offset.
     #[inline(always)]
-    pub const fn long(&self, site: u32) -> [u64; 7] {
-        let [cookie, place, head, origin] = self.short(site);
-        [
-            cookie,
-            place,
-            head,
-            origin,
-            self.addr,
-            pair(self.len, self.op_flags),
-            self.off,
-        ]
+    pub const fn is_short(sqe: &[u64; 8]) -> bool {
+        sqe[1] | sqe[2] | sqe[3] == 0
     }
 
     /// Reads a payload.
@@ -117,28 +119,6 @@ impl Submit {
             len,
             op_flags,
             off: word(words, 6),
-        }
-    }
-
-    /// Takes the fields that the kernel reads from the 64 bytes of a submission entry
-    /// (`struct io_uring_sqe` of the Linux user API, eight words).
-    pub const fn from_sqe(sqe: &[u64; 8]) -> Self {
-        Self {
-            cookie: sqe[4],
-            sequence: 0,
-            ring: 0,
-            slot: 0,
-            opcode: sqe[0] as u8,
-            sqe_flags: (sqe[0] >> 8) as u8,
-            ioprio: (sqe[0] >> 16) as u16,
-            fd: (sqe[0] >> 32) as u32 as i32,
-            site: 0,
-            buf_index: sqe[5] as u16,
-            personality: (sqe[5] >> 16) as u16,
-            addr: sqe[2],
-            len: sqe[3] as u32,
-            op_flags: (sqe[3] >> 32) as u32,
-            off: sqe[1],
         }
     }
 }
@@ -167,10 +147,41 @@ mod tests {
         }
     }
 
+    /// `struct io_uring_sqe` by its offsets: opcode 0, flags 1, ioprio 2, fd 4, off 8, addr 16, len 24,
+    /// the operation's flags 28, user_data 32, buf_index 40, personality 42.
+    fn entry(submit: &Submit) -> [u64; 8] {
+        let mut bytes = [0u8; 64];
+        bytes[0] = submit.opcode;
+        bytes[1] = submit.sqe_flags;
+        bytes[2..4].copy_from_slice(&submit.ioprio.to_le_bytes());
+        bytes[4..8].copy_from_slice(&submit.fd.to_le_bytes());
+        bytes[8..16].copy_from_slice(&submit.off.to_le_bytes());
+        bytes[16..24].copy_from_slice(&submit.addr.to_le_bytes());
+        bytes[24..28].copy_from_slice(&submit.len.to_le_bytes());
+        bytes[28..32].copy_from_slice(&submit.op_flags.to_le_bytes());
+        bytes[32..40].copy_from_slice(&submit.cookie.to_le_bytes());
+        bytes[40..42].copy_from_slice(&submit.buf_index.to_le_bytes());
+        bytes[42..44].copy_from_slice(&submit.personality.to_le_bytes());
+        let mut words = [0; 8];
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().unwrap());
+        }
+        words
+    }
+
     #[test]
     fn submission_survives_packing() {
-        assert!(!full().is_short());
-        assert_eq!(Submit::decode(&full().long(9)), full());
+        let submit = full();
+        let entry = entry(&submit);
+        assert!(!Submit::is_short(&entry));
+        let words = Submit::payload(
+            &entry,
+            submit.ring,
+            submit.slot,
+            submit.sequence,
+            submit.site,
+        );
+        assert_eq!(Submit::decode(&words), submit);
     }
 
     #[test]
@@ -182,8 +193,12 @@ mod tests {
             site: 3,
             ..Submit::default()
         };
-        assert!(nop.is_short());
-        assert_eq!(Submit::decode(&nop.short(3)), nop);
+        let entry = entry(&nop);
+        assert!(Submit::is_short(&entry));
+        assert_eq!(
+            Submit::decode(&Submit::short_payload(&entry, 0, 0, 2, 3)),
+            nop
+        );
         assert_eq!(Submit::decode(&[]), Submit::default());
     }
 }
