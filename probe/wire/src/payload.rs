@@ -97,6 +97,27 @@ impl Submit {
         sqe[1] | sqe[2] | sqe[3] == 0
     }
 
+    /// The payload, from the fields: for writers that have no entry of the kernel's.
+    pub const fn encode(&self) -> [u64; 7] {
+        let head = self.opcode as u64
+            | (self.sqe_flags as u64) << 8
+            | (self.ioprio as u64) << 16
+            | (self.fd as u32 as u64) << 32;
+        let origin = self.buf_index as u64 | (self.personality as u64) << 16;
+        let lengths = pair(self.len, self.op_flags);
+        let sqe = [
+            head,
+            self.off,
+            self.addr,
+            lengths,
+            self.cookie,
+            origin,
+            0,
+            0,
+        ];
+        Self::payload(&sqe, self.ring, self.slot, self.sequence, self.site)
+    }
+
     /// Reads a payload.
     pub fn decode(words: &[u64]) -> Self {
         let place = word(words, 1);
@@ -182,6 +203,7 @@ mod tests {
             submit.site,
         );
         assert_eq!(Submit::decode(&words), submit);
+        assert_eq!(submit.encode(), words);
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl File {
                 len: 64,
                 ..Submit::default()
             };
-            let words = submit.long(1);
+            let words = submit.encode();
             let pointer = [cookie, pair(1, 1)];
             self.record(0, at, Kind::Leak, Owner::Rc as u8, &pointer);
             self.record(0, at + 1, Kind::Submit, CookieState::Set as u8, &words);
