@@ -53,13 +53,13 @@ fn main() {
     // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
     // being recorded.
     if wanted("off") {
-        session::alone("off", || record::off());
+        session::alone("off", record::off);
     }
     if wanted("record") {
-        session::alone("record", || record::on());
+        session::alone("record", record::on);
     }
     if wanted("threads") {
-        session::alone("threads", || record::threads());
+        session::alone("threads", record::threads);
     }
     if wanted("ring") {
         session::alone("ring", || ring::nop(32));
