@@ -91,6 +91,7 @@ fn main() {
             }
             assert_eq!(*place, 77, "a hook changed errno");
         }
+        "handler-forks" => handler_forks(),
         "wrap" => (1..=1_000_000).for_each(note),
         other => {
             eprintln!("lifecycle: no turn called {other:?}");
@@ -111,6 +112,12 @@ fn fork(fork: impl Fn() -> i32) {
     note(1);
     match fork() {
         0 => {
+            // Before its own first record the child must not have the parent's file.
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("own mappings");
+            assert!(
+                !maps.contains(".trc"),
+                "the parent's file is mapped in the child"
+            );
             note(1001);
             note(1002);
             std::process::exit(0);
@@ -147,6 +154,69 @@ fn crowd() {
 
 fn wire_lanes() -> usize {
     wire::layout::LANES
+}
+
+/// A timer signal whose handler forks, into whatever the thread is doing; the child goes on there.
+fn handler_forks() {
+    static CHILDREN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    static IS_CHILD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    use std::sync::atomic::Ordering::Relaxed;
+    extern "C" fn handler(_: i32) {
+        if IS_CHILD.load(Relaxed) || CHILDREN.load(Relaxed) >= 200 {
+            return;
+        }
+        // SAFETY: `fork` may be called in a handler; the child goes on with plain records.
+        match unsafe { libc::fork() } {
+            0 => IS_CHILD.store(true, Relaxed),
+            child if child > 0 => {
+                CHILDREN.fetch_add(1, Relaxed);
+            }
+            _ => {}
+        }
+    }
+    note(1);
+    // SAFETY: the handler does what a handler may do; the timer is the process's own, and a child does
+    // not inherit it.
+    unsafe {
+        libc::signal(
+            libc::SIGALRM,
+            handler as extern "C" fn(i32) as libc::sighandler_t,
+        );
+        let interval = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 300,
+        };
+        let timer = libc::itimerval {
+            it_interval: interval,
+            it_value: interval,
+        };
+        assert_eq!(
+            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()),
+            0
+        );
+    }
+    let mut number = 1;
+    while CHILDREN.load(Relaxed) < 200 && !IS_CHILD.load(Relaxed) {
+        number += 1;
+        note(black_box(number));
+    }
+    // A child comes out of the record that it was forked in, and ends.
+    if IS_CHILD.load(Relaxed) {
+        // SAFETY: ends this child at once.
+        unsafe { libc::_exit(0) };
+    }
+    // SAFETY: as above; then waits for the children just made.
+    unsafe {
+        let zero = std::mem::zeroed();
+        libc::setitimer(libc::ITIMER_REAL, &zero, std::ptr::null_mut());
+        let mut status = 0;
+        while libc::wait(&mut status) > 0 {
+            assert_eq!(
+                status, 0,
+                "a child that was forked in the middle of a record died"
+            );
+        }
+    }
 }
 
 /// A timer signal whose handler records, into whatever the thread is doing.

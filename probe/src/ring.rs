@@ -22,6 +22,11 @@ use crate::recorder::{self, Poison};
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 
+/// A submission's record has 16 bits for its ring.
+const MAX_RINGS: u32 = 0xFFFF;
+/// In place of a ring's number: it came too late to get one.
+const NOT_RECORDED: u32 = u32::MAX;
+
 /// Word of a submission entry that holds `user_data`.
 const USER_DATA: usize = 4;
 /// High half of every poison word; the low half is ring and slot. Not a user-space address.
@@ -99,30 +104,30 @@ impl Ring {
     /// Number in the trace; 0 while nothing was recorded about it.
     pub fn id(&self) -> u32 {
         if recorder::recording() {
-            self.known()
+            self.known().unwrap_or(0)
         } else {
             0
         }
     }
 
     /// Gives the ring its number, and records its making if that was not done: it may have been made
-    /// before recording began.
+    /// before recording began. Nothing for a ring that is not recorded.
     #[inline]
-    fn known(&self) -> u32 {
+    fn known(&self) -> Option<u32> {
         match self.id.load(Ordering::Relaxed) {
             0 => self.introduce(),
-            id => id,
+            NOT_RECORDED => None,
+            id => Some(id),
         }
     }
 
     #[cold]
-    fn introduce(&self) -> u32 {
+    fn introduce(&self) -> Option<u32> {
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if let Err(other) = self
-            .id
-            .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
-        {
-            return other;
+        if id > MAX_RINGS {
+            self.id.store(NOT_RECORDED, Ordering::Relaxed);
+            crate::mark("a ring is not recorded: this process made more than 65,535 of them");
+            return None;
         }
         self.poison
             .store(recorder::poison() as u8, Ordering::Relaxed);
@@ -131,8 +136,19 @@ impl Ring {
             pair(self.sq_entries, self.cq_entries),
             pair(self.setup, self.features),
         ];
+        // First the record, then the number: what others record about the ring comes later.
         recorder::record(Record::RingCreate, 0, self.kind as u8, words);
-        id
+        match self
+            .id
+            .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => Some(id),
+            Err(other) => {
+                // Another thread was faster: this number never was a ring.
+                recorder::record(Record::RingDrop, 0, 0, [u64::from(id)]);
+                (other != NOT_RECORDED).then_some(other)
+            }
+        }
     }
 
     /// A slot was handed out to be filled. Remembers its leftover and poisons it.
@@ -156,7 +172,7 @@ impl Ring {
     ///
     /// As for [`Ring::claimed`].
     unsafe fn claim(&self, slot: u32, entry: *mut Entry, at: &'static Location<'static>) {
-        let id = self.known();
+        let Some(id) = self.known() else { return };
         // SAFETY: the caller is alone in here.
         let slots = unsafe { &mut *self.slots.get() };
         if slots.is_empty() {
@@ -202,7 +218,10 @@ impl Ring {
     ///
     /// As for [`Ring::submitting`].
     unsafe fn submit(&self, slot: u32, entry: *mut Entry) {
-        let id = self.known();
+        let Some(id) = self.known() else {
+            self.count_submission();
+            return;
+        };
         // SAFETY: the caller is alone in here.
         let slots = unsafe { &mut *self.slots.get() };
         // SAFETY: the caller's promise.
@@ -260,8 +279,10 @@ impl Ring {
     #[track_caller]
     pub fn pushed(&self, entry: &Entry) {
         let sequence = self.count_submission();
-        if recorder::recording() {
-            let ring = self.known() as u16;
+        if recorder::recording()
+            && let Some(ring) = self.known()
+        {
+            let ring = ring as u16;
             let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
             let aux = CookieState::Unknown as u8;
             let at = Location::caller();
@@ -284,11 +305,10 @@ impl Ring {
         if let Ok(consumed) = u32::try_from(result) {
             self.consumed.fetch_add(consumed, Ordering::Relaxed);
         }
-        if recorder::recording() {
-            let words = [
-                pair(self.known(), to_submit),
-                pair(min_complete, result as u32),
-            ];
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            let words = [pair(id, to_submit), pair(min_complete, result as u32)];
             recorder::record(Record::Enter, 0, 0, words);
         }
     }
@@ -309,8 +329,9 @@ impl Ring {
     /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
     #[inline]
     pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
-        if recorder::recording() {
-            let id = self.known();
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
             if id < 255 {
                 recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
             } else {
@@ -322,24 +343,67 @@ impl Ring {
     /// The kernel keeps this many completions that found no room in the queue.
     #[inline]
     pub fn overflowed(&self, count: u64) {
-        if recorder::recording() {
-            recorder::record(Record::Overflow, 0, 0, [u64::from(self.known()), count]);
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            recorder::record(Record::Overflow, 0, 0, [u64::from(id), count]);
+        }
+    }
+
+    /// Declares how this ring's cookies are to be read. Without a declaration the recording itself has
+    /// to prove that they are pointers (some were leaked).
+    pub fn cookies(&self, scheme: Cookies) {
+        // The numbers of `traces::scheme`.
+        let (number, parameter) = match scheme {
+            Cookies::Pointers => (1, 0),
+            Cookies::TaggedPointers { tag_mask } => (2, tag_mask),
+            Cookies::Indices => (3, 0),
+        };
+        self.declare(number, parameter);
+    }
+
+    /// Declares a cookie that stands for nothing in particular, such as 0 or `u64::MAX`: operations
+    /// whose completions the program takes and ignores.
+    pub fn sentinel(&self, cookie: u64) {
+        self.declare(5, cookie);
+    }
+
+    fn declare(&self, scheme: u64, parameter: u64) {
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            // 0 would mean all rings.
+            recorder::record(Record::Scheme, 0, 0, [u64::from(id) + 1, scheme, parameter]);
         }
     }
 
     /// Operations of this ring carry this cookie several at a time, on purpose.
     pub fn shared(&self, cookie: u64) {
-        if recorder::recording() {
-            self.known();
+        if recorder::recording() && self.known().is_some() {
             recorder::record(Record::Shared, 0, 0, [cookie]);
         }
     }
 }
 
+/// How to read the cookies of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cookies {
+    /// Pointers, as they are.
+    Pointers,
+    /// Pointers that carry a tag in these bits.
+    TaggedPointers {
+        /// Bits that do not belong to the pointer.
+        tag_mask: u64,
+    },
+    /// Indices of a table.
+    Indices,
+}
+
 impl Drop for Ring {
     fn drop(&mut self) {
         let id = *self.id.get_mut();
-        if recorder::recording() && id != 0 {
+        if recorder::recording() && id != 0 && id != NOT_RECORDED {
             recorder::record(Record::RingDrop, 0, 0, [u64::from(id)]);
         }
     }

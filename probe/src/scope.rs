@@ -83,6 +83,7 @@ pub fn scope() -> Scope {
         name,
         at,
         open: true,
+        _thread: std::marker::PhantomData,
     }
 }
 
@@ -96,6 +97,8 @@ pub struct Scope {
     name: String,
     at: &'static Location<'static>,
     open: bool,
+    // Ends on the thread that opened it, whose scope it was.
+    _thread: std::marker::PhantomData<*const ()>,
 }
 
 /// A scope for other threads to work in.

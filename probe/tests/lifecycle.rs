@@ -151,6 +151,31 @@ fn a_forked_child_has_a_file_of_its_own() {
 }
 
 #[test]
+fn a_child_forked_in_the_middle_of_a_record_goes_on() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("handler-forks"));
+}
+
+#[test]
+fn a_forked_child_takes_little_room() {
+    let folder = Folder::new("protocol=1\nchunks=1024\nmode=ring\n");
+    succeeds(&folder.run("fork"));
+    let mut sizes: Vec<_> = folder
+        .files()
+        .iter()
+        .map(|path| fs::metadata(path).expect("the file").len())
+        .collect();
+    sizes.sort_unstable();
+    assert_eq!(
+        sizes,
+        [
+            wire::layout::file_bytes(64) as u64,
+            wire::layout::file_bytes(1024) as u64
+        ]
+    );
+}
+
+#[test]
 fn starting_another_program_disturbs_nothing() {
     let folder = Folder::new(SESSION);
     succeeds(&folder.run("vfork"));
@@ -233,6 +258,13 @@ fn errno_is_kept() {
     let folder = Folder::new(SESSION);
     succeeds(&folder.run("errno"));
     assert_eq!(noted(&only(&folder)).len(), 10_001);
+    // Where opening the recording fails, calls fail on the way.
+    let output = Command::new(program())
+        .arg("errno")
+        .env("TRACER_DIR", folder.0.path().join("missing"))
+        .output()
+        .expect("the example starts");
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -282,6 +314,14 @@ fn a_folder_that_cannot_be_trusted_is_refused() {
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("own folder");
     refused(path, "can be written to by other users");
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("own folder");
+    fs::remove_file(path.join("session")).expect("own file");
+    let fifo = std::ffi::CString::new(path.join("session").into_os_string().into_encoded_bytes())
+        .expect("a path");
+    // SAFETY: the path ends in NUL.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    refused(path, "not a file");
+    fs::remove_file(path.join("session")).expect("own file");
+    fs::write(path.join("session"), SESSION).expect("own file");
     refused(&path.join("missing"), "not a directory");
     refused(&path.join("session"), "not a directory");
     fs::remove_file(path.join("session")).expect("own file");

@@ -173,3 +173,49 @@ fn reclaiming_twice_is_one_story() {
     assert_eq!(Rc::strong_count(&kept), 1);
     scope.expect(Rule::T08).times(1);
 }
+
+#[test]
+fn poison_is_seen_and_what_it_overwrote_is_put_back() {
+    const OLD: u64 = 0x1234_5678_0000;
+    let scope = probe::scope();
+    let ring = probe::ring::Ring::created(probe::ring::Kind::InPlace, 3, 8, 16, 0, 0);
+    let mut entry: probe::ring::Entry = [0, 0, 0, 0, OLD, 0, 0, 0];
+    // SAFETY: the entry is this test's own.
+    unsafe { ring.claimed(2, &mut entry) };
+    assert_ne!(entry[4], OLD, "the slot is not poisoned");
+    // SAFETY: as above.
+    unsafe { ring.submitting(2, &mut entry) };
+    assert_eq!(entry[4], OLD, "the leftover is not put back");
+    // Set after the claim: what the program wrote stays.
+    // SAFETY: as above.
+    unsafe { ring.claimed(2, &mut entry) };
+    entry[4] = 77;
+    // SAFETY: as above.
+    unsafe { ring.submitting(2, &mut entry) };
+    assert_eq!(entry[4], 77);
+    drop(ring);
+    // A slot that was handed to the kernel as it came is a finding of its own.
+    scope.expect(Rule::T01).times(1);
+}
+
+#[test]
+fn a_declared_sentinel_is_no_unset_cookie() {
+    let silent = |declare: bool| {
+        let scope = probe::scope();
+        let ring = probe::ring::Ring::created(probe::ring::Kind::Copied, 3, 8, 16, 0, 0);
+        ring.cookies(probe::ring::Cookies::Pointers);
+        if declare {
+            ring.sentinel(0);
+        }
+        ring.pushed(&[0; 8]);
+        ring.entered(1, 1, 1);
+        ring.reaped(0, 0, 0);
+        (scope, ring)
+    };
+    let (scope, ring) = silent(true);
+    drop(ring);
+    scope.assert_clean();
+    let (scope, ring) = silent(false);
+    drop(ring);
+    scope.expect(Rule::T01).times(1);
+}

@@ -82,5 +82,6 @@ fn kernel_uses_hardware() -> bool {
     let mut path = sys::Path::new();
     path.push(b"/sys/devices/system/clocksource/clocksource0/current_clocksource");
     let mut buffer = [0u8; 16];
-    sys::open_to_read(&path).is_some_and(|fd| sys::read_some(&fd, &mut buffer).starts_with(b"tsc"))
+    sys::open_to_read(None, &path)
+        .is_some_and(|fd| sys::read_some(&fd, &mut buffer).starts_with(b"tsc"))
 }

@@ -37,6 +37,9 @@ struct Room {
     seq: AtomicU64,
 }
 
+/// Where a record goes: made by [`Room::place`] alone, for a record of the length it was asked for.
+struct Place(*mut AtomicU64);
+
 /// A lane's writing end. In memory that is wiped in a forked child: then it has no room, and the slow
 /// path finds out why. Only the owning thread touches it, except for `state`; the fields are atomics
 /// because its signal handlers do so too.
@@ -106,18 +109,20 @@ pub(crate) fn try_record<const N: usize>(
     // A handler that interrupts us from here on sees the new depth.
     compiler_fence(Ordering::SeqCst);
     let delta = clock::counter().wrapping_sub(cursor.base_ticks.load(Ordering::Relaxed));
-    let recorded = match payload(process) {
-        Some(payload) if delta <= u64::from(u32::MAX) && cursor.events.has(N + 1) => {
-            cursor
-                .events
-                .write(kind, flags, aux, delta as u32, &payload);
-            cursor.records.store(
-                cursor.records.load(Ordering::Relaxed) + 1,
-                Ordering::Relaxed,
-            );
-            true
-        }
-        _ => false,
+    let recorded = if delta <= u64::from(u32::MAX)
+        && let Some(payload) = payload(process)
+        && let Some(place) = cursor.events.place(N + 1)
+    {
+        cursor
+            .events
+            .write(place, kind, flags, aux, delta as u32, &payload);
+        cursor.records.store(
+            cursor.records.load(Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+        true
+    } else {
+        false
     };
     compiler_fence(Ordering::SeqCst);
     cursor.depth.store(0, Ordering::Relaxed);
@@ -239,21 +244,30 @@ pub(crate) fn enter_scope(scope: u32) {
 }
 
 impl Room {
-    /// Writes a record, for which the caller has seen that there is room.
+    /// Where a record of so many words would go, if there is room for it.
+    ///
+    /// The place is loaded first: should a signal handler that forks come between the two loads, the
+    /// child finds no room, or a place where nobody looks (see `sys::map_over`).
+    #[inline(always)]
+    fn place(&self, words: usize) -> Option<Place> {
+        let head = self.head.load(Ordering::Relaxed);
+        (self.left.load(Ordering::Relaxed) >= words as u64 * 8).then_some(Place(head))
+    }
+
+    /// Writes a record to a place that [`Room::place`] found for it.
     ///
     /// The slice is rebuilt from the pointer each time; `head` always points to `left` unwritten bytes
     /// of one open chunk, which this thread alone writes.
     #[inline(always)]
-    fn write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) {
-        let head = self.head.load(Ordering::Relaxed);
+    fn write(&self, place: Place, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) {
         let words = payload.len() + 1;
-        // SAFETY: the caller saw that there is room, and the invariant above.
-        let slot = unsafe { core::slice::from_raw_parts(head, words) };
+        // SAFETY: the place has room for the record, and the invariant above.
+        let slot = unsafe { core::slice::from_raw_parts(place.0, words) };
         protocol::reserve(slot, words as u8);
         protocol::commit(slot, kind, flags, aux, delta, payload);
         // SAFETY: within the chunk, or one past its end.
         self.head
-            .store(unsafe { head.add(words) }, Ordering::Relaxed);
+            .store(unsafe { place.0.add(words) }, Ordering::Relaxed);
         let left = self
             .left
             .load(Ordering::Relaxed)
@@ -261,9 +275,13 @@ impl Room {
         self.left.store(left, Ordering::Relaxed);
     }
 
-    #[inline(always)]
-    fn has(&self, words: usize) -> bool {
-        self.left.load(Ordering::Relaxed) >= words as u64 * 8
+    /// Writes a record if there is room for it.
+    fn try_write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) -> bool {
+        let Some(place) = self.place(payload.len() + 1) else {
+            return false;
+        };
+        self.write(place, kind, flags, aux, delta, payload);
+        true
     }
 
     /// Points at the body of a chunk that was just opened.
@@ -329,12 +347,17 @@ impl Cursor {
         }
         let process = self.process()?;
         let nested = process.take_cursor()?;
-        nested
-            .tid
-            .store(self.tid.load(Ordering::Relaxed), Ordering::Relaxed);
-        nested
-            .name
-            .store(self.name.load(Ordering::Relaxed), Ordering::Relaxed);
+        let (tid, name) = (
+            self.tid.load(Ordering::Relaxed),
+            self.name.load(Ordering::Relaxed),
+        );
+        nested.tid.store(tid, Ordering::Relaxed);
+        nested.name.store(name, Ordering::Relaxed);
+        nested.scope.store(0, Ordering::Relaxed);
+        if nested.events.chunk.load(Ordering::Relaxed) != 0 {
+            // A thread that ended wrote here before.
+            nested.write_or_lose(now(), Kind::Thread, 0, 0, &[pair(tid, name)]);
+        }
         let lane = self.lane.load(Ordering::Relaxed);
         process
             .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
@@ -364,17 +387,18 @@ impl Cursor {
 
     fn write_or_lose(&self, ticks: u64, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
         // Two words more: a new time base may have to go first.
-        if !self.events.has(payload.len() + 3) && !self.next_chunk(ticks) {
+        if self.events.place(payload.len() + 3).is_none() && !self.next_chunk(ticks) {
             self.lose(lane::LOST_FULL);
             return;
         }
         let mut delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
         if delta > u64::from(u32::MAX) {
-            self.events.write(Kind::Time, 0, 0, 0, &[ticks]);
+            self.events.try_write(Kind::Time, 0, 0, 0, &[ticks]);
             self.base_ticks.store(ticks, Ordering::Relaxed);
             delta = 0;
         }
-        self.events.write(kind, flags, aux, delta as u32, payload);
+        self.events
+            .try_write(kind, flags, aux, delta as u32, payload);
         self.records.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -444,11 +468,11 @@ impl Cursor {
             self.name.load(Ordering::Relaxed),
         );
         let mut said = 1;
-        self.events.write(Kind::Thread, 0, 0, delta, &[thread]);
+        self.events.try_write(Kind::Thread, 0, 0, delta, &[thread]);
         let scope = self.scope.load(Ordering::Relaxed);
         if scope != 0 {
             self.events
-                .write(Kind::ScopeEnter, 0, 0, delta, &[u64::from(scope)]);
+                .try_write(Kind::ScopeEnter, 0, 0, delta, &[u64::from(scope)]);
             said = 2;
         }
         self.records.fetch_add(said, Ordering::Relaxed);
@@ -462,7 +486,7 @@ impl Cursor {
         let Some(process) = target.process() else {
             return false;
         };
-        if !target.meta.has(payload.len() + 1) {
+        if target.meta.place(payload.len() + 1).is_none() {
             let Some(index) = process.take_chunk(ChunkKind::Meta) else {
                 process
                     .header_word(layout::header::LOST_META)
@@ -478,11 +502,7 @@ impl Cursor {
                 target.meta.open(index, body);
             }
         }
-        if !target.meta.has(payload.len() + 1) {
-            return false;
-        }
-        target.meta.write(kind, 0, 0, 0, payload);
-        true
+        target.meta.try_write(kind, 0, 0, 0, payload)
     }
 
     /// The recording that this cursor writes to.

@@ -38,6 +38,13 @@ static STARTER: AtomicU64 = AtomicU64::new(0);
 static LOST_AT_START: AtomicU64 = AtomicU64::new(0);
 static EXIT_KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 
+/// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
+/// by the hundred, and each file's room is taken from the disk at once.
+const CHILD_SHARE: u32 = 16;
+
+/// Process id of who opened the first recording; others are forked children.
+static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
+
 const MAX_CHUNKS: usize = 1 << 16;
 const ALIVE: u32 = 0x54524331;
 
@@ -192,18 +199,26 @@ pub(crate) fn current() -> Option<&'static Process> {
                 let pointer = PROCESS.load(Ordering::Acquire);
                 // SAFETY: published by `publish` and never unmapped; shared access only goes through
                 // atomics and through cursors that their thread owns.
-                let process = unsafe { pointer.as_ref() }?;
+                let Some(process) = (unsafe { pointer.as_ref() }) else {
+                    waits += 1;
+                    if waits > 1000 {
+                        return None;
+                    }
+                    continue;
+                };
                 if process.alive.load(Ordering::Relaxed) == ALIVE {
                     return Some(process);
                 }
-                // The memory was wiped: this is a forked child, which starts anew. Where its parent
-                // recorded for a test scope there is nothing to start.
-                let before = STATE.load(Ordering::Relaxed);
-                if before == STARTING {
-                    continue;
+                // The memory was wiped: this is a forked child, which starts anew. One of its threads
+                // takes the dead recording away; the others see that it is gone, and wait.
+                let dead = pointer;
+                let gone = core::ptr::null_mut();
+                if PROCESS
+                    .compare_exchange(dead, gone, Ordering::AcqRel, Ordering::Acquire)
+                    .is_ok()
+                {
+                    STATE.store(UNKNOWN, Ordering::Release);
                 }
-                let _ =
-                    STATE.compare_exchange(before, UNKNOWN, Ordering::AcqRel, Ordering::Acquire);
             }
         }
     }
@@ -285,25 +300,27 @@ fn open_for_recorder() -> Option<&'static Process> {
         _ => return refuse(b" can be written to by other users"),
     }
     let mut file = sys::Path::new();
-    file.push(folder);
-    if !file.push(b"/session") {
-        return refuse(b" is too long");
-    }
-    let Some(session) = sys::open_to_read(&file) else {
+    file.push(b"session");
+    let Some(opened) = sys::open_to_read(Some(&directory), &file) else {
         return refuse(b" holds no recording (no file `session`)");
     };
-    if sys::owner_and_mode(&session).is_none_or(|(uid, _)| uid != sys::effective_user()) {
-        return refuse(b" holds a session file of another user");
+    match sys::owner_and_mode(&opened) {
+        Some((_, mode)) if mode & sys::KIND != sys::REGULAR => {
+            return refuse(b" holds a session that is not a file");
+        }
+        Some((uid, _)) if uid == sys::effective_user() => {}
+        _ => return refuse(b" holds a session file of another user"),
     }
     let mut text = [0u8; 1024];
-    let Some(session) = Session::parse(sys::read_some(&session, &mut text)) else {
+    let Some(mut session) = Session::parse(sys::read_some(&opened, &mut text)) else {
         return refuse(b" was made by a version of tracer that this probe does not know");
     };
 
+    if is_forked_child() {
+        session.chunks = session.chunks.div_ceil(CHILD_SHARE).max(4);
+    }
     let identity = Identity::new();
     let mut name = sys::Path::new();
-    name.push(folder);
-    name.push(b"/");
     name.push_number(u64::from(identity.pid), 10);
     name.push(b"-");
     name.push_number(identity.start_time, 10);
@@ -313,7 +330,7 @@ fn open_for_recorder() -> Option<&'static Process> {
         return refuse(b" is too long");
     }
     let bytes = layout::file_bytes(session.chunks as usize);
-    let Some(fd) = sys::create_allocated(&name, bytes) else {
+    let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
         return refuse(b" has no room for the trace file, or cannot be written to");
     };
     let process = map(Some(fd.0), bytes, &session, &identity);
@@ -347,6 +364,27 @@ pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
         }
     }
 }
+
+/// Whether an ancestor of this process, in the same image, recorded already.
+fn is_forked_child() -> bool {
+    let me = sys::process_id();
+    FIRST_PROCESS
+        .compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed)
+        .is_err_and(|first| first != me)
+}
+
+/// In a child that was forked by a signal handler, in the middle of a record: see `sys::map_over`.
+extern "C" fn process_forked() {
+    let pointer = LATEST_MAPPING.load(Ordering::Relaxed);
+    if !pointer.is_null() {
+        let bytes = LATEST_BYTES.load(Ordering::Relaxed) as usize;
+        sys::keep_errno(|| sys::map_over(pointer.cast(), bytes));
+    }
+}
+
+/// The file's mapping, where a forked child can still find out where it was.
+static LATEST_MAPPING: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
+static LATEST_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// Which process this is.
 struct Identity {
@@ -387,7 +425,7 @@ fn start_time() -> Option<u64> {
     let mut path = sys::Path::new();
     path.push(b"/proc/self/stat");
     let mut buffer = [0u8; 1024];
-    let text = sys::read_some(&sys::open_to_read(&path)?, &mut buffer);
+    let text = sys::read_some(&sys::open_to_read(None, &path)?, &mut buffer);
     let after = text
         .iter()
         .rposition(|byte| *byte == b')')?
@@ -434,7 +472,10 @@ fn map(
             EXIT_KEY.store(key, Ordering::Relaxed);
         }
         sys::at_exit(process_exits);
+        sys::in_forked_children(process_forked);
     }
+    LATEST_BYTES.store(bytes as u64, Ordering::Relaxed);
+    LATEST_MAPPING.store(file.cast(), Ordering::Relaxed);
     Some(process)
 }
 
@@ -460,6 +501,10 @@ extern "C" fn process_exits() {
 impl Process {
     fn words(&self) -> &'static [AtomicU64] {
         let base = self.base.load(Ordering::Relaxed);
+        if base.is_null() {
+            // A child that was forked by a signal handler in the middle of a chunk switch.
+            return &[];
+        }
         let words = self.bytes.load(Ordering::Relaxed) as usize / 8;
         // SAFETY: `base` is the page-aligned start of a mapping of `bytes` bytes that is never
         // unmapped; this process touches it through atomics only, which have the size and alignment
@@ -634,6 +679,9 @@ impl Process {
             }
             if free == CHUNK_CLOSED {
                 protocol::close_and_clear(self.chunk(index));
+            } else {
+                let first = self.chunk(index).as_ptr().cast_mut();
+                sys::populate(first.cast(), layout::CHUNK_BYTES);
             }
             self.header_word(header::CHUNKS_TAKEN)
                 .store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -17,13 +17,18 @@ unsafe extern "C" {
     ) -> *mut c_void;
     fn munmap(addr: *mut c_void, len: usize) -> c_int;
     fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int;
-    fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    fn openat(folder: c_int, path: *const c_char, flags: c_int, ...) -> c_int;
+    fn unlinkat(folder: c_int, path: *const c_char, flags: c_int) -> c_int;
+    fn pthread_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+    ) -> c_int;
     fn close(fd: c_int) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
     fn write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
     fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
     fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
-    fn unlink(path: *const c_char) -> c_int;
     fn getenv(name: *const c_char) -> *const c_char;
     fn getauxval(kind: u64) -> u64;
     fn geteuid() -> c_uint;
@@ -50,7 +55,9 @@ const PROT_READ_WRITE: c_int = 3;
 const MAP_SHARED: c_int = 1;
 const MAP_PRIVATE: c_int = 2;
 const MAP_ANONYMOUS: c_int = 0x20;
-const MAP_POPULATE: c_int = 0x8000;
+const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
+const MAP_NORESERVE: c_int = 0x4000;
+const MADV_POPULATE_WRITE: c_int = 23;
 const MADV_DONTFORK: c_int = 10;
 const MADV_DONTDUMP: c_int = 16;
 const MADV_WIPEONFORK: c_int = 18;
@@ -58,6 +65,8 @@ const O_RDONLY: c_int = 0;
 const O_RDWR: c_int = 2;
 const O_CREAT: c_int = 0o100;
 const O_EXCL: c_int = 0o200;
+const O_NONBLOCK: c_int = 0o4000;
+const AT_FDCWD: c_int = -100;
 const O_CLOEXEC: c_int = 0o2_000_000;
 #[cfg(target_arch = "x86_64")]
 const O_NOFOLLOW: c_int = 0o400_000;
@@ -187,7 +196,7 @@ pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
 
 /// Memory that a forked child does not have: of the file, or of no file.
 pub(crate) fn map_shared(fd: Option<i32>, bytes: usize) -> Option<*mut u8> {
-    let flags = MAP_SHARED | MAP_POPULATE | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
+    let flags = MAP_SHARED | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
     // SAFETY: a new mapping; nothing existing is touched. The file was allocated to `bytes` by the
     // caller, so that no access is past its end.
     let base = unsafe {
@@ -230,36 +239,60 @@ impl Drop for Fd {
     }
 }
 
-fn open_with(path: &Path, flags: c_int) -> Option<Fd> {
+/// Gives a part of a shared mapping its pages now, so that records do not have to wait for them. A
+/// kernel that does not know the advice (before 5.14) hands them out at the first touch.
+pub(crate) fn populate(base: *mut u8, bytes: usize) {
+    // SAFETY: the range is part of a mapping of the caller's; the advice changes no content.
+    unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) };
+}
+
+/// In a forked child: puts memory that nobody looks at where the parent's file is mapped, for the case
+/// that the fork happened in a signal handler that interrupted a record.
+pub(crate) fn map_over(base: *mut u8, bytes: usize) {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    // SAFETY: the file's mapping is not there in a child, and the flag keeps anything else that may
+    // be there by now.
+    unsafe { mmap(base.cast(), bytes, PROT_READ_WRITE, flags, -1, 0) };
+}
+
+/// Has `handler` run in forked children.
+pub(crate) fn in_forked_children(handler: extern "C" fn()) {
+    // SAFETY: the handler is a function of this program, which is never unloaded.
+    unsafe { pthread_atfork(None, None, Some(handler)) };
+}
+
+fn open_with(folder: Option<&Fd>, path: &Path, flags: c_int) -> Option<Fd> {
+    let folder = folder.map_or(AT_FDCWD, |folder| folder.0);
     // SAFETY: the path ends in NUL; a mode is passed for the case that a file is created.
-    let fd = unsafe { open(path.as_ptr(), flags | O_CLOEXEC, 0o600 as c_uint) };
+    let fd = unsafe { openat(folder, path.as_ptr(), flags | O_CLOEXEC, 0o600 as c_uint) };
     (fd >= 0).then_some(Fd(fd))
 }
 
 /// Opens a directory for looking at it.
 pub(crate) fn open_directory(path: &Path) -> Option<Fd> {
-    open_with(path, O_RDONLY | O_DIRECTORY)
+    open_with(None, path, O_RDONLY | O_DIRECTORY)
 }
 
-/// Opens a file for reading, not following a link.
-pub(crate) fn open_to_read(path: &Path) -> Option<Fd> {
-    open_with(path, O_RDONLY | O_NOFOLLOW)
+/// Opens a file of a directory (or any file) for reading, not following a link and not waiting for the
+/// other end of a pipe.
+pub(crate) fn open_to_read(folder: Option<&Fd>, path: &Path) -> Option<Fd> {
+    open_with(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 }
 
-/// Makes a new file, 0600, and gives it room for `bytes` on the disk: a sparse file on a full disk
-/// would kill the program with SIGBUS at some later store.
-pub(crate) fn create_allocated(path: &Path, bytes: usize) -> Option<Fd> {
+/// Makes a new file in a directory, 0600, and gives it room for `bytes` on the disk: a sparse file on a
+/// full disk would kill the program with SIGBUS at some later store.
+pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option<Fd> {
     // A file that would grow past this limit brings SIGXFSZ upon the program, not just an error.
     let mut limit = [u64::MAX; 2];
     // SAFETY: the structure is two words on 64-bit Linux.
     if unsafe { getrlimit(RLIMIT_FSIZE, &mut limit) } == 0 && limit[0] < bytes as u64 {
         return None;
     }
-    let fd = open_with(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
+    let fd = open_with(Some(folder), path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
     // SAFETY: plain numbers.
     if unsafe { posix_fallocate(fd.0, 0, bytes as i64) } != 0 {
         // SAFETY: the path ends in NUL, and the file is the one just made.
-        unsafe { unlink(path.as_ptr()) };
+        unsafe { unlinkat(folder.0, path.as_ptr(), 0) };
         return None;
     }
     Some(fd)
@@ -284,7 +317,11 @@ pub(crate) fn complain(parts: &[&[u8]]) {
     unsafe { write(2, line.as_bytes().as_ptr().cast(), line.as_bytes().len()) };
 }
 
-/// Owner and permission bits of an open file.
+/// The kind's bits of a mode, and a regular file's.
+pub(crate) const KIND: u16 = 0o170_000;
+pub(crate) const REGULAR: u16 = 0o100_000;
+
+/// Owner, kind and permission bits of an open file.
 pub(crate) fn owner_and_mode(fd: &Fd) -> Option<(u32, u16)> {
     // `struct statx` is 256 bytes on every architecture: uid at 20, mode at 28.
     let mut buffer = [0u64; 32];
