@@ -1,14 +1,18 @@
 //! Files into events.
 //!
-//! Reading order: [`bundle`] (several files in one), `file` (header, chunks), `records` (words into
+//! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` and
+//! `entropy` (how a chunk is packed), `file` (header, chunks), `records` (words into
 //! events), `lanes` (streams of threads, and what they lost), `clock` (ticks into time), `order`
 //! (one causal order over all lanes).
 //!
 //! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
 //! is damaged is left out and reported alone.
 
+mod blocks;
 pub mod bundle;
 mod clock;
+mod columns;
+mod entropy;
 mod file;
 mod lanes;
 mod order;
@@ -80,7 +84,14 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
                       its first record"
                     .to_owned(),
         };
-        return Err(failed.into_iter().next().unwrap_or_else(nothing));
+        let mut problems = gathered.recording.problems.iter();
+        let said = problems.find(|problem| problem.hides);
+        let unreadable = said.map(|problem| ReadError {
+            source_name: problem.source.clone(),
+            message: problem.message.clone(),
+        });
+        let failed = failed.into_iter().next().or(unreadable);
+        return Err(failed.unwrap_or_else(nothing));
     }
     for error in failed {
         gathered
