@@ -85,7 +85,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1-2-3.trc");
         std::fs::write(&path, file).unwrap();
-        let mut copy = Vec::new();
+        let mut copy: Vec<u8> = Vec::new();
         read(&path, |piece| {
             copy.extend(piece);
             Ok(())

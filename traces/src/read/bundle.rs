@@ -20,7 +20,7 @@ use wire::layout::BUNDLE_MAGIC;
 
 use super::blocks::{self, Unpacked};
 pub use super::blocks::{MAX_RATIO, PIECE_BYTES, ProcessWriter};
-use super::{EndRecord, Gathered, Part, u16_at, u32_at, u64_at};
+use super::{EndRecord, Gathered, Part, ReadError, u16_at, u32_at, u64_at};
 use crate::input::{Input, ReadAt, read_full};
 use crate::recording::Ended;
 use crate::untrusted::Untrusted;
@@ -165,6 +165,12 @@ fn section(
             "a section in encoding {encoding}, which this tracer does not know; a tracer of the \
              version that wrote it is needed"
         );
+        if is_process {
+            gathered.unknown_encoding.get_or_insert(ReadError {
+                source_name: name.to_owned(),
+                message: format!("holds {message}"),
+            });
+        }
         gathered.recording.problem(name, at, message);
         return Ok(());
     }

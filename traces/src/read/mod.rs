@@ -59,6 +59,8 @@ struct Gathered {
     recording: Recording,
     events: Vec<Loose>,
     ends: Vec<EndRecord>,
+    /// The first process file that is there in an encoding of the future.
+    unknown_encoding: Option<ReadError>,
 }
 
 pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), ReadError> {
@@ -84,12 +86,7 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
                       its first record"
                     .to_owned(),
         };
-        let mut problems = gathered.recording.problems.iter();
-        let said = problems.find(|problem| problem.hides);
-        let unreadable = said.map(|problem| ReadError {
-            source_name: problem.source.clone(),
-            message: problem.message.clone(),
-        });
+        let unreadable = gathered.unknown_encoding;
         let failed = failed.into_iter().next().or(unreadable);
         return Err(failed.unwrap_or_else(nothing));
     }
@@ -130,6 +127,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         mut recording,
         mut events,
         ends,
+        unknown_encoding: _,
     } = gathered;
     for end in ends {
         let fits = |process: &&mut crate::recording::Process| {
