@@ -5,7 +5,7 @@ mod support;
 use proptest::prelude::*;
 use support::file::File;
 use traces::event::What;
-use traces::read::bundle::{self, Section};
+use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
 
@@ -106,6 +106,87 @@ fn bundles_say_how_processes_ended() {
     }
 }
 
+/// A process file in a bundle, packed, with a block for each of its chunks.
+fn packed(file: &[u8]) -> Vec<u8> {
+    let mut out = std::io::Cursor::new(Vec::new());
+    bundle::write_header(&mut out).unwrap();
+    let mut writer = ProcessWriter::begin(&mut out).unwrap();
+    let (head, chunks) = file.split_at(File::HEAD_BYTES);
+    writer.piece(head).unwrap();
+    for chunk in chunks.chunks(File::CHUNK_BYTES) {
+        writer.piece(chunk).unwrap();
+    }
+    writer.finish().unwrap();
+    out.into_inner()
+}
+
+#[test]
+fn packed_process_files_say_the_same() {
+    let file = File::default().round_trips(200).bytes();
+    let small = packed(&file);
+    assert!(small.len() * 3 < file.len(), "{} bytes", small.len());
+    let (plain, unpacked) = (read(&file).unwrap(), read(&small).unwrap());
+    assert_eq!(unpacked.recording().problems, []);
+    assert_eq!(unpacked.to_text(), plain.to_text());
+    show(&unpacked);
+}
+
+#[test]
+fn a_damaged_block_costs_its_chunk_alone() {
+    let file = File::default().round_trips(200).bytes();
+    let whole = packed(&file);
+    let events = read(&whole).unwrap().verdict().summary.events;
+    let marks: Vec<usize> = (0..whole.len() - 4)
+        .filter(|at| whole[*at..].starts_with(b"\xB1TRP"))
+        .collect();
+    assert!(marks.len() > 10);
+    // Behind the header and the names, whose loss is another matter.
+    for &mark in marks.iter().skip(3) {
+        for at in [mark, mark + 12, mark + 40] {
+            let mut bad = whole.clone();
+            bad[at] ^= 4;
+            let trace = read(&bad).unwrap();
+            assert_eq!(trace.recording().problems.len(), 1, "{at}");
+            assert_eq!(trace.verdict().stories, [], "{at}");
+            assert_eq!(trace.verdict().exit_code(), 3, "{at}");
+            let left = trace.verdict().summary.events;
+            assert!(
+                left < events && left + 40 > events,
+                "{at}: {left} of {events}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_packed_file_cut_anywhere_is_read_as_far_as_it_goes() {
+    let whole = packed(&File::default().round_trips(60).bytes());
+    let mut last = 0;
+    for cut in (16..whole.len()).step_by(8) {
+        let Ok(trace) = read(&whole[..cut].to_vec()) else {
+            assert_eq!(last, 0, "{cut}");
+            continue;
+        };
+        let summary = &trace.verdict().summary;
+        assert!(summary.events - summary.losses >= last, "{cut}");
+        last = summary.events - summary.losses;
+        assert_eq!(trace.verdict().stories, [], "{cut}");
+        assert!(!trace.recording().problems.is_empty(), "{cut}");
+    }
+    assert!(last > 200, "{last}");
+}
+
+#[test]
+fn an_encoding_of_the_future_is_refused_by_its_number() {
+    let mut bytes = packed(&File::default().round_trips(1).bytes());
+    bytes[bundle::HEADER_BYTES + 4] = 2;
+    let error = read(&bytes).unwrap_err();
+    assert!(
+        error.contains("encoding 2, which this tracer does not know"),
+        "{error}"
+    );
+}
+
 #[test]
 fn what_is_no_trace_is_refused_with_a_reason() {
     for (bytes, reason) in [
@@ -163,6 +244,29 @@ proptest! {
     }
 
     #[test]
+    fn flipped_bytes_of_packed_files_never_panic(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..40),
+        mend_blocks in any::<bool>(),
+    ) {
+        let mut bytes = packed(&File::default().round_trips(30).bytes());
+        for (index, bits) in flips {
+            let at = index.index(bytes.len());
+            bytes[at] ^= bits;
+        }
+        // Lengths and offsets that nobody wrote, under a sum that fits.
+        let marks: Vec<usize> = (0..bytes.len() - 32)
+            .filter(|at| mend_blocks && bytes[*at..].starts_with(b"\xB1TRP"))
+            .collect();
+        for mark in marks {
+            let sum = wire::crc::crc32c(&bytes[mark + 8..mark + 32]);
+            bytes[mark + 4..mark + 8].copy_from_slice(&sum.to_le_bytes());
+        }
+        if let Ok(trace) = read(&bytes) {
+            show(&trace);
+        }
+    }
+
+    #[test]
     fn records_of_any_words_never_panic(
         records in prop::collection::vec(
             (0usize..4, any::<u8>(), any::<u8>(), prop::collection::vec(word(), 0..7)),
@@ -175,8 +279,11 @@ proptest! {
                 file.record(lane, at as u64 * 3, kind, aux, &words);
             }
         }
-        if let Ok(trace) = read(&file.bytes()) {
+        let file = file.bytes();
+        if let Ok(trace) = read(&file) {
             show(&trace);
+            let again = read(&packed(&file)).unwrap();
+            prop_assert_eq!(again.to_text(), trace.to_text());
         }
     }
 

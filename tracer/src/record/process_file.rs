@@ -1,6 +1,7 @@
 //! Takes a copy of one process's file, also while that process still writes to it.
 //!
-//! The file is read with `pread`, never mapped. Chunks at its end that were never used are left out.
+//! The file is read with `pread`, never mapped, and chunk by chunk: what that takes of memory is a chunk.
+//! Chunks at its end that were never used are left out.
 //! A chunk that was reused while it was read is left out by clearing its gate: the reader counts it as
 //! lost instead of believing a mix of old and new records.
 
@@ -12,8 +13,9 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use wire::layout;
 
-/// The used part of the process file at `path`.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Hands the used part of the process file at `path` on, in order: what lies before the chunks, then
+/// chunk by chunk.
+pub(crate) fn read(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(
@@ -24,16 +26,20 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         .open(path)?;
     let length = file.metadata()?.len();
     let used = used_length(&file, length)?;
-    let mut bytes = vec![0; usize::try_from(used).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    let head = bytes.len().min(layout::chunk_offset());
-    let (before, chunks) = bytes.split_at_mut(head);
-    file.read_exact_at(before, 0)?;
-    let mut at = head as u64;
-    for chunk in chunks.chunks_mut(layout::CHUNK_BYTES) {
+    let first = used.min(layout::chunk_offset() as u64);
+    let mut before = vec![0; usize::try_from(first).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    file.read_exact_at(&mut before, 0)?;
+    each(&before)?;
+    let mut buffer = vec![0; layout::CHUNK_BYTES];
+    let mut at = first;
+    while at < used {
+        let left = usize::try_from(used - at).unwrap_or(usize::MAX);
+        let chunk = &mut buffer[..left.min(layout::CHUNK_BYTES)];
         read_chunk(&file, chunk, at)?;
+        each(chunk)?;
         at += chunk.len() as u64;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Reads one chunk; its gate is read before and after the rest.
@@ -79,9 +85,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1-2-3.trc");
         std::fs::write(&path, file).unwrap();
-        let read = read(&path).unwrap();
-        assert_eq!(read, file[..read.len()]);
-        read.len()
+        let mut copy: Vec<u8> = Vec::new();
+        read(&path, |piece| {
+            copy.extend(piece);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(copy, file[..copy.len()]);
+        copy.len()
     }
 
     #[test]
@@ -108,6 +119,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("1-2-3.trc");
         std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(read(&link).is_err());
+        assert!(read(&link, |_| Ok(())).is_err());
     }
 }

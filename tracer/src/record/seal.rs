@@ -1,5 +1,6 @@
-//! Makes one file out of a recording folder: written beside its target under another name, then
-//! renamed into place, so that the target is always either the old file or the whole new one.
+//! Makes one file out of a recording folder: packed chunk by chunk, written beside its target under
+//! another name, then renamed into place, so that the target is always either the old file or the whole
+//! new one.
 //!
 //! Nothing here waits for the disk: a trace survives the program, not the power cut.
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Access, AtFlags, CWD, OFlags};
-use traces::read::bundle::{self, Section};
+use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 
 use super::folder::{Folder, hex, random};
@@ -110,9 +111,10 @@ fn write(
             let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown);
             bundle::write_section(&mut out, Section::End, &running)?;
         }
-        let bytes = process_file::read(&process.path)
-            .with_context(|| format!("cannot read {}", crate::safe::path(&process.path)))?;
-        bundle::write_section(&mut out, Section::Process, &bytes)?;
+        let mut writer = ProcessWriter::begin(&mut out)?;
+        process_file::read(&process.path, |piece| writer.piece(piece))
+            .with_context(|| format!("cannot copy {}", crate::safe::path(&process.path)))?;
+        writer.finish()?;
     }
     out.flush()?;
     Ok(still_running)

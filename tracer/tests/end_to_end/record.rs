@@ -10,7 +10,7 @@ use rustix::process::{
 };
 
 use crate::support::{
-    end_of, entries, raw_folder, read_until, record, run, run_with_input, tracer,
+    end_of, entries, raw_folder, read_until, record, run, run_with_input, scenario, tracer,
 };
 use crate::terminal::Terminal;
 
@@ -221,4 +221,28 @@ fn program_starts_with_the_signals_it_would_have_without_the_recorder() {
     let mut alone = Command::new(grep[0]);
     alone.args(&grep[1..]);
     assert_eq!(masks(&recorded), masks(&alone));
+}
+
+#[test]
+fn sealed_trace_takes_a_few_bytes_an_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("packed.bin");
+    let mut command = tracer(folder.path());
+    command
+        .args(["record", "--ring", "1MiB", "-o"])
+        .arg(&trace)
+        .arg("--");
+    command.args(scenario(&["hammer", "--seconds", "1", "--ack"]));
+    run(command.arg(folder.path().join("ack"))).exits(0);
+    let bytes = std::fs::read(&trace).unwrap();
+    let input = traces::Input {
+        name: "packed",
+        bytes: &bytes,
+    };
+    let events = traces::Trace::read(&[input]).unwrap().events().len();
+    assert!(
+        events > 1000 && bytes.len() < events * 5,
+        "{} bytes for {events}",
+        bytes.len()
+    );
 }

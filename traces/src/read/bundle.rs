@@ -6,6 +6,10 @@
 //!          stored bytes, padded with zeros to a multiple of 8
 //! ```
 //!
+//! Encoding 0 is the bytes as they are, under the section's checksum. Encoding 1, for process files only,
+//! is what [`ProcessWriter`] writes: blocks with a checksum each. A reader that does not know an encoding
+//! says so by its number.
+//!
 //! The writer stands beside the reader, so that neither can change alone. A section that is damaged,
 //! cut off, or of a kind or encoding that this build does not know is reported; the rest is read.
 
@@ -14,8 +18,10 @@ use std::io::{self, Write};
 use wire::crc::crc32c;
 use wire::layout::BUNDLE_MAGIC;
 
-use super::{EndRecord, Gathered, Part, u16_at, u32_at, u64_at};
-use crate::input::{Input, read_full};
+use super::blocks::{self, Unpacked};
+pub use super::blocks::{MAX_RATIO, PIECE_BYTES, ProcessWriter};
+use super::{EndRecord, Gathered, Part, ReadError, u16_at, u32_at, u64_at};
+use crate::input::{Input, ReadAt, read_full};
 use crate::recording::Ended;
 use crate::untrusted::Untrusted;
 
@@ -25,6 +31,8 @@ pub const HEADER_BYTES: usize = 16;
 pub const SECTION_HEADER_BYTES: usize = 32;
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
+/// A reader accepts any minor version: 1 may hold process files in encoding 1.
+pub const MINOR: u16 = 1;
 
 /// What a section holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +53,31 @@ pub enum Section {
 pub fn write_header(out: &mut impl Write) -> io::Result<()> {
     out.write_all(&BUNDLE_MAGIC)?;
     out.write_all(&MAJOR.to_le_bytes())?;
-    out.write_all(&[0; 6])
+    out.write_all(&MINOR.to_le_bytes())?;
+    out.write_all(&[0; 4])
 }
 
-/// Appends a section.
+/// What stands in front of a section's bytes.
+pub(super) fn section_header(
+    section: Section,
+    encoding: u32,
+    raw_length: u64,
+    stored_length: u64,
+    sum: u32,
+) -> Vec<u8> {
+    let mut header = (section as u32).to_le_bytes().to_vec();
+    header.extend(encoding.to_le_bytes());
+    header.extend(raw_length.to_le_bytes());
+    header.extend(stored_length.to_le_bytes());
+    header.extend(sum.to_le_bytes());
+    header.extend(0u32.to_le_bytes());
+    header
+}
+
+/// Appends a section in encoding 0.
 pub fn write_section(out: &mut impl Write, section: Section, bytes: &[u8]) -> io::Result<()> {
     let length = bytes.len() as u64;
-    out.write_all(&(section as u32).to_le_bytes())?;
-    out.write_all(&0u32.to_le_bytes())?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(&crc32c(bytes).to_le_bytes())?;
-    out.write_all(&0u32.to_le_bytes())?;
+    out.write_all(&section_header(section, 0, length, length, crc32c(bytes)))?;
     out.write_all(bytes)?;
     let padding = length.wrapping_neg() % 8;
     out.write_all([0u8; 8].get(..padding as usize).unwrap_or_default())
@@ -113,7 +134,9 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
                 "a section of {stored} bytes is cut off after {left}; what is there is read"
             );
             gathered.recording.problem(input.name, at, message);
-        } else if !sum_fits(&part, u32_at(&head, 24)).map_err(broken)? {
+        } else if u32_at(&head, 4) != blocks::ENCODING
+            && !sum_fits(&part, u32_at(&head, 24)).map_err(broken)?
+        {
             let message =
                 "a section is damaged (its checksum does not fit); what can be read is read";
             gathered.recording.problem(input.name, at, message);
@@ -136,12 +159,32 @@ fn section(
     part: &Part<'_>,
 ) -> io::Result<()> {
     let (kind, encoding) = (u32_at(head, 0), u32_at(head, 4));
-    if encoding != 0 {
-        let message = format!("a section in encoding {encoding}, which this tracer does not know");
+    let is_process = kind == Section::Process as u32;
+    if encoding != 0 && !(is_process && encoding == blocks::ENCODING) {
+        let message = format!(
+            "a section in encoding {encoding}, which this tracer does not know; a tracer of the \
+             version that wrote it is needed"
+        );
+        if is_process {
+            gathered.unknown_encoding.get_or_insert(ReadError {
+                source_name: name.to_owned(),
+                message: format!("holds {message}"),
+            });
+        }
         gathered.recording.problem(name, at, message);
         return Ok(());
     }
     match kind {
+        1 if encoding == blocks::ENCODING => {
+            let recording = &mut gathered.recording;
+            let unpacked = Unpacked::read(part, |at, message| {
+                recording.problem(name, part.from.saturating_add(at), message);
+            })?;
+            let len = unpacked.len()?;
+            if let Err(message) = super::file::read(gathered, name, &unpacked, part.from, len) {
+                gathered.recording.problem(name, part.from, message);
+            }
+        }
         1 => {
             if let Err(message) = super::file::read(gathered, name, part, part.from, part.len) {
                 gathered.recording.problem(name, part.from, message);
@@ -216,7 +259,8 @@ fn sum_fits(part: &Part<'_>, wanted: u32) -> io::Result<bool> {
 }
 
 /// CRC-32C over pieces.
-struct Running(u32);
+#[derive(Debug)]
+pub(super) struct Running(u32);
 
 impl Default for Running {
     fn default() -> Self {
@@ -225,13 +269,13 @@ impl Default for Running {
 }
 
 impl Running {
-    fn feed(&mut self, bytes: &[u8]) {
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 >> 8) ^ entry((self.0 as u8) ^ byte);
         }
     }
 
-    fn value(&self) -> u32 {
+    pub(super) fn value(&self) -> u32 {
         !self.0
     }
 }

@@ -1,14 +1,18 @@
 //! Files into events.
 //!
-//! Reading order: [`bundle`] (several files in one), `file` (header, chunks), `records` (words into
+//! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` and
+//! `entropy` (how a chunk is packed), `file` (header, chunks), `records` (words into
 //! events), `lanes` (streams of threads, and what they lost), `clock` (ticks into time), `order`
 //! (one causal order over all lanes).
 //!
 //! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
 //! is damaged is left out and reported alone.
 
+mod blocks;
 pub mod bundle;
 mod clock;
+mod columns;
+mod entropy;
 mod file;
 mod lanes;
 mod order;
@@ -55,6 +59,8 @@ struct Gathered {
     recording: Recording,
     events: Vec<Loose>,
     ends: Vec<EndRecord>,
+    /// The first process file that is there in an encoding of the future.
+    unknown_encoding: Option<ReadError>,
 }
 
 pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), ReadError> {
@@ -80,7 +86,9 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
                       its first record"
                     .to_owned(),
         };
-        return Err(failed.into_iter().next().unwrap_or_else(nothing));
+        let unreadable = gathered.unknown_encoding;
+        let failed = failed.into_iter().next().or(unreadable);
+        return Err(failed.unwrap_or_else(nothing));
     }
     for error in failed {
         gathered
@@ -119,6 +127,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         mut recording,
         mut events,
         ends,
+        unknown_encoding: _,
     } = gathered;
     for end in ends {
         let fits = |process: &&mut crate::recording::Process| {

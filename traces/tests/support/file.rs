@@ -106,6 +106,11 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 }
 
 impl File {
+    /// Bytes before the first chunk.
+    pub(crate) const HEAD_BYTES: usize = layout::HEADER_BYTES + LANES * layout::LANE_BYTES;
+    /// Bytes of a chunk.
+    pub(crate) const CHUNK_BYTES: usize = 1 << CHUNK_LOG2;
+
     pub(crate) fn name(&mut self, id: u32, text: &str) {
         let mut words = vec![pair(id, text.len() as u32)];
         for part in text.as_bytes().chunks(8) {

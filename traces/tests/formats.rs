@@ -1,0 +1,62 @@
+//! One recorded file for each form that a trace ever had: `corpus/*.bin`, each beside the verdict it
+//! must get. A file is never written anew; a new encoding adds one. `UPDATE_EXPECT=1 cargo test -p
+//! tracer-traces --test formats` writes the verdicts anew, where a report is worded otherwise.
+//!
+//! They were recorded from the `leftover` demo on the simulated ring, with fewer lanes and smaller
+//! chunks than usual, so that they are small and hold nothing of the machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use traces::{Input, Trace, report};
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let mut found: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> Trace {
+    let bytes = fs::read(path).unwrap();
+    let input = Input {
+        name: "golden",
+        bytes: &bytes,
+    };
+    Trace::read(&[input]).unwrap()
+}
+
+#[test]
+fn every_form_is_read_for_ever() {
+    let files = files();
+    for encoding in ["sealed-encoding-0.bin", "sealed-encoding-1.bin"] {
+        assert!(
+            files.iter().any(|path| path.ends_with(encoding)),
+            "{encoding} is gone"
+        );
+    }
+    for path in files {
+        let trace = read(&path);
+        assert_eq!(trace.recording().problems, [], "{}", path.display());
+        let code = trace.verdict().exit_code();
+        let verdict = format!("{}exit code {code}\n", report::text(&trace, 80));
+        let beside = path.with_extension("verdict");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&beside, &verdict).unwrap();
+        }
+        let expected = fs::read_to_string(&beside).unwrap_or_default();
+        assert_eq!(verdict, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn encodings_of_one_recording_say_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let plain = read(&folder.join("sealed-encoding-0.bin"));
+    let packed = read(&folder.join("sealed-encoding-1.bin"));
+    assert_eq!(plain.to_text(), packed.to_text());
+}
