@@ -39,7 +39,10 @@ pub(crate) fn record_at<const N: usize>(
 }
 
 #[inline(always)]
-#[expect(clippy::extra_unused_type_parameters, reason = "the recorder's signature")]
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "the recorder's signature"
+)]
 pub(crate) fn type_of<T>() -> u32 {
     0
 }
