@@ -13,5 +13,6 @@ mod garbage;
 mod kill;
 mod readme;
 mod record;
+mod stacks;
 mod surroundings;
 mod view;
