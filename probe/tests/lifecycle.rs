@@ -305,6 +305,24 @@ fn stacks_are_recorded_and_disturb_nothing() {
             .count();
         assert_eq!(leaks, 5);
         assert_eq!(trace.verdict().exit_code(), 0);
+        // With frame pointers everywhere, the callers on a thread's own stack are known to the last.
+        if option_env!("RUSTFLAGS").is_some_and(|flags| flags.contains("force-frame-pointers")) {
+            for event in trace.events() {
+                if let What::Leak(_) = event.what {
+                    let frames = trace.recording().stack(event.id);
+                    let own = frames
+                        .iter()
+                        .filter(|frame| frame.module == Some(0))
+                        .count();
+                    assert!(own > 4 || frames.is_empty(), "{frames:?}");
+                }
+            }
+            // The one of the signal handler, which runs on a stack of its own.
+            let without = |event: &&traces::event::Event| {
+                matches!(event.what, What::Leak(_)) && trace.recording().stack(event.id).is_empty()
+            };
+            assert_eq!(trace.events().iter().filter(without).count(), 1);
+        }
         for frame in trace.recording().frames() {
             let module = frame.module.expect("a known module");
             let module = &trace.recording().modules[module as usize];
