@@ -293,6 +293,89 @@ fn stop_mode_keeps_the_oldest_and_counts_the_rest() {
     assert_eq!(trace.verdict().summary.records_lost, 1_000_000 - kept);
 }
 
+#[test]
+fn modules_are_named_and_have_their_build_ids() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("fork"));
+    for trace in folder.traces() {
+        let recording = trace.recording();
+        assert_eq!(recording.problems, []);
+        let exe = &recording.modules[0];
+        assert_eq!(exe.path.bytes(), program().as_os_str().as_encoded_bytes());
+        assert_eq!(exe.build_id, recording.processes[0].build_id);
+        assert!(exe.size > 0x1000 && exe.base > 0, "{exe:?}");
+        let file = fs::read(program()).expect("the example");
+        assert!(
+            !exe.build_id.is_empty()
+                && file
+                    .windows(exe.build_id.len())
+                    .any(|part| part == exe.build_id),
+            "{exe:?}"
+        );
+        let has = |part: &str| {
+            let parts = |module: &traces::stack::Module| module.path.tty().contains(part);
+            recording.modules.iter().any(parts)
+        };
+        assert!(has("libc"), "{:?}", recording.modules);
+        assert_eq!(recording.frames().count(), 0);
+    }
+}
+
+/// Whether the example's own functions keep frame pointers does not matter here: nothing may break,
+/// and what is recorded must lie in code.
+#[test]
+fn stacks_are_recorded_and_disturb_nothing() {
+    for chunks in [64, 32] {
+        let session = format!("protocol=1\nchunks={chunks}\nmode=ring\nstacks=on\n");
+        let folder = Folder::new(&session);
+        succeeds(&folder.run("stacks"));
+        let trace = only(&folder);
+        let leaks = trace
+            .events()
+            .iter()
+            .filter(|event| matches!(event.what, What::Leak(_)))
+            .count();
+        assert_eq!(leaks, 5);
+        assert_eq!(trace.verdict().exit_code(), 0);
+        // With frame pointers everywhere, the callers on a thread's own stack are known to the last.
+        if option_env!("RUSTFLAGS").is_some_and(|flags| flags.contains("force-frame-pointers")) {
+            for event in trace.events() {
+                if let What::Leak(_) = event.what {
+                    let frames = trace.recording().stack(event.id);
+                    let own = frames
+                        .iter()
+                        .filter(|frame| frame.module == Some(0))
+                        .count();
+                    assert!(own > 4 || frames.is_empty(), "{frames:?}");
+                }
+            }
+            // The one of the signal handler, which runs on a stack of its own.
+            let without = |event: &&traces::event::Event| {
+                matches!(event.what, What::Leak(_)) && trace.recording().stack(event.id).is_empty()
+            };
+            assert_eq!(trace.events().iter().filter(without).count(), 1);
+        }
+        for frame in trace.recording().frames() {
+            let module = frame.module.expect("a known module");
+            let module = &trace.recording().modules[module as usize];
+            let within = module.file_base..module.file_base + module.size;
+            assert!(within.contains(&frame.address), "{frame:?} {module:?}");
+        }
+        for turn in [
+            "fork",
+            "clone",
+            "vfork",
+            "exec",
+            "threads",
+            "destructor",
+            "signals",
+            "errno",
+        ] {
+            succeeds(&Folder::new(&session).run(turn));
+        }
+    }
+}
+
 /// The program goes on as if nothing were, and says in one line why it is not recorded.
 fn refused(folder: &Path, why: &str) {
     let output = Command::new(program())

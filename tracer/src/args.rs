@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::record::Poison;
+use crate::symbols::PathMap;
 use tui::Goto;
 
 /// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
@@ -96,6 +97,10 @@ pub(crate) enum Command {
     /// What `demo` records.
     #[command(name = "__scenario", hide = true)]
     Scenario(Scenario),
+
+    /// What looks into the files that a trace's code came from.
+    #[command(name = "__symbolize", hide = true)]
+    Symbolize(Symbolize),
 }
 
 #[derive(Debug, Args)]
@@ -116,9 +121,24 @@ pub(crate) struct Record {
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub(crate) poison: Poison,
 
+    /// Record who called: the call stacks of leaks, reclaims, submissions and spawns.
+    ///
+    /// They are walked by frame pointers: build the program with
+    /// `RUSTFLAGS="-C force-frame-pointers=yes"`, else they are short or missing.
+    #[arg(long)]
+    pub(crate) stacks: bool,
+
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Where the names of call stacks come from.
+#[derive(Debug, Args)]
+pub(crate) struct Names {
+    /// For call stacks: programs, libraries and sources that the trace names below FROM lie below TO.
+    #[arg(long, value_name = "FROM=TO")]
+    pub(crate) path_map: Vec<PathMap>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +146,9 @@ pub(crate) struct Check {
     /// Recorded files, `.trc` files or recording folders.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +164,9 @@ pub(crate) struct View {
     /// Draw with ASCII characters only.
     #[arg(long)]
     pub(crate) ascii: bool,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +174,9 @@ pub(crate) struct Dump {
     /// A recorded file, a `.trc` file or a recording folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +233,15 @@ pub(crate) struct Scenario {
     /// For `hammer`: how long; without it, for ever.
     #[arg(long)]
     pub(crate) seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Symbolize {
+    /// The build-id that the file must have, in hex.
+    pub(crate) build_id: String,
+
+    /// The file.
+    pub(crate) file: PathBuf,
 }
 
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep

@@ -93,6 +93,7 @@ fn record(
         ring_bytes: RING_BYTES,
         dir: None,
         poison: Poison::default(),
+        stacks: false,
         command,
     })
     .map_err(|failure| Failure::new(CANNOT_LOOK, failure.error))?;

@@ -8,11 +8,13 @@ use traces::event::Event;
 
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open;
+use crate::symbols::{self, PathMap};
 
 /// The command.
-pub(crate) fn run(file: &Path) -> Result<Exit, Failure> {
-    let trace = open::read(file)?;
+pub(crate) fn run(file: &Path, maps: &[PathMap]) -> Result<Exit, Failure> {
+    let mut trace = open::read(file)?;
     open::tell_problems(&trace);
+    symbols::name(&mut trace, maps);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     for event in trace.events() {
         writeln!(out, "{}", line(&trace, event))?;

@@ -15,6 +15,7 @@ mod dump;
 mod explain;
 mod open;
 mod scenario;
+mod symbols;
 mod view;
 
 mod color;
@@ -47,13 +48,15 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             ring_bytes: args.ring,
             dir: args.dir,
             poison: args.poison,
+            stacks: args.stacks,
             command: args.command,
         }),
-        Command::Check(args) => check::run(&args.files, cli.common.color),
+        Command::Check(args) => check::run(&args.files, &args.names.path_map, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
-        Command::Dump(args) => dump::run(&args.file),
+        Command::Dump(args) => dump::run(&args.file, &args.names.path_map),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
+        Command::Symbolize(args) => symbols::child::run(&args),
     }
 }

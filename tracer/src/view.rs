@@ -8,7 +8,7 @@ use tui::{Characters, Colour, Goto, Options};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
-use crate::{color, open};
+use crate::{color, open, symbols};
 
 /// How the viewer starts.
 #[derive(Clone, Debug)]
@@ -33,7 +33,8 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         )
         .into());
     }
-    let trace = open::read(&args.file)?;
+    let mut trace = open::read(&args.file)?;
+    symbols::name(&mut trace, &args.names.path_map);
     show(
         trace,
         Start {

@@ -6,8 +6,19 @@ use crate::names::result;
 use crate::text::{cqe_flag_words, loss_reason};
 use crate::trace::Trace;
 
-/// What an event says.
+/// What an event says, and who called where that was recorded.
 pub(crate) fn describe(trace: &Trace, event: &Event) -> String {
+    let text = what(trace, event);
+    let stack = trace.stack_lines(event);
+    if stack.is_empty() {
+        text
+    } else {
+        format!("{text} via {}", stack.join(" < "))
+    }
+}
+
+/// What an event says.
+pub(crate) fn what(trace: &Trace, event: &Event) -> String {
     let names = trace.names();
     let link = trace.link(event.id);
     let generation = || {

@@ -6,7 +6,7 @@
 //! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`recording`]
 //! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
 //! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
-//! [`biography`] (one thing's whole life).
+//! [`biography`] (one thing's whole life), [`stack`] (who called).
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +41,8 @@ mod describe;
 pub mod names;
 
 pub mod biography;
+
+pub mod stack;
 
 mod untrusted;
 pub use untrusted::{Untrusted, tty};

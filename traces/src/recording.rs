@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
+use crate::stack::{Frame, Module, Stacks};
 use crate::untrusted::Untrusted;
 
 /// One run of `tracer record`, or of a test scope.
@@ -25,6 +26,8 @@ pub struct Recording {
     pub command: Vec<Untrusted>,
     /// What else the recorder said, as keys and values.
     pub recorder: Vec<(Untrusted, Untrusted)>,
+    /// Files that code was loaded from, of all processes.
+    pub modules: Vec<Module>,
     pub(crate) tables: Tables,
 }
 
@@ -242,6 +245,16 @@ impl Recording {
         *get(&self.tables.types, id.0)
     }
 
+    /// The frames of an event's call stack, the innermost first; none where it was not recorded.
+    pub fn stack(&self, event: EventId) -> &[Frame] {
+        self.tables.stacks.at(event)
+    }
+
+    /// The frames of all stacks; some may come several times.
+    pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.tables.stacks.all()
+    }
+
     /// The lane of an index.
     pub fn lane(&self, index: u32) -> Option<&Lane> {
         self.lanes.get(index as usize)
@@ -287,6 +300,7 @@ fn get<T>(table: &[T], index: u32) -> &T {
 /// Texts, places and types, each once. Entry 0 is the unknown one.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
+    pub(crate) stacks: Stacks,
     strings: Vec<Untrusted>,
     sites: Vec<Site>,
     types: Vec<Type>,
@@ -298,6 +312,7 @@ pub(crate) struct Tables {
 impl Default for Tables {
     fn default() -> Self {
         Self {
+            stacks: Stacks::default(),
             strings: vec![Untrusted::default()],
             sites: vec![Site::default()],
             types: vec![Type::default()],

@@ -153,7 +153,12 @@ impl Page {
         let thread = trace.names().thread(event.lane);
         let head = format!("  {:>14}  {}: {role}", time(event.at_ns), cut(&thread, 16));
         self.line(Class::Evidence, cut(&head, self.width));
-        self.block(Class::Event, &" ".repeat(18), &trace.describe(event));
+        let text = crate::describe::what(trace, event);
+        self.block(Class::Event, &" ".repeat(18), &text);
+        for line in trace.stack_lines(event) {
+            let text = format!("{}from {line}", " ".repeat(20));
+            self.line(Class::Event, cut(&text, self.width));
+        }
     }
 
     fn questions(&mut self, trace: &Trace) {

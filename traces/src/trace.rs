@@ -8,6 +8,7 @@ use crate::model::Judged;
 use crate::names::Names;
 use crate::read::ReadError;
 use crate::recording::Recording;
+use crate::stack::Known;
 use crate::text::TextError;
 
 /// A recording that was read and judged.
@@ -16,6 +17,7 @@ pub struct Trace {
     pub(crate) recording: Recording,
     pub(crate) events: Vec<Event>,
     pub(crate) judged: Judged,
+    pub(crate) functions: Known,
 }
 
 impl Trace {
@@ -40,10 +42,11 @@ impl Trace {
             recording,
             events,
             judged,
+            functions: Known::default(),
         }
     }
 
-    /// The trace in the language of [`crate::text`].
+    /// The trace in the language of [`crate::text`], without its call stacks.
     pub fn to_text(&self) -> String {
         crate::text::print(&self.recording, &self.events)
     }
@@ -86,7 +89,7 @@ impl Trace {
     }
 
     /// What an event says, in one line: its kind, aliases with generations, hex, its place in the
-    /// source. Without time and thread.
+    /// source, its call stack where that was recorded. Without time and thread.
     pub fn describe(&self, event: &Event) -> String {
         crate::describe::describe(self, event)
     }

@@ -8,6 +8,8 @@ use traces::event::What;
 use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
+use wire::payload::{Submit, pair};
+use wire::record::{Kind, Owner};
 
 fn read(bytes: &Vec<u8>) -> Result<Trace, String> {
     let input = Input {
@@ -61,6 +63,58 @@ fn a_whole_file_is_read_whole() {
         "leak Conn#1 0x1000@1 Rc at src/conn.rs:88"
     );
     assert_eq!(trace.names().thread(leak.lane), "main");
+    show(&trace);
+}
+
+#[test]
+fn call_stacks_stand_behind_any_payload() {
+    let mut file = File::default();
+    file.name(4, "/opt/lib\u{1b}[2J.so");
+    let module = |id, len| {
+        [
+            pair(id, 4),
+            0x7f00,
+            0x2000,
+            0x100,
+            len,
+            0x0706_0504_0302_0100,
+        ]
+    };
+    file.meta(Kind::Module, &module(3, 5));
+    file.meta(Kind::Stack, &[pair(9, 2), 3 << 48 | 0x110, 8 << 48 | 0x120]);
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    file.record(0, 1, Kind::Leak, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+    file.with_stack(0, 9);
+    let submit = Submit {
+        cookie: 0x1000,
+        ring: 1,
+        ..Submit::default()
+    };
+    file.record(0, 2, Kind::Submit, 0, &submit.short(1));
+    file.with_stack(0, 9);
+    file.record(0, 3, Kind::Reclaim, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+    file.with_stack(0, 8);
+    let trace = read(&file.bytes()).unwrap();
+    assert_eq!(trace.recording().problems, []);
+    let module = &trace.recording().modules[0];
+    assert_eq!(module.build_id, [0, 1, 2, 3, 4]);
+    assert_eq!(
+        (module.base, module.size, module.file_base),
+        (0x7f00, 0x2000, 0x100)
+    );
+    let [_, leak, submission, reclaim] = trace.events() else {
+        panic!("{:?}", trace.events())
+    };
+    let lines = ["lib\\u{1b}[2J.so+0x110", "?+0x120"];
+    assert_eq!(trace.stack_lines(leak), lines);
+    assert_eq!(trace.stack_lines(submission), lines);
+    assert!(matches!(&submission.what, What::Submit(s) if s.entry.addr == 0));
+    assert_eq!(trace.stack_lines(reclaim), [""; 0]);
+    assert!(
+        report::text(&trace, 80).contains("from lib"),
+        "{}",
+        report::text(&trace, 80)
+    );
     show(&trace);
 }
 
@@ -272,11 +326,22 @@ proptest! {
             (0usize..4, any::<u8>(), any::<u8>(), prop::collection::vec(word(), 0..7)),
             0..120,
         ),
+        meta in prop::collection::vec(
+            (prop::sample::select(vec![Kind::Stack, Kind::Module, Kind::Site]),
+             prop::collection::vec(word(), 0..9)),
+            0..20,
+        ),
     ) {
         let mut file = File::default();
+        for (kind, words) in meta {
+            file.meta(kind, &words);
+        }
         for (at, (lane, kind, aux, words)) in records.into_iter().enumerate() {
             if let Some(kind) = wire::record::Kind::from_u8(kind % 70) {
                 file.record(lane, at as u64 * 3, kind, aux, &words);
+                if aux & 1 == 1 {
+                    file.with_stack(lane, u64::from(aux >> 6));
+                }
             }
         }
         let file = file.bytes();

@@ -14,10 +14,10 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fen
 use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane, lane_state};
 use wire::payload::pair;
 use wire::protocol::{self, ChunkHeader};
-use wire::record::Kind;
+use wire::record::{Kind, WITH_STACK};
 
 use crate::recorder::process::{self, Process};
-use crate::recorder::{clock, sys};
+use crate::recorder::{clock, modules, stack, sys};
 
 std::thread_local! {
     // Without a destructor: it can be used to the very end of a thread, and in signal handlers.
@@ -65,6 +65,8 @@ pub(crate) struct Cursor {
     name: AtomicU32,
     /// Scope that this thread works for.
     scope: AtomicU32,
+    /// Where the thread's stack lies.
+    stack: stack::Limits,
 }
 
 /// Records one event of this thread. Without a recording: one load, one branch.
@@ -196,6 +198,11 @@ fn own() -> Option<&'static Cursor> {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
     cursor.adopt(process);
+    if process.modules_are_to_be_written() {
+        let depth = cursor.enter();
+        modules::write(process, cursor, depth);
+        cursor.leave(depth);
+    }
     Some(cursor)
 }
 
@@ -310,16 +317,52 @@ impl Cursor {
     }
 
     /// Records at a depth that was entered: in this lane, in the handlers' lane, or not.
-    fn record_at(&self, depth: u32, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+    fn record_at(&self, depth: u32, kind: Kind, mut flags: u8, aux: u8, payload: &[u64]) {
         let mut words = [0u64; layout::RECORD_MAX_WORDS];
         let ticks = now();
         let payload = match process::STATE.load(Ordering::Relaxed) {
             process::SIMULATED => crate::recorder::simulated::rewrite(kind, payload, &mut words),
+            process::ON_WITH_STACKS if stack::belongs_to(kind) => {
+                match (self.stack(depth), words.get_mut(..=payload.len())) {
+                    (id @ 1.., Some([copy @ .., last])) => {
+                        copy.copy_from_slice(payload);
+                        *last = u64::from(id);
+                        flags |= WITH_STACK;
+                        words.get(..=payload.len()).unwrap_or(&[])
+                    }
+                    _ => payload,
+                }
+            }
             _ => payload,
         };
         if let Some(target) = self.at_depth(depth) {
             target.write_or_lose(ticks, kind, flags, aux, payload);
         }
+    }
+
+    /// Number of the stack that this thread is on, committed before it is known; 0 for none.
+    fn stack(&self, depth: u32) -> u32 {
+        let mut words = [0u64; 1 + stack::FRAMES];
+        let count = stack::walk(&self.stack, words.get_mut(1..).unwrap_or(&mut []));
+        let (Some(process), Some(taken)) = (self.process(), words.get_mut(..=count)) else {
+            return 0;
+        };
+        if count == 0 {
+            return 0;
+        }
+        let key = process.table.stack_key(taken.get(1..).unwrap_or(&[]));
+        let found = process.table.stack(key, |id| {
+            if let Some(first) = taken.first_mut() {
+                *first = pair(id, count as u32);
+            }
+            process.has_room_for_stacks() && self.write_meta(depth, Kind::Stack, taken)
+        });
+        found.unwrap_or_else(|| {
+            process
+                .header_word(layout::header::LOST_META)
+                .fetch_add(1, Ordering::Relaxed);
+            0
+        })
     }
 
     /// The cursor to write to at a depth; nothing where handlers are nested too deeply.
@@ -544,6 +587,7 @@ impl Cursor {
         let tid = if simulated { 1 } else { sys::thread_id() };
         self.tid.store(tid, Ordering::Relaxed);
         self.scope.store(0, Ordering::Relaxed);
+        self.stack.forget();
         let name = if simulated {
             *b"simulated\0\0\0\0\0\0\0"
         } else {

@@ -23,9 +23,11 @@ const REACH: usize = 64;
 #[repr(C)]
 pub(crate) struct Table {
     entries: [Entry; SLOTS],
+    stacks: [Entry; SLOTS],
     sites: AtomicU32,
     types: AtomicU32,
     texts: AtomicU32,
+    stack_numbers: AtomicU32,
 }
 
 #[repr(C)]
@@ -44,6 +46,7 @@ enum Space {
     Text = 3,
     /// A place and a type, whose numbers are the halves of the entry's.
     Origin = 4,
+    Stack = 5,
 }
 
 /// Records an event that happened at a place in the source, and is about a value of type `T`:
@@ -246,37 +249,27 @@ impl Table {
 
     /// What stands under a key; `make` writes the record and returns the number for a new one.
     fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
-        let start = (key >> 16) as usize;
-        for step in 0..REACH {
-            let Some(entry) = self.entries.get(start.wrapping_add(step) & (SLOTS - 1)) else {
-                continue;
-            };
-            let mut found = entry.key.load(Ordering::Relaxed);
-            if found == 0 {
-                match entry
-                    .key
-                    .compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
-                {
-                    Ok(_) => {
-                        let id = make();
-                        // Release pairs with the Acquire below: who sees the number could also see
-                        // the record that explains it.
-                        entry.id.store(id, Ordering::Release);
-                        return id;
-                    }
-                    Err(other) => found = other,
-                }
-            }
-            if found == key {
-                return match entry.id.load(Ordering::Acquire) {
-                    // Another thread, or the code that this signal handler interrupted, is just
-                    // writing the record: this hit gets a number of its own.
-                    0 => make(),
-                    id => id,
-                };
-            }
-        }
-        make()
+        lookup(&self.entries, key, make)
+    }
+
+    /// Key of a call stack, by its words.
+    pub(crate) fn stack_key(&self, words: &[u64]) -> u64 {
+        // A round of multiplying and folding for each word. Two different stacks share a number once
+        // in 2^32 stacks or so.
+        let hash = words.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, word| {
+            let mixed = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            mixed ^ (mixed >> 32)
+        });
+        mix(hash, Space::Stack)
+    }
+
+    /// Number of a call stack; `write` says whether the record that explains it is in the file.
+    pub(crate) fn stack(&self, key: u64, write: impl FnOnce(u32) -> bool) -> Option<u32> {
+        let id = lookup(&self.stacks, key, || {
+            let id = next(&self.stack_numbers);
+            if write(id) { u64::from(id) } else { 0 }
+        });
+        (id != 0).then_some(id as u32)
     }
 
     /// Number of a text, by its bytes; long texts are cut at what one record holds.
@@ -313,4 +306,39 @@ impl Table {
             }
         })
     }
+}
+
+/// As [`Table::lookup`], in these entries.
+fn lookup(entries: &[Entry; SLOTS], key: u64, make: impl FnOnce() -> u64) -> u64 {
+    let start = (key >> 16) as usize;
+    for step in 0..REACH {
+        let Some(entry) = entries.get(start.wrapping_add(step) & (SLOTS - 1)) else {
+            continue;
+        };
+        let mut found = entry.key.load(Ordering::Relaxed);
+        if found == 0 {
+            match entry
+                .key
+                .compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => {
+                    let id = make();
+                    // Release pairs with the Acquire below: who sees the number could also see
+                    // the record that explains it.
+                    entry.id.store(id, Ordering::Release);
+                    return id;
+                }
+                Err(other) => found = other,
+            }
+        }
+        if found == key {
+            return match entry.id.load(Ordering::Acquire) {
+                // Another thread, or the code that this signal handler interrupted, is just
+                // writing the record: this hit gets a number of its own.
+                0 => make(),
+                id => id,
+            };
+        }
+    }
+    make()
 }

@@ -11,6 +11,10 @@ mod cursor;
 
 mod intern;
 
+mod modules;
+
+mod stack;
+
 pub(crate) mod simulated;
 
 pub(crate) use cursor::{record, record_slice};

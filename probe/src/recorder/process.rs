@@ -3,18 +3,19 @@
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
 //! a child can never go on with its parent's file; the file itself is only written to, never asked.
 //! Nothing here locks or allocates. Opening the file is the one thing that takes time: it is done once,
-//! at the first hook, and threads that come meanwhile wait for it.
+//! at the first hook, and threads that come meanwhile wait for it; it asks the loader once which files
+//! the program's code comes from.
 //!
 //! Holds `unsafe`: turning the two mappings into references.
 
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use wire::layout::{self, ChunkKind, header};
 use wire::protocol;
 
 use crate::recorder::cursor::Cursor;
 use crate::recorder::intern::Table;
-use crate::recorder::{clock, sys};
+use crate::recorder::{clock, modules, sys};
 
 /// Whether hooks record. The one word that every hook looks at.
 pub(crate) static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -30,6 +31,8 @@ const ON_WITH_CALLS: u8 = 5;
 pub(crate) const SIMULATED: u8 = 3;
 /// A thread is opening the recording.
 const STARTING: u8 = 4;
+/// Hooks record, and some of them their call stack: never on the hot path.
+pub(crate) const ON_WITH_STACKS: u8 = 6;
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
 /// Process id (high half) and thread id of who opens the recording.
@@ -62,6 +65,10 @@ pub(crate) struct Process {
     mode: AtomicU32,
     chunks: AtomicU32,
     poison: AtomicU8,
+    /// Whether events carry call stacks.
+    stacks: AtomicBool,
+    /// Whether somebody writes, or wrote, which modules there are.
+    modules_written: AtomicBool,
     /// First word of the file's mapping.
     base: AtomicPtr<AtomicU64>,
     bytes: AtomicU64,
@@ -96,6 +103,7 @@ struct Session {
     chunks: u32,
     mode: u32,
     poison: Poison,
+    stacks: bool,
 }
 
 impl Session {
@@ -107,6 +115,7 @@ impl Session {
             chunks: 1024,
             mode: layout::mode::RING,
             poison: Poison::Restore,
+            stacks: false,
         }
     }
 
@@ -132,6 +141,7 @@ impl Session {
                 b"mode" if value == b"stop" => session.mode = layout::mode::STOP,
                 b"poison" if value == b"keep" => session.poison = Poison::Keep,
                 b"poison" if value == b"off" => session.poison = Poison::Off,
+                b"stacks" => session.stacks = value == b"on",
                 _ => {}
             }
         }
@@ -264,6 +274,8 @@ fn publish(process: &'static Process) -> u8 {
     PROCESS.store(core::ptr::from_ref(process).cast_mut(), Ordering::Release);
     if crate::recorder::simulated::wanted() {
         SIMULATED
+    } else if process.stacks.load(Ordering::Relaxed) {
+        ON_WITH_STACKS
     } else if clock::is_counter() {
         ON
     } else {
@@ -459,6 +471,7 @@ fn map(
     process
         .poison
         .store(session.poison as u8, Ordering::Relaxed);
+    process.stacks.store(session.stacks, Ordering::Relaxed);
     process.base.store(file.cast(), Ordering::Relaxed);
     process.bytes.store(bytes as u64, Ordering::Relaxed);
     process.uuid_low.store(
@@ -589,6 +602,9 @@ impl Process {
         put(header::MODE, &session.mode.to_le_bytes());
         put(header::CAPTURE, &layout::capture::LINKED.to_le_bytes());
         put(header::WRITER_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
+        if session.stacks {
+            put(header::INCOMPAT, &layout::incompat::STACKS.to_le_bytes());
+        }
         if simulated {
             put(header::TOKEN, &[0; 16]);
             put(header::TICKS_PER_SECOND, &1_000_000_000u64.to_le_bytes());
@@ -607,6 +623,11 @@ impl Process {
                 header::TICKS_PER_SECOND,
                 &session.ticks_per_second.to_le_bytes(),
             );
+            if let Some(exe) = modules::collected().first() {
+                let build_id = exe.build_id();
+                put(header::BUILD_ID_LEN, &(build_id.len() as u32).to_le_bytes());
+                put(header::BUILD_ID, build_id);
+            }
             let mut path = [0u8; 255];
             put(
                 header::EXE_PATH,
@@ -688,6 +709,17 @@ impl Process {
             return Some(index);
         }
         None
+    }
+
+    /// Whether call stacks may still take room from names.
+    pub(crate) fn has_room_for_stacks(&self) -> bool {
+        self.meta_chunks.load(Ordering::Relaxed) <= self.chunks.load(Ordering::Relaxed) / 8
+    }
+
+    /// True for the one caller that is to write the modules down.
+    pub(crate) fn modules_are_to_be_written(&self) -> bool {
+        crate::recorder::simulated::seed().is_none()
+            && !self.modules_written.swap(true, Ordering::Relaxed)
     }
 
     /// Says that a full event chunk may be recycled.

@@ -19,7 +19,7 @@ pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.
 pub const MINOR: u16 = 0;
 /// Bits of `incompat` that this build understands: a reader refuses a file with any other.
-pub const INCOMPAT_KNOWN: u64 = 0;
+pub const INCOMPAT_KNOWN: u64 = incompat::STACKS;
 /// Written at [`header::ENDIAN`].
 pub const ENDIAN_MARK: u32 = 0x0102_0304;
 
@@ -113,7 +113,7 @@ pub mod header {
     pub const LANES_TAKEN: usize = 1032;
     /// `u64`: records lost because no lane was free.
     pub const LOST_NO_LANE: usize = 1040;
-    /// `u64`: strings, sites and types that no room was left for.
+    /// `u64`: strings, sites, types, stacks and modules that no room was left for.
     pub const LOST_META: usize = 1048;
     /// `u64`: a [`super::state`] constant.
     pub const STATE: usize = 1056;
@@ -121,6 +121,12 @@ pub mod header {
     pub const BEAT_TICKS: usize = 1064;
     /// `u64`: `CLOCK_MONOTONIC` in ns of the latest clock pair.
     pub const BEAT_MONOTONIC_NS: usize = 1072;
+}
+
+/// Bits of [`header::INCOMPAT`].
+pub mod incompat {
+    /// Events may carry the number of a call stack behind their payload.
+    pub const STACKS: u64 = 1;
 }
 
 /// How the process ended as far as it could say itself.
@@ -223,7 +229,7 @@ pub mod chunk {
 pub enum ChunkKind {
     /// Events; recycled in ring mode.
     Event = 1,
-    /// Strings, sites, types, threads: what events refer to. Never recycled.
+    /// Strings, sites, types, modules, stacks: what events refer to. Never recycled.
     Meta = 2,
 }
 

@@ -4,7 +4,7 @@
 //! bit  0..8    kind
 //!      8..16   length in words, header included (1..=255)
 //!     16..18   state: 1 reserved, 2 committed, 3 aborted
-//!     18..24   flags, by kind
+//!     18..24   flags, by kind, but for the highest: [`WITH_STACK`]
 //!     24..32   aux, by kind
 //!     32..64   ticks since the lane's time base
 //! ```
@@ -12,6 +12,10 @@
 //! The time base of a lane is its chunk's [`crate::layout::chunk::TICKS`], then the latest
 //! [`Kind::Time`] record of that chunk: every chunk can be read alone. A header of 0 is room that
 //! nobody wrote to.
+
+/// Flag of any event: behind its payload stands one more word, the number of its call stack. Only in
+/// files that say so: [`crate::layout::incompat::STACKS`].
+pub const WITH_STACK: u8 = 0x20;
 
 /// Progress of a record. A reader believes committed records only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +152,11 @@ kinds! {
     Fork = 9, "fork";
     /// `[string]`: text from the program itself.
     Mark = 10, "mark";
-    /// Call stack: `[id | frames << 32, word...]`, a word being module << 48 | offset. META chunks only.
+    /// Call stack: `[id | frames << 32, word...]`, the innermost frame first. A word is module << 48 |
+    /// address within the module's file. META chunks only.
     Stack = 11, "stack";
-    /// `[id | path string << 32, base, size, file offset, build-id...]`. META chunks only.
+    /// `[id | path string << 32, base, size, address of the base within the file, bytes of the build-id,
+    /// build-id...]`: a file that code was loaded from. META chunks only.
     Module = 12, "module";
     /// `[kind | name string << 32, field string...]`: names of a kind's fields. META chunks only.
     Schema = 13, "schema";

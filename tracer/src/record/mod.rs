@@ -27,8 +27,9 @@ mod seal;
 
 mod closing;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, hex};
 pub(crate) use seal::Sealed;
+pub(crate) use session::VARIABLE;
 use signals::Signals;
 pub(crate) use spawn::How;
 
@@ -65,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) dir: Option<PathBuf>,
     /// What becomes of poison.
     pub(crate) poison: Poison,
+    /// Whether call stacks are recorded.
+    pub(crate) stacks: bool,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -116,7 +119,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let chunks = plan.ring_bytes.div_ceil(wire::layout::CHUNK_BYTES as u64);
     let file_bytes = wire::layout::file_bytes(usize::try_from(chunks).unwrap_or(usize::MAX >> 20));
     let folder = folder::Folder::make(plan.dir.as_deref(), file_bytes as u64).map_err(own)?;
-    let prepared = session::Session::new(chunks, plan.poison).and_then(|session| {
+    let prepared = session::Session::new(chunks, plan.poison, plan.stacks).and_then(|session| {
         session.write(&folder)?;
         Ok(session)
     });

@@ -20,32 +20,40 @@ pub(crate) struct Session {
     pub(crate) chunks: u64,
     /// What becomes of poison that a program hands to the kernel.
     pub(crate) poison: Poison,
+    /// Whether processes record call stacks.
+    pub(crate) stacks: bool,
     clock: Clock,
     token: String,
 }
 
 impl Session {
     /// A new one, with a token of its own.
-    pub(crate) fn new(chunks: u64, poison: Poison) -> Result<Self> {
+    pub(crate) fn new(chunks: u64, poison: Poison, stacks: bool) -> Result<Self> {
         let token = hex(&random().context("cannot get random bytes from the kernel")?);
         Ok(Self {
             chunks,
             poison,
+            stacks,
             clock: Clock::measure(),
             token,
         })
+    }
+
+    fn stacks_word(&self) -> &'static str {
+        if self.stacks { "on" } else { "off" }
     }
 
     /// The file's text.
     fn text(&self) -> String {
         format!(
             "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode=ring\n\
-             poison={}\n",
+             poison={}\nstacks={}\n",
             self.token,
             self.clock.ticks_per_second,
             self.clock.name,
             self.chunks,
             self.poison.word(),
+            self.stacks_word(),
         )
     }
 
@@ -68,6 +76,7 @@ impl Session {
             ("chunks", self.chunks.to_string()),
             ("mode", "ring".to_owned()),
             ("poison", self.poison.word().to_owned()),
+            ("stacks", self.stacks_word().to_owned()),
         ]
     }
 }
@@ -78,7 +87,7 @@ mod tests {
 
     #[test]
     fn text_has_every_key_once_and_a_128_bit_token() {
-        let session = Session::new(1024, Poison::Restore).unwrap();
+        let session = Session::new(1024, Poison::Restore, true).unwrap();
         let text = session.text();
         let keys: Vec<_> = text
             .lines()
@@ -93,12 +102,14 @@ mod tests {
                 "clock",
                 "chunks",
                 "mode",
-                "poison"
+                "poison",
+                "stacks"
             ]
         );
         assert_eq!(keys[1].1.len(), 32);
         assert_eq!(keys[4].1, "1024");
         assert_eq!(keys[6].1, "restore");
+        assert_eq!(keys[7].1, "on");
         assert!(text.ends_with('\n'));
     }
 }

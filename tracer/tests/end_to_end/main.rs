@@ -14,5 +14,6 @@ mod kill;
 mod readme;
 mod record;
 mod simulated;
+mod stacks;
 mod surroundings;
 mod view;

@@ -10,6 +10,8 @@ use rustc_hash::FxHashMap;
 
 pub use constants::{errno, opcode, opcode_by_name, signal};
 
+pub(crate) use short::{function, path};
+
 use crate::event::{SiteId, StringId, TypeId};
 use crate::recording::Recording;
 

@@ -22,6 +22,40 @@ pub(super) fn ty(name: &str) -> String {
     out
 }
 
+/// `app::net::conn::serve::{{closure}}` becomes `conn::serve`: the last two parts of a function's path,
+/// with types as [`ty`] shortens them.
+pub(crate) fn function(name: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let (mut depth, mut start) = (0u32, 0);
+    let mut before = ' ';
+    for (at, character) in name.char_indices() {
+        match character {
+            '<' | '(' | '[' => depth = depth.saturating_add(1),
+            // The arrow of a function's type closes nothing.
+            '>' if before == '-' => {}
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 && before == ':' => {
+                parts.extend(name.get(start..at.saturating_sub(1)));
+                start = at + 1;
+            }
+            _ => {}
+        }
+        before = character;
+    }
+    parts.extend(name.get(start..));
+    parts.retain(|part| {
+        !part.is_empty() && !part.starts_with("{{closure") && !part.starts_with("{closure")
+    });
+    let last = parts.get(parts.len().saturating_sub(2)..).unwrap_or(&[]);
+    if last.is_empty() {
+        return name.to_owned();
+    }
+    last.iter()
+        .map(|part| ty(part))
+        .collect::<Vec<_>>()
+        .join("::")
+}
+
 fn last_segment(word: &str) -> &str {
     let mut path = word;
     while let Some(inner) = path
@@ -38,7 +72,7 @@ fn last_segment(word: &str) -> &str {
 
 /// A path below a package stays whole from `src`, `tests`, `examples` or `benches` on, with the
 /// package's folder before it where the path was absolute; relative paths stay as they are.
-pub(super) fn path(path: &str) -> &str {
+pub(crate) fn path(path: &str) -> &str {
     if !path.starts_with('/') {
         return path;
     }
@@ -56,7 +90,7 @@ pub(super) fn path(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{path, ty};
+    use super::{function, path, ty};
 
     #[test]
     fn types_lose_their_modules() {
@@ -66,6 +100,27 @@ mod tests {
         assert_eq!(ty("app::serve::{{closure}}"), "serve");
         assert_eq!(ty("Conn"), "Conn");
         assert_eq!(ty("::"), "::");
+    }
+
+    #[test]
+    fn functions_keep_the_last_two_parts() {
+        assert_eq!(function("app::net::conn::serve"), "conn::serve");
+        assert_eq!(
+            function("app::serve::{{closure}}::{closure#0}"),
+            "app::serve"
+        );
+        assert_eq!(
+            function("<app::Server as core::future::Future>::poll"),
+            "<Server as Future>::poll"
+        );
+        assert_eq!(function("a::b::Vec<c::D>::push"), "Vec<D>::push");
+        assert_eq!(
+            function("a::call::<fn(b::C) -> d::E>::now"),
+            "<fn(C) -> E>::now"
+        );
+        assert_eq!(function("main"), "main");
+        assert_eq!(function("::"), "::");
+        assert_eq!(function(""), "");
     }
 
     #[test]

@@ -94,7 +94,9 @@ pub(super) fn read(
     lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
     let names_lost = u64_at(&head, header::LOST_META);
     if names_lost != 0 {
-        let message = format!("no room was left for {names_lost} names; they are shown as '?'");
+        let message = format!(
+            "no room was left for {names_lost} names or call stacks; names are shown as '?'"
+        );
         let at = base.saturating_add(header::LOST_META as u64);
         gathered.recording.note(name, at, message);
     }

@@ -14,6 +14,7 @@ use super::records::{self, Ids, Sequences};
 use super::{Gathered, Loose};
 use crate::event::{Loss, LossReason, StringId, What};
 use crate::recording::Lane;
+use crate::stack::StackId;
 
 /// An entry of the lane directory.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ pub(super) fn read(
             walk(&body, |header, _, words| ids.learn(tables, header, words));
         }
     }
-    ids.settle(&mut gathered.recording.tables);
+    ids.settle(&mut gathered.recording, process);
 
     let mut by_lane: FxHashMap<u32, Vec<ChunkRef>> = FxHashMap::default();
     for chunk in chunks
@@ -114,6 +115,7 @@ pub(super) fn read(
             process,
             lane,
             what: What::Lost(loss),
+            stack: StackId(0),
         });
     }
     Ok(())
@@ -268,8 +270,9 @@ impl Stream<'_, '_> {
                 base.saturating_add(delta)
             };
             self.now_ns = self.line.at(ticks);
+            let (words, stack) = self.ids.take_stack(header, words);
             if let Some(what) = records::event(self.ids, &mut self.sequences, header, words) {
-                self.event(what);
+                self.event(what, stack);
             }
         });
         let (torn, whole) = match end {
@@ -305,7 +308,7 @@ impl Stream<'_, '_> {
             .problem(self.file.name, place, message);
     }
 
-    fn event(&mut self, what: What) {
+    fn event(&mut self, what: What, stack: StackId) {
         match what {
             // Every chunk says again whose it is; only a change is an event.
             What::Thread { tid, name } => {
@@ -320,7 +323,7 @@ impl Stream<'_, '_> {
                     None => {
                         self.lane = Some(self.lane_of(tid, name));
                         self.scope = 0;
-                        self.push(what);
+                        self.push(what, stack);
                     }
                 }
             }
@@ -334,7 +337,7 @@ impl Stream<'_, '_> {
                     What::ScopeEnd { .. } => self.scope = u32::MAX,
                     _ => {}
                 }
-                self.push(what);
+                self.push(what, stack);
             }
         }
     }
@@ -353,11 +356,11 @@ impl Stream<'_, '_> {
 
     fn lose(&mut self, records: Option<u64>, reason: LossReason) {
         if records != Some(0) {
-            self.push(What::Lost(Loss { records, reason }));
+            self.push(What::Lost(Loss { records, reason }), StackId(0));
         }
     }
 
-    fn push(&mut self, what: What) {
+    fn push(&mut self, what: What, stack: StackId) {
         let lane = match self.lane {
             Some(lane) => lane,
             None => {
@@ -372,6 +375,7 @@ impl Stream<'_, '_> {
             process: self.process,
             lane,
             what,
+            stack,
         });
     }
 }

@@ -24,6 +24,7 @@ use crate::event::{Event, EventId};
 use crate::input::{Input, ReadAt, read_full};
 use crate::recording::{Ended, LocatedLoss, Recording};
 use crate::scopes::ScopeTracker;
+use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
 
 /// Why nothing could be read at all.
@@ -44,6 +45,7 @@ pub(crate) struct Loose {
     process: u32,
     lane: u32,
     what: crate::event::What,
+    stack: StackId,
 }
 
 /// How the recorder saw a process end.
@@ -154,6 +156,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
             process,
             lane,
             what,
+            stack,
         } = loose;
         let id = EventId(index as u64);
         if let crate::event::What::Lost(loss) = what {
@@ -164,6 +167,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
                 loss,
             });
         }
+        recording.tables.stacks.of_event(id, stack);
         let scope = scopes.step(process, lane, &what);
         // Sorted, so never before the first; a hostile clock may be centuries after it.
         let since = at_ns.saturating_sub(first_ns).max(0);

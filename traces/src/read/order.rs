@@ -148,6 +148,7 @@ mod tests {
             process: 0,
             lane,
             what,
+            stack: crate::stack::StackId(0),
         }
     }
 

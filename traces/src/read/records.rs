@@ -2,12 +2,13 @@
 
 use rustc_hash::FxHashMap;
 use wire::payload::{Submit, halves, word};
-use wire::record::{CookieState, Header, Kind, Owner, RingKind};
+use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK};
 
 use crate::event::{
     Completion, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId, What,
 };
-use crate::recording::{Site, Tables, Type};
+use crate::recording::{Recording, Site, Tables, Type};
+use crate::stack::{Frame, Module, StackId};
 use crate::untrusted::Untrusted;
 
 /// What the ids of one process mean.
@@ -18,6 +19,9 @@ pub(super) struct Ids {
     types: FxHashMap<u32, (u32, u64, u64)>,
     site_ids: FxHashMap<u32, SiteId>,
     type_ids: FxHashMap<u32, TypeId>,
+    modules: FxHashMap<u32, (u32, Module)>,
+    stacks: FxHashMap<u32, Vec<u64>>,
+    stack_ids: FxHashMap<u32, StackId>,
 }
 
 impl Ids {
@@ -45,12 +49,36 @@ impl Ids {
                 self.types
                     .insert(id, (name, word(words, 1), word(words, 2)));
             }
+            Some(Kind::Module) => {
+                let (id, path) = halves(word(words, 0));
+                let mut build_id: Vec<u8> = words
+                    .iter()
+                    .skip(5)
+                    .flat_map(|word| word.to_le_bytes())
+                    .collect();
+                build_id.truncate(usize::try_from(word(words, 4)).unwrap_or(0).min(64));
+                let module = Module {
+                    process: 0,
+                    path: Untrusted::default(),
+                    base: word(words, 1),
+                    size: word(words, 2),
+                    file_base: word(words, 3),
+                    build_id,
+                };
+                self.modules.insert(id, (path, module));
+            }
+            Some(Kind::Stack) => {
+                let (id, count) = halves(word(words, 0));
+                let frames = words.iter().skip(1).take(count as usize);
+                self.stacks.insert(id, frames.copied().collect());
+            }
             _ => {}
         }
     }
 
-    /// Puts sites and types together, once all strings are known.
-    pub(super) fn settle(&mut self, tables: &mut Tables) {
+    /// Puts sites, types, modules and stacks together, once all that they refer to is known.
+    pub(super) fn settle(&mut self, recording: &mut Recording, process: u32) {
+        let tables = &mut recording.tables;
         for (id, (file, line, column)) in &self.sites {
             let site = Site {
                 file: self.string(*file),
@@ -67,10 +95,42 @@ impl Ids {
             };
             self.type_ids.insert(*id, tables.ty(ty));
         }
+        let mut modules: Vec<_> = std::mem::take(&mut self.modules).into_iter().collect();
+        modules.sort_unstable_by_key(|entry| entry.0);
+        let mut indices: FxHashMap<u32, u32> = FxHashMap::default();
+        for (id, (path, mut module)) in modules {
+            module.process = process;
+            module.path = recording.string(self.string(path)).clone();
+            if let Ok(index) = u32::try_from(recording.modules.len()) {
+                indices.insert(id, index);
+                recording.modules.push(module);
+            }
+        }
+        let stacks = &mut recording.tables.stacks;
+        for (id, words) in std::mem::take(&mut self.stacks) {
+            let frame = |word: u64| Frame {
+                module: indices.get(&((word >> 48) as u32)).copied(),
+                address: word & 0xFFFF_FFFF_FFFF,
+            };
+            let frames = words.into_iter().map(frame).collect();
+            self.stack_ids.insert(id, stacks.add(frames));
+        }
     }
 
     pub(super) fn string(&self, id: u32) -> StringId {
         self.strings.get(&id).copied().unwrap_or_default()
+    }
+
+    /// The words that a record's kind speaks of, and the stack whose number stands behind them.
+    pub(super) fn take_stack<'w>(&self, header: Header, words: &'w [u64]) -> (&'w [u64], StackId) {
+        match words.split_last() {
+            Some((id, rest)) if header.flags() & WITH_STACK != 0 => {
+                let id = u32::try_from(*id).ok();
+                let known = id.and_then(|id| self.stack_ids.get(&id));
+                (rest, known.copied().unwrap_or_default())
+            }
+            _ => (words, StackId(0)),
+        }
     }
 
     fn site(&self, id: u32) -> SiteId {

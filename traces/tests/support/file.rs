@@ -138,6 +138,25 @@ impl File {
         self.lanes[lane].push(record);
     }
 
+    /// Something that events refer to.
+    pub(crate) fn meta(&mut self, kind: Kind, words: &[u64]) {
+        self.meta.push(Record {
+            kind,
+            flags: 0,
+            aux: 0,
+            ticks: 0,
+            words: words.to_vec(),
+        });
+    }
+
+    /// Puts the number of a call stack behind the latest record of a lane.
+    pub(crate) fn with_stack(&mut self, lane: usize, stack: u64) {
+        if let Some(record) = self.lanes[lane].last_mut() {
+            record.flags |= wire::record::WITH_STACK;
+            record.words.push(stack);
+        }
+    }
+
     /// A number of whole round trips on one lane, twelve ticks each.
     pub(crate) fn round_trips(mut self, count: u64) -> Self {
         self.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);

@@ -1,0 +1,342 @@
+//! Call stacks by frame pointers, for recordings that ask for them.
+//!
+//! Code without frame pointers uses their register for anything, so nothing in it is believed. A frame
+//! is read only where it lies between the stack pointer and the top of this thread's own stack: that
+//! memory is mapped and readable for as long as the thread runs here. Frames must be aligned and rise;
+//! a return address must lie in the code of a known module. A wrong frame pointer so gives a short or a
+//! wrong stack, and never a fault. On a stack that is not the thread's own (of a signal handler, of a
+//! coroutine with a stack) nothing is read.
+//!
+//! Where the stack lies is asked once a thread, in `/proc/self/maps`: system calls only, no lock and no
+//! memory, which `pthread_getattr_np` takes.
+//!
+//! Holds `unsafe`: three registers, and the loads of a frame.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use wire::record::Kind;
+
+use crate::recorder::{modules, sys};
+
+/// Most frames of a stack. Without optimisation up to sixteen of them are the probe's own.
+pub(crate) const FRAMES: usize = 48;
+
+/// Whether events of this kind carry a stack.
+pub(crate) fn belongs_to(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Leak | Kind::Reclaim | Kind::Submit | Kind::Spawn
+    )
+}
+
+/// Where the stack of a thread lies; zeros while nobody asked, and `high` 1 where nobody knows.
+#[repr(C)]
+pub(crate) struct Limits {
+    low: AtomicU64,
+    high: AtomicU64,
+}
+
+impl Limits {
+    /// For a new thread.
+    pub(crate) fn forget(&self) {
+        self.high.store(0, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (u64, u64) {
+        if self.high.load(Ordering::Relaxed) == 0 {
+            let (low, high) = find().unwrap_or((0, 1));
+            // A signal handler that comes between the two finds the same, and stores it too.
+            self.low.store(low, Ordering::Relaxed);
+            self.high.store(high, Ordering::Relaxed);
+        }
+        (
+            self.low.load(Ordering::Relaxed),
+            self.high.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// Fills in return addresses as [`modules::word`], the innermost first; how many there are.
+#[inline(never)]
+pub(crate) fn walk(limits: &Limits, words: &mut [u64]) -> usize {
+    let (low, high) = limits.get();
+    let (mut frame, mut floor) = (frame_pointer(), stack_pointer());
+    if floor < low {
+        return 0;
+    }
+    let mut count = 0;
+    for word in words {
+        // `floor` never sinks below the stack pointer, and both words of the frame lie below `high`.
+        if frame < floor || !frame.is_multiple_of(8) || high.saturating_sub(frame) < 16 {
+            break;
+        }
+        // SAFETY: the range was just seen to lie between this function's stack pointer and the top of
+        // this thread's stack, in one mapping that lives as long as the thread.
+        let (next, address) = unsafe { (load(frame), load(frame + 8)) };
+        // Without the signature that aarch64 may put into the high bits.
+        let Some(found) = modules::word(address & 0xFFFF_FFFF_FFFF) else {
+            break;
+        };
+        *word = found;
+        count += 1;
+        floor = frame + 16;
+        frame = next;
+    }
+    count
+}
+
+/// The range of this thread's stack: from the lowest address that may be the stack pointer to one above
+/// all frames.
+fn find() -> Option<(u64, u64)> {
+    if sys::process_id() == sys::thread_id() {
+        // The first thread: the kernel put its arguments on top of the stack, and lets the mapping grow
+        // down. It keeps at least 128 MiB below the top free of mappings that it places itself.
+        const GROWTH: u64 = 64 << 20;
+        let top = sys::top_of_first_stack();
+        let (before, low, _) = mapping_of(top)?;
+        Some((low.min(top.saturating_sub(GROWTH).max(before)), top))
+    } else {
+        // The C library keeps what belongs to a thread on top of its stack, in the same mapping.
+        let top = thread_pointer();
+        let (_, low, _) = mapping_of(top)?;
+        Some((low, top))
+    }
+}
+
+/// End of the mapping before, start and end of the one that holds an address.
+fn mapping_of(address: u64) -> Option<(u64, u64, u64)> {
+    let mut path = sys::Path::new();
+    path.push(b"/proc/self/maps");
+    let maps = sys::open_to_read(&path)?;
+    let mut buffer = [0u8; 2048];
+    let mut lines = Lines::default();
+    // 4,096 times a buffer: more than the kernel lets a process have mappings by default.
+    for _ in 0..4096 {
+        let text = sys::read_some(&maps, &mut buffer);
+        if text.is_empty() {
+            return None;
+        }
+        for byte in text {
+            if let Some((before, start, end)) = lines.step(*byte)
+                && (start..end).contains(&address)
+            {
+                return Some((before, start, end));
+            }
+        }
+    }
+    None
+}
+
+/// Reads `start-end ...` lines byte by byte.
+#[derive(Default)]
+struct Lines {
+    before: u64,
+    start: u64,
+    end: u64,
+    number: u64,
+    part: Part,
+}
+
+#[derive(Default)]
+enum Part {
+    #[default]
+    Start,
+    End,
+    Rest,
+}
+
+impl Lines {
+    /// The end of the mapping before, start and end of the one whose range was just read.
+    fn step(&mut self, byte: u8) -> Option<(u64, u64, u64)> {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => 16,
+        };
+        match (&self.part, byte) {
+            (Part::Rest, b'\n') => {
+                self.part = Part::Start;
+                self.number = 0;
+            }
+            (Part::Rest, _) => {}
+            (Part::Start, b'-') => {
+                self.start = self.number;
+                self.number = 0;
+                self.part = Part::End;
+            }
+            (Part::End, b' ') => {
+                self.before = self.end;
+                self.end = self.number;
+                self.part = Part::Rest;
+                return Some((self.before, self.start, self.end));
+            }
+            _ if digit < 16 => self.number = self.number << 4 | u64::from(digit),
+            _ => self.part = Part::Rest,
+        }
+        None
+    }
+}
+
+#[inline(always)]
+fn frame_pointer() -> u64 {
+    let frame: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags));
+    }
+    frame
+}
+
+#[inline(always)]
+fn stack_pointer() -> u64 {
+    let stack: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, rsp", out(reg) stack, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mov {}, sp", out(reg) stack, options(nomem, nostack, preserves_flags));
+    }
+    stack
+}
+
+/// The register that leads to a thread's own variables.
+fn thread_pointer() -> u64 {
+    let pointer: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the first word of the block is its own address, on every C library of this platform.
+    unsafe {
+        asm!("mov {}, fs:0", out(reg) pointer, options(readonly, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// A word of the stack. By an instruction of our own: a sanitizer would take the compiler's for an
+/// access to some other function's variables.
+///
+/// # Safety
+///
+/// The eight bytes at `address` can be read.
+#[inline(always)]
+unsafe fn load(address: u64) -> u64 {
+    let word: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("mov {}, [{}]", out(reg) word, in(reg) address, options(readonly, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("ldr {}, [{}]", out(reg) word, in(reg) address, options(readonly, nostack, preserves_flags));
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stack_of_every_thread_is_found() {
+        let check = || {
+            let (low, high) = find().expect("a stack");
+            let local = 0u8;
+            let here = core::ptr::from_ref(&local) as u64;
+            assert!(low < here && here < high, "{low:#x} {here:#x} {high:#x}");
+            assert!(high - low < 1 << 30);
+        };
+        check();
+        std::thread::scope(|scope| {
+            for size in [64 << 10, 16 << 20] {
+                let builder = std::thread::Builder::new().stack_size(size);
+                builder.spawn_scoped(scope, check).expect("a thread");
+            }
+        });
+    }
+
+    #[test]
+    fn ranges_are_read_across_lines() {
+        let text = b"1000-2000 r--p 0 00:00 0 /a-b 77\nfff0-1aaa0 rw-p\n";
+        let mut lines = Lines::default();
+        let found: Vec<_> = text.iter().filter_map(|byte| lines.step(*byte)).collect();
+        assert_eq!(found, [(0, 0x1000, 0x2000), (0x2000, 0xfff0, 0x1aaa0)]);
+    }
+
+    #[test]
+    fn any_frame_pointer_is_survived() {
+        let limits = Limits {
+            low: AtomicU64::new(0),
+            high: AtomicU64::new(0),
+        };
+        let _ = modules::collected();
+        let mut words = [0; FRAMES];
+        let local = [0u64; 8];
+        let here = local.as_ptr() as u64;
+        let (_, high) = limits.get();
+        let wrong = [
+            0,
+            1,
+            8,
+            u64::MAX,
+            u64::MAX - 7,
+            here,
+            here + 1,
+            high,
+            high - 8,
+            high - 16,
+        ];
+        for frame in wrong {
+            with_frame_pointer(frame, &limits, &mut words);
+        }
+        assert!(walk(&limits, &mut words) <= FRAMES);
+        limits.high.store(1, Ordering::Relaxed);
+        assert_eq!(walk(&limits, &mut words), 0);
+    }
+
+    extern "C" fn walk_from_c(limits: &Limits, words: &mut [u64; FRAMES]) {
+        walk(limits, words);
+    }
+
+    /// Calls `walk` with a frame pointer of our choice, as code without frame pointers would.
+    fn with_frame_pointer(frame: u64, limits: &Limits, words: &mut [u64; FRAMES]) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the register is put back; the callee keeps what a C function must keep. The stack
+        // pointer is moved past the red zone and aligned for the call.
+        unsafe {
+            asm!(
+                "push rbp",
+                "push rbx",
+                "mov rbx, rsp",
+                "and rsp, -16",
+                "mov rbp, rdx",
+                "call {walk}",
+                "mov rsp, rbx",
+                "pop rbx",
+                "pop rbp",
+                in("rdx") frame,
+                walk = sym walk_from_c,
+                in("rdi") core::ptr::from_ref(limits),
+                in("rsi") core::ptr::from_mut(words),
+                clobber_abi("C"),
+            );
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (frame, limits, words, walk_from_c as extern "C" fn(_, _));
+    }
+}

@@ -1,0 +1,224 @@
+//! Functions and lines of addresses in one ELF file, from its debug information, else from its symbols.
+//!
+//! Only ordinary files are opened, nothing is mapped, and no other file is followed to: neither separate
+//! nor split debug information. Without the recorded build-id nothing but that id is read.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use gimli::{EndianSlice, RunTimeEndian};
+use object::read::ReadCache;
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSection, ObjectSymbol};
+use rustix::fs::OFlags;
+
+use super::child::Line;
+
+const FILE_MAX: u64 = 4 << 30;
+/// Functions that are listed for one address.
+const INLINED_MAX: usize = 64;
+
+type Elf<'a> = ElfFile64<'a, object::Endianness, &'a ReadCache<File>>;
+
+/// Opens a file that is ordinary before and after.
+pub(super) fn open(path: &Path) -> Result<File, String> {
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "is not there any more".to_owned(),
+        _ => format!("cannot be opened: {error}"),
+    };
+    let refuse = || "is not an ordinary file".to_owned();
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(refuse());
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)
+        .map_err(cannot)?;
+    let found = file.metadata().map_err(cannot)?;
+    if !found.is_file() {
+        return Err(refuse());
+    }
+    if found.len() > FILE_MAX {
+        return Err("is larger than 4 GiB".to_owned());
+    }
+    Ok(file)
+}
+
+/// The functions of all addresses, if the file is the one that was recorded.
+pub(super) fn look_up(
+    file: File,
+    build_id: &[u8],
+    addresses: impl Iterator<Item = u64>,
+) -> Result<Vec<Line>, String> {
+    let cache = ReadCache::new(file);
+    let elf =
+        Elf::parse(&cache).map_err(|_| "is no 64-bit ELF file, so it was replaced".to_owned())?;
+    match elf.build_id() {
+        Ok(Some(found)) if found == build_id => {}
+        _ => {
+            return Err("was rebuilt or replaced since (its build-id is another one)".to_owned());
+        }
+    }
+    let sections = gimli::DwarfSections::load(|id| Ok::<_, ()>(section(&elf, id.name())));
+    let sections = sections.unwrap_or_default();
+    let endian = if elf.is_little_endian() {
+        RunTimeEndian::Little
+    } else {
+        RunTimeEndian::Big
+    };
+    let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, endian));
+    let debug = addr2line::Context::from_dwarf(dwarf).ok();
+    let symbols = Table::new(&elf);
+    let mut lines = Vec::new();
+    for address in addresses {
+        let before = lines.len();
+        if let Some(debug) = &debug {
+            inlined(debug, address, &symbols, &mut lines);
+        }
+        if lines.len() == before
+            && let Some(name) = symbols.name(address)
+        {
+            lines.push(Line {
+                address,
+                line: 0,
+                name: demangled(name),
+                file: Vec::new(),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+/// A section's bytes; none where there is none, or where it is compressed.
+fn section<'a>(elf: &Elf<'a>, name: &str) -> Cow<'a, [u8]> {
+    let section = elf.section_by_name(name);
+    section
+        .and_then(|section| section.uncompressed_data().ok())
+        .unwrap_or_default()
+}
+
+/// Adds the functions that debug information knows at an address.
+fn inlined(
+    debug: &addr2line::Context<EndianSlice<'_, RunTimeEndian>>,
+    address: u64,
+    symbols: &Table<'_>,
+    lines: &mut Vec<Line>,
+) {
+    let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else {
+        return;
+    };
+    let most = lines.len() + INLINED_MAX;
+    while let Ok(Some(frame)) = frames.next() {
+        let by_debug = frame
+            .function
+            .as_ref()
+            .and_then(|function| function.demangle().ok())
+            .map(|name| name.as_bytes().to_vec());
+        let Some(name) = by_debug.or_else(|| symbols.name(address).map(demangled)) else {
+            continue;
+        };
+        let location = frame.location.as_ref();
+        let file = location.and_then(|location| location.file);
+        lines.push(Line {
+            address,
+            line: location.and_then(|location| location.line).unwrap_or(0),
+            name,
+            file: file.unwrap_or_default().as_bytes().to_vec(),
+        });
+        if lines.len() >= most {
+            return;
+        }
+    }
+}
+
+fn demangled(name: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(name);
+    addr2line::demangle_auto(text, None).as_bytes().to_vec()
+}
+
+/// The functions of the symbol tables, by address.
+struct Table<'a>(Vec<(u64, u64, &'a [u8])>);
+
+impl<'a> Table<'a> {
+    fn new(elf: &Elf<'a>) -> Self {
+        let mut functions: Vec<_> = elf
+            .symbols()
+            .chain(elf.dynamic_symbols())
+            .filter(|symbol| symbol.is_definition() && symbol.kind() == object::SymbolKind::Text)
+            .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name_bytes().ok()?)))
+            .collect();
+        functions.sort_unstable();
+        Self(functions)
+    }
+
+    /// The function that an address is in; a size of 0 reaches to the next one.
+    fn name(&self, address: u64) -> Option<&'a [u8]> {
+        let after = self.0.partition_point(|function| function.0 <= address);
+        let (start, size, name) = *self.0.get(after.checked_sub(1)?)?;
+        (size == 0 || address - start < size).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> (std::path::PathBuf, Vec<u8>) {
+        let path = std::env::current_exe().unwrap();
+        let cache = ReadCache::new(open(&path).unwrap());
+        let id = Elf::parse(&cache).unwrap().build_id().unwrap().unwrap();
+        (path, id.to_vec())
+    }
+
+    #[inline(never)]
+    fn here() -> u64 {
+        here as fn() -> u64 as usize as u64
+    }
+
+    #[test]
+    fn own_function_is_found_with_its_line() {
+        let (path, id) = own();
+        // Where this program lies: its first mapping begins with the file's first byte.
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let base = u64::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
+        let address = here() - base;
+        let lines = look_up(open(&path).unwrap(), &id, [address].into_iter()).unwrap();
+        let name = String::from_utf8(lines[0].name.clone()).unwrap();
+        assert!(name.ends_with("symbols::file::tests::here"), "{name}");
+        let file = String::from_utf8(lines[0].file.clone()).unwrap();
+        assert!(file.ends_with("symbols/file.rs"), "{file}");
+        assert!(lines[0].line > 0);
+    }
+
+    #[test]
+    fn another_build_is_not_parsed() {
+        let (path, mut id) = own();
+        id[0] ^= 1;
+        let why = look_up(open(&path).unwrap(), &id, [0].into_iter()).unwrap_err();
+        assert!(why.contains("rebuilt"), "{why}");
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, "no program").unwrap();
+        let why = look_up(open(&text).unwrap(), &id, [0].into_iter()).unwrap_err();
+        assert!(why.contains("no 64-bit ELF"), "{why}");
+    }
+
+    #[test]
+    fn only_ordinary_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        for path in [&fifo, Path::new("/dev/zero"), folder.path()] {
+            assert!(open(path).unwrap_err().contains("not an ordinary file"));
+        }
+        let missing = open(&folder.path().join("missing")).unwrap_err();
+        assert!(missing.contains("not there"), "{missing}");
+        let large = folder.path().join("large");
+        File::create(&large).unwrap().set_len(FILE_MAX + 1).unwrap();
+        assert!(open(&large).unwrap_err().contains("4 GiB"));
+    }
+}

@@ -1,0 +1,229 @@
+//! Names for the frames of call stacks, from the files that the program's code came from.
+//!
+//! A trace only hints at those files, so they are looked at in a child process with limits
+//! (`tracer __symbolize`): a file that is made to waste memory or time ends that child, and its frames
+//! stay offsets. A file whose build-id is not the recorded one is never parsed further; that the program
+//! was rebuilt since is said, not guessed.
+//!
+//! Reading order: [`name`], then [`child`] (the other process), [`file`] (what it does with a file).
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use traces::stack::{Frame, Function, Symbols};
+use traces::{Trace, Untrusted};
+
+pub(crate) mod child;
+mod file;
+
+use crate::record::hex;
+use crate::talk;
+
+/// Files that are looked at; the frames of further ones stay offsets.
+const FILES_MAX: usize = 64;
+/// How long one file may take, and all of them.
+const ONE_FILE: Duration = Duration::from_secs(20);
+const ALL_FILES: Duration = Duration::from_secs(60);
+/// Bytes that are taken from the child.
+const ANSWER_MAX: u64 = 64 << 20;
+
+/// Where files lie here that a trace names elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathMap {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl std::str::FromStr for PathMap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok(Self {
+                from: from.into(),
+                to: to.into(),
+            }),
+            _ => Err("two paths are needed: FROM=TO".to_owned()),
+        }
+    }
+}
+
+/// The path after the first map that fits.
+fn mapped(path: &Path, maps: &[PathMap]) -> PathBuf {
+    let fit = |map: &PathMap| Some(map.to.join(path.strip_prefix(&map.from).ok()?));
+    maps.iter()
+        .find_map(fit)
+        .unwrap_or_else(|| path.to_path_buf())
+}
+
+/// A file as the trace names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wanted {
+    path: PathBuf,
+    build_id: Vec<u8>,
+}
+
+/// Gives the frames of a trace their names, as far as they can be had, and says where they cannot.
+/// Costs nothing where no stacks were recorded.
+pub(crate) fn name(trace: &mut Trace, maps: &[PathMap]) {
+    let mut frames: HashMap<Wanted, Vec<Frame>> = HashMap::new();
+    let mut order: Vec<Wanted> = Vec::new();
+    for frame in trace.recording().frames() {
+        let modules = &trace.recording().modules;
+        let Some(module) = frame.module.and_then(|index| modules.get(index as usize)) else {
+            continue;
+        };
+        let path = Path::new(std::ffi::OsStr::from_bytes(module.path.bytes()));
+        // What the kernel maps into a process by itself has a name and no file.
+        if !path.is_absolute() {
+            continue;
+        }
+        let wanted = Wanted {
+            path: path.to_path_buf(),
+            build_id: module.build_id.clone(),
+        };
+        let found = frames.entry(wanted.clone()).or_default();
+        if found.is_empty() {
+            order.push(wanted);
+        }
+        found.push(frame);
+    }
+    let mut known = Known::default();
+    let started = Instant::now();
+    for wanted in order.iter().take(FILES_MAX) {
+        let left = ALL_FILES.saturating_sub(started.elapsed()).min(ONE_FILE);
+        let frames = frames.get(wanted).map_or(&[][..], Vec::as_slice);
+        if let Err(why) = look_into(wanted, frames, maps, left, &mut known) {
+            talk::line(format_args!(
+                "{}: {why}; call stacks show offsets in it",
+                crate::safe::path(&mapped(&wanted.path, maps))
+            ));
+        }
+    }
+    if let Some(more @ 1..) = order.len().checked_sub(FILES_MAX) {
+        talk::line(format_args!(
+            "{more} more files have no names looked up for call stacks"
+        ));
+    }
+    if !order.is_empty() {
+        trace.name_frames(&known);
+    }
+}
+
+/// What children said.
+#[derive(Default)]
+struct Known(HashMap<Frame, Vec<Function>>);
+
+impl Symbols for Known {
+    fn functions(&self, frame: Frame) -> Vec<Function> {
+        self.0.get(&frame).cloned().unwrap_or_default()
+    }
+}
+
+/// Has a child look up the frames of one file.
+fn look_into(
+    wanted: &Wanted,
+    frames: &[Frame],
+    maps: &[PathMap],
+    time: Duration,
+    known: &mut Known,
+) -> Result<(), String> {
+    if wanted.build_id.is_empty() {
+        return Err("has no build-id by which a file could be known to be the same".to_owned());
+    }
+    let mut calls: Vec<u64> = frames.iter().map(|frame| frame.call()).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    let question: String = calls.iter().map(|call| format!("{call:x}\n")).collect();
+    let answer = ask(
+        &mapped(&wanted.path, maps),
+        &wanted.build_id,
+        question,
+        time,
+    )?;
+    let mut by_call: HashMap<u64, Vec<Function>> = HashMap::new();
+    for line in child::read_answer(&answer)? {
+        let function = by_call.entry(line.address).or_default();
+        let file = mapped(Path::new(std::ffi::OsStr::from_bytes(&line.file)), maps);
+        function.push(Function {
+            name: Untrusted::new(line.name),
+            file: Untrusted::new(file.into_os_string().into_encoded_bytes()),
+            line: line.line,
+        });
+    }
+    for frame in frames {
+        if let Some(functions) = by_call.get(&frame.call()) {
+            known.0.insert(*frame, functions.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Runs the child to its end, or for as long as it may take.
+fn ask(path: &Path, id: &[u8], question: String, time: Duration) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| format!("cannot be looked into: {error}");
+    let this = std::env::current_exe().map_err(cannot)?;
+    let mut child = Command::new(this)
+        .arg(child::NAME)
+        .arg(hex(id))
+        .arg("--")
+        .arg(path)
+        .env_remove(crate::record::VARIABLE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(cannot)?;
+    let (done, answered) = mpsc::channel();
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        if let (Some(mut input), Some(output)) = (input, output) {
+            // The child reads everything before it answers; one that ends early needs no more.
+            let _ = input.write_all(question.as_bytes());
+            drop(input);
+            let _ = output.take(ANSWER_MAX).read_to_end(&mut answer);
+        }
+        let _ = done.send(answer);
+    });
+    let answer = answered.recv_timeout(time);
+    end(&mut child, answer.is_err());
+    match answer {
+        Ok(answer) if !answer.is_empty() => Ok(answer),
+        Ok(_) => Err("its debug information takes too much memory or time to read".to_owned()),
+        Err(_) => Err("looking into it takes too long".to_owned()),
+    }
+}
+
+/// A child that answered is at its end; one that did not is brought there.
+fn end(child: &mut Child, late: bool) {
+    if late {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_map_that_fits_wins_and_whole_names_are_compared() {
+        let maps: Vec<PathMap> = ["/app=/home/me/app", "/app/src=/x", "/=/root"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let map = |path: &str| mapped(Path::new(path), &maps);
+        assert_eq!(map("/app/src/a.rs"), Path::new("/home/me/app/src/a.rs"));
+        assert_eq!(map("/apple/a.rs"), Path::new("/root/apple/a.rs"));
+        assert_eq!(map("relative/a.rs"), Path::new("relative/a.rs"));
+        for wrong in ["", "=", "a", "a=", "=b"] {
+            assert!(wrong.parse::<PathMap>().is_err(), "{wrong}");
+        }
+    }
+}
