@@ -204,6 +204,10 @@ pub(crate) struct Scenario {
     /// For `hammer`: how long; without it, for ever.
     #[arg(long)]
     pub(crate) seconds: Option<u64>,
+
+    /// For `hammer`: a signal handler records too, into whatever the threads are doing.
+    #[arg(long)]
+    pub(crate) handler: bool,
 }
 
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep

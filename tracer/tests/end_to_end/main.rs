@@ -1,11 +1,14 @@
 //! Everything from end to end: the real binary, real processes, real files.
 //!
-//! A module is a promise of the command line. [`support`] runs the binary and waits for it; nothing
-//! here waits by sleeping, and nothing ends a process that it did not start.
+//! A module is a promise of the command line. [`support`] runs the binary and waits for it; [`hammered`]
+//! is the program that crash tests kill. Nothing here waits by sleeping, and nothing ends a process that
+//! it did not start.
 
+mod hammered;
 mod support;
 mod terminal;
 
+mod crash;
 mod demo;
 mod dump;
 mod explain;
