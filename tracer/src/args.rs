@@ -88,6 +88,12 @@ pub(crate) enum Command {
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     Explain(Explain),
 
+    /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.
+    ///
+    /// Each line is `ok`, `warn` or `FAIL`, with what to do below it. Exit codes: 0 nothing fails, 1
+    /// something does.
+    Doctor,
+
     /// Record one of the built-in programs and show what is wrong with it.
     ///
     /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.

@@ -11,6 +11,7 @@ mod record;
 
 mod check;
 mod demo;
+mod doctor;
 mod dump;
 mod explain;
 mod open;
@@ -53,6 +54,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args.file),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
+        Command::Doctor => doctor::run(),
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
     }

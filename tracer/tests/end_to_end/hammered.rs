@@ -242,6 +242,7 @@ impl Account {
         }
         // Of lanes without a peek: so early, or so full, that nothing tells whose they are.
         let mut unnamed = 0;
+        let mut is_open = false;
         let mut seen = [false; THREADS];
         for lane in &lanes {
             match lane.thread() {
@@ -253,6 +254,7 @@ impl Account {
                 None => {
                     account.recovered += lane.own.len() as u64;
                     unnamed += lane.own.len() as u64 + lane.counted;
+                    is_open |= lane.is_open;
                 }
             }
         }
@@ -260,7 +262,7 @@ impl Account {
             if !seen[thread] && acknowledged > 0 {
                 let found = unnamed.min(acknowledged);
                 unnamed -= found;
-                if found < acknowledged {
+                if found < acknowledged && !is_open {
                     account.lost += acknowledged - found;
                     account.places.push(format!("thread {thread} is missing"));
                 }

@@ -10,11 +10,13 @@ mod terminal;
 
 mod crash;
 mod demo;
+mod doctor;
 mod dump;
 mod explain;
 mod garbage;
 mod kill;
 mod readme;
 mod record;
+mod soak;
 mod surroundings;
 mod view;
