@@ -22,6 +22,8 @@ struct Written {
     /// Numbers of its records.
     numbers: std::ops::Range<u64>,
     is_whole: bool,
+    /// Bytes of its body were changed.
+    is_altered: bool,
 }
 
 fn run(u: &mut Unstructured<'_>) -> Result<()> {
@@ -77,6 +79,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
             lane: lane as u32,
             numbers: first..numbers[lane],
             is_whole: true,
+            is_altered: false,
         });
     }
     let mut bytes = fuzz::file(&chunks);
@@ -101,6 +104,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
             _ => {}
         }
         chunk.is_whole = before == place;
+        chunk.is_altered = !chunk.is_whole && place.iter().any(|byte| *byte != 0);
     }
     if u.ratio(1u8, 4)? {
         let cut = u.int_in_range(FIRST_CHUNK..=bytes.len())?;
@@ -145,7 +149,10 @@ fn compare(bytes: &Vec<u8>, written: &[Written]) {
                 "lane {lane}: {numbers:?} is not in {found:?}"
             );
         }
-        let made = written.iter().filter(|chunk| chunk.lane == lane);
+        // A changed header word may make another record of one: unseen, where there is no checksum.
+        let made = written
+            .iter()
+            .filter(|chunk| chunk.lane == lane && !chunk.is_altered);
         let missing = made
             .flat_map(|chunk| chunk.numbers.clone())
             .filter(|number| !found.contains(number))
