@@ -42,6 +42,8 @@ pub struct Options {
     pub ack: Option<PathBuf>,
     /// For `hammer`: when to stop; without it, never.
     pub duration: Option<Duration>,
+    /// For `hammer`: whether a signal handler records into whatever its threads are doing.
+    pub handler: bool,
 }
 
 /// What a run showed.
@@ -83,6 +85,7 @@ struct Context {
     seed: u64,
     ack: Option<PathBuf>,
     duration: Option<Duration>,
+    handler: bool,
 }
 
 /// Why a scenario did not run, or did not end well.
@@ -227,6 +230,7 @@ impl Scenario {
             seed: options.seed,
             ack: options.ack.clone(),
             duration: options.duration,
+            handler: options.handler,
         };
         if ring == RingKind::Simulated {
             probe::simulated::begin(options.seed);

@@ -89,6 +89,12 @@ pub(crate) enum Command {
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     Explain(Explain),
 
+    /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.
+    ///
+    /// Each line is `ok`, `warn` or `FAIL`, with what to do below it. Exit codes: 0 nothing fails, 1
+    /// something does.
+    Doctor,
+
     /// Record one of the built-in programs and show what is wrong with it.
     ///
     /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.
@@ -233,6 +239,10 @@ pub(crate) struct Scenario {
     /// For `hammer`: how long; without it, for ever.
     #[arg(long)]
     pub(crate) seconds: Option<u64>,
+
+    /// For `hammer`: a signal handler records too, into whatever the threads are doing.
+    #[arg(long)]
+    pub(crate) handler: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod record;
 
 mod check;
 mod demo;
+mod doctor;
 mod dump;
 mod explain;
 mod open;
@@ -55,6 +56,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args.file, &args.names.path_map),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
+        Command::Doctor => doctor::run(),
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),

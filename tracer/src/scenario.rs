@@ -22,6 +22,7 @@ pub(crate) fn run(args: Scenario) -> Result<Exit, Failure> {
         seed: args.seed,
         ack: args.ack,
         duration: args.seconds.map(Duration::from_secs),
+        handler: args.handler,
     };
     if options.ring != Some(RingKind::Simulated) {
         // Opens the recording before there is more than one thread: records that other threads make

@@ -261,6 +261,15 @@ fn what_is_no_trace_is_refused_with_a_reason() {
 }
 
 #[test]
+fn messages_about_a_text_quote_it_visibly() {
+    // Found by fuzzing: a number with a control character in it.
+    let error = Trace::parse_text("1 t1 leak 0x1\u{1b}[2J Rc\n").unwrap_err();
+    let error = error.to_string();
+    assert!(!error.contains(char::is_control), "{error:?}");
+    assert!(error.contains("\\u{1b}"), "{error:?}");
+}
+
+#[test]
 fn a_file_cut_anywhere_is_read_as_far_as_it_goes() {
     let bytes = File::default().round_trips(60).bytes();
     let mut last = 0;

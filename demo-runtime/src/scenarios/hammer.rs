@@ -8,10 +8,16 @@
 //! small box, a peek that carries [`mark`]`(n, round)` where the pointer stands, and the reclaim of the
 //! box. So record `i` of a thread is a leak, a peek or a reclaim as `i % 3` is 0, 1 or 2, and the peeks
 //! number the rounds `i / 3` without a gap.
+//!
+//! With a handler there are two such threads, and a timer's signal whose handler records, in whichever
+//! of them it interrupts, a peek that carries [`handler_mark`]. The handler's records of thread `n` are
+//! counted at byte `64 * (4 + n)`. Two threads, so that they and their handlers fit into eight chunks.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -19,14 +25,33 @@ use super::{Context, Outcome, Report};
 use crate::runtime::Tally;
 
 const THREADS: usize = 4;
+const THREADS_WITH_HANDLER: usize = 2;
+/// Between two signals.
+const SIGNAL_EVERY_US: libc::suseconds_t = 50;
 const PAGE: usize = 4096;
 const APART: usize = 64;
 /// Marks the words of the peeks, which are no addresses: high byte, then the thread, then the round.
 const TAG: u64 = 0x7A << 56;
 
+/// The same for the peeks of the handler.
+const HANDLER_TAG: u64 = 0x7B << 56;
+
+/// Where the handler's records of the thread are counted: null until the thread may be interrupted.
+static HANDLED: [AtomicPtr<AtomicU64>; THREADS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; THREADS];
+
+thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
 /// The word that stands in the peek of a thread's round.
 const fn mark(thread: u64, round: u64) -> u64 {
     TAG | thread << 48 | round
+}
+
+/// The word that stands in a handler's peek.
+const fn handler_mark(thread: u64, count: u64) -> u64 {
+    HANDLER_TAG | thread << 48 | count
 }
 
 pub(super) fn run(context: &Context) -> io::Result<Outcome> {
@@ -43,12 +68,24 @@ pub(super) fn run(context: &Context) -> io::Result<Outcome> {
     file.set_len(PAGE as u64)?;
     let page = map(&file)?;
     let until = context.duration.map(|duration| Instant::now() + duration);
+    let count = |number: usize| &page[number * APART / size_of::<u64>()];
+    let threads = if context.handler {
+        start_timer()?;
+        THREADS_WITH_HANDLER
+    } else {
+        THREADS
+    };
     let mut records = 0;
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
+        let threads: Vec<_> = (0..threads)
             .map(|number| {
-                let completed = &page[number * APART / size_of::<u64>()];
-                scope.spawn(move || hammer(number as u64, completed, until))
+                let handler = context.handler.then(|| count(THREADS + number));
+                scope.spawn(move || {
+                    if let Some(handled) = handler {
+                        be_interrupted(number, handled);
+                    }
+                    hammer(number as u64, count(number), until)
+                })
             })
             .collect();
         for thread in threads {
@@ -82,6 +119,69 @@ fn hammer(thread: u64, completed: &AtomicU64, until: Option<Instant>) -> u64 {
         }
     }
     records
+}
+
+/// Starts a timer whose signal goes to any thread that lets it through; the caller and the threads
+/// that it will start do not.
+fn start_timer() -> io::Result<()> {
+    let interval = libc::timeval {
+        tv_sec: 0,
+        tv_usec: SIGNAL_EVERY_US,
+    };
+    let timer = libc::itimerval {
+        it_interval: interval,
+        it_value: interval,
+    };
+    let handler = interrupted as extern "C" fn(libc::c_int);
+    // SAFETY: the handler does what is allowed in handlers: it records, and touches atomics. The timer
+    // and the signal are nobody else's in this program.
+    let set = unsafe {
+        mask_alarm(libc::SIG_BLOCK);
+        libc::signal(libc::SIGALRM, handler as libc::sighandler_t) != libc::SIG_ERR
+            && libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) == 0
+    };
+    if set {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Lets the signal through to the calling thread, whose handler's records are counted in `handled`.
+fn be_interrupted(number: usize, handled: &'static AtomicU64) {
+    if let Some(place) = HANDLED.get(number) {
+        place.store(ptr::from_ref(handled).cast_mut(), Ordering::Relaxed);
+    }
+    // The thread's lane is made outside of the handler, so that its records all go into one.
+    probe::mark("hammer");
+    NUMBER.set(number);
+    mask_alarm(libc::SIG_UNBLOCK);
+}
+
+fn mask_alarm(how: libc::c_int) {
+    // SAFETY: all zeros is a valid set, and the set is ours.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGALRM);
+        libc::pthread_sigmask(how, &set, ptr::null_mut());
+    }
+}
+
+extern "C" fn interrupted(_: libc::c_int) {
+    let number = NUMBER.get();
+    let Some(place) = HANDLED.get(number) else {
+        return;
+    };
+    // SAFETY: null, or a word of the page, which stays mapped.
+    let Some(handled) = (unsafe { place.load(Ordering::Relaxed).as_ref() }) else {
+        return;
+    };
+    let count = u64::from_le(handled.load(Ordering::Relaxed));
+    let word = handler_mark(number as u64, count) as usize;
+    probe::peek::<Box<u64>>(ptr::without_provenance_mut(word));
+    // Release as in `hammer`.
+    handled.store((count + 1).to_le(), Ordering::Release);
 }
 
 /// The page, mapped for the rest of the process's life.

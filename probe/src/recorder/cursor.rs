@@ -9,7 +9,7 @@
 
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane, lane_state};
 use wire::payload::pair;
@@ -51,7 +51,7 @@ pub(crate) struct Cursor {
     /// Records being written by this thread, one inside the other.
     depth: AtomicU32,
     /// A `lane_state` constant.
-    state: AtomicU32,
+    state: AtomicU8,
     /// Committed records.
     records: AtomicU64,
     lost: AtomicU64,
@@ -228,10 +228,8 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
     process
         .lane_word(lane, lane::STATE)
         .store(lane_state::IDLE, Ordering::Relaxed);
-    // Release pairs with the Acquire in `revive`: the next owner sees all we wrote to the cursor.
-    cursor
-        .state
-        .store(lane_state::IDLE as u32, Ordering::Release);
+    // Taken over in `revive`: the next owner sees all we wrote to the cursor.
+    protocol::hand_over(&cursor.state, lane_state::IDLE as u8);
     process.lane_is_idle();
 }
 
@@ -555,14 +553,8 @@ impl Cursor {
 
     /// Takes a cursor whose thread ended.
     pub(crate) fn revive(&self) -> bool {
-        self.state
-            .compare_exchange(
-                lane_state::IDLE as u32,
-                lane_state::IN_USE as u32,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        let (idle, in_use) = (lane_state::IDLE as u8, lane_state::IN_USE as u8);
+        protocol::take_over(&self.state, idle, in_use)
     }
 
     /// Makes a cursor that nobody had before.
@@ -571,7 +563,7 @@ impl Cursor {
         self.process
             .store(core::ptr::from_ref(process).cast_mut(), Ordering::Relaxed);
         self.state
-            .store(lane_state::IN_USE as u32, Ordering::Relaxed);
+            .store(lane_state::IN_USE as u8, Ordering::Relaxed);
         process
             .lane_word(lane, lane::START_TICKS)
             .store(now(), Ordering::Relaxed);

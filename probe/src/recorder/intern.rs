@@ -290,7 +290,13 @@ impl Table {
             if let Some(first) = words.first_mut() {
                 *first = pair(id, text.len() as u32);
             }
-            for (word, bytes) in words.iter_mut().skip(1).zip(text.chunks(8)) {
+            let mut rest = text;
+            for word in words.iter_mut().skip(1) {
+                if rest.is_empty() {
+                    break;
+                }
+                let (bytes, more) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+                rest = more;
                 let mut value = [0u8; 8];
                 for (place, byte) in value.iter_mut().zip(bytes) {
                     *place = *byte;

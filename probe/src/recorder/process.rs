@@ -162,7 +162,7 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 fn hex(text: &[u8], bytes: &mut [u8; 16]) {
-    for (pair, byte) in text.chunks_exact(2).zip(bytes) {
+    for (pair, byte) in text.as_chunks::<2>().0.iter().zip(bytes) {
         let digit = |text: u8| match text {
             b'0'..=b'9' => text - b'0',
             b'a'..=b'f' => text - b'a' + 10,
@@ -643,11 +643,9 @@ impl Process {
         self.header_word(header::STATE)
             .store(layout::state::RUNNING, Ordering::Relaxed);
         // The magic goes last: a file without it was never opened for records.
-        for (index, word) in whole.chunks_exact(8).enumerate().rev() {
-            let mut value = [0; 8];
-            value.copy_from_slice(word);
+        for (index, word) in whole.as_chunks().0.iter().enumerate().rev() {
             self.header_word(index * 8)
-                .store(u64::from_le_bytes(value), Ordering::Release);
+                .store(u64::from_le_bytes(*word), Ordering::Release);
         }
     }
 
@@ -690,12 +688,8 @@ impl Process {
             } else {
                 CHUNK_OPEN
             };
-            // Acquire pairs with the Release in `close_chunk`: what the last owner wrote is before
-            // what we clear.
-            if owner
-                .compare_exchange(free, mine, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-            {
+            // Given up in `close_chunk`: what the last owner wrote is before what we clear.
+            if !protocol::take_over(owner, free, mine) {
                 continue;
             }
             if free == CHUNK_CLOSED {
@@ -725,7 +719,7 @@ impl Process {
     /// Says that a full event chunk may be recycled.
     pub(crate) fn close_chunk(&self, index: u32) {
         if let Some(owner) = self.owners.get(index as usize) {
-            owner.store(CHUNK_CLOSED, Ordering::Release);
+            protocol::hand_over(owner, CHUNK_CLOSED);
         }
     }
 

@@ -143,7 +143,11 @@ impl Path {
             return false;
         }
         match self.bytes.get_mut(self.len..end) {
-            Some(room) => room.copy_from_slice(part),
+            Some(room) => {
+                for (place, byte) in room.iter_mut().zip(part) {
+                    *place = *byte;
+                }
+            }
             None => return false,
         }
         self.len = end;

@@ -203,9 +203,26 @@ pub mod lane_state {
     pub const IDLE: u64 = 2;
 }
 
+/// Bits of a gate that hold the chunk's number.
+const NUMBER_BITS: u32 = 40;
+
+/// The gate of an open chunk. Chunks go from lane to lane, and two lanes have chunks of the same number:
+/// by the number alone a reader could take two laps for one.
+pub const fn gate(lane: u32, kind: ChunkKind, seq: u64) -> u64 {
+    let owner = (lane as u64) << 1 | matches!(kind, ChunkKind::Meta) as u64;
+    owner << NUMBER_BITS | chunk_number(seq)
+}
+
+/// The chunk's number within its lane and kind, of its gate.
+pub const fn chunk_number(gate: u64) -> u64 {
+    gate & ((1 << NUMBER_BITS) - 1)
+}
+
 /// Word offsets in a chunk's header.
 pub mod chunk {
-    /// The gate: 0 while free or being recycled, else 1 + the chunk's number within its lane and kind.
+    /// The gate: 0 while free or being recycled, else the chunk's number within its lane and kind, from
+    /// 1, in the low 40 bits. Above it lie lane and kind, so that no two laps of a chunk have the same
+    /// gate: see [`super::gate`].
     pub const SEQ: usize = 0;
     /// Lane in the low 32 bits, kind in the next 16, flags in the last 16.
     pub const LANE_KIND: usize = 1;
@@ -215,7 +232,7 @@ pub mod chunk {
     pub const MONOTONIC_NS: usize = 3;
     /// Records of this lane lost before this chunk.
     pub const LOST: usize = 4;
-    /// First 8 bytes of the uuid, exclusive or with the sequence number: tells stale and foreign chunks.
+    /// First 8 bytes of the uuid, exclusive or with the gate: tells stale and foreign chunks.
     pub const CHECK: usize = 5;
     /// CRC-32C of the records, in sealed files only.
     pub const CRC: usize = 6;

@@ -25,9 +25,9 @@ pub mod crc;
 /// The atomics that the protocol is written against: the model checker's under `cfg(loom)`.
 pub mod sync {
     #[cfg(not(loom))]
-    pub use core::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+    pub use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, compiler_fence, fence};
     #[cfg(loom)]
-    pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
     /// Keeps the compiler from moving stores across it; loom models no signal handlers.
     #[cfg(loom)]

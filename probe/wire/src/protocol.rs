@@ -7,12 +7,13 @@
 //! Invariants
 //! - A record's header goes 0 → reserved → committed and never back while the gate is open.
 //! - Behind a committed record lie whole records or zeros.
+//! - No two laps of a chunk have the same gate.
 //! - The gate (word 0 of a chunk) is 0 from before the first word of an old lap is overwritten until
 //!   after the header of the new lap is written.
 
-use crate::layout::{CHUNK_HEADER_WORDS, ChunkKind, chunk, pack_lane_kind};
+use crate::layout::{CHUNK_HEADER_WORDS, ChunkKind, chunk, gate, pack_lane_kind};
 use crate::record::{Header, Kind};
-use crate::sync::{AtomicU64, Ordering, compiler_fence, fence};
+use crate::sync::{AtomicU8, AtomicU64, Ordering, compiler_fence, fence};
 
 /// Stage 1: says how long the record at `slot[0]` will be, so that a reader can step over it.
 ///
@@ -48,6 +49,23 @@ pub fn commit(
         Header::committed(kind, words, flags, aux, delta_ticks).0,
         Ordering::Release,
     );
+}
+
+/// Gives up what `owner` stands for, a chunk or a lane: the caller writes to it no more.
+///
+/// The Release pairs with the Acquire in [`take_over`].
+pub fn hand_over(owner: &AtomicU8, to: u8) {
+    owner.store(to, Ordering::Release);
+}
+
+/// Takes what somebody else gave up; false where it is not in that state, or another thread was faster.
+///
+/// The Acquire pairs with the Release in [`hand_over`]: all that the last owner wrote lies before
+/// what the next one reads and overwrites.
+pub fn take_over(owner: &AtomicU8, from: u8, to: u8) -> bool {
+    owner
+        .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
+        .is_ok()
 }
 
 /// Closes the gate of a chunk and clears what lies behind it.
@@ -96,9 +114,10 @@ pub fn open(chunk: &[AtomicU64], header: &ChunkHeader) {
     chunk[chunk::TICKS].store(header.ticks, Ordering::Relaxed);
     chunk[chunk::MONOTONIC_NS].store(header.monotonic_ns, Ordering::Relaxed);
     chunk[chunk::LOST].store(header.lost, Ordering::Relaxed);
-    chunk[chunk::CHECK].store(header.uuid_low ^ header.seq, Ordering::Relaxed);
+    let gate = gate(header.lane, header.kind, header.seq);
+    chunk[chunk::CHECK].store(header.uuid_low ^ gate, Ordering::Relaxed);
     chunk[chunk::RECORDS].store(header.records, Ordering::Relaxed);
-    chunk[chunk::SEQ].store(header.seq, Ordering::Release);
+    chunk[chunk::SEQ].store(gate, Ordering::Release);
 }
 
 /// Reads the header word of a record. Pairs with the Release in [`commit`].
@@ -202,8 +221,10 @@ mod tests {
         reserve(&chunk[11..], 4);
         let mut copy = vec![0; CHUNK_WORDS];
         assert!(snapshot(&chunk, &mut copy));
-        assert_eq!(copy[chunk::SEQ], 5);
-        assert_eq!(copy[chunk::CHECK], 0xABCD ^ 5);
+        let gate = gate(3, ChunkKind::Event, 5);
+        assert_eq!(copy[chunk::SEQ], gate);
+        assert_eq!(copy[chunk::CHECK], 0xABCD ^ gate);
+        assert_eq!(crate::layout::chunk_number(gate), 5);
         assert_eq!(Header(copy[8]).state(), Some(State::Committed));
         assert_eq!(&copy[9..11], &[10, 11]);
         assert_eq!(Header(copy[11]).state(), Some(State::Reserved));

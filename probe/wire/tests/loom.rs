@@ -10,8 +10,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
-use wire::layout::{ChunkKind, chunk};
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use wire::layout::{ChunkKind, chunk, chunk_number};
 use wire::protocol::{self, ChunkHeader, Gate};
 use wire::record::{Kind, State};
 
@@ -125,7 +126,7 @@ fn recycle(
         match outcome {
             None => "refused".into(),
             Some((seq, check, _)) if check ^ 0xABC != seq => "header of another lap".into(),
-            Some((seq, _, body)) => format!("lap {seq} with {body}"),
+            Some((gate, _, body)) => format!("lap {} with {body}", chunk_number(gate)),
         }
     })
 }
@@ -227,4 +228,166 @@ fn an_id_that_is_seen_is_explained() {
         outcome
     });
     assert_eq!(seen, set(&["no id", "id 7: committed 7"]));
+}
+
+const FREE: u8 = 0;
+const OPEN: u8 = 1;
+const CLOSED: u8 = 2;
+
+/// A chunk, or a lane's cursor, that two threads own one after the other. What they do to it is an access
+/// to plain memory, of which loom checks that no two meet. Says what each of two takers found.
+fn owned_in_turn(
+    hand_over: fn(&AtomicU8, u8),
+    take_over: fn(&AtomicU8, u8, u8) -> bool,
+) -> BTreeSet<String> {
+    struct Owned {
+        owner: AtomicU8,
+        content: UnsafeCell<u64>,
+    }
+    // SAFETY: loom reports an access to the cell that is not ordered after the one before.
+    unsafe impl Sync for Owned {}
+
+    outcomes(move || {
+        let owned = loom::sync::Arc::new(Owned {
+            owner: AtomicU8::new(OPEN),
+            content: UnsafeCell::new(0),
+        });
+        let first = {
+            let owned = owned.clone();
+            loom::thread::spawn(move || {
+                // SAFETY: this thread is the owner.
+                owned.content.with_mut(|content| unsafe { *content = 1 });
+                hand_over(&owned.owner, CLOSED);
+            })
+        };
+        let take = move |owned: &Owned, mark: u64| {
+            if !take_over(&owned.owner, CLOSED, OPEN) {
+                return "not taken".to_owned();
+            }
+            // SAFETY: this thread is the owner now.
+            let found = owned.content.with_mut(|content| unsafe {
+                let found = *content;
+                *content = mark;
+                found
+            });
+            format!("taken with {found}")
+        };
+        let second = {
+            let owned = owned.clone();
+            loom::thread::spawn(move || take(&owned, 2))
+        };
+        let third = take(&owned, 3);
+        first.join().unwrap();
+        format!("{third}, {}", second.join().unwrap())
+    })
+}
+
+#[test]
+fn a_chunk_or_a_lane_has_one_owner_after_the_other() {
+    let seen = owned_in_turn(protocol::hand_over, protocol::take_over);
+    let possible = [
+        "not taken, not taken",
+        "not taken, taken with 1",
+        "taken with 1, not taken",
+    ];
+    assert_eq!(seen, set(&possible));
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_release_the_last_owner_still_writes() {
+    let hand_over = |owner: &AtomicU8, to| owner.store(to, Ordering::Relaxed);
+    owned_in_turn(hand_over, protocol::take_over);
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_acquire_the_next_owner_writes_too_early() {
+    let take_over = |owner: &AtomicU8, from, to| {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        owner.compare_exchange(from, to, success, failure).is_ok()
+    };
+    owned_in_turn(protocol::hand_over, take_over);
+}
+
+#[test]
+fn a_chunk_taken_over_is_clear_for_whoever_sees_its_next_lap() {
+    // Hand-over, clearing and opening together, with a reader beside them.
+    let seen = outcomes(|| {
+        let chunk = words(10);
+        let owner = loom::sync::Arc::new(AtomicU8::new(OPEN));
+        protocol::open(&chunk, &header(1));
+        let last = {
+            let (chunk, owner) = (chunk.clone(), owner.clone());
+            loom::thread::spawn(move || {
+                chunk[9].store(100, Ordering::Relaxed);
+                protocol::hand_over(&owner, CLOSED);
+                if protocol::take_over(&owner, CLOSED, FREE) {
+                    close(&chunk);
+                    protocol::open(&chunk, &header(2));
+                }
+            })
+        };
+        let outcome = match copy(&chunk) {
+            None => "refused".into(),
+            Some((gate, _, body)) => format!("lap {} with {body}", chunk_number(gate)),
+        };
+        last.join().unwrap();
+        outcome
+    });
+    let possible = ["refused", "lap 1 with 0", "lap 1 with 100", "lap 2 with 0"];
+    assert_eq!(seen, set(&possible));
+}
+
+/// A chunk that goes from lane 1 to lane 2, where it has the same number, while a reader copies it.
+fn to_another_lane(gate: fn(&ChunkHeader) -> u64) -> BTreeSet<String> {
+    outcomes(move || {
+        let open = move |chunk: &[AtomicU64], header: &ChunkHeader| {
+            let gate = gate(header);
+            chunk[chunk::CHECK].store(header.uuid_low ^ gate, Ordering::Relaxed);
+            chunk[chunk::SEQ].store(gate, Ordering::Release);
+        };
+        let chunk = words(10);
+        open(&chunk, &header(1));
+        chunk[9].store(100, Ordering::Relaxed);
+        let writer = {
+            let chunk = chunk.clone();
+            loom::thread::spawn(move || {
+                close(&chunk);
+                let lane = 2;
+                open(&chunk, &ChunkHeader { lane, ..header(1) });
+                chunk[9].store(200, Ordering::Relaxed);
+            })
+        };
+        let held = Gate::open(&chunk);
+        let lane = chunk[chunk::SEQ].load(Ordering::Relaxed);
+        let first = chunk[9].load(Ordering::Relaxed);
+        let second = chunk[9].load(Ordering::Relaxed);
+        let outcome = match held.is_some_and(|held| held.still(&chunk)) {
+            true => format!("gate {lane:#x} with {first}, {second}"),
+            false => "refused".into(),
+        };
+        writer.join().unwrap();
+        outcome
+    })
+}
+
+#[test]
+fn lanes_with_chunks_of_one_number_do_not_mix() {
+    let seen = to_another_lane(|header| wire::layout::gate(header.lane, header.kind, header.seq));
+    let possible = [
+        "refused",
+        "gate 0x20000000001 with 100, 100",
+        "gate 0x40000000001 with 0, 0",
+        "gate 0x40000000001 with 0, 200",
+        "gate 0x40000000001 with 200, 200",
+    ];
+    assert_eq!(seen, set(&possible));
+}
+
+#[test]
+fn by_the_number_alone_two_laps_are_taken_for_one() {
+    // The reader begins in one lap and ends in the other, and cannot tell.
+    let seen = to_another_lane(|header| header.seq);
+    assert!(seen.contains("gate 0x1 with 100, 0"), "{seen:?}");
 }

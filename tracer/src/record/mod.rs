@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure, RECORD_FAILED};
 
-mod folder;
+pub(crate) mod folder;
 
 #[expect(unsafe_code, reason = "reads the time-stamp counter")]
-mod clock;
+pub(crate) mod clock;
 mod session;
 
 #[expect(unsafe_code, reason = "installs signal handlers")]

@@ -1,12 +1,16 @@
 //! Everything from end to end: the real binary, real processes, real files.
 //!
-//! A module is a promise of the command line. [`support`] runs the binary and waits for it; nothing
-//! here waits by sleeping, and nothing ends a process that it did not start.
+//! A module is a promise of the command line. [`support`] runs the binary and waits for it; [`hammered`]
+//! is the program that crash tests kill. Nothing here waits by sleeping, and nothing ends a process that
+//! it did not start.
 
+mod hammered;
 mod support;
 mod terminal;
 
+mod crash;
 mod demo;
+mod doctor;
 mod dump;
 mod explain;
 mod garbage;
@@ -15,5 +19,6 @@ mod readme;
 mod record;
 mod simulated;
 mod stacks;
+mod soak;
 mod surroundings;
 mod view;

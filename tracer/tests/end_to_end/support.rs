@@ -153,6 +153,11 @@ pub(crate) fn read(path: &Path) -> traces::Trace {
     .unwrap()
 }
 
+/// A folder in memory where there is such a thing: as a recording has it, and fast.
+pub(crate) fn memory_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 /// Where [`record`] has its recording folders.
 pub(crate) fn raw_folder(folder: &Path) -> PathBuf {
     folder.join("raw")

@@ -33,6 +33,8 @@ pub(super) struct ChunkRef {
     pub(super) offset: u64,
     pub(super) lane: u32,
     pub(super) kind: ChunkKind,
+    /// Of all laps of this chunk only one has it.
+    gate: u64,
     pub(super) seq: u64,
     pub(super) ticks: u64,
     monotonic_ns: u64,
@@ -227,7 +229,14 @@ fn chunk_index(
     while at.saturating_add(CHUNK_HEADER_BYTES as u64) <= len {
         let mut words = [0; CHUNK_HEADER_BYTES];
         read_full(file.bytes, at, &mut words)?;
-        match chunk_header(file, at, &words) {
+        let found = chunk_header(file, at, &words);
+        // A writer may just have recycled it: then what we hold is of two laps, and no damage.
+        let mut again = [0; 8];
+        if found.is_err() {
+            read_full(file.bytes, at, &mut again)?;
+        }
+        match found {
+            Err(_) if again != words[..8] => {}
             Ok(Some(chunk)) => chunks.push(chunk),
             Ok(None) => {}
             Err(message) => {
@@ -243,11 +252,11 @@ fn chunk_index(
 /// What a chunk's header says; nothing where the chunk is free.
 fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<ChunkRef>, String> {
     let word = |at: usize| u64_at(bytes, at * 8);
-    let seq = word(chunk::SEQ);
-    if seq == 0 {
+    let gate = word(chunk::SEQ);
+    if gate == 0 {
         return Ok(None);
     }
-    if word(chunk::CHECK) != file.uuid_low ^ seq {
+    if word(chunk::CHECK) != file.uuid_low ^ gate {
         return Err(
             "a chunk does not belong to this file or is damaged; it is left out".to_owned(),
         );
@@ -265,7 +274,8 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
         offset,
         lane,
         kind,
-        seq,
+        gate,
+        seq: layout::chunk_number(gate),
         ticks: word(chunk::TICKS),
         monotonic_ns: word(chunk::MONOTONIC_NS),
         lost: word(chunk::LOST),
@@ -284,7 +294,7 @@ impl File<'_> {
         // gate is the same before and after.
         let mut gate = [0; 8];
         read_full(self.bytes, chunk.offset, &mut gate)?;
-        if u64_at(&bytes, 0) != chunk.seq || u64_at(&gate, 0) != chunk.seq {
+        if u64_at(&bytes, 0) != chunk.gate || u64_at(&gate, 0) != chunk.gate {
             return Ok(None);
         }
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();

@@ -16,15 +16,16 @@ use crate::event::{
 use crate::recording::{Ended, Lane, Process, Recording, Site, Type};
 use crate::scheme;
 use crate::scopes::ScopeTracker;
-use crate::untrusted::Untrusted;
+use crate::untrusted::{Untrusted, tty};
 
 /// Reads a text trace.
 pub(crate) fn parse(text: &str) -> Result<(Recording, Vec<Event>), TextError> {
     let mut parser = Parser::default();
     for (index, line) in text.lines().enumerate() {
+        // Messages quote the text, which anybody may have written.
         let at = |message: String| TextError {
             line: index + 1,
-            message,
+            message: tty(message.as_bytes()),
         };
         let words = words(line).map_err(at)?;
         if !words.is_empty() {

@@ -1,0 +1,329 @@
+//! `tracer doctor`: what this machine allows, a line each, and what to do where it allows too little.
+//!
+//! Only looks: the one thing it makes is a recording folder, which it removes. Judging is apart from
+//! looking, so that it can be tested with other machines' answers.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::exit::{CLEAN, Exit, FINDINGS, Failure};
+use crate::record::clock::Clock;
+use crate::record::folder::Folder;
+
+/// Bytes of the file that one process gets unless told otherwise.
+const FILE_BYTES: u64 = 66 << 20;
+/// As much as a ring of 4,096 entries takes on kernels that count rings as locked memory.
+const MEMLOCK_ENOUGH: u64 = 1 << 20;
+
+/// How good an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    /// As it should be.
+    Ok,
+    /// Works, with a price or a limit.
+    Warn,
+    /// Something does not work.
+    Fail,
+}
+
+/// One answer.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    level: Level,
+    subject: &'static str,
+    text: String,
+    /// What to do.
+    fix: Option<String>,
+}
+
+impl Answer {
+    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            level: Level::Ok,
+            subject,
+            text: text.into(),
+            fix: None,
+        }
+    }
+
+    fn warn(subject: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            level: Level::Warn,
+            subject,
+            text: text.into(),
+            fix: Some(fix.into()),
+        }
+    }
+
+    fn fail(subject: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            level: Level::Fail,
+            ..Self::warn(subject, text, fix)
+        }
+    }
+}
+
+/// Asks everything and prints the answers; 1 where something does not work.
+pub(crate) fn run() -> Result<Exit, Failure> {
+    let answers = [
+        io_uring(),
+        clock(&Clock::measure()),
+        recordings(),
+        memlock(getrlimit(Resource::Memlock).current),
+        seccomp(&read("/proc/self/status")),
+        perf(&read("/proc/sys/kernel/perf_event_paranoid")),
+        terminal(),
+    ];
+    let mut out = io::stdout().lock();
+    for answer in &answers {
+        print(&mut out, answer)?;
+    }
+    let fails = answers.iter().any(|answer| answer.level == Level::Fail);
+    Ok(Exit::Code(if fails { FINDINGS } else { CLEAN }))
+}
+
+fn print(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    let level = match answer.level {
+        Level::Ok => "ok",
+        Level::Warn => "warn",
+        Level::Fail => "FAIL",
+    };
+    writeln!(out, "{level:4}  {:10}  {}", answer.subject, answer.text)?;
+    match &answer.fix {
+        Some(fix) => writeln!(out, "{:18}{fix}", ""),
+        None => Ok(()),
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn io_uring() -> Answer {
+    match demo_runtime::permission::io_uring_permitted() {
+        Ok(()) => Answer::ok("io_uring", "permitted"),
+        Err(reason) => Answer::fail(
+            "io_uring",
+            reason.to_string(),
+            "pointers and coroutines are recorded all the same; `tracer demo` uses a simulated ring",
+        ),
+    }
+}
+
+fn clock(clock: &Clock) -> Answer {
+    // Tenths of a GHz by hand: a clock's speed needs no floating point.
+    let tenths = clock.ticks_per_second / 100_000_000;
+    let speed = format!("{}.{} GHz", tenths / 10, tenths % 10);
+    match clock.name {
+        "tsc" if clock.ticks_per_second != 0 => {
+            let text = format!("the processor's counter, {speed}, trusted by the kernel");
+            Answer::ok("clock", text)
+        }
+        _ => Answer::warn(
+            "clock",
+            "CLOCK_MONOTONIC: a record takes about 15 ns more than with the processor's counter",
+            "needs flags constant_tsc and nonstop_tsc in /proc/cpuinfo, and `tsc` in \
+             /sys/devices/system/clocksource/clocksource0/current_clocksource",
+        ),
+    }
+}
+
+/// Makes a recording folder where `record` would, to see that it can be made.
+fn recordings() -> Answer {
+    const SUBJECT: &str = "recordings";
+    const FIX: &str = "`tracer record --dir DIR` names another place";
+    let folder = match Folder::make(None, FILE_BYTES) {
+        Ok(folder) => folder,
+        Err(error) => return Answer::fail(SUBJECT, format!("{error:#}"), FIX),
+    };
+    let base = folder.path().parent().unwrap_or(Path::new("/"));
+    let (shown, base) = (crate::safe::path(base), base.to_path_buf());
+    let space = rustix::fs::statvfs(&base).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let kind = rustix::fs::statfs(&base).map_or(0, |stat| stat.f_type as u64);
+    if let Err(error) = folder.remove() {
+        return Answer::fail(SUBJECT, format!("{shown}: {error}"), FIX);
+    }
+    place(&shown, kind, space.unwrap_or(0))
+}
+
+/// What is to say of a place for recordings: its file system's magic number and free bytes.
+fn place(shown: &str, kind: u64, space: u64) -> Answer {
+    const SUBJECT: &str = "recordings";
+    const FIX: &str = "`tracer record --dir DIR` names another place";
+    let free = format!("{shown}, {} MiB free", space >> 20);
+    if space < FILE_BYTES {
+        let fix = "free some room, or `tracer record --ring 1MiB`, or --dir DIR";
+        return Answer::fail(SUBJECT, format!("{free}: no room for a process"), fix);
+    }
+    match kind {
+        0x0102_1994 => Answer::ok(SUBJECT, format!("{free}, in memory")),
+        0x6969 | 0xFF53_4D42 | 0x517B | 0x0102_1997 => Answer::warn(
+            SUBJECT,
+            format!("{free}, on a network file system: a server's failure can end the program"),
+            FIX,
+        ),
+        0x9123_683E | 0x2FC1_2FC1 => Answer::warn(
+            SUBJECT,
+            format!(
+                "{free}, on a file system that copies on write: a full disk can end the program"
+            ),
+            FIX,
+        ),
+        _ => Answer::warn(
+            SUBJECT,
+            format!("{free}, on a disk: records may wait for write-back"),
+            "give /dev/shm room for two processes, 130 MiB (docker: --shm-size=256m)",
+        ),
+    }
+}
+
+fn memlock(limit: Option<u64>) -> Answer {
+    match limit {
+        Some(bytes) if bytes < MEMLOCK_ENOUGH => Answer::warn(
+            "memlock",
+            format!(
+                "{} KiB: kernels before 5.12 count rings against it",
+                bytes >> 10
+            ),
+            "ulimit -l unlimited, or LimitMEMLOCK= in a systemd unit",
+        ),
+        Some(bytes) => Answer::ok("memlock", format!("{} MiB", bytes >> 20)),
+        None => Answer::ok("memlock", "unlimited"),
+    }
+}
+
+fn seccomp(status: &str) -> Answer {
+    let mode = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Seccomp:"))
+        .map(str::trim);
+    match mode {
+        Some("0") => Answer::ok("seccomp", "no filter"),
+        Some("2") => Answer::ok("seccomp", "a filter, as containers have it"),
+        Some(mode) => Answer::warn(
+            "seccomp",
+            format!("mode {mode}: nearly every system call is forbidden"),
+            "run tracer outside of this sandbox",
+        ),
+        None => Answer::ok("seccomp", "not in this kernel"),
+    }
+}
+
+fn perf(paranoid: &str) -> Answer {
+    match paranoid.trim().parse::<i32>() {
+        Ok(level @ ..=2) => {
+            let text = format!("perf_event_paranoid = {level}: own programs can be profiled");
+            Answer::ok("perf", text)
+        }
+        Ok(level) => Answer::warn(
+            "perf",
+            format!(
+                "perf_event_paranoid = {level}: `perf` is for root alone; tracer needs none of it"
+            ),
+            "to use perf beside it, as root: sysctl kernel.perf_event_paranoid=2",
+        ),
+        Err(_) => Answer::ok("perf", "not in this kernel; tracer needs none of it"),
+    }
+}
+
+fn terminal() -> Answer {
+    if !io::stdout().is_terminal() {
+        return Answer::ok("terminal", "stdout is not one; `tracer view` needs one");
+    }
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+    let size = size.map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    screen(size, &variable("TERM"), &variable("COLORTERM"))
+}
+
+fn screen((columns, rows): (u16, u16), term: &str, colors: &str) -> Answer {
+    let size = format!("{columns}x{rows}");
+    if term.is_empty() || term == "dumb" {
+        let fix = "set TERM to what the terminal is, as xterm-256color";
+        return Answer::warn(
+            "terminal",
+            format!("{size}, and TERM says nothing of it"),
+            fix,
+        );
+    }
+    if columns < 80 || rows < 24 {
+        return Answer::warn(
+            "terminal",
+            format!("{size}: the viewer shows less below 80x24"),
+            "make the window larger",
+        );
+    }
+    let colors = match colors {
+        "truecolor" | "24bit" => "16 million colours",
+        _ if term.contains("256color") => "256 colours",
+        _ => "16 colours",
+    };
+    Answer::ok("terminal", format!("{size}, {colors}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_is_told_apart() {
+        let level = |kind, space| place("/x", kind, space).level;
+        assert_eq!(level(0x0102_1994, 1 << 30), Level::Ok);
+        assert_eq!(level(0x0102_1994, 1 << 20), Level::Fail);
+        assert_eq!(level(0xEF53, 1 << 30), Level::Warn);
+        assert!(place("/x", 0x6969, 1 << 30).text.contains("network"));
+        assert!(place("/x", 0x9123_683E, 1 << 30).text.contains("copies"));
+    }
+
+    #[test]
+    fn limits_and_filters_are_judged() {
+        assert_eq!(memlock(None).level, Level::Ok);
+        assert_eq!(memlock(Some(64 << 10)).level, Level::Warn);
+        assert_eq!(memlock(Some(8 << 20)).text, "8 MiB");
+        assert_eq!(seccomp("Name:\tx\nSeccomp:\t0\n").text, "no filter");
+        assert_eq!(seccomp("Seccomp:\t1\n").level, Level::Warn);
+        assert_eq!(seccomp("").level, Level::Ok);
+        assert_eq!(perf("2\n").level, Level::Ok);
+        assert_eq!(perf("4\n").level, Level::Warn);
+        assert_eq!(perf("").level, Level::Ok);
+    }
+
+    #[test]
+    fn terminal_is_judged_by_size_and_names() {
+        assert_eq!(
+            screen((120, 40), "xterm", "truecolor").text,
+            "120x40, 16 million colours"
+        );
+        assert_eq!(
+            screen((80, 24), "xterm-256color", "").text,
+            "80x24, 256 colours"
+        );
+        assert_eq!(screen((79, 24), "xterm", "").level, Level::Warn);
+        assert_eq!(screen((80, 24), "dumb", "").level, Level::Warn);
+    }
+
+    #[test]
+    fn whatever_is_not_ok_says_what_to_do() {
+        let slow = Clock {
+            name: "monotonic",
+            ticks_per_second: 1_000_000_000,
+        };
+        let fast = Clock {
+            name: "tsc",
+            ticks_per_second: 2_445_000_000,
+        };
+        assert!(clock(&fast).text.contains("2.4 GHz"));
+        for answer in [clock(&slow), perf("4"), memlock(Some(0)), place("/", 0, 0)] {
+            assert_ne!(answer.level, Level::Ok);
+            let mut out = Vec::new();
+            print(&mut out, &answer).unwrap();
+            assert_eq!(
+                String::from_utf8(out).unwrap().lines().count(),
+                2,
+                "{answer:?}"
+            );
+        }
+    }
+}
