@@ -18,7 +18,7 @@ mod kill;
 mod readme;
 mod record;
 mod simulated;
-mod stacks;
 mod soak;
+mod stacks;
 mod surroundings;
 mod view;

@@ -125,7 +125,7 @@ fn stored_length(used: usize, packed: usize) -> usize {
 }
 
 fn words(bytes: &[u8]) -> Vec<u64> {
-    bytes.chunks(8).map(|word| padded(word)).collect()
+    bytes.chunks(8).map(padded).collect()
 }
 
 /// The word that up to eight bytes begin.

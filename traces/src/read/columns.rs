@@ -294,19 +294,11 @@ impl Of {
 }
 
 /// All that is learned: a tree of likelihoods for each thing, made when it is first needed.
+#[derive(Default)]
 struct Models {
     /// Where a tree begins in `bits`, plus one.
     trees: rustc_hash::FxHashMap<u32, u32>,
     bits: Vec<Bit>,
-}
-
-impl Default for Models {
-    fn default() -> Self {
-        Self {
-            trees: rustc_hash::FxHashMap::default(),
-            bits: Vec::new(),
-        }
-    }
 }
 
 impl Models {
