@@ -181,6 +181,23 @@ pub enum What {
     },
 }
 
+impl Event {
+    /// Its place in the source, where it has one.
+    pub(crate) fn site(&self) -> SiteId {
+        match &self.what {
+            What::Leak(pointer)
+            | What::Retain(pointer)
+            | What::LeakForever(pointer)
+            | What::Reclaim(pointer)
+            | What::Release(pointer)
+            | What::Peek(pointer) => pointer.site,
+            What::Submit(submission) => SiteId(submission.entry.site),
+            What::Spawn { site, .. } | What::ScopeBegin { site, .. } => *site,
+            _ => SiteId(0),
+        }
+    }
+}
+
 /// A raw pointer that ownership travels in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pointer {

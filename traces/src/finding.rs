@@ -105,7 +105,8 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// Same for the same fault in another run: rule, places without line numbers, kind of object.
     pub fingerprint: u64,
-    /// How many times the same was found (same fingerprint); the rest of the fields tell of the first.
+    /// How many times the same was found (same fingerprint, same places in the source); the rest of the
+    /// fields tell of the first.
     pub count: u64,
 }
 

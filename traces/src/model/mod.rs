@@ -23,6 +23,7 @@ pub(crate) use moment::{Completed, Held, HeldAt, Moment, Resumed, Submitted};
 pub(crate) use state::within;
 pub(crate) use things::{
     Dead, Doing, Found, Generation, GenerationId, Lap, Operation, OperationId, Poll, Standing,
+    is_sole,
 };
 
 use crate::event::{Event, EventId};
@@ -63,6 +64,7 @@ pub(crate) struct Link {
 /// Who watches the model: hands each moment to the rules and keeps what they say.
 pub(crate) struct Observer<'a> {
     pub(crate) recording: &'a Recording,
+    pub(crate) events: &'a [Event],
     pub(crate) objects: Objects,
     pub(crate) losses: Losses,
     pub(crate) drafts: Drafts,
@@ -78,6 +80,7 @@ impl Observer<'_> {
 pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
     let mut observer = Observer {
         recording,
+        events,
         objects: Objects::default(),
         losses: Losses::survey(events),
         drafts: Drafts::default(),

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::Rule;
 use super::fold;
-use crate::event::{EventId, LossReason};
+use crate::event::{Event, EventId, LossReason};
 use crate::finding::{CannotTell, Confidence, Evidence, Finding, RuleId, Story, Subject};
 use crate::model::{GenerationId, OperationId};
 
@@ -55,7 +55,12 @@ pub(crate) struct Draft {
     /// Outranks what it shares a key with and what shows earlier: it is nearer to the cause.
     pub(crate) explains_earlier: bool,
     shape: Fingerprint,
+    /// Its places in the source, lines included: what tells two faults of one fingerprint apart.
+    place: u64,
 }
+
+/// What makes a finding a repeat of another in one report: fingerprint, scope and places.
+pub(super) type Same = (u64, u32, u64);
 
 impl Draft {
     /// A draft about `subject` that points at `first_cause` and shows at `seen_at`.
@@ -79,6 +84,7 @@ impl Draft {
             keys: Vec::new(),
             explains_earlier: false,
             shape: Fingerprint::default(),
+            place: 0,
         }
     }
 
@@ -142,6 +148,22 @@ impl Draft {
         self.finding.fingerprint = self.shape.0;
         self
     }
+
+    /// Takes its places from the events that it rests on.
+    pub(super) fn placed(mut self, events: &[Event]) -> Self {
+        let evidence = self.finding.evidence.iter().map(|evidence| evidence.event);
+        let mut place = Fingerprint::default();
+        for id in std::iter::once(self.finding.first_cause).chain(evidence) {
+            let event = usize::try_from(id.0).ok().and_then(|id| events.get(id));
+            place.add(event.map_or(0, |event| event.site().0).to_le_bytes());
+        }
+        self.place = place.0;
+        self
+    }
+
+    pub(super) fn same(&self) -> Same {
+        (self.finding.fingerprint, self.finding.scope, self.place)
+    }
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every version.
@@ -155,10 +177,10 @@ impl Default for Fingerprint {
 }
 
 impl Fingerprint {
-    fn add(&mut self, part: &str) {
+    fn add(&mut self, part: impl AsRef<[u8]>) {
         // The byte behind each part keeps "ab" + "c" from being "a" + "bc".
-        for byte in part.bytes().chain(std::iter::once(0xFF)) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        for byte in part.as_ref().iter().chain(&[0xFF]) {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
         }
     }
 }
@@ -167,7 +189,7 @@ impl Fingerprint {
 #[derive(Debug, Default)]
 pub(crate) struct Drafts {
     said: Vec<Draft>,
-    same: FxHashMap<(u64, u32), u64>,
+    same: FxHashMap<Same, u64>,
     unanswered: Vec<CannotTell>,
     unanswered_count: u64,
 }
@@ -203,10 +225,7 @@ impl Drafts {
             }
             return;
         }
-        let same = self
-            .same
-            .entry((draft.finding.fingerprint, draft.finding.scope))
-            .or_default();
+        let same = self.same.entry(draft.same()).or_default();
         *same = same.saturating_add(1);
         if *same <= SAME_MAX {
             self.said.push(draft);

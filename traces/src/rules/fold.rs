@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::draft::{Draft, Key};
+use super::draft::{Draft, Key, Same};
 use crate::finding::{Finding, RuleId, Story};
 
 /// Rules whose findings are never a consequence.
@@ -26,12 +26,25 @@ fn rank(rule: RuleId) -> u8 {
     }
 }
 
-/// Folds; `beyond` counts the drafts of each fingerprint and scope that were not kept.
-pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<(u64, u32), u64>) -> Vec<Story> {
+/// A finding and what makes another a repeat of it.
+struct Found {
+    same: Same,
+    finding: Finding,
+}
+
+/// A cause and its consequences.
+struct Plot {
+    head: Found,
+    folded: Vec<Found>,
+}
+
+/// Folds; `beyond` counts the drafts of each kind that were not kept.
+pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec<Story> {
     drafts.sort_by_key(|draft| (draft.seen_at, rank(draft.finding.rule)));
-    let mut stories: Vec<Story> = Vec::new();
+    let mut stories: Vec<Plot> = Vec::new();
     let mut owner: FxHashMap<Key, usize> = FxHashMap::default();
     for draft in drafts {
+        let same = draft.same();
         let Draft {
             finding,
             keys,
@@ -40,22 +53,24 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<(u64, u32), u64>) 
         } = draft;
         let is_cause = ALWAYS_A_CAUSE.contains(&finding.rule);
         let latest = keys.iter().filter_map(|key| owner.get(key)).max().copied();
+        let found = Found { same, finding };
         let index = match latest.filter(|_| !is_cause) {
             Some(index) => {
                 if let Some(story) = stories.get_mut(index) {
-                    let symptom = rank(story.head.rule) > 2 && rank(story.head.rule) < 5;
+                    let nearness = rank(story.head.finding.rule);
+                    let symptom = nearness > 2 && nearness < 5;
                     if explains_earlier && symptom {
-                        let head = std::mem::replace(&mut story.head, finding);
+                        let head = std::mem::replace(&mut story.head, found);
                         story.folded.insert(0, head);
                     } else {
-                        story.folded.push(finding);
+                        story.folded.push(found);
                     }
                 }
                 index
             }
             None => {
-                stories.push(Story {
-                    head: finding,
+                stories.push(Plot {
+                    head: found,
                     folded: Vec::new(),
                 });
                 stories.len() - 1
@@ -66,49 +81,91 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<(u64, u32), u64>) 
         }
     }
     let mut merged = merge(stories);
-    for story in &mut merged {
-        let same = (story.head.fingerprint, story.head.scope);
-        let more = beyond.get(&same).copied().unwrap_or(0);
-        story.head.count = story.head.count.saturating_add(more);
+    for plot in &mut merged {
+        let more = beyond.get(&plot.head.same).copied().unwrap_or(0);
+        let count = &mut plot.head.finding.count;
+        *count = count.saturating_add(more);
     }
-    merged.sort_by_key(|story| story.head.first_cause);
-    merged
+    merged.sort_by_key(|plot| plot.head.finding.first_cause);
+    let story = |plot: Plot| Story {
+        head: plot.head.finding,
+        folded: plot.folded.into_iter().map(|found| found.finding).collect(),
+    };
+    merged.into_iter().map(story).collect()
 }
 
-/// Makes stories with the same cause one, and the same consequences within a story one. A scope's
-/// stories stay its own: two tests that run the same code are judged apart.
-fn merge(stories: Vec<Story>) -> Vec<Story> {
-    let mut merged: Vec<Story> = Vec::new();
-    let mut places: FxHashMap<(u64, u32), usize> = FxHashMap::default();
-    for story in stories {
-        let same = (story.head.fingerprint, story.head.scope);
-        let place = places.entry(same).or_insert(merged.len());
-        match merged.get_mut(*place) {
+/// Makes stories with the same cause one, and the same consequences within a story one. The same cause
+/// has the same places: two faults in one file are two stories, though their fingerprint, which must
+/// outlive the next edit of that file, is one. A scope's stories stay its own: two tests that run the
+/// same code are judged apart.
+fn merge(plots: Vec<Plot>) -> Vec<Plot> {
+    let mut merged: Vec<Plot> = Vec::new();
+    let mut indices: FxHashMap<Same, usize> = FxHashMap::default();
+    for plot in plots {
+        let index = *indices.entry(plot.head.same).or_insert(merged.len());
+        match merged.get_mut(index) {
             Some(first) => {
-                first.head.count = first.head.count.saturating_add(story.head.count);
-                add(&mut first.folded, story.folded);
+                let count = &mut first.head.finding.count;
+                *count = count.saturating_add(plot.head.finding.count);
+                add(&mut first.folded, plot.folded);
             }
             None => {
                 let mut folded = Vec::new();
-                add(&mut folded, story.folded);
-                merged.push(Story {
-                    head: story.head,
-                    folded,
-                });
+                add(&mut folded, plot.folded);
+                let head = plot.head;
+                merged.push(Plot { head, folded });
             }
         }
     }
     merged
 }
 
-fn add(into: &mut Vec<Finding>, findings: Vec<Finding>) {
-    for finding in findings {
-        match into
-            .iter_mut()
-            .find(|known| known.fingerprint == finding.fingerprint)
-        {
-            Some(known) => known.count = known.count.saturating_add(finding.count),
-            None => into.push(finding),
+fn add(into: &mut Vec<Found>, more: Vec<Found>) {
+    for found in more {
+        match into.iter_mut().find(|known| known.same == found.same) {
+            Some(known) => {
+                let count = &mut known.finding.count;
+                *count = count.saturating_add(found.finding.count);
+            }
+            None => into.push(found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::trace::Trace;
+
+    fn stories(fixture: &str) -> Vec<(u64, u64, String)> {
+        let trace = Trace::parse_text(fixture).unwrap();
+        let stories = trace.verdict().stories.iter();
+        stories
+            .map(|story| {
+                (
+                    story.head.first_cause.0,
+                    story.head.count,
+                    story.head.message.clone(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_faults_in_one_file_are_two_stories_with_one_fingerprint() {
+        let fixture = "
+            process 0 state=clean
+            10 main leak 0x1000 Conn conn.rs:2
+            20 main leak 0x2000 Conn conn.rs:5
+            30 main leak 0x3000 Conn conn.rs:5
+            ";
+        let found = stories(fixture);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert_eq!((found[0].0, found[0].1), (0, 1));
+        assert_eq!((found[1].0, found[1].1), (1, 2));
+        assert!(found[1].2.contains("conn.rs:5"), "{found:#?}");
+        let trace = Trace::parse_text(fixture).unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(stories[0].head.fingerprint, stories[1].head.fingerprint);
+        assert!(crate::report::text(&trace, 80).ends_with("2 findings\n"));
     }
 }

@@ -25,7 +25,7 @@ mod t11_never_resumed;
 pub(crate) use draft::{Draft, Drafts, History, Key};
 pub use explain::explain;
 
-use crate::event::SiteId;
+use crate::event::{Event, SiteId};
 use crate::finding::{RuleId, Severity};
 use crate::model::{Losses, Moment, Observer};
 use crate::names::Names;
@@ -89,6 +89,7 @@ pub(crate) struct Judge<'a> {
     rule: &'static Rule,
     names: Names<'a>,
     losses: &'a Losses,
+    events: &'a [Event],
     drafts: &'a mut Drafts,
 }
 
@@ -108,7 +109,7 @@ impl Judge<'_> {
 
     /// Says it, unless missing records could explain it.
     pub(crate) fn say(&mut self, draft: Draft) {
-        let draft = draft.of(self.rule);
+        let draft = draft.of(self.rule).placed(self.events);
         let from = match draft.history {
             History::Own => None,
             History::Since(event) => Some(event.0),
@@ -130,6 +131,7 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
                 objects: &observer.objects,
             },
             losses: &observer.losses,
+            events: observer.events,
             drafts: &mut observer.drafts,
         };
         (rule.check)(moment, &mut judge);
