@@ -90,7 +90,7 @@ fn call_stacks_stand_behind_any_payload() {
         ring: 1,
         ..Submit::default()
     };
-    file.record(0, 2, Kind::Submit, 0, &submit.short(1));
+    file.record(0, 2, Kind::Submit, 0, &submit.encode());
     file.with_stack(0, 9);
     file.record(0, 3, Kind::Reclaim, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
     file.with_stack(0, 8);

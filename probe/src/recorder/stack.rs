@@ -108,7 +108,7 @@ fn find() -> Option<(u64, u64)> {
 fn mapping_of(address: u64) -> Option<(u64, u64, u64)> {
     let mut path = sys::Path::new();
     path.push(b"/proc/self/maps");
-    let maps = sys::open_to_read(&path)?;
+    let maps = sys::open_to_read(None, &path)?;
     let mut buffer = [0u8; 2048];
     let mut lines = Lines::default();
     // 4,096 times a buffer: more than the kernel lets a process have mappings by default.
