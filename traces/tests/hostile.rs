@@ -8,6 +8,8 @@ use traces::event::What;
 use traces::read::bundle::{self, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
+use wire::payload::pair;
+use wire::record::{Kind, Owner};
 
 fn read(bytes: &Vec<u8>) -> Result<Trace, String> {
     let input = Input {
@@ -78,6 +80,20 @@ fn what_a_ring_of_chunks_gave_up_is_counted_and_hides_nothing() {
         "{}",
         report::text(&trace, 80)
     );
+}
+
+#[test]
+fn what_a_thread_had_in_hand_that_still_ran_is_no_finding() {
+    for (running, findings) in [(vec![0, 1], 0), (vec![0], 1)] {
+        let mut file = File::default().round_trips(9);
+        file.record(1, 0, Kind::Thread, 0, &[pair(78, 1)]);
+        let pointer = [0x9000, pair(1, 1)];
+        file.record(1, 40, Kind::Leak, Owner::Box as u8, &pointer);
+        file.running = running;
+        let trace = read(&file.bytes()).unwrap();
+        assert_eq!(trace.verdict().stories.len(), findings);
+        assert_eq!(trace.verdict().summary.held_at_end, 1);
+    }
 }
 
 #[test]

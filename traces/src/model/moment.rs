@@ -76,7 +76,7 @@ pub(crate) enum Moment<'a> {
         owed: Owed,
         /// Rounds of the ring since then.
         rounds_since: u64,
-        /// Whether the process went through an ordinary exit.
+        /// Whether the process went through an ordinary exit, and no thread concerned still ran.
         clean: bool,
     },
 }
@@ -137,7 +137,7 @@ pub(crate) enum HeldAt {
     ScopeEnd,
     /// When its process went through an ordinary exit.
     CleanExit,
-    /// When its process was killed, or nobody saw its end.
+    /// When its process was killed, or nobody saw its end, or a thread that was at it still ran.
     Cut,
 }
 

@@ -27,6 +27,7 @@ impl State {
         if goes_on && let Some(live) = &mut address.live {
             live.leases = live.leases.saturating_add(1);
             live.forever |= forever;
+            live.lane = event.lane;
         } else {
             address.generations = address.generations.saturating_add(1);
             let number = address.generations;
@@ -48,6 +49,7 @@ impl State {
                 operations: 0,
                 operation: None,
                 reaped: None,
+                lane: event.lane,
                 peeked: false,
                 reported: false,
                 laps: Vec::new(),
@@ -71,6 +73,7 @@ impl State {
         if let Some(address) = self.addresses.get_mut(&(event.process, pointer.address)) {
             if let Some(live) = &mut address.live {
                 live.peeked = true;
+                live.lane = event.lane;
             }
             let number = address.generations;
             let link = self.link(event.id);
@@ -106,6 +109,7 @@ impl State {
             return;
         };
         live.leases = live.leases.saturating_sub(1);
+        live.lane = event.lane;
         let generation = live.clone();
         if generation.leases == 0 {
             let place = (event.id, pointer.site);

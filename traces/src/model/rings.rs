@@ -75,6 +75,7 @@ impl State {
             live.operations = live.operations.saturating_add(1);
             live.operation = Some(id);
             live.reaped = None;
+            live.lane = event.lane;
             live.peeked = false;
             if owes {
                 live.in_flight = live.in_flight.saturating_add(1);
@@ -256,6 +257,7 @@ impl State {
             if last && owed {
                 live.in_flight = live.in_flight.saturating_sub(1);
             }
+            live.lane = event.lane;
             live.peeked = false;
             live.reaped = Some(Reaped {
                 event: event.id,

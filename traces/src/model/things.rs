@@ -74,6 +74,8 @@ pub(crate) struct Generation {
     pub(crate) operations: u32,
     pub(crate) operation: Option<OperationId>,
     pub(crate) reaped: Option<Reaped>,
+    /// Lane of the latest event about it.
+    pub(crate) lane: u32,
     /// Looked at since that completion.
     pub(crate) peeked: bool,
     /// A ring was dropped with one of its operations in flight, and that was said.
