@@ -335,9 +335,10 @@ pub fn time(at_ns: u64) -> String {
 
 /// A message as a sentence: our own words begin with a large letter, names stay as they are spelled.
 fn sentence(text: &str) -> String {
-    const OURS: [&str; 5] = [
+    const OURS: [&str; 6] = [
         "operation #",
         "coroutine ",
+        "ring ",
         "it seems ",
         "the completion ",
         "a completion ",

@@ -3,8 +3,8 @@
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
 use super::things::{
-    Coroutine, Credit, Dead, Delivered, Found, Generation, Operation, OperationId, Owed, Reaped,
-    Standing,
+    Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, Operation, OperationId, Owed,
+    Reaped, Standing,
 };
 use crate::event::{EventId, SiteId};
 
@@ -55,14 +55,26 @@ pub(crate) enum Moment<'a> {
     },
     /// A coroutine was resumed.
     Resumed(Resumed<'a>),
-    /// A ring was dropped with this operation in flight.
+    /// A ring was dropped with this operation in flight, and what it holds was not taken back since.
     RingDropped {
         /// The event.
         event: EventId,
+        /// The end until which nobody took it back.
+        until: EventId,
         /// The operation.
         operation: &'a Operation,
         /// The generation that it holds.
         generation: &'a Generation,
+    },
+    /// A ring was dropped with operations in flight, and what they hold was taken back afterwards.
+    TakenBackAfterDrop {
+        /// The event.
+        event: EventId,
+        /// The ring.
+        ring: u32,
+        /// The operations, all of one scope, and where the owner of each was taken back; nothing where
+        /// its next leak shows that it was.
+        flown: Vec<(&'a Flown, Option<(EventId, SiteId)>)>,
     },
     /// A generation is still held at an end.
     Held(Held<'a>),
@@ -126,8 +138,8 @@ pub(crate) struct Resumed<'a> {
     pub(crate) credit: Option<&'a Credit>,
     /// The latest completion with that cookie that had resumed somebody.
     pub(crate) delivered: Option<Delivered>,
-    /// Whether the ring's completions are recorded at all.
-    pub(crate) ring_is_recorded: bool,
+    /// Whether the ring's completions are recorded at all, and this cookie's were not too many to keep.
+    pub(crate) completions_are_known: bool,
 }
 
 /// Where something is still held.

@@ -46,6 +46,7 @@ impl State {
                 leases: 1,
                 forever,
                 in_flight: 0,
+                orphaned: 0,
                 operations: 0,
                 operation: None,
                 reaped: None,
@@ -117,7 +118,8 @@ impl State {
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
-        if generation.in_flight > generation.leases {
+        // What flew on a ring that was dropped is judged at the end; see `drops`.
+        if generation.flying() > generation.leases {
             let owing = self.owing(&generation, pointer.address);
             observer.see(&Moment::Reclaimed {
                 event: event.id,
@@ -146,6 +148,10 @@ impl State {
                 lap.reclaimed = Some((reclaimed, reclaim_site));
             }
         }
+        if generation.orphaned > 0 {
+            self.taken_back
+                .insert(generation.id, (reclaimed, reclaim_site));
+        }
         if address.dead.is_none() {
             self.tombs.push_back((process, at));
         }
@@ -169,7 +175,7 @@ impl State {
     pub(super) fn owing(&self, generation: &Generation, address: u64) -> Vec<&Operation> {
         let mut found: Vec<&Operation> = Vec::new();
         for ((process, number), ring) in &self.rings {
-            if *process != generation.id.process {
+            if *process != generation.id.process || ring.dropped.is_some() {
                 continue;
             }
             // Cookies of one address differ in their tag bits at most.

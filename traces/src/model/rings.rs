@@ -15,7 +15,7 @@ const UNSET_MAX: usize = 16;
 /// Rounds of a ring after which a completion is taken to have resumed nobody.
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
-const CREDITS_MAX: usize = 64;
+const CREDITS_MAX: usize = 4;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
 /// Laps that a generation remembers having been in.
@@ -71,7 +71,7 @@ impl State {
         };
         let mut exceeds = false;
         if let Some(live) = live {
-            exceeds = live.in_flight >= live.leases;
+            exceeds = live.flying() >= live.leases;
             live.operations = live.operations.saturating_add(1);
             live.operation = Some(id);
             live.reaped = None;
@@ -323,6 +323,10 @@ impl State {
                 break;
             }
             ring.credit_order.pop_front();
+            let forgotten = ring.forgotten.get(&cookie);
+            if forgotten.is_some_and(|(_, latest)| *latest <= old) {
+                ring.forgotten.remove(&cookie);
+            }
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 if credits.front().is_some_and(|credit| credit.round == old) {
                     late.extend(credits.pop_front().and_then(|credit| credit.flagged));
@@ -341,8 +345,12 @@ impl State {
             operation,
             flagged,
         });
-        if credits.len() > CREDITS_MAX {
-            late.extend(credits.pop_front().and_then(|credit| credit.flagged));
+        if credits.len() > CREDITS_MAX
+            && let Some(credit) = credits.pop_front()
+        {
+            let (count, latest) = ring.forgotten.entry(cookie).or_default();
+            (*count, *latest) = (count.saturating_add(1), credit.round);
+            late.extend(credit.flagged);
         }
         for operation in late {
             self.settle(&operation, observer);
@@ -386,38 +394,6 @@ impl State {
                     generation,
                 });
             }
-        }
-    }
-
-    pub(super) fn ring_drop(&mut self, event: &Event, number: u32, observer: &mut Observer<'_>) {
-        let process = event.process;
-        let Some(ring) = self.rings.get_mut(&(process, number)) else {
-            return;
-        };
-        ring.dropped = Some(event.id);
-        let flying = std::mem::take(&mut ring.flying);
-        for operation in flying.values() {
-            let owes = expect::owes(&operation.entry) != expect::Owes::OnlyFailure;
-            let address = self
-                .schemes
-                .address(process, number, operation.entry.cookie);
-            let address = self.addresses.get_mut(&(process, address));
-            let Some(live) = address.and_then(|address| address.live.as_mut()) else {
-                continue;
-            };
-            if owes && Some(live.id) == operation.generation && !live.reported && !live.forever {
-                live.reported = true;
-                let generation = live.clone();
-                let generation = &generation;
-                observer.see(&Moment::RingDropped {
-                    event: event.id,
-                    operation,
-                    generation,
-                });
-            }
-        }
-        if let Some(ring) = self.rings.get_mut(&(process, number)) {
-            ring.flying = flying;
         }
     }
 }

@@ -36,6 +36,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
         Moment::RingDropped {
             event,
+            until,
             operation,
             generation,
         } => {
@@ -58,8 +59,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                     since(generation)
                 })
                 .evidence(operation.submit, "in flight since here")
+                .until(*until)
                 .evidence(*event, "its ring dropped here")
-                .key(operation.id);
+                .key(operation.id)
+                .of_ring_drop(*event);
             judge.say(draft);
         }
         Moment::Held(held) => still_held(held, judge),
@@ -296,6 +299,47 @@ mod tests {
             10 main leak 0x1000 Op op.rs:8    <- its ring was dropped while operation #0 (ring 0, slot 0, RECV) at op.rs:9 was in flight
             20 main submit 0 RECV 0x1000 op.rs:9
             30 main ring-drop 0
+            ",
+        );
+    }
+
+    #[test]
+    fn taken_back_after_the_drop_is_not_never() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main reclaim 0x1000 Op op.rs:30
+            ",
+        );
+    }
+
+    #[test]
+    fn taken_back_after_the_end_of_its_scope_is_too_late() {
+        check_rule(
+            &RULE,
+            "
+            1 main scope-begin 1
+            10 main leak 0x1000 Op op.rs:8    <- its ring was dropped while operation #0
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main scope-end 1
+            50 main reclaim 0x1000 Op op.rs:30
+            ",
+        );
+    }
+
+    #[test]
+    fn a_reclaim_lost_after_the_drop_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8    <? its ring was dropped
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main lost 1 removed
             ",
         );
     }
