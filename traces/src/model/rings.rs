@@ -15,7 +15,7 @@ const UNSET_MAX: usize = 16;
 /// Rounds of a ring after which a completion is taken to have resumed nobody.
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
-const CREDITS_MAX: usize = 4;
+const CREDITS_MAX: usize = 64;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
 /// Laps that a generation remembers having been in.
