@@ -100,7 +100,8 @@ pub(crate) struct Submitted<'a> {
     pub(crate) operation: &'a Operation,
     /// What its cookie stands for.
     pub(crate) standing: Standing<'a>,
-    /// Operations in flight with the same cookie, oldest first.
+    /// Operations in flight with the same cookie, on other rings of the process too where its leases
+    /// are all in use; oldest first.
     pub(crate) others: Vec<&'a Operation>,
     /// Declared to be carried by several.
     pub(crate) shared: bool,

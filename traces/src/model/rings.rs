@@ -152,7 +152,8 @@ impl State {
             .filter_map(|sequence| ring.flying.get(sequence))
             .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure)
             .take(RIVALS_MAX)
-            .collect();
+            .collect::<Vec<_>>();
+        let others = self.with_other_rings(operation, others);
         observer.see(&Moment::Submitted(Submitted {
             operation,
             standing: self.standing(process, address),
@@ -186,6 +187,37 @@ impl State {
                 });
             }
         }
+    }
+
+    /// Operations in flight with an operation's cookie: those of its own ring, and where they and those
+    /// of the process's other rings are more than the leases, those too.
+    fn with_other_rings<'a>(
+        &'a self,
+        operation: &Operation,
+        mut others: Vec<&'a Operation>,
+    ) -> Vec<&'a Operation> {
+        let Some(generation) = operation.generation.filter(|_| operation.exceeds) else {
+            return others;
+        };
+        let (process, cookie) = (generation.process, operation.entry.cookie);
+        for ((owner, number), ring) in &self.rings {
+            let is_other = *owner == process && *number != operation.id.ring;
+            // Where it is shared on the other ring, that one is not counted either.
+            if !is_other
+                || ring.dropped.is_some()
+                || self.schemes.is_shared(process, *number, cookie)
+            {
+                continue;
+            }
+            let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
+            let bound = in_flight
+                .filter_map(|sequence| ring.flying.get(sequence))
+                .filter(|other| other.generation == Some(generation))
+                .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure);
+            others.extend(bound.take(RIVALS_MAX));
+        }
+        others.sort_by_key(|other| other.submit);
+        others
     }
 
     pub(super) fn enter(&mut self, event: &Event, number: u32, result: i32) {

@@ -106,6 +106,39 @@ mod tests {
     }
 
     #[test]
+    fn one_handle_for_two_rings() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 1 SEND 0x1000 conn.rs:15   <- operation #0 (ring 1, slot 0, SEND) went in at conn.rs:15 with the cookie of Conn#1 0x1000@1, which operation #0 (ring 0, slot 0, RECV) at conn.rs:12 still carries in flight; one handle was leaked at conn.rs:8
+            ",
+        );
+    }
+
+    #[test]
+    fn a_handle_for_each_of_two_rings_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            11 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 1 SEND 0x1000 conn.rs:15
+            40 main leak 0x2000 Conn conn.rs:8
+            50 main submit 0 RECV 0x2000 conn.rs:12
+            60 main complete 0 0x2000 5
+            70 main submit 1 SEND 0x2000 conn.rs:15
+            80 main leak 0x3000 Conn conn.rs:8
+            81 main shared 0x3000
+            82 main submit 0 RECV 0x3000 conn.rs:12
+            83 main submit 1 SEND 0x3000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
     fn one_handle_for_each_is_silent() {
         check_rule(
             &RULE,
