@@ -98,6 +98,7 @@ impl State {
         }
         let operation = Operation {
             id,
+            ring_kind: ring.info.map(|info| info.kind),
             submit: event.id,
             entry,
             cookie_state: submission.cookie_state,

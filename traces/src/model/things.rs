@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::FxHashMap;
 use wire::payload::Submit;
-use wire::record::{CookieState, Owner};
+use wire::record::{CookieState, Owner, RingKind};
 
 use crate::event::{EventId, Ring, SiteId, TypeId};
 use crate::finding::Subject;
@@ -151,6 +151,8 @@ pub(crate) enum Standing<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) id: OperationId,
+    /// How the slots of its ring are filled, where the ring's creation was seen.
+    pub(crate) ring_kind: Option<RingKind>,
     pub(crate) submit: EventId,
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
