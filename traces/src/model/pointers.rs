@@ -44,6 +44,7 @@ impl State {
                 leak_site: pointer.site,
                 scope: event.scope,
                 leases: 1,
+                shared: false,
                 forever,
                 in_flight: 0,
                 orphaned: 0,
@@ -68,6 +69,17 @@ impl State {
             operation: None,
             enter: None,
         };
+    }
+
+    /// A cookie is declared to be carried by several operations at once: for as long as what lives at
+    /// it, or for ever where nothing does.
+    pub(super) fn share(&mut self, process: u32, cookie: u64) {
+        let address = self.schemes.address_on_any(process, cookie);
+        let address = self.addresses.get_mut(&(process, address));
+        match address.and_then(|address| address.live.as_mut()) {
+            Some(live) => live.shared = true,
+            None => self.schemes.share(process, cookie),
+        }
     }
 
     pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer) {

@@ -155,11 +155,14 @@ impl State {
             .take(RIVALS_MAX)
             .collect::<Vec<_>>();
         let others = self.with_other_rings(operation, others);
+        let standing = self.standing(process, address);
+        let shared = self.schemes.is_shared(process, number, cookie)
+            || matches!(standing, Standing::Live(live) if live.shared);
         observer.see(&Moment::Submitted(Submitted {
             operation,
-            standing: self.standing(process, address),
+            standing,
             others,
-            shared: self.schemes.is_shared(process, number, cookie),
+            shared,
             sentinel,
         }));
 

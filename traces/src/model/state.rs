@@ -98,7 +98,7 @@ impl State {
                 self.schemes
                     .declare(event.process, *ring, *scheme, *parameter);
             }
-            What::Shared { cookie } => self.schemes.share(event.process, *cookie),
+            What::Shared { cookie } => self.share(event.process, *cookie),
             What::ScopeEnter { .. }
             | What::Thread { .. }
             | What::Fork { .. }

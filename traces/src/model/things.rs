@@ -66,6 +66,8 @@ pub(crate) struct Generation {
     pub(crate) scope: u32,
     /// Raw handles that are out.
     pub(crate) leases: u32,
+    /// Declared while it lives to be carried by several operations at once.
+    pub(crate) shared: bool,
     /// Declared never to come back.
     pub(crate) forever: bool,
     /// Operations bound to it that still owe a completion.

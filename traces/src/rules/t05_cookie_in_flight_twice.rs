@@ -182,6 +182,44 @@ mod tests {
     }
 
     #[test]
+    fn a_declaration_ends_with_what_it_was_said_of() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            11 main shared 0x1000
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15 len=9
+            40 main complete 0 0x1000 5
+            41 main complete 0 0x1000 5
+            50 main reclaim 0x1000 Conn conn.rs:20
+            60 main leak 0x1000 Timer timer.rs:8
+            70 main submit 0 TIMEOUT 0x1000 timer.rs:12
+            80 main submit 0 TIMEOUT 0x1000 timer.rs:15   <- operation #3
+            ",
+        );
+    }
+
+    #[test]
+    fn a_declaration_of_a_word_that_is_nothing_yet_stays() {
+        check_rule(
+            &RULE,
+            "
+            5 main shared 0x1000
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15 len=9
+            40 main complete 0 0x1000 5
+            41 main complete 0 0x1000 5
+            50 main reclaim 0x1000 Conn conn.rs:20
+            60 main leak 0x1000 Conn conn.rs:8
+            70 main submit 0 RECV 0x1000 conn.rs:12
+            80 main submit 0 SEND 0x1000 conn.rs:15 len=9
+            ",
+        );
+    }
+
+    #[test]
     fn a_lost_completion_could_explain_it() {
         check_rule(
             &RULE,
