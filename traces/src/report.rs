@@ -204,7 +204,12 @@ impl Page {
             );
         }
         for problem in recording.problems.iter().take(LISTED_MAX) {
-            self.block(Class::Warning, "damaged: ", &problem.to_string());
+            let (class, word) = if problem.hides {
+                (Class::Warning, "damaged: ")
+            } else {
+                (Class::Summary, "note: ")
+            };
+            self.block(class, word, &problem.to_string());
         }
         let more = (recording.problems.len().saturating_sub(LISTED_MAX) as u64)
             .saturating_add(recording.problems_more);

@@ -143,7 +143,10 @@ fn section(
     }
     match kind {
         1 => {
-            if let Err(message) = super::file::read(gathered, name, part, part.from, part.len) {
+            let read = super::file::read(gathered, name, part, part.from, part.len);
+            if read.is_err() && super::is_unborn(part) {
+                gathered.unborn.push((name.to_owned(), part.from));
+            } else if let Err(message) = read {
                 gathered.recording.problem(name, part.from, message);
             }
         }
