@@ -173,6 +173,8 @@ pub struct Lane {
     pub tid: u32,
     /// Name of that thread.
     pub thread: StringId,
+    /// Whether that thread was still running when the recording ended.
+    pub is_running: bool,
 }
 
 /// Something wrong with the input that could be worked around.
@@ -258,6 +260,19 @@ impl Recording {
     /// The lane of an index.
     pub fn lane(&self, index: u32) -> Option<&Lane> {
         self.lanes.get(index as usize)
+    }
+
+    /// Whether the end of its process cut off a lane in the middle of its work, although the process
+    /// may have ended in order: its thread still ran, and it is not the one that ends the process.
+    pub(crate) fn is_cut(&self, index: u32) -> bool {
+        let Some(lane) = self.lane(index).filter(|lane| lane.is_running) else {
+            return false;
+        };
+        let is_main = self
+            .process(lane.process)
+            .is_some_and(|process| process.pid == lane.tid);
+        let others = self.lanes.iter().filter(|it| it.process == lane.process);
+        !is_main && others.take(2).count() > 1
     }
 
     /// The process of an index.

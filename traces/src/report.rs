@@ -209,7 +209,12 @@ impl Page {
             );
         }
         for problem in recording.problems.iter().take(LISTED_MAX) {
-            self.block(Class::Warning, "damaged: ", &problem.to_string());
+            let (class, word) = if problem.hides {
+                (Class::Warning, "damaged: ")
+            } else {
+                (Class::Summary, "note: ")
+            };
+            self.block(class, word, &problem.to_string());
         }
         let more = (recording.problems.len().saturating_sub(LISTED_MAX) as u64)
             .saturating_add(recording.problems_more);
@@ -340,9 +345,10 @@ pub fn time(at_ns: u64) -> String {
 
 /// A message as a sentence: our own words begin with a large letter, names stay as they are spelled.
 fn sentence(text: &str) -> String {
-    const OURS: [&str; 5] = [
+    const OURS: [&str; 6] = [
         "operation #",
         "coroutine ",
+        "ring ",
         "it seems ",
         "the completion ",
         "a completion ",

@@ -135,6 +135,20 @@ fn what_a_ring_of_chunks_gave_up_is_counted_and_hides_nothing() {
 }
 
 #[test]
+fn what_a_thread_had_in_hand_that_still_ran_is_no_finding() {
+    for (running, findings) in [(vec![0, 1], 0), (vec![0], 1)] {
+        let mut file = File::default().round_trips(9);
+        file.record(1, 0, Kind::Thread, 0, &[pair(78, 1)]);
+        let pointer = [0x9000, pair(1, 1)];
+        file.record(1, 40, Kind::Leak, Owner::Box as u8, &pointer);
+        file.running = running;
+        let trace = read(&file.bytes()).unwrap();
+        assert_eq!(trace.verdict().stories.len(), findings);
+        assert_eq!(trace.verdict().summary.held_at_end, 1);
+    }
+}
+
+#[test]
 fn bundles_say_how_processes_ended() {
     let mut bytes = Vec::new();
     bundle::write_header(&mut bytes).unwrap();
@@ -239,6 +253,47 @@ fn an_encoding_of_the_future_is_refused_by_its_number() {
         error.contains("encoding 2, which this tracer does not know"),
         "{error}"
     );
+}
+
+#[test]
+fn a_process_that_ended_before_its_first_record_hides_nothing() {
+    let whole = File::default().round_trips(9).bytes();
+    let zeros = vec![0; wire::layout::HEADER_BYTES * 2];
+    let mut bundled = Vec::new();
+    bundle::write_header(&mut bundled).unwrap();
+    bundle::write_section(&mut bundled, Section::Process, &zeros).unwrap();
+    bundle::write_section(&mut bundled, Section::Process, &whole).unwrap();
+    let folder = [("a.trc", &zeros), ("b.trc", &whole)].map(|(name, bytes)| Input { name, bytes });
+    let bundle = Input {
+        name: "x.tracer",
+        bytes: &bundled,
+    };
+    for inputs in [&folder[..], &[bundle]] {
+        let trace = Trace::read(inputs).unwrap();
+        let problems = &trace.recording().problems;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0]
+                .message
+                .contains("ended before its first record")
+        );
+        assert!(!problems[0].hides);
+        assert_eq!(trace.recording().processes.len(), 1);
+        assert_eq!(trace.verdict().exit_code(), 0);
+        assert!(!report::text(&trace, 80).contains("damaged"));
+    }
+    assert!(read(&zeros).unwrap_err().contains("is no trace"));
+    // The magic number is written last: what has the rest of its header was opened no further.
+    let mut opening = zeros.clone();
+    opening[8..wire::layout::HEADER_BYTES].copy_from_slice(&whole[8..wire::layout::HEADER_BYTES]);
+    let folder =
+        [("a.trc", &opening), ("b.trc", &whole)].map(|(name, bytes)| Input { name, bytes });
+    assert_eq!(Trace::read(&folder).unwrap().verdict().exit_code(), 0);
+    // With lanes and records behind it, it is damage.
+    let mut broken = whole.clone();
+    broken[..8].fill(0);
+    let folder = [("a.trc", &broken), ("b.trc", &whole)].map(|(name, bytes)| Input { name, bytes });
+    assert_eq!(Trace::read(&folder).unwrap().verdict().exit_code(), 3);
 }
 
 #[test]

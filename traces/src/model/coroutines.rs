@@ -49,11 +49,11 @@ impl State {
         });
         let mut credit = None;
         let mut delivered = None;
-        let mut ring_is_recorded = false;
+        let mut completions_are_known = false;
         if let Some((ring, cookie)) = by
             && let Some(ring) = self.rings.get_mut(&(process, ring))
         {
-            ring_is_recorded = ring.completions > 0;
+            completions_are_known = ring.completions > 0;
             delivered = ring.delivered.get(&cookie).copied();
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 // Others with the same cookie may have resumed nobody and never will: the newest
@@ -61,6 +61,15 @@ impl State {
                 credit = credits.pop_back();
                 if credits.is_empty() {
                     ring.credits.remove(&cookie);
+                }
+            }
+            if credit.is_none()
+                && let Some((count, _)) = ring.forgotten.get_mut(&cookie)
+            {
+                completions_are_known = false;
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    ring.forgotten.remove(&cookie);
                 }
             }
             if let Some(Credit {
@@ -97,7 +106,7 @@ impl State {
             by,
             credit: credit.as_ref(),
             delivered,
-            ring_is_recorded,
+            completions_are_known,
         }));
         if let Some(mut operation) = credit.and_then(|credit| credit.flagged) {
             operation.polled = Some(Poll {

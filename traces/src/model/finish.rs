@@ -2,7 +2,7 @@
 
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
-use super::things::{Generation, Operation};
+use super::things::{Doing, Generation, Operation};
 use super::{Observer, expect};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
@@ -88,15 +88,21 @@ impl State {
             };
             let at = last.get(index).copied().unwrap_or_default();
             let clean = process.ended_clean();
-            self.strand(number, at, clean, observer);
-            let when = if clean {
-                HeldAt::CleanExit
-            } else {
-                HeldAt::Cut
+            let lane = |event: EventId| {
+                let index = usize::try_from(event.0).unwrap_or(usize::MAX);
+                events.get(index).map_or(u32::MAX, |event| event.lane)
             };
+            // What a thread was at that still ran is cut off as by a kill, however orderly the exit.
+            let is_cut = |lane: u32| !clean || recording.is_cut(lane);
+            self.strand(number, at, |event| is_cut(lane(event)), observer);
             let held = self.live(number);
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(held.len() as u64);
             for generation in &held {
+                let when = if is_cut(generation.lane) || is_cut(lane(generation.leaked)) {
+                    HeldAt::Cut
+                } else {
+                    HeldAt::CleanExit
+                };
                 self.held(at, when, generation, observer);
             }
         }
@@ -124,7 +130,13 @@ impl State {
         }
     }
 
-    fn strand(&self, process: u32, at: EventId, clean: bool, observer: &mut Observer<'_>) {
+    fn strand(
+        &self,
+        process: u32,
+        at: EventId,
+        is_cut: impl Fn(EventId) -> bool,
+        observer: &mut Observer<'_>,
+    ) {
         let mut owed: Vec<_> = self
             .coroutines
             .values()
@@ -138,6 +150,11 @@ impl State {
                 .get(&(process, owed.ring))
                 .map_or(0, |ring| ring.round);
             let rounds_since = round.saturating_sub(owed.round);
+            let suspended = match coroutine.doing {
+                Doing::Suspended { event, .. } => event,
+                _ => owed.completion,
+            };
+            let clean = !is_cut(owed.completion) && !is_cut(suspended);
             observer.see(&Moment::Stranded {
                 at,
                 coroutine,

@@ -5,9 +5,11 @@
 //!
 //! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings` and `coroutines`, `expect` (what operations owe), `schemes`
-//! (how cookies are read), `loss` (what is missing), `finish` (the end of a process).
+//! (how cookies are read), `loss` (what is missing), `drops` (rings dropped with operations in flight),
+//! `finish` (the end of a process).
 
 mod coroutines;
+mod drops;
 mod expect;
 mod finish;
 mod loss;
@@ -22,8 +24,8 @@ pub(crate) use loss::Losses;
 pub(crate) use moment::{Completed, Held, HeldAt, Moment, Resumed, Submitted};
 pub(crate) use state::within;
 pub(crate) use things::{
-    Dead, Doing, Found, Generation, GenerationId, Lap, Operation, OperationId, Poll, Standing,
-    is_sole,
+    Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Poll,
+    Standing, is_sole,
 };
 
 use crate::event::{Event, EventId};
@@ -89,6 +91,7 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
     for event in events {
         state.step(event, &mut observer);
     }
+    state.drops_at_end(&mut observer);
     state.finish(recording, events, &mut observer);
     let mut summary = state.summary;
     let lost = recording

@@ -3,8 +3,8 @@
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
 use super::things::{
-    Coroutine, Credit, Dead, Delivered, Found, Generation, Operation, OperationId, Owed, Reaped,
-    Standing,
+    Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, Operation, OperationId, Owed,
+    Reaped, Standing,
 };
 use crate::event::{EventId, SiteId};
 
@@ -55,14 +55,26 @@ pub(crate) enum Moment<'a> {
     },
     /// A coroutine was resumed.
     Resumed(Resumed<'a>),
-    /// A ring was dropped with this operation in flight.
+    /// A ring was dropped with this operation in flight, and what it holds was not taken back since.
     RingDropped {
         /// The event.
         event: EventId,
+        /// The end until which nobody took it back.
+        until: EventId,
         /// The operation.
         operation: &'a Operation,
         /// The generation that it holds.
         generation: &'a Generation,
+    },
+    /// A ring was dropped with operations in flight, and what they hold was taken back afterwards.
+    TakenBackAfterDrop {
+        /// The event.
+        event: EventId,
+        /// The ring.
+        ring: u32,
+        /// The operations, all of one scope, and where the owner of each was taken back; nothing where
+        /// its next leak shows that it was.
+        flown: Vec<(&'a Flown, Option<(EventId, SiteId)>)>,
     },
     /// A generation is still held at an end.
     Held(Held<'a>),
@@ -76,7 +88,7 @@ pub(crate) enum Moment<'a> {
         owed: Owed,
         /// Rounds of the ring since then.
         rounds_since: u64,
-        /// Whether the process went through an ordinary exit.
+        /// Whether the process went through an ordinary exit, and no thread concerned still ran.
         clean: bool,
     },
 }
@@ -88,7 +100,8 @@ pub(crate) struct Submitted<'a> {
     pub(crate) operation: &'a Operation,
     /// What its cookie stands for.
     pub(crate) standing: Standing<'a>,
-    /// Operations in flight with the same cookie, oldest first.
+    /// Operations in flight with the same cookie, on other rings of the process too where its leases
+    /// are all in use; oldest first.
     pub(crate) others: Vec<&'a Operation>,
     /// Declared to be carried by several.
     pub(crate) shared: bool,
@@ -126,8 +139,8 @@ pub(crate) struct Resumed<'a> {
     pub(crate) credit: Option<&'a Credit>,
     /// The latest completion with that cookie that had resumed somebody.
     pub(crate) delivered: Option<Delivered>,
-    /// Whether the ring's completions are recorded at all.
-    pub(crate) ring_is_recorded: bool,
+    /// Whether the ring's completions are recorded at all, and this cookie's were not too many to keep.
+    pub(crate) completions_are_known: bool,
 }
 
 /// Where something is still held.
@@ -137,7 +150,7 @@ pub(crate) enum HeldAt {
     ScopeEnd,
     /// When its process went through an ordinary exit.
     CleanExit,
-    /// When its process was killed, or nobody saw its end.
+    /// When its process was killed, or nobody saw its end, or a thread that was at it still ran.
     Cut,
 }
 

@@ -27,6 +27,7 @@ impl State {
         if goes_on && let Some(live) = &mut address.live {
             live.leases = live.leases.saturating_add(1);
             live.forever |= forever;
+            live.lane = event.lane;
         } else {
             address.generations = address.generations.saturating_add(1);
             let number = address.generations;
@@ -43,11 +44,14 @@ impl State {
                 leak_site: pointer.site,
                 scope: event.scope,
                 leases: 1,
+                shared: false,
                 forever,
                 in_flight: 0,
+                orphaned: 0,
                 operations: 0,
                 operation: None,
                 reaped: None,
+                lane: event.lane,
                 peeked: false,
                 reported: false,
                 laps: Vec::new(),
@@ -67,10 +71,22 @@ impl State {
         };
     }
 
+    /// A cookie is declared to be carried by several operations at once: for as long as what lives at
+    /// it, or for ever where nothing does.
+    pub(super) fn share(&mut self, process: u32, cookie: u64) {
+        let address = self.schemes.address_on_any(process, cookie);
+        let address = self.addresses.get_mut(&(process, address));
+        match address.and_then(|address| address.live.as_mut()) {
+            Some(live) => live.shared = true,
+            None => self.schemes.share(process, cookie),
+        }
+    }
+
     pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer) {
         if let Some(address) = self.addresses.get_mut(&(event.process, pointer.address)) {
             if let Some(live) = &mut address.live {
                 live.peeked = true;
+                live.lane = event.lane;
             }
             let number = address.generations;
             let link = self.link(event.id);
@@ -106,6 +122,7 @@ impl State {
             return;
         };
         live.leases = live.leases.saturating_sub(1);
+        live.lane = event.lane;
         let generation = live.clone();
         if generation.leases == 0 {
             let place = (event.id, pointer.site);
@@ -113,7 +130,8 @@ impl State {
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
-        if generation.in_flight > generation.leases {
+        // What flew on a ring that was dropped is judged at the end; see `drops`.
+        if generation.flying() > generation.leases {
             let owing = self.owing(&generation, pointer.address);
             observer.see(&Moment::Reclaimed {
                 event: event.id,
@@ -142,6 +160,10 @@ impl State {
                 lap.reclaimed = Some((reclaimed, reclaim_site));
             }
         }
+        if generation.orphaned > 0 {
+            self.taken_back
+                .insert(generation.id, (reclaimed, reclaim_site));
+        }
         if address.dead.is_none() {
             self.tombs.push_back((process, at));
         }
@@ -165,7 +187,7 @@ impl State {
     pub(super) fn owing(&self, generation: &Generation, address: u64) -> Vec<&Operation> {
         let mut found: Vec<&Operation> = Vec::new();
         for ((process, number), ring) in &self.rings {
-            if *process != generation.id.process {
+            if *process != generation.id.process || ring.dropped.is_some() {
                 continue;
             }
             // Cookies of one address differ in their tag bits at most.

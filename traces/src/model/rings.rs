@@ -71,10 +71,11 @@ impl State {
         };
         let mut exceeds = false;
         if let Some(live) = live {
-            exceeds = live.in_flight >= live.leases;
+            exceeds = live.flying() >= live.leases;
             live.operations = live.operations.saturating_add(1);
             live.operation = Some(id);
             live.reaped = None;
+            live.lane = event.lane;
             live.peeked = false;
             if owes {
                 live.in_flight = live.in_flight.saturating_add(1);
@@ -97,6 +98,7 @@ impl State {
         }
         let operation = Operation {
             id,
+            ring_kind: ring.info.map(|info| info.kind),
             submit: event.id,
             entry,
             cookie_state: submission.cookie_state,
@@ -151,12 +153,16 @@ impl State {
             .filter_map(|sequence| ring.flying.get(sequence))
             .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure)
             .take(RIVALS_MAX)
-            .collect();
+            .collect::<Vec<_>>();
+        let others = self.with_other_rings(operation, others);
+        let standing = self.standing(process, address);
+        let shared = self.schemes.is_shared(process, number, cookie)
+            || matches!(standing, Standing::Live(live) if live.shared);
         observer.see(&Moment::Submitted(Submitted {
             operation,
-            standing: self.standing(process, address),
+            standing,
             others,
-            shared: self.schemes.is_shared(process, number, cookie),
+            shared,
             sentinel,
         }));
 
@@ -185,6 +191,37 @@ impl State {
                 });
             }
         }
+    }
+
+    /// Operations in flight with an operation's cookie: those of its own ring, and where they and those
+    /// of the process's other rings are more than the leases, those too.
+    fn with_other_rings<'a>(
+        &'a self,
+        operation: &Operation,
+        mut others: Vec<&'a Operation>,
+    ) -> Vec<&'a Operation> {
+        let Some(generation) = operation.generation.filter(|_| operation.exceeds) else {
+            return others;
+        };
+        let (process, cookie) = (generation.process, operation.entry.cookie);
+        for ((owner, number), ring) in &self.rings {
+            let is_other = *owner == process && *number != operation.id.ring;
+            // Where it is shared on the other ring, that one is not counted either.
+            if !is_other
+                || ring.dropped.is_some()
+                || self.schemes.is_shared(process, *number, cookie)
+            {
+                continue;
+            }
+            let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
+            let bound = in_flight
+                .filter_map(|sequence| ring.flying.get(sequence))
+                .filter(|other| other.generation == Some(generation))
+                .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure);
+            others.extend(bound.take(RIVALS_MAX));
+        }
+        others.sort_by_key(|other| other.submit);
+        others
     }
 
     pub(super) fn enter(&mut self, event: &Event, number: u32, result: i32) {
@@ -256,6 +293,7 @@ impl State {
             if last && owed {
                 live.in_flight = live.in_flight.saturating_sub(1);
             }
+            live.lane = event.lane;
             live.peeked = false;
             live.reaped = Some(Reaped {
                 event: event.id,
@@ -321,6 +359,10 @@ impl State {
                 break;
             }
             ring.credit_order.pop_front();
+            let forgotten = ring.forgotten.get(&cookie);
+            if forgotten.is_some_and(|(_, latest)| *latest <= old) {
+                ring.forgotten.remove(&cookie);
+            }
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 if credits.front().is_some_and(|credit| credit.round == old) {
                     late.extend(credits.pop_front().and_then(|credit| credit.flagged));
@@ -339,8 +381,12 @@ impl State {
             operation,
             flagged,
         });
-        if credits.len() > CREDITS_MAX {
-            late.extend(credits.pop_front().and_then(|credit| credit.flagged));
+        if credits.len() > CREDITS_MAX
+            && let Some(credit) = credits.pop_front()
+        {
+            let (count, latest) = ring.forgotten.entry(cookie).or_default();
+            (*count, *latest) = (count.saturating_add(1), credit.round);
+            late.extend(credit.flagged);
         }
         for operation in late {
             self.settle(&operation, observer);
@@ -384,38 +430,6 @@ impl State {
                     generation,
                 });
             }
-        }
-    }
-
-    pub(super) fn ring_drop(&mut self, event: &Event, number: u32, observer: &mut Observer<'_>) {
-        let process = event.process;
-        let Some(ring) = self.rings.get_mut(&(process, number)) else {
-            return;
-        };
-        ring.dropped = Some(event.id);
-        let flying = std::mem::take(&mut ring.flying);
-        for operation in flying.values() {
-            let owes = expect::owes(&operation.entry) != expect::Owes::OnlyFailure;
-            let address = self
-                .schemes
-                .address(process, number, operation.entry.cookie);
-            let address = self.addresses.get_mut(&(process, address));
-            let Some(live) = address.and_then(|address| address.live.as_mut()) else {
-                continue;
-            };
-            if owes && Some(live.id) == operation.generation && !live.reported && !live.forever {
-                live.reported = true;
-                let generation = live.clone();
-                let generation = &generation;
-                observer.see(&Moment::RingDropped {
-                    event: event.id,
-                    operation,
-                    generation,
-                });
-            }
-        }
-        if let Some(ring) = self.rings.get_mut(&(process, number)) {
-            ring.flying = flying;
         }
     }
 }

@@ -41,6 +41,15 @@ impl Schemes {
         tags.fold(cookie, |cookie, (_, mask)| cookie & !mask)
     }
 
+    /// The address or index in a cookie of which no ring is known.
+    pub(super) fn address_on_any(&self, process: u32, cookie: u64) -> u64 {
+        let tags = self
+            .declared
+            .iter()
+            .filter(|entry| entry.0 == process && entry.2 == scheme::TAGGED);
+        tags.fold(cookie, |cookie, entry| cookie & !entry.3)
+    }
+
     pub(super) fn is_sentinel(&self, process: u32, ring: u32, cookie: u64) -> bool {
         self.of(process, ring)
             .any(|entry| entry == (scheme::SENTINEL, cookie))

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::schemes::Schemes;
-use super::things::{Address, Coroutine, RingState, Standing};
+use super::things::{Address, Coroutine, GenerationId, RingDrop, RingState, Standing};
 use super::{Link, Observer};
-use crate::event::{Event, EventId, What};
+use crate::event::{Event, EventId, SiteId, What};
 use crate::finding::Summary;
 
 /// Tombstones that are kept.
@@ -20,6 +20,10 @@ pub(super) struct State {
     /// Addresses in the order in which their tombstones were put up.
     pub(super) tombs: VecDeque<(u32, u64)>,
     pub(super) rings: FxHashMap<(u32, u32), RingState>,
+    /// Rings that were dropped with operations in flight, and are not judged yet.
+    pub(super) drops: Vec<RingDrop>,
+    /// Where the generations of such operations were taken back.
+    pub(super) taken_back: FxHashMap<GenerationId, (EventId, SiteId)>,
     pub(super) coroutines: FxHashMap<(u32, u32), Coroutine>,
     /// Coroutines that ended, oldest first.
     pub(super) ended: VecDeque<(u32, u32)>,
@@ -60,7 +64,7 @@ impl State {
             What::Release(p) => self.reclaim(event, p, false, observer),
             What::Peek(p) => self.peek(event, p),
             What::RingCreate(ring) => self.ring_create(event, ring),
-            What::RingDrop { ring } => self.ring_drop(event, *ring, observer),
+            What::RingDrop { ring } => self.ring_drop(event, *ring),
             What::Claim { .. } | What::Overflow { .. } => {}
             What::Submit(submission) => self.submit(event, submission, observer),
             What::Enter { ring, result, .. } => self.enter(event, *ring, *result),
@@ -82,7 +86,10 @@ impl State {
             What::ScopeBegin { scope, parent, .. } => {
                 self.scope_parents.insert((event.process, *scope), *parent);
             }
-            What::ScopeEnd { scope } => self.scope_end(event, *scope, observer),
+            What::ScopeEnd { scope } => {
+                self.drops_of_scope(event, *scope, observer);
+                self.scope_end(event, *scope, observer);
+            }
             What::Scheme {
                 ring,
                 scheme,
@@ -91,7 +98,7 @@ impl State {
                 self.schemes
                     .declare(event.process, *ring, *scheme, *parameter);
             }
-            What::Shared { cookie } => self.schemes.share(event.process, *cookie),
+            What::Shared { cookie } => self.share(event.process, *cookie),
             What::ScopeEnter { .. }
             | What::Thread { .. }
             | What::Fork { .. }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::FxHashMap;
 use wire::payload::Submit;
-use wire::record::{CookieState, Owner};
+use wire::record::{CookieState, Owner, RingKind};
 
 use crate::event::{EventId, Ring, SiteId, TypeId};
 use crate::finding::Subject;
@@ -66,23 +66,35 @@ pub(crate) struct Generation {
     pub(crate) scope: u32,
     /// Raw handles that are out.
     pub(crate) leases: u32,
+    /// Declared while it lives to be carried by several operations at once.
+    pub(crate) shared: bool,
     /// Declared never to come back.
     pub(crate) forever: bool,
     /// Operations bound to it that still owe a completion.
     pub(crate) in_flight: u32,
+    /// Of those, operations that were in flight when their ring was dropped: no completion comes.
+    pub(crate) orphaned: u32,
     /// Operations that were ever bound to it, the latest of them, and the latest completion of one.
     pub(crate) operations: u32,
     pub(crate) operation: Option<OperationId>,
     pub(crate) reaped: Option<Reaped>,
+    /// Lane of the latest event about it.
+    pub(crate) lane: u32,
     /// Looked at since that completion.
     pub(crate) peeked: bool,
-    /// A ring was dropped with one of its operations in flight, and that was said.
+    /// Said to be still held, or its ring was dropped with one of its operations in flight, and that
+    /// is judged later.
     pub(crate) reported: bool,
     /// Slots whose latest lap carried its cookie: ring and slot, a few of them.
     pub(crate) laps: Vec<(u32, u16)>,
 }
 
 impl Generation {
+    /// Operations bound to it that still owe a completion, on rings that are there.
+    pub(crate) fn flying(&self) -> u32 {
+        self.in_flight.saturating_sub(self.orphaned)
+    }
+
     /// Whether only one raw handle can exist, so that a leak proves that there was none before it.
     pub(crate) fn is_sole_owner(&self) -> bool {
         is_sole(self.owner)
@@ -141,6 +153,8 @@ pub(crate) enum Standing<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) id: OperationId,
+    /// How the slots of its ring are filled, where the ring's creation was seen.
+    pub(crate) ring_kind: Option<RingKind>,
     pub(crate) submit: EventId,
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
@@ -250,9 +264,31 @@ pub(crate) struct RingState {
     /// Operations without a cookie that wait for such a proof, a few of them.
     pub(crate) unset: Vec<Operation>,
     pub(crate) credits: FxHashMap<u64, VecDeque<Credit>>,
+    /// How many completions of a cookie had to be forgotten although they may still resume somebody,
+    /// and the round of the latest of them.
+    pub(crate) forgotten: FxHashMap<u64, (u64, u64)>,
     /// Rounds and cookies of credits, oldest first.
     pub(crate) credit_order: VecDeque<(u64, u64)>,
     pub(crate) delivered: FxHashMap<u64, Delivered>,
+}
+
+/// A ring that was dropped with operations in flight.
+#[derive(Debug)]
+pub(crate) struct RingDrop {
+    pub(crate) event: EventId,
+    pub(crate) ring: u32,
+    /// Not judged yet, oldest first.
+    pub(crate) flown: Vec<Flown>,
+}
+
+/// An operation that was in flight when its ring was dropped.
+#[derive(Debug)]
+pub(crate) struct Flown {
+    pub(crate) operation: Operation,
+    /// What it held, as it was then.
+    pub(crate) generation: Generation,
+    /// The first one that was seen of its generation.
+    pub(crate) first: bool,
 }
 
 /// A coroutine.

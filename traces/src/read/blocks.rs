@@ -335,7 +335,10 @@ mod tests {
         bytes
     }
 
-    #[expect(clippy::ptr_arg, reason = "a reader is behind a pointer, so it has a size")]
+    #[expect(
+        clippy::ptr_arg,
+        reason = "a reader is behind a pointer, so it has a size"
+    )]
     fn read(section: &Vec<u8>) -> (Unpacked, usize) {
         let mut problems = 0;
         let unpacked = Unpacked::read(section, |_, _| problems += 1).unwrap();

@@ -151,6 +151,15 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
     Ok(())
 }
 
+/// Reads one process file; one that was never begun is a note, any other failure a problem.
+fn process(gathered: &mut Gathered, name: &str, bytes: &dyn ReadAt, from: u64, len: u64) {
+    match super::file::read(gathered, name, bytes, from, len) {
+        Ok(()) => {}
+        Err(_) if super::is_unborn(bytes) => gathered.unborn.push((name.to_owned(), from)),
+        Err(message) => gathered.recording.problem(name, from, message),
+    }
+}
+
 fn section(
     gathered: &mut Gathered,
     name: &str,
@@ -181,15 +190,9 @@ fn section(
                 recording.problem(name, part.from.saturating_add(at), message);
             })?;
             let len = unpacked.len()?;
-            if let Err(message) = super::file::read(gathered, name, &unpacked, part.from, len) {
-                gathered.recording.problem(name, part.from, message);
-            }
+            process(gathered, name, &unpacked, part.from, len);
         }
-        1 => {
-            if let Err(message) = super::file::read(gathered, name, part, part.from, part.len) {
-                gathered.recording.problem(name, part.from, message);
-            }
-        }
+        1 => process(gathered, name, part, part.from, part.len),
         2 => {
             let bytes = small(part)?;
             let value = u64_at(&bytes, 24) as i32;

@@ -212,6 +212,7 @@ fn lane_directory(file: &File<'_>, head: &[u8], len: u64) -> std::io::Result<Vec
             lost,
             is_full: word(lane::LOST_FULL) >= word(lane::LOST_NESTED),
             last_seq: word(lane::LAST_SEQ),
+            is_running: word(lane::STATE) == lane_state::IN_USE && word(lane::STOP_TICKS) == 0,
         });
     }
     Ok(entries)

@@ -28,6 +28,8 @@ pub(super) struct LaneEntry {
     /// Whether most of them were lost for want of room.
     pub(super) is_full: bool,
     pub(super) last_seq: u64,
+    /// Whether its latest thread had not ended.
+    pub(super) is_running: bool,
 }
 
 /// Puts the events of all lanes into `gathered`.
@@ -78,6 +80,7 @@ pub(super) fn read(
             lost: 0,
             is_full: false,
             last_seq: 0,
+            is_running: false,
         });
         let chunks = by_lane.remove(&lane).unwrap_or_default();
         if chunks.is_empty() && !entry.is_used {
@@ -102,6 +105,12 @@ pub(super) fn read(
         }
         stream.run(&chunks)?;
         last_ns = last_ns.max(stream.now_ns);
+        // Of several threads that wrote here, the last one is the one that may still run.
+        let (latest, is_running) = (stream.lane, entry.is_running && entry.parent.is_none());
+        let latest = latest.and_then(|lane| gathered.recording.lanes.get_mut(lane as usize));
+        if let Some(latest) = latest {
+            latest.is_running |= is_running;
+        }
     }
     if no_lane != 0 {
         let lane = new_lane(gathered, process, 0, StringId(0));
@@ -127,6 +136,7 @@ fn new_lane(gathered: &mut Gathered, process: u32, tid: u32, thread: StringId) -
         process,
         tid,
         thread,
+        is_running: false,
     });
     index
 }

@@ -63,18 +63,23 @@ struct Gathered {
     ends: Vec<EndRecord>,
     /// The first process file that is there in an encoding of the future.
     unknown_encoding: Option<ReadError>,
+    /// Files of processes that ended before they wrote a header: input and offset.
+    unborn: Vec<(String, u64)>,
 }
 
 pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), ReadError> {
     let mut gathered = Gathered::default();
     let mut failed: Vec<ReadError> = Vec::new();
+    let mut unborn: Vec<ReadError> = Vec::new();
     for input in inputs {
         let fail = |message| ReadError {
             source_name: input.name.to_owned(),
             message,
         };
-        if let Err(message) = one(&mut gathered, input) {
-            failed.push(fail(message));
+        match one(&mut gathered, input) {
+            Ok(()) => {}
+            Err(message) if is_unborn(input.bytes) => unborn.push(fail(message)),
+            Err(message) => failed.push(fail(message)),
         }
     }
     if gathered.recording.processes.is_empty() {
@@ -89,7 +94,7 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
                     .to_owned(),
         };
         let unreadable = gathered.unknown_encoding;
-        let failed = failed.into_iter().next().or(unreadable);
+        let failed = failed.into_iter().chain(unborn).next().or(unreadable);
         return Err(failed.unwrap_or_else(nothing));
     }
     for error in failed {
@@ -97,7 +102,32 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
             .recording
             .problem(&error.source_name, 0, error.message);
     }
+    let names = unborn.into_iter().map(|error| (error.source_name, 0));
+    gathered.unborn.extend(names);
+    note_unborn(&mut gathered);
     Ok(finish(gathered))
+}
+
+/// Whether a process was killed while it opened its file: the magic number is written last, and neither
+/// a lane nor a chunk is taken before it.
+fn is_unborn(bytes: &dyn ReadAt) -> bool {
+    let mut head = vec![0; layout::chunk_offset() + layout::CHUNK_HEADER_WORDS * 8];
+    let is_zero = |part: Option<&[u8]>| part.is_some_and(|part| part.iter().all(|byte| *byte == 0));
+    read_full(bytes, 0, &mut head).is_ok()
+        && is_zero(head.get(..layout::MAGIC.len()))
+        && is_zero(head.get(layout::HEADER_BYTES..))
+}
+
+/// One note for all of them: they hide nothing, and must not crowd out what does.
+fn note_unborn(gathered: &mut Gathered) {
+    let Some((name, offset)) = gathered.unborn.first() else {
+        return;
+    };
+    let message = match gathered.unborn.len() - 1 {
+        0 => "a process that ended before its first record".to_owned(),
+        more => format!("a process that ended before its first record; and {more} more like it"),
+    };
+    gathered.recording.note(name, *offset, message);
 }
 
 fn one(gathered: &mut Gathered, input: &Input<'_>) -> Result<(), String> {
@@ -130,6 +160,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         mut events,
         ends,
         unknown_encoding: _,
+        unborn: _,
     } = gathered;
     for end in ends {
         let fits = |process: &&mut crate::recording::Process| {

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::Rule;
 use super::fold;
 use crate::event::{Event, EventId, LossReason};
-use crate::finding::{CannotTell, Confidence, Evidence, Finding, RuleId, Story, Subject};
+use crate::finding::{CannotTell, Confidence, Evidence, Finding, RuleId, Severity, Story, Subject};
 use crate::model::{GenerationId, OperationId};
 
 /// Drafts of one kind that are kept whole; further ones are counted.
@@ -52,6 +52,12 @@ pub(crate) struct Draft {
     pub(crate) seen_at: EventId,
     pub(crate) history: History,
     pub(crate) keys: Vec<Key>,
+    /// Where the stretch that must be whole ends, if not where it shows.
+    pub(crate) until: Option<EventId>,
+    /// How much it matters, if not as much as its rule says.
+    severity: Option<Severity>,
+    /// The drop of a ring, and a scope: all that comes of one drop in one scope is one story.
+    pub(crate) ring_drop: Option<(EventId, u32)>,
     /// Outranks what it shares a key with and what shows earlier: it is nearer to the cause.
     pub(crate) explains_earlier: bool,
     shape: Fingerprint,
@@ -67,7 +73,7 @@ impl Draft {
     pub(crate) fn new(subject: Subject, first_cause: EventId, seen_at: EventId) -> Self {
         let finding = Finding {
             rule: RuleId(0),
-            severity: crate::finding::Severity::Error,
+            severity: Severity::Error,
             confidence: Confidence::Observed,
             subject,
             scope: 0,
@@ -81,6 +87,9 @@ impl Draft {
             finding,
             seen_at,
             history: History::Whole,
+            until: None,
+            severity: None,
+            ring_drop: None,
             keys: Vec::new(),
             explains_earlier: false,
             shape: Fingerprint::default(),
@@ -105,6 +114,22 @@ impl Draft {
 
     pub(crate) fn history(mut self, history: History) -> Self {
         self.history = history;
+        self
+    }
+
+    pub(crate) fn severity(mut self, severity: Severity) -> Self {
+        self.severity = Some(severity);
+        self
+    }
+
+    pub(crate) fn until(mut self, until: EventId) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// Makes it a part of what came of a ring's drop; to be called when its scope is known.
+    pub(crate) fn of_ring_drop(mut self, drop: EventId) -> Self {
+        self.ring_drop = Some((drop, self.finding.scope));
         self
     }
 
@@ -141,7 +166,7 @@ impl Draft {
 
     pub(super) fn of(mut self, rule: &'static Rule) -> Self {
         self.finding.rule = rule.id;
-        self.finding.severity = rule.severity;
+        self.finding.severity = self.severity.unwrap_or(rule.severity);
         self.finding.evidence.sort_by_key(|evidence| evidence.event);
         self.finding.evidence.dedup();
         self.shape.add(rule.name);

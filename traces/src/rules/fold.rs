@@ -7,6 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::draft::{Draft, Key, Same};
+use crate::event::EventId;
 use crate::finding::{Finding, RuleId, Story};
 
 /// Rules whose findings are never a consequence.
@@ -43,23 +44,29 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
     drafts.sort_by_key(|draft| (draft.seen_at, rank(draft.finding.rule)));
     let mut stories: Vec<Plot> = Vec::new();
     let mut owner: FxHashMap<Key, usize> = FxHashMap::default();
+    let mut of_drop: FxHashMap<(EventId, u32), usize> = FxHashMap::default();
     for draft in drafts {
         let same = draft.same();
         let Draft {
             finding,
             keys,
             explains_earlier,
+            ring_drop,
             ..
         } = draft;
         let is_cause = ALWAYS_A_CAUSE.contains(&finding.rule);
-        let latest = keys.iter().filter_map(|key| owner.get(key)).max().copied();
+        let latest = keys.iter().filter_map(|key| owner.get(key)).max();
+        // Weaker than a key: what another fault explains is no part of the drop's story.
+        let latest = latest.or_else(|| of_drop.get(&ring_drop?)).copied();
         let found = Found { same, finding };
         let index = match latest.filter(|_| !is_cause) {
             Some(index) => {
                 if let Some(story) = stories.get_mut(index) {
                     let nearness = rank(story.head.finding.rule);
                     let symptom = nearness > 2 && nearness < 5;
-                    if explains_earlier && symptom {
+                    if ring_drop.is_some() && story.head.same == same {
+                        add_count(&mut story.head, &found);
+                    } else if explains_earlier && symptom {
                         let head = std::mem::replace(&mut story.head, found);
                         story.folded.insert(0, head);
                     } else {
@@ -73,6 +80,9 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
                     head: found,
                     folded: Vec::new(),
                 });
+                if let Some(ring_drop) = ring_drop {
+                    of_drop.insert(ring_drop, stories.len() - 1);
+                }
                 stories.len() - 1
             }
         };
@@ -105,8 +115,7 @@ fn merge(plots: Vec<Plot>) -> Vec<Plot> {
         let index = *indices.entry(plot.head.same).or_insert(merged.len());
         match merged.get_mut(index) {
             Some(first) => {
-                let count = &mut first.head.finding.count;
-                *count = count.saturating_add(plot.head.finding.count);
+                add_count(&mut first.head, &plot.head);
                 add(&mut first.folded, plot.folded);
             }
             None => {
@@ -123,13 +132,15 @@ fn merge(plots: Vec<Plot>) -> Vec<Plot> {
 fn add(into: &mut Vec<Found>, more: Vec<Found>) {
     for found in more {
         match into.iter_mut().find(|known| known.same == found.same) {
-            Some(known) => {
-                let count = &mut known.finding.count;
-                *count = count.saturating_add(found.finding.count);
-            }
+            Some(known) => add_count(known, &found),
             None => into.push(found),
         }
     }
+}
+
+fn add_count(to: &mut Found, repeat: &Found) {
+    let count = &mut to.finding.count;
+    *count = count.saturating_add(repeat.finding.count);
 }
 
 #[cfg(test)]

@@ -116,7 +116,8 @@ impl Judge<'_> {
             History::Whole => Some(0),
         };
         let process = draft.process();
-        let loss = from.and_then(|from| self.losses.between(process, from, draft.seen_at));
+        let until = draft.until.unwrap_or(draft.seen_at);
+        let loss = from.and_then(|from| self.losses.between(process, from, until));
         self.drafts.push(draft, loss);
     }
 }

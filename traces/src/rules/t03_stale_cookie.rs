@@ -4,13 +4,15 @@
 //! newest generation ended since its operation went in, or which belongs to no operation.
 //! Stays silent at submissions whose cookie nobody set (`leftover-cookie` speaks), at completions whose
 //! submission was reported, and for cookies that were never leaked.
+//! Only suspects a submission on a ring that copies its entries: the address may have been leaked again
+//! by a path that does not go through the probe.
 //! Points at the submission, or at the completion.
 
-use wire::record::CookieState;
+use wire::record::{CookieState, RingKind};
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
-use crate::finding::{RuleId, Severity, Subject};
+use crate::finding::{Confidence, RuleId, Severity, Subject};
 use crate::model::{Completed, Dead, Moment, Standing, Submitted};
 
 pub(super) static RULE: Rule = Rule {
@@ -20,7 +22,9 @@ pub(super) static RULE: Rule = Rule {
     fires: "A submission or a completion carries a cookie whose pointer was leaked, taken back, and not \
             leaked again. Whoever turns it back into an owner uses freed memory.",
     silent: "The address was leaked again; the cookie is a declared sentinel; it was never leaked at \
-             all; or it is a leftover in its slot, which leftover-cookie reports.",
+             all; or it is a leftover in its slot, which leftover-cookie reports. All pointers of one \
+             kind must go through the probe: an into_raw that it does not see may get the same address \
+             again. A submission on a ring that copies its entries is therefore suspected at most.",
     needs: "Leaks and reclaims, submissions or completions.",
     points_at: "The submission that carries the dead cookie, else the completion.",
     example: "An event queue delivered the token of a pipe that had been deregistered; the runtime had \
@@ -52,6 +56,11 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     if never_set(operation.cookie_state) {
         return;
     }
+    // The entry was made somewhere else, so the address may have been leaked again where nobody looked.
+    let confidence = match operation.ring_kind {
+        Some(RingKind::Copied) => Confidence::Suspected,
+        Some(RingKind::InPlace | RingKind::Simulated) | None => Confidence::Observed,
+    };
     let names = judge.names();
     let (entry, site) = (&operation.entry, SiteId(operation.entry.site));
     let name = names.operation(
@@ -67,6 +76,7 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     );
     let draft = about(dead, operation.id.subject(), operation.submit, judge)
         .scope(operation.scope)
+        .confidence(confidence)
         .message(message)
         .evidence(operation.submit, "submitted with a dead cookie")
         .key(operation.id)
@@ -170,6 +180,8 @@ fn never_set(state: CookieState) -> bool {
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::finding::Confidence;
+    use crate::trace::Trace;
 
     #[test]
     fn submitted_after_its_reclaim() {
@@ -182,6 +194,28 @@ mod tests {
             40 main complete 0 0x1000 5
             ",
         );
+    }
+
+    #[test]
+    fn entries_that_are_copied_may_carry_what_nobody_saw_leaked() {
+        for (kind, confidence) in [
+            ("copied", Confidence::Suspected),
+            ("in-place", Confidence::Observed),
+        ] {
+            let fixture = format!(
+                "
+                1 main ring-create 0 sq=4 cq=8 {kind}
+                10 main leak 0x1000 Conn conn.rs:8
+                20 main reclaim 0x1000 Conn conn.rs:9
+                30 main submit 0 RECV 0x1000 conn.rs:12     <- went in at conn.rs:12
+                "
+            );
+            check_rule(&RULE, &fixture);
+            let trace = Trace::parse_text(&fixture).unwrap();
+            let heads = trace.verdict().stories.iter().map(|story| &story.head);
+            let found: Vec<_> = heads.map(|head| head.confidence).collect();
+            assert_eq!(found, [confidence], "{kind}");
+        }
     }
 
     #[test]

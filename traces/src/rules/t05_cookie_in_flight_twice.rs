@@ -106,6 +106,39 @@ mod tests {
     }
 
     #[test]
+    fn one_handle_for_two_rings() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 1 SEND 0x1000 conn.rs:15   <- operation #0 (ring 1, slot 0, SEND) went in at conn.rs:15 with the cookie of Conn#1 0x1000@1, which operation #0 (ring 0, slot 0, RECV) at conn.rs:12 still carries in flight; one handle was leaked at conn.rs:8
+            ",
+        );
+    }
+
+    #[test]
+    fn a_handle_for_each_of_two_rings_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            11 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 1 SEND 0x1000 conn.rs:15
+            40 main leak 0x2000 Conn conn.rs:8
+            50 main submit 0 RECV 0x2000 conn.rs:12
+            60 main complete 0 0x2000 5
+            70 main submit 1 SEND 0x2000 conn.rs:15
+            80 main leak 0x3000 Conn conn.rs:8
+            81 main shared 0x3000
+            82 main submit 0 RECV 0x3000 conn.rs:12
+            83 main submit 1 SEND 0x3000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
     fn one_handle_for_each_is_silent() {
         check_rule(
             &RULE,
@@ -144,6 +177,44 @@ mod tests {
             40 main leak 0x2000 Conn conn.rs:8
             50 main submit 1 RECV 0x2000 conn.rs:12
             60 main submit 1 SEND 0x2000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn a_declaration_ends_with_what_it_was_said_of() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            11 main shared 0x1000
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15 len=9
+            40 main complete 0 0x1000 5
+            41 main complete 0 0x1000 5
+            50 main reclaim 0x1000 Conn conn.rs:20
+            60 main leak 0x1000 Timer timer.rs:8
+            70 main submit 0 TIMEOUT 0x1000 timer.rs:12
+            80 main submit 0 TIMEOUT 0x1000 timer.rs:15   <- operation #3
+            ",
+        );
+    }
+
+    #[test]
+    fn a_declaration_of_a_word_that_is_nothing_yet_stays() {
+        check_rule(
+            &RULE,
+            "
+            5 main shared 0x1000
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15 len=9
+            40 main complete 0 0x1000 5
+            41 main complete 0 0x1000 5
+            50 main reclaim 0x1000 Conn conn.rs:20
+            60 main leak 0x1000 Conn conn.rs:8
+            70 main submit 0 RECV 0x1000 conn.rs:12
+            80 main submit 0 SEND 0x1000 conn.rs:15 len=9
             ",
         );
     }

@@ -1,26 +1,31 @@
 //! `reclaimed-in-flight`: a pointer is taken back while operations that carry it owe completions.
 //!
 //! Fires on the reclaim that leaves a generation with fewer leases than operations in flight.
+//! Fires on a ring dropped with operations in flight whose owners were taken back only afterwards, as a
+//! warning: nothing in the recording says whether the kernel was done with them.
 //! Stays silent while leases are left for what is in flight, and for operations that post nothing on
 //! success.
-//! Points at the reclaim.
+//! Points at the reclaim, or at the drop of the ring.
+
+use std::collections::BTreeSet;
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::SiteId;
+use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::Moment;
+use crate::model::{Flown, Moment};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(7),
     name: "reclaimed-in-flight",
     severity: Severity::Error,
     fires: "A pointer is taken back while an operation that carries it still owes completions: before \
-            its completion, after one with F_MORE, before the notification of a zero-copy send, or when \
-            its ring was dropped. The completion to come will name freed memory.",
+            its completion, after one with F_MORE, or before the notification of a zero-copy send. The \
+            completion to come will name freed memory. As a warning: a ring is dropped with operations \
+            in flight, and their owners are taken back afterwards.",
     silent: "Other leases remain for what is in flight (an Rc leaked once for each operation), or the \
              operation was asked to post nothing when it succeeds.",
     needs: "Leaks, reclaims, submissions and completions.",
-    points_at: "The reclaim that came too early.",
+    points_at: "The reclaim that came too early, or the drop of the ring.",
     example: "The keys of operations in flight were freed before the ring was closed; the kernel's later \
               completions and writes went to freed memory (malloc_consolidate: unaligned fastbin chunk).",
     source: "compio-rs/compio#942, compio-rs/compio#943",
@@ -30,6 +35,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::TakenBackAfterDrop { event, ring, flown } = moment {
+        after_drop(*event, *ring, flown, judge);
+    }
     let Moment::Reclaimed {
         event,
         site,
@@ -87,10 +95,77 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+fn after_drop(
+    drop: EventId,
+    ring: u32,
+    flown: &[(&Flown, Option<(EventId, SiteId)>)],
+    judge: &mut Judge<'_>,
+) {
+    let Some((first, place)) = flown.first() else {
+        return;
+    };
+    let generation = &first.generation;
+    let (what, owners, them) = match flown.len() {
+        1 => ("1 operation was".to_owned(), "its owner was", "it"),
+        count => (
+            format!("{count} operations were"),
+            "their owners were",
+            "them",
+        ),
+    };
+    let message = format!(
+        "ring {ring} was dropped while {what} in flight; {owners} taken back afterwards: the kernel may \
+         still have been using {them}"
+    );
+    let last = flown
+        .iter()
+        .filter_map(|(_, place)| Some((*place)?.0))
+        .max();
+    let certain = |flown: &Flown| flown.generation.is_sole_owner() && !flown.operation.ambiguous;
+    let history = if flown.iter().all(|(flown, _)| certain(flown)) {
+        let oldest = flown.iter().map(|(flown, _)| flown.generation.leaked).min();
+        oldest.map_or(History::Whole, History::Since)
+    } else {
+        History::Whole
+    };
+    let names = judge.names();
+    // In no order but their own: which operation is in flight first differs from run to run.
+    let files: BTreeSet<String> = flown
+        .iter()
+        .filter_map(|(_, place)| Some(names.file((*place)?.1).to_string()))
+        .collect();
+    let mut draft = Draft::new(generation.id.subject(), drop, last.unwrap_or(drop))
+        .scope(generation.scope)
+        .severity(Severity::Warning)
+        .confidence(Confidence::Suspected)
+        .history(history)
+        .message(message)
+        .evidence(generation.leaked, "leaked here")
+        .evidence(first.operation.submit, "in flight since here")
+        .evidence(drop, "its ring dropped here")
+        .keys(
+            flown
+                .iter()
+                .map(|(flown, _)| Key::from(flown.generation.id)),
+        )
+        .keys(flown.iter().map(|(flown, _)| Key::from(flown.operation.id)))
+        .of_ring_drop(drop)
+        .shape("ring dropped");
+    if let Some((reclaimed, _)) = place {
+        draft = draft.evidence(*reclaimed, "taken back here");
+    }
+    for file in files {
+        draft = draft.shape(file);
+    }
+    judge.say(draft);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::finding::{Confidence, Severity};
+    use crate::trace::Trace;
 
     #[test]
     fn reclaimed_before_its_completion() {
@@ -183,6 +258,71 @@ mod tests {
             20 main submit 0 RECV 0x1000 op.rs:12
             25 main lost 1 removed
             30 main reclaim 0x1000 Op op.rs:40     <? was reclaimed
+            ",
+        );
+    }
+
+    #[test]
+    fn a_ring_dropped_before_its_owners_is_one_warning() {
+        let fixture = "
+            process 0 end=exit:0
+            10 main leak 0x1000 Op op.rs:8
+            11 main leak 0x2000 Op op.rs:8
+            12 main leak 0x3000 Conn conn.rs:8
+            20 main submit 1 RECV 0x1000 op.rs:12
+            21 main submit 1 RECV 0x2000 op.rs:12
+            22 main submit 1 RECV 0x3000 op.rs:12
+            30 main ring-drop 1     <- ring 1 was dropped while 3 operations were in flight; their owners were taken back afterwards: the kernel may still have been using them
+            40 main reclaim 0x1000 Op op.rs:40
+            41 main reclaim 0x2000 Op op.rs:40
+            42 main reclaim 0x3000 Conn op.rs:40
+            ";
+        check_rule(&RULE, fixture);
+        let trace = Trace::parse_text(fixture).unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(stories.len(), 1, "{stories:#?}");
+        let head = &stories[0].head;
+        assert!(stories[0].folded.is_empty(), "{stories:#?}");
+        assert_eq!(
+            (head.severity, head.confidence, head.count),
+            (Severity::Warning, Confidence::Suspected, 1)
+        );
+    }
+
+    #[test]
+    fn what_was_never_taken_back_heads_the_story_of_its_ring() {
+        let trace = Trace::parse_text(
+            "
+            10 main leak 0x1000 Op op.rs:8
+            11 main leak 0x2000 Op op.rs:8
+            12 main leak 0x3000 Op op.rs:9
+            13 main leak 0x4000 Op op.rs:8
+            20 main submit 1 RECV 0x1000 op.rs:12
+            21 main submit 1 RECV 0x2000 op.rs:12
+            22 main submit 1 RECV 0x3000 op.rs:12
+            23 main submit 1 RECV 0x4000 op.rs:12
+            30 main ring-drop 1
+            40 main reclaim 0x2000 Op op.rs:40
+            ",
+        )
+        .unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(stories.len(), 1, "{stories:#?}");
+        let parts = std::iter::once(&stories[0].head).chain(&stories[0].folded);
+        let parts: Vec<_> = parts.map(|part| (part.rule.0, part.count)).collect();
+        assert_eq!(parts, [(9, 2), (9, 1), (7, 1)]);
+    }
+
+    #[test]
+    fn a_completion_lost_before_the_drop_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:12
+            25 main lost 1 removed
+            30 main ring-drop 0                    <? ring 0 was dropped
+            40 main reclaim 0x1000 Op op.rs:40
             ",
         );
     }

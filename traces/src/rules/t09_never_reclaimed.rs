@@ -3,8 +3,8 @@
 //! Fires at the end of a scope for all that the scope leaked and still holds; when a ring is dropped
 //! with an operation in flight that holds a pointer; at a clean exit for what was never submitted; and
 //! however a process ended for what was reaped and not reclaimed, once its ring went on.
-//! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off, and
-//! for what was declared to be leaked for ever.
+//! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off or a
+//! thread had in hand that still ran at the exit, and for what was declared to be leaked for ever.
 //! Points at the leak.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -20,7 +20,8 @@ pub(super) static RULE: Rule = Rule {
             dropped with its operation in flight, or at a clean exit without ever having been submitted, \
             or although its last completion was taken and the ring went on to later ones.",
     silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
-             are normal. So is all that a kill cut off. What is declared leaked for ever is exempt.",
+             are normal. So is all that a kill cut off, or an exit while other threads still ran. What is \
+             declared leaked for ever is exempt.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
     example: "Keys given to the kernel by into_raw were never taken back when the driver was dropped: \
@@ -35,6 +36,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
         Moment::RingDropped {
             event,
+            until,
             operation,
             generation,
         } => {
@@ -57,8 +59,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                     since(generation)
                 })
                 .evidence(operation.submit, "in flight since here")
+                .until(*until)
                 .evidence(*event, "its ring dropped here")
-                .key(operation.id);
+                .key(operation.id)
+                .of_ring_drop(*event);
             judge.say(draft);
         }
         Moment::Held(held) => still_held(held, judge),
@@ -231,6 +235,48 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_still_run_at_an_exit_are_cut_off() {
+        check_rule(
+            &RULE,
+            "
+            process 0 pid=77 state=clean
+            lane main tid=77 running
+            lane worker tid=78 running
+            lane ended tid=79
+            10 main leak 0x1000 Op op.rs:8      <- it was never submitted
+            20 ended leak 0x2000 Op op.rs:8     <- it was never submitted
+            30 worker leak 0x3000 Op op.rs:8
+            40 worker leak 0x4000 Op op.rs:8
+            41 worker submit 0 NOP 0x4000
+            42 worker complete 0 0x4000 0
+            50 worker leak 0x5000 Op op.rs:8
+            51 worker submit 0 NOP 0x5000
+            52 worker complete 0 0x5000 0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_thread_that_still_runs_is_not_excused_for_what_it_left_behind() {
+        check_rule(
+            &RULE,
+            "
+            process 0 pid=77 state=clean
+            lane main tid=77 running
+            lane worker tid=78 running
+            10 main mark x
+            40 worker leak 0x4000 Op op.rs:8    <- nobody took the pointer back
+            41 worker submit 0 NOP 0x4000
+            42 worker complete 0 0x4000 0
+            51 worker submit 0 NOP 0x7
+            52 worker complete 0 0x7 0
+            61 worker submit 0 NOP 0x7
+            62 worker complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
     fn scopes_answer_for_all_they_leaked() {
         check_rule(
             &RULE,
@@ -253,6 +299,47 @@ mod tests {
             10 main leak 0x1000 Op op.rs:8    <- its ring was dropped while operation #0 (ring 0, slot 0, RECV) at op.rs:9 was in flight
             20 main submit 0 RECV 0x1000 op.rs:9
             30 main ring-drop 0
+            ",
+        );
+    }
+
+    #[test]
+    fn taken_back_after_the_drop_is_not_never() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main reclaim 0x1000 Op op.rs:30
+            ",
+        );
+    }
+
+    #[test]
+    fn taken_back_after_the_end_of_its_scope_is_too_late() {
+        check_rule(
+            &RULE,
+            "
+            1 main scope-begin 1
+            10 main leak 0x1000 Op op.rs:8    <- its ring was dropped while operation #0
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main scope-end 1
+            50 main reclaim 0x1000 Op op.rs:30
+            ",
+        );
+    }
+
+    #[test]
+    fn a_reclaim_lost_after_the_drop_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8    <? its ring was dropped
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main ring-drop 0
+            40 main lost 1 removed
             ",
         );
     }

@@ -16,8 +16,8 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "A completion resumes a coroutine twice; a coroutine is resumed by a completion that nobody \
             took, or by a cookie that it does not wait for; or it is resumed after it was done.",
-    silent: "Something else than a completion woke it; it did not say what it waits for; or the ring's \
-             completions are not recorded.",
+    silent: "Something else than a completion woke it; it did not say what it waits for; the ring's \
+             completions are not recorded; or too many of one cookie were taken at once to keep them all.",
     needs: "Completions and resumes; suspensions with their cookies tell wrong resumes from right ones.",
     points_at: "The resume that should not have been.",
     example: "A fiber that waited for its own operation was woken by the completion of another one and \
@@ -39,14 +39,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         by,
         credit,
         delivered,
-        ring_is_recorded,
+        completions_are_known,
     } = resumed;
     let names = judge.names();
     let who = names.coroutine(coroutine.process, coroutine.number);
     let cookie = by.map_or(String::new(), |(ring, cookie)| {
         format!(" by {cookie:#x} on ring {ring}")
     });
-    let twice = credit.is_none() && by.is_some() && *ring_is_recorded;
+    let twice = credit.is_none() && by.is_some() && *completions_are_known;
     let same = delivered.filter(|delivered| delivered.coroutine == coroutine.number);
     let (shape, message) = match found {
         Found::Done => (
@@ -194,6 +194,25 @@ mod tests {
             20 main resume 10 0x1000 ring=7
             ",
         );
+    }
+
+    /// More completions of one cookie in a batch than are kept: each of them may resume somebody.
+    #[test]
+    fn a_large_batch_of_one_cookie_is_silent() {
+        let mut text = "1 main spawn 9 Task main.rs:3\n".to_owned();
+        for _ in 0..100 {
+            text.push_str("2 main submit 0 NOP 0x1000\n");
+        }
+        text.push_str("3 main suspend 9 0x1000\n");
+        for _ in 0..100 {
+            text.push_str("4 main complete 0 0x1000 0\n");
+        }
+        for _ in 0..100 {
+            text.push_str("5 main resume 9 0x1000\n5 main suspend 9 0x1000\n");
+        }
+        check_rule(&RULE, &text);
+        text.push_str("7 main resume 9 0x1000   <- a second time for one completion\n");
+        check_rule(&RULE, &text);
     }
 
     #[test]

@@ -114,6 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_still_runs_at_the_exit_is_cut_off() {
+        for (running, arrow) in [("running", ""), ("", "<- never ran again")] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 pid=77 state=clean
+                    lane main tid=77 running
+                    lane worker tid=78 {running}
+                    0 main mark x
+                    1 worker spawn 9 Task main.rs:3
+                    10 worker submit 0 NOP 0x1000
+                    20 worker suspend 9 0x1000
+                    30 worker complete 0 0x1000 0   {arrow}
+                    40 worker submit 0 NOP 0x7
+                    50 worker complete 0 0x7 0
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
     fn resumed_dropped_or_still_waiting_is_silent() {
         check_rule(
             &RULE,

@@ -254,7 +254,9 @@ impl Parser {
             .key("name")
             .map(|word| Untrusted::new(word.value.clone()));
         let thread = name.map(|name| self.recording.tables.string(name));
+        let running = rest.optional_if(|word| (word == "running").then_some(()));
         if let Some(lane) = self.recording.lanes.get_mut(index as usize) {
+            lane.is_running = running.is_some();
             lane.tid = tid.unwrap_or(lane.tid);
             lane.thread = thread.unwrap_or(lane.thread);
         }
@@ -276,6 +278,7 @@ impl Parser {
             process: process.min(1000),
             tid: 0,
             thread,
+            is_running: false,
         });
         self.lanes.insert(label.to_owned(), index);
         index

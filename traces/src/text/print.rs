@@ -43,8 +43,10 @@ pub(crate) fn print(recording: &Recording, events: &[Event]) -> String {
         let name = quote(recording.string(lane.thread).bytes());
         let _ = writeln!(
             out,
-            "lane {label} process={} tid={} name={name}",
-            lane.process, lane.tid
+            "lane {label} process={} tid={} name={name}{}",
+            lane.process,
+            lane.tid,
+            if lane.is_running { " running" } else { "" }
         );
     }
     for event in events {

@@ -27,6 +27,8 @@ pub(crate) struct File {
     meta: Vec<Record>,
     /// Chunks of each lane that are left out from its beginning, as a ring of chunks does it.
     pub(crate) dropped: usize,
+    /// Lanes whose threads had not ended; all the others had.
+    pub(crate) running: Vec<usize>,
 }
 
 impl Default for File {
@@ -77,6 +79,7 @@ impl Default for File {
             lanes: vec![Vec::new(); LANES],
             meta: Vec::new(),
             dropped: 0,
+            running: Vec::new(),
         };
         file.name(1, "main");
         file.name(2, "src/conn.rs");
@@ -209,6 +212,10 @@ impl File {
             };
             word(lane::STATE, layout::lane_state::IN_USE);
             word(lane::OWNER, 77 + index as u64);
+            if !self.running.contains(&index) {
+                word(lane::STATE, layout::lane_state::IDLE);
+                word(lane::STOP_TICKS, 1);
+            }
             word(lane::LAST_SEQ, (own.len() + self.dropped) as u64);
             chunks.extend(own);
         }

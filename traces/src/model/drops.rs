@@ -1,0 +1,130 @@
+//! Rings dropped with operations in flight.
+//!
+//! What such a drop means is known later: a program that takes the owners back behind it may only have
+//! been too early for the kernel, one that never does has leaked them. So what flew is kept until its
+//! scope or its process ends, and judged then, each operation once.
+
+use std::collections::BTreeMap;
+
+use super::moment::Moment;
+use super::state::State;
+use super::things::{Flown, RingDrop};
+use super::{Observer, expect};
+use crate::event::{Event, EventId};
+
+impl State {
+    pub(super) fn ring_drop(&mut self, event: &Event, number: u32) {
+        let process = event.process;
+        let Some(ring) = self.rings.get_mut(&(process, number)) else {
+            return;
+        };
+        if ring.dropped.replace(event.id).is_some() {
+            return;
+        }
+        let mut flown = Vec::new();
+        for operation in ring.flying.values() {
+            if expect::owes(&operation.entry) == expect::Owes::OnlyFailure {
+                continue;
+            }
+            let cookie = operation.entry.cookie;
+            let address = self.schemes.address(process, number, cookie);
+            let address = self.addresses.get_mut(&(process, address));
+            let Some(live) = address.and_then(|address| address.live.as_mut()) else {
+                continue;
+            };
+            if Some(live.id) != operation.generation || live.forever {
+                continue;
+            }
+            // What was reported for another reason has its finding already.
+            let known = live.reported && live.orphaned == 0;
+            let first = !live.reported;
+            live.orphaned = live.orphaned.saturating_add(1);
+            live.reported = true;
+            if !known {
+                flown.push(Flown {
+                    operation: operation.clone(),
+                    generation: (**live).clone(),
+                    first,
+                });
+            }
+        }
+        if !flown.is_empty() {
+            self.drops.push(RingDrop {
+                event: event.id,
+                ring: number,
+                flown,
+            });
+        }
+    }
+
+    /// Judges what belongs to a scope that ends.
+    pub(super) fn drops_of_scope(
+        &mut self,
+        event: &Event,
+        scope: u32,
+        observer: &mut Observer<'_>,
+    ) {
+        let mut drops = std::mem::take(&mut self.drops);
+        for drop in &mut drops {
+            let belongs = |flown: &Flown| {
+                let id = flown.generation.id;
+                id.process == event.process
+                    && self.within(id.process, flown.generation.scope, scope)
+            };
+            let (ended, rest) = std::mem::take(&mut drop.flown)
+                .into_iter()
+                .partition(belongs);
+            drop.flown = rest;
+            self.judge_drop(drop, ended, event.id, observer);
+        }
+        drops.retain(|drop| !drop.flown.is_empty());
+        self.drops = drops;
+    }
+
+    /// Judges what is left when all processes ended.
+    pub(super) fn drops_at_end(&mut self, observer: &mut Observer<'_>) {
+        let until = EventId(observer.events.len() as u64);
+        for mut drop in std::mem::take(&mut self.drops) {
+            let flown = std::mem::take(&mut drop.flown);
+            self.judge_drop(&drop, flown, until, observer);
+        }
+    }
+
+    fn judge_drop(
+        &self,
+        drop: &RingDrop,
+        flown: Vec<Flown>,
+        until: EventId,
+        observer: &mut Observer<'_>,
+    ) {
+        let mut back: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+        for flown in &flown {
+            let id = flown.generation.id;
+            let address = self.addresses.get(&(id.process, id.address));
+            let live = address.and_then(|address| address.live.as_deref());
+            match live.filter(|live| live.id == id) {
+                Some(live) if flown.first && !live.forever => {
+                    observer.see(&Moment::RingDropped {
+                        event: drop.event,
+                        until,
+                        operation: &flown.operation,
+                        generation: &flown.generation,
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    let place = self.taken_back.get(&id).copied();
+                    let of_scope = back.entry(flown.generation.scope).or_default();
+                    of_scope.push((flown, place));
+                }
+            }
+        }
+        for flown in back.into_values() {
+            observer.see(&Moment::TakenBackAfterDrop {
+                event: drop.event,
+                ring: drop.ring,
+                flown,
+            });
+        }
+    }
+}
