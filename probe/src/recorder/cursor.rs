@@ -251,12 +251,14 @@ pub(crate) fn enter_scope(scope: u32) {
 impl Room {
     /// Where a record of so many words would go, if there is room for it.
     ///
-    /// The place is loaded first: should a signal handler that forks come between the two loads, the
-    /// child finds no room, or a place where nobody looks (see `sys::map_over`).
+    /// The place is loaded first: should a signal handler that forks come between the two loads, or
+    /// into the middle of a chunk switch, the child finds no room, no place, or a place where nobody
+    /// looks (see `sys::map_over`).
     #[inline(always)]
     fn place(&self, words: usize) -> Option<Place> {
         let head = self.head.load(Ordering::Relaxed);
-        (self.left.load(Ordering::Relaxed) >= words as u64 * 8).then_some(Place(head))
+        let has_room = self.left.load(Ordering::Relaxed) >= words as u64 * 8;
+        (has_room && !head.is_null()).then_some(Place(head))
     }
 
     /// Writes a record to a place that [`Room::place`] found for it.

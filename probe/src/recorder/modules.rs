@@ -144,12 +144,15 @@ pub(crate) fn write(process: &Process, cursor: &Cursor, depth: u32) {
             0,
             0,
         ];
-        for (word, bytes) in words.iter_mut().skip(5).zip(module.build_id().chunks(8)) {
+        let mut rest = module.build_id();
+        for word in words.iter_mut().skip(5) {
+            let (bytes, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
             let mut value = [0u8; 8];
             for (place, byte) in value.iter_mut().zip(bytes) {
                 *place = *byte;
             }
             *word = u64::from_le_bytes(value);
+            rest = behind;
         }
         if !cursor.write_meta(depth, Kind::Module, &words) {
             return;
@@ -191,7 +194,9 @@ impl Table {
         let end = self.paths_len.saturating_add(path.len());
         let kept = match self.paths.get_mut(self.paths_len..end) {
             Some(room) => {
-                room.copy_from_slice(path);
+                for (place, byte) in room.iter_mut().zip(path) {
+                    *place = *byte;
+                }
                 let kept = (self.paths_len as u16, path.len() as u16);
                 self.paths_len = end;
                 kept
