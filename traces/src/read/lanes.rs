@@ -218,8 +218,11 @@ impl Stream<'_, '_> {
             self.now_ns = self.line.at(chunk.ticks);
             let missing = chunk.records.saturating_sub(records);
             if chunk.seq != last_seq.saturating_add(1) {
-                let oldest = last_seq == 0 && self.file.is_ring;
-                let reason = if oldest {
+                // A thread may be killed, or held up, between taking a chunk to recycle it and closing
+                // its gate, while others recycle the chunks behind it: a gap within a lane is older than
+                // what is kept, unless something is wrong with the file.
+                let is_whole = self.gathered.recording.problems.is_empty();
+                let reason = if self.file.is_ring && (last_seq == 0 || is_whole) {
                     LossReason::Overwritten
                 } else {
                     LossReason::Damaged
