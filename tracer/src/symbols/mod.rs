@@ -5,7 +5,7 @@
 //! stay offsets. A file whose build-id is not the recorded one is never parsed further; that the program
 //! was rebuilt since is said, not guessed.
 //!
-//! Reading order: [`name`], then [`child`] (the other process), [`file`] (what it does with a file).
+//! Reading order: [`name`], then [`child`] (the other process), [`mod@file`] (what it does with a file).
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

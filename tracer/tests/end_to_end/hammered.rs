@@ -319,6 +319,11 @@ impl Lane {
                     (LossReason::Overwritten, _) => {
                         self.is_wrapped = true;
                         account.counted += records;
+                        // Not the oldest: a chunk that a killed thread was about to recycle stayed,
+                        // and those behind it were gone already.
+                        if !self.own.is_empty() {
+                            self.counted += records;
+                        }
                     }
                     (LossReason::Torn, Writer::Still) => account.torn += records,
                     (LossReason::Damaged, Writer::Still) => {
