@@ -4,7 +4,7 @@
 //! through [`from_raw`]; a ring is used through [`io_uring`] (feature `io-uring`) or told of through
 //! [`ring::Ring`]; coroutines are told of through [`coroutine::Coroutine`]. `tracer record -- ./app`
 //! then has the program write what happened into a trace file, and a test can judge itself with
-//! [`scope`] (feature `assert`).
+//! `probe::scope` (feature `assert`).
 //!
 //! ```
 //! use std::rc::Rc;
