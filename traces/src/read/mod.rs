@@ -1,7 +1,7 @@
 //! Files into events.
 //!
-//! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` and
-//! `entropy` (how a chunk is packed), `file` (header, chunks), `records` (words into
+//! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` (how a
+//! chunk is packed), `file` (header, chunks), `records` (words into
 //! events), `lanes` (streams of threads, and what they lost), `clock` (ticks into time), `order`
 //! (one causal order over all lanes).
 //!
@@ -12,7 +12,6 @@ mod blocks;
 pub mod bundle;
 mod clock;
 mod columns;
-mod entropy;
 mod file;
 mod lanes;
 mod order;
