@@ -4,18 +4,29 @@
 //! A runtime calls them where it polls; the order of calls is what the rules judge. A handle is a
 //! number and can be copied; one that was made while nothing was recorded stays silent.
 
+use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
 
 use wire::payload::pair;
 use wire::record::Kind;
 
 use crate::recorder;
 
+#[expect(unsafe_code, reason = "the pin of a wrapped future")]
+mod traced;
+pub use traced::{Traced, trace};
+
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// The most cookies that one suspension lists; the rest is left out.
 pub const MAX_COOKIES: usize = 64;
+
+std::thread_local! {
+    /// The coroutine that this thread runs, as far as [`Running`] was told; 0 for none.
+    static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
 
 /// A coroutine as the trace knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +68,31 @@ impl Coroutine {
     /// Number in the trace, 0 where nothing was recorded when it was made.
     pub fn id(self) -> u32 {
         self.0
+    }
+
+    /// The coroutine that this thread runs, where that is known: inside the poll of a [`Traced`] one, or
+    /// while a [`Running`] is held.
+    pub fn current() -> Option<Coroutine> {
+        match CURRENT.try_with(Cell::get) {
+            Ok(0) | Err(_) => None,
+            Ok(id) => Some(Coroutine(id)),
+        }
+    }
+
+    /// This thread runs it until the guard is dropped: coroutines spawned meanwhile are its children.
+    /// Records nothing.
+    pub fn running(self) -> Running {
+        Running {
+            before: CURRENT
+                .try_with(|current| current.replace(self.0))
+                .unwrap_or(0),
+        }
+    }
+
+    /// A waker that wakes as `inner` does, and has its calls recorded as this coroutine's wakes.
+    #[track_caller]
+    pub fn waker(self, inner: Waker) -> Waker {
+        crate::waker::wrap(inner, Some(self), Location::caller())
     }
 
     /// It is about to be polled: because of a completion (its ring's id and its cookie), or because of
@@ -119,5 +155,19 @@ impl Coroutine {
         if recorder::recording() && self.0 != 0 {
             recorder::record(kind, 0, 0, [u64::from(self.0)]);
         }
+    }
+}
+
+/// See [`Coroutine::running`].
+#[derive(Debug)]
+#[must_use = "the coroutine runs until this is dropped"]
+pub struct Running {
+    before: u32,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // At the very end of a thread there is nothing left to say.
+        let _ = CURRENT.try_with(|current| current.set(self.before));
     }
 }

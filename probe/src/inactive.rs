@@ -27,7 +27,14 @@ pub(crate) fn site(_: &'static core::panic::Location<'static>) -> u32 {
 }
 
 #[inline(always)]
-pub(crate) fn record_typed<T>(_: Kind, _: u8, _: u64, _: &'static core::panic::Location<'static>) {}
+pub(crate) fn record_typed(
+    _: Kind,
+    _: u8,
+    _: u64,
+    _: (&'static str, usize, usize),
+    _: &'static core::panic::Location<'static>,
+) {
+}
 
 #[inline(always)]
 pub(crate) fn record_at<const N: usize>(

@@ -30,14 +30,73 @@
 //! file: it opens its own. In programs that run with raised privileges nothing is recorded. A record
 //! survives the death of the process as soon as its hook has returned.
 //!
-//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`,
+//! `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions), `coroutine::traced` (a
+//! pin), `ring` (submission slots), `io_uring` (the bytes of an entry).
 
 #![deny(unsafe_code)]
 
 #[expect(unsafe_code, reason = "calls the owners' own unsafe functions")]
 mod pointer;
 pub use pointer::{Counted, Leak, from_raw, into_raw, leak_forever, peek, release, retain};
+pub use wire::record::Owner;
+
+#[expect(unsafe_code, reason = "calls the owners' own unsafe functions")]
+mod owners;
+
+#[expect(unsafe_code, reason = "turns owners into pointers and back")]
+#[doc(hidden)]
+pub mod instrumented;
+pub use instrumented::{leak, vec_from_raw_parts};
+
+/// Has the standard library's ways to give ownership away recorded, where a function, an impl block or
+/// an inline module calls them by path: see below for what it finds.
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// #[probe::instrument]
+/// mod conn {
+///     use std::rc::Rc;
+///
+///     pub fn arm(conn: Rc<u32>) -> u64 {
+///         Rc::into_raw(conn) as u64 // recorded as a leak, here
+///     }
+///
+///     pub unsafe fn fire(cookie: u64) -> Rc<u32> {
+///         unsafe { Rc::from_raw(cookie as *const u32) } // recorded as a reclaim, here
+///     }
+/// }
+///
+/// let cookie = conn::arm(Rc::new(7));
+/// assert_eq!(*unsafe { conn::fire(cookie) }, 7);
+/// ```
+///
+/// | found | recorded as |
+/// |---|---|
+/// | `into_raw`, `from_raw` of `Box`, `Rc`, `Arc`, both `Weak`s and `CString` | leak, reclaim |
+/// | `increment_strong_count`, `decrement_strong_count` of `Rc` and `Arc` | retain, release |
+/// | `Box::leak`, `Vec::leak` | leak |
+/// | `Vec::from_raw_parts` | reclaim |
+/// | `mem::forget` of one of these owners | leak |
+/// | `ManuallyDrop::new`; `into_inner`, `take`, `drop` of one of these owners | leak; reclaim |
+///
+/// A path may be long (`std::rc::Rc::into_raw`), have type arguments (`Rc::<Conn>::into_raw`,
+/// `<Rc<Conn>>::into_raw`), be `Self` in an impl block of the owner, stand without a call
+/// (`.map(Box::into_raw)`), in a closure, or in the arguments of another macro. A type that was imported
+/// under another name is named: `#[probe::instrument(Shared = Rc)]` after `use std::rc::Rc as Shared`, or
+/// `Shared = Rc<Conn>` where it is an alias of the whole type. Where the probe has another name:
+/// `#[probe::instrument(crate = tracer_probe)]`.
+///
+/// Not found, and so not recorded: calls as methods (`weak.into_raw()`), functions imported alone (`use
+/// std::mem::forget`), code that another macro makes, `mod name;` with its code in another file (put
+/// `#![probe::instrument]` nowhere: the compiler does not allow it there; name its items one by one), and
+/// `mem::forget` of a value whose type is a parameter.
+pub use probe_macros::instrument;
+
+#[expect(unsafe_code, reason = "a waker's table of functions")]
+mod waker;
+pub use waker::waker;
 
 #[expect(
     unsafe_code,

@@ -2,18 +2,71 @@
 //!
 //! Each function is the standard one with a record beside it: the same pointer, the same counts, the
 //! same promises of the caller. The record of a leak is written before the pointer is returned, that
-//! of a reclaim before the owner is rebuilt, so that no other thread can be seen to use a pointer
+//! of a reclaim before the owner is given out, so that no other thread can be seen to use a pointer
 //! earlier than its leak.
 
+use std::alloc::Layout;
 use std::panic::Location;
-use std::rc::Rc;
-use std::sync::Arc;
 
 use wire::record::{Kind, Owner};
 
 use crate::recorder;
 
 /// An owner that can be turned into a raw pointer and back.
+///
+/// An owner of the program's own joins in by an implementation, and is then given away and taken back
+/// through [`into_raw`] and [`from_raw`] like the standard ones:
+///
+/// ```
+/// use std::alloc::Layout;
+/// use std::ptr::NonNull;
+///
+/// struct Conn {
+///     handles: u32,
+/// }
+///
+/// /// One handle of a connection that counts them itself.
+/// struct Handle(NonNull<Conn>);
+/// # impl Drop for Handle {
+/// #     fn drop(&mut self) {
+/// #         // A handle in here is never the last: the example keeps one.
+/// #         unsafe { self.0.as_mut().handles -= 1 };
+/// #     }
+/// # }
+///
+/// // Turning a handle into its pointer and back leaves the count as it is.
+/// unsafe impl probe::Leak for Handle {
+///     type Raw = *mut Conn;
+///     type Target = Conn;
+///     const OWNER: probe::Owner = probe::Owner::Custom;
+///
+///     fn into_raw(self) -> *mut Conn {
+///         let raw = self.0.as_ptr();
+///         std::mem::forget(self);
+///         raw
+///     }
+///
+///     unsafe fn from_raw(raw: *mut Conn) -> Self {
+///         // The pointer came from `into_raw`, so it is not null.
+///         Self(unsafe { NonNull::new_unchecked(raw) })
+///     }
+///
+///     fn address(raw: *mut Conn) -> u64 {
+///         raw as u64
+///     }
+///
+///     fn layout(&self) -> Option<Layout> {
+///         Some(Layout::new::<Conn>())
+///     }
+/// }
+///
+/// # let mut conn = Conn { handles: 2 };
+/// # let handle = Handle(NonNull::from(&mut conn));
+/// let cookie = probe::into_raw(handle) as u64;
+/// let handle = unsafe { probe::from_raw::<Handle>(cookie as *mut Conn) };
+/// # drop(handle);
+/// # assert_eq!(conn.handles, 1);
+/// ```
 ///
 /// # Safety
 ///
@@ -23,7 +76,7 @@ pub unsafe trait Leak: Sized {
     /// The raw pointer.
     type Raw: Copy;
     /// What it points to.
-    type Target;
+    type Target: ?Sized;
     /// The kind of owner, as it stands in the trace.
     const OWNER: Owner;
 
@@ -39,6 +92,9 @@ pub unsafe trait Leak: Sized {
 
     /// The address as a word.
     fn address(raw: Self::Raw) -> u64;
+
+    /// Size and alignment of what it points to, where they can be known.
+    fn layout(&self) -> Option<Layout>;
 }
 
 /// An owner whose raw pointers count.
@@ -62,78 +118,35 @@ pub unsafe trait Counted: Leak {
     unsafe fn release(raw: Self::Raw);
 }
 
-// SAFETY: `Box::into_raw` and `Box::from_raw` are inverse and do nothing else.
-unsafe impl<T> Leak for Box<T> {
-    type Raw = *mut T;
-    type Target = T;
-    const OWNER: Owner = Owner::Box;
-
-    fn into_raw(self) -> *mut T {
-        Box::into_raw(self)
-    }
-
-    unsafe fn from_raw(raw: *mut T) -> Self {
-        // SAFETY: the caller's promise is that of `Box::from_raw`.
-        unsafe { Box::from_raw(raw) }
-    }
-
-    fn address(raw: *mut T) -> u64 {
-        raw as u64
-    }
-}
-
-macro_rules! counted {
-    ($($owner:ident)*) => {$(
-        // SAFETY: the standard `into_raw` and `from_raw` are inverse and do nothing else.
-        unsafe impl<T> Leak for $owner<T> {
-            type Raw = *const T;
-            type Target = T;
-            const OWNER: Owner = Owner::$owner;
-
-            fn into_raw(self) -> *const T {
-                $owner::into_raw(self)
-            }
-
-            unsafe fn from_raw(raw: *const T) -> Self {
-                // SAFETY: the caller's promise is that of the standard function.
-                unsafe { $owner::from_raw(raw) }
-            }
-
-            fn address(raw: *const T) -> u64 {
-                raw as u64
-            }
-        }
-
-        // SAFETY: the standard functions change the strong count by one.
-        unsafe impl<T> Counted for $owner<T> {
-            unsafe fn retain(raw: *const T) {
-                // SAFETY: the caller's promise is that of the standard function.
-                unsafe { $owner::increment_strong_count(raw) }
-            }
-
-            unsafe fn release(raw: *const T) {
-                // SAFETY: the caller's promise is that of the standard function.
-                unsafe { $owner::decrement_strong_count(raw) }
-            }
-        }
-    )*};
-}
-
-counted!(Rc Arc);
-
 #[inline]
-fn note<P: Leak>(kind: Kind, raw: P::Raw, at: &'static Location<'static>) {
-    if recorder::recording() {
-        recorder::record_typed::<P::Target>(kind, P::OWNER as u8, P::address(raw), at);
-    }
+fn note<P: Leak>(kind: Kind, address: u64, layout: Option<Layout>, at: &'static Location<'static>) {
+    let (size, align) = layout.map_or((0, 0), |layout| (layout.size(), layout.align()));
+    let name = std::any::type_name::<P::Target>();
+    recorder::record_typed(kind, P::OWNER as u8, address, (name, size, align), at);
 }
 
 /// Gives ownership away as a raw pointer, and records the leak.
 #[inline]
 #[track_caller]
 pub fn into_raw<P: Leak>(owner: P) -> P::Raw {
+    give(Kind::Leak, owner, Location::caller())
+}
+
+/// Gives ownership away for ever: recorded, and never reported as not reclaimed.
+#[inline]
+#[track_caller]
+pub fn leak_forever<P: Leak>(owner: P) -> P::Raw {
+    give(Kind::LeakForever, owner, Location::caller())
+}
+
+#[inline]
+fn give<P: Leak>(kind: Kind, owner: P, at: &'static Location<'static>) -> P::Raw {
+    if !recorder::recording() {
+        return owner.into_raw();
+    }
+    let layout = owner.layout();
     let raw = owner.into_raw();
-    note::<P>(Kind::Leak, raw, Location::caller());
+    note::<P>(kind, P::address(raw), layout, at);
     raw
 }
 
@@ -146,9 +159,13 @@ pub fn into_raw<P: Leak>(owner: P) -> P::Raw {
 #[inline]
 #[track_caller]
 pub unsafe fn from_raw<P: Leak>(raw: P::Raw) -> P {
-    note::<P>(Kind::Reclaim, raw, Location::caller());
     // SAFETY: the caller's promise.
-    unsafe { P::from_raw(raw) }
+    let owner = unsafe { P::from_raw(raw) };
+    if recorder::recording() {
+        let (address, layout) = (P::address(raw), owner.layout());
+        note::<P>(Kind::Reclaim, address, layout, Location::caller());
+    }
+    owner
 }
 
 /// Records that the program looks at what a raw pointer points to, without taking it. The look itself
@@ -156,7 +173,9 @@ pub unsafe fn from_raw<P: Leak>(raw: P::Raw) -> P {
 #[inline]
 #[track_caller]
 pub fn peek<P: Leak>(raw: P::Raw) {
-    note::<P>(Kind::Peek, raw, Location::caller());
+    if recorder::recording() {
+        note::<P>(Kind::Peek, P::address(raw), None, Location::caller());
+    }
 }
 
 /// Adds one raw handle to an `Rc` or `Arc` that was leaked, and records it.
@@ -167,7 +186,9 @@ pub fn peek<P: Leak>(raw: P::Raw) {
 #[inline]
 #[track_caller]
 pub unsafe fn retain<P: Counted>(raw: P::Raw) {
-    note::<P>(Kind::Retain, raw, Location::caller());
+    if recorder::recording() {
+        note::<P>(Kind::Retain, P::address(raw), None, Location::caller());
+    }
     // SAFETY: the caller's promise.
     unsafe { P::retain(raw) }
 }
@@ -180,22 +201,18 @@ pub unsafe fn retain<P: Counted>(raw: P::Raw) {
 #[inline]
 #[track_caller]
 pub unsafe fn release<P: Counted>(raw: P::Raw) {
-    note::<P>(Kind::Release, raw, Location::caller());
+    if recorder::recording() {
+        note::<P>(Kind::Release, P::address(raw), None, Location::caller());
+    }
     // SAFETY: the caller's promise.
     unsafe { P::release(raw) }
 }
 
-/// Gives ownership away for ever: recorded, and never reported as not reclaimed.
-#[inline]
-#[track_caller]
-pub fn leak_forever<P: Leak>(owner: P) -> P::Raw {
-    let raw = owner.into_raw();
-    note::<P>(Kind::LeakForever, raw, Location::caller());
-    raw
-}
-
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]

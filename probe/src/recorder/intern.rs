@@ -49,40 +49,37 @@ enum Space {
     Stack = 5,
 }
 
-/// Records an event that happened at a place in the source, and is about a value of type `T`:
-/// `[word, site | type << 32]`.
+/// Records an event that happened at a place in the source, and is about a value of this type (name,
+/// size, alignment): `[word, site | type << 32]`.
 #[inline(always)]
-pub(crate) fn record_typed<T>(
+pub(crate) fn record_typed(
     kind: Kind,
     aux: u8,
     word: u64,
+    ty: (&'static str, usize, usize),
     location: &'static Location<'static>,
 ) {
-    // Asked for once: in another place the compiler may answer with another copy of the name.
-    let name = core::any::type_name::<T>();
-    let key = origin_key(location, name, size_of::<T>());
+    let (name, size, _) = ty;
+    let key = origin_key(location, name, size);
     let origin = |process: &Process| process.table.find(key).map(|origin| [word, origin]);
     if !cursor::try_record(kind, 0, aux, origin) {
-        record_typed_slowly::<T>(kind, aux, word, location, name);
+        record_typed_slowly(kind, aux, word, ty, location);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn record_typed_slowly<T>(
+fn record_typed_slowly(
     kind: Kind,
     aux: u8,
     word: u64,
+    (name, size, align): (&'static str, usize, usize),
     location: &'static Location<'static>,
-    name: &'static str,
 ) {
-    let origin = pair(
-        site(location),
-        named_type(name, size_of::<T>(), align_of::<T>()),
-    );
+    let origin = pair(site(location), named_type(name, size, align));
     if let Some(process) = cursor::at_hand() {
         // From now on both are found at once.
-        let key = origin_key(location, name, size_of::<T>());
+        let key = origin_key(location, name, size);
         process.table.lookup(key, || origin);
     }
     cursor::record(kind, 0, aux, [word, origin]);

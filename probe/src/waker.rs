@@ -1,0 +1,99 @@
+//! Wakers whose copies are counted, and whose calls are seen.
+//!
+//! A waker is a raw pointer with a table of functions: a runtime that keeps one as a cookie, or hands
+//! it through C, can lose a copy or drop one twice like any other owner. [`waker`] wraps one, so that
+//! each copy made and dropped is a retain and a release in the trace, and each call of a coroutine's
+//! waker says who was asked to run.
+//!
+//! Holds `unsafe`: the table of functions, over a reference count of the wrapper's own.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use wire::payload::pair;
+use wire::record::{Kind, Owner};
+
+use crate::coroutine::Coroutine;
+use crate::recorder;
+
+/// A waker that wakes as `inner` does, with its copies recorded. Where nothing is recorded: `inner`
+/// itself. One allocation.
+#[track_caller]
+pub fn waker(inner: Waker) -> Waker {
+    wrap(inner, None, Location::caller())
+}
+
+/// As [`waker`], for the waker of a coroutine: calls of it are recorded as wakes of the coroutine.
+pub(crate) fn wrap(
+    inner: Waker,
+    coroutine: Option<Coroutine>,
+    at: &'static Location<'static>,
+) -> Waker {
+    if !recorder::recording() {
+        return inner;
+    }
+    let wrapped = Arc::into_raw(Arc::new(Wrapped { inner, coroutine }));
+    note(Kind::Leak, wrapped, recorder::site(at));
+    // SAFETY: the table's functions take what `Arc::into_raw` gave, one count for each waker.
+    unsafe { Waker::from_raw(RawWaker::new(wrapped.cast(), &FUNCTIONS)) }
+}
+
+struct Wrapped {
+    inner: Waker,
+    coroutine: Option<Coroutine>,
+}
+
+static FUNCTIONS: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+fn note(kind: Kind, wrapped: *const Wrapped, site: u32) {
+    if recorder::recording() {
+        let ty = recorder::named_type("core::task::wake::Waker", 0, 0);
+        let words = [wrapped as u64, pair(site, ty)];
+        recorder::record(kind, 0, Owner::Waker as u8, words);
+    }
+}
+
+/// # Safety
+///
+/// `data` is a waker's of [`FUNCTIONS`] that was not dropped yet.
+unsafe fn clone(data: *const ()) -> RawWaker {
+    let wrapped = data.cast::<Wrapped>();
+    note(Kind::Retain, wrapped, 0);
+    // SAFETY: the waker holds a count, so there is at least one.
+    unsafe { Arc::increment_strong_count(wrapped) };
+    RawWaker::new(data, &FUNCTIONS)
+}
+
+/// # Safety
+///
+/// As for [`clone`]; the waker is used up.
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        wake_by_ref(data);
+        drop_waker(data);
+    }
+}
+
+/// # Safety
+///
+/// As for [`clone`].
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: the waker holds a count, so what it points to is alive.
+    let wrapped = unsafe { &*data.cast::<Wrapped>() };
+    if let Some(coroutine) = wrapped.coroutine {
+        coroutine.woken();
+    }
+    wrapped.inner.wake_by_ref();
+}
+
+/// # Safety
+///
+/// As for [`clone`]; the waker is gone.
+unsafe fn drop_waker(data: *const ()) {
+    let wrapped = data.cast::<Wrapped>();
+    note(Kind::Release, wrapped, 0);
+    // SAFETY: gives back the waker's count.
+    unsafe { Arc::decrement_strong_count(wrapped) };
+}

@@ -1,0 +1,4 @@
+#[probe::instrument(Shared)]
+fn arm() {}
+
+fn main() {}

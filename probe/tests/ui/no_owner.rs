@@ -1,0 +1,4 @@
+#[probe::instrument(Conn = Connection)]
+fn arm() {}
+
+fn main() {}
