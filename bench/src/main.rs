@@ -6,46 +6,14 @@
 //! a noisy neighbour meets all of them alike. Ratios are what to keep; nanoseconds are of this machine
 //! and this day.
 
+mod measure;
+mod program;
 mod record;
 mod ring;
+mod scenarios;
 mod session;
 
-use std::time::Instant;
-
-/// One way of doing the same thing.
-pub struct Variant<'a> {
-    name: &'static str,
-    /// Does it this many times.
-    run: Box<dyn FnMut(u32) + 'a>,
-}
-
-/// Fastest nanoseconds per operation of each variant, over alternating rounds.
-pub fn compare(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<f64> {
-    let mut best = vec![f64::INFINITY; variants.len()];
-    for round in 0..=rounds {
-        for (variant, best) in variants.iter_mut().zip(&mut best) {
-            let start = Instant::now();
-            (variant.run)(operations);
-            let took = start.elapsed().as_nanos() as f64 / f64::from(operations);
-            // The first round warms up.
-            if round > 0 {
-                *best = best.min(took);
-            }
-        }
-    }
-    best
-}
-
-/// Prints one table: each variant against the first.
-pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
-    let best = compare(variants, rounds, operations);
-    println!("{title}");
-    println!("  {:<44} {:>10} {:>8}", "", "ns", "ratio");
-    for (variant, ns) in variants.iter().zip(&best) {
-        println!("  {:<44} {ns:>10.2} {:>8.3}", variant.name, ns / best[0]);
-    }
-    println!();
-}
+pub use measure::{Variant, compare, table};
 
 fn main() {
     let only = std::env::args().nth(1);
@@ -63,5 +31,14 @@ fn main() {
     }
     if wanted("ring") {
         session::alone("ring", || ring::nop(32));
+    }
+    if wanted("single") {
+        session::alone("single", scenarios::single_nop);
+    }
+    if wanted("reads") {
+        session::alone("reads", scenarios::reads);
+    }
+    if wanted("echo") {
+        session::alone("echo", scenarios::echo);
     }
 }

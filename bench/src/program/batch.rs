@@ -1,0 +1,116 @@
+//! Batches: all of one go in, all of them complete, all are taken back.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+
+use io_uring::squeue::Entry;
+use io_uring::{opcode, types};
+
+use super::{Operation, Ring, Tool, finish, start};
+
+/// The largest batch.
+const ENTRIES: u32 = 64;
+
+/// NOPs: nothing but the way in and out, the worst case that any program over io_uring can present.
+pub struct Nops<T: Tool> {
+    ring: T::Ring,
+    batch: u32,
+}
+
+impl<T: Tool> Nops<T> {
+    pub fn new(batch: u32) -> std::io::Result<Self> {
+        let ring = T::Ring::new(ENTRIES)?;
+        Ok(Self { ring, batch })
+    }
+
+    pub fn run(&mut self, operations: u32) {
+        // SAFETY: a NOP points to nothing.
+        unsafe {
+            batches::<T>(&mut self.ring, self.batch, operations, |_| {
+                opcode::Nop::new().build()
+            });
+        }
+    }
+}
+
+const PAGE: usize = 4096;
+/// 4 MiB of file.
+const PAGES: u64 = 1024;
+
+/// Reads of 4 KiB from the page cache, all over a file.
+pub struct Reads<T: Tool> {
+    // Dropped first: nothing is in flight between two calls of `run`.
+    ring: T::Ring,
+    batch: u32,
+    file: File,
+    buffers: Vec<[u8; PAGE]>,
+    /// State of the generator of offsets.
+    random: u64,
+}
+
+impl<T: Tool> Reads<T> {
+    pub fn new(batch: u32) -> std::io::Result<Self> {
+        let mut file = tempfile::tempfile()?;
+        for page in 0..PAGES {
+            file.write_all(&[page as u8; PAGE])?;
+        }
+        Ok(Self {
+            ring: T::Ring::new(ENTRIES)?,
+            batch,
+            file,
+            buffers: vec![[0; PAGE]; batch as usize],
+            random: 1,
+        })
+    }
+
+    pub fn run(&mut self, operations: u32) {
+        let file = types::Fd(self.file.as_raw_fd());
+        let (buffers, random) = (&mut self.buffers, &mut self.random);
+        // SAFETY: each operation of a batch has a buffer of its own, which outlives the batch.
+        unsafe {
+            batches::<T>(&mut self.ring, self.batch, operations, |index| {
+                *random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let offset = (*random >> 33) % PAGES * PAGE as u64;
+                let buffer = &mut buffers[index as usize];
+                opcode::Read::new(file, buffer.as_mut_ptr(), PAGE as u32)
+                    .offset(offset)
+                    .build()
+            });
+        }
+    }
+}
+
+/// # Safety
+///
+/// What an entry points to lives until this returns, and no two of a batch are written to one place.
+#[inline(always)]
+unsafe fn batches<T: Tool>(
+    ring: &mut T::Ring,
+    batch: u32,
+    operations: u32,
+    mut entry: impl FnMut(u32) -> Entry,
+) {
+    let mut left = operations;
+    while left > 0 {
+        let batch = left.min(batch);
+        left -= batch;
+        for index in 0..batch {
+            // SAFETY: the caller's promise; all that goes in is waited for below.
+            unsafe { start::<T>(ring, Operation::new(u64::from(index)), entry(index)) };
+        }
+        ring.submit_and_wait(batch as usize);
+        let mut completed = 0;
+        ring.reap(|cookie, result| {
+            assert!(result >= 0, "an operation failed with {result}");
+            // SAFETY: every cookie came from `start` and completes once.
+            let operation = unsafe { finish::<T>(cookie, result) };
+            black_box(operation.value);
+            completed += 1;
+        });
+        assert_eq!(completed, batch, "a batch is reaped whole");
+    }
+}

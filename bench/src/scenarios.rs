@@ -1,0 +1,53 @@
+//! Real work, bare and recorded: reads from the page cache, single operations, an echo over TCP.
+
+use crate::program::{Bare, Echo, Nops, Reads, Recorded};
+use crate::{Variant, table};
+
+/// What is measured both ways.
+macro_rules! bare_and_recorded {
+    ($title:expr, $program:ident($($argument:expr)?), $rounds:expr, $operations:expr) => {
+        match ($program::<Bare>::new($($argument)?), $program::<Recorded>::new($($argument)?)) {
+            (Ok(mut bare), Ok(mut recorded)) => table(
+                $title,
+                &mut [
+                    Variant { name: "bare", run: Box::new(|n| bare.run(n)) },
+                    Variant { name: "recorded", run: Box::new(|n| recorded.run(n)) },
+                ],
+                $rounds,
+                $operations,
+            ),
+            (Err(error), _) | (_, Err(error)) => println!("{}: not measured: {error}\n", $title),
+        }
+    };
+}
+
+/// Reads of 4 KiB: each with leak, submission, completion and reclaim.
+pub fn reads() {
+    bare_and_recorded!(
+        "4 KiB reads from the page cache, batches of 32 (4 events each)",
+        Reads(32),
+        80,
+        3_200
+    );
+    bare_and_recorded!(
+        "4 KiB reads from the page cache, one at a time (4 events each)",
+        Reads(1),
+        80,
+        2_000
+    );
+}
+
+/// One NOP at a time.
+pub fn single_nop() {
+    bare_and_recorded!("NOP, one at a time (4 events each)", Nops(1), 80, 4_000);
+}
+
+/// The echo: 4 operations a message, each with its coroutine's resumption and suspension.
+pub fn echo() {
+    bare_and_recorded!(
+        "echo over loopback TCP, 32 connections: a message and its answer (24 events)",
+        Echo(),
+        60,
+        2_000
+    );
+}
