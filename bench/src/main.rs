@@ -35,8 +35,8 @@ fn main() {
     if wanted("single") {
         session::alone("single", scenarios::single_nop);
     }
-    if wanted("reads") {
-        session::alone("reads", scenarios::reads);
+    if wanted("files") {
+        session::alone("files", scenarios::reads);
     }
     if wanted("echo") {
         session::alone("echo", scenarios::echo);

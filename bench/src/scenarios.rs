@@ -6,17 +6,23 @@ use crate::{Variant, table};
 /// What is measured both ways.
 macro_rules! bare_and_recorded {
     ($title:expr, $program:ident($($argument:expr)?), $rounds:expr, $operations:expr) => {
-        match ($program::<Bare>::new($($argument)?), $program::<Recorded>::new($($argument)?)) {
-            (Ok(mut bare), Ok(mut recorded)) => table(
+        match (
+            $program::<Bare>::new($($argument)?),
+            $program::<Recorded>::new($($argument)?),
+            $program::<Bare>::new($($argument)?),
+        ) {
+            (Ok(mut bare), Ok(mut recorded), Ok(mut again)) => table(
                 $title,
                 &mut [
                     Variant { name: "bare", run: Box::new(|n| bare.run(n)) },
                     Variant { name: "recorded", run: Box::new(|n| recorded.run(n)) },
+                    // What noise looks like, and what a place in memory does.
+                    Variant { name: "bare, a second one", run: Box::new(|n| again.run(n)) },
                 ],
                 $rounds,
                 $operations,
             ),
-            (Err(error), _) | (_, Err(error)) => println!("{}: not measured: {error}\n", $title),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => println!("{}: not measured: {error}\n", $title),
         }
     };
 }
@@ -26,20 +32,20 @@ pub fn reads() {
     bare_and_recorded!(
         "4 KiB reads from the page cache, batches of 32 (4 events each)",
         Reads(32),
-        80,
-        3_200
+        300,
+        640
     );
     bare_and_recorded!(
         "4 KiB reads from the page cache, one at a time (4 events each)",
         Reads(1),
-        80,
-        2_000
+        300,
+        400
     );
 }
 
 /// One NOP at a time.
 pub fn single_nop() {
-    bare_and_recorded!("NOP, one at a time (4 events each)", Nops(1), 80, 4_000);
+    bare_and_recorded!("NOP, one at a time (4 events each)", Nops(1), 300, 800);
 }
 
 /// The echo: 4 operations a message, each with its coroutine's resumption and suspension.
@@ -47,7 +53,7 @@ pub fn echo() {
     bare_and_recorded!(
         "echo over loopback TCP, 32 connections: a message and its answer (24 events)",
         Echo(),
-        60,
-        2_000
+        200,
+        320
     );
 }

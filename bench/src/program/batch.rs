@@ -36,6 +36,11 @@ impl<T: Tool> Nops<T> {
 }
 
 const PAGE: usize = 4096;
+
+/// What one operation reads into. Aligned, because the speed of a copy depends on it.
+#[repr(align(4096))]
+struct Page([u8; PAGE]);
+
 /// 4 MiB of file.
 const PAGES: u64 = 1024;
 
@@ -45,7 +50,7 @@ pub struct Reads<T: Tool> {
     ring: T::Ring,
     batch: u32,
     file: File,
-    buffers: Vec<[u8; PAGE]>,
+    buffers: Vec<Page>,
     /// State of the generator of offsets.
     random: u64,
 }
@@ -60,7 +65,7 @@ impl<T: Tool> Reads<T> {
             ring: T::Ring::new(ENTRIES)?,
             batch,
             file,
-            buffers: vec![[0; PAGE]; batch as usize],
+            buffers: (0..batch).map(|_| Page([1; PAGE])).collect(),
             random: 1,
         })
     }
@@ -76,7 +81,7 @@ impl<T: Tool> Reads<T> {
                     .wrapping_add(1);
                 let offset = (*random >> 33) % PAGES * PAGE as u64;
                 let buffer = &mut buffers[index as usize];
-                opcode::Read::new(file, buffer.as_mut_ptr(), PAGE as u32)
+                opcode::Read::new(file, buffer.0.as_mut_ptr(), PAGE as u32)
                     .offset(offset)
                     .build()
             });
