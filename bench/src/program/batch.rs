@@ -4,6 +4,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
@@ -36,52 +37,74 @@ impl<T: Tool> Nops<T> {
 }
 
 const PAGE: usize = 4096;
+/// 2 MiB of file.
+const PAGES: u64 = 512;
 
 /// What one operation reads into. Aligned, because the speed of a copy depends on it.
 #[repr(align(4096))]
 struct Page([u8; PAGE]);
 
-/// 4 MiB of file.
-const PAGES: u64 = 1024;
+/// The file and the buffers, the same for all variants: where they lie in memory makes more of a
+/// difference than any tool does.
+struct Ground {
+    file: File,
+    /// As many as a batch has operations, for ever. Only the kernel writes there, for whoever runs: one
+    /// variant at a time.
+    buffers: *mut Page,
+}
+
+// SAFETY: the pointer is only handed to the kernel, which may write there from any thread.
+unsafe impl Send for Ground {}
+// SAFETY: as above.
+unsafe impl Sync for Ground {}
+
+fn ground() -> &'static Ground {
+    static GROUND: OnceLock<Ground> = OnceLock::new();
+    GROUND.get_or_init(|| {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        for page in 0..PAGES {
+            file.write_all(&[page as u8; PAGE])
+                .expect("room for a temporary file");
+        }
+        let buffers: Vec<Page> = (0..ENTRIES).map(|_| Page([1; PAGE])).collect();
+        Ground {
+            file,
+            buffers: Box::leak(buffers.into_boxed_slice()).as_mut_ptr(),
+        }
+    })
+}
 
 /// Reads of 4 KiB from the page cache, all over a file.
 pub struct Reads<T: Tool> {
-    // Dropped first: nothing is in flight between two calls of `run`.
     ring: T::Ring,
     batch: u32,
-    file: File,
-    buffers: Vec<Page>,
     /// State of the generator of offsets.
     random: u64,
 }
 
 impl<T: Tool> Reads<T> {
     pub fn new(batch: u32) -> std::io::Result<Self> {
-        let mut file = tempfile::tempfile()?;
-        for page in 0..PAGES {
-            file.write_all(&[page as u8; PAGE])?;
-        }
+        let ring = T::Ring::new(ENTRIES)?;
         Ok(Self {
-            ring: T::Ring::new(ENTRIES)?,
+            ring,
             batch,
-            file,
-            buffers: (0..batch).map(|_| Page([1; PAGE])).collect(),
             random: 1,
         })
     }
 
     pub fn run(&mut self, operations: u32) {
-        let file = types::Fd(self.file.as_raw_fd());
-        let (buffers, random) = (&mut self.buffers, &mut self.random);
-        // SAFETY: each operation of a batch has a buffer of its own, which outlives the batch.
+        let Ground { file, buffers } = ground();
+        let file = types::Fd(file.as_raw_fd());
+        let random = &mut self.random;
+        // SAFETY: each operation of a batch has a buffer of its own, which lives for ever.
         unsafe {
             batches::<T>(&mut self.ring, self.batch, operations, |index| {
                 *random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 let offset = (*random >> 33) % PAGES * PAGE as u64;
-                let buffer = &mut buffers[index as usize];
-                opcode::Read::new(file, buffer.0.as_mut_ptr(), PAGE as u32)
+                let buffer = buffers.wrapping_add(index as usize).cast();
+                opcode::Read::new(file, buffer, PAGE as u32)
                     .offset(offset)
                     .build()
             });
