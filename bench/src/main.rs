@@ -10,14 +10,24 @@ mod measure;
 mod program;
 mod record;
 mod ring;
+mod rivals;
 mod scenarios;
 mod session;
 
 pub use measure::{Variant, compare, table};
 
 fn main() {
-    let only = std::env::args().nth(1);
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
+    let (options, names): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    let asked = |option: &str| options.iter().any(|given| given == option);
+    if asked("--quick") {
+        measure::be_quick();
+    }
+    if names.first().is_some_and(|name| name == "program") {
+        return rivals::program(names.into_iter().skip(1));
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|asked| name.contains(asked));
     // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
     // being recorded.
     if wanted("off") {
@@ -40,5 +50,11 @@ fn main() {
     }
     if wanted("echo") {
         session::alone("echo", scenarios::echo);
+    }
+    if wanted("first-lap") {
+        session::alone("first-lap", scenarios::first_lap);
+    }
+    if wanted("rivals") && !session::is_child() {
+        rivals::run(asked("--markdown"));
     }
 }

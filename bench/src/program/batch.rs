@@ -42,7 +42,7 @@ const PAGES: u64 = 512;
 
 /// What one operation reads into. Aligned, because the speed of a copy depends on it.
 #[repr(align(4096))]
-struct Page([u8; PAGE]);
+struct Page(#[expect(dead_code, reason = "only the kernel looks inside")] [u8; PAGE]);
 
 /// The file and the buffers, the same for all variants: where they lie in memory makes more of a
 /// difference than any tool does.
