@@ -13,6 +13,7 @@ mod ring;
 mod rivals;
 mod scenarios;
 mod session;
+mod size;
 
 pub use measure::{Variant, compare, table};
 
@@ -26,6 +27,11 @@ fn main() {
     }
     if names.first().is_some_and(|name| name == "program") {
         return rivals::program(names.into_iter().skip(1));
+    }
+    if let [first, name] = &names[..]
+        && first == "work"
+    {
+        return size::work(name);
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|asked| name.contains(asked));
     // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
@@ -53,6 +59,9 @@ fn main() {
     }
     if wanted("first-lap") {
         session::alone("first-lap", scenarios::first_lap);
+    }
+    if wanted("size") && !session::is_child() {
+        size::run();
     }
     if wanted("rivals") && !session::is_child() {
         rivals::run(asked("--markdown"));
