@@ -37,7 +37,7 @@ impl Assembly {
                     Some((_, body)) => body.push(format!("{name}:")),
                     // Local labels begin data, not functions.
                     None if !name.starts_with(".L") => {
-                        current = Some((name.to_owned(), Vec::new()))
+                        current = Some((name.to_owned(), Vec::new()));
                     }
                     None => {}
                 }
@@ -98,9 +98,9 @@ impl Assembly {
             let mut go = |frames: &[(String, usize)], more: usize| {
                 let way = (branches + more, [&stack[..], frames].concat(), path.clone());
                 if more == 0 {
-                    ways.push_front(way)
+                    ways.push_front(way);
                 } else {
-                    ways.push_back(way)
+                    ways.push_back(way);
                 }
             };
             let next = (function.clone(), at + 1);

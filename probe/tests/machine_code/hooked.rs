@@ -80,13 +80,23 @@ pub fn hook_leak_forever(owner: Box<u64>) -> *mut u64 {
 #[unsafe(no_mangle)]
 pub unsafe fn hook_retain(raw: *const u64) {
     // SAFETY: the caller's promise.
-    unsafe { either!(probe::retain::<Arc<u64>>(raw), Arc::increment_strong_count(raw)) }
+    unsafe {
+        either!(
+            probe::retain::<Arc<u64>>(raw),
+            Arc::increment_strong_count(raw)
+        )
+    }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe fn hook_release(raw: *const u64) {
     // SAFETY: the caller's promise.
-    unsafe { either!(probe::release::<Arc<u64>>(raw), Arc::decrement_strong_count(raw)) }
+    unsafe {
+        either!(
+            probe::release::<Arc<u64>>(raw),
+            Arc::decrement_strong_count(raw)
+        )
+    }
 }
 
 /// A hook that stands beside the program's own work.
