@@ -1,11 +1,20 @@
 //! What recording costs, as ratios taken side by side in one run.
 //!
-//! `cargo run --release --manifest-path bench/Cargo.toml`
+//! ```text
+//! cargo run --release --manifest-path bench/Cargo.toml                everything, a few minutes
+//! cargo run --release --manifest-path bench/Cargo.toml -- ring echo   what is named
+//! ... -- --quick                                                      a few rounds: does it all run?
+//! ... -- rivals --markdown                                            the README's table
+//! ```
 //!
-//! Every figure is the fastest of many short rounds, and the rounds of all variants alternate, so that
-//! a noisy neighbour meets all of them alike. Ratios are what to keep; nanoseconds are of this machine
-//! and this day.
+//! How to read it: ratios are what to keep; nanoseconds are of this machine and this day. The rounds of
+//! all variants alternate in one process. `ratio` compares the fastest rounds: what the code costs.
+//! `median` is the middle one of the ratios within a round: what a busy machine shows. Where the two are
+//! far apart, or where a second bare variant is not near 1.00, the machine was too busy to tell; run it
+//! again. `measure` times, `program` is the io_uring program that all tools are tried on, and each
+//! measurement has a process of its own (`session`), since a program decides once whether it records.
 
+mod analysis;
 mod measure;
 mod program;
 mod record;
@@ -17,53 +26,68 @@ mod size;
 
 pub use measure::{Variant, compare, table};
 
+/// A measurement: its name, whether it needs a process of its own, and what it does.
+type Measurement = (&'static str, Where, fn());
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// In a process of its own, which finds a recorder unless it is called `off`.
+    Alone,
+    /// Here: it starts its own processes.
+    Here,
+}
+
+const MEASUREMENTS: [Measurement; 11] = [
+    // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
+    ("off", Where::Alone, record::off),
+    ("record", Where::Alone, record::on),
+    ("threads", Where::Alone, record::threads),
+    ("ring", Where::Alone, || ring::nop(32)),
+    ("single", Where::Alone, scenarios::single_nop),
+    ("files", Where::Alone, scenarios::reads),
+    ("echo", Where::Alone, scenarios::echo),
+    ("first-lap", Where::Alone, scenarios::first_lap),
+    ("size", Where::Here, size::run),
+    ("analysis", Where::Here, analysis::run),
+    ("rivals", Where::Here, rivals::run),
+];
+
 fn main() {
-    let (options, names): (Vec<String>, Vec<String>) = std::env::args()
+    let (options, words): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|argument| argument.starts_with("--"));
-    let asked = |option: &str| options.iter().any(|given| given == option);
-    if asked("--quick") {
-        measure::be_quick();
+    for option in &options {
+        match option.as_str() {
+            "--quick" => measure::be_quick(),
+            "--markdown" => rivals::as_markdown(),
+            _ => refuse(option),
+        }
     }
-    if names.first().is_some_and(|name| name == "program") {
-        return rivals::program(names.into_iter().skip(1));
+    // What this program starts itself for.
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["program", tool, workload, operations] => {
+            return rivals::program(tool, workload, operations);
+        }
+        ["work", name] => return size::work(name),
+        _ => {}
     }
-    if let [first, name] = &names[..]
-        && first == "work"
-    {
-        return size::work(name);
+    for word in &words {
+        if !MEASUREMENTS.iter().any(|(name, ..)| name == word) {
+            refuse(word);
+        }
     }
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|asked| name.contains(asked));
-    // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
-    // being recorded.
-    if wanted("off") {
-        session::alone("off", record::off);
+    for (name, place, measure) in MEASUREMENTS {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            match place {
+                Where::Alone => session::alone(name, measure),
+                Where::Here => measure(),
+            }
+        }
     }
-    if wanted("record") {
-        session::alone("record", record::on);
-    }
-    if wanted("threads") {
-        session::alone("threads", record::threads);
-    }
-    if wanted("ring") {
-        session::alone("ring", || ring::nop(32));
-    }
-    if wanted("single") {
-        session::alone("single", scenarios::single_nop);
-    }
-    if wanted("files") {
-        session::alone("files", scenarios::reads);
-    }
-    if wanted("echo") {
-        session::alone("echo", scenarios::echo);
-    }
-    if wanted("first-lap") {
-        session::alone("first-lap", scenarios::first_lap);
-    }
-    if wanted("size") && !session::is_child() {
-        size::run();
-    }
-    if wanted("rivals") && !session::is_child() {
-        rivals::run(asked("--markdown"));
-    }
+}
+
+fn refuse(word: &str) -> ! {
+    let names = MEASUREMENTS.map(|(name, ..)| name).join(", ");
+    eprintln!("{word:?} is not a measurement ({names}), nor --quick or --markdown");
+    std::process::exit(2)
 }

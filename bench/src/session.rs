@@ -23,18 +23,10 @@ pub fn fill() {
     }
 }
 
-/// Whether this is the process of one measurement.
-pub fn is_child() -> bool {
-    std::env::var_os(CHILD).is_some()
-}
-
 /// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder.
 pub fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var(CHILD).as_deref() == Ok(name) {
         body();
-        return;
-    }
-    if is_child() {
         return;
     }
     let folder = folder();

@@ -1,7 +1,6 @@
 //! How many bytes an event takes: in the ring while the program runs, and in the sealed file.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,7 +10,7 @@ use wire::layout::{self, CHUNK_BYTES, ChunkKind, chunk};
 
 use crate::measure::is_quick;
 use crate::program::{Echo, Nops, Reads, Recorded};
-use crate::session;
+use crate::{analysis, session};
 
 /// Programs to look at, with their names on the command line.
 const WORKS: [(&str, &str); 6] = [
@@ -54,6 +53,11 @@ struct Size {
 }
 
 fn measure(name: &str) -> Result<Size, String> {
+    look(&recorded(name)?).map_err(|error| error.to_string())
+}
+
+/// What a program recorded, as it lies in the ring.
+pub fn recorded(name: &str) -> Result<Vec<u8>, String> {
     let folder = session::folder();
     let mut program = Command::new(std::env::current_exe().expect("own path"));
     program
@@ -66,21 +70,28 @@ fn measure(name: &str) -> Result<Size, String> {
         let talk = String::from_utf8_lossy(&output.stderr);
         return Err(talk.lines().next().unwrap_or("no message").to_owned());
     }
-    look(folder.path()).map_err(|error| error.to_string())
+    only_file(folder.path()).map_err(|error| error.to_string())
 }
 
-/// Reads the one recording in a folder.
-fn look(folder: &Path) -> Result<Size, Box<dyn std::error::Error>> {
-    let mut raw = Vec::new();
+/// The process file in a recorder's folder.
+fn only_file(folder: &Path) -> io::Result<Vec<u8>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "trc") {
-            File::open(path)?.read_to_end(&mut raw)?;
+            let mut raw = std::fs::read(path)?;
+            // Chunks that were never used are no part of what was recorded.
+            let used = layout::chunk_offset() + used(&raw[layout::chunk_offset()..]);
+            raw.truncate(used.next_multiple_of(8));
+            return Ok(raw);
         }
     }
+    Err(io::Error::other("nothing was recorded"))
+}
+
+fn look(raw: &Vec<u8>) -> Result<Size, Box<dyn std::error::Error>> {
     let input = Input {
         name: "ring",
-        bytes: &raw,
+        bytes: raw,
     };
     let trace = Trace::read(&[input])?;
     if !trace.recording().losses.is_empty() {
@@ -111,7 +122,7 @@ fn holds_events(words: &[u8]) -> bool {
 }
 
 /// Bytes of the sealed file, packed as `tracer record` does it.
-fn sealed(head: &[u8], chunks: &[&[u8]]) -> std::io::Result<usize> {
+fn sealed(head: &[u8], chunks: &[&[u8]]) -> io::Result<usize> {
     let mut out = Cursor::new(Vec::new());
     bundle::write_header(&mut out)?;
     let mut writer = ProcessWriter::begin(&mut out)?;
@@ -133,6 +144,10 @@ pub fn work(name: &str) {
         "nop-1" => Nops::<Recorded>::new(1).expect(ring).run(some),
         "read-32" => Reads::<Recorded>::new(32).expect(ring).run(some),
         "echo" => Echo::<Recorded>::new().expect(ring).run(some / 8),
+        _ if name.starts_with("live-") => {
+            let count = name.trim_start_matches("live-").parse();
+            analysis::live(count.expect("live-COUNT"));
+        }
         _ => {
             let scenario = name.strip_prefix("demo-").expect("a scenario of the demo");
             let ran = demo_runtime::run(scenario, &demo_runtime::Options::default());

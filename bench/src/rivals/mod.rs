@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -51,8 +52,15 @@ struct Rival {
     way: Result<Way, String>,
 }
 
-/// Prints what each tool costs; as a table for a README if asked to.
-pub fn run(markdown: bool) {
+static MARKDOWN: AtomicBool = AtomicBool::new(false);
+
+/// From here on the table is printed for a README.
+pub fn as_markdown() {
+    MARKDOWN.store(true, Ordering::Relaxed);
+}
+
+/// Prints what each tool costs.
+pub fn run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut rivals = tools::all(folder.path());
     let rounds = if is_quick() { 1 } else { 5 };
@@ -68,7 +76,7 @@ pub fn run(markdown: bool) {
             }
         }
     }
-    if markdown {
+    if MARKDOWN.load(Ordering::Relaxed) {
         print::markdown(&rivals, &best);
     } else {
         print::text(&rivals, &best);
@@ -104,16 +112,14 @@ fn measure(way: &Way, rival: &Rival, workload: usize) -> Result<f64, String> {
 }
 
 /// The program: `program TOOL WORKLOAD OPERATIONS`, on the command line of a tool.
-pub fn program(mut arguments: impl Iterator<Item = String>) {
-    let mut next = || arguments.next().expect("program TOOL WORKLOAD OPERATIONS");
-    let (tool, workload) = (next(), next());
-    let operations = next().parse().expect("a number of operations");
-    let ns = match tool.as_str() {
-        "bare" => timed::<Bare>(&workload, operations),
+pub fn program(tool: &str, workload: &str, operations: &str) {
+    let operations = operations.parse().expect("a number of operations");
+    let ns = match tool {
+        "bare" => timed::<Bare>(workload, operations),
         "recorded" => {
             assert!(probe::is_recording(), "nothing records");
             session::fill();
-            timed::<Recorded>(&workload, operations)
+            timed::<Recorded>(workload, operations)
         }
         "tracing-fmt" => {
             let nowhere = std::fs::File::create("/dev/null").expect("/dev/null");
@@ -122,7 +128,7 @@ pub fn program(mut arguments: impl Iterator<Item = String>) {
                 .with_ansi(false)
                 .with_writer(std::sync::Mutex::new(nowhere))
                 .init();
-            timed::<Traced>(&workload, operations)
+            timed::<Traced>(workload, operations)
         }
         "tracing-chrome" => {
             let file = tempfile::tempfile().expect("a temporary file");
@@ -131,14 +137,14 @@ pub fn program(mut arguments: impl Iterator<Item = String>) {
                 .include_args(true)
                 .build();
             tracing_subscriber::registry().with(layer).init();
-            let ns = timed::<Traced>(&workload, operations);
+            let ns = timed::<Traced>(workload, operations);
             drop(guard);
             ns
         }
         "lttng" => {
             let provider = std::env::var_os(lttng::PROVIDER).expect("the provider's path");
             Lttng::load(provider.as_ref());
-            timed::<Lttng>(&workload, operations)
+            timed::<Lttng>(workload, operations)
         }
         other => panic!("no tool is called {other:?}"),
     };

@@ -71,9 +71,9 @@ impl Assembly {
         body.iter().map(|line| renamed(line, &mut seen)).collect()
     }
 
-    /// The way to a return with the fewest conditional branches, and of those the one with the fewest
-    /// instructions. Goes into functions of this program that are called, and nowhere else: what calls
-    /// into a library is no short way.
+    /// The way to a return with the fewest conditional branches: the one that a hook takes while nothing
+    /// is recorded, since whoever records branches again. Goes into functions of this program that are
+    /// called, and nowhere else: what calls into a library is no short way.
     pub(crate) fn shortest(&self, name: &str) -> Way {
         let mut ways = VecDeque::from([(0, vec![(name.to_owned(), 0)], Vec::<String>::new())]);
         let mut seen = HashSet::new();
