@@ -80,8 +80,8 @@ fn only_file(folder: &Path) -> io::Result<Vec<u8>> {
         if path.extension().is_some_and(|extension| extension == "trc") {
             let mut raw = std::fs::read(path)?;
             // Chunks that were never used are no part of what was recorded.
-            let used = layout::chunk_offset() + used(&raw[layout::chunk_offset()..]);
-            raw.truncate(used.next_multiple_of(8));
+            let used = used(&raw[layout::chunk_offset()..]).next_multiple_of(CHUNK_BYTES);
+            raw.truncate(layout::chunk_offset() + used);
             return Ok(raw);
         }
     }
