@@ -66,11 +66,14 @@ fn read(title: &str, raw: &Vec<u8>) {
     );
 }
 
+/// A type of its own: what other measurements call must stay as the compiler makes it for them alone.
+struct Alive(u64);
+
 /// The program `live-COUNT`: that many pointers are alive, and any one is taken back and another leaked.
 pub fn live(count: usize) {
     let mut random = 1u64;
-    let mut leaked: Vec<*mut u64> = (0..count)
-        .map(|_| probe::into_raw(Box::new(0u64)))
+    let mut leaked: Vec<*mut Alive> = (0..count)
+        .map(|_| probe::into_raw(Box::new(Alive(0))))
         .collect();
     let turns = if is_quick() { 50_000 } else { 800_000 };
     for _ in 0..turns {
@@ -79,11 +82,11 @@ pub fn live(count: usize) {
             .wrapping_add(1);
         let slot = &mut leaked[(random >> 33) as usize % count];
         // SAFETY: leaked above or in an earlier turn, and taken back here alone.
-        drop(unsafe { probe::from_raw::<Box<u64>>(*slot) });
-        *slot = probe::into_raw(Box::new(random));
+        let alive: Box<Alive> = unsafe { probe::from_raw(*slot) };
+        *slot = probe::into_raw(Box::new(Alive(alive.0 ^ random)));
     }
     for raw in leaked {
         // SAFETY: as above.
-        drop(unsafe { probe::from_raw::<Box<u64>>(raw) });
+        drop(unsafe { probe::from_raw::<Box<Alive>>(raw) });
     }
 }
