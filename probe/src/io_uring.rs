@@ -296,6 +296,7 @@ impl Submitter<'_> {
     }
 
     /// As `io_uring::Submitter::submit_with_args`.
+    #[inline]
     pub fn submit_with_args(
         &self,
         want: usize,

@@ -96,7 +96,7 @@ fn run(command: &mut Command) {
 
 /// Functions of `hooked.rs`: hooks, and what `probe::io_uring` wraps.
 const HOOKS: usize = 28;
-const WRAPPED: usize = 3;
+const WRAPPED: usize = 7;
 
 fn with_prefix<'a>(assembly: &'a Assembly, prefix: &str, count: usize) -> Vec<&'a str> {
     let found: Vec<_> = assembly

@@ -144,6 +144,37 @@ pub fn wrapped_push(queue: &mut SubmissionQueue<'_>, entry: &io_uring::squeue::E
 }
 
 #[unsafe(no_mangle)]
+pub fn wrapped_push_multiple(
+    queue: &mut SubmissionQueue<'_>,
+    entries: &[io_uring::squeue::Entry],
+) -> bool {
+    // SAFETY: this is compiled, and never run.
+    unsafe { queue.push_multiple(entries) }.is_ok()
+}
+
+#[unsafe(no_mangle)]
+pub fn wrapped_submit_with_args(
+    submitter: &Submitter<'_>,
+    arguments: &io_uring::types::SubmitArgs<'_, '_>,
+) -> bool {
+    submitter.submit_with_args(1, arguments).is_ok()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe fn wrapped_enter(submitter: &Submitter<'_>) -> bool {
+    // SAFETY: this is compiled, and never run.
+    unsafe { submitter.enter::<()>(1, 1, 0, None) }.is_ok()
+}
+
+#[unsafe(no_mangle)]
+pub fn wrapped_fill(
+    queue: &mut CompletionQueue<'_>,
+    room: &mut [std::mem::MaybeUninit<io_uring::cqueue::Entry>],
+) -> usize {
+    queue.fill(room).len()
+}
+
+#[unsafe(no_mangle)]
 pub fn wrapped_submit(submitter: &Submitter<'_>) -> bool {
     submitter.submit_and_wait(1).is_ok()
 }
