@@ -166,8 +166,8 @@ fn timed<T: Tool>(workload: &str, operations: u32) -> f64 {
         }
         other => panic!("no workload is called {other:?}"),
     };
-    run(operations / 4 + 1);
-    let times = [(); 8].map(|()| {
+    run(2 * operations);
+    let times = [(); 60].map(|()| {
         let start = std::time::Instant::now();
         run(operations);
         start.elapsed().as_nanos() as f64 / f64::from(operations)

@@ -6,12 +6,13 @@ use std::process::Command;
 use super::{Rival, Way, lttng};
 use crate::measure::is_quick;
 
-/// Operations of one loop for tools that cost little; a loop takes some milliseconds.
-const FAST: [u32; 3] = [10_000, 64_000, 12_800];
+/// Operations of one loop for tools that cost little; a loop takes a millisecond, so that some of them
+/// run undisturbed on a busy machine, and goes through a dozen of our chunks.
+const FAST: [u32; 3] = [1_600, 8_000, 1_600];
 /// For those that cost microseconds an operation.
-const SLOW: [u32; 3] = [2_000, 6_400, 3_200];
+const SLOW: [u32; 3] = [400, 1_280, 640];
 /// For those that stop the program at every system call.
-const CRAWLING: [u32; 3] = [200, 3_200, 1_600];
+const CRAWLING: [u32; 3] = [40, 640, 320];
 
 /// All of them, the bare program first. `folder` is for what they write.
 pub(super) fn all(folder: &Path) -> Vec<Rival> {
