@@ -1,67 +1,93 @@
 //! What recording costs, as ratios taken side by side in one run.
 //!
-//! `cargo run --release --manifest-path bench/Cargo.toml`
+//! ```text
+//! cargo run --release --manifest-path bench/Cargo.toml                everything, a few minutes
+//! cargo run --release --manifest-path bench/Cargo.toml -- ring echo   what is named
+//! ... -- --quick                                                      a few rounds: does it all run?
+//! ... -- rivals --markdown                                            the README's table
+//! ```
 //!
-//! Every figure is the fastest of many short rounds, and the rounds of all variants alternate, so that
-//! a noisy neighbour meets all of them alike. Ratios are what to keep; nanoseconds are of this machine
-//! and this day.
+//! How to read it: ratios are what to keep; nanoseconds are of this machine and this day. The rounds of
+//! all variants alternate in one process. `ratio` compares the fastest rounds: what the code costs.
+//! `median` is the middle one of the ratios within a round: what a busy machine shows. Where the two are
+//! far apart, or where a second bare variant is not near 1.00, the machine was too busy to tell; run it
+//! again. `measure` times, `program` is the io_uring program that all tools are tried on, and each
+//! measurement has a process of its own (`session`), since a program decides once whether it records.
 
+mod analysis;
+mod measure;
+mod program;
 mod record;
 mod ring;
+mod rivals;
+mod scenarios;
 mod session;
+mod size;
 
-use std::time::Instant;
+pub use measure::{Variant, compare, table};
 
-/// One way of doing the same thing.
-pub struct Variant<'a> {
-    name: &'static str,
-    /// Does it this many times.
-    run: Box<dyn FnMut(u32) + 'a>,
+/// A measurement: its name, whether it needs a process of its own, and what it does.
+type Measurement = (&'static str, Where, fn());
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// In a process of its own, which finds a recorder unless it is called `off`.
+    Alone,
+    /// Here: it starts its own processes.
+    Here,
 }
 
-/// Fastest nanoseconds per operation of each variant, over alternating rounds.
-pub fn compare(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<f64> {
-    let mut best = vec![f64::INFINITY; variants.len()];
-    for round in 0..=rounds {
-        for (variant, best) in variants.iter_mut().zip(&mut best) {
-            let start = Instant::now();
-            (variant.run)(operations);
-            let took = start.elapsed().as_nanos() as f64 / f64::from(operations);
-            // The first round warms up.
-            if round > 0 {
-                *best = best.min(took);
+const MEASUREMENTS: [Measurement; 11] = [
+    // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
+    ("off", Where::Alone, record::off),
+    ("record", Where::Alone, record::on),
+    ("threads", Where::Alone, record::threads),
+    ("ring", Where::Alone, || ring::nop(32)),
+    ("single", Where::Alone, scenarios::single_nop),
+    ("files", Where::Alone, scenarios::reads),
+    ("echo", Where::Alone, scenarios::echo),
+    ("first-lap", Where::Alone, scenarios::first_lap),
+    ("size", Where::Here, size::run),
+    ("analysis", Where::Here, analysis::run),
+    ("rivals", Where::Here, rivals::run),
+];
+
+fn main() {
+    let (options, words): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    for option in &options {
+        match option.as_str() {
+            "--quick" => measure::be_quick(),
+            "--markdown" => rivals::as_markdown(),
+            _ => refuse(option),
+        }
+    }
+    // What this program starts itself for.
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["program", tool, workload, operations] => {
+            return rivals::program(tool, workload, operations);
+        }
+        ["work", name] => return size::work(name),
+        _ => {}
+    }
+    for word in &words {
+        if !MEASUREMENTS.iter().any(|(name, ..)| name == word) {
+            refuse(word);
+        }
+    }
+    for (name, place, measure) in MEASUREMENTS {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            match place {
+                Where::Alone => session::alone(name, measure),
+                Where::Here => measure(),
             }
         }
     }
-    best
 }
 
-/// Prints one table: each variant against the first.
-pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
-    let best = compare(variants, rounds, operations);
-    println!("{title}");
-    println!("  {:<44} {:>10} {:>8}", "", "ns", "ratio");
-    for (variant, ns) in variants.iter().zip(&best) {
-        println!("  {:<44} {ns:>10.2} {:>8.3}", variant.name, ns / best[0]);
-    }
-    println!();
-}
-
-fn main() {
-    let only = std::env::args().nth(1);
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
-    // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
-    // being recorded.
-    if wanted("off") {
-        session::alone("off", record::off);
-    }
-    if wanted("record") {
-        session::alone("record", record::on);
-    }
-    if wanted("threads") {
-        session::alone("threads", record::threads);
-    }
-    if wanted("ring") {
-        session::alone("ring", || ring::nop(32));
-    }
+fn refuse(word: &str) -> ! {
+    let names = MEASUREMENTS.map(|(name, ..)| name).join(", ");
+    eprintln!("{word:?} is not a measurement ({names}), nor --quick or --markdown");
+    std::process::exit(2)
 }

@@ -5,16 +5,49 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::Command;
 
+use tempfile::TempDir;
+
+use crate::measure::is_quick;
+
+const CHILD: &str = "TRACER_BENCH_CHILD";
+
+/// As many as `tracer record` keeps: 64 MiB.
+const CHUNKS: usize = 1024;
+
+/// Fills the recording once. Until then it takes memory from the system, chunk by chunk; a program pays
+/// for that in its first 64 MiB, and never again.
+pub fn fill() {
+    // A type of its own: the hooks that are measured stay as the compiler makes them for those who
+    // measure. The smallest record has two words.
+    for _ in 0..CHUNKS * wire::layout::CHUNK_WORDS / 2 {
+        probe::peek::<Box<u32>>(std::ptr::null_mut());
+    }
+}
+
 /// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder.
 pub fn alone(name: &str, body: impl FnOnce()) {
-    const CHILD: &str = "TRACER_BENCH_CHILD";
     if std::env::var(CHILD).as_deref() == Ok(name) {
         body();
         return;
     }
-    if std::env::var_os(CHILD).is_some() {
-        return;
+    let folder = folder();
+    let mut child = Command::new(std::env::current_exe().expect("own path"));
+    child.arg(name).env(CHILD, name).env_remove("TRACER_DIR");
+    if is_quick() {
+        child.arg("--quick");
     }
+    if name != "off" {
+        child.env("TRACER_DIR", folder.path());
+    }
+    let status = child.status().expect("the benchmark starts itself");
+    assert!(
+        status.success(),
+        "the measurement {name} ended with {status}"
+    );
+}
+
+/// A recorder's folder, as `tracer record` makes it.
+pub fn folder() -> TempDir {
     let shm = std::path::Path::new("/dev/shm");
     let parent = if shm.is_dir() {
         shm.to_path_buf()
@@ -32,15 +65,6 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         .mode(0o600)
         .open(folder.path().join("session"))
         .expect("a session file");
-    writeln!(session, "protocol=1\nchunks=1024\nmode=ring").expect("a session file");
-    let mut child = Command::new(std::env::current_exe().expect("own path"));
-    child.arg(name).env(CHILD, name).env_remove("TRACER_DIR");
-    if name != "off" {
-        child.env("TRACER_DIR", folder.path());
-    }
-    let status = child.status().expect("the benchmark starts itself");
-    assert!(
-        status.success(),
-        "the measurement {name} ended with {status}"
-    );
+    writeln!(session, "protocol=1\nchunks={CHUNKS}\nmode=ring").expect("a session file");
+    folder
 }

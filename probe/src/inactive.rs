@@ -3,6 +3,9 @@
 
 use wire::record::Kind;
 
+/// Nothing is recorded here.
+pub(crate) const COMPILED_IN: bool = false;
+
 /// As the recorder's; never anything but [`Poison::Off`] here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poison {

@@ -19,6 +19,7 @@ use io_uring as inner;
 
 pub use inner::{CompletionStatus, EnterFlags, Parameters, Probe, opcode, register, types};
 
+use crate::recorder;
 use crate::ring::{self, Ring};
 
 /// Submission entries and their queue.
@@ -109,11 +110,13 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
     }
 
     /// As `io_uring::IoUring::submit`.
+    #[inline]
     pub fn submit(&self) -> io::Result<usize> {
         self.submitter().submit()
     }
 
     /// As `io_uring::IoUring::submit_and_wait`.
+    #[inline]
     pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
         self.submitter().submit_and_wait(want)
     }
@@ -247,18 +250,25 @@ options! {
 }
 
 /// The way into the kernel, as `io_uring::Submitter`.
+// The wrapped one first, at offset 0: without the feature `record` it is used by the same instructions as
+// if nothing wrapped it.
+#[repr(C)]
 pub struct Submitter<'a> {
-    hooks: &'a Ring,
     submitter: inner::Submitter<'a>,
+    hooks: &'a Ring,
 }
 
 impl Submitter<'_> {
+    #[inline]
     fn note(
         &self,
         to_submit: u32,
         min_complete: usize,
         result: io::Result<usize>,
     ) -> io::Result<usize> {
+        if !recorder::COMPILED_IN {
+            return result;
+        }
         let code = match &result {
             Ok(consumed) => i32::try_from(*consumed).unwrap_or(i32::MAX),
             // Errors of the system call carry a number; -1 (EPERM's) stands for any other.
@@ -273,17 +283,20 @@ impl Submitter<'_> {
     }
 
     /// As `io_uring::Submitter::submit`.
+    #[inline]
     pub fn submit(&self) -> io::Result<usize> {
         self.submit_and_wait(0)
     }
 
     /// As `io_uring::Submitter::submit_and_wait`.
+    #[inline]
     pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
         let offered = self.hooks.unsubmitted();
         self.note(offered, want, self.submitter.submit_and_wait(want))
     }
 
     /// As `io_uring::Submitter::submit_with_args`.
+    #[inline]
     pub fn submit_with_args(
         &self,
         want: usize,
@@ -326,9 +339,11 @@ impl DerefMut for Submitter<'_> {
 }
 
 /// The submission queue, as `io_uring::SubmissionQueue`.
+// As `Submitter`.
+#[repr(C)]
 pub struct SubmissionQueue<'a, S: squeue::EntryMarker = squeue::Entry> {
-    hooks: &'a Ring,
     queue: inner::SubmissionQueue<'a, S>,
+    hooks: &'a Ring,
 }
 
 /// The first 64 bytes of an entry: what every kind of submission entry begins with.
@@ -393,9 +408,11 @@ impl<S: squeue::EntryMarker> DerefMut for SubmissionQueue<'_, S> {
 }
 
 /// The completion queue, as `io_uring::CompletionQueue`.
+// As `Submitter`.
+#[repr(C)]
 pub struct CompletionQueue<'a, C: cqueue::EntryMarker = cqueue::Entry> {
-    hooks: &'a Ring,
     queue: inner::CompletionQueue<'a, C>,
+    hooks: &'a Ring,
 }
 
 #[inline(always)]

@@ -24,6 +24,10 @@ pub(crate) use process::{Poison, recording};
 #[cfg(feature = "assert")]
 pub(crate) use cursor::{enter_scope, scope};
 
+/// Hooks are there. What a hook does besides recording asks for it too, so that without the feature
+/// nothing is left of it.
+pub(crate) const COMPILED_IN: bool = true;
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())

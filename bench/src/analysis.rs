@@ -1,0 +1,92 @@
+//! How fast a recording is read and judged, against reading its bytes from memory.
+//!
+//! Reading is all of it: records are decoded, put into causal order, matched, and looked at by every
+//! rule, on one thread.
+
+use std::hint::black_box;
+
+use traces::{Input, Trace};
+
+use crate::measure::is_quick;
+use crate::{Variant, size, table};
+
+/// Recordings to read, with the operations that they hold when the bench is not in a hurry.
+const WORKS: [(&str, &str); 3] = [
+    ("nop-32", "NOPs in batches of 32"),
+    ("live-1000", "1,000 pointers alive, reclaimed in any order"),
+    (
+        "live-100000",
+        "100,000 pointers alive, reclaimed in any order",
+    ),
+];
+
+/// Prints a table for each.
+pub fn run() {
+    for (name, title) in WORKS {
+        match size::recorded(name) {
+            Ok(raw) => read(title, &raw),
+            Err(why) => println!("reading {title}: not measured: {why}\n"),
+        }
+    }
+}
+
+fn read(title: &str, raw: &Vec<u8>) {
+    let input = Input {
+        name: "recording",
+        bytes: raw,
+    };
+    let trace = match Trace::read(&[input]) {
+        Ok(trace) => trace,
+        Err(error) => return println!("reading {title}: not measured: {error}\n"),
+    };
+    let events = trace.events().len();
+    drop(trace);
+    let scan = move |_| {
+        let words = raw.chunks_exact(8);
+        let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        black_box(words.fold(0, u64::wrapping_add));
+    };
+    table(
+        &format!("reading {events} events ({title}), ns per event"),
+        &mut [
+            Variant {
+                name: "adding up the words of the recording",
+                run: Box::new(scan),
+            },
+            Variant {
+                name: "reading and judging",
+                run: Box::new(move |_| {
+                    black_box(Trace::read(&[input]).is_ok());
+                }),
+            },
+        ],
+        // A round reads everything once; its time is divided by the events.
+        if is_quick() { 1 } else { 7 },
+        u32::try_from(events).expect("a recording of 64 MiB"),
+    );
+}
+
+/// A type of its own: what other measurements call must stay as the compiler makes it for them alone.
+struct Alive(u64);
+
+/// The program `live-COUNT`: that many pointers are alive, and any one is taken back and another leaked.
+pub fn live(count: usize) {
+    let mut random = 1u64;
+    let mut leaked: Vec<*mut Alive> = (0..count)
+        .map(|_| probe::into_raw(Box::new(Alive(0))))
+        .collect();
+    let turns = if is_quick() { 50_000 } else { 800_000 };
+    for _ in 0..turns {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let slot = &mut leaked[(random >> 33) as usize % count];
+        // SAFETY: leaked above or in an earlier turn, and taken back here alone.
+        let alive: Box<Alive> = unsafe { probe::from_raw(*slot) };
+        *slot = probe::into_raw(Box::new(Alive(alive.0 ^ random)));
+    }
+    for raw in leaked {
+        // SAFETY: as above.
+        drop(unsafe { probe::from_raw::<Box<Alive>>(raw) });
+    }
+}

@@ -1,0 +1,94 @@
+//! Times variants of one thing against each other.
+//!
+//! The rounds of all variants alternate in one process, forwards and then backwards, so that a noisy
+//! neighbour and a warming processor meet all of them alike. Two ratios come out: that of the fastest
+//! rounds (what the code costs) and the median over rounds of the ratio within the round (what a busy
+//! machine shows). Where the two are far apart, the machine was too busy to tell.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// One way of doing the same thing.
+pub struct Variant<'a> {
+    pub name: &'static str,
+    /// Does it this many times.
+    pub run: Box<dyn FnMut(u32) + 'a>,
+}
+
+/// Whether a few rounds are enough: somebody only wants to see that it all runs.
+static QUICK: AtomicBool = AtomicBool::new(false);
+
+/// From here on a few rounds are enough.
+pub fn be_quick() {
+    QUICK.store(true, Ordering::Relaxed);
+}
+
+/// Whether a few rounds are enough.
+pub fn is_quick() -> bool {
+    QUICK.load(Ordering::Relaxed)
+}
+
+/// Nanoseconds per operation: by variant, then by round.
+fn rounds_of(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<Vec<f64>> {
+    let rounds = if is_quick() {
+        rounds.div_ceil(8)
+    } else {
+        rounds
+    };
+    let mut took = vec![Vec::new(); variants.len()];
+    for round in 0..=rounds {
+        let mut order: Vec<usize> = (0..variants.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let start = Instant::now();
+            (variants[index].run)(operations);
+            let ns = start.elapsed().as_nanos() as f64 / f64::from(operations);
+            // The first round warms up.
+            if round > 0 {
+                took[index].push(ns);
+            }
+        }
+    }
+    took
+}
+
+/// The fastest of several times.
+pub fn fastest(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// The one in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Median over rounds of `these` against `those` in the same round.
+fn paired(these: &[f64], those: &[f64]) -> f64 {
+    median(these.iter().zip(those).map(|(a, b)| a / b).collect())
+}
+
+/// Fastest nanoseconds per operation of each variant, over alternating rounds.
+pub fn compare(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<f64> {
+    let took = rounds_of(variants, rounds, operations);
+    took.iter().map(|times| fastest(times)).collect()
+}
+
+/// Prints one table: each variant against the first.
+pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
+    let took = rounds_of(variants, rounds, operations);
+    println!("{title}");
+    println!("  {:<44} {:>10} {:>8} {:>8}", "", "ns", "ratio", "median");
+    for (variant, times) in variants.iter().zip(&took) {
+        println!(
+            "  {:<44} {:>10.2} {:>8.3} {:>8.3}",
+            variant.name,
+            fastest(times),
+            fastest(times) / fastest(&took[0]),
+            paired(times, &took[0])
+        );
+    }
+    println!();
+}
