@@ -92,6 +92,7 @@ pub(super) fn read(
     process.exit_handlers_ran = process.ended == Ended::Said;
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
     gathered.recording.processes.push(process);
+    gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
     lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
     let names_lost = u64_at(&head, header::LOST_META);
