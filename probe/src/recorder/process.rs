@@ -346,7 +346,10 @@ fn open_for_recorder() -> Option<&'static Process> {
     }
     let bytes = layout::file_bytes(session.chunks as usize);
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
-        return refuse(b" has no room for the trace file, or cannot be written to");
+        return refuse(
+            b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
+              names another place, `--ring SIZE` asks for less",
+        );
     };
     let process = map(Some(fd.0), bytes, &session, &identity);
     if process.is_none() {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -84,4 +85,78 @@ fn a_process_without_address_space_runs_on_unrecorded() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{output:?}");
     assert!(stderr.contains("could not be mapped"), "{stderr}");
+}
+
+/// Says why a test that needs root, or a tool, tests nothing here.
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+/// A copy of the program that any user can start, in a folder that `prepare` may give rights to. Whoever
+/// starts it is nobody; the recording folder is root's, and would be accepted if the copy were trusted.
+fn started_by_nobody(prepare: impl Fn(&Path) -> Result<(), String>) {
+    const NOBODY: u32 = 65534;
+    // SAFETY: no arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        return skipped("only root can make a program that raises its user's rights");
+    }
+    let place = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("own folder");
+    let copy = place.path().join("lifecycle");
+    fs::copy(program(), &copy).expect("a copy");
+    if let Err(why) = prepare(&copy) {
+        return skipped(&why);
+    }
+    let folder = Folder::new(SESSION);
+    let output = Command::new(&copy)
+        .arg("clean")
+        .env("TRACER_DIR", folder.0.path())
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .expect("the copy starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        stderr,
+        "tracer: not recording: this program runs with raised privileges\n"
+    );
+    assert!(folder.files().is_empty(), "it wrote as another user");
+}
+
+#[test]
+fn setuid_program_stays_off() {
+    started_by_nobody(|copy| {
+        // SAFETY: all zeros is a valid value; the path ends in NUL.
+        let nosuid = unsafe {
+            let mut status: libc::statvfs = std::mem::zeroed();
+            let path = std::ffi::CString::new(copy.as_os_str().as_encoded_bytes());
+            libc::statvfs(path.expect("a path").as_ptr(), &mut status) != 0
+                || status.f_flag & libc::ST_NOSUID != 0
+        };
+        if nosuid {
+            return Err("the temporary folder is mounted `nosuid`".into());
+        }
+        std::os::unix::fs::chown(copy, Some(0), Some(0)).expect("own file");
+        fs::set_permissions(copy, fs::Permissions::from_mode(0o4755)).expect("own file");
+        Ok(())
+    });
+}
+
+#[test]
+fn program_with_file_capabilities_stays_off() {
+    started_by_nobody(|copy| {
+        let given = Command::new("setcap")
+            .arg("cap_net_bind_service+ep")
+            .arg(copy)
+            .output();
+        match given {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(format!(
+                "setcap: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
+            Err(error) => Err(format!("no setcap here (libcap2-bin): {error}")),
+        }
+    });
 }
