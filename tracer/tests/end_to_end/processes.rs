@@ -6,7 +6,8 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use traces::recording::Ended;
 
-use crate::hammered::{Account, Acknowledged, Process, Writer, wait_for};
+use crate::account::{Account, Writer};
+use crate::hammered::{Acknowledged, Process, wait_for};
 use crate::support::{end_of, has_io_uring, raw_folder, read, record, run, scenario, tracer};
 use crate::terminal::Terminal;
 
