@@ -17,6 +17,7 @@ use wire::record::Kind;
 
 const MARK: u64 = 0x7A << 56;
 
+#[derive(Debug)]
 struct Written {
     lane: u32,
     /// Numbers of its records.
@@ -162,7 +163,7 @@ fn compare(bytes: &Vec<u8>, written: &[Written]) {
             !trace.recording().losses.is_empty() || !trace.recording().problems.is_empty();
         assert!(
             missing == 0 || is_told,
-            "lane {lane}: {missing} records are missing, and none is counted"
+            "lane {lane}: {missing} records are missing, and none is counted; {written:#?}"
         );
     }
 }

@@ -229,8 +229,9 @@ impl Page {
     fn summary(&mut self, trace: &Trace) {
         let verdict = trace.verdict();
         let summary = &verdict.summary;
-        for (pid, ended) in summary.ended.iter().take(LISTED_MAX) {
-            self.block(Class::Summary, "", &format!("process {pid}: {ended}"));
+        for (process, (_, ended)) in (0u32..).zip(summary.ended.iter().take(LISTED_MAX)) {
+            let process = trace.names().process(process);
+            self.block(Class::Summary, "", &format!("process {process}: {ended}"));
         }
         let more = summary.ended.len().saturating_sub(LISTED_MAX);
         if more > 0 {

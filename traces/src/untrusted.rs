@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthChar;
+
 /// Columns that one text may take on a screen.
 const COLUMNS_MAX: usize = 512;
 /// Marks that may be stacked on one character.
@@ -73,6 +75,8 @@ pub fn tty(bytes: &[u8]) -> String {
                     marks += 1;
                     if let Some(last) = pieces.last_mut() {
                         last.0.push(character);
+                        // Some have a column of their own: the half-wide sound marks of Katakana.
+                        last.1 += character.width().unwrap_or(0);
                     }
                 }
                 Shape::Mark | Shape::Hidden => {
@@ -147,21 +151,10 @@ fn shape(character: char) -> Shape {
     Shape::Plain(columns(character))
 }
 
-/// Columns of a printable character: two for the wide blocks of East Asian scripts and pictures.
+/// Columns of a printable character. None of them is taken for less than one: what a terminal draws as
+/// nothing was made visible before.
 fn columns(character: char) -> usize {
-    match u32::from(character) {
-        0x1100..=0x115F
-        | 0x2E80..=0xA4CF
-        | 0xA960..=0xA97F
-        | 0xAC00..=0xD7A3
-        | 0xF900..=0xFAFF
-        | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6
-        | 0x1F300..=0x1FAFF
-        | 0x20000..=0x3FFFD => 2,
-        _ => 1,
-    }
+    character.width().unwrap_or(1).max(1)
 }
 
 #[cfg(test)]
@@ -205,5 +198,14 @@ mod tests {
         let shown = Untrusted::from(text.as_str()).tty();
         assert!(shown.starts_with("startx") && shown.ends_with("xend") && shown.contains('…'));
         assert!(shown.chars().count() <= COLUMNS_MAX);
+    }
+
+    #[test]
+    fn wide_characters_outside_the_east_asian_blocks_count_as_two_columns() {
+        for character in ["\u{2651}", "\u{231a}", "\u{ff76}\u{ff9e}"] {
+            let shown = Untrusted::from(character.repeat(400).as_str()).tty();
+            let columns: usize = shown.chars().filter_map(UnicodeWidthChar::width).sum();
+            assert!(columns <= COLUMNS_MAX, "{columns} columns of {character}");
+        }
     }
 }

@@ -4,10 +4,11 @@ mod support;
 
 use proptest::prelude::*;
 use support::file::File;
-use traces::event::What;
+use traces::event::{LossReason, What};
 use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
+use wire::layout::{self, ChunkKind, chunk, header};
 use wire::payload::{Submit, pair};
 use wire::record::{Kind, Owner};
 
@@ -132,6 +133,91 @@ fn what_a_ring_of_chunks_gave_up_is_counted_and_hides_nothing() {
         "{}",
         report::text(&trace, 80)
     );
+}
+
+/// Offset of the chunk of lane 0 with this number.
+fn chunk_at(bytes: &[u8], number: u64) -> usize {
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let mut places = (File::HEAD_BYTES..bytes.len()).step_by(File::CHUNK_BYTES);
+    let events = layout::pack_lane_kind(0, ChunkKind::Event);
+    let found = places.find(|at| {
+        word(at + chunk::SEQ * 8) == number && word(at + chunk::LANE_KIND * 8) == events
+    });
+    found.unwrap()
+}
+
+#[test]
+fn gap_is_told_whatever_the_chunk_before_it_counts() {
+    let mut bytes = File::default().round_trips(200).bytes();
+    let gap = chunk_at(&bytes, 2);
+    bytes[gap..gap + File::CHUNK_BYTES].fill(0);
+    // As if there had been more records than there can be.
+    let counts = chunk_at(&bytes, 1) + chunk::RECORDS * 8;
+    bytes[counts + 5] = 0x13;
+    let trace = read(&bytes).unwrap();
+    let losses = &trace.recording().losses;
+    assert!(
+        losses.iter().any(|it| it.loss.records > Some(0)),
+        "{losses:?}"
+    );
+}
+
+#[test]
+fn gap_in_a_file_that_still_had_room_is_damage() {
+    for (taken, reason) in [(20, LossReason::Damaged), (200, LossReason::Overwritten)] {
+        let mut bytes = File::default().round_trips(200).bytes();
+        bytes[header::CHUNKS..][..4].copy_from_slice(&100u32.to_le_bytes());
+        bytes[header::CHUNKS_TAKEN..][..8].copy_from_slice(&u64::to_le_bytes(taken));
+        let sum = wire::crc::crc32c(&bytes[..header::CRC]);
+        bytes[header::CRC..][..4].copy_from_slice(&sum.to_le_bytes());
+        for number in [1, 4] {
+            let gap = chunk_at(&bytes, number);
+            bytes[gap..gap + File::CHUNK_BYTES].fill(0);
+        }
+        let trace = read(&bytes).unwrap();
+        let reasons: Vec<_> = trace
+            .recording()
+            .losses
+            .iter()
+            .map(|it| it.loss.reason)
+            .collect();
+        assert_eq!(reasons, [reason; 2]);
+    }
+}
+
+#[test]
+fn images_of_one_process_were_replaced_but_for_the_last() {
+    let mut bytes = [2u64, 3, 1].map(|begun| {
+        let mut bytes = File::default().round_trips(1).bytes();
+        bytes[header::MONOTONIC_NS..][..8].copy_from_slice(&begun.to_le_bytes());
+        let sum = wire::crc::crc32c(&bytes[..header::CRC]);
+        bytes[header::CRC..][..4].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    });
+    let ends = |bytes: &[Vec<u8>; 3]| {
+        let inputs = bytes.each_ref().map(|bytes| Input {
+            name: "x.trc",
+            bytes,
+        });
+        let trace = Trace::read(&inputs).unwrap();
+        let ends = trace
+            .recording()
+            .processes
+            .iter()
+            .map(|process| process.ended);
+        ends.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ends(&bytes),
+        [Ended::Replaced, Ended::Said, Ended::Replaced]
+    );
+    // Without a start time nobody knows whether they are one process.
+    for bytes in &mut bytes {
+        bytes[header::START_TIME..][..8].fill(0);
+        let sum = wire::crc::crc32c(&bytes[..header::CRC]);
+        bytes[header::CRC..][..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    assert_eq!(ends(&bytes), [Ended::Said; 3]);
 }
 
 #[test]

@@ -223,11 +223,10 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
         lines.extend(plain(&sentence, Tone::Plain, columns));
     }
     let recording = model.trace.recording();
-    for (index, process) in recording.processes.iter().enumerate().take(LISTED_MAX) {
-        let ended = summary.ended.iter().find(|(at, _)| *at as usize == index);
-        let ended = ended.map_or(process.ended, |(_, ended)| *ended);
+    for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
+        let name = model.trace.names().process(index);
         lines.extend(plain(
-            &format!("Process {}: {ended}.", process.pid),
+            &format!("Process {name}: {}.", process.ended),
             Tone::Plain,
             columns,
         ));

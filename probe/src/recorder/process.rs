@@ -293,8 +293,11 @@ fn open_for_recorder() -> Option<&'static Process> {
         sys::complain(&[b"tracer: not recording: this program runs with raised privileges\n"]);
         return None;
     }
+    let may_complain = has_its_standard_error();
     let refuse = |why: &[u8]| {
-        sys::complain(&[b"tracer: not recording: TRACER_DIR ", folder, why, b"\n"]);
+        if may_complain {
+            sys::complain(&[b"tracer: not recording: TRACER_DIR ", folder, why, b"\n"]);
+        }
         None
     };
     let mut path = sys::Path::new();
@@ -343,13 +346,32 @@ fn open_for_recorder() -> Option<&'static Process> {
     }
     let bytes = layout::file_bytes(session.chunks as usize);
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
-        return refuse(b" has no room for the trace file, or cannot be written to");
+        return refuse(
+            b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
+              names another place, `--ring SIZE` asks for less",
+        );
     };
     let process = map(Some(fd.0), bytes, &session, &identity);
     if process.is_none() {
         return refuse(b": the trace file could not be mapped");
     }
     process
+}
+
+/// Whether descriptor 2 is what it was when the first process of this image began to record. A daemon that
+/// was forked from it closed that, and may have its own data there: not a place for our words.
+fn has_its_standard_error() -> bool {
+    static FIRST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+    let now = sys::standard_error().unwrap_or([0; 2]);
+    if FIRST_PROCESS.load(Ordering::Relaxed) == 0 {
+        for (first, now) in FIRST.iter().zip(now) {
+            first.store(now, Ordering::Relaxed);
+        }
+    }
+    FIRST
+        .iter()
+        .zip(now)
+        .all(|(first, now)| first.load(Ordering::Relaxed) == now)
 }
 
 /// Opens a recording in the memory of this process, for test scopes. Whatever was there stays.

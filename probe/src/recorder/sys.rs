@@ -354,7 +354,20 @@ pub(crate) const REGULAR: u16 = 0o100_000;
 
 /// Owner, kind and permission bits of an open file.
 pub(crate) fn owner_and_mode(fd: &Fd) -> Option<(u32, u16)> {
-    // `struct statx` is 256 bytes on every architecture: uid at 20, mode at 28.
+    let status = status(fd.0)?;
+    // uid at byte 20, mode at 28.
+    Some(((status[2] >> 32) as u32, (status[3] >> 32) as u16))
+}
+
+/// What descriptor 2 leads to: number of the file, and of its device.
+pub(crate) fn standard_error() -> Option<[u64; 2]> {
+    let status = status(2)?;
+    // Number at byte 32, device at 136.
+    Some([status[4], status[17]])
+}
+
+/// `struct statx`, which is 256 bytes on every architecture.
+fn status(descriptor: i32) -> Option<[u64; 32]> {
     let mut buffer = [0u64; 32];
     const AT_EMPTY_PATH: c_int = 0x1000;
     const STATX_BASIC: c_uint = 0x7FF;
@@ -362,19 +375,14 @@ pub(crate) fn owner_and_mode(fd: &Fd) -> Option<(u32, u16)> {
     let result = unsafe {
         syscall(
             number::STATX,
-            fd.0,
+            descriptor,
             c"".as_ptr(),
             AT_EMPTY_PATH,
             STATX_BASIC,
             buffer.as_mut_ptr(),
         )
     };
-    if result != 0 {
-        return None;
-    }
-    let uid = (buffer[2] >> 32) as u32;
-    let mode = (buffer[3] >> 32) as u16;
-    Some((uid, mode))
+    (result == 0).then_some(buffer)
 }
 
 /// A variable of the environment. The C library's table is read without a lock, as everywhere in C.

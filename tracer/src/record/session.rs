@@ -61,7 +61,7 @@ impl Session {
     pub(crate) fn write(&self, folder: &Folder) -> Result<()> {
         folder.write(NAME, &self.text()).with_context(|| {
             format!(
-                "cannot write the session file in {}",
+                "cannot write the session file in {}; `--dir DIR` names another place",
                 crate::safe::path(folder.path())
             )
         })

@@ -14,7 +14,8 @@ use std::path::Path;
 use rustix::process::Signal;
 use traces::recording::Ended;
 
-use crate::hammered::{Account, Acknowledged, Hammered, Writer};
+use crate::account::{Account, Writer};
+use crate::hammered::{Acknowledged, Hammered};
 use crate::support::{end_of, entries, memory_folder, read};
 
 /// Kills in an ordinary run of the tests.

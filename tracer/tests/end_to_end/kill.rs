@@ -1,5 +1,4 @@
-//! A recording survives its recorder's death, and programs that outlive their parents. That it survives
-//! its program's death is counted in [`crate::crash`].
+//! A recording survives its recorder's death. That it survives its program's death is counted in [`crate::crash`].
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -9,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use traces::finding::Outcome;
 use traces::recording::Ended;
 
-use crate::hammered::{Hammered, Process, wait_for};
+use crate::hammered::{Hammered, Process};
 use crate::support::{
     PATIENCE, end_of, entries, has_io_uring, raw_folder, read, record, run, scenario, tracer,
 };
@@ -74,26 +73,6 @@ fn recorder_killed_leaves_a_folder_that_can_be_read() {
     program.end(Signal::KILL);
     let ran = check();
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:#?}");
-}
-
-#[test]
-fn processes_that_outlive_the_program_are_in_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let ack = folder.path().join("ack");
-    // Ends as soon as it may: when its input does.
-    let script = "\"$@\" >/dev/null 2>&1 & read line; exit 4";
-    let mut command = record(folder.path(), ["sh", "-c", script, "sh"]);
-    command
-        .args(scenario(&["hammer", "--seconds", "200", "--ack"]))
-        .arg(&ack);
-    command.stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut recorder = command.spawn().unwrap();
-    wait_for(100, &ack, &mut recorder);
-    let _outlives = Process::in_recording(&raw_folder(folder.path()));
-    drop(recorder.stdin.take());
-    end_of(recorder).exits(4).says("1 process still running");
-    let trace = read(&folder.path().join("trace.bin"));
-    assert_eq!(trace.recording().processes[0].ended, Ended::Unknown);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Everything from end to end: the real binary, real processes, real files.
 //!
 //! A module is a promise of the command line. [`support`] runs the binary and waits for it; [`hammered`]
-//! is the program that crash tests kill. Nothing here waits by sleeping, and nothing ends a process that
+//! is the program that crash tests kill, and [`account`] judges its traces. Nothing here waits by sleeping, and nothing ends a process that
 //! it did not start.
 
+mod account;
 mod hammered;
 mod support;
 mod terminal;
@@ -15,8 +16,11 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod oracle;
+mod processes;
 mod readme;
 mod record;
+mod room;
 mod simulated;
 mod soak;
 mod stacks;

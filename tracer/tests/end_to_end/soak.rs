@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use traces::{Input, ReadAt, Trace};
 
-use crate::hammered::{Account, Acknowledged, Hammered, Writer};
+use crate::account::{Account, Writer};
+use crate::hammered::{Acknowledged, Hammered};
 use crate::support::memory_folder;
 
 /// In an ordinary run of the tests.

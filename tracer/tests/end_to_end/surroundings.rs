@@ -1,5 +1,5 @@
-//! What a program is recorded in: folders that others can write to, other users, several processes,
-//! kernels that forbid io_uring.
+//! What a program is recorded in: folders that others can write to, other users, kernels that forbid
+//! io_uring.
 //!
 //! Holds `unsafe`: what runs between fork and exec.
 
@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Ran, entries, has_io_uring, read, record, run, scenario, tracer};
+use crate::support::{Ran, entries, has_io_uring, run, tracer};
 
 /// Runs a built-in program as if `folder` were a recording folder.
 fn run_with_folder(folder: &Path) -> Ran {
@@ -78,7 +78,7 @@ fn folder_that_is_no_recording_is_refused_by_the_probe() {
 }
 
 /// The binary where any user can execute it, in a folder that belongs to `user`.
-fn for_user(user: u32) -> (tempfile::TempDir, Command) {
+pub(crate) fn for_user(user: u32) -> (tempfile::TempDir, Command) {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("tracer");
     std::fs::copy(env!("CARGO_BIN_EXE_tracer"), &binary).unwrap();
@@ -128,28 +128,6 @@ fn folder_of_another_user_is_refused_by_the_probe() {
     let folder = recording_folder(base.path(), 0o700);
     chown(&folder, Some(65534), Some(65534)).unwrap();
     refused(&folder, "belongs to another user");
-}
-
-#[test]
-fn children_are_in_the_same_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = "\"$@\" >&2; \"$@\" >&2; exec \"$@\"";
-    let mut command = record(folder.path(), ["sh", "-c", script, "sh"]);
-    command.args(scenario(&["hammer", "--seconds", "0", "--ack", "ack"]));
-    let ran = run(&mut command)
-        .exits(0)
-        .says("3 processes")
-        .says("nothing lost");
-    assert_eq!(ran.stdout().lines().count(), 1, "{ran:?}");
-    let trace = read(&folder.path().join("trace.bin"));
-    assert_eq!(trace.recording().processes.len(), 3);
-    assert!(
-        trace.recording().problems.is_empty(),
-        "{:?}",
-        trace.recording().problems
-    );
-    let last = trace.recording().command.last().unwrap();
-    assert_eq!(last.bytes(), b"ack");
 }
 
 /// Makes the kernel refuse io_uring to a program, as the profiles of containers do.

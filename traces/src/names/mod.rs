@@ -136,6 +136,21 @@ impl Names<'_> {
         self.recording.string(id).tty()
     }
 
+    /// A process: its number, and of several also its program.
+    pub fn process(&self, process: u32) -> String {
+        let Some(entry) = self.recording.process(process) else {
+            return "?".to_owned();
+        };
+        let program = entry.exe.bytes().rsplit(|byte| *byte == b'/').next();
+        match program {
+            Some([_, ..]) if self.recording.processes.len() > 1 => {
+                let program = crate::untrusted::tty(program.unwrap_or_default());
+                format!("{} ({program})", entry.pid)
+            }
+            _ => entry.pid.to_string(),
+        }
+    }
+
     /// The name of a lane's thread, else its id, else the number of the lane.
     pub fn thread(&self, lane: u32) -> String {
         let Some(entry) = self.recording.lane(lane) else {

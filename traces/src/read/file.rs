@@ -23,8 +23,8 @@ pub(super) struct File<'a> {
     chunk_bytes: usize,
     uuid_low: u64,
     lanes: u32,
-    /// Whether chunks are reused, so that the oldest may be missing.
-    pub(super) is_ring: bool,
+    chunks: u32,
+    is_ring: bool,
 }
 
 /// A chunk whose header is in order.
@@ -92,6 +92,7 @@ pub(super) fn read(
     process.exit_handlers_ran = process.ended == Ended::Said;
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
     gathered.recording.processes.push(process);
+    gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
     lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
     let names_lost = u64_at(&head, header::LOST_META);
@@ -148,6 +149,7 @@ fn validate<'a>(
         chunk_bytes: 1 << chunk_log2,
         uuid_low: u64_at(head, header::UUID),
         lanes: u32_at(head, header::LANES),
+        chunks: u32_at(head, header::CHUNKS),
         is_ring: u32_at(head, header::MODE) == mode::RING,
     })
 }
@@ -301,6 +303,16 @@ impl File<'_> {
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
         let words = body.chunks_exact(8).map(|word| u64_at(word, 0));
         Ok(Some((words.collect(), got == self.chunk_bytes)))
+    }
+
+    /// Whether chunks were reused, so that the oldest may be missing. Asked when some are, and not before:
+    /// a writer may have come to the end of the room while we read. It notes that it took a chunk only
+    /// after it did, so each thread may be one further.
+    pub(super) fn was_recycled(&self) -> std::io::Result<bool> {
+        let mut words = [0; 16];
+        read_full(self.bytes, header::CHUNKS_TAKEN as u64, &mut words)?;
+        let (chunks, lanes) = (u64_at(&words, 0), u64_at(&words, 8));
+        Ok(self.is_ring && chunks.saturating_add(lanes) >= u64::from(self.chunks))
     }
 
     /// Whether the word at `index` of a chunk's body is still zero.

@@ -216,13 +216,16 @@ impl Stream<'_, '_> {
                 continue;
             }
             self.now_ns = self.line.at(chunk.ticks);
-            let missing = chunk.records.saturating_sub(records);
+            // Each chunk has a record at least: whose it is. So a gap is one, whatever the counts say.
+            let chunks = chunk.seq.saturating_sub(last_seq).saturating_sub(1);
+            let missing = chunk.records.saturating_sub(records).max(chunks);
             if chunk.seq != last_seq.saturating_add(1) {
                 // A thread may be killed, or held up, between taking a chunk to recycle it and closing
                 // its gate, while others recycle the chunks behind it: a gap within a lane is older than
-                // what is kept, unless something is wrong with the file.
+                // what is kept, unless something is wrong with the file. Where there was still room,
+                // nothing was overwritten.
                 let is_whole = self.gathered.recording.problems.is_empty();
-                let reason = if self.file.is_ring && (last_seq == 0 || is_whole) {
+                let reason = if (last_seq == 0 || is_whole) && self.file.was_recycled()? {
                     LossReason::Overwritten
                 } else {
                     LossReason::Damaged

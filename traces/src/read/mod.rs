@@ -17,11 +17,12 @@ mod lanes;
 mod order;
 mod records;
 
+use rustc_hash::FxHashMap;
 use wire::layout;
 
 use crate::event::{Event, EventId};
 use crate::input::{Input, ReadAt, read_full};
-use crate::recording::{Ended, LocatedLoss, Recording};
+use crate::recording::{Ended, LocatedLoss, Process, Recording};
 use crate::scopes::ScopeTracker;
 use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
@@ -59,6 +60,8 @@ struct EndRecord {
 struct Gathered {
     recording: Recording,
     events: Vec<Loose>,
+    /// When each process's file was begun, in ns of its clock.
+    begun_ns: Vec<u64>,
     ends: Vec<EndRecord>,
     /// The first process file that is there in an encoding of the future.
     unknown_encoding: Option<ReadError>,
@@ -157,10 +160,12 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
     let Gathered {
         mut recording,
         mut events,
+        begun_ns,
         ends,
         unknown_encoding: _,
         unborn: _,
     } = gathered;
+    tell_replaced(&mut recording.processes, &begun_ns);
     for end in ends {
         let fits = |process: &&mut crate::recording::Process| {
             process.pid == end.pid && process.start_time == end.start_time
@@ -212,6 +217,25 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         });
     }
     (recording, ordered)
+}
+
+/// Each image of a process has a file of its own, and cannot say itself that `exec` put another one in its
+/// place: all but the latest of them were replaced.
+fn tell_replaced(processes: &mut [Process], begun_ns: &[u64]) {
+    let mut latest: FxHashMap<(u32, u64), (u64, usize)> = FxHashMap::default();
+    for (index, (process, begun)) in processes.iter().zip(begun_ns).enumerate() {
+        if process.start_time == 0 {
+            continue;
+        }
+        let known = latest.entry((process.pid, process.start_time)).or_default();
+        *known = (*known).max((*begun, index));
+    }
+    for (index, process) in processes.iter_mut().enumerate() {
+        let last = latest.get(&(process.pid, process.start_time));
+        if last.is_some_and(|(_, last)| *last != index) {
+            process.ended = Ended::Replaced;
+        }
+    }
 }
 
 /// A part of an input, read as if it were a whole one.

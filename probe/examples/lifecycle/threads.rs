@@ -1,0 +1,35 @@
+//! Many threads: one after the other, and at once.
+
+use std::sync::Barrier;
+
+use crate::note;
+
+/// So many threads that live for one record each, four at a time.
+pub(crate) fn one_after_the_other(count: u64) {
+    for first in (1..=count).step_by(4) {
+        let numbers = first..(first + 4).min(count + 1);
+        let threads: Vec<_> = numbers
+            .map(|number| std::thread::spawn(move || note(number)))
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().expect("a plain thread"));
+    }
+}
+
+/// So many threads at once, with a record each.
+pub(crate) fn crowd(count: usize) {
+    let all = Barrier::new(count);
+    std::thread::scope(|scope| {
+        for number in 0..count as u64 {
+            let all = &all;
+            std::thread::Builder::new()
+                .stack_size(64 * 1024)
+                .spawn_scoped(scope, move || {
+                    note(number + 1);
+                    all.wait();
+                })
+                .expect("a thread");
+        }
+    });
+}

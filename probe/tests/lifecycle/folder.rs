@@ -1,0 +1,126 @@
+//! A recorder's folder without a recorder, programs that record into it, and what they left there.
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use traces::event::What;
+use traces::{Input, Trace};
+
+/// A recorder's folder.
+pub(crate) struct Folder(pub(crate) tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new(session: &str) -> Self {
+        use std::io::Write;
+        let folder = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .expect("a temporary folder");
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(folder.path().join("session"))
+            .expect("a session file");
+        file.write_all(session.as_bytes()).expect("a session file");
+        Self(folder)
+    }
+
+    pub(crate) fn run(&self, turn: &str) -> Output {
+        self.run_with(&[turn])
+    }
+
+    /// Runs a turn with its argument.
+    pub(crate) fn run_with(&self, arguments: &[&str]) -> Output {
+        Command::new(program())
+            .args(arguments)
+            .env("TRACER_DIR", self.0.path())
+            .output()
+            .expect("the example starts")
+    }
+
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(self.0.path())
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "trc"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    pub(crate) fn traces(&self) -> Vec<Trace> {
+        self.files().iter().map(|path| read(path)).collect()
+    }
+}
+
+pub(crate) const SESSION: &str = "protocol=1\nchunks=64\nmode=ring\n";
+
+pub(crate) fn program() -> PathBuf {
+    let this = std::env::current_exe().expect("own path");
+    let target = this.ancestors().nth(2).expect("target/PROFILE");
+    let path = target.join("examples/lifecycle");
+    assert!(
+        path.is_file(),
+        "{} is built by `cargo test`, without `--test`",
+        path.display()
+    );
+    path
+}
+
+pub(crate) fn read(path: &Path) -> Trace {
+    let bytes = fs::read(path).expect("the trace file");
+    Trace::read(&[Input {
+        name: "trace",
+        bytes: &bytes,
+    }])
+    .expect("a readable trace")
+}
+
+/// The addresses looked at, in causal order.
+pub(crate) fn noted(trace: &Trace) -> Vec<u64> {
+    let address = |event: &traces::event::Event| match &event.what {
+        What::Peek(pointer) => Some(pointer.address),
+        _ => None,
+    };
+    trace.events().iter().filter_map(address).collect()
+}
+
+/// All files as one recording.
+pub(crate) fn together(folder: &Folder) -> Trace {
+    let files = folder.files();
+    let bytes: Vec<_> = files
+        .iter()
+        .map(|path| fs::read(path).expect("the trace file"))
+        .collect();
+    let inputs: Vec<_> = bytes
+        .iter()
+        .map(|bytes| Input {
+            name: "trace",
+            bytes,
+        })
+        .collect();
+    Trace::read(&inputs).expect("readable traces")
+}
+
+/// A word of a file's header.
+pub(crate) fn header_word(path: &Path, at: usize) -> u64 {
+    let bytes = fs::read(path).expect("the trace file");
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+pub(crate) fn only(folder: &Folder) -> Trace {
+    let mut traces = folder.traces();
+    assert_eq!(traces.len(), 1, "{:?}", folder.files());
+    let trace = traces.remove(0);
+    assert_eq!(trace.recording().problems, [], "the file has problems");
+    trace
+}
+
+pub(crate) fn succeeds(output: &Output) {
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
