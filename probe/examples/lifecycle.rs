@@ -48,6 +48,8 @@ fn main() {
             }
         }
         "crowd" => crowd(),
+        "names" => names(),
+        "repeat" => (1..=1000).for_each(outer),
         "stacks" => stacks(),
         "destructor" => {
             thread_local! { static LATE: Late = const { Late(RefCell::new(0)) }; }
@@ -205,6 +207,31 @@ fn crowd() {
                 .stack_size(64 * 1024)
                 .spawn_scoped(scope, move || {
                     note(number + 1);
+                    all.wait();
+                })
+                .expect("a thread");
+        }
+    });
+}
+
+/// Threads with a name each, all alive at once, and more places and types than one of them uses.
+fn names() {
+    const PLACES: [fn(u64); 4] = [
+        |number| probe::peek::<Box<[u8; 1]>>(number as *mut [u8; 1]),
+        |number| probe::peek::<Box<[u8; 2]>>(number as *mut [u8; 2]),
+        |number| probe::peek::<Box<[u8; 3]>>(number as *mut [u8; 3]),
+        |number| probe::peek::<Box<[u8; 4]>>(number as *mut [u8; 4]),
+    ];
+    let all = std::sync::Barrier::new(600);
+    std::thread::scope(|scope| {
+        for number in 1..=600u64 {
+            let all = &all;
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .stack_size(64 * 1024)
+                .spawn_scoped(scope, move || {
+                    all.wait();
+                    PLACES[number as usize % 4](number);
                     all.wait();
                 })
                 .expect("a thread");

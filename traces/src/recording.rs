@@ -57,6 +57,8 @@ pub struct Process {
     pub exit_handlers_ran: bool,
     /// How it ended.
     pub ended: Ended,
+    /// Names, places, types and call stacks that no room was left for.
+    pub names_lost: u64,
     /// Name of the input it was read from.
     pub source: String,
 }
@@ -74,6 +76,7 @@ impl Default for Process {
             capture: Capture::Linked,
             exit_handlers_ran: false,
             ended: Ended::Unknown,
+            names_lost: 0,
             source: String::new(),
         }
     }

@@ -292,7 +292,9 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
     use crate::event::LossReason as Reason;
     match reason {
         Reason::Overwritten => "overwritten by newer ones",
-        Reason::Full => "lost for want of room",
+        Reason::Full => {
+            "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
+        }
         Reason::Nested => "lost in a signal handler",
         Reason::NoLane => "lost because there were too many threads",
         Reason::Damaged => "damaged or cut off",

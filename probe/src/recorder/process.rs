@@ -1,7 +1,8 @@
 //! The recording of this process: whether there is one, and what it consists of.
 //!
 //! `open` makes it, out of a `session` (what the recorder asked for) and an `identity` (which process this
-//! is), and writes its `file_header`; `pool` hands out the chunks of the file, `lanes` its lanes.
+//! is), and writes its `file_header`; `pool` hands out the chunks of the file, `names` writes what
+//! events refer to, `lanes` hands out its lanes.
 //!
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
 //! a child can never go on with its parent's file; the file itself is only written to, never asked.
@@ -30,6 +31,8 @@ mod identity;
 mod file_header;
 
 mod pool;
+
+mod names;
 
 mod lanes;
 
@@ -83,6 +86,12 @@ pub(crate) struct Process {
     /// Chunks ever taken: the next one is this modulo the number of chunks.
     taken: AtomicU64,
     meta_chunks: AtomicU32,
+    /// Where the next name goes: see `protocol::claim`.
+    names_end: AtomicU64,
+    /// Number of the newest chunk of names.
+    names_chunks: AtomicU64,
+    /// An opened chunk of names that nobody needs yet, plus one.
+    names_spare: AtomicU32,
     lanes_taken: AtomicU32,
     idle_lanes: AtomicU32,
     pub(crate) table: Table,

@@ -30,7 +30,7 @@ pub const LANE_BYTES: usize = 128;
 /// Words of one lane directory entry.
 pub const LANE_WORDS: usize = LANE_BYTES / 8;
 /// Lanes in the directory of a newly written file: one a thread, two where a signal handler records.
-pub const LANES: usize = 1024;
+pub const LANES: usize = 4096;
 /// log2 of the bytes of a chunk.
 pub const CHUNK_LOG2: u32 = 16;
 /// Bytes of a chunk, its header included.

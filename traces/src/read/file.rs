@@ -90,15 +90,18 @@ pub(super) fn read(
         _ => Ended::Unknown,
     };
     process.exit_handlers_ran = process.ended == Ended::Said;
+    let names_lost = process.names_lost;
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
     gathered.recording.processes.push(process);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
     lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
-    let names_lost = u64_at(&head, header::LOST_META);
     if names_lost != 0 {
-        let message = format!(
-            "no room was left for {names_lost} names or call stacks; names are shown as '?'"
-        );
+        let what = match names_lost {
+            1 => "a name or call stack".to_owned(),
+            _ => format!("{names_lost} names or call stacks"),
+        };
+        let message =
+            format!("no room was left for {what}, shown as '?': a larger --ring has more");
         let at = base.saturating_add(header::LOST_META as u64);
         gathered.recording.note(name, at, message);
     }
@@ -187,6 +190,7 @@ fn describe(head: &[u8], name: &str) -> Process {
         },
         exit_handlers_ran: false,
         ended: Ended::Unknown,
+        names_lost: u64_at(head, header::LOST_META),
         source: name.to_owned(),
     }
 }
@@ -196,11 +200,10 @@ fn lane_directory(file: &File<'_>, head: &[u8], len: u64) -> std::io::Result<Vec
     let room = len.saturating_sub(offset) / layout::LANE_BYTES as u64;
     let count = u64::from(file.lanes).min(room).min(1 << 16);
     let mut entries = Vec::new();
-    let mut bytes = [0; layout::LANE_BYTES];
-    for index in 0..count {
-        let at = offset.saturating_add(index * layout::LANE_BYTES as u64);
-        let got = read_full(file.bytes, at, &mut bytes)?;
-        let word = |at: usize| u64_at(bytes.get(..got).unwrap_or_default(), at * 8);
+    let mut directory = vec![0; usize::try_from(count).unwrap_or(0) * layout::LANE_BYTES];
+    read_full(file.bytes, offset, &mut directory)?;
+    for entry in directory.chunks_exact(layout::LANE_BYTES) {
+        let word = |at: usize| u64_at(entry, at * 8);
         let owner = word(lane::OWNER);
         let lost = word(lane::LOST_FULL)
             .saturating_add(word(lane::LOST_NESTED))
@@ -301,6 +304,24 @@ impl File<'_> {
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
         let words = body.chunks_exact(8).map(|word| u64_at(word, 0));
         Ok(Some((words.collect(), got == self.chunk_bytes)))
+    }
+
+    /// As [`File::body`], for a chunk of names, which others may write to while it is read: what looks like a
+    /// hole in it is one.
+    pub(super) fn names(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
+        let Some((mut body, _)) = self.body(chunk)? else {
+            return Ok(None);
+        };
+        wire::protocol::settle(&mut body, |from, words| {
+            let at = (CHUNK_HEADER_BYTES as u64).saturating_add(from as u64 * 8);
+            let mut bytes = vec![0; words.len() * 8];
+            read_full(self.bytes, chunk.offset.saturating_add(at), &mut bytes)?;
+            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+                *word = u64_at(bytes, 0);
+            }
+            Ok::<_, std::io::Error>(())
+        })?;
+        Ok(Some(body))
     }
 
     /// Whether the word at `index` of a chunk's body is still zero.

@@ -64,6 +64,12 @@ impl Process {
         self.meta_chunks.load(Ordering::Relaxed) <= self.chunks.load(Ordering::Relaxed) / 8
     }
 
+    /// Gives back a chunk of names that nothing was written to.
+    pub(super) fn give_back_names_chunk(&self, index: u32) {
+        self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
+        self.close_chunk(index);
+    }
+
     /// Says that a full event chunk may be recycled.
     pub(crate) fn close_chunk(&self, index: u32) {
         if let Some(owner) = self.owners.get(index as usize) {
