@@ -119,6 +119,11 @@ pub(crate) struct Record {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = ring_bytes)]
     pub(crate) ring: u64,
 
+    /// Keep everything from the start instead, until a process has recorded this much; its file begins small
+    /// and grows.
+    #[arg(long, value_name = "SIZE", value_parser = ring_bytes, conflicts_with = "ring")]
+    pub(crate) grow: Option<u64>,
+
     /// Where the recording lies while the program runs, instead of in memory.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
@@ -274,7 +279,7 @@ fn ring_bytes(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << shift)
         .filter(|bytes| RING.contains(bytes))
-        .ok_or_else(|| "a ring holds between 1MiB and 4GiB".to_owned())
+        .ok_or_else(|| "a process keeps between 1MiB and 4GiB".to_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! events refer to, `lanes` hands out its lanes.
 //!
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
-//! a child can never go on with its parent's file; the file itself is only written to, never asked.
+//! a child can never go on with its parent's file; the file itself is only written to, never asked, but for
+//! what the recorder says in it: how far it has grown.
 //! Nothing here locks or allocates. Opening the file is the one thing that takes time: it is done once,
 //! at the first hook, and threads that come meanwhile wait for it; it asks the loader once which files
 //! the program's code comes from.
@@ -73,7 +74,10 @@ pub(crate) struct Process {
     alive: AtomicU32,
     /// A `wire::layout::mode` constant.
     mode: AtomicU32,
+    /// Chunks that the file may have, and that are mapped.
     chunks: AtomicU32,
+    /// Whether the recorder makes room in the file as it goes on.
+    grows: AtomicBool,
     poison: AtomicU8,
     /// Whether events carry call stacks.
     stacks: AtomicBool,

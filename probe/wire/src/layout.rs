@@ -54,11 +54,11 @@ pub mod header {
     pub const INCOMPAT: usize = 16;
     /// `u64`: unknown bits are ignored.
     pub const COMPAT: usize = 24;
-    /// `u64`: bytes of the file when it was made.
+    /// `u64`: bytes of the file when it was made; it may grow.
     pub const FILE_LEN: usize = 32;
     /// `u32`
     pub const CHUNK_LOG2: usize = 40;
-    /// `u32`
+    /// `u32`: chunks, also those that a growing file has no room for yet.
     pub const CHUNKS: usize = 44;
     /// `u32`
     pub const LANES: usize = 48;
@@ -121,6 +121,9 @@ pub mod header {
     pub const BEAT_TICKS: usize = 1064;
     /// `u64`: `CLOCK_MONOTONIC` in ns of the latest clock pair.
     pub const BEAT_MONOTONIC_NS: usize = 1072;
+    /// `u64`: chunks that the file has room for so far, where it grows; else 0. Written by the recorder, once
+    /// the room is there.
+    pub const CHUNKS_USABLE: usize = 1088;
 }
 
 /// Bits of [`header::INCOMPAT`].
@@ -289,7 +292,7 @@ mod tests {
     const _: () = {
         assert!(header::EXE_PATH + 256 <= header::CRC);
         assert!(header::CRC + 4 <= header::CHUNKS_TAKEN);
-        assert!(header::BEAT_MONOTONIC_NS + 8 <= HEADER_BYTES);
+        assert!(header::CHUNKS_USABLE + 8 <= HEADER_BYTES);
         assert!(lane::LAST_SEQ < LANE_WORDS);
         assert!(chunk::RECORDS < CHUNK_HEADER_WORDS);
         assert!(chunk_offset().is_multiple_of(8));

@@ -15,6 +15,7 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod modes;
 mod readme;
 mod record;
 mod simulated;

@@ -36,7 +36,7 @@ impl Process {
         );
         put(
             header::FILE_LEN,
-            &self.bytes.load(Ordering::Relaxed).to_le_bytes(),
+            &(layout::file_bytes(session.first_chunks() as usize) as u64).to_le_bytes(),
         );
         put(header::CHUNK_LOG2, &layout::CHUNK_LOG2.to_le_bytes());
         put(header::CHUNKS, &session.chunks.to_le_bytes());
@@ -96,6 +96,10 @@ impl Process {
         if let Some((start, end)) = whole.split_at_mut_checked(header::CRC) {
             start.copy_from_slice(&bytes);
             end.copy_from_slice(&crc.to_le_bytes());
+        }
+        if session.grows() {
+            self.header_word(header::CHUNKS_USABLE)
+                .store(u64::from(session.first_chunks()), Ordering::Relaxed);
         }
         self.header_word(header::STATE)
             .store(layout::state::RUNNING, Ordering::Relaxed);

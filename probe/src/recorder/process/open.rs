@@ -66,7 +66,7 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     };
 
     if is_forked_child() {
-        session.chunks = session.chunks.div_ceil(CHILD_SHARE).max(4);
+        session.share(CHILD_SHARE);
     }
     let identity = Identity::new();
     let mut name = sys::Path::new();
@@ -78,11 +78,11 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     if !name.push(b".trc") {
         return refuse(b" is too long");
     }
-    let bytes = layout::file_bytes(session.chunks as usize);
+    let bytes = layout::file_bytes(session.first_chunks() as usize);
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
         return refuse(b" has no room for the trace file, or cannot be written to");
     };
-    let process = map(Some(fd.0), bytes, &session, &identity);
+    let process = map(Some(fd.0), &session, &identity);
     if process.is_none() {
         return refuse(b": the trace file could not be mapped");
     }
@@ -102,8 +102,7 @@ pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
                     chunks,
                     ..Session::default()
                 };
-                let bytes = layout::file_bytes(chunks as usize);
-                let process = map(None, bytes, &session, &Identity::new());
+                let process = map(None, &session, &Identity::new());
                 STATE.store(process.map_or(OFF, publish), Ordering::Release);
                 return process;
             }
@@ -135,13 +134,10 @@ extern "C" fn process_forked() {
 static LATEST_MAPPING: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
 static LATEST_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Maps the file and the private memory, and writes the header.
-fn map(
-    fd: Option<i32>,
-    bytes: usize,
-    session: &Session,
-    identity: &Identity,
-) -> Option<&'static Process> {
+/// Maps the file and the private memory, and writes the header. A growing file is mapped as long as it may
+/// become; what lies beyond its end is not touched before the recorder says that it is there.
+fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'static Process> {
+    let bytes = layout::file_bytes(session.chunks as usize);
     let file = sys::map_shared(fd, bytes)?;
     let Some(private) = sys::map_private(size_of::<Process>()) else {
         sys::unmap(file, bytes);
@@ -152,6 +148,7 @@ fn map(
     let process = unsafe { &*private.cast::<Process>() };
     process.mode.store(session.mode, Ordering::Relaxed);
     process.chunks.store(session.chunks, Ordering::Relaxed);
+    process.grows.store(session.grows(), Ordering::Relaxed);
     process
         .poison
         .store(session.poison as u8, Ordering::Relaxed);

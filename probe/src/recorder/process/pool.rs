@@ -13,21 +13,33 @@ const CHUNK_OPEN: u8 = 1;
 const CHUNK_CLOSED: u8 = 2;
 const CHUNK_META: u8 = 3;
 
+/// Chunks at the end of a growing file that events leave alone.
+const KEPT_FOR_NAMES: u64 = 2;
+
 impl Process {
     /// Takes the chunk that was taken longest ago and is not being written, or a fresh one.
     pub(crate) fn take_chunk(&self, kind: ChunkKind) -> Option<u32> {
+        if kind == ChunkKind::Event {
+            return self.take(kind);
+        }
+        let budget = self.chunks.load(Ordering::Relaxed) / 4;
+        let before = self.meta_chunks.fetch_add(1, Ordering::Relaxed);
+        let taken = (before < budget).then(|| self.take(kind)).flatten();
+        if taken.is_none() {
+            self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn take(&self, kind: ChunkKind) -> Option<u32> {
         let chunks = self.chunks.load(Ordering::Relaxed);
         let ring = self.mode.load(Ordering::Relaxed) == layout::mode::RING;
-        if kind == ChunkKind::Meta && self.meta_chunks.fetch_add(1, Ordering::Relaxed) >= chunks / 4
-        {
-            self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
         for _ in 0..=chunks {
-            if !ring && self.taken.load(Ordering::Relaxed) >= u64::from(chunks) {
-                return None;
-            }
-            let turn = self.taken.fetch_add(1, Ordering::Relaxed);
+            let turn = if ring {
+                self.taken.fetch_add(1, Ordering::Relaxed)
+            } else {
+                self.next_turn(self.usable(kind))?
+            };
             let index = turn.checked_rem(u64::from(chunks)).unwrap_or(0) as u32;
             let Some(owner) = self.owners.get(index as usize) else {
                 continue;
@@ -57,6 +69,31 @@ impl Process {
             return Some(index);
         }
         None
+    }
+
+    /// Chunks that may be taken where none is recycled. The last ones of a file that still grows are for
+    /// names: events that come while there is no room are lost alone, a name is lost for all later ones too.
+    fn usable(&self, kind: ChunkKind) -> u64 {
+        let all = u64::from(self.chunks.load(Ordering::Relaxed));
+        if !self.grows.load(Ordering::Relaxed) {
+            return all;
+        }
+        // Acquire: the room was there before the recorder said so.
+        let said = self
+            .header_word(header::CHUNKS_USABLE)
+            .load(Ordering::Acquire);
+        match kind {
+            _ if said >= all => all,
+            ChunkKind::Meta => said,
+            ChunkKind::Event => said.saturating_sub(KEPT_FOR_NAMES),
+        }
+    }
+
+    fn next_turn(&self, usable: u64) -> Option<u64> {
+        let next = |turn: u64| (turn < usable).then_some(turn + 1);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .ok()
     }
 
     /// Whether call stacks may still take room from names.

@@ -9,7 +9,10 @@ pub(super) struct Session {
     pub(super) token: [u8; 16],
     pub(super) ticks_per_second: u64,
     pub(super) trusted_clock: Option<bool>,
+    /// Chunks that the file may have.
     pub(super) chunks: u32,
+    /// Chunks that it has room for at first; the recorder makes more.
+    pub(super) first_chunks: u32,
     pub(super) mode: u32,
     pub(super) poison: Poison,
     pub(super) stacks: bool,
@@ -22,10 +25,28 @@ impl Session {
             ticks_per_second: 0,
             trusted_clock: None,
             chunks: 1024,
+            first_chunks: u32::MAX,
             mode: layout::mode::RING,
             poison: Poison::Restore,
             stacks: false,
         }
+    }
+
+    /// A forked child that never calls `exec` keeps this fraction of what its parent keeps.
+    pub(super) fn share(&mut self, fraction: u32) {
+        for chunks in [&mut self.chunks, &mut self.first_chunks] {
+            *chunks = chunks.div_ceil(fraction).max(4);
+        }
+    }
+
+    /// Chunks that the file has room for at first.
+    pub(super) fn first_chunks(&self) -> u32 {
+        self.first_chunks.min(self.chunks)
+    }
+
+    /// Whether the file grows.
+    pub(super) fn grows(&self) -> bool {
+        self.mode == layout::mode::STOP && self.first_chunks < self.chunks
     }
 
     /// Reads `key=value` lines; unknown keys are of newer recorders and ignored.
@@ -46,6 +67,9 @@ impl Session {
                     session.chunks = u32::try_from(number(value)?)
                         .ok()?
                         .clamp(4, MAX_CHUNKS as u32);
+                }
+                b"first_chunks" => {
+                    session.first_chunks = u32::try_from(number(value)?).ok()?.max(4);
                 }
                 b"mode" if value == b"stop" => session.mode = layout::mode::STOP,
                 b"poison" if value == b"keep" => session.poison = Poison::Keep,
