@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use traces::event::What;
-use traces::recording::Ended;
+use traces::recording::{Ended, Stopped};
 use traces::{Input, Trace};
 
 /// A recorder's folder.
@@ -220,6 +220,37 @@ fn what_no_lane_was_left_for_is_counted() {
         "{kept} kept, {lost} lost"
     );
     assert!(lost >= 50);
+}
+
+#[test]
+fn a_stopped_recording_knows_nothing_of_what_came_after() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("stop"));
+    let trace = only(&folder);
+    assert_eq!(noted(&trace), [1, 2]);
+    let recording = trace.recording();
+    let process = &recording.processes[0];
+    let Some(Stopped::Program(reason)) = process.stopped else {
+        panic!("{:?}", process.stopped);
+    };
+    assert_eq!(recording.string(reason).tty(), "seen enough");
+    let last = trace.events().last().expect("events");
+    assert!(
+        matches!(last.what, What::Mark { text } if text == reason),
+        "{last:?}"
+    );
+    // A pointer was out; that it was never taken back is not known.
+    assert_eq!(trace.verdict().exit_code(), 0);
+    assert_eq!(trace.verdict().summary.held_at_end, 1);
+    assert_eq!(recording.losses, []);
+}
+
+#[test]
+fn nothing_is_recorded_after_the_end_of_all() {
+    // As `tracer record` leaves it for programs that come later: nothing is recorded, and nothing said.
+    let folder = Folder::new(&format!("{SESSION}ended=yes\n"));
+    succeeds(&folder.run("clean"));
+    assert_eq!(folder.files(), [] as [PathBuf; 0]);
 }
 
 #[test]

@@ -69,7 +69,9 @@ pub(crate) enum Command {
     /// Run a program and keep what its probe records in one file.
     ///
     /// The program's input, output, exit code and end by a signal are its own; nothing is written to
-    /// stdout. Exit codes of record itself: 125 it could not do its part, 126 the program is not
+    /// stdout. SIGUSR2 sent to this process ends the recording while the program goes on, so that the newest
+    /// records before it are kept; so does the program's own `probe::stop_recording`. Exit codes of record
+    /// itself: 125 it could not do its part, 126 the program is not
     /// executable, 127 it was not found.
     Record(Record),
 

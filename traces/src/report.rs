@@ -229,8 +229,11 @@ impl Page {
     fn summary(&mut self, trace: &Trace) {
         let verdict = trace.verdict();
         let summary = &verdict.summary;
-        for (pid, ended) in summary.ended.iter().take(LISTED_MAX) {
-            self.block(Class::Summary, "", &format!("process {pid}: {ended}"));
+        let recording = trace.recording();
+        for process in recording.processes.iter().take(LISTED_MAX) {
+            let ended = recording.end_in_words(process);
+            let text = format!("process {}: {ended}", process.pid);
+            self.block(Class::Summary, "", &text);
         }
         let more = summary.ended.len().saturating_sub(LISTED_MAX);
         if more > 0 {

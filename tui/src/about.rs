@@ -223,9 +223,8 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
         lines.extend(plain(&sentence, Tone::Plain, columns));
     }
     let recording = model.trace.recording();
-    for (index, process) in recording.processes.iter().enumerate().take(LISTED_MAX) {
-        let ended = summary.ended.iter().find(|(at, _)| *at as usize == index);
-        let ended = ended.map_or(process.ended, |(_, ended)| *ended);
+    for process in recording.processes.iter().take(LISTED_MAX) {
+        let ended = recording.end_in_words(process);
         lines.extend(plain(
             &format!("Process {}: {ended}.", process.pid),
             Tone::Plain,

@@ -448,6 +448,10 @@ impl Cursor {
     }
 
     fn lose(&self, why: usize) {
+        if !process::recording() {
+            // The recording has ended; what comes after it is not missing.
+            return;
+        }
         self.lost.fetch_add(1, Ordering::Relaxed);
         if let Some(process) = self.process() {
             process

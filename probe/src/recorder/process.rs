@@ -6,7 +6,7 @@
 //!
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
 //! a child can never go on with its parent's file; the file itself is only written to, never asked, but for
-//! what the recorder says in it: how far it has grown.
+//! what the recorder says in it: how far it has grown, and when it is to end.
 //! Nothing here locks or allocates. Opening the file is the one thing that takes time: it is done once,
 //! at the first hook, and threads that come meanwhile wait for it; it asks the loader once which files
 //! the program's code comes from.
@@ -283,6 +283,17 @@ impl Process {
             1 => Poison::Keep,
             2 => Poison::Off,
             _ => Poison::Restore,
+        }
+    }
+
+    /// Ends the recording while the process goes on: from here on no hook of it records, nor of children that
+    /// it forks. The first one says why: see `header::STOPPED`.
+    pub(crate) fn stop(&self, why: u64) {
+        let word = self.header_word(header::STOPPED);
+        let (success, failure) = (Ordering::Release, Ordering::Relaxed);
+        if word.compare_exchange(0, why, success, failure).is_ok() {
+            self.beat();
+            STATE.store(OFF, Ordering::Release);
         }
     }
 

@@ -124,6 +124,11 @@ pub mod header {
     /// `u64`: chunks that the file has room for so far, where it grows; else 0. Written by the recorder, once
     /// the room is there.
     pub const CHUNKS_USABLE: usize = 1088;
+    /// `u64`: not 0 once the recorder asks for an end of the recording: nothing is recycled any more.
+    pub const STOP_REQUEST: usize = 1096;
+    /// `u64`: why the recording ended before its process, 0 where it did not. A [`super::stopped`] constant in
+    /// the low half; in the high half a string.
+    pub const STOPPED: usize = 1152;
 }
 
 /// Bits of [`header::INCOMPAT`].
@@ -142,6 +147,14 @@ pub mod state {
     pub const ABORTED: u64 = 3;
     /// The image was replaced by `exec`.
     pub const EXEC: u64 = 4;
+}
+
+/// Who ended a recording before its process.
+pub mod stopped {
+    /// The program itself, for the reason in the string.
+    pub const PROGRAM: u32 = 1;
+    /// The recorder.
+    pub const RECORDER: u32 = 2;
 }
 
 /// What a tick is.
@@ -292,7 +305,7 @@ mod tests {
     const _: () = {
         assert!(header::EXE_PATH + 256 <= header::CRC);
         assert!(header::CRC + 4 <= header::CHUNKS_TAKEN);
-        assert!(header::CHUNKS_USABLE + 8 <= HEADER_BYTES);
+        assert!(header::STOPPED + 8 <= HEADER_BYTES);
         assert!(lane::LAST_SEQ < LANE_WORDS);
         assert!(chunk::RECORDS < CHUNK_HEADER_WORDS);
         assert!(chunk_offset().is_multiple_of(8));

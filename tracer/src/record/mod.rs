@@ -154,7 +154,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let grow_to = matches!(plan.room, Room::Grow(_)).then_some(chunks);
     let warden = warden::Warden::start(folder.same(), grow_to);
     let warden = warden.map_err(|error| own(error.into()))?;
-    let run = spawn::run(&plan.command, folder.path());
+    let run = spawn::run(&plan.command, folder.path(), warden.stopper());
     for remark in warden.end() {
         crate::talk::line(remark);
     }

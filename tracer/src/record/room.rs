@@ -1,4 +1,6 @@
-//! Room for files that grow: set aside ahead of the program that fills them, and then told to it.
+//! What the recorder writes into the files of running processes: two words of their headers.
+//!
+//! Room for files that grow is set aside ahead of the program that fills them, and then told to it.
 //!
 //! The program never makes room itself, and never touches what lies beyond the end of its file. Room is
 //! allocated, not just promised: on a full disk this process gets an error; the program would get SIGBUS.
@@ -33,18 +35,9 @@ impl Growing {
     /// Opens the file of a process; nothing while its header is not written, or where it does not grow.
     /// `most` is what the session allows.
     pub(crate) fn open(path: &Path, most: u64) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(
-                (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)
-                    .bits()
-                    .cast_signed(),
-            )
-            .open(path)?;
-        if word(&file, header::MAGIC)?.to_le_bytes() != layout::MAGIC {
+        let Some(file) = open(path)? else {
             return Ok(None);
-        }
+        };
         let first_chunk = word(&file, header::CHUNK_OFFSET)? & 0xFFFF_FFFF;
         let usable = word(&file, header::CHUNKS_USABLE)?;
         let said = word(&file, header::CHUNK_LOG2)? >> 32;
@@ -80,6 +73,31 @@ impl Growing {
     pub(crate) fn bytes(&self) -> u64 {
         self.usable * CHUNK_BYTES as u64
     }
+}
+
+/// Asks a process to end its recording: it looks at this when it would take a chunk, so that nothing of what
+/// it has kept by now is overwritten. False while its file has no header yet.
+pub(crate) fn ask_to_stop(path: &Path) -> io::Result<bool> {
+    let Some(file) = open(path)? else {
+        return Ok(false);
+    };
+    file.write_all_at(&1u64.to_le_bytes(), header::STOP_REQUEST as u64)?;
+    Ok(true)
+}
+
+/// Opens the file of a process; nothing while its header is not written.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(
+            (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)
+                .bits()
+                .cast_signed(),
+        )
+        .open(path)?;
+    let is_there = word(&file, header::MAGIC)?.to_le_bytes() == layout::MAGIC;
+    Ok(is_there.then_some(file))
 }
 
 fn word(file: &File, offset: usize) -> io::Result<u64> {

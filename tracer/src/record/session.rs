@@ -107,6 +107,21 @@ impl Session {
     }
 }
 
+/// Has processes that come from now on not record. Replaced as a whole: somebody may just be reading it.
+pub(crate) fn end(folder: &Folder) -> Result<()> {
+    const NEXT: &str = "session.next";
+    let path = |name| folder.path().join(name);
+    let replace = || {
+        let text = std::fs::read_to_string(path(NAME))?;
+        folder.write(NEXT, &(text + "ended=yes\n"))?;
+        std::fs::rename(path(NEXT), path(NAME))
+    };
+    replace().with_context(|| {
+        let folder = crate::safe::path(folder.path());
+        format!("cannot end the recording for programs that start from now on, in {folder}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

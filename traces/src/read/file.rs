@@ -1,13 +1,17 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
 use wire::crc::crc32c;
-use wire::layout::{self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state};
+use wire::layout::{
+    self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state, stopped,
+};
+use wire::payload::halves;
 
 use super::clock::{Line, Pair};
 use super::lanes::{self, LaneEntry};
+use super::records::Ids;
 use super::{Gathered, u16_at, u32_at, u64_at, zero_padded};
 use crate::input::{ReadAt, read_full};
-use crate::recording::{Capture, Clock, Ended, Process, Recording};
+use crate::recording::{Capture, Clock, Ended, Process, Recording, Stopped};
 
 /// Bytes of a chunk's header.
 const CHUNK_HEADER_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
@@ -94,7 +98,12 @@ pub(super) fn read(
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
     gathered.recording.processes.push(process);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
-    lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
+    let ids =
+        lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
+    let stopped = stopped(u64_at(&head, header::STOPPED), &ids);
+    if let Some(process) = gathered.recording.processes.get_mut(index as usize) {
+        process.stopped = stopped;
+    }
     if names_lost != 0 {
         let what = match names_lost {
             1 => "a name or call stack".to_owned(),
@@ -106,6 +115,16 @@ pub(super) fn read(
         gathered.recording.note(name, at, message);
     }
     Ok(())
+}
+
+fn stopped(word: u64, ids: &Ids) -> Option<Stopped> {
+    let (by, reason) = halves(word);
+    match by {
+        0 => None,
+        stopped::PROGRAM => Some(Stopped::Program(ids.string(reason))),
+        stopped::RECORDER => Some(Stopped::Recorder),
+        _ => Some(Stopped::Unknown),
+    }
 }
 
 fn validate<'a>(
@@ -190,6 +209,7 @@ fn describe(head: &[u8], name: &str) -> Process {
         },
         exit_handlers_ran: false,
         ended: Ended::Unknown,
+        stopped: None,
         names_lost: u64_at(head, header::LOST_META),
         source: name.to_owned(),
     }

@@ -32,7 +32,7 @@ pub(super) struct LaneEntry {
     pub(super) is_running: bool,
 }
 
-/// Puts the events of all lanes into `gathered`.
+/// Puts the events of all lanes into `gathered`; says what the numbers of names mean.
 pub(super) fn read(
     gathered: &mut Gathered,
     file: &File<'_>,
@@ -41,7 +41,7 @@ pub(super) fn read(
     chunks: Vec<ChunkRef>,
     line: &Line,
     no_lane: u64,
-) -> std::io::Result<()> {
+) -> std::io::Result<Ids> {
     let mut ids = Ids::default();
     let mut torn = 0u64;
     for chunk in chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Meta) {
@@ -137,7 +137,7 @@ pub(super) fn read(
             stack: StackId(0),
         });
     }
-    Ok(())
+    Ok(ids)
 }
 
 fn new_lane(gathered: &mut Gathered, process: u32, tid: u32, thread: StringId) -> u32 {

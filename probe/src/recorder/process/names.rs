@@ -40,6 +40,9 @@ impl Process {
 
     /// Counts a name that no room was left for.
     pub(crate) fn lose_name(&self) {
+        if !super::recording() {
+            return;
+        }
         self.header_word(header::LOST_META)
             .fetch_add(1, Ordering::Relaxed);
     }

@@ -65,6 +65,9 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         return refuse(b" was made by a version of tracer that this probe does not know");
     };
 
+    if session.ended {
+        return None;
+    }
     if is_forked_child() {
         session.share(CHILD_SHARE);
     }

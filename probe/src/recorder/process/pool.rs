@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use wire::layout::{self, ChunkKind, header};
+use wire::layout::{self, ChunkKind, header, stopped};
 use wire::protocol;
 
 use super::Process;
@@ -18,7 +18,13 @@ const KEPT_FOR_NAMES: u64 = 2;
 
 impl Process {
     /// Takes the chunk that was taken longest ago and is not being written, or a fresh one.
+    /// Nothing is taken once the recorder has asked for an end, so that what was kept by then stays.
     pub(crate) fn take_chunk(&self, kind: ChunkKind) -> Option<u32> {
+        let request = self.header_word(header::STOP_REQUEST);
+        if request.load(Ordering::Relaxed) != 0 {
+            self.stop(u64::from(stopped::RECORDER));
+            return None;
+        }
         if kind == ChunkKind::Event {
             return self.take(kind);
         }

@@ -16,6 +16,8 @@ pub(super) struct Session {
     pub(super) mode: u32,
     pub(super) poison: Poison,
     pub(super) stacks: bool,
+    /// Whether the recording is over for whoever comes now.
+    pub(super) ended: bool,
 }
 
 impl Session {
@@ -29,6 +31,7 @@ impl Session {
             mode: layout::mode::RING,
             poison: Poison::Restore,
             stacks: false,
+            ended: false,
         }
     }
 
@@ -74,6 +77,7 @@ impl Session {
                 b"mode" if value == b"stop" => session.mode = layout::mode::STOP,
                 b"poison" if value == b"keep" => session.poison = Poison::Keep,
                 b"poison" if value == b"off" => session.poison = Poison::Off,
+                b"ended" => session.ended = value == b"yes",
                 b"stacks" => session.stacks = value == b"on",
                 _ => {}
             }
