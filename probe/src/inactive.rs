@@ -9,6 +9,7 @@ pub(crate) const COMPILED_IN: bool = false;
 /// As the recorder's; never anything but [`Poison::Off`] here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poison {
+    Restore,
     Keep,
     Off,
 }
@@ -66,6 +67,9 @@ pub(crate) fn named_type(_: &'static str, _: usize, _: usize) -> u32 {
 pub(crate) fn text(_: &str) -> u32 {
     0
 }
+
+#[inline(always)]
+pub(crate) fn stop(_: &str) {}
 
 #[inline(always)]
 pub(crate) fn poison() -> Poison {

@@ -158,6 +158,18 @@ pub fn mark(text: &str) {
     }
 }
 
+/// Ends the recording of this process for good, when what it was made for has happened: what was recorded by
+/// now is kept, the program goes on, and no hook does anything any more. The reason is put on the timeline.
+///
+/// A child that is forked later is not recorded either; one that calls `exec` is. What happens from here on
+/// is unknown to the trace: nothing is called lost, or never taken back, for it.
+#[inline]
+pub fn stop_recording(reason: &str) {
+    if recorder::recording() {
+        recorder::stop(reason);
+    }
+}
+
 /// Whether hooks record at the moment.
 #[inline]
 pub fn is_recording() -> bool {

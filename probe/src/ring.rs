@@ -32,6 +32,10 @@ const USER_DATA: usize = 4;
 /// High half of every poison word; the low half is ring and slot. Not a user-space address.
 const POISON: u64 = 0xFEED_5EED_0000_0000;
 
+fn poison_word(id: u32, slot: u32) -> u64 {
+    POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF)
+}
+
 /// One submission entry, as eight words.
 pub type Entry = [u64; 8];
 
@@ -189,7 +193,7 @@ impl Ring {
             known.leftover = unsafe { (*entry)[USER_DATA] };
             return;
         }
-        let word = POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF);
+        let word = poison_word(id, slot);
         // SAFETY: the caller's promise.
         let user_data = unsafe { &mut (*entry)[USER_DATA] };
         if *user_data != word {
@@ -211,6 +215,31 @@ impl Ring {
             unsafe { self.submit(slot, entry) }
         } else {
             self.count_submission();
+            if self.poison.load(Ordering::Relaxed) == Poison::Restore as u8 {
+                // SAFETY: the caller's promise.
+                unsafe { self.put_back(slot, entry) }
+            }
+        }
+    }
+
+    /// Takes poison out of a slot that was claimed before the recording ended.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::submitting`].
+    #[cold]
+    unsafe fn put_back(&self, slot: u32, entry: *mut Entry) {
+        // SAFETY: the caller is alone in here.
+        let slots = unsafe { &mut *self.slots.get() };
+        let Some(known) = slots.get_mut(slot as usize).filter(|known| known.poisoned) else {
+            return;
+        };
+        known.poisoned = false;
+        let id = self.id.load(Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        let user_data = unsafe { &mut (*entry)[USER_DATA] };
+        if *user_data == poison_word(id, slot) {
+            *user_data = known.leftover;
         }
     }
 
@@ -231,7 +260,7 @@ impl Ring {
         if let Some(known) = slots.get_mut(slot as usize) {
             site = known.site;
             let cookie = entry[USER_DATA];
-            let word = POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF);
+            let word = poison_word(id, slot);
             state = if known.poisoned && cookie == word {
                 if self.poison.load(Ordering::Relaxed) != Poison::Keep as u8 {
                     entry[USER_DATA] = known.leftover;

@@ -69,7 +69,9 @@ pub(crate) enum Command {
     /// Run a program and keep what its probe records in one file.
     ///
     /// The program's input, output, exit code and end by a signal are its own; nothing is written to
-    /// stdout. Exit codes of record itself: 125 it could not do its part, 126 the program is not
+    /// stdout. SIGUSR2 sent to this process ends the recording while the program goes on, so that the newest
+    /// records before it are kept; so does the program's own `probe::stop_recording`. Exit codes of record
+    /// itself: 125 it could not do its part, 126 the program is not
     /// executable, 127 it was not found.
     Record(Record),
 
@@ -118,6 +120,11 @@ pub(crate) struct Record {
     /// How much each process keeps: the newest records win.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = ring_bytes)]
     pub(crate) ring: u64,
+
+    /// Keep everything from the start instead, until a process has recorded this much; its file begins small
+    /// and grows.
+    #[arg(long, value_name = "SIZE", value_parser = ring_bytes, conflicts_with = "ring")]
+    pub(crate) grow: Option<u64>,
 
     /// Where the recording lies while the program runs, instead of in memory.
     #[arg(long, value_name = "DIR")]
@@ -274,7 +281,7 @@ fn ring_bytes(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << shift)
         .filter(|bytes| RING.contains(bytes))
-        .ok_or_else(|| "a ring holds between 1MiB and 4GiB".to_owned())
+        .ok_or_else(|| "a process keeps between 1MiB and 4GiB".to_owned())
 }
 
 #[cfg(test)]

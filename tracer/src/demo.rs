@@ -90,7 +90,7 @@ fn record(
     }
     let recorded = record::record(&Plan {
         output: output.to_path_buf(),
-        ring_bytes: RING_BYTES,
+        room: record::Room::Ring(RING_BYTES),
         dir: None,
         poison: Poison::default(),
         stacks: false,

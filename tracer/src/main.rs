@@ -46,7 +46,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Record(args) => record::run(&record::Plan {
             output: args.output,
-            ring_bytes: args.ring,
+            room: match args.grow {
+                Some(bytes) => record::Room::Grow(bytes),
+                None => record::Room::Ring(args.ring),
+            },
             dir: args.dir,
             poison: args.poison,
             stacks: args.stacks,

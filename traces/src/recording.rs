@@ -57,6 +57,10 @@ pub struct Process {
     pub exit_handlers_ran: bool,
     /// How it ended.
     pub ended: Ended,
+    /// Why its recording ended before it did, where it did.
+    pub stopped: Option<Stopped>,
+    /// Names, places, types and call stacks that no room was left for.
+    pub names_lost: u64,
     /// Name of the input it was read from.
     pub source: String,
 }
@@ -74,15 +78,19 @@ impl Default for Process {
             capture: Capture::Linked,
             exit_handlers_ran: false,
             ended: Ended::Unknown,
+            stopped: None,
+            names_lost: 0,
             source: String::new(),
         }
     }
 }
 
 impl Process {
-    /// Whether it went through an ordinary exit, so that what it still held was its own decision.
+    /// Whether it went through an ordinary exit that its recording saw, so that what it still held was its own
+    /// decision.
     pub fn ended_clean(&self) -> bool {
-        self.exit_handlers_ran || matches!(self.ended, Ended::Exited { .. })
+        let exited = self.exit_handlers_ran || matches!(self.ended, Ended::Exited { .. });
+        exited && self.stopped.is_none()
     }
 }
 
@@ -113,6 +121,17 @@ pub enum Capture {
     /// Uprobes.
     Uprobes,
     /// One that this build does not know.
+    Unknown,
+}
+
+/// Why a recording ended before its process: what that did afterwards is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The program ended it, for this reason.
+    Program(StringId),
+    /// The recorder was asked to end it.
+    Recorder,
+    /// Somebody that this build does not know.
     Unknown,
 }
 
@@ -260,6 +279,21 @@ impl Recording {
     /// The lane of an index.
     pub fn lane(&self, index: u32) -> Option<&Lane> {
         self.lanes.get(index as usize)
+    }
+
+    /// How a process ended, and that its recording did so before where that is so: safe for a terminal.
+    pub fn end_in_words(&self, process: &Process) -> String {
+        let ended = process.ended;
+        match process.stopped {
+            None => ended.to_string(),
+            Some(Stopped::Program(reason)) => {
+                let reason = self.string(reason).tty();
+                format!("{ended}; the program had ended its recording before: {reason}")
+            }
+            Some(Stopped::Recorder | Stopped::Unknown) => {
+                format!("{ended}; its recording was ended before")
+            }
+        }
     }
 
     /// Whether the end of its process cut off a lane in the middle of its work, although the process

@@ -229,9 +229,11 @@ impl Page {
     fn summary(&mut self, trace: &Trace) {
         let verdict = trace.verdict();
         let summary = &verdict.summary;
-        for (process, (_, ended)) in (0u32..).zip(summary.ended.iter().take(LISTED_MAX)) {
-            let process = trace.names().process(process);
-            self.block(Class::Summary, "", &format!("process {process}: {ended}"));
+        let recording = trace.recording();
+        for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
+            let ended = recording.end_in_words(process);
+            let text = format!("process {}: {ended}", trace.names().process(index));
+            self.block(Class::Summary, "", &text);
         }
         let more = summary.ended.len().saturating_sub(LISTED_MAX);
         if more > 0 {
@@ -293,7 +295,9 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
     use crate::event::LossReason as Reason;
     match reason {
         Reason::Overwritten => "overwritten by newer ones",
-        Reason::Full => "lost for want of room",
+        Reason::Full => {
+            "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
+        }
         Reason::Nested => "lost in a signal handler",
         Reason::NoLane => "lost because there were too many threads",
         Reason::Damaged => "damaged or cut off",

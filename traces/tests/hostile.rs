@@ -68,6 +68,24 @@ fn a_whole_file_is_read_whole() {
 }
 
 #[test]
+fn names_behind_one_that_was_cut_off_are_read() {
+    let mut bytes = File::default().round_trips(4).bytes();
+    // The chunk of names holds "main" first: two words and a header, of which a kill let none be written.
+    let first = File::HEAD_BYTES + wire::layout::CHUNK_HEADER_WORDS * 8;
+    bytes[first..first + 24].fill(0);
+    let trace = read(&bytes).unwrap();
+    let leak = &trace.events()[2];
+    let line = trace.describe(leak);
+    assert_eq!(line, "leak Conn#1 0x1000@1 Rc at src/conn.rs:88");
+    assert_eq!(trace.names().thread(leak.lane), "thread 77");
+    let [note] = &trace.recording().problems[..] else {
+        panic!("{:?}", trace.recording().problems);
+    };
+    assert_eq!(note.message, "a name was cut off while it was written");
+    assert_eq!(trace.verdict().exit_code(), 0);
+}
+
+#[test]
 fn call_stacks_stand_behind_any_payload() {
     let mut file = File::default();
     file.name(4, "/opt/lib\u{1b}[2J.so");

@@ -225,8 +225,9 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
     let recording = model.trace.recording();
     for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
         let name = model.trace.names().process(index);
+        let ended = recording.end_in_words(process);
         lines.extend(plain(
-            &format!("Process {name}: {}.", process.ended),
+            &format!("Process {name}: {ended}."),
             Tone::Plain,
             columns,
         ));

@@ -6,6 +6,7 @@
 mod processes;
 mod signals;
 mod stacks;
+mod stop;
 mod threads;
 
 use std::cell::RefCell;
@@ -55,7 +56,10 @@ fn main() {
         "threads" => threads::one_after_the_other(argument().unwrap_or(800)),
         "crowd" => threads::crowd(wire::layout::LANES + 50),
         "few" => threads::crowd(40),
+        "names" => threads::names(),
+        "stop" => stop::run(),
         "stacks" => stacks::run(),
+        "repeat" => (1..=1000).for_each(stacks::outer),
         "destructor" => {
             thread_local! { static LATE: Late = const { Late(RefCell::new(0)) }; }
             std::thread::spawn(|| {

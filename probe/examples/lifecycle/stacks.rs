@@ -38,7 +38,7 @@ pub(crate) fn run() {
 }
 
 #[inline(never)]
-fn outer(number: u64) {
+pub(crate) fn outer(number: u64) {
     inner(number);
     black_box(());
 }

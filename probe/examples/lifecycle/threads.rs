@@ -33,3 +33,28 @@ pub(crate) fn crowd(count: usize) {
         }
     });
 }
+
+/// Threads with a name each, all alive at once, and more places and types than one of them uses.
+pub(crate) fn names() {
+    const PLACES: [fn(u64); 4] = [
+        |number| probe::peek::<Box<[u8; 1]>>(number as *mut [u8; 1]),
+        |number| probe::peek::<Box<[u8; 2]>>(number as *mut [u8; 2]),
+        |number| probe::peek::<Box<[u8; 3]>>(number as *mut [u8; 3]),
+        |number| probe::peek::<Box<[u8; 4]>>(number as *mut [u8; 4]),
+    ];
+    let all = std::sync::Barrier::new(600);
+    std::thread::scope(|scope| {
+        for number in 1..=600u64 {
+            let all = &all;
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .stack_size(64 * 1024)
+                .spawn_scoped(scope, move || {
+                    all.wait();
+                    PLACES[number as usize % 4](number);
+                    all.wait();
+                })
+                .expect("a thread");
+        }
+    });
+}

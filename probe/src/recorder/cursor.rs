@@ -55,7 +55,6 @@ pub(crate) struct Cursor {
     /// Committed records.
     records: AtomicU64,
     lost: AtomicU64,
-    meta: Room,
     /// The cursor for signal handlers of this thread.
     nested: AtomicPtr<Cursor>,
     process: AtomicPtr<Process>,
@@ -165,7 +164,7 @@ pub(crate) fn at_hand() -> Option<&'static Process> {
 }
 
 /// Now, in the ticks of this recording.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     match process::STATE.load(Ordering::Relaxed) {
         process::SIMULATED => crate::recorder::simulated::ticks(),
         _ => clock::ticks(),
@@ -199,11 +198,40 @@ fn own() -> Option<&'static Cursor> {
     }
     cursor.adopt(process);
     if process.modules_are_to_be_written() {
-        let depth = cursor.enter();
-        modules::write(process, cursor, depth);
-        cursor.leave(depth);
+        modules::write(process);
     }
     Some(cursor)
+}
+
+/// Writes the header of a chunk just taken and opens its gate. `counts` are the records that its lane lost
+/// and wrote before.
+pub(crate) fn open_chunk(
+    process: &Process,
+    chunk: &[AtomicU64],
+    lane: u32,
+    kind: ChunkKind,
+    seq: u64,
+    (lost, records): (u64, u64),
+    ticks: u64,
+) {
+    let simulated = process::STATE.load(Ordering::Relaxed) == process::SIMULATED;
+    protocol::open(
+        chunk,
+        &ChunkHeader {
+            seq,
+            lane,
+            kind,
+            ticks,
+            monotonic_ns: if simulated {
+                ticks
+            } else {
+                clock::monotonic_ns()
+            },
+            lost,
+            records,
+            uuid_low: process.uuid_low.load(Ordering::Relaxed),
+        },
+    );
 }
 
 /// Destructor of the exit key: the lane goes on with the next new thread.
@@ -323,7 +351,7 @@ impl Cursor {
         let payload = match process::STATE.load(Ordering::Relaxed) {
             process::SIMULATED => crate::recorder::simulated::rewrite(kind, payload, &mut words),
             process::ON_WITH_STACKS if stack::belongs_to(kind) => {
-                match (self.stack(depth), words.get_mut(..=payload.len())) {
+                match (self.stack(), words.get_mut(..=payload.len())) {
                     (id @ 1.., Some([copy @ .., last])) => {
                         copy.copy_from_slice(payload);
                         *last = u64::from(id);
@@ -341,7 +369,7 @@ impl Cursor {
     }
 
     /// Number of the stack that this thread is on, committed before it is known; 0 for none.
-    fn stack(&self, depth: u32) -> u32 {
+    fn stack(&self) -> u32 {
         let mut words = [0u64; 1 + stack::FRAMES];
         let count = stack::walk(&self.stack, words.get_mut(1..).unwrap_or(&mut []));
         let (Some(process), Some(taken)) = (self.process(), words.get_mut(..=count)) else {
@@ -355,14 +383,14 @@ impl Cursor {
             if let Some(first) = taken.first_mut() {
                 *first = pair(id, count as u32);
             }
-            process.has_room_for_stacks() && self.write_meta(depth, Kind::Stack, taken)
+            if process.has_room_for_stacks() {
+                process.write_name(Kind::Stack, taken)
+            } else {
+                process.lose_name();
+                false
+            }
         });
-        found.unwrap_or_else(|| {
-            process
-                .header_word(layout::header::LOST_META)
-                .fetch_add(1, Ordering::Relaxed);
-            0
-        })
+        found.unwrap_or(0)
     }
 
     /// The cursor to write to at a depth; nothing where handlers are nested too deeply.
@@ -420,6 +448,10 @@ impl Cursor {
     }
 
     fn lose(&self, why: usize) {
+        if !process::recording() {
+            // The recording has ended; what comes after it is not missing.
+            return;
+        }
         self.lost.fetch_add(1, Ordering::Relaxed);
         if let Some(process) = self.process() {
             process
@@ -456,7 +488,12 @@ impl Cursor {
         };
         let chunk = process.chunk(index);
         let seq = self.events.seq.load(Ordering::Relaxed) + 1;
-        self.open_chunk(process, chunk, ChunkKind::Event, seq, ticks);
+        let counts = (
+            self.lost.load(Ordering::Relaxed),
+            self.records.load(Ordering::Relaxed),
+        );
+        let lane = self.lane.load(Ordering::Relaxed);
+        open_chunk(process, chunk, lane, ChunkKind::Event, seq, counts, ticks);
         let full = self.events.chunk.load(Ordering::Relaxed);
         let Some(body) = chunk.get(CHUNK_HEADER_WORDS..) else {
             return false;
@@ -467,41 +504,12 @@ impl Cursor {
         if let Some(full) = full.checked_sub(1) {
             process.close_chunk(full);
         }
-        let lane = self.lane.load(Ordering::Relaxed);
         process
             .lane_word(lane, lane::LAST_SEQ)
             .store(seq, Ordering::Relaxed);
         process.beat();
         self.say_who(0);
         true
-    }
-
-    fn open_chunk(
-        &self,
-        process: &Process,
-        chunk: &[AtomicU64],
-        kind: ChunkKind,
-        seq: u64,
-        ticks: u64,
-    ) {
-        let simulated = process::STATE.load(Ordering::Relaxed) == process::SIMULATED;
-        protocol::open(
-            chunk,
-            &ChunkHeader {
-                seq,
-                lane: self.lane.load(Ordering::Relaxed),
-                kind,
-                ticks,
-                monotonic_ns: if simulated {
-                    ticks
-                } else {
-                    clock::monotonic_ns()
-                },
-                lost: self.lost.load(Ordering::Relaxed),
-                records: self.records.load(Ordering::Relaxed),
-                uuid_low: process.uuid_low.load(Ordering::Relaxed),
-            },
-        );
     }
 
     /// Writes the lane's thread and scope, for which there is room in a chunk just opened.
@@ -519,38 +527,6 @@ impl Cursor {
             said = 2;
         }
         self.records.fetch_add(said, Ordering::Relaxed);
-    }
-
-    /// Writes a record that events refer to, at the depth that was entered. False where it is lost.
-    pub(crate) fn write_meta(&self, depth: u32, kind: Kind, payload: &[u64]) -> bool {
-        let Some(target) = self.at_depth(depth) else {
-            return false;
-        };
-        let Some(process) = target.process() else {
-            return false;
-        };
-        if target.meta.place(payload.len() + 1).is_none() {
-            let Some(index) = process.take_chunk(ChunkKind::Meta) else {
-                process
-                    .header_word(layout::header::LOST_META)
-                    .fetch_add(1, Ordering::Relaxed);
-                return false;
-            };
-            let chunk = process.chunk(index);
-            let seq = target.meta.seq.load(Ordering::Relaxed) + 1;
-            let ticks = target.base_ticks.load(Ordering::Relaxed);
-            target.open_chunk(process, chunk, ChunkKind::Meta, seq, ticks);
-            target.meta.seq.store(seq, Ordering::Relaxed);
-            if let Some(body) = chunk.get(CHUNK_HEADER_WORDS..) {
-                target.meta.open(index, body);
-            }
-        }
-        target.meta.try_write(kind, 0, 0, 0, payload)
-    }
-
-    /// The recording that this cursor writes to.
-    pub(crate) fn recording(&self) -> Option<&'static Process> {
-        self.process()
     }
 
     /// Takes a cursor whose thread ended.
@@ -591,9 +567,7 @@ impl Cursor {
             .iter()
             .position(|byte| *byte == 0)
             .unwrap_or(name.len());
-        let id = process
-            .table
-            .text(self, depth, name.get(..end).unwrap_or(&[]));
+        let id = process.table.text(process, name.get(..end).unwrap_or(&[]));
         self.name.store(id, Ordering::Relaxed);
         let lane = self.lane.load(Ordering::Relaxed);
         process

@@ -11,8 +11,8 @@ use wire::layout::RECORD_MAX_WORDS;
 use wire::payload::pair;
 use wire::record::Kind;
 
-use crate::recorder::cursor::{self, Cursor};
-use crate::recorder::process::Process;
+use crate::recorder::process::{self, Process};
+use crate::recorder::{cursor, sys};
 
 const SLOTS: usize = 8192;
 /// How far from its first slot an entry may lie.
@@ -133,13 +133,7 @@ pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
 
 /// Number of a text, 0 where it could not be recorded.
 pub(crate) fn text(text: &str) -> u32 {
-    cursor::with_cursor(|cursor, depth| {
-        let Some(process) = cursor.recording() else {
-            return 0;
-        };
-        process.table.text(cursor, depth, text.as_bytes())
-    })
-    .unwrap_or(0)
+    in_recording(|process| process.table.text(process, text.as_bytes()))
 }
 
 #[inline(always)]
@@ -171,45 +165,42 @@ fn known(key: u64) -> Option<u32> {
 #[cold]
 #[inline(never)]
 fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
-    cursor::with_cursor(|cursor, depth| {
-        let Some(process) = cursor.recording() else {
-            return 0;
-        };
+    in_recording(|process| {
         let table = &process.table;
         table.number(key, || {
-            let file = table.text(cursor, depth, location.file().as_bytes());
+            let file = table.text(process, location.file().as_bytes());
             let id = next(&table.sites);
             let words = [pair(id, location.line()), pair(file, location.column())];
-            if cursor.write_meta(depth, Kind::Site, &words) {
+            if process.write_name(Kind::Site, &words) {
                 id
             } else {
                 0
             }
         })
     })
-    .unwrap_or(0)
 }
 
 #[cold]
 #[inline(never)]
 fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
-    cursor::with_cursor(|cursor, depth| {
-        let Some(process) = cursor.recording() else {
-            return 0;
-        };
+    in_recording(|process| {
         let table = &process.table;
         table.number(key, || {
-            let name = table.text(cursor, depth, name.as_bytes());
+            let name = table.text(process, name.as_bytes());
             let id = next(&table.types);
             let words = [pair(id, name), size as u64, align as u64];
-            if cursor.write_meta(depth, Kind::Type, &words) {
+            if process.write_name(Kind::Type, &words) {
                 id
             } else {
                 0
             }
         })
     })
-    .unwrap_or(0)
+}
+
+/// Runs `body` with the recording, which is opened now where nobody did so yet; 0 where there is none.
+fn in_recording(body: impl FnOnce(&'static Process) -> u32) -> u32 {
+    sys::keep_errno(|| process::current().map_or(0, body))
 }
 
 fn next(counter: &AtomicU32) -> u32 {
@@ -239,9 +230,10 @@ impl Table {
         }
     }
 
-    /// As [`Table::lookup`], for entries that are one number.
+    /// As [`Table::lookup`], for entries that are one number. 0 where there is no room for the record that
+    /// explains it; that is kept too, so that it is counted once.
     fn number(&self, key: u64, make: impl FnOnce() -> u32) -> u32 {
-        self.lookup(key, || u64::from(make())) as u32
+        self.lookup(key, || kept(make())) as u32
     }
 
     /// What stands under a key; `make` writes the record and returns the number for a new one.
@@ -264,13 +256,13 @@ impl Table {
     pub(crate) fn stack(&self, key: u64, write: impl FnOnce(u32) -> bool) -> Option<u32> {
         let id = lookup(&self.stacks, key, || {
             let id = next(&self.stack_numbers);
-            if write(id) { u64::from(id) } else { 0 }
+            kept(if write(id) { id } else { 0 })
         });
-        (id != 0).then_some(id as u32)
+        (id as u32 != 0).then_some(id as u32)
     }
 
     /// Number of a text, by its bytes; long texts are cut at what one record holds.
-    pub(crate) fn text(&self, cursor: &Cursor, depth: u32, text: &[u8]) -> u32 {
+    pub(crate) fn text(&self, process: &Process, text: &[u8]) -> u32 {
         if text.is_empty() {
             return 0;
         }
@@ -302,12 +294,20 @@ impl Table {
                 used += 1;
             }
             let record = words.get(..used).unwrap_or(&[]);
-            if cursor.write_meta(depth, Kind::String, record) {
+            if process.write_name(Kind::String, record) {
                 id
             } else {
                 0
             }
         })
+    }
+}
+
+/// What an entry holds for a number, also for 0, which an entry alone would mean "not yet" by.
+fn kept(id: u32) -> u64 {
+    match id {
+        0 => 1 << 32,
+        id => u64::from(id),
     }
 }
 

@@ -28,6 +28,14 @@ pub(crate) use cursor::{enter_scope, scope};
 /// nothing is left of it.
 pub(crate) const COMPILED_IN: bool = true;
 
+/// Ends the recording of this process, with a reason.
+pub(crate) fn stop(reason: &str) {
+    let reason = text(reason);
+    record(wire::record::Kind::Mark, 0, 0, [u64::from(reason)]);
+    let why = wire::payload::pair(wire::layout::stopped::PROGRAM, reason);
+    sys::keep_errno(|| process::current().map(|process| process.stop(why)));
+}
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())

@@ -14,7 +14,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use wire::payload::pair;
 use wire::record::Kind;
 
-use crate::recorder::cursor::Cursor;
 use crate::recorder::process::Process;
 use crate::recorder::sys::{self, Loaded};
 
@@ -126,14 +125,14 @@ pub(crate) fn word(address: u64) -> Option<u64> {
 }
 
 /// Writes all modules into the trace.
-pub(crate) fn write(process: &Process, cursor: &Cursor, depth: u32) {
+pub(crate) fn write(process: &Process) {
     for (index, module) in known().iter().enumerate() {
         let (start, len) = module.path;
         let path = table()
             .and_then(|table| table.paths.get(usize::from(start)..))
             .and_then(|paths| paths.get(..usize::from(len)))
             .unwrap_or(&[]);
-        let path = process.table.text(cursor, depth, path);
+        let path = process.table.text(process, path);
         let mut words = [
             pair(index as u32 + 1, path),
             module.base,
@@ -154,7 +153,7 @@ pub(crate) fn write(process: &Process, cursor: &Cursor, depth: u32) {
             *word = u64::from_le_bytes(value);
             rest = behind;
         }
-        if !cursor.write_meta(depth, Kind::Module, &words) {
+        if !process.write_name(Kind::Module, &words) {
             return;
         }
     }

@@ -2,6 +2,7 @@
 //! notices that it is recorded.
 
 mod folder;
+mod modes;
 mod processes;
 mod refused;
 

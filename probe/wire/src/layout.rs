@@ -30,7 +30,7 @@ pub const LANE_BYTES: usize = 128;
 /// Words of one lane directory entry.
 pub const LANE_WORDS: usize = LANE_BYTES / 8;
 /// Lanes in the directory of a newly written file: one a thread, two where a signal handler records.
-pub const LANES: usize = 1024;
+pub const LANES: usize = 4096;
 /// log2 of the bytes of a chunk.
 pub const CHUNK_LOG2: u32 = 16;
 /// Bytes of a chunk, its header included.
@@ -54,11 +54,11 @@ pub mod header {
     pub const INCOMPAT: usize = 16;
     /// `u64`: unknown bits are ignored.
     pub const COMPAT: usize = 24;
-    /// `u64`: bytes of the file when it was made.
+    /// `u64`: bytes of the file when it was made; it may grow.
     pub const FILE_LEN: usize = 32;
     /// `u32`
     pub const CHUNK_LOG2: usize = 40;
-    /// `u32`
+    /// `u32`: chunks, also those that a growing file has no room for yet.
     pub const CHUNKS: usize = 44;
     /// `u32`
     pub const LANES: usize = 48;
@@ -121,6 +121,14 @@ pub mod header {
     pub const BEAT_TICKS: usize = 1064;
     /// `u64`: `CLOCK_MONOTONIC` in ns of the latest clock pair.
     pub const BEAT_MONOTONIC_NS: usize = 1072;
+    /// `u64`: chunks that the file has room for so far, where it grows; else 0. Written by the recorder, once
+    /// the room is there.
+    pub const CHUNKS_USABLE: usize = 1088;
+    /// `u64`: not 0 once the recorder asks for an end of the recording: nothing is recycled any more.
+    pub const STOP_REQUEST: usize = 1096;
+    /// `u64`: why the recording ended before its process, 0 where it did not. A [`super::stopped`] constant in
+    /// the low half; in the high half a string.
+    pub const STOPPED: usize = 1152;
 }
 
 /// Bits of [`header::INCOMPAT`].
@@ -139,6 +147,14 @@ pub mod state {
     pub const ABORTED: u64 = 3;
     /// The image was replaced by `exec`.
     pub const EXEC: u64 = 4;
+}
+
+/// Who ended a recording before its process.
+pub mod stopped {
+    /// The program itself, for the reason in the string.
+    pub const PROGRAM: u32 = 1;
+    /// The recorder.
+    pub const RECORDER: u32 = 2;
 }
 
 /// What a tick is.
@@ -289,7 +305,7 @@ mod tests {
     const _: () = {
         assert!(header::EXE_PATH + 256 <= header::CRC);
         assert!(header::CRC + 4 <= header::CHUNKS_TAKEN);
-        assert!(header::BEAT_MONOTONIC_NS + 8 <= HEADER_BYTES);
+        assert!(header::STOPPED + 8 <= HEADER_BYTES);
         assert!(lane::LAST_SEQ < LANE_WORDS);
         assert!(chunk::RECORDS < CHUNK_HEADER_WORDS);
         assert!(chunk_offset().is_multiple_of(8));

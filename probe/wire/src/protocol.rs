@@ -1,17 +1,19 @@
 //! How a record and a chunk become visible to a reader that may look at any moment, or only after
 //! the writer was killed.
 //!
-//! One writer per chunk at a time; any number of readers. The caller hands in the chunk's words as
-//! atomics, so that the same code runs over a mapping and under loom.
+//! One writer per chunk of events at a time; a chunk of names (META) has any number of them; any number of
+//! readers. The caller hands in the chunk's words as atomics, so that the same code runs over a mapping and
+//! under loom.
 //!
 //! Invariants
 //! - A record's header goes 0 → reserved → committed and never back while the gate is open.
-//! - Behind a committed record lie whole records or zeros.
+//! - Behind a committed record lie whole records or zeros. Among names the zeros may be a hole that others
+//!   are written behind: room that a thread took and has not announced, or never will.
 //! - No two laps of a chunk have the same gate.
 //! - The gate (word 0 of a chunk) is 0 from before the first word of an old lap is overwritten until
 //!   after the header of the new lap is written.
 
-use crate::layout::{CHUNK_HEADER_WORDS, ChunkKind, chunk, gate, pack_lane_kind};
+use crate::layout::{CHUNK_HEADER_WORDS, ChunkKind, chunk, gate, pack_lane_kind, unpack_lane_kind};
 use crate::record::{Header, Kind};
 use crate::sync::{AtomicU8, AtomicU64, Ordering, compiler_fence, fence};
 
@@ -49,6 +51,46 @@ pub fn commit(
         Header::committed(kind, words, flags, aux, delta_ticks).0,
         Ordering::Release,
     );
+}
+
+/// Takes room for a record at the end of the names, which all threads write one after the other. The word
+/// says which chunk they write to, plus one, in its high half (0 is none yet), and how many of its words are
+/// taken in its low half. Says which chunk and where in it; or, where there is no room, what the word was.
+///
+/// Who fails to exchange the word was overtaken, so that somebody always gets on: also a signal handler
+/// that interrupted this very function. The Acquire pairs with the Release in [`move_on`], also through the
+/// exchanges of others in between: what cleared and opened the chunk lies before what is written into it.
+pub fn claim(end: &AtomicU64, words: usize, chunk_words: usize) -> Result<(u32, usize), u64> {
+    let mut seen = end.load(Ordering::Relaxed);
+    loop {
+        let (chunk, taken) = ((seen >> 32) as u32, seen as u32 as usize);
+        let Some(index) = chunk.checked_sub(1) else {
+            return Err(seen);
+        };
+        if taken.saturating_add(words) > chunk_words {
+            return Err(seen);
+        }
+        let more = seen.wrapping_add(words as u64);
+        match end.compare_exchange(seen, more, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return Ok((index, taken)),
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Has the names go on in `chunk`, which the caller has opened, where `full` is still where they are. False
+/// where somebody else had them go on already. The Release pairs with the Acquire in [`claim`].
+pub fn move_on(end: &AtomicU64, full: u64, chunk: u32) -> bool {
+    let next = (u64::from(chunk) + 1) << 32 | CHUNK_HEADER_WORDS as u64;
+    end.compare_exchange(full, next, Ordering::Release, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// Stage 1 among names. The fence orders it before the payload for everybody: who sees a word of the
+/// payload also sees that a record begins before it (pairs with the fence in [`behind_hole`]).
+pub fn announce(slot: &[AtomicU64], words: u8) {
+    reserve(slot, words);
+    fence(Ordering::Release);
 }
 
 /// Gives up what `owner` stands for, a chunk or a lane: the caller writes to it no more.
@@ -153,8 +195,8 @@ impl Gate {
 }
 
 /// Copies a chunk that may be written to at the same time. Each record in the copy is whole or not
-/// committed; behind the first header of 0 the copy is zeros, because what a writer puts there
-/// meanwhile would have no beginning. Returns false, with `copy` of no use, when the chunk was free or
+/// committed. Behind the first header of 0 the copy of events is zeros, because what a writer puts there
+/// meanwhile would have no beginning; a copy of names has zeros in its holes. Returns false, with `copy` of no use, when the chunk was free or
 /// recycled meanwhile.
 pub fn snapshot(chunk: &[AtomicU64], copy: &mut [u64]) -> bool {
     let Some(gate) = Gate::open(chunk) else {
@@ -165,9 +207,17 @@ pub fn snapshot(chunk: &[AtomicU64], copy: &mut [u64]) -> bool {
         *value = place.load(Ordering::Relaxed);
     }
     let end = chunk.len().min(copy.len());
+    let are_names = unpack_lane_kind(copy[chunk::LANE_KIND]).1 == Some(ChunkKind::Meta);
     let mut at = CHUNK_HEADER_WORDS;
     while at < end {
         let header = read_header(&chunk[at]);
+        if header.0 == 0 && are_names {
+            match behind_hole(chunk, at, end) {
+                Some(next) => at = next,
+                None => break,
+            }
+            continue;
+        }
         let words = header.words().min(end - at);
         if words == 0 {
             break;
@@ -179,6 +229,70 @@ pub fn snapshot(chunk: &[AtomicU64], copy: &mut [u64]) -> bool {
         at += words;
     }
     gate.still(chunk)
+}
+
+/// Where the first record behind a hole at `at` begins: at `at` itself where its header has come meanwhile.
+fn behind_hole(chunk: &[AtomicU64], at: usize, end: usize) -> Option<usize> {
+    let written = |from: usize, to: usize| {
+        let is_written = |index: &usize| chunk[*index].load(Ordering::Relaxed) != 0;
+        (from..to).find(is_written)
+    };
+    let mut next = written(at, end)?;
+    // The word that was found may lie within a record whose header was not there when we looked.
+    loop {
+        // Pairs with the fence in `announce`.
+        fence(Ordering::Acquire);
+        match written(at, next) {
+            Some(earlier) => next = earlier,
+            None => return Some(next),
+        }
+    }
+}
+
+/// Mends a copy of the records of a chunk of names that was written to while it was copied, word after word:
+/// a copy may hold part of a record without its header. `again` copies words anew, from the given one on,
+/// until the holes that are left are holes.
+pub fn settle<E>(
+    copy: &mut [u64],
+    mut again: impl FnMut(usize, &mut [u64]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut at = 0;
+    while let Some(first) = copy.get(at) {
+        let words = Header(*first).words();
+        if *first != 0 && words == 0 {
+            return Ok(());
+        }
+        if *first != 0 {
+            at = at.saturating_add(words);
+            continue;
+        }
+        let written = |words: &[u64]| words.iter().position(|word| *word != 0);
+        let Some(found) = copy.get(at..).and_then(written) else {
+            return Ok(());
+        };
+        // As in `behind_hole`.
+        let mut next = at.saturating_add(found);
+        while let Some(hole) = copy.get_mut(at..next) {
+            again(at, hole)?;
+            match written(hole) {
+                Some(0) => break,
+                Some(earlier) => next = at.saturating_add(earlier),
+                None => break,
+            }
+        }
+        if copy.get(at).is_some_and(|word| *word == 0) {
+            at = next;
+            continue;
+        }
+        if let Some(rest) = copy.get_mut(at..) {
+            again(at, rest)?;
+        }
+        if copy.get(at).is_none_or(|word| *word == 0) {
+            // No writer takes a header back.
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(all(test, not(loom)))]
@@ -209,6 +323,72 @@ mod tests {
         let chunk = chunk();
         close_and_clear(&chunk);
         assert!(!snapshot(&chunk, &mut vec![0; CHUNK_WORDS]));
+    }
+
+    #[test]
+    fn names_behind_a_hole_are_found() {
+        let chunk = chunk();
+        close_and_clear(&chunk);
+        let end = AtomicU64::new(0);
+        assert_eq!(claim(&end, 2, CHUNK_WORDS), Err(0));
+        let kind = ChunkKind::Meta;
+        open(&chunk, &ChunkHeader { kind, ..header(1) });
+        assert!(move_on(&end, 0, 6));
+        assert!(!move_on(&end, 0, 7));
+        // The first is a hole, the third is torn.
+        for (number, at) in [(1u64, 8), (2, 11), (3, 14), (4, 17)] {
+            assert_eq!(claim(&end, 3, CHUNK_WORDS), Ok((6, at)));
+            if number != 1 {
+                announce(&chunk[at..], 3);
+            }
+            if number % 2 == 0 {
+                commit(&chunk[at..], Kind::Site, 0, 0, 0, &[number, number]);
+            }
+        }
+        let mut copy = vec![0; CHUNK_WORDS];
+        assert!(snapshot(&chunk, &mut copy));
+        let all: Vec<_> = chunk
+            .iter()
+            .map(|word| word.load(Ordering::Relaxed))
+            .collect();
+        assert_eq!(copy, all);
+        assert_eq!(
+            &copy[8..12],
+            &[0, 0, 0, Header::committed(Kind::Site, 3, 0, 0, 0).0]
+        );
+        assert_eq!(
+            claim(&end, CHUNK_WORDS - 19, CHUNK_WORDS),
+            Err(7 << 32 | 20)
+        );
+        assert_eq!(claim(&end, CHUNK_WORDS - 20, CHUNK_WORDS), Ok((6, 20)));
+    }
+
+    #[test]
+    fn a_copy_of_names_is_read_again_where_a_header_came_too_late() {
+        let site = Header::committed(Kind::Site, 3, 0, 0, 0).0;
+        let mut file = vec![0; 24];
+        // A hole of three words, then two records; the copy was taken before the first header came.
+        file[3..9].copy_from_slice(&[site, 1, 2, site, 3, 4]);
+        let mut copy = file.clone();
+        copy[3] = 0;
+        let again = |file: &[u64], from: usize, words: &mut [u64]| {
+            words.copy_from_slice(&file[from..from + words.len()]);
+            Ok::<_, ()>(())
+        };
+        settle(&mut copy, |from, words| again(&file, from, words)).unwrap();
+        assert_eq!(copy, file);
+        // A file that answers as it likes ends it all the same.
+        let mut answers = 0u64;
+        let odd = |_: usize, words: &mut [u64]| {
+            for word in words {
+                answers = answers
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                *word = if answers >> 63 == 0 { 0 } else { answers };
+            }
+            Ok::<_, ()>(())
+        };
+        settle(&mut copy, odd).unwrap();
     }
 
     #[test]

@@ -391,3 +391,108 @@ fn by_the_number_alone_two_laps_are_taken_for_one() {
     let seen = to_another_lane(|header| header.seq);
     assert!(seen.contains("gate 0x1 with 100, 0"), "{seen:?}");
 }
+
+/// Two threads that write a name each, where the first of them, or both, find no chunk to write to and open
+/// one of their own. What they clear is plain memory, of which loom checks that no two accesses meet.
+fn names_in_one_chunk(
+    claim: fn(&AtomicU64, usize, usize) -> Result<(u32, usize), u64>,
+    move_on: fn(&AtomicU64, u64, u32) -> bool,
+) -> BTreeSet<String> {
+    struct Names {
+        end: AtomicU64,
+        cleared: [UnsafeCell<u64>; 2],
+    }
+    // SAFETY: loom reports an access to a cell that is not ordered after the one before.
+    unsafe impl Sync for Names {}
+
+    outcomes(move || {
+        let names = loom::sync::Arc::new(Names {
+            end: AtomicU64::new(0),
+            cleared: [UnsafeCell::new(0), UnsafeCell::new(0)],
+        });
+        let write = move |names: &Names, own: u32| loop {
+            match claim(&names.end, 2, 12) {
+                Ok((chunk, at)) => {
+                    // SAFETY: whoever writes into a chunk only reads what clearing left.
+                    let cleared = names.cleared[chunk as usize].with(|cell| unsafe { *cell });
+                    return (at, cleared);
+                }
+                Err(full) => {
+                    // SAFETY: nobody else knows of this chunk before `move_on`.
+                    names.cleared[own as usize].with_mut(|cell| unsafe { *cell = 7 });
+                    move_on(&names.end, full, own);
+                }
+            }
+        };
+        let other = {
+            let names = names.clone();
+            loom::thread::spawn(move || write(&names, 1))
+        };
+        let (own, other) = (write(&names, 0), other.join().unwrap());
+        format!("{own:?}, {other:?}")
+    })
+}
+
+#[test]
+fn names_have_a_place_each_in_a_chunk_that_is_clear() {
+    let seen = names_in_one_chunk(protocol::claim, protocol::move_on);
+    assert_eq!(seen, set(&["(8, 7), (10, 7)", "(10, 7), (8, 7)"]));
+}
+
+#[test]
+#[should_panic = "Causality violation"]
+fn without_release_a_name_is_written_before_its_chunk_is_clear() {
+    let move_on = |end: &AtomicU64, full: u64, chunk: u32| {
+        let next = (u64::from(chunk) + 1) << 32 | 8;
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        end.compare_exchange(full, next, success, failure).is_ok()
+    };
+    names_in_one_chunk(protocol::claim, move_on);
+}
+
+/// A name is written into a hole while a reader copies the chunk; another one stands behind it already.
+fn name_before_another(announce: fn(&[AtomicU64], u8)) -> BTreeSet<String> {
+    outcomes(move || {
+        let chunk = words(13);
+        let kind = ChunkKind::Meta;
+        protocol::open(&chunk, &ChunkHeader { kind, ..header(1) });
+        protocol::announce(&chunk[11..], 2);
+        protocol::commit(&chunk[11..], Kind::Site, 0, 0, 0, &[5]);
+        let writer = {
+            let chunk = chunk.clone();
+            loom::thread::spawn(move || {
+                announce(&chunk[8..11], 3);
+                protocol::commit(&chunk[8..11], Kind::Site, 0, 0, 0, &[0, 6]);
+            })
+        };
+        let mut copy = vec![0; 13];
+        assert!(protocol::snapshot(&chunk, &mut copy));
+        writer.join().unwrap();
+        let record = |at: usize| {
+            let header = wire::record::Header(copy[at]);
+            match header.state() {
+                None if copy[at] == 0 => "a hole".into(),
+                None => "nonsense".into(),
+                Some(State::Committed) => format!("{}", copy[at + header.words() - 1]),
+                Some(state) => format!("{state:?}"),
+            }
+        };
+        format!("{}, {}", record(8), record(11))
+    })
+}
+
+const FOUND: [&str; 3] = ["a hole, 5", "Reserved, 5", "6, 5"];
+
+#[test]
+fn a_name_is_found_behind_a_hole() {
+    assert_eq!(name_before_another(protocol::announce), set(&FOUND));
+}
+
+#[test]
+fn without_the_announcers_fence_a_payload_is_taken_for_a_header() {
+    let seen = name_before_another(protocol::reserve);
+    assert!(
+        !seen.is_subset(&set(&FOUND)),
+        "the planted mistake went unnoticed: {seen:?}"
+    );
+}

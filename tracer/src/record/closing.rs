@@ -42,8 +42,16 @@ fn contents(trace: &Trace) -> String {
         (None, Some(lost)) => format!("{lost} lost"),
         (Some(old), Some(lost)) => format!("{old} overwritten by newer ones, {lost} lost"),
     };
+    let names = trace.recording().processes.iter();
+    let names = match names.map(|process| process.names_lost).sum() {
+        0 => String::new(),
+        lost => format!(
+            "; {} had no room (`--ring SIZE` makes more)",
+            counted(lost, "name", "names")
+        ),
+    };
     format!(
-        "{}, {}, {losses}",
+        "{}, {}, {losses}{names}",
         counted(
             trace.recording().processes.len() as u64,
             "process",

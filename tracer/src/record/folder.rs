@@ -71,6 +71,13 @@ impl Folder {
         Ok(Self { path })
     }
 
+    /// The same folder again, for another thread.
+    pub(crate) fn same(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+        }
+    }
+
     /// Where it is; absolute.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -1,11 +1,12 @@
 //! `tracer record`: runs a program with a recording folder, and seals what it left there.
 //!
-//! The recorder is only the program's parent. It neither traces it nor reads along: the program
+//! The recorder is only the program's parent. It neither traces it nor stands in its way: the program
 //! writes its own file, and what it wrote survives the program's end, however that comes, and this
 //! process's too.
 //!
 //! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
-//! (during), [`seal`] (after), [`closing`] (what is said).
+//! and [`warden`] with
+//! [`room`] (during), [`seal`] (after), [`closing`] (what is said).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ mod session;
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
 mod spawn;
+
+mod room;
+mod warden;
 
 mod process_file;
 mod seal;
@@ -55,13 +59,29 @@ impl Poison {
     }
 }
 
+/// How much each process keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// The newest records, of so many bytes.
+    Ring(u64),
+    /// The first records, until there are so many bytes of them.
+    Grow(u64),
+}
+
+impl Room {
+    fn chunks(self) -> u64 {
+        let (Self::Ring(bytes) | Self::Grow(bytes)) = self;
+        bytes.div_ceil(wire::layout::CHUNK_BYTES as u64)
+    }
+}
+
 /// What to record, and where to.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// The file to make.
     pub(crate) output: PathBuf,
     /// Bytes of records that each process keeps.
-    pub(crate) ring_bytes: u64,
+    pub(crate) room: Room,
     /// Where the recording folder goes, if not to the usual places.
     pub(crate) dir: Option<PathBuf>,
     /// What becomes of poison.
@@ -116,10 +136,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
 pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let own = |error| Failure::new(RECORD_FAILED, error);
     let target = seal::target(&plan.output).map_err(own)?;
-    let chunks = plan.ring_bytes.div_ceil(wire::layout::CHUNK_BYTES as u64);
+    let chunks = plan.room.chunks();
     let file_bytes = wire::layout::file_bytes(usize::try_from(chunks).unwrap_or(usize::MAX >> 20));
     let folder = folder::Folder::make(plan.dir.as_deref(), file_bytes as u64).map_err(own)?;
-    let prepared = session::Session::new(chunks, plan.poison, plan.stacks).and_then(|session| {
+    let prepared = session::Session::new(plan.room, plan.poison, plan.stacks).and_then(|session| {
         session.write(&folder)?;
         Ok(session)
     });
@@ -131,7 +151,14 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         }
     };
     tracing::info!(folder = %crate::safe::path(folder.path()), chunks, "recording");
-    let (end, signals) = match spawn::run(&plan.command, folder.path()) {
+    let grow_to = matches!(plan.room, Room::Grow(_)).then_some(chunks);
+    let warden = warden::Warden::start(folder.same(), grow_to);
+    let warden = warden.map_err(|error| own(error.into()))?;
+    let run = spawn::run(&plan.command, folder.path(), warden.stopper());
+    for remark in warden.end() {
+        crate::talk::line(remark);
+    }
+    let (end, signals) = match run {
         Ok(ended) => ended,
         Err(failure) => {
             if failure.code != RECORD_FAILED {

@@ -3,7 +3,8 @@
 //! The file is read with `pread`, never mapped, and chunk by chunk: what that takes of memory is a chunk.
 //! Chunks at its end that were never used are left out.
 //! A chunk that was reused while it was read is left out by clearing its gate: the reader counts it as
-//! lost instead of believing a mix of old and new records.
+//! lost instead of believing a mix of old and new records. Names that were written while they were read are
+//! read again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -25,8 +26,9 @@ pub(crate) fn read(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -
         )
         .open(path)?;
     let length = file.metadata()?.len();
-    let used = used_length(&file, length)?;
-    let first = used.min(layout::chunk_offset() as u64);
+    let first = first_chunk(&file)?;
+    let used = used_length(&file, first, length)?;
+    let first = used.min(first);
     let mut before = vec![0; usize::try_from(first).map_err(|_| io::ErrorKind::FileTooLarge)?];
     file.read_exact_at(&mut before, 0)?;
     each(&before)?;
@@ -42,6 +44,20 @@ pub(crate) fn read(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -
     Ok(())
 }
 
+/// Where the chunks begin. The header says so, because the program may link a probe of another version; a
+/// header that makes no sense is not believed.
+fn first_chunk(file: &File) -> io::Result<u64> {
+    let mut offset = [0; 4];
+    let got = file.read_at(&mut offset, layout::header::CHUNK_OFFSET as u64)?;
+    let said = u64::from(u32::from_le_bytes(offset));
+    let possible = layout::HEADER_BYTES as u64..=1 << 24;
+    Ok(if got == offset.len() && possible.contains(&said) {
+        said
+    } else {
+        layout::chunk_offset() as u64
+    })
+}
+
 /// Reads one chunk; its gate is read before and after the rest.
 fn read_chunk(file: &File, chunk: &mut [u8], at: u64) -> io::Result<()> {
     const GATE: usize = layout::chunk::SEQ * 8;
@@ -51,15 +67,42 @@ fn read_chunk(file: &File, chunk: &mut [u8], at: u64) -> io::Result<()> {
         file.read_exact_at(&mut gate, at + GATE as u64)?;
         if copied != gate {
             copied.fill(0);
+            return Ok(());
         }
+    }
+    const KIND: usize = layout::chunk::LANE_KIND * 8;
+    let kind = chunk.get(KIND..).and_then(|rest| rest.first_chunk());
+    match kind.map(|kind| layout::unpack_lane_kind(u64::from_le_bytes(*kind))) {
+        Some((_, Some(layout::ChunkKind::Meta))) => settle_names(file, chunk, at),
+        _ => Ok(()),
+    }
+}
+
+/// Many threads write to a chunk of names: see [`wire::protocol::settle`].
+fn settle_names(file: &File, chunk: &mut [u8], at: u64) -> io::Result<()> {
+    const HEADER: usize = layout::CHUNK_HEADER_WORDS * 8;
+    let Some((_, records)) = chunk.split_at_mut_checked(HEADER) else {
+        return Ok(());
+    };
+    let (bytes, _) = records.as_chunks_mut::<8>();
+    let mut words: Vec<u64> = bytes.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    wire::protocol::settle(&mut words, |from, words| {
+        let mut again = vec![0; words.len() * 8];
+        file.read_exact_at(&mut again, at + (HEADER + from * 8) as u64)?;
+        for (word, bytes) in words.iter_mut().zip(again.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        Ok::<_, io::Error>(())
+    })?;
+    for (bytes, word) in bytes.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
     }
     Ok(())
 }
 
 /// Length without the chunks at the end that hold nothing but zeros. The header's own count is not
 /// asked: the recorded program may have written anything there.
-fn used_length(file: &File, length: u64) -> io::Result<u64> {
-    let first = layout::chunk_offset() as u64;
+fn used_length(file: &File, first: u64, length: u64) -> io::Result<u64> {
     let chunk = layout::CHUNK_BYTES as u64;
     let mut used = length;
     let zeros = vec![0; layout::CHUNK_BYTES];

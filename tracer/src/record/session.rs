@@ -1,8 +1,8 @@
 //! The session file: what the recorder tells the probe, as `key=value` lines.
 
-use super::Poison;
 use super::clock::Clock;
 use super::folder::{Folder, hex, random};
+use super::{Poison, Room};
 
 use anyhow::{Context, Result};
 
@@ -12,12 +12,15 @@ pub(crate) const NAME: &str = "session";
 pub(crate) const VARIABLE: &str = "TRACER_DIR";
 /// Version of the agreement between recorder and probe.
 const PROTOCOL: u32 = 1;
+/// Chunks of 64 KiB that a growing file has room for at first: a part of what it may have, within limits.
+const FIRST_PART: u64 = 16;
+const FIRST_CHUNKS: (u64, u64) = (16, 256);
 
 /// What one recording asks of every process in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
-    /// Chunks of 64 KiB that each process keeps.
-    pub(crate) chunks: u64,
+    /// How much each process keeps.
+    pub(crate) room: Room,
     /// What becomes of poison that a program hands to the kernel.
     pub(crate) poison: Poison,
     /// Whether processes record call stacks.
@@ -28,15 +31,36 @@ pub(crate) struct Session {
 
 impl Session {
     /// A new one, with a token of its own.
-    pub(crate) fn new(chunks: u64, poison: Poison, stacks: bool) -> Result<Self> {
+    pub(crate) fn new(room: Room, poison: Poison, stacks: bool) -> Result<Self> {
         let token = hex(&random().context("cannot get random bytes from the kernel")?);
         Ok(Self {
-            chunks,
+            room,
             poison,
             stacks,
             clock: Clock::measure(),
             token,
         })
+    }
+
+    fn mode_word(&self) -> &'static str {
+        match self.room {
+            Room::Ring(_) => "ring",
+            Room::Grow(_) => "stop",
+        }
+    }
+
+    /// The line that has files begin small.
+    fn first_chunks(&self) -> String {
+        match self.room {
+            Room::Ring(_) => String::new(),
+            Room::Grow(_) => {
+                let part = self.room.chunks() / FIRST_PART;
+                format!(
+                    "first_chunks={}\n",
+                    part.clamp(FIRST_CHUNKS.0, FIRST_CHUNKS.1)
+                )
+            }
+        }
     }
 
     fn stacks_word(&self) -> &'static str {
@@ -46,12 +70,14 @@ impl Session {
     /// The file's text.
     fn text(&self) -> String {
         format!(
-            "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode=ring\n\
+            "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode={}\n{}\
              poison={}\nstacks={}\n",
             self.token,
             self.clock.ticks_per_second,
             self.clock.name,
-            self.chunks,
+            self.room.chunks(),
+            self.mode_word(),
+            self.first_chunks(),
             self.poison.word(),
             self.stacks_word(),
         )
@@ -73,12 +99,27 @@ impl Session {
             ("recorder_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("ticks_per_second", self.clock.ticks_per_second.to_string()),
             ("clock", self.clock.name.to_owned()),
-            ("chunks", self.chunks.to_string()),
-            ("mode", "ring".to_owned()),
+            ("chunks", self.room.chunks().to_string()),
+            ("mode", self.mode_word().to_owned()),
             ("poison", self.poison.word().to_owned()),
             ("stacks", self.stacks_word().to_owned()),
         ]
     }
+}
+
+/// Has processes that come from now on not record. Replaced as a whole: somebody may just be reading it.
+pub(crate) fn end(folder: &Folder) -> Result<()> {
+    const NEXT: &str = "session.next";
+    let path = |name| folder.path().join(name);
+    let replace = || {
+        let text = std::fs::read_to_string(path(NAME))?;
+        folder.write(NEXT, &(text + "ended=yes\n"))?;
+        std::fs::rename(path(NEXT), path(NAME))
+    };
+    replace().with_context(|| {
+        let folder = crate::safe::path(folder.path());
+        format!("cannot end the recording for programs that start from now on, in {folder}")
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +128,7 @@ mod tests {
 
     #[test]
     fn text_has_every_key_once_and_a_128_bit_token() {
-        let session = Session::new(1024, Poison::Restore, true).unwrap();
+        let session = Session::new(Room::Ring(64 << 20), Poison::Restore, true).unwrap();
         let text = session.text();
         let keys: Vec<_> = text
             .lines()
@@ -111,5 +152,8 @@ mod tests {
         assert_eq!(keys[6].1, "restore");
         assert_eq!(keys[7].1, "on");
         assert!(text.ends_with('\n'));
+        let grows = Session::new(Room::Grow(4 << 30), Poison::Off, false).unwrap();
+        let text = grows.text();
+        assert!(text.contains("\nchunks=65536\nmode=stop\nfirst_chunks=256\npoison=off\n"));
     }
 }

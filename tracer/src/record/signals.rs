@@ -5,6 +5,7 @@
 //! went away, have reached the program's process group already and are not doubled. A signal that was
 //! ignored when the recorder started stays ignored, for the program too (`nohup`, shell jobs).
 //! Stopping and continuing need nothing: both processes are in one group and stop together.
+//! SIGUSR2 is for the recorder: it ends the recording, and the program goes on.
 //!
 //! This file holds the crate's use of signal handlers.
 
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
 
 /// What is passed on.
 const FORWARDED: [(i32, Signal); 4] = [
@@ -61,7 +62,8 @@ impl Caught {
         // The forwarding thread waits for bytes; only handlers must never wait.
         rustix::io::ioctl_fionbio(&received, false)?;
         let send = Arc::new(send);
-        for (number, _) in FORWARDED {
+        let numbers = FORWARDED.iter().map(|(number, _)| *number);
+        for number in numbers.chain([SIGUSR2]) {
             if !is_ignored(number) {
                 catch(number, Arc::clone(&send))?;
             }
@@ -74,7 +76,12 @@ impl Caught {
     }
 
     /// Passes on to `pid`, a child that was not waited for yet: what was caught so far, and from now on.
-    pub(crate) fn pass_on_to(self, pid: Pid) -> io::Result<Signals> {
+    /// `stop` is called for SIGUSR2.
+    pub(crate) fn pass_on_to(
+        self,
+        pid: Pid,
+        stop: impl Fn() + Send + 'static,
+    ) -> io::Result<Signals> {
         let reaction = Arc::new(Mutex::new(Reaction::PassOn(pid)));
         let shared = Arc::clone(&reaction);
         std::thread::Builder::new()
@@ -84,7 +91,7 @@ impl Caught {
                 loop {
                     match rustix::io::read(&self.received, &mut note) {
                         Ok(0) => return,
-                        Ok(_) => react(&shared, note[0]),
+                        Ok(_) => react(&shared, note[0], &stop),
                         Err(Errno::INTR) => {}
                         Err(_) => return,
                     }
@@ -111,9 +118,17 @@ impl Signals {
     }
 }
 
-fn react(reaction: &Mutex<Reaction>, note: u8) {
+fn react(reaction: &Mutex<Reaction>, note: u8, stop: &dyn Fn()) {
     let reaction = reaction.lock().unwrap_or_else(PoisonError::into_inner);
     let number = i32::from(note & !FROM_KERNEL);
+    if number == SIGUSR2 {
+        match *reaction {
+            Reaction::PassOn(_) => stop(),
+            Reaction::Survive => {}
+            Reaction::Default => drop(signal_hook::low_level::emulate_default_handler(number)),
+        }
+        return;
+    }
     let Some((_, signal)) = FORWARDED.iter().find(|(known, _)| *known == number) else {
         return;
     };

@@ -39,8 +39,13 @@ pub(crate) struct End {
 }
 
 /// Runs `command` with the recording folder announced to it. From its end on, signals to this process
-/// are survived until [`Signals`] are told otherwise.
-pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<(End, Signals), Failure> {
+/// are survived until [`Signals`] are told otherwise. `stop` is called when a signal asks for an end of the
+/// recording.
+pub(crate) fn run(
+    command: &[OsString],
+    folder: &Path,
+    stop: impl Fn() + Send + 'static,
+) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::new(RECORD_FAILED, anyhow!("there is no command to record")))?;
@@ -50,7 +55,7 @@ pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<(End, Signals),
         .env(session::VARIABLE, folder)
         .spawn()
         .map_err(|error| cannot_run(program, &error))?;
-    wait(child, caught).map_err(|error| {
+    wait(child, caught, stop).map_err(|error| {
         Failure::new(
             RECORD_FAILED,
             anyhow!(error).context("cannot wait for the program; its recording stays"),
@@ -60,13 +65,17 @@ pub(crate) fn run(command: &[OsString], folder: &Path) -> Result<(End, Signals),
 
 /// Waits in two steps: the end is seen first, and its start time read, while the process number
 /// still belongs to it.
-fn wait(mut child: Child, caught: Caught) -> io::Result<(End, Signals)> {
+fn wait(
+    mut child: Child,
+    caught: Caught,
+    stop: impl Fn() + Send + 'static,
+) -> io::Result<(End, Signals)> {
     let id = child.id();
     let pid = i32::try_from(id)
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidData)?;
-    let signals = caught.pass_on_to(pid)?;
+    let signals = caught.pass_on_to(pid, stop)?;
     let ended = loop {
         match rustix::process::waitid(
             WaitId::Pid(pid),

@@ -19,12 +19,12 @@ use crate::hammered::{Acknowledged, Hammered};
 use crate::support::{end_of, entries, memory_folder, read};
 
 /// Kills in an ordinary run of the tests.
-const KILLS: u64 = 56;
+const KILLS: u64 = 64;
 
 /// Who records, and how.
 #[derive(Clone, Copy)]
 enum By {
-    /// `tracer record` with a ring of this size, and the file that it seals.
+    /// `tracer record` with so much room, and the file that it seals.
     Recorder(&'static str),
     /// Nobody but the program, and the file as it left it: chunks and mode.
     Alone(&'static str),
@@ -51,13 +51,14 @@ struct Way {
     after: u64,
 }
 
-const LARGE: By = By::Recorder("16MiB");
-const SMALL: By = By::Recorder("1MiB");
+const LARGE: By = By::Recorder("--ring=16MiB");
+const SMALL: By = By::Recorder("--ring=1MiB");
+const GROWING: By = By::Recorder("--grow=256MiB");
 const EIGHT: By = By::Alone("protocol=1\nchunks=8\nmode=ring\n");
 const STOP_MODE: By = By::Alone("protocol=1\nchunks=16\nmode=stop\n");
 
 #[rustfmt::skip]
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 16] = [
     way("SIGKILL, 16 MiB", LARGE, &[], End::Signal(Signal::KILL), 8),
     way("SIGKILL, 1 MiB, wrapped", SMALL, &[], End::Signal(Signal::KILL), 60_000),
     way("SIGKILL, 8 chunks, wrapped", EIGHT, &[], End::Signal(Signal::KILL), 30_000),
@@ -70,6 +71,8 @@ const WAYS: [Way; 14] = [
     way("handler, SIGKILL, 8 chunks", EIGHT, &["--handler"], End::Signal(Signal::KILL), 30_000),
     way("handler, SIGKILL, 16 MiB", LARGE, &["--handler"], End::Signal(Signal::KILL), 8),
     way("handler, SIGSEGV, 1 MiB, wrapped", SMALL, &["--handler"], End::Signal(Signal::SEGV), 60_000),
+    way("SIGKILL, growing", GROWING, &[], End::Signal(Signal::KILL), 500_000),
+    way("recorder, then program, growing", GROWING, &[], End::RecorderFirst, 300_000),
     way("recorder, then program", SMALL, &[], End::RecorderFirst, 1_000),
     way("recorder and program", SMALL, &["--handler"], End::Both, 1_000),
 ];

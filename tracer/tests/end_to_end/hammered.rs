@@ -30,17 +30,31 @@ pub(crate) struct Hammered {
 }
 
 impl Hammered {
-    /// Starts it under `tracer record`.
-    pub(crate) fn under_a_recorder(folder: &Path, ring: &str, options: &[&str]) -> Self {
+    /// Starts it under `tracer record`, told how much to keep.
+    pub(crate) fn under_a_recorder(folder: &Path, room: &str, options: &[&str]) -> Self {
         let raw = raw_folder(folder);
         std::fs::create_dir_all(&raw).unwrap();
-        let mut command = tracer(folder);
-        command
-            .args(["record", "--ring", ring, "--dir"])
-            .arg(&raw)
-            .arg("--");
-        command.args(scenario(&["hammer", "--seconds", "2000"]));
+        let command = recorder(folder, room, &raw);
         Self::start(command, folder, raw, options)
+    }
+
+    /// As [`Hammered::under_a_recorder`], with a limit on the size of files, in what the shell counts by.
+    pub(crate) fn with_small_files(folder: &Path, room: &str, limit: &str) -> Self {
+        let raw = raw_folder(folder);
+        std::fs::create_dir_all(&raw).unwrap();
+        let inner = recorder(folder, room, &raw);
+        let mut command = Command::new("sh");
+        command.current_dir(folder).arg("-c");
+        command.arg(format!("ulimit -f {}; exec \"$0\" \"$@\"", limit));
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.env_remove("TRACER_DIR");
+        Self::start(command, folder, raw, &[])
+    }
+
+    /// As [`Hammered::under_a_recorder`], with the recording in `raw`.
+    pub(crate) fn recorded_in(raw: &Path, folder: &Path, room: &str) -> Self {
+        let command = recorder(folder, room, raw);
+        Self::start(command, folder, raw.to_path_buf(), &[])
     }
 
     /// Starts it with a recording folder of ours and nobody who would seal it.
@@ -81,6 +95,13 @@ impl Hammered {
         assert_eq!(files.len(), 1, "{files:?}");
         files.remove(0)
     }
+}
+
+fn recorder(folder: &Path, room: &str, raw: &Path) -> Command {
+    let mut command = tracer(folder);
+    command.args(["record", room, "--dir"]).arg(raw).arg("--");
+    command.args(scenario(&["hammer", "--seconds", "2000"]));
+    command
 }
 
 /// Waits until so many records were acknowledged.

@@ -60,7 +60,7 @@ fn correct_program_killed_in_the_middle_has_no_finding() {
 #[test]
 fn recorder_killed_leaves_a_folder_that_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
-    let mut hammered = Hammered::under_a_recorder(folder.path(), "1MiB", &[]);
+    let mut hammered = Hammered::under_a_recorder(folder.path(), "--ring=1MiB", &[]);
     let program = hammered.wait_for(1000);
     hammered.parent.kill().unwrap();
     hammered.parent.wait().unwrap();
@@ -108,7 +108,7 @@ fn recording_that_cannot_be_sealed_stays_and_is_named() {
 #[test]
 fn signal_to_the_recorder_ends_a_recorded_program_and_keeps_its_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let mut hammered = Hammered::under_a_recorder(folder.path(), "1MiB", &[]);
+    let mut hammered = Hammered::under_a_recorder(folder.path(), "--ring=1MiB", &[]);
     let _program = hammered.wait_for(100);
     kill_process(Pid::from_child(&hammered.parent), Signal::TERM).unwrap();
     end_of(hammered.parent)

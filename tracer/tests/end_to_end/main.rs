@@ -16,6 +16,7 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod modes;
 mod oracle;
 mod processes;
 mod readme;

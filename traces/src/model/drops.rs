@@ -11,6 +11,7 @@ use super::state::State;
 use super::things::{Flown, RingDrop};
 use super::{Observer, expect};
 use crate::event::{Event, EventId};
+use crate::recording::Recording;
 
 impl State {
     pub(super) fn ring_drop(&mut self, event: &Event, number: u32) {
@@ -82,10 +83,19 @@ impl State {
     }
 
     /// Judges what is left when all processes ended.
-    pub(super) fn drops_at_end(&mut self, observer: &mut Observer<'_>) {
+    pub(super) fn drops_at_end(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         let until = EventId(observer.events.len() as u64);
         for mut drop in std::mem::take(&mut self.drops) {
-            let flown = std::mem::take(&mut drop.flown);
+            let mut flown = std::mem::take(&mut drop.flown);
+            // It may be taken back where nobody looked any more.
+            flown.retain(|flown| {
+                let id = flown.generation.id;
+                let process = recording.process(id.process);
+                let address = self.addresses.get(&(id.process, id.address));
+                let live = address.and_then(|address| address.live.as_deref());
+                process.is_none_or(|process| process.stopped.is_none())
+                    || live.is_none_or(|live| live.id != id)
+            });
             self.judge_drop(&drop, flown, until, observer);
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
     for event in events {
         state.step(event, &mut observer);
     }
-    state.drops_at_end(&mut observer);
+    state.drops_at_end(recording, &mut observer);
     state.finish(recording, events, &mut observer);
     let mut summary = state.summary;
     let lost = recording

@@ -1,13 +1,17 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
 use wire::crc::crc32c;
-use wire::layout::{self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state};
+use wire::layout::{
+    self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state, stopped,
+};
+use wire::payload::halves;
 
 use super::clock::{Line, Pair};
 use super::lanes::{self, LaneEntry};
+use super::records::Ids;
 use super::{Gathered, u16_at, u32_at, u64_at, zero_padded};
 use crate::input::{ReadAt, read_full};
-use crate::recording::{Capture, Clock, Ended, Process, Recording};
+use crate::recording::{Capture, Clock, Ended, Process, Recording, Stopped};
 
 /// Bytes of a chunk's header.
 const CHUNK_HEADER_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
@@ -90,20 +94,38 @@ pub(super) fn read(
         _ => Ended::Unknown,
     };
     process.exit_handlers_ran = process.ended == Ended::Said;
+    let names_lost = process.names_lost;
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
     gathered.recording.processes.push(process);
     gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
-    lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
-    let names_lost = u64_at(&head, header::LOST_META);
+    let ids =
+        lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
+    let stopped = stopped(u64_at(&head, header::STOPPED), &ids);
+    if let Some(process) = gathered.recording.processes.get_mut(index as usize) {
+        process.stopped = stopped;
+    }
     if names_lost != 0 {
-        let message = format!(
-            "no room was left for {names_lost} names or call stacks; names are shown as '?'"
-        );
+        let what = match names_lost {
+            1 => "a name or call stack".to_owned(),
+            _ => format!("{names_lost} names or call stacks"),
+        };
+        let message =
+            format!("no room was left for {what}, shown as '?': a larger --ring has more");
         let at = base.saturating_add(header::LOST_META as u64);
         gathered.recording.note(name, at, message);
     }
     Ok(())
+}
+
+fn stopped(word: u64, ids: &Ids) -> Option<Stopped> {
+    let (by, reason) = halves(word);
+    match by {
+        0 => None,
+        stopped::PROGRAM => Some(Stopped::Program(ids.string(reason))),
+        stopped::RECORDER => Some(Stopped::Recorder),
+        _ => Some(Stopped::Unknown),
+    }
 }
 
 fn validate<'a>(
@@ -189,6 +211,8 @@ fn describe(head: &[u8], name: &str) -> Process {
         },
         exit_handlers_ran: false,
         ended: Ended::Unknown,
+        stopped: None,
+        names_lost: u64_at(head, header::LOST_META),
         source: name.to_owned(),
     }
 }
@@ -198,11 +222,10 @@ fn lane_directory(file: &File<'_>, head: &[u8], len: u64) -> std::io::Result<Vec
     let room = len.saturating_sub(offset) / layout::LANE_BYTES as u64;
     let count = u64::from(file.lanes).min(room).min(1 << 16);
     let mut entries = Vec::new();
-    let mut bytes = [0; layout::LANE_BYTES];
-    for index in 0..count {
-        let at = offset.saturating_add(index * layout::LANE_BYTES as u64);
-        let got = read_full(file.bytes, at, &mut bytes)?;
-        let word = |at: usize| u64_at(bytes.get(..got).unwrap_or_default(), at * 8);
+    let mut directory = vec![0; usize::try_from(count).unwrap_or(0) * layout::LANE_BYTES];
+    read_full(file.bytes, offset, &mut directory)?;
+    for entry in directory.chunks_exact(layout::LANE_BYTES) {
+        let word = |at: usize| u64_at(entry, at * 8);
         let owner = word(lane::OWNER);
         let lost = word(lane::LOST_FULL)
             .saturating_add(word(lane::LOST_NESTED))
@@ -313,6 +336,24 @@ impl File<'_> {
         read_full(self.bytes, header::CHUNKS_TAKEN as u64, &mut words)?;
         let (chunks, lanes) = (u64_at(&words, 0), u64_at(&words, 8));
         Ok(self.is_ring && chunks.saturating_add(lanes) >= u64::from(self.chunks))
+    }
+
+    /// As [`File::body`], for a chunk of names, which others may write to while it is read: what looks like a
+    /// hole in it is one.
+    pub(super) fn names(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
+        let Some((mut body, _)) = self.body(chunk)? else {
+            return Ok(None);
+        };
+        wire::protocol::settle(&mut body, |from, words| {
+            let at = (CHUNK_HEADER_BYTES as u64).saturating_add(from as u64 * 8);
+            let mut bytes = vec![0; words.len() * 8];
+            read_full(self.bytes, chunk.offset.saturating_add(at), &mut bytes)?;
+            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+                *word = u64_at(bytes, 0);
+            }
+            Ok::<_, std::io::Error>(())
+        })?;
+        Ok(Some(body))
     }
 
     /// Whether the word at `index` of a chunk's body is still zero.

@@ -32,7 +32,7 @@ pub(super) struct LaneEntry {
     pub(super) is_running: bool,
 }
 
-/// Puts the events of all lanes into `gathered`.
+/// Puts the events of all lanes into `gathered`; says what the numbers of names mean.
 pub(super) fn read(
     gathered: &mut Gathered,
     file: &File<'_>,
@@ -41,13 +41,23 @@ pub(super) fn read(
     chunks: Vec<ChunkRef>,
     line: &Line,
     no_lane: u64,
-) -> std::io::Result<()> {
+) -> std::io::Result<Ids> {
     let mut ids = Ids::default();
+    let mut torn = 0u64;
     for chunk in chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Meta) {
-        if let Some((body, _)) = file.body(chunk)? {
+        if let Some(body) = file.names(chunk)? {
             let tables = &mut gathered.recording.tables;
-            walk(&body, |header, _, words| ids.learn(tables, header, words));
+            let more = walk_names(&body, |header, words| ids.learn(tables, header, words));
+            torn = torn.saturating_add(more);
         }
+    }
+    if torn > 0 {
+        // Nothing refers to them: an event gets a name's number once the name is whole.
+        let message = match torn {
+            1 => "a name was cut off while it was written".to_owned(),
+            _ => format!("{torn} names were cut off while they were written"),
+        };
+        gathered.recording.note(file.name, file.base, message);
     }
     ids.settle(&mut gathered.recording, process);
 
@@ -127,7 +137,7 @@ pub(super) fn read(
             stack: StackId(0),
         });
     }
-    Ok(())
+    Ok(ids)
 }
 
 fn new_lane(gathered: &mut Gathered, process: u32, tid: u32, thread: StringId) -> u32 {
@@ -170,6 +180,23 @@ fn walk(body: &[u64], mut each: impl FnMut(Header, usize, &[u64])) -> End {
         at += words;
     }
     End::Room { torn }
+}
+
+/// Goes through a chunk of names, which has holes where a thread was killed between taking room and saying
+/// so. Says how many names are cut off.
+fn walk_names(mut body: &[u64], mut each: impl FnMut(Header, &[u64])) -> u64 {
+    let mut all_torn = 0u64;
+    loop {
+        match walk(body, |header, _, words| each(header, words)) {
+            End::Room { torn } | End::Broken { torn, .. } => return all_torn.saturating_add(torn),
+            End::Hole { at, torn } => {
+                let hole = body.get(at..).unwrap_or_default();
+                let behind = hole.iter().position(|word| *word != 0);
+                body = hole.get(behind.unwrap_or(hole.len())..).unwrap_or_default();
+                all_torn = all_torn.saturating_add(torn).saturating_add(1);
+            }
+        }
+    }
 }
 
 /// How a chunk's records end.

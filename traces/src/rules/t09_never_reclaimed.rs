@@ -203,6 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_stopped_recording_did_not_see_is_silent() {
+        for stopped in ["stopped=recorder", "stopped=program reason=enough"] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 state=clean end=exit:0 {stopped}
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main leak 0x2000 Op op.rs:8
+                    21 main submit 0 NOP 0x2000
+                    22 main complete 0 0x2000 0
+                    30 main leak 0x3000 Op op.rs:8
+                    31 main submit 1 NOP 0x3000
+                    40 main ring-drop 1
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
     fn pending_in_the_kernel_is_silent() {
         for end in ["end=exit:0", "end=killed:9"] {
             check_rule(

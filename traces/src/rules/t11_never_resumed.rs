@@ -114,6 +114,26 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_that_stopped_a_moment_after_is_silent() {
+        for (stopped, arrow) in [("stopped=recorder", ""), ("", "<- never ran again")] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 state=clean {stopped}
+                    1 main spawn 9 Task main.rs:3
+                    10 main submit 0 NOP 0x1000
+                    20 main suspend 9 0x1000
+                    30 main complete 0 0x1000 0     {arrow}
+                    40 main submit 0 NOP 0x7
+                    50 main complete 0 0x7 0
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
     fn a_thread_that_still_runs_at_the_exit_is_cut_off() {
         for (running, arrow) in [("running", ""), ("", "<- never ran again")] {
             check_rule(

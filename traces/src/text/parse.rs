@@ -13,7 +13,7 @@ use crate::event::{
     Completion, Event, EventId, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission,
     TypeId, What,
 };
-use crate::recording::{Ended, Lane, Process, Recording, Site, Type};
+use crate::recording::{Ended, Lane, Process, Recording, Site, Stopped, Type};
 use crate::scheme;
 use crate::scopes::ScopeTracker;
 use crate::untrusted::{Untrusted, tty};
@@ -228,6 +228,17 @@ impl Parser {
                 "unknown" => Ended::Unknown,
                 other => return Err(format!("no end: {other}")),
             };
+        }
+        let reason = rest.key("reason").map(|word| word.value.clone());
+        if let Some(by) = rest.key("stopped").map(Word::text) {
+            let reason = Untrusted::new(reason.unwrap_or_default());
+            let stopped = match by {
+                "program" => Stopped::Program(self.recording.tables.string(reason)),
+                "recorder" => Stopped::Recorder,
+                "unknown" => Stopped::Unknown,
+                other => return Err(format!("nothing that stops a recording: {other}")),
+            };
+            self.process(index).stopped = Some(stopped);
         }
         rest.end()
     }

@@ -10,7 +10,7 @@ use super::{
     loss_reason, word_of,
 };
 use crate::event::{Event, Pointer, SiteId, Submission, TypeId, What};
-use crate::recording::{Ended, Recording};
+use crate::recording::{Ended, Recording, Stopped};
 use crate::scheme;
 
 /// A whole recording as text.
@@ -36,7 +36,17 @@ pub(crate) fn print(recording: &Recording, events: &[Event]) -> String {
             Ended::Replaced => "exec".to_owned(),
             Ended::Unknown => "unknown".to_owned(),
         };
-        let _ = writeln!(out, " end={end}");
+        let _ = write!(out, " end={end}");
+        match process.stopped {
+            None => {}
+            Some(Stopped::Program(reason)) => {
+                let reason = recording.string(reason).bytes();
+                let _ = write!(out, " stopped=program reason={}", quote(reason));
+            }
+            Some(Stopped::Recorder) => out.push_str(" stopped=recorder"),
+            Some(Stopped::Unknown) => out.push_str(" stopped=unknown"),
+        }
+        out.push('\n');
     }
     let labels = labels(recording);
     for (lane, label) in recording.lanes.iter().zip(&labels) {

@@ -1,0 +1,77 @@
+//! What events refer to: strings, places, types, modules, stacks. All threads write them one after the other
+//! into one chunk, so that a thousand threads with a name each take no more room than their names.
+//!
+//! A signal handler may come anywhere in here, and goes its own way: it never waits for the code that it
+//! interrupted.
+
+use core::sync::atomic::Ordering;
+
+use wire::layout::{CHUNK_WORDS, ChunkKind, header};
+use wire::protocol;
+use wire::record::Kind;
+
+use super::Process;
+use crate::recorder::cursor;
+
+impl Process {
+    /// Writes a record that events refer to, and has it committed when it returns. False, and counted,
+    /// where there is no room for it.
+    pub(crate) fn write_name(&self, kind: Kind, payload: &[u64]) -> bool {
+        let words = payload.len() + 1;
+        loop {
+            match protocol::claim(&self.names_end, words, CHUNK_WORDS) {
+                Ok((chunk, at)) => {
+                    let Some(slot) = self.chunk(chunk).get(at..at + words) else {
+                        return false;
+                    };
+                    protocol::announce(slot, words as u8);
+                    protocol::commit(slot, kind, 0, 0, 0, payload);
+                    return true;
+                }
+                Err(full) => {
+                    if !self.next_names_chunk(full) {
+                        self.lose_name();
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts a name that no room was left for.
+    pub(crate) fn lose_name(&self) {
+        if !super::recording() {
+            return;
+        }
+        self.header_word(header::LOST_META)
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Has the names go on in another chunk. Everybody who finds this one full takes one of his own, the
+    /// fastest one's is used, and the others' are kept for later: so nobody waits.
+    fn next_names_chunk(&self, full: u64) -> bool {
+        // Acquire pairs with the Release below: the chunk is open.
+        let spare = self.names_spare.swap(0, Ordering::Acquire).checked_sub(1);
+        let Some(chunk) = spare.or_else(|| self.open_names_chunk()) else {
+            return self.names_end.load(Ordering::Relaxed) != full;
+        };
+        if protocol::move_on(&self.names_end, full, chunk) {
+            return true;
+        }
+        let kept =
+            self.names_spare
+                .compare_exchange(0, chunk + 1, Ordering::Release, Ordering::Relaxed);
+        if kept.is_err() {
+            self.give_back_names_chunk(chunk);
+        }
+        true
+    }
+
+    fn open_names_chunk(&self) -> Option<u32> {
+        let chunk = self.take_chunk(ChunkKind::Meta)?;
+        let seq = self.names_chunks.fetch_add(1, Ordering::Relaxed) + 1;
+        let words = self.chunk(chunk);
+        cursor::open_chunk(self, words, 0, ChunkKind::Meta, seq, (0, 0), cursor::now());
+        Some(chunk)
+    }
+}

@@ -1,0 +1,199 @@
+//! Opens a recording: the recorder's folder, if it may be trusted, the file, its mapping.
+//!
+//! Holds `unsafe`: the private memory as a [`Process`].
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use wire::layout;
+
+use super::identity::{Identity, first_eight};
+use super::session::Session;
+use super::{ALIVE, EXIT_KEY, Process, process_exits};
+#[cfg(feature = "assert")]
+use super::{OFF, STARTING, STATE, current, publish};
+use crate::recorder::sys;
+
+/// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
+/// by the hundred, and each file's room is taken from the disk at once.
+const CHILD_SHARE: u32 = 16;
+
+/// Process id of who opened the first recording; others are forked children.
+static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Opens the file in the recorder's folder, if there is a recorder that may be trusted.
+pub(super) fn open_for_recorder() -> Option<&'static Process> {
+    let folder = sys::environment(c"TRACER_DIR")?;
+    if folder.is_empty() {
+        return None;
+    }
+    if sys::runs_with_raised_rights() {
+        sys::complain(&[b"tracer: not recording: this program runs with raised privileges\n"]);
+        return None;
+    }
+    let may_complain = has_its_standard_error();
+    let refuse = |why: &[u8]| {
+        if may_complain {
+            sys::complain(&[b"tracer: not recording: TRACER_DIR ", folder, why, b"\n"]);
+        }
+        None
+    };
+    let mut path = sys::Path::new();
+    if !path.push(folder) {
+        return refuse(b"is too long");
+    }
+    let Some(directory) = sys::open_directory(&path) else {
+        return refuse(b" is not a directory that can be opened");
+    };
+    match sys::owner_and_mode(&directory) {
+        Some((uid, mode)) if uid == sys::effective_user() && mode & 0o022 == 0 => {}
+        Some((uid, _)) if uid != sys::effective_user() => {
+            return refuse(b" belongs to another user");
+        }
+        _ => return refuse(b" can be written to by other users"),
+    }
+    let mut file = sys::Path::new();
+    file.push(b"session");
+    let Some(opened) = sys::open_to_read(Some(&directory), &file) else {
+        return refuse(b" holds no recording (no file `session`)");
+    };
+    match sys::owner_and_mode(&opened) {
+        Some((_, mode)) if mode & sys::KIND != sys::REGULAR => {
+            return refuse(b" holds a session that is not a file");
+        }
+        Some((uid, _)) if uid == sys::effective_user() => {}
+        _ => return refuse(b" holds a session file of another user"),
+    }
+    let mut text = [0u8; 1024];
+    let Some(mut session) = Session::parse(sys::read_some(&opened, &mut text)) else {
+        return refuse(b" was made by a version of tracer that this probe does not know");
+    };
+
+    if session.ended {
+        return None;
+    }
+    if is_forked_child() {
+        session.share(CHILD_SHARE);
+    }
+    let identity = Identity::new();
+    let mut name = sys::Path::new();
+    name.push_number(u64::from(identity.pid), 10);
+    name.push(b"-");
+    name.push_number(identity.start_time, 10);
+    name.push(b"-");
+    name.push_number(u64::from_le_bytes(first_eight(&identity.uuid)), 16);
+    if !name.push(b".trc") {
+        return refuse(b" is too long");
+    }
+    let bytes = layout::file_bytes(session.first_chunks() as usize);
+    let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
+        return refuse(
+            b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
+              names another place, `--ring SIZE` asks for less",
+        );
+    };
+    let process = map(Some(fd.0), &session, &identity);
+    if process.is_none() {
+        return refuse(b": the trace file could not be mapped");
+    }
+    process
+}
+
+/// Whether descriptor 2 is what it was when the first process of this image began to record. A daemon that
+/// was forked from it closed that, and may have its own data there: not a place for our words.
+fn has_its_standard_error() -> bool {
+    static FIRST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+    let now = sys::standard_error().unwrap_or([0; 2]);
+    if FIRST_PROCESS.load(Ordering::Relaxed) == 0 {
+        for (first, now) in FIRST.iter().zip(now) {
+            first.store(now, Ordering::Relaxed);
+        }
+    }
+    FIRST
+        .iter()
+        .zip(now)
+        .all(|(first, now)| first.load(Ordering::Relaxed) == now)
+}
+
+/// Opens a recording in the memory of this process, for test scopes. Whatever was there stays.
+#[cfg(feature = "assert")]
+pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
+    if let Some(process) = current() {
+        return Some(process);
+    }
+    loop {
+        match STATE.compare_exchange(OFF, STARTING, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                let session = Session {
+                    chunks,
+                    ..Session::default()
+                };
+                let process = map(None, &session, &Identity::new());
+                STATE.store(process.map_or(OFF, publish), Ordering::Release);
+                return process;
+            }
+            // Only tests come here, and only while another test opens the same recording.
+            Err(STARTING) => std::thread::yield_now(),
+            Err(_) => return current(),
+        }
+    }
+}
+
+/// Whether an ancestor of this process, in the same image, recorded already.
+fn is_forked_child() -> bool {
+    let me = sys::process_id();
+    FIRST_PROCESS
+        .compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed)
+        .is_err_and(|first| first != me)
+}
+
+/// In a child that was forked by a signal handler, in the middle of a record: see `sys::map_over`.
+extern "C" fn process_forked() {
+    let pointer = LATEST_MAPPING.load(Ordering::Relaxed);
+    if !pointer.is_null() {
+        let bytes = LATEST_BYTES.load(Ordering::Relaxed) as usize;
+        sys::keep_errno(|| sys::map_over(pointer.cast(), bytes));
+    }
+}
+
+/// The file's mapping, where a forked child can still find out where it was.
+static LATEST_MAPPING: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
+static LATEST_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Maps the file and the private memory, and writes the header. A growing file is mapped as long as it may
+/// become; what lies beyond its end is not touched before the recorder says that it is there.
+fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'static Process> {
+    let bytes = layout::file_bytes(session.chunks as usize);
+    let file = sys::map_shared(fd, bytes)?;
+    let Some(private) = sys::map_private(size_of::<Process>()) else {
+        sys::unmap(file, bytes);
+        return None;
+    };
+    // SAFETY: the memory is zeroed, page-aligned, as large as the structure, never unmapped; all
+    // zeros is a valid `Process`.
+    let process = unsafe { &*private.cast::<Process>() };
+    process.mode.store(session.mode, Ordering::Relaxed);
+    process.chunks.store(session.chunks, Ordering::Relaxed);
+    process.grows.store(session.grows(), Ordering::Relaxed);
+    process
+        .poison
+        .store(session.poison as u8, Ordering::Relaxed);
+    process.stacks.store(session.stacks, Ordering::Relaxed);
+    process.base.store(file.cast(), Ordering::Relaxed);
+    process.bytes.store(bytes as u64, Ordering::Relaxed);
+    process.uuid_low.store(
+        u64::from_le_bytes(first_eight(&identity.uuid)),
+        Ordering::Relaxed,
+    );
+    process.write_header(session, identity);
+    process.alive.store(ALIVE, Ordering::Release);
+    if EXIT_KEY.load(Ordering::Relaxed) == u32::MAX {
+        if let Some(key) = sys::thread_exit_key(crate::recorder::cursor::thread_ends) {
+            EXIT_KEY.store(key, Ordering::Relaxed);
+        }
+        sys::at_exit(process_exits);
+        sys::in_forked_children(process_forked);
+    }
+    LATEST_BYTES.store(bytes as u64, Ordering::Relaxed);
+    LATEST_MAPPING.store(file.cast(), Ordering::Relaxed);
+    Some(process)
+}

@@ -1,0 +1,122 @@
+//! The chunks of the file: one pool for all threads, in the order of taking.
+
+use core::sync::atomic::Ordering;
+
+use wire::layout::{self, ChunkKind, header, stopped};
+use wire::protocol;
+
+use super::Process;
+use crate::recorder::sys;
+
+const CHUNK_FREE: u8 = 0;
+const CHUNK_OPEN: u8 = 1;
+const CHUNK_CLOSED: u8 = 2;
+const CHUNK_META: u8 = 3;
+
+/// Chunks at the end of a growing file that events leave alone.
+const KEPT_FOR_NAMES: u64 = 2;
+
+impl Process {
+    /// Takes the chunk that was taken longest ago and is not being written, or a fresh one.
+    /// Nothing is taken once the recorder has asked for an end, so that what was kept by then stays.
+    pub(crate) fn take_chunk(&self, kind: ChunkKind) -> Option<u32> {
+        let request = self.header_word(header::STOP_REQUEST);
+        if request.load(Ordering::Relaxed) != 0 {
+            self.stop(u64::from(stopped::RECORDER));
+            return None;
+        }
+        if kind == ChunkKind::Event {
+            return self.take(kind);
+        }
+        let budget = self.chunks.load(Ordering::Relaxed) / 4;
+        let before = self.meta_chunks.fetch_add(1, Ordering::Relaxed);
+        let taken = (before < budget).then(|| self.take(kind)).flatten();
+        if taken.is_none() {
+            self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn take(&self, kind: ChunkKind) -> Option<u32> {
+        let chunks = self.chunks.load(Ordering::Relaxed);
+        let ring = self.mode.load(Ordering::Relaxed) == layout::mode::RING;
+        for _ in 0..=chunks {
+            let turn = if ring {
+                self.taken.fetch_add(1, Ordering::Relaxed)
+            } else {
+                self.next_turn(self.usable(kind))?
+            };
+            let index = turn.checked_rem(u64::from(chunks)).unwrap_or(0) as u32;
+            let Some(owner) = self.owners.get(index as usize) else {
+                continue;
+            };
+            let free = match owner.load(Ordering::Relaxed) {
+                CHUNK_FREE => CHUNK_FREE,
+                CHUNK_CLOSED if ring => CHUNK_CLOSED,
+                _ => continue,
+            };
+            let mine = if kind == ChunkKind::Meta {
+                CHUNK_META
+            } else {
+                CHUNK_OPEN
+            };
+            // Given up in `close_chunk`: what the last owner wrote is before what we clear.
+            if !protocol::take_over(owner, free, mine) {
+                continue;
+            }
+            if free == CHUNK_CLOSED {
+                protocol::close_and_clear(self.chunk(index));
+            } else {
+                let first = self.chunk(index).as_ptr().cast_mut();
+                sys::populate(first.cast(), layout::CHUNK_BYTES);
+            }
+            self.header_word(header::CHUNKS_TAKEN)
+                .store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+            return Some(index);
+        }
+        None
+    }
+
+    /// Chunks that may be taken where none is recycled. The last ones of a file that still grows are for
+    /// names: events that come while there is no room are lost alone, a name is lost for all later ones too.
+    fn usable(&self, kind: ChunkKind) -> u64 {
+        let all = u64::from(self.chunks.load(Ordering::Relaxed));
+        if !self.grows.load(Ordering::Relaxed) {
+            return all;
+        }
+        // Acquire: the room was there before the recorder said so.
+        let said = self
+            .header_word(header::CHUNKS_USABLE)
+            .load(Ordering::Acquire);
+        match kind {
+            _ if said >= all => all,
+            ChunkKind::Meta => said,
+            ChunkKind::Event => said.saturating_sub(KEPT_FOR_NAMES),
+        }
+    }
+
+    fn next_turn(&self, usable: u64) -> Option<u64> {
+        let next = |turn: u64| (turn < usable).then_some(turn + 1);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .ok()
+    }
+
+    /// Whether call stacks may still take room from names.
+    pub(crate) fn has_room_for_stacks(&self) -> bool {
+        self.meta_chunks.load(Ordering::Relaxed) <= self.chunks.load(Ordering::Relaxed) / 8
+    }
+
+    /// Gives back a chunk of names that nothing was written to.
+    pub(super) fn give_back_names_chunk(&self, index: u32) {
+        self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
+        self.close_chunk(index);
+    }
+
+    /// Says that a full event chunk may be recycled.
+    pub(crate) fn close_chunk(&self, index: u32) {
+        if let Some(owner) = self.owners.get(index as usize) {
+            protocol::hand_over(owner, CHUNK_CLOSED);
+        }
+    }
+}

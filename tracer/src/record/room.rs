@@ -1,0 +1,182 @@
+//! What the recorder writes into the files of running processes: two words of their headers.
+//!
+//! Room for files that grow is set aside ahead of the program that fills them, and then told to it.
+//!
+//! The program never makes room itself, and never touches what lies beyond the end of its file. Room is
+//! allocated, not just promised: on a full disk this process gets an error; the program would get SIGBUS.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::process::{Resource, getrlimit};
+use wire::layout::{self, CHUNK_BYTES, header};
+
+/// The most that is set aside at once: what tmpfs can clear in some 20 ms.
+const STEP_MAX: u64 = 1024;
+
+/// The growing file of one process.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    file: File,
+    /// Byte offset of chunk 0.
+    first_chunk: u64,
+    /// Chunks that it had room for at first.
+    first: u64,
+    /// Chunks that it has room for.
+    usable: u64,
+    /// Chunks that it may have.
+    most: u64,
+}
+
+impl Growing {
+    /// Opens the file of a process; nothing while its header is not written, or where it does not grow.
+    /// `most` is what the session allows.
+    pub(crate) fn open(path: &Path, most: u64) -> io::Result<Option<Self>> {
+        let Some(file) = open(path)? else {
+            return Ok(None);
+        };
+        let first_chunk = word(&file, header::CHUNK_OFFSET)? & 0xFFFF_FFFF;
+        let usable = word(&file, header::CHUNKS_USABLE)?;
+        let said = word(&file, header::CHUNK_LOG2)? >> 32;
+        Ok((usable != 0).then_some(Self {
+            file,
+            first_chunk,
+            first: usable,
+            usable,
+            most: said.min(most),
+        }))
+    }
+
+    /// Makes room where less is left than the program may need before this is called again. Says whether
+    /// it did.
+    pub(crate) fn make_room(&mut self) -> io::Result<bool> {
+        let taken = word(&self.file, header::CHUNKS_TAKEN)?.min(self.usable);
+        let ahead = (self.first / 2).max((taken / 2).min(STEP_MAX));
+        if self.usable >= self.most || self.usable - taken >= ahead {
+            return Ok(false);
+        }
+        let step = self.first.max(taken.min(STEP_MAX));
+        let usable = (self.usable + step).min(self.most);
+        let end = |chunks: u64| self.first_chunk + chunks * CHUNK_BYTES as u64;
+        allocate(&self.file, end(self.usable), end(usable))?;
+        // The room is there; now it may be used.
+        self.file
+            .write_all_at(&usable.to_le_bytes(), header::CHUNKS_USABLE as u64)?;
+        self.usable = usable;
+        Ok(true)
+    }
+
+    /// Bytes of records that there is room for.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.usable * CHUNK_BYTES as u64
+    }
+}
+
+/// Asks a process to end its recording: it looks at this when it would take a chunk, so that nothing of what
+/// it has kept by now is overwritten. False while its file has no header yet.
+pub(crate) fn ask_to_stop(path: &Path) -> io::Result<bool> {
+    let Some(file) = open(path)? else {
+        return Ok(false);
+    };
+    file.write_all_at(&1u64.to_le_bytes(), header::STOP_REQUEST as u64)?;
+    Ok(true)
+}
+
+/// Opens the file of a process; nothing while its header is not written.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(
+            (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)
+                .bits()
+                .cast_signed(),
+        )
+        .open(path)?;
+    let is_there = word(&file, header::MAGIC)?.to_le_bytes() == layout::MAGIC;
+    Ok(is_there.then_some(file))
+}
+
+fn word(file: &File, offset: usize) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, offset as u64)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Grows a file from `from` to `to` bytes, every one of them on the disk.
+fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
+    // A file that would grow past this limit brings SIGXFSZ upon this process, not just an error.
+    if getrlimit(Resource::Fsize)
+        .current
+        .is_some_and(|limit| limit < to)
+    {
+        return Err(rustix::io::Errno::FBIG.into());
+    }
+    loop {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), from, to - from) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as a program makes it, with room for `usable` chunks of `most`, of which `taken` are.
+    fn file(folder: &Path, usable: u64, most: u32, taken: u64) -> std::path::PathBuf {
+        let mut bytes = vec![0; layout::file_bytes(usable as usize)];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(header::MAGIC, &layout::MAGIC);
+        put(header::CHUNKS, &most.to_le_bytes());
+        put(
+            header::CHUNK_OFFSET,
+            &(layout::chunk_offset() as u32).to_le_bytes(),
+        );
+        put(header::CHUNKS_USABLE, &usable.to_le_bytes());
+        put(header::CHUNKS_TAKEN, &taken.to_le_bytes());
+        let path = folder.join("1-2-3.trc");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn room_is_made_ahead_and_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), 16, 40, 8);
+        let mut growing = Growing::open(&path, 1000).unwrap().unwrap();
+        assert!(!growing.make_room().unwrap(), "half is left");
+        let take = |taken: u64| {
+            let at = header::CHUNKS_TAKEN as u64;
+            growing.file.write_all_at(&taken.to_le_bytes(), at).unwrap();
+        };
+        take(9);
+        assert!(growing.make_room().unwrap());
+        let told = word(&growing.file, header::CHUNKS_USABLE).unwrap();
+        assert_eq!((told, growing.bytes()), (32, 32 << 16));
+        let len = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(len, layout::file_bytes(32) as u64);
+        growing
+            .file
+            .write_all_at(&40u64.to_le_bytes(), header::CHUNKS_TAKEN as u64)
+            .unwrap();
+        assert!(growing.make_room().unwrap());
+        assert_eq!(word(&growing.file, header::CHUNKS_USABLE).unwrap(), 40);
+        assert!(!growing.make_room().unwrap(), "it is as large as it may be");
+    }
+
+    #[test]
+    fn files_that_do_not_grow_or_are_not_there_yet_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), 0, 40, 0);
+        assert!(Growing::open(&path, 40).unwrap().is_none());
+        std::fs::write(&path, vec![0; 8192]).unwrap();
+        assert!(Growing::open(&path, 40).unwrap().is_none());
+        assert!(Growing::open(Path::new("/proc/self/none"), 40).is_err());
+    }
+}
