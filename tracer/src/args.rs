@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::record::Poison;
-use crate::symbols::PathMap;
+use crate::symbols::{PathMap, Places};
 use tui::Goto;
 
 /// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
@@ -86,6 +86,13 @@ pub(crate) enum Command {
     /// Print the events of a trace, one a line.
     Dump(Dump),
 
+    /// Make a file that says everything by itself, for a colleague on another machine.
+    ///
+    /// Names of call stacks and the lines of source around each place are put inside; a source that is
+    /// missing, or was changed after the program was built, is left out, and the file says so. A packed
+    /// file is looked at without opening any other.
+    Pack(Pack),
+
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     Explain(Explain),
 
@@ -134,6 +141,10 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) stacks: bool,
 
+    /// Leave out of the file what may identify a person or a machine: see `tracer pack --help`.
+    #[arg(long)]
+    pub(crate) redact: bool,
+
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
@@ -145,6 +156,19 @@ pub(crate) struct Names {
     /// For call stacks: programs, libraries and sources that the trace names below FROM lie below TO.
     #[arg(long, value_name = "FROM=TO")]
     pub(crate) path_map: Vec<PathMap>,
+
+    /// For call stacks: another folder with separate debug information, laid out as /usr/lib/debug is.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+}
+
+impl Names {
+    pub(crate) fn places(&self) -> Places {
+        Places {
+            maps: self.path_map.clone(),
+            debug_dirs: self.debug_dir.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +204,30 @@ pub(crate) struct Dump {
     /// A recorded file, a `.trc` file or a recording folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The file to make. Without it: FILE with the ending `.packed.bin` or `.redacted.bin`.
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Leave out what may identify a person or a machine.
+    ///
+    /// Absolute paths become `~1/conn.rs`, arguments of the command their number, names of threads, scopes,
+    /// owners and named coroutines, and marks `text-1`; addresses, and cookies that can be addresses, are
+    /// moved by one secret distance, so that they still match; lines of source are left out. Environment
+    /// and host name are never recorded. What stays: names of types and functions, relative paths, times,
+    /// process ids, build-ids, numbers of operations.
+    #[arg(long)]
+    pub(crate) redact: bool,
 
     #[command(flatten)]
     pub(crate) names: Names,

@@ -15,6 +15,7 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod pack;
 mod readme;
 mod record;
 mod simulated;
