@@ -79,7 +79,8 @@ pub(super) fn look_up(path: &Path, build_id: &[u8], asked: &Question) -> Result<
     match elf.build_id() {
         Ok(Some(found)) if found == build_id => {}
         _ => {
-            return Err("was rebuilt or replaced since (its build-id is another one)".to_owned());
+            let why = "was rebuilt or replaced since the recording (its build-id is another one)";
+            return Err(why.to_owned());
         }
     }
     let (apart, mut notes) = if debug::has_lines(&elf) {

@@ -132,7 +132,7 @@ pub(crate) fn name(trace: &mut Trace, places: &Places) {
         let frames = frames.get(wanted).map_or(&[][..], Vec::as_slice);
         if let Err(why) = look_into(wanted, frames, places, left, &mut known) {
             talk::line(format_args!(
-                "{}: {why}; call stacks show offsets in it",
+                "{}: {why}; call stacks show offsets in it (`--path-map FROM=TO` names another place)",
                 crate::safe::path(&places.here(&wanted.path))
             ));
         }

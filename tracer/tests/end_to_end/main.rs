@@ -9,6 +9,7 @@ mod support;
 mod terminal;
 
 mod crash;
+mod debug_info;
 mod demo;
 mod doctor;
 mod dump;
