@@ -15,7 +15,7 @@ use wire::protocol;
 
 use crate::recorder::cursor::Cursor;
 use crate::recorder::intern::Table;
-use crate::recorder::{clock, modules, sys};
+use crate::recorder::{clock, modules, stack, sys};
 
 /// Whether hooks record. The one word that every hook looks at.
 pub(crate) static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -472,6 +472,9 @@ fn map(
         .poison
         .store(session.poison as u8, Ordering::Relaxed);
     process.stacks.store(session.stacks, Ordering::Relaxed);
+    if session.stacks {
+        stack::prepare();
+    }
     process.base.store(file.cast(), Ordering::Relaxed);
     process.bytes.store(bytes as u64, Ordering::Relaxed);
     process.uuid_low.store(

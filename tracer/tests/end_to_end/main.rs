@@ -16,6 +16,7 @@ mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod late;
 mod pack;
 mod readme;
 mod record;
