@@ -30,8 +30,8 @@
 //! file: it opens its own. In programs that run with raised privileges nothing is recorded. A record
 //! survives the death of the process as soon as its hook has returned.
 //!
-//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack, loaded files), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack,
+//! loaded files), `pointer` (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry).
 
 #![deny(unsafe_code)]
 

@@ -16,6 +16,7 @@ use tui::Goto;
 #[command(
     name = "tracer",
     version,
+    long_version = crate::version::long(),
     propagate_version = true,
     max_term_width = 100,
     after_help = "First steps:\n  \
@@ -99,8 +100,9 @@ pub(crate) enum Command {
     /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.
     ///
     /// Each line is `ok`, `warn` or `FAIL`, with what to do below it. Exit codes: 0 nothing fails, 1
-    /// something does.
-    Doctor,
+    /// something does. With PROGRAM also what that program has of build-id, frame pointers and debug
+    /// information, which `record --stacks` needs.
+    Doctor(Doctor),
 
     /// Record one of the built-in programs and show what is wrong with it.
     ///
@@ -238,6 +240,13 @@ pub(crate) struct Explain {
     /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`.
     #[arg(value_name = "RULE")]
     pub(crate) rule: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The path of a program to look at.
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod open;
 mod pack;
 mod scenario;
 mod symbols;
+mod version;
 mod view;
 
 mod color;
@@ -59,7 +60,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Dump(args) => dump::run(&args.file, &args.names.places()),
         Command::Pack(args) => pack::run(&args),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(args.program.as_deref()),
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),

@@ -18,6 +18,7 @@ mod garbage;
 mod kill;
 mod late;
 mod pack;
+mod poison;
 mod readme;
 mod record;
 mod simulated;
