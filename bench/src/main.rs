@@ -9,6 +9,7 @@
 mod record;
 mod ring;
 mod session;
+mod stacks;
 
 use std::time::Instant;
 
@@ -60,6 +61,12 @@ fn main() {
     }
     if wanted("threads") {
         session::alone("threads", record::threads);
+    }
+    if wanted("stacks=off") {
+        session::alone("stacks=off", stacks::off);
+    }
+    if wanted("stacks=on") {
+        session::alone("stacks=on", stacks::on);
     }
     if wanted("ring") {
         session::alone("ring", || ring::nop(32));

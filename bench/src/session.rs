@@ -33,6 +33,10 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         .open(folder.path().join("session"))
         .expect("a session file");
     writeln!(session, "protocol=1\nchunks=1024\nmode=ring").expect("a session file");
+    // A measurement may be named after what it asks of the session.
+    if name.contains('=') {
+        writeln!(session, "{name}").expect("a session file");
+    }
     let mut child = Command::new(std::env::current_exe().expect("own path"));
     child.arg(name).env(CHILD, name).env_remove("TRACER_DIR");
     if name != "off" {
