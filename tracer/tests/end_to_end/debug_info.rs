@@ -8,14 +8,8 @@ use object::{Object, ObjectSymbol};
 use wire::payload::pair;
 use wire::record::{Kind, Owner};
 
+use crate::file;
 use crate::support::{Ran, read, run, tracer};
-
-#[path = "../../../traces/tests/support/file.rs"]
-#[allow(
-    dead_code,
-    reason = "a writer of trace files that other tests use more of"
-)]
-mod file;
 
 /// `outer` has `middle` inlined, which only debug information can tell.
 const PROGRAM: &str = "\

@@ -201,7 +201,7 @@ fn stacks_go_through_what_was_loaded_later_and_through_new_threads_of_a_sandbox(
     .dies_by(libc::SIGSYS);
     run(&mut record(folder.path(), &program, &["--shut-in"])).exits(0);
     let dump = run(tracer(folder.path()).arg("dump").arg(&trace)).exits(0);
-    let leaks = dump.stdout().lines().filter(|line| line.contains(" leak "));
-    let last = leaks.last().unwrap().to_owned();
+    let mut lines = dump.stdout().lines();
+    let last = lines.rfind(|line| line.contains(" leak ")).unwrap();
     assert!(last.contains("late::in_a_new_thread"), "{last}");
 }

@@ -8,6 +8,13 @@ mod hammered;
 mod support;
 mod terminal;
 
+#[path = "../../../traces/tests/support/file.rs"]
+#[allow(
+    dead_code,
+    reason = "a writer of trace files that other tests use more of"
+)]
+mod file;
+
 mod crash;
 mod debug_info;
 mod demo;

@@ -8,14 +8,8 @@ use traces::source::{Found, Source};
 use wire::payload::pair;
 use wire::record::{Kind, Owner};
 
+use crate::file;
 use crate::support::{demo_trace, has_io_uring, raw_folder, read, run, scenario, tracer};
-
-#[path = "../../../traces/tests/support/file.rs"]
-#[allow(
-    dead_code,
-    reason = "a writer of trace files that other tests use more of"
-)]
-mod file;
 
 /// A copy of the program in a folder of its own, to be recorded and then removed.
 fn copied_program(folder: &Path) -> PathBuf {
