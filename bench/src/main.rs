@@ -23,6 +23,7 @@ mod rivals;
 mod scenarios;
 mod session;
 mod size;
+mod stacks;
 
 pub use measure::{Variant, compare, table};
 
@@ -37,11 +38,13 @@ enum Where {
     Here,
 }
 
-const MEASUREMENTS: [Measurement; 11] = [
+const MEASUREMENTS: [Measurement; 13] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, record::on),
     ("threads", Where::Alone, record::threads),
+    ("stacks=off", Where::Alone, stacks::off),
+    ("stacks=on", Where::Alone, stacks::on),
     ("ring", Where::Alone, || ring::nop(32)),
     ("single", Where::Alone, scenarios::single_nop),
     ("files", Where::Alone, scenarios::reads),

@@ -18,7 +18,7 @@ fn ticks() -> u64 {
     }
 }
 
-fn bare(operations: u32) {
+pub fn bare(operations: u32) {
     for _ in 0..operations {
         black_box(ticks());
     }

@@ -30,7 +30,7 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         body();
         return;
     }
-    let folder = folder();
+    let folder = folder(name);
     let mut child = Command::new(std::env::current_exe().expect("own path"));
     child.arg(name).env(CHILD, name).env_remove("TRACER_DIR");
     if is_quick() {
@@ -46,8 +46,8 @@ pub fn alone(name: &str, body: impl FnOnce()) {
     );
 }
 
-/// A recorder's folder, as `tracer record` makes it.
-pub fn folder() -> TempDir {
+/// A recorder's folder for a measurement, as `tracer record` makes it.
+pub fn folder(name: &str) -> TempDir {
     let shm = std::path::Path::new("/dev/shm");
     let parent = if shm.is_dir() {
         shm.to_path_buf()
@@ -66,5 +66,9 @@ pub fn folder() -> TempDir {
         .open(folder.path().join("session"))
         .expect("a session file");
     writeln!(session, "protocol=1\nchunks={CHUNKS}\nmode=ring").expect("a session file");
+    // A measurement may be named after what it asks of the session.
+    if name.contains('=') {
+        writeln!(session, "{name}").expect("a session file");
+    }
     folder
 }

@@ -58,7 +58,7 @@ fn measure(name: &str) -> Result<Size, String> {
 
 /// What a program recorded, as it lies in the ring.
 pub fn recorded(name: &str) -> Result<Vec<u8>, String> {
-    let folder = session::folder();
+    let folder = session::folder("size");
     let mut program = Command::new(std::env::current_exe().expect("own path"));
     program
         .args(["work", name])

@@ -30,9 +30,9 @@
 //! file: it opens its own. In programs that run with raised privileges nothing is recorded. A record
 //! survives the death of the process as soon as its hook has returned.
 //!
-//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`,
-//! `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions), `coroutine::traced` (a
-//! pin), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack,
+//! loaded files), `pointer`, `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions),
+//! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry).
 
 #![deny(unsafe_code)]
 

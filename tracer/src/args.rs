@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::record::Poison;
-use crate::symbols::PathMap;
+use crate::symbols::{PathMap, Places};
 use tui::Goto;
 
 /// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
@@ -16,6 +16,7 @@ use tui::Goto;
 #[command(
     name = "tracer",
     version,
+    long_version = crate::version::long(),
     propagate_version = true,
     max_term_width = 100,
     after_help = "First steps:\n  \
@@ -88,14 +89,22 @@ pub(crate) enum Command {
     /// Print the events of a trace, one a line.
     Dump(Dump),
 
+    /// Make a file that says everything by itself, for a colleague on another machine.
+    ///
+    /// Names of call stacks and the lines of source around each place are put inside; a source that is
+    /// missing, or was changed after the program was built, is left out, and the file says so. A packed
+    /// file is looked at without opening any other.
+    Pack(Pack),
+
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     Explain(Explain),
 
     /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.
     ///
     /// Each line is `ok`, `warn` or `FAIL`, with what to do below it. Exit codes: 0 nothing fails, 1
-    /// something does.
-    Doctor,
+    /// something does. With PROGRAM also what that program has of build-id, frame pointers and debug
+    /// information, which `record --stacks` needs.
+    Doctor(Doctor),
 
     /// Record one of the built-in programs and show what is wrong with it.
     ///
@@ -141,6 +150,10 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) stacks: bool,
 
+    /// Leave out of the file what may identify a person or a machine: see `tracer pack --help`.
+    #[arg(long)]
+    pub(crate) redact: bool,
+
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
@@ -152,6 +165,19 @@ pub(crate) struct Names {
     /// For call stacks: programs, libraries and sources that the trace names below FROM lie below TO.
     #[arg(long, value_name = "FROM=TO")]
     pub(crate) path_map: Vec<PathMap>,
+
+    /// For call stacks: another folder with separate debug information, laid out as /usr/lib/debug is.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) debug_dir: Vec<PathBuf>,
+}
+
+impl Names {
+    pub(crate) fn places(&self) -> Places {
+        Places {
+            maps: self.path_map.clone(),
+            debug_dirs: self.debug_dir.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -193,10 +219,41 @@ pub(crate) struct Dump {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// The file to make. Without it: FILE with the ending `.packed.bin` or `.redacted.bin`.
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Leave out what may identify a person or a machine.
+    ///
+    /// Absolute paths become `~1/conn.rs`, arguments of the command their number, names of threads, scopes,
+    /// owners and named coroutines, and marks `text-1`; addresses, and cookies that can be addresses, are
+    /// moved by one secret distance, so that they still match; lines of source are left out. Environment
+    /// and host name are never recorded. What stays: names of types and functions, relative paths, times,
+    /// process ids, build-ids, numbers of operations.
+    #[arg(long)]
+    pub(crate) redact: bool,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`.
     #[arg(value_name = "RULE")]
     pub(crate) rule: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The path of a program to look at.
+    #[arg(value_name = "PROGRAM")]
+    pub(crate) program: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

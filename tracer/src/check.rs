@@ -7,18 +7,18 @@ use traces::Trace;
 
 use crate::args::Color;
 use crate::exit::{CANNOT_LOOK, CANNOT_TELL, CLEAN, Exit, FINDINGS, Failure};
-use crate::symbols::{self, PathMap};
+use crate::symbols::{self, Places};
 use crate::{open, page, talk};
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
-pub(crate) fn run(files: &[PathBuf], maps: &[PathMap], color: Color) -> Result<Exit, Failure> {
+pub(crate) fn run(files: &[PathBuf], places: &Places, color: Color) -> Result<Exit, Failure> {
     let mut worst = CLEAN;
     for (index, file) in files.iter().enumerate() {
         if files.len() > 1 {
             let gap = if index == 0 { "" } else { "\n" };
             writeln!(io::stdout(), "{gap}{}:", crate::safe::path(file))?;
         }
-        let code = match judge(file, maps, color) {
+        let code = match judge(file, places, color) {
             Ok(code) => code,
             Err(failure) => {
                 talk::error(&failure.error);
@@ -30,9 +30,9 @@ pub(crate) fn run(files: &[PathBuf], maps: &[PathMap], color: Color) -> Result<E
     Ok(Exit::Code(worst))
 }
 
-fn judge(file: &Path, maps: &[PathMap], color: Color) -> Result<u8, Failure> {
+fn judge(file: &Path, places: &Places, color: Color) -> Result<u8, Failure> {
     let mut trace = open::read(file)?;
-    symbols::name(&mut trace, maps);
+    symbols::name(&mut trace, places);
     print(&trace, color)?;
     Ok(trace.verdict().exit_code())
 }

@@ -94,6 +94,7 @@ fn record(
         dir: None,
         poison: Poison::default(),
         stacks: false,
+        redact: false,
         command,
     })
     .map_err(|failure| Failure::new(CANNOT_LOOK, failure.error))?;

@@ -8,13 +8,13 @@ use traces::event::Event;
 
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open;
-use crate::symbols::{self, PathMap};
+use crate::symbols::{self, Places};
 
 /// The command.
-pub(crate) fn run(file: &Path, maps: &[PathMap]) -> Result<Exit, Failure> {
+pub(crate) fn run(file: &Path, places: &Places) -> Result<Exit, Failure> {
     let mut trace = open::read(file)?;
     open::tell_problems(&trace);
-    symbols::name(&mut trace, maps);
+    symbols::name(&mut trace, places);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     for event in trace.events() {
         writeln!(out, "{}", line(&trace, event))?;

@@ -15,8 +15,10 @@ mod doctor;
 mod dump;
 mod explain;
 mod open;
+mod pack;
 mod scenario;
 mod symbols;
+mod version;
 mod view;
 
 mod color;
@@ -53,13 +55,15 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             dir: args.dir,
             poison: args.poison,
             stacks: args.stacks,
+            redact: args.redact,
             command: args.command,
         }),
-        Command::Check(args) => check::run(&args.files, &args.names.path_map, cli.common.color),
+        Command::Check(args) => check::run(&args.files, &args.names.places(), cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
-        Command::Dump(args) => dump::run(&args.file, &args.names.path_map),
+        Command::Dump(args) => dump::run(&args.file, &args.names.places()),
+        Command::Pack(args) => pack::run(&args),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(args) => doctor::run(args.program.as_deref()),
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),

@@ -45,6 +45,16 @@ impl ReadAt for OpenFile {
     }
 }
 
+/// Opens a file of our own making.
+pub(crate) fn open_file(path: &Path) -> io::Result<impl ReadAt + use<>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    Ok(OpenFile(file))
+}
+
 /// Reads what `path` names as one recording.
 pub(crate) fn read(path: &Path) -> Result<Trace> {
     Ok(Trace::read(&open(path)?.inputs())?)
@@ -65,7 +75,7 @@ pub(crate) fn tell_problems(trace: &Trace) {
 }
 
 /// Opens what `path` names.
-fn open(path: &Path) -> Result<Opened> {
+pub(crate) fn open(path: &Path) -> Result<Opened> {
     let shown = crate::safe::path(path);
     let found = std::fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
     let paths = if found.is_dir() {

@@ -34,7 +34,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         .into());
     }
     let mut trace = open::read(&args.file)?;
-    symbols::name(&mut trace, &args.names.path_map);
+    symbols::name(&mut trace, &args.names.places());
     show(
         trace,
         Start {

@@ -183,7 +183,7 @@ pub enum What {
 
 impl Event {
     /// Its place in the source, where it has one.
-    pub(crate) fn site(&self) -> SiteId {
+    pub fn site(&self) -> SiteId {
         match &self.what {
             What::Leak(pointer)
             | What::Retain(pointer)

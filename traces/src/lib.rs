@@ -6,7 +6,8 @@
 //! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`recording`]
 //! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
 //! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
-//! [`biography`] (one thing's whole life), [`stack`] (who called).
+//! [`biography`] (one thing's whole life), [`stack`] (who called), [`source`] (lines of the program),
+//! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see).
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +44,12 @@ pub mod names;
 pub mod biography;
 
 pub mod stack;
+
+pub mod source;
+
+pub mod packed;
+
+pub mod redact;
 
 mod untrusted;
 pub use untrusted::{Untrusted, tty};

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
+use crate::packed::Packed;
 use crate::stack::{Frame, Module, Stacks};
 use crate::untrusted::Untrusted;
 
@@ -28,6 +29,9 @@ pub struct Recording {
     pub recorder: Vec<(Untrusted, Untrusted)>,
     /// Files that code was loaded from, of all processes.
     pub modules: Vec<Module>,
+    /// Whether all that is to be known of the program is in the file, so that no other may be looked into.
+    pub is_packed: bool,
+    pub(crate) packed: Option<Packed>,
     pub(crate) tables: Tables,
 }
 
@@ -259,6 +263,20 @@ impl Recording {
     /// The place of an id.
     pub fn site(&self, id: SiteId) -> Site {
         *get(&self.tables.sites, id.0)
+    }
+
+    /// All places in the source that the trace names.
+    pub fn sites(&self) -> impl Iterator<Item = Site> + '_ {
+        self.tables.sites.iter().skip(1).copied()
+    }
+
+    /// What the recorder, or whoever packed the file, said under a key.
+    pub fn said(&self, key: &str) -> Option<&Untrusted> {
+        let found = self
+            .recorder
+            .iter()
+            .find(|said| said.0.bytes() == key.as_bytes());
+        found.map(|said| &said.1)
     }
 
     /// The type of an id.

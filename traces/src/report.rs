@@ -155,6 +155,10 @@ impl Page {
         self.line(Class::Evidence, cut(&head, self.width));
         let text = crate::describe::what(trace, event);
         self.block(Class::Event, &" ".repeat(18), &text);
+        if let Some((number, line)) = trace.source_line(event) {
+            let text = format!("{}{number} │ {line}", " ".repeat(20));
+            self.line(Class::Event, cut(&text, self.width));
+        }
         for line in trace.stack_lines(event) {
             let text = format!("{}from {line}", " ".repeat(20));
             self.line(Class::Event, cut(&text, self.width));
@@ -240,6 +244,9 @@ impl Page {
             self.line(Class::Summary, format!("and {more} more processes"));
         }
         self.block(Class::Summary, "", &counts(summary));
+        if let Some(packed) = crate::packed::in_words(trace) {
+            self.block(Class::Summary, "", &packed);
+        }
         if summary.pending_at_end > 0 || summary.held_at_end > 0 {
             let text = format!(
                 "at the end: {} pending, {} still held",

@@ -125,6 +125,18 @@ impl Trace {
         }
     }
 
+    /// All functions that are known, each with the module that it is in.
+    pub fn known_functions(&self) -> impl Iterator<Item = (&Module, &Function)> {
+        self.functions.iter().flat_map(|(frame, functions)| {
+            let module = frame
+                .module
+                .and_then(|index| self.recording.modules.get(index as usize));
+            module
+                .into_iter()
+                .flat_map(move |module| functions.iter().map(move |function| (module, function)))
+        })
+    }
+
     /// The call stack of an event, a line a function, the innermost first: `conn::serve (conn.rs:88)`,
     /// or file and offset where the function is not known. Without the probe's own frames and without
     /// what runs before `main`; long ones end with how many more there are.

@@ -8,6 +8,7 @@ use crate::model::Judged;
 use crate::names::Names;
 use crate::read::ReadError;
 use crate::recording::Recording;
+use crate::source::Sources;
 use crate::stack::Known;
 use crate::text::TextError;
 
@@ -18,6 +19,7 @@ pub struct Trace {
     pub(crate) events: Vec<Event>,
     pub(crate) judged: Judged,
     pub(crate) functions: Known,
+    pub(crate) sources: Sources,
 }
 
 impl Trace {
@@ -38,12 +40,18 @@ impl Trace {
 
     fn judge(recording: Recording, events: Vec<Event>) -> Self {
         let judged = crate::model::judge(&recording, &events);
-        Self {
+        let mut trace = Self {
             recording,
             events,
             judged,
             functions: Known::default(),
+            sources: Sources::default(),
+        };
+        if let Some(packed) = trace.recording.packed.take() {
+            trace.functions = packed.functions(&trace);
+            trace.sources = packed.sources;
         }
+        trace
     }
 
     /// The trace in the language of [`crate::text`], without its call stacks.

@@ -371,8 +371,15 @@ impl Cursor {
     /// Number of the stack that this thread is on, committed before it is known; 0 for none.
     fn stack(&self) -> u32 {
         let mut words = [0u64; 1 + stack::FRAMES];
-        let count = stack::walk(&self.stack, words.get_mut(1..).unwrap_or(&mut []));
-        let (Some(process), Some(taken)) = (self.process(), words.get_mut(..=count)) else {
+        let Some(process) = self.process() else {
+            return 0;
+        };
+        let count = stack::walk(
+            &self.stack,
+            words.get_mut(1..).unwrap_or(&mut []),
+            |address| modules::word(address).or_else(|| Self::late_word(process, address)),
+        );
+        let Some(taken) = words.get_mut(..=count) else {
             return 0;
         };
         if count == 0 {
@@ -391,6 +398,14 @@ impl Cursor {
             }
         });
         found.unwrap_or(0)
+    }
+
+    /// A call into something that was loaded after the recording began, which is written down first.
+    #[cold]
+    fn late_word(process: &Process, address: u64) -> Option<u64> {
+        modules::late_word(address, |index, module, path| {
+            modules::write_one(process, (index, module, path))
+        })
     }
 
     /// The cursor to write to at a depth; nothing where handlers are nested too deeply.

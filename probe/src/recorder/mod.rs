@@ -11,7 +11,11 @@ mod cursor;
 
 mod intern;
 
+mod loader;
+
 mod modules;
+
+mod maps;
 
 mod stack;
 

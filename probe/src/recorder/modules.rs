@@ -3,10 +3,17 @@
 //!
 //! The loader is asked once in the life of an image, when its first recording is opened: its lock must
 //! not be taken by a signal handler that may have interrupted it, nor by a forked child whose parent's
-//! other threads may have held it. So the answer is kept where a forked child still has it. What is
-//! loaded later is not known here: call stacks end there.
+//! other threads may have held it. So the answer is kept where a forked child still has it.
 //!
-//! Holds `unsafe`: one table that is written once.
+//! What is loaded later ([`late_word`]) is found by its address, without that lock ([`loader`]), when a call
+//! stack leads there. It may be unloaded again and something else lie in its place, so it is looked at anew
+//! each time, and only its number is kept. Where the C library has no such call, stacks end there.
+//!
+//! Invariants
+//! - The first `count` modules and their paths are whole and never change again.
+//! - Behind them writes only who holds `adding`; nobody waits for it.
+//!
+//! Holds `unsafe`: one table that only grows.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +21,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use wire::payload::pair;
 use wire::record::Kind;
 
+use crate::recorder::loader;
 use crate::recorder::process::Process;
 use crate::recorder::sys::{self, Loaded};
 
@@ -40,31 +48,40 @@ pub(crate) struct Module {
     path: (u16, u16),
 }
 
-struct Table {
-    count: usize,
+/// What the table's cell holds.
+struct Inner {
     modules: [Module; MODULES],
     paths_len: usize,
     paths: [u8; PATHS],
 }
 
 /// The table, and how far it is: [`EMPTY`], [`FILLING`], [`FILLED`].
-struct Once {
+struct Table {
     state: AtomicU32,
-    table: UnsafeCell<Table>,
+    /// Modules that were there when the loader was asked.
+    first: AtomicU32,
+    /// Modules that can be read.
+    count: AtomicU32,
+    /// Process that adds a module, 0 for none. A forked child finds its parent's number here, whose
+    /// thread is not in the child.
+    adding: AtomicU32,
+    inner: UnsafeCell<Inner>,
 }
 
 const EMPTY: u32 = 0;
 const FILLING: u32 = 1;
 const FILLED: u32 = 2;
 
-// SAFETY: only the one thread that took `state` from EMPTY to FILLING writes the table; others read it
-// after FILLED was stored with Release.
-unsafe impl Sync for Once {}
+// SAFETY: the invariants above: what others read is never written again, and one thread alone, which
+// took `state` from EMPTY to FILLING or `adding` from 0, writes the rest.
+unsafe impl Sync for Table {}
 
-static ONCE: Once = Once {
+static TABLE: Table = Table {
     state: AtomicU32::new(EMPTY),
-    table: UnsafeCell::new(Table {
-        count: 0,
+    first: AtomicU32::new(0),
+    count: AtomicU32::new(0),
+    adding: AtomicU32::new(0),
+    inner: UnsafeCell::new(Inner {
         modules: [Module {
             bias: 0,
             base: 0,
@@ -89,134 +106,230 @@ impl Module {
 
 /// The modules, the executable first; asks the loader where nobody did yet.
 pub(crate) fn collected() -> &'static [Module] {
-    if ONCE
+    if TABLE
         .state
         .compare_exchange(EMPTY, FILLING, Ordering::Acquire, Ordering::Relaxed)
         .is_ok()
     {
-        // SAFETY: this thread alone took the state to FILLING, and that happens once.
-        let table = unsafe { &mut *ONCE.table.get() };
-        sys::each_loaded(|loaded| table.add(loaded));
-        // Release pairs with the Acquire in `table`.
-        ONCE.state.store(FILLED, Ordering::Release);
+        sys::each_loaded(|loaded| {
+            // SAFETY: this thread alone took the state to FILLING, and that happens once.
+            let kept = unsafe { TABLE.put(loaded) };
+            kept.map(|index| TABLE.publish(index)).is_some()
+        });
+        TABLE
+            .first
+            .store(TABLE.count.load(Ordering::Relaxed), Ordering::Relaxed);
+        // Release pairs with the Acquire in `known`.
+        TABLE.state.store(FILLED, Ordering::Release);
     }
     known()
 }
 
-fn table() -> Option<&'static Table> {
-    // Acquire pairs with the Release in `collected`: the table is whole.
-    // SAFETY: nobody writes the table after FILLED.
-    (ONCE.state.load(Ordering::Acquire) == FILLED).then(|| unsafe { &*ONCE.table.get() })
-}
-
 fn known() -> &'static [Module] {
-    table()
-        .and_then(|table| table.modules.get(..table.count))
-        .unwrap_or(&[])
+    if TABLE.state.load(Ordering::Acquire) != FILLED {
+        return &[];
+    }
+    // Acquire pairs with the Release in `publish`: that many modules are whole.
+    let count = TABLE.count.load(Ordering::Acquire) as usize;
+    // SAFETY: a static's field, of which the first `count` elements never change again.
+    unsafe {
+        let inner = TABLE.inner.get();
+        core::slice::from_raw_parts((&raw const (*inner).modules).cast(), count.min(MODULES))
+    }
 }
 
-/// A code address as module << 48 | address within the module's file; nothing where no module's code
-/// is there.
+fn path_of(module: &Module) -> &'static [u8] {
+    let (start, len) = (usize::from(module.path.0), usize::from(module.path.1));
+    if start + len > PATHS {
+        return &[];
+    }
+    // SAFETY: within the static's field, and the path of a published module never changes again.
+    unsafe {
+        let inner = TABLE.inner.get();
+        core::slice::from_raw_parts((&raw const (*inner).paths).cast::<u8>().add(start), len)
+    }
+}
+
+/// A code address as module << 48 | address within the module's file; nothing where none of the modules
+/// that were there from the beginning has code there.
 pub(crate) fn word(address: u64) -> Option<u64> {
+    let first = TABLE.first.load(Ordering::Relaxed) as usize;
     let within = |module: &Module| (module.code.0..module.code.1).contains(&address);
-    let index = known().iter().position(within)?;
-    let offset = address.wrapping_sub(known().get(index)?.bias);
-    Some((index as u64 + 1) << 48 | offset & 0xFFFF_FFFF_FFFF)
+    let index = known().iter().take(first).position(within)?;
+    Some(word_in(index, known().get(index)?, address))
+}
+
+fn word_in(index: usize, module: &Module, address: u64) -> u64 {
+    (index as u64 + 1) << 48 | address.wrapping_sub(module.bias) & 0xFFFF_FFFF_FFFF
+}
+
+/// As [`word`], for what was loaded since. `write` puts a module into the trace; only then others see it.
+pub(crate) fn late_word(
+    address: u64,
+    write: impl FnOnce(usize, &Module, &[u8]) -> bool,
+) -> Option<u64> {
+    let found = loader::object_at(address)?;
+    let loaded = found.loaded();
+    let module = describe(&loaded);
+    if !(module.code.0..module.code.1).contains(&address) {
+        return None;
+    }
+    let is_it = |known: &Module| {
+        (known.bias, known.base, known.size) == (module.bias, module.base, module.size)
+            && known.build_id() == module.build_id()
+    };
+    if let Some(index) = known().iter().position(is_it) {
+        return Some(word_in(index, &module, address));
+    }
+    let own = sys::process_id();
+    let holder = TABLE.adding.load(Ordering::Relaxed);
+    // Somebody else adds one, or this is a handler that interrupted it: the next stack will know.
+    if holder == own
+        || TABLE
+            .adding
+            .compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+    {
+        return None;
+    }
+    // SAFETY: `adding` is ours.
+    let index = unsafe { TABLE.put(&loaded) };
+    let written = index.filter(|index| {
+        // SAFETY: just written, and seen by this thread alone.
+        let kept = unsafe { TABLE.unpublished(*index) };
+        write(*index, &kept, path_of(&kept))
+    });
+    if let Some(index) = written {
+        TABLE.publish(index);
+    }
+    // Release pairs with the Acquire of whoever adds the next one.
+    TABLE.adding.store(0, Ordering::Release);
+    Some(word_in(written?, &module, address))
 }
 
 /// Writes all modules into the trace.
 pub(crate) fn write(process: &Process) {
     for (index, module) in known().iter().enumerate() {
-        let (start, len) = module.path;
-        let path = table()
-            .and_then(|table| table.paths.get(usize::from(start)..))
-            .and_then(|paths| paths.get(..usize::from(len)))
-            .unwrap_or(&[]);
-        let path = process.table.text(process, path);
-        let mut words = [
-            pair(index as u32 + 1, path),
-            module.base,
-            module.size,
-            module.base.wrapping_sub(module.bias),
-            u64::from(module.build_id_len),
-            0,
-            0,
-            0,
-        ];
-        let mut rest = module.build_id();
-        for word in words.iter_mut().skip(5) {
-            let (bytes, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
-            let mut value = [0u8; 8];
-            for (place, byte) in value.iter_mut().zip(bytes) {
-                *place = *byte;
-            }
-            *word = u64::from_le_bytes(value);
-            rest = behind;
-        }
-        if !process.write_name(Kind::Module, &words) {
+        if !write_one(process, (index, module, path_of(module))) {
             return;
         }
     }
 }
 
+/// Writes a module into the trace; false where there was no room for it.
+pub(crate) fn write_one(process: &Process, (index, module, path): (usize, &Module, &[u8])) -> bool {
+    let path = process.table.text(process, path);
+    let mut words = [
+        pair(index as u32 + 1, path),
+        module.base,
+        module.size,
+        module.base.wrapping_sub(module.bias),
+        u64::from(module.build_id_len),
+        0,
+        0,
+        0,
+    ];
+    let mut rest = module.build_id();
+    for word in words.iter_mut().skip(5) {
+        let (bytes, behind) = rest.split_at_checked(8).unwrap_or((rest, &[]));
+        let mut value = [0u8; 8];
+        for (place, byte) in value.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        *word = u64::from_le_bytes(value);
+        rest = behind;
+    }
+    process.write_name(Kind::Module, &words)
+}
+
 impl Table {
-    /// Keeps what is worth it; false where there is no room for more.
-    fn add(&mut self, loaded: &Loaded<'_>) -> bool {
+    /// Puts a module behind the ones that can be read; nothing where there is no room.
+    ///
+    /// # Safety
+    ///
+    /// Until this returns no other thread writes the table.
+    unsafe fn put(&self, loaded: &Loaded<'_>) -> Option<usize> {
+        let index = self.count.load(Ordering::Relaxed) as usize;
+        if index >= MODULES {
+            return None;
+        }
         let mut buffer = [0u8; 1024];
-        let path = if loaded.name.is_empty() && self.count == 0 {
+        let path = if loaded.name.is_empty() && index == 0 {
             sys::link_target(c"/proc/self/exe", &mut buffer)
         } else {
             loaded.name
         };
-        let mut extent = (u64::MAX, 0u64);
-        let mut code = (u64::MAX, 0u64);
-        let mut build_id = &[][..];
-        for header in loaded.headers {
-            let start = loaded.bias.wrapping_add(header.address);
-            let end = start.saturating_add(header.memory_bytes);
-            if header.kind == sys::LOAD {
-                extent = (extent.0.min(start), extent.1.max(end));
-                if header.flags & sys::EXECUTABLE != 0 {
-                    code = (code.0.min(start), code.1.max(end));
-                }
+        let mut module = describe(loaded);
+        let inner = self.inner.get();
+        // SAFETY: the caller's promise, and what others read lies before `index` and `paths_len`.
+        unsafe {
+            let start = (*inner).paths_len;
+            if path.len() <= PATHS.saturating_sub(start) {
+                let place = (&raw mut (*inner).paths).cast::<u8>().add(start);
+                core::ptr::copy_nonoverlapping(path.as_ptr(), place, path.len());
+                module.path = (start as u16, path.len() as u16);
+                (*inner).paths_len = start + path.len();
             }
-            if header.kind == sys::NOTE
-                && let Some(notes) = loaded.segment(header)
-                && let Some(found) = build_id_in(notes, header.align)
-            {
-                build_id = found;
-            }
+            let modules = (&raw mut (*inner).modules).cast::<Module>();
+            modules.add(index).write(module);
         }
-        let Some(module) = self.modules.get_mut(self.count) else {
-            return false;
-        };
-        let end = self.paths_len.saturating_add(path.len());
-        let kept = match self.paths.get_mut(self.paths_len..end) {
-            Some(room) => {
-                for (place, byte) in room.iter_mut().zip(path) {
-                    *place = *byte;
-                }
-                let kept = (self.paths_len as u16, path.len() as u16);
-                self.paths_len = end;
-                kept
-            }
-            None => (0, 0),
-        };
-        *module = Module {
-            bias: loaded.bias,
-            base: extent.0.min(extent.1),
-            size: extent.1.saturating_sub(extent.0),
-            code,
-            build_id: [0; BUILD_ID],
-            build_id_len: build_id.len().min(BUILD_ID) as u8,
-            path: kept,
-        };
-        for (place, byte) in module.build_id.iter_mut().zip(build_id) {
-            *place = *byte;
-        }
-        self.count += 1;
-        true
+        Some(index)
     }
+
+    /// A module that was put and not published.
+    ///
+    /// # Safety
+    ///
+    /// This thread put it, and no other writes the table.
+    unsafe fn unpublished(&self, index: usize) -> Module {
+        // SAFETY: `put` gives indices within the table; the caller's promise.
+        unsafe {
+            let modules = (&raw const (*self.inner.get()).modules).cast::<Module>();
+            *modules.add(index)
+        }
+    }
+
+    /// Lets others read a module that was put.
+    fn publish(&self, index: usize) {
+        // Release pairs with the Acquire in `known`: who sees the count also sees the module.
+        self.count.store(index as u32 + 1, Ordering::Release);
+    }
+}
+
+/// What is kept of a file, without its path.
+fn describe(loaded: &Loaded<'_>) -> Module {
+    let mut extent = (u64::MAX, 0u64);
+    let mut code = (u64::MAX, 0u64);
+    let mut build_id = &[][..];
+    for header in loaded.headers {
+        let start = loaded.bias.wrapping_add(header.address);
+        let end = start.saturating_add(header.memory_bytes);
+        if header.kind == sys::LOAD {
+            extent = (extent.0.min(start), extent.1.max(end));
+            if header.flags & sys::EXECUTABLE != 0 {
+                code = (code.0.min(start), code.1.max(end));
+            }
+        }
+        if header.kind == sys::NOTE
+            && let Some(notes) = loaded.segment(header)
+            && let Some(found) = build_id_in(notes, header.align)
+        {
+            build_id = found;
+        }
+    }
+    let mut module = Module {
+        bias: loaded.bias,
+        base: extent.0.min(extent.1),
+        size: extent.1.saturating_sub(extent.0),
+        code,
+        build_id: [0; BUILD_ID],
+        build_id_len: build_id.len().min(BUILD_ID) as u8,
+        path: (0, 0),
+    };
+    for (place, byte) in module.build_id.iter_mut().zip(build_id) {
+        *place = *byte;
+    }
+    module
 }
 
 /// The build-id in a segment of notes: each has the lengths of its name and its content and its kind,

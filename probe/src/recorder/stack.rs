@@ -7,8 +7,8 @@
 //! wrong stack, and never a fault. On a stack that is not the thread's own (of a signal handler, of a
 //! coroutine with a stack) nothing is read.
 //!
-//! Where the stack lies is asked once a thread, in `/proc/self/maps`: system calls only, no lock and no
-//! memory, which `pthread_getattr_np` takes.
+//! Where the stack lies is asked once a thread, in `/proc/self/maps` ([`maps`]): system calls only, no lock
+//! and no memory, which `pthread_getattr_np` takes.
 //!
 //! Holds `unsafe`: three registers, and the loads of a frame.
 
@@ -17,7 +17,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use wire::record::Kind;
 
-use crate::recorder::{modules, sys};
+use crate::recorder::maps::{self, mapping_of};
+use crate::recorder::sys;
 
 /// Most frames of a stack. Without optimisation up to sixteen of them are the probe's own.
 pub(crate) const FRAMES: usize = 48;
@@ -57,9 +58,18 @@ impl Limits {
     }
 }
 
-/// Fills in return addresses as [`modules::word`], the innermost first; how many there are.
+/// Has the threads of this process ask where their stacks lie without opening anything.
+pub(crate) fn prepare() {
+    maps::keep();
+}
+
+/// Fills in return addresses as `word_of` gives them, the innermost first; how many there are.
 #[inline(never)]
-pub(crate) fn walk(limits: &Limits, words: &mut [u64]) -> usize {
+pub(crate) fn walk(
+    limits: &Limits,
+    words: &mut [u64],
+    mut word_of: impl FnMut(u64) -> Option<u64>,
+) -> usize {
     let (low, high) = limits.get();
     let (mut frame, mut floor) = (frame_pointer(), stack_pointer());
     if floor < low {
@@ -75,7 +85,7 @@ pub(crate) fn walk(limits: &Limits, words: &mut [u64]) -> usize {
         // this thread's stack, in one mapping that lives as long as the thread.
         let (next, address) = unsafe { (load(frame), load(frame + 8)) };
         // Without the signature that aarch64 may put into the high bits.
-        let Some(found) = modules::word(address & 0xFFFF_FFFF_FFFF) else {
+        let Some(found) = word_of(address & 0xFFFF_FFFF_FFFF) else {
             break;
         };
         *word = found;
@@ -101,80 +111,6 @@ fn find() -> Option<(u64, u64)> {
         let top = thread_pointer();
         let (_, low, _) = mapping_of(top)?;
         Some((low, top))
-    }
-}
-
-/// End of the mapping before, start and end of the one that holds an address.
-fn mapping_of(address: u64) -> Option<(u64, u64, u64)> {
-    let mut path = sys::Path::new();
-    path.push(b"/proc/self/maps");
-    let maps = sys::open_to_read(None, &path)?;
-    let mut buffer = [0u8; 2048];
-    let mut lines = Lines::default();
-    // 4,096 times a buffer: more than the kernel lets a process have mappings by default.
-    for _ in 0..4096 {
-        let text = sys::read_some(&maps, &mut buffer);
-        if text.is_empty() {
-            return None;
-        }
-        for byte in text {
-            if let Some((before, start, end)) = lines.step(*byte)
-                && (start..end).contains(&address)
-            {
-                return Some((before, start, end));
-            }
-        }
-    }
-    None
-}
-
-/// Reads `start-end ...` lines byte by byte.
-#[derive(Default)]
-struct Lines {
-    before: u64,
-    start: u64,
-    end: u64,
-    number: u64,
-    part: Part,
-}
-
-#[derive(Default)]
-enum Part {
-    #[default]
-    Start,
-    End,
-    Rest,
-}
-
-impl Lines {
-    /// The end of the mapping before, start and end of the one whose range was just read.
-    fn step(&mut self, byte: u8) -> Option<(u64, u64, u64)> {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => 16,
-        };
-        match (&self.part, byte) {
-            (Part::Rest, b'\n') => {
-                self.part = Part::Start;
-                self.number = 0;
-            }
-            (Part::Rest, _) => {}
-            (Part::Start, b'-') => {
-                self.start = self.number;
-                self.number = 0;
-                self.part = Part::End;
-            }
-            (Part::End, b' ') => {
-                self.before = self.end;
-                self.end = self.number;
-                self.part = Part::Rest;
-                return Some((self.before, self.start, self.end));
-            }
-            _ if digit < 16 => self.number = self.number << 4 | u64::from(digit),
-            _ => self.part = Part::Rest,
-        }
-        None
     }
 }
 
@@ -251,6 +187,7 @@ unsafe fn load(address: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::modules;
 
     #[test]
     fn stack_of_every_thread_is_found() {
@@ -268,14 +205,6 @@ mod tests {
                 builder.spawn_scoped(scope, check).expect("a thread");
             }
         });
-    }
-
-    #[test]
-    fn ranges_are_read_across_lines() {
-        let text = b"1000-2000 r--p 0 00:00 0 /a-b 77\nfff0-1aaa0 rw-p\n";
-        let mut lines = Lines::default();
-        let found: Vec<_> = text.iter().filter_map(|byte| lines.step(*byte)).collect();
-        assert_eq!(found, [(0, 0x1000, 0x2000), (0x2000, 0xfff0, 0x1aaa0)]);
     }
 
     #[test]
@@ -304,13 +233,13 @@ mod tests {
         for frame in wrong {
             with_frame_pointer(frame, &limits, &mut words);
         }
-        assert!(walk(&limits, &mut words) <= FRAMES);
+        assert!(walk(&limits, &mut words, modules::word) <= FRAMES);
         limits.high.store(1, Ordering::Relaxed);
-        assert_eq!(walk(&limits, &mut words), 0);
+        assert_eq!(walk(&limits, &mut words, modules::word), 0);
     }
 
     extern "C" fn walk_from_c(limits: &Limits, words: &mut [u64; FRAMES]) {
-        walk(limits, words);
+        walk(limits, words, modules::word);
     }
 
     /// Calls `walk` with a frame pointer of our choice, as code without frame pointers would.

@@ -26,6 +26,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn close(fd: c_int) -> c_int;
     fn read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
+    fn pread(fd: c_int, buffer: *mut c_void, count: usize, offset: i64) -> isize;
     fn write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
     fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
     fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
@@ -110,6 +111,7 @@ const PR_GET_NAME: c_int = 16;
 mod number {
     use core::ffi::c_long;
     pub(super) const GETTID: c_long = 186;
+    pub(super) const FSTAT: c_long = 5;
     pub(super) const GETRANDOM: c_long = 318;
     pub(super) const STATX: c_long = 332;
 }
@@ -117,6 +119,7 @@ mod number {
 mod number {
     use core::ffi::c_long;
     pub(super) const GETTID: c_long = 178;
+    pub(super) const FSTAT: c_long = 80;
     pub(super) const GETRANDOM: c_long = 278;
     pub(super) const STATX: c_long = 291;
 }
@@ -336,6 +339,26 @@ pub(crate) fn read_some<'b>(fd: &Fd, buffer: &'b mut [u8]) -> &'b [u8] {
     buffer
         .get(..usize::try_from(got).unwrap_or(0))
         .unwrap_or(&[])
+}
+
+/// As [`read_some`], at an offset: what others read from the descriptor stays where it is, and one that
+/// cannot be read at an offset, as a socket, is not read at all.
+pub(crate) fn read_at(fd: i32, offset: u64, buffer: &mut [u8]) -> &[u8] {
+    // SAFETY: the buffer is ours for its whole length.
+    let got = unsafe { pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset as i64) };
+    buffer
+        .get(..usize::try_from(got).unwrap_or(0))
+        .unwrap_or(&[])
+}
+
+/// Device and number of an open file, folded into a word.
+pub(crate) fn identity(fd: i32) -> Option<u64> {
+    // `struct stat` is 144 bytes on x86-64 and 128 on aarch64, and begins with these two on both.
+    let mut stat = [0u64; 18];
+    // SAFETY: the structure fits.
+    let result = unsafe { syscall(number::FSTAT, fd, stat.as_mut_ptr()) };
+    let [device, file, ..] = stat;
+    (result == 0).then_some(device.rotate_left(32) ^ file)
 }
 
 /// One line on stderr, with no lock of Rust's own.

@@ -26,13 +26,13 @@ mod spawn;
 mod room;
 mod warden;
 
-mod process_file;
+pub(crate) mod process_file;
 mod seal;
 
 mod closing;
 
-pub(crate) use folder::{Folder, hex};
-pub(crate) use seal::Sealed;
+pub(crate) use folder::{Folder, hex, random};
+pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
 use signals::Signals;
 pub(crate) use spawn::How;
@@ -88,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) poison: Poison,
     /// Whether call stacks are recorded.
     pub(crate) stacks: bool,
+    /// Whether the sealed file is redacted.
+    pub(crate) redact: bool,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -190,9 +192,10 @@ fn finish(
         Failure::new(
             RECORD_FAILED,
             error.context(format!(
-                "the program {}, but its recording could not be sealed; it stays in {raw}, where \
+                "the program {}, but its recording could not be sealed; it stays in {raw}{}, where \
                  `tracer check {raw}` can read it",
-                how_in_words(end.how)
+                how_in_words(end.how),
+                if plan.redact { ", not redacted" } else { "" }
             )),
         )
     };
@@ -200,7 +203,16 @@ fn finish(
     let sealed = if files.is_empty() {
         None
     } else {
-        Some(seal::seal(&folder, session, &plan.command, end, target).map_err(kept)?)
+        let redactor = plan.redact.then(crate::pack::redactor).transpose();
+        let what = redactor.map(|redactor| seal::What {
+            folder: &folder,
+            session,
+            command: &plan.command,
+            end,
+            redactor,
+        });
+        let sealed = what.and_then(|what| seal::seal(what, target));
+        Some(sealed.map_err(kept)?)
     };
     if let Err(error) = folder.remove() {
         // A process that is still running may just have made a file: its folder is litter, not loss.

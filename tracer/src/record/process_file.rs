@@ -15,8 +15,11 @@ use rustix::fs::OFlags;
 use wire::layout;
 
 /// Hands the used part of the process file at `path` on, in order: what lies before the chunks, then
-/// chunk by chunk.
-pub(crate) fn read(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// chunk by chunk, each with its offset.
+pub(crate) fn read(
+    path: &Path,
+    each: &mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(
@@ -31,14 +34,14 @@ pub(crate) fn read(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -
     let first = used.min(first);
     let mut before = vec![0; usize::try_from(first).map_err(|_| io::ErrorKind::FileTooLarge)?];
     file.read_exact_at(&mut before, 0)?;
-    each(&before)?;
+    each(0, &mut before)?;
     let mut buffer = vec![0; layout::CHUNK_BYTES];
     let mut at = first;
     while at < used {
         let left = usize::try_from(used - at).unwrap_or(usize::MAX);
         let chunk = &mut buffer[..left.min(layout::CHUNK_BYTES)];
         read_chunk(&file, chunk, at)?;
-        each(chunk)?;
+        each(at, chunk)?;
         at += chunk.len() as u64;
     }
     Ok(())
@@ -129,8 +132,9 @@ mod tests {
         let path = folder.path().join("1-2-3.trc");
         std::fs::write(&path, file).unwrap();
         let mut copy: Vec<u8> = Vec::new();
-        read(&path, |piece| {
-            copy.extend(piece);
+        read(&path, &mut |at, piece| {
+            assert_eq!(at, copy.len() as u64);
+            copy.extend(&*piece);
             Ok(())
         })
         .unwrap();
@@ -162,6 +166,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("1-2-3.trc");
         std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(read(&link, |_| Ok(())).is_err());
+        assert!(read(&link, &mut |_, _| Ok(())).is_err());
     }
 }

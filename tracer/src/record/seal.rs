@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Access, AtFlags, CWD, OFlags};
-use traces::read::bundle::{self, ProcessWriter, Section};
+use traces::read::bundle::{self, Section};
 use traces::recording::Ended;
+use traces::redact::Redactor;
 
 use super::folder::{Folder, hex, random};
-use super::process_file;
 use super::session::Session;
 use super::spawn::{self, End, How};
+use crate::pack::copy::{self, Copied};
 
 /// The file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,18 +58,22 @@ pub(crate) fn target(output: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
+/// What is sealed.
+pub(super) struct What<'a> {
+    pub(super) folder: &'a Folder,
+    pub(super) session: &'a Session,
+    pub(super) command: &'a [OsString],
+    pub(super) end: &'a End,
+    /// Takes out what is nobody else's business, where that is wanted.
+    pub(super) redactor: Option<Redactor>,
+}
+
 /// Writes everything that is known of the recording to `target`.
-pub(crate) fn seal(
-    folder: &Folder,
-    session: &Session,
-    command: &[OsString],
-    end: &End,
-    target: &Path,
-) -> Result<Sealed> {
+pub(super) fn seal(what: What<'_>, target: &Path) -> Result<Sealed> {
     let shown = crate::safe::path(target);
     let unfinished = Unfinished::create(target).with_context(|| format!("cannot write {shown}"))?;
-    let still_running = write(&unfinished.file, folder, session, command, end)
-        .with_context(|| format!("cannot write {shown}"))?;
+    let still_running =
+        write(&unfinished.file, what).with_context(|| format!("cannot write {shown}"))?;
     unfinished
         .rename(target)
         .with_context(|| format!("cannot put {shown} in its place"))?;
@@ -79,22 +84,23 @@ pub(crate) fn seal(
 }
 
 /// The sections in the order a reader wants them: what was asked, how it ended, then the bulk.
-fn write(
-    file: &File,
-    folder: &Folder,
-    session: &Session,
-    command: &[OsString],
-    end: &End,
-) -> Result<usize> {
+fn write(file: &File, mut what: What<'_>) -> Result<usize> {
     let mut out = BufWriter::new(file);
     bundle::write_header(&mut out)?;
-    let info: String = session
+    let mut info: String = what
+        .session
         .info()
         .iter()
         .map(|(key, value)| format!("{key}={value}\n"))
         .collect();
+    let mut command = nul_separated(what.command);
+    if let Some(redactor) = &mut what.redactor {
+        info += &format!("{}=yes\n", traces::packed::REDACTED);
+        command = copy::command(redactor, &command);
+    }
     bundle::write_section(&mut out, Section::Info, info.as_bytes())?;
-    bundle::write_section(&mut out, Section::Command, &nul_separated(command))?;
+    bundle::write_section(&mut out, Section::Command, &command)?;
+    let end = what.end;
     bundle::write_section(
         &mut out,
         Section::End,
@@ -102,7 +108,7 @@ fn write(
     )?;
     let mut still_running = 0;
     let mut reported = Vec::new();
-    for process in folder.process_files()? {
+    for process in what.folder.process_files()? {
         let id = (process.pid, process.start_time);
         let runs = id.1 != 0 && spawn::start_time(process.pid) == Some((process.start_time, true));
         if runs && !reported.contains(&id) {
@@ -111,10 +117,9 @@ fn write(
             let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown);
             bundle::write_section(&mut out, Section::End, &running)?;
         }
-        let mut writer = ProcessWriter::begin(&mut out)?;
-        process_file::read(&process.path, |piece| writer.piece(piece))
+        let from = Copied::Live(&process.path);
+        copy::process(&mut out, what.redactor.as_mut(), from)
             .with_context(|| format!("cannot copy {}", crate::safe::path(&process.path)))?;
-        writer.finish()?;
     }
     out.flush()?;
     Ok(still_running)
@@ -140,14 +145,15 @@ fn ended(how: How) -> Ended {
 
 /// A file under a name of its own, removed unless it is renamed.
 #[derive(Debug)]
-struct Unfinished {
+pub(crate) struct Unfinished {
     file: File,
     path: PathBuf,
     is_renamed: bool,
 }
 
 impl Unfinished {
-    fn create(target: &Path) -> Result<Self> {
+    /// Beside its target.
+    pub(crate) fn create(target: &Path) -> Result<Self> {
         let mut name = OsString::from(".");
         name.push(target.file_name().unwrap_or(target.as_os_str()));
         name.push(format!(".{}.tmp", hex(&random()?[..4])));
@@ -165,7 +171,13 @@ impl Unfinished {
         })
     }
 
-    fn rename(mut self, target: &Path) -> io::Result<()> {
+    /// What is written to.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts it in its place.
+    pub(crate) fn rename(mut self, target: &Path) -> io::Result<()> {
         std::fs::rename(&self.path, target)?;
         self.is_renamed = true;
         Ok(())

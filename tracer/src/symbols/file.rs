@@ -1,32 +1,55 @@
 //! Functions and lines of addresses in one ELF file, from its debug information, else from its symbols.
 //!
-//! Only ordinary files are opened, nothing is mapped, and no other file is followed to: neither separate
-//! nor split debug information. Without the recorded build-id nothing but that id is read.
+//! Only ordinary files are opened, and nothing is mapped. Without the recorded build-id nothing but that
+//! id is read. Other files are followed to as [`super::debug`] says.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use gimli::{EndianSlice, RunTimeEndian};
 use object::read::ReadCache;
-use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSymbol};
 use rustix::fs::OFlags;
 
 use super::child::Line;
+use super::debug::{self, Elf, Reader, Units};
 
 const FILE_MAX: u64 = 4 << 30;
 /// Functions that are listed for one address.
 const INLINED_MAX: usize = 64;
 
-type Elf<'a> = ElfFile64<'a, object::Endianness, &'a ReadCache<File>>;
+/// Why [`open`] fails where there is nothing.
+pub(super) const NOT_THERE: &str = "is not there any more";
+
+/// What is asked of a file.
+#[derive(Debug, Default)]
+pub(super) struct Question {
+    /// Addresses in it whose functions are wanted.
+    pub(super) addresses: Vec<u64>,
+    /// Sources that it may have been made of.
+    pub(super) sources: Vec<Vec<u8>>,
+    /// Where the system keeps debug information.
+    pub(super) debug_dirs: Vec<PathBuf>,
+    /// Where paths in debug information lie here.
+    pub(super) maps: Vec<(PathBuf, PathBuf)>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Functions, the innermost of an address first.
+    pub(super) lines: Vec<Line>,
+    /// Of the sources asked for, those that are named: with their whole path.
+    pub(super) sources: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What was wrong with other files.
+    pub(super) notes: Vec<String>,
+}
 
 /// Opens a file that is ordinary before and after.
-pub(super) fn open(path: &Path) -> Result<File, String> {
+pub(crate) fn open(path: &Path) -> Result<File, String> {
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "is not there any more".to_owned(),
+        io::ErrorKind::NotFound => NOT_THERE.to_owned(),
         _ => format!("cannot be opened: {error}"),
     };
     let refuse = || "is not an ordinary file".to_owned();
@@ -48,67 +71,63 @@ pub(super) fn open(path: &Path) -> Result<File, String> {
     Ok(file)
 }
 
-/// The functions of all addresses, if the file is the one that was recorded.
-pub(super) fn look_up(
-    file: File,
-    build_id: &[u8],
-    addresses: impl Iterator<Item = u64>,
-) -> Result<Vec<Line>, String> {
-    let cache = ReadCache::new(file);
+/// What is asked for, if the file is the one that was recorded.
+pub(super) fn look_up(path: &Path, build_id: &[u8], asked: &Question) -> Result<Answer, String> {
+    let cache = ReadCache::new(open(path)?);
     let elf =
         Elf::parse(&cache).map_err(|_| "is no 64-bit ELF file, so it was replaced".to_owned())?;
     match elf.build_id() {
         Ok(Some(found)) if found == build_id => {}
         _ => {
-            return Err("was rebuilt or replaced since (its build-id is another one)".to_owned());
+            let why = "was rebuilt or replaced since the recording (its build-id is another one)";
+            return Err(why.to_owned());
         }
     }
-    let sections = gimli::DwarfSections::load(|id| Ok::<_, ()>(section(&elf, id.name())));
-    let sections = sections.unwrap_or_default();
-    let endian = if elf.is_little_endian() {
-        RunTimeEndian::Little
+    let (apart, mut notes) = if debug::has_lines(&elf) {
+        (None, Vec::new())
     } else {
-        RunTimeEndian::Big
+        debug::apart(path, &elf, build_id, &asked.debug_dirs)
     };
-    let dwarf = sections.borrow(|bytes| EndianSlice::new(bytes, endian));
-    let debug = addr2line::Context::from_dwarf(dwarf).ok();
-    let symbols = Table::new(&elf);
+    let apart = apart.as_ref().and_then(|cache| Elf::parse(cache).ok());
+    let dwarf = debug::dwarf(apart.as_ref().unwrap_or(&elf));
+    let sources = debug::sources(&dwarf, &asked.sources);
+    let units = Units::of(path, &asked.maps);
+    let symbols = Table::new(std::iter::once(&elf).chain(&apart));
+    let context = addr2line::Context::from_dwarf(dwarf).ok();
     let mut lines = Vec::new();
-    for address in addresses {
+    for address in &asked.addresses {
         let before = lines.len();
-        if let Some(debug) = &debug {
-            inlined(debug, address, &symbols, &mut lines);
+        if let Some(context) = &context {
+            inlined(context, &units, *address, &symbols, &mut lines);
         }
         if lines.len() == before
-            && let Some(name) = symbols.name(address)
+            && let Some(name) = symbols.name(*address)
         {
             lines.push(Line {
-                address,
+                address: *address,
                 line: 0,
                 name: demangled(name),
                 file: Vec::new(),
             });
         }
     }
-    Ok(lines)
-}
-
-/// A section's bytes; none where there is none, or where it is compressed.
-fn section<'a>(elf: &Elf<'a>, name: &str) -> Cow<'a, [u8]> {
-    let section = elf.section_by_name(name);
-    section
-        .and_then(|section| section.uncompressed_data().ok())
-        .unwrap_or_default()
+    notes.extend(units.notes());
+    Ok(Answer {
+        lines,
+        sources,
+        notes,
+    })
 }
 
 /// Adds the functions that debug information knows at an address.
 fn inlined(
-    debug: &addr2line::Context<EndianSlice<'_, RunTimeEndian>>,
+    debug: &addr2line::Context<Reader>,
+    units: &Units<'_>,
     address: u64,
     symbols: &Table<'_>,
     lines: &mut Vec<Line>,
 ) {
-    let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else {
+    let Ok(mut frames) = units.complete(debug.find_frames(address)) else {
         return;
     };
     let most = lines.len() + INLINED_MAX;
@@ -144,10 +163,12 @@ fn demangled(name: &[u8]) -> Vec<u8> {
 struct Table<'a>(Vec<(u64, u64, &'a [u8])>);
 
 impl<'a> Table<'a> {
-    fn new(elf: &Elf<'a>) -> Self {
-        let mut functions: Vec<_> = elf
-            .symbols()
-            .chain(elf.dynamic_symbols())
+    fn new<'e>(elfs: impl Iterator<Item = &'e Elf<'a>>) -> Self
+    where
+        'a: 'e,
+    {
+        let mut functions: Vec<_> = elfs
+            .flat_map(|elf| elf.symbols().chain(elf.dynamic_symbols()))
             .filter(|symbol| symbol.is_definition() && symbol.kind() == object::SymbolKind::Text)
             .filter_map(|symbol| Some((symbol.address(), symbol.size(), symbol.name_bytes().ok()?)))
             .collect();
@@ -186,24 +207,34 @@ mod tests {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let base = u64::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
         let address = here() - base;
-        let lines = look_up(open(&path).unwrap(), &id, [address].into_iter()).unwrap();
+        let asked = Question {
+            addresses: vec![address],
+            sources: vec![file!().into(), b"no/such.rs".to_vec()],
+            ..Question::default()
+        };
+        let answer = look_up(&path, &id, &asked).unwrap();
+        let lines = answer.lines;
         let name = String::from_utf8(lines[0].name.clone()).unwrap();
         assert!(name.ends_with("symbols::file::tests::here"), "{name}");
         let file = String::from_utf8(lines[0].file.clone()).unwrap();
         assert!(file.ends_with("symbols/file.rs"), "{file}");
         assert!(lines[0].line > 0);
+        // By the name that a place in it has, to the path that it was compiled from.
+        assert_eq!(answer.sources.len(), 1);
+        assert_eq!(answer.sources[0].0, file!().as_bytes());
+        assert!(Path::new(std::str::from_utf8(&answer.sources[0].1).unwrap()).is_file());
     }
 
     #[test]
     fn another_build_is_not_parsed() {
         let (path, mut id) = own();
         id[0] ^= 1;
-        let why = look_up(open(&path).unwrap(), &id, [0].into_iter()).unwrap_err();
+        let why = look_up(&path, &id, &Question::default()).unwrap_err();
         assert!(why.contains("rebuilt"), "{why}");
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text");
         std::fs::write(&text, "no program").unwrap();
-        let why = look_up(open(&text).unwrap(), &id, [0].into_iter()).unwrap_err();
+        let why = look_up(&text, &id, &Question::default()).unwrap_err();
         assert!(why.contains("no 64-bit ELF"), "{why}");
     }
 

@@ -5,7 +5,8 @@
 //! stay offsets. A file whose build-id is not the recorded one is never parsed further; that the program
 //! was rebuilt since is said, not guessed.
 //!
-//! Reading order: [`name`], then [`child`] (the other process), [`mod@file`] (what it does with a file).
+//! Reading order: [`name`] and [`sources`], then [`child`] (the other process), [`mod@file`] (what it does
+//! with a file), [`debug`] (where debug information lies).
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -19,6 +20,7 @@ use traces::stack::{Frame, Function, Symbols};
 use traces::{Trace, Untrusted};
 
 pub(crate) mod child;
+mod debug;
 mod file;
 
 use crate::record::hex;
@@ -29,6 +31,8 @@ const FILES_MAX: usize = 64;
 /// How long one file may take, and all of them.
 const ONE_FILE: Duration = Duration::from_secs(20);
 const ALL_FILES: Duration = Duration::from_secs(60);
+/// Where systems keep debug information of their packages.
+const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
 /// Bytes that are taken from the child.
 const ANSWER_MAX: u64 = 64 << 20;
 
@@ -61,16 +65,44 @@ fn mapped(path: &Path, maps: &[PathMap]) -> PathBuf {
         .unwrap_or_else(|| path.to_path_buf())
 }
 
+/// Where programs, sources and debug information lie here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) maps: Vec<PathMap>,
+    /// Besides the system's own.
+    pub(crate) debug_dirs: Vec<PathBuf>,
+}
+
+impl Places {
+    /// Where a path of the trace lies here.
+    pub(crate) fn here(&self, path: &Path) -> PathBuf {
+        mapped(path, &self.maps)
+    }
+
+    fn question(&self) -> file::Question {
+        let system = PathBuf::from(SYSTEM_DEBUG_DIR);
+        let maps = self.maps.iter();
+        file::Question {
+            debug_dirs: self.debug_dirs.iter().cloned().chain([system]).collect(),
+            maps: maps.map(|map| (map.from.clone(), map.to.clone())).collect(),
+            ..file::Question::default()
+        }
+    }
+}
+
 /// A file as the trace names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Wanted {
-    path: PathBuf,
-    build_id: Vec<u8>,
+pub(crate) struct Wanted {
+    pub(crate) path: PathBuf,
+    pub(crate) build_id: Vec<u8>,
 }
 
 /// Gives the frames of a trace their names, as far as they can be had, and says where they cannot.
-/// Costs nothing where no stacks were recorded.
-pub(crate) fn name(trace: &mut Trace, maps: &[PathMap]) {
+/// Costs nothing where no stacks were recorded. A packed trace has them inside, and nothing is opened.
+pub(crate) fn name(trace: &mut Trace, places: &Places) {
+    if trace.recording().is_packed {
+        return;
+    }
     let mut frames: HashMap<Wanted, Vec<Frame>> = HashMap::new();
     let mut order: Vec<Wanted> = Vec::new();
     for frame in trace.recording().frames() {
@@ -98,10 +130,10 @@ pub(crate) fn name(trace: &mut Trace, maps: &[PathMap]) {
     for wanted in order.iter().take(FILES_MAX) {
         let left = ALL_FILES.saturating_sub(started.elapsed()).min(ONE_FILE);
         let frames = frames.get(wanted).map_or(&[][..], Vec::as_slice);
-        if let Err(why) = look_into(wanted, frames, maps, left, &mut known) {
+        if let Err(why) = look_into(wanted, frames, places, left, &mut known) {
             talk::line(format_args!(
-                "{}: {why}; call stacks show offsets in it",
-                crate::safe::path(&mapped(&wanted.path, maps))
+                "{}: {why}; call stacks show offsets in it (`--path-map FROM=TO` names another place)",
+                crate::safe::path(&places.here(&wanted.path))
             ));
         }
     }
@@ -129,27 +161,25 @@ impl Symbols for Known {
 fn look_into(
     wanted: &Wanted,
     frames: &[Frame],
-    maps: &[PathMap],
+    places: &Places,
     time: Duration,
     known: &mut Known,
 ) -> Result<(), String> {
-    if wanted.build_id.is_empty() {
-        return Err("has no build-id by which a file could be known to be the same".to_owned());
-    }
     let mut calls: Vec<u64> = frames.iter().map(|frame| frame.call()).collect();
     calls.sort_unstable();
     calls.dedup();
-    let question: String = calls.iter().map(|call| format!("{call:x}\n")).collect();
-    let answer = ask(
-        &mapped(&wanted.path, maps),
-        &wanted.build_id,
-        question,
-        time,
-    )?;
+    let asked = file::Question {
+        addresses: calls,
+        ..places.question()
+    };
+    let answer = ask(wanted, places, &asked, time)?;
+    for note in &answer.notes {
+        talk::line(note);
+    }
     let mut by_call: HashMap<u64, Vec<Function>> = HashMap::new();
-    for line in child::read_answer(&answer)? {
+    for line in answer.lines {
         let function = by_call.entry(line.address).or_default();
-        let file = mapped(Path::new(std::ffi::OsStr::from_bytes(&line.file)), maps);
+        let file = places.here(Path::new(std::ffi::OsStr::from_bytes(&line.file)));
         function.push(Function {
             name: Untrusted::new(line.name),
             file: Untrusted::new(file.into_os_string().into_encoded_bytes()),
@@ -164,8 +194,45 @@ fn look_into(
     Ok(())
 }
 
+/// Where the sources lie here that a program's places name. Only what its debug information names is
+/// found, so that a trace cannot make us read any other file.
+pub(crate) fn sources(
+    program: &Wanted,
+    asked: &[Vec<u8>],
+    places: &Places,
+) -> Result<HashMap<Vec<u8>, PathBuf>, String> {
+    let question = file::Question {
+        sources: asked.to_vec(),
+        ..places.question()
+    };
+    let answer = ask(program, places, &question, ONE_FILE)?;
+    let here = |(asked, full): (Vec<u8>, Vec<u8>)| {
+        let full = Path::new(std::ffi::OsStr::from_bytes(&full)).to_path_buf();
+        (asked, places.here(&full))
+    };
+    Ok(answer.sources.into_iter().map(here).collect())
+}
+
+/// Opens an ordinary file, as the child does.
+pub(crate) use file::open as open_ordinary;
+
+/// Asks the child about one file.
+fn ask(
+    wanted: &Wanted,
+    places: &Places,
+    asked: &file::Question,
+    time: Duration,
+) -> Result<file::Answer, String> {
+    if wanted.build_id.is_empty() {
+        return Err("has no build-id by which a file could be known to be the same".to_owned());
+    }
+    let path = places.here(&wanted.path);
+    let answer = run_child(&path, &wanted.build_id, child::question(asked), time)?;
+    child::read_answer(&answer)
+}
+
 /// Runs the child to its end, or for as long as it may take.
-fn ask(path: &Path, id: &[u8], question: String, time: Duration) -> Result<Vec<u8>, String> {
+fn run_child(path: &Path, id: &[u8], question: String, time: Duration) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| format!("cannot be looked into: {error}");
     let this = std::env::current_exe().map_err(cannot)?;
     let mut child = Command::new(this)

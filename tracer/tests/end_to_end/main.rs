@@ -9,15 +9,26 @@ mod hammered;
 mod support;
 mod terminal;
 
+#[path = "../../../traces/tests/support/file.rs"]
+#[allow(
+    dead_code,
+    reason = "a writer of trace files that other tests use more of"
+)]
+mod file;
+
 mod crash;
+mod debug_info;
 mod demo;
 mod doctor;
 mod dump;
 mod explain;
 mod garbage;
 mod kill;
+mod late;
 mod modes;
 mod oracle;
+mod pack;
+mod poison;
 mod processes;
 mod readme;
 mod record;

@@ -6,7 +6,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use traces::recording::Stopped;
 
-use crate::hammered::{Account, Acknowledged, Hammered, Writer};
+use crate::account::{Account, Writer};
+use crate::hammered::{Acknowledged, Hammered};
 use crate::support::{Ran, end_of, memory_folder, read, read_until, run, tracer};
 
 /// Kills it once so many records are made; what its recorder says, and what the trace holds.

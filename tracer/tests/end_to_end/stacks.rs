@@ -7,14 +7,8 @@ use object::{Object, ObjectSymbol};
 use wire::payload::pair;
 use wire::record::{Kind, Owner};
 
+use crate::file;
 use crate::support::{has_io_uring, read, record, run, scenario, tracer};
-
-#[path = "../../../traces/tests/support/file.rs"]
-#[allow(
-    dead_code,
-    reason = "a writer of trace files that other tests use more of"
-)]
-mod file;
 
 /// A trace with one leak whose stack has one frame, in the file `module`.
 fn trace_naming(folder: &Path, module: &[u8], build_id: &[u8], address: u64) -> PathBuf {

@@ -31,8 +31,9 @@ pub const HEADER_BYTES: usize = 16;
 pub const SECTION_HEADER_BYTES: usize = 32;
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
-/// A reader accepts any minor version: 1 may hold process files in encoding 1.
-pub const MINOR: u16 = 1;
+/// A reader accepts any minor version: 1 may hold process files in encoding 1, 2 what makes
+/// a file packed.
+pub const MINOR: u16 = 2;
 
 /// What a section holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,32 @@ pub enum Section {
     Command = 3,
     /// What else the recorder knows, as `key=value` lines.
     Info = 4,
+    /// Functions of frames: see [`crate::packed`].
+    Symbols = 5,
+    /// Lines of source: see [`crate::packed`].
+    Sources = 6,
 }
+
+impl Section {
+    /// The kind for its number.
+    pub fn from_u32(raw: u32) -> Option<Self> {
+        [
+            Self::Process,
+            Self::End,
+            Self::Command,
+            Self::Info,
+            Self::Symbols,
+            Self::Sources,
+        ]
+        .into_iter()
+        .find(|section| *section as u32 == raw)
+    }
+}
+
+/// Most bytes that are read of a section that is not a process file: a megabyte, and more for what a
+/// packed file holds.
+const SMALL_MAX: u64 = 1 << 20;
+const PACKED_MAX: u64 = 256 << 20;
 
 /// Writes the header of a bundle.
 pub fn write_header(out: &mut impl Write) -> io::Result<()> {
@@ -129,7 +155,14 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
             from: body,
             len: stored.min(left),
         };
+        let is_packed = matches!(
+            Section::from_u32(u32_at(&head, 0)),
+            Some(Section::Symbols | Section::Sources)
+        );
+        gathered.recording.is_packed |= is_packed;
+        let mut is_whole = true;
         if stored > left {
+            is_whole = false;
             let message = format!(
                 "a section of {stored} bytes is cut off after {left}; what is there is read"
             );
@@ -137,11 +170,20 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
         } else if u32_at(&head, 4) != blocks::ENCODING
             && !sum_fits(&part, u32_at(&head, 24)).map_err(broken)?
         {
-            let message =
-                "a section is damaged (its checksum does not fit); what can be read is read";
-            gathered.recording.problem(input.name, at, message);
+            is_whole = false;
+            if is_packed {
+                let message = "what was packed is damaged (its checksum does not fit); names or \
+                               lines of source are left out";
+                gathered.recording.note(input.name, at, message);
+            } else {
+                let message =
+                    "a section is damaged (its checksum does not fit); what can be read is read";
+                gathered.recording.problem(input.name, at, message);
+            }
         }
-        section(gathered, input.name, at, &head, &part).map_err(broken)?;
+        if is_whole || !is_packed {
+            section(gathered, input.name, at, &head, &part).map_err(broken)?;
+        }
         let padded = stored.checked_next_multiple_of(8);
         let Some(next) = padded.and_then(|padded| body.checked_add(padded)) else {
             break;
@@ -194,7 +236,7 @@ fn section(
         }
         1 => process(gathered, name, part, part.from, part.len),
         2 => {
-            let bytes = small(part)?;
+            let bytes = small(part, SMALL_MAX)?;
             let value = u64_at(&bytes, 24) as i32;
             let ended = match u64_at(&bytes, 16) {
                 1 => Ended::Exited { code: value },
@@ -212,12 +254,12 @@ fn section(
             });
         }
         3 => {
-            let bytes = small(part)?;
+            let bytes = small(part, SMALL_MAX)?;
             let words = bytes.split(|byte| *byte == 0);
             gathered.recording.command = words.map(Untrusted::new).collect();
         }
         4 => {
-            for line in small(part)?.split(|byte| *byte == b'\n') {
+            for line in small(part, SMALL_MAX)?.split(|byte| *byte == b'\n') {
                 if let Some(equals) = line.iter().position(|byte| *byte == b'=') {
                     let (key, value) = line.split_at(equals);
                     let value = value.get(1..).unwrap_or_default();
@@ -227,6 +269,18 @@ fn section(
                         .push((Untrusted::new(key), Untrusted::new(value)));
                 }
             }
+            gathered.recording.is_packed |=
+                gathered.recording.said(crate::packed::PACKED).is_some();
+        }
+        5 => {
+            let bytes = small(part, PACKED_MAX)?;
+            let packed = gathered.recording.packed.get_or_insert_default();
+            packed.read_symbols(&bytes);
+        }
+        6 => {
+            let bytes = small(part, PACKED_MAX)?;
+            let packed = gathered.recording.packed.get_or_insert_default();
+            packed.read_sources(&bytes);
         }
         _ => {
             let message = format!("a section of kind {kind}, which this tracer does not know");
@@ -236,13 +290,82 @@ fn section(
     Ok(())
 }
 
-/// The bytes of a section that is not a process file: a megabyte at most.
-fn small(part: &Part<'_>) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(part.len.min(1 << 20)).unwrap_or(0);
+/// The bytes of a section that is not a process file: at most so many, and never more than are there.
+fn small(part: &Part<'_>, most: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(part.len.min(most)).unwrap_or(0);
     let mut bytes = vec![0; len];
     let got = read_full(part, 0, &mut bytes)?;
     bytes.truncate(got);
     Ok(bytes)
+}
+
+/// Hands the sections of a bundle on, in order, as far as they are there: each as its kind
+/// and its bytes. For whoever writes
+/// another bundle from this one.
+pub fn each_section<E: From<io::Error>>(
+    bundle: &dyn ReadAt,
+    mut each: impl FnMut(Section, SectionBytes<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let len = bundle.len()?;
+    let mut at = HEADER_BYTES as u64;
+    let mut head = [0; SECTION_HEADER_BYTES];
+    while read_full(bundle, at, &mut head)? == SECTION_HEADER_BYTES {
+        let padded = u64_at(&head, 16).checked_next_multiple_of(8);
+        let whole = padded.and_then(|padded| padded.checked_add(SECTION_HEADER_BYTES as u64));
+        let Some(whole) = whole.filter(|whole| *whole <= len.saturating_sub(at)) else {
+            break;
+        };
+        if let Some(section) = Section::from_u32(u32_at(&head, 0)) {
+            let bytes = SectionBytes {
+                whole: Part {
+                    bytes: bundle,
+                    from: at,
+                    len: whole,
+                },
+                stored: u64_at(&head, 16),
+                is_packed: u32_at(&head, 4) == blocks::ENCODING,
+            };
+            each(section, bytes)?;
+        }
+        at = at.saturating_add(whole);
+    }
+    Ok(())
+}
+
+/// A section of a bundle as it lies there.
+pub struct SectionBytes<'a> {
+    whole: Part<'a>,
+    stored: u64,
+    is_packed: bool,
+}
+
+impl SectionBytes<'_> {
+    /// Copies it as it is.
+    pub fn copy(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut buffer = vec![0; 1 << 16];
+        let mut at = 0;
+        loop {
+            let got = read_full(&self.whole, at, &mut buffer)?;
+            if got == 0 {
+                return Ok(());
+            }
+            out.write_all(buffer.get(..got).unwrap_or_default())?;
+            at = at.saturating_add(got as u64);
+        }
+    }
+
+    /// What it holds, unpacked as far as it is in order.
+    pub fn content(&self) -> io::Result<Box<dyn ReadAt + '_>> {
+        let stored = Part {
+            bytes: self.whole.bytes,
+            from: self.whole.from.saturating_add(SECTION_HEADER_BYTES as u64),
+            len: self.stored,
+        };
+        if self.is_packed {
+            return Ok(Box::new(Unpacked::read(&stored, |_, _| {})?));
+        }
+        Ok(Box::new(stored))
+    }
 }
 
 fn sum_fits(part: &Part<'_>, wanted: u32) -> io::Result<bool> {

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::{ALIVE, EXIT_KEY, Process, process_exits};
 #[cfg(feature = "assert")]
 use super::{OFF, STARTING, STATE, current, publish};
-use crate::recorder::sys;
+use crate::recorder::{stack, sys};
 
 /// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
 /// by the hundred, and each file's room is taken from the disk at once.
@@ -178,6 +178,9 @@ fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'stat
         .poison
         .store(session.poison as u8, Ordering::Relaxed);
     process.stacks.store(session.stacks, Ordering::Relaxed);
+    if session.stacks {
+        stack::prepare();
+    }
     process.base.store(file.cast(), Ordering::Relaxed);
     process.bytes.store(bytes as u64, Ordering::Relaxed);
     process.uuid_low.store(

@@ -1,14 +1,13 @@
-//! `tracer doctor`: what this machine allows, a line each, and what to do where it allows too little.
-//!
-//! Only looks: the one thing it makes is a recording folder, which it removes. Judging is apart from
-//! looking, so that it can be tested with other machines' answers.
+//! What this machine allows: rings, clock, room, limits, what other tools may do, the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::exit::{CLEAN, Exit, FINDINGS, Failure};
+use super::Answer;
+#[cfg(test)]
+use super::Level;
 use crate::record::clock::Clock;
 use crate::record::folder::Folder;
 
@@ -17,84 +16,21 @@ const FILE_BYTES: u64 = 66 << 20;
 /// As much as a ring of 4,096 entries takes on kernels that count rings as locked memory.
 const MEMLOCK_ENOUGH: u64 = 1 << 20;
 
-/// How good an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    /// As it should be.
-    Ok,
-    /// Works, with a price or a limit.
-    Warn,
-    /// Something does not work.
-    Fail,
-}
-
-/// One answer.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    level: Level,
-    subject: &'static str,
-    text: String,
-    /// What to do.
-    fix: Option<String>,
-}
-
-impl Answer {
-    fn ok(subject: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            level: Level::Ok,
-            subject,
-            text: text.into(),
-            fix: None,
-        }
-    }
-
-    fn warn(subject: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warn,
-            subject,
-            text: text.into(),
-            fix: Some(fix.into()),
-        }
-    }
-
-    fn fail(subject: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            level: Level::Fail,
-            ..Self::warn(subject, text, fix)
-        }
-    }
-}
-
-/// Asks everything and prints the answers; 1 where something does not work.
-pub(crate) fn run() -> Result<Exit, Failure> {
-    let answers = [
+pub(super) fn answers() -> Vec<Answer> {
+    vec![
         io_uring(),
         clock(&Clock::measure()),
         recordings(),
         memlock(getrlimit(Resource::Memlock).current),
         seccomp(&read("/proc/self/status")),
         perf(&read("/proc/sys/kernel/perf_event_paranoid")),
+        tracepoints(&[
+            Path::new("/sys/kernel/tracing"),
+            Path::new("/sys/kernel/debug/tracing"),
+        ]),
+        ptrace(&read("/proc/sys/kernel/yama/ptrace_scope")),
         terminal(),
-    ];
-    let mut out = io::stdout().lock();
-    for answer in &answers {
-        print(&mut out, answer)?;
-    }
-    let fails = answers.iter().any(|answer| answer.level == Level::Fail);
-    Ok(Exit::Code(if fails { FINDINGS } else { CLEAN }))
-}
-
-fn print(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
-    let level = match answer.level {
-        Level::Ok => "ok",
-        Level::Warn => "warn",
-        Level::Fail => "FAIL",
-    };
-    writeln!(out, "{level:4}  {:10}  {}", answer.subject, answer.text)?;
-    match &answer.fix {
-        Some(fix) => writeln!(out, "{:18}{fix}", ""),
-        None => Ok(()),
-    }
+    ]
 }
 
 fn read(path: &str) -> String {
@@ -228,6 +164,53 @@ fn perf(paranoid: &str) -> Answer {
     }
 }
 
+/// Tracepoints of the kernel: where their folder is and whether this user may look into it.
+fn tracepoints(places: &[&Path]) -> Answer {
+    const SUBJECT: &str = "tracefs";
+    let found = places.iter().find(|place| place.join("events").exists());
+    let is_there = places.iter().find(|place| place.exists());
+    match (found, is_there) {
+        (Some(place), _) => {
+            let shown = crate::safe::path(place);
+            Answer::ok(
+                SUBJECT,
+                format!("{shown}: the kernel's tracepoints can be listed"),
+            )
+        }
+        (None, Some(place)) => Answer::ok(
+            SUBJECT,
+            format!(
+                "{}: empty or for root alone; tracer needs none of it",
+                crate::safe::path(place)
+            ),
+        ),
+        (None, None) => Answer::ok(SUBJECT, "not in this kernel; tracer needs none of it"),
+    }
+}
+
+/// Who may attach to running programs. Recording never does: leak checkers would refuse to run.
+fn ptrace(scope: &str) -> Answer {
+    const SUBJECT: &str = "ptrace";
+    match scope.trim().parse::<u32>() {
+        Ok(0) => Answer::ok(
+            SUBJECT,
+            "any own program can be attached to; tracer attaches to none",
+        ),
+        Ok(1) => Answer::ok(
+            SUBJECT,
+            "own children can be attached to; tracer attaches to none",
+        ),
+        Ok(scope) => Answer::warn(
+            SUBJECT,
+            format!(
+                "ptrace_scope = {scope}: debuggers are for root alone; tracer needs none of it"
+            ),
+            "to use a debugger beside it, as root: sysctl kernel.yama.ptrace_scope=1",
+        ),
+        Err(_) => Answer::ok(SUBJECT, "not restricted (no Yama); tracer attaches to none"),
+    }
+}
+
 fn terminal() -> Answer {
     if !io::stdout().is_terminal() {
         return Answer::ok("terminal", "stdout is not one; `tracer view` needs one");
@@ -265,6 +248,7 @@ fn screen((columns, rows): (u16, u16), term: &str, colors: &str) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::print;
     use super::*;
 
     #[test]
@@ -288,6 +272,19 @@ mod tests {
         assert_eq!(perf("2\n").level, Level::Ok);
         assert_eq!(perf("4\n").level, Level::Warn);
         assert_eq!(perf("").level, Level::Ok);
+        assert_eq!(ptrace("").level, Level::Ok);
+        assert_eq!(ptrace("1\n").level, Level::Ok);
+        assert_eq!(ptrace("3\n").level, Level::Warn);
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        assert!(tracepoints(&[&missing]).text.contains("not in this kernel"));
+        assert!(tracepoints(&[folder.path()]).text.contains("root alone"));
+        std::fs::create_dir(folder.path().join("events")).unwrap();
+        assert!(
+            tracepoints(&[&missing, folder.path()])
+                .text
+                .contains("can be listed")
+        );
     }
 
     #[test]
@@ -315,7 +312,13 @@ mod tests {
             ticks_per_second: 2_445_000_000,
         };
         assert!(clock(&fast).text.contains("2.4 GHz"));
-        for answer in [clock(&slow), perf("4"), memlock(Some(0)), place("/", 0, 0)] {
+        for answer in [
+            clock(&slow),
+            perf("4"),
+            ptrace("2"),
+            memlock(Some(0)),
+            place("/", 0, 0),
+        ] {
             assert_ne!(answer.level, Level::Ok);
             let mut out = Vec::new();
             print(&mut out, &answer).unwrap();

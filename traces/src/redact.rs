@@ -1,0 +1,537 @@
+//! Takes out of a process file what may identify a person or a machine: paths, texts of the program,
+//! addresses.
+//!
+//! | what | becomes |
+//! |---|---|
+//! | absolute paths (of the program, its libraries, its sources) | `~1/conn.rs`: the folder's number and the last part |
+//! | names of threads and scopes, marks, owners, names of coroutines | `text-1` |
+//! | addresses, and cookies that can be addresses | moved by one secret distance, a multiple of 4 KiB |
+//! | kinds of records that this build does not know, records that were never finished, room that is not in use | zeros |
+//!
+//! What stays, because a verdict cannot be read without it: names of types and functions, relative
+//! paths of sources, times, process and thread ids, build-ids, versions, results and lengths of operations.
+//!
+//! Why addresses are moved and not numbered: equality is not all that rules look at. Distance (does a
+//! buffer lie within a block?), order, alignment and tag bits stay as they were; what is hidden is where
+//! things lay, which is what address-space randomisation hides. A word that is the lower half of a leaked
+//! pointer stays the lower half of the moved one. Not moved: words below 4 GiB, which are indices and
+//! small numbers; words with all high bits set; the probe's poison; and cookies of a process that declares
+//! indices with generations in the word, unless it leaked that very word.
+//!
+//! Only what is known to be harmless is copied; everything else is blank. A file is looked through twice:
+//! [`Process::learn`] over all pieces, then [`Process::rewrite`] over all pieces; which pieces, its header
+//! says ([`layout_of`]). Nothing grows, so that every record stays where it is.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use wire::crc::crc32c;
+use wire::layout::{self, chunk, header};
+use wire::payload::{halves, pair, word};
+use wire::record::{Header, Kind, Owner, State, WITH_STACK};
+
+use crate::scheme;
+
+mod address;
+use address::Slide;
+
+/// Replaces the same by the same in all files of one recording.
+#[derive(Debug)]
+pub struct Redactor {
+    slide: Slide,
+    folders: FxHashMap<Vec<u8>, usize>,
+    texts: FxHashMap<Vec<u8>, usize>,
+}
+
+/// What is known of one process file.
+#[derive(Debug, Default)]
+pub struct Process {
+    uses: FxHashMap<u32, Use>,
+    /// Whether cookies may be an index with its generation.
+    has_index_cookies: bool,
+    /// Addresses that were leaked or allocated.
+    addresses: FxHashSet<u64>,
+    /// The lower halves of those.
+    halves: FxHashMap<u32, u64>,
+    uuid_low: u64,
+}
+
+/// What a text is used for. Of several uses the last one here decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    /// The name of a type or of a field.
+    Name,
+    /// The path of a source or a module.
+    Path,
+    /// Something that the program or its user said.
+    Text,
+}
+
+impl Redactor {
+    /// `secret` should be random; it is nowhere in what comes out.
+    pub fn new(secret: [u8; 16]) -> Self {
+        Self {
+            slide: Slide::new(secret),
+            folders: FxHashMap::default(),
+            texts: FxHashMap::default(),
+        }
+    }
+
+    /// A path without its folders where it is an absolute one. It is never longer than the record that
+    /// held it, so that it is the same one everywhere.
+    pub fn path(&mut self, path: &[u8]) -> Vec<u8> {
+        let room = path.len().next_multiple_of(8);
+        let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else {
+            return path.to_vec();
+        };
+        let is_plain =
+            path.first() != Some(&b'/') && !path.split(|b| *b == b'/').any(|p| p == b"..");
+        if is_plain {
+            return path.to_vec();
+        }
+        let (folder, last) = path.split_at(slash);
+        let last = last.get(1..).unwrap_or_default();
+        let next = self.folders.len() + 1;
+        let number = *self.folders.entry(folder.to_vec()).or_insert(next);
+        let mut short = format!("~{number}/").into_bytes();
+        short.extend(last);
+        if short.len() > room {
+            short = last.to_vec();
+            short.truncate(room);
+        }
+        short
+    }
+
+    fn text_within(&mut self, text: &[u8], room: usize) -> Vec<u8> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        let next = self.texts.len() + 1;
+        let number = *self.texts.entry(text.to_vec()).or_insert(next);
+        let whole = format!("text-{number}");
+        // Eight bytes at least, in which a number of seven digits has room.
+        let short = if whole.len() > room {
+            format!("t{number}")
+        } else {
+            whole
+        };
+        let mut short = short.into_bytes();
+        short.truncate(room);
+        short
+    }
+}
+
+/// Where a process file is to be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes before the first chunk.
+    pub before: usize,
+    /// Bytes of a chunk.
+    pub chunk: usize,
+}
+
+/// The layout that the header of a process file speaks of; nothing where there is none that a reader
+/// would follow.
+pub fn layout_of(head: &[u8]) -> Option<Layout> {
+    const BEFORE_MAX: usize = 64 << 20;
+    let number = |at: usize| {
+        let bytes = head.get(at..at.checked_add(4)?)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    let found = Layout {
+        before: number(header::CHUNK_OFFSET)?,
+        chunk: 1usize.checked_shl(u32::try_from(number(header::CHUNK_LOG2)?).ok()?)?,
+    };
+    let is_usual = (layout::HEADER_BYTES..=BEFORE_MAX).contains(&found.before)
+        && found.before.is_multiple_of(8)
+        && (1 << 9..=1 << 24).contains(&found.chunk);
+    let begins = head.get(..layout::MAGIC.len()) == Some(&layout::MAGIC);
+    (begins && is_usual && sum_fits(head)).then_some(found)
+}
+
+fn sum_fits(head: &[u8]) -> bool {
+    let sum = crc32c(head.get(..header::CRC).unwrap_or_default());
+    head.get(header::CRC..header::CRC + 4) == Some(&sum.to_le_bytes()[..])
+}
+
+impl Process {
+    /// Takes in what comes next of the file: at 0 what lies before the chunks, then chunk by chunk.
+    pub fn learn(&mut self, offset: u64, piece: &[u8]) {
+        if offset == 0 {
+            self.uuid_low = word_at(piece, header::UUID / 8);
+            return;
+        }
+        let words: Vec<u64> = words(piece);
+        let body = words.get(layout::CHUNK_HEADER_WORDS..).unwrap_or_default();
+        let mut at = 0;
+        while let Some((header, end)) = next(body, at) {
+            if header.state() == Some(State::Committed) {
+                self.record(header, body.get(at + 1..end).unwrap_or_default());
+            }
+            at = end;
+        }
+    }
+
+    fn record(&mut self, header: Header, words: &[u64]) {
+        let mut used = |id: u32, how: Use| {
+            let known = self.uses.entry(id).or_insert(how);
+            *known = how.max(*known);
+        };
+        match header.kind() {
+            Some(Kind::Site) => used(halves(word(words, 1)).0, Use::Path),
+            Some(Kind::Module) => used(halves(word(words, 0)).1, Use::Path),
+            // What is named like a type and has no alignment is a coroutine that the program named.
+            Some(Kind::Type) => {
+                let is_type = word(words, 2) != 0;
+                let how = if is_type { Use::Name } else { Use::Text };
+                used(halves(word(words, 0)).1, how);
+            }
+            Some(Kind::Schema) => {
+                used(halves(word(words, 0)).1, Use::Name);
+                for field in words.iter().skip(1) {
+                    used(*field as u32, Use::Name);
+                }
+            }
+            Some(Kind::Thread | Kind::OwnerLabel) => used(halves(word(words, 0)).1, Use::Text),
+            Some(Kind::Mark) => used(halves(word(words, 0)).0, Use::Text),
+            Some(Kind::ScopeBegin) => used(halves(word(words, 1)).0, Use::Text),
+            Some(Kind::Scheme) => {
+                let scheme = word(words, 1);
+                self.has_index_cookies |=
+                    scheme == scheme::INDEX || scheme == scheme::INDEX_GENERATION;
+            }
+            Some(Kind::Leak | Kind::LeakForever | Kind::Reclaim)
+                if Owner::from_u8(header.aux()) != Owner::Index =>
+            {
+                self.address(word(words, 0));
+            }
+            Some(Kind::Alloc) => self.address(word(words, 0)),
+            Some(Kind::Realloc) => self.address(word(words, 1)),
+            _ => {}
+        }
+    }
+
+    fn address(&mut self, address: u64) {
+        self.addresses.insert(address);
+        self.halves.insert(address as u32, address);
+    }
+
+    /// Rewrites what comes next of the file, in the pieces that [`Process::learn`] saw.
+    pub fn rewrite(&self, redactor: &mut Redactor, offset: u64, piece: &mut [u8]) {
+        if offset == 0 {
+            rewrite_header(redactor, piece);
+            return;
+        }
+        let mut words = words(piece);
+        let head_words = layout::CHUNK_HEADER_WORDS.min(words.len());
+        let (head, body) = words.split_at_mut(head_words);
+        let gate = word(head, chunk::SEQ);
+        if gate == 0 || word(head, chunk::CHECK) != self.uuid_low ^ gate {
+            // Free, being recycled, or damaged: nobody reads it.
+            body.fill(0);
+        } else {
+            self.rewrite_body(redactor, body);
+        }
+        for (place, word) in piece.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        // A file that was cut short may end within a word.
+        let rest = piece.len() - piece.len() % 8;
+        piece.get_mut(rest..).unwrap_or_default().fill(0);
+    }
+
+    fn rewrite_body(&self, redactor: &mut Redactor, body: &mut [u64]) {
+        let mut at = 0;
+        while let Some((header, end)) = next(body, at) {
+            let payload = body.get_mut(at + 1..end).unwrap_or_default();
+            if header.state() == Some(State::Committed) {
+                self.rewrite_record(redactor, header, payload);
+            } else {
+                payload.fill(0);
+            }
+            at = end;
+        }
+        // What follows is room, or damage. Damage stays visible, without its content.
+        let rest = body.get_mut(at..).unwrap_or_default();
+        let is_broken = rest.first().is_some_and(|word| *word != 0);
+        let is_hole = rest.iter().any(|word| *word != 0);
+        rest.fill(0);
+        // A header of no words makes no sense, and says nothing.
+        let mark = if is_broken {
+            rest.first_mut()
+        } else {
+            rest.last_mut()
+        };
+        if let (Some(mark), true) = (mark, is_hole) {
+            *mark = 1;
+        }
+    }
+
+    /// A word that stands behind those that are known, because a newer writer put it there, is blank.
+    fn rewrite_record(&self, redactor: &mut Redactor, header: Header, words: &mut [u64]) {
+        let has_stack = header.flags() & WITH_STACK != 0;
+        let words = match words.split_last_mut() {
+            Some((_, rest)) if has_stack => rest,
+            _ => words,
+        };
+        let known = self.rewrite_known(redactor, header, words);
+        words.get_mut(known..).unwrap_or_default().fill(0);
+    }
+
+    /// Says how many words are known. Every kind is named, so that a new one cannot be forgotten.
+    fn rewrite_known(&self, redactor: &mut Redactor, header: Header, words: &mut [u64]) -> usize {
+        let slide = redactor.slide;
+        let (low, high) = halves(word(words, 0));
+        let listed = usize::try_from(high)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        let Some(kind) = header.kind() else {
+            return 0;
+        };
+        match kind {
+            Kind::String => self.rewrite_text(redactor, words),
+            Kind::Leak
+            | Kind::Reclaim
+            | Kind::Peek
+            | Kind::Retain
+            | Kind::Release
+            | Kind::LeakForever => {
+                if Owner::from_u8(header.aux()) != Owner::Index {
+                    self.address_at(slide, words, 0);
+                }
+                2
+            }
+            Kind::Alloc | Kind::Free | Kind::Unmap | Kind::BorrowBegin | Kind::BorrowEnd => {
+                self.address_at(slide, words, 0);
+                2
+            }
+            Kind::BufferInit => {
+                self.address_at(slide, words, 0);
+                3
+            }
+            Kind::Realloc => {
+                self.address_at(slide, words, 0);
+                self.address_at(slide, words, 1);
+                3
+            }
+            Kind::Module => {
+                self.address_at(slide, words, 1);
+                let bytes = usize::try_from(word(words, 4)).unwrap_or(usize::MAX);
+                bytes.div_ceil(8).saturating_add(5)
+            }
+            Kind::Complete | Kind::CompleteAt => {
+                self.cookie_at(slide, words, 0);
+                3
+            }
+            Kind::Shared => {
+                self.cookie_at(slide, words, 0);
+                1
+            }
+            Kind::Resume => {
+                self.cookie_at(slide, words, 1);
+                2
+            }
+            Kind::Submit => {
+                self.cookie_at(slide, words, 0);
+                // The operation's address, and its offset, which for some is a second address. For a
+                // cancellation the address is a cookie.
+                self.cookie_at(slide, words, 4);
+                self.cookie_at(slide, words, 6);
+                7
+            }
+            Kind::Suspend => {
+                for index in 1..words.len().min(listed) {
+                    self.cookie_at(slide, words, index);
+                }
+                listed
+            }
+            Kind::Scheme => {
+                if word(words, 1) == scheme::SENTINEL {
+                    self.cookie_at(slide, words, 2);
+                }
+                3
+            }
+            Kind::Stack => listed,
+            Kind::Schema => words.len(),
+            Kind::Pad => 0,
+            Kind::Mark => {
+                // A number of a text, of which the upper half is not used.
+                if let Some(word) = words.first_mut() {
+                    *word = u64::from(low);
+                }
+                1
+            }
+            Kind::Time
+            | Kind::Thread
+            | Kind::Clock
+            | Kind::Fork
+            | Kind::RingDrop
+            | Kind::Claim
+            | Kind::Done
+            | Kind::CoroutineDrop
+            | Kind::Wake
+            | Kind::ScopeEnd
+            | Kind::ScopeEnter
+            | Kind::OwnerLabel => 1,
+            Kind::Lost
+            | Kind::Site
+            | Kind::Enter
+            | Kind::Overflow
+            | Kind::Spawn
+            | Kind::ScopeBegin
+            | Kind::FdOpen
+            | Kind::FdClose
+            | Kind::BufferProvide => 2,
+            Kind::Type | Kind::RingCreate => 3,
+        }
+    }
+
+    fn rewrite_text(&self, redactor: &mut Redactor, words: &mut [u64]) -> usize {
+        let all = words.len();
+        let Some((head, text)) = words.split_first_mut() else {
+            return 0;
+        };
+        let (id, len) = halves(*head);
+        let room = text.len() * 8;
+        let mut bytes: Vec<u8> = text.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.truncate(len as usize);
+        // What nobody refers to any more may be anything.
+        let new = match self.uses.get(&id).copied().unwrap_or(Use::Text) {
+            Use::Name => bytes,
+            Use::Path => redactor.path(&bytes),
+            Use::Text => redactor.text_within(&bytes, room),
+        };
+        *head = pair(id, u32::try_from(new.len()).unwrap_or(0));
+        text.fill(0);
+        for (word, part) in text.iter_mut().zip(new.chunks(8)) {
+            let mut padded = [0; 8];
+            for (place, byte) in padded.iter_mut().zip(part) {
+                *place = *byte;
+            }
+            *word = u64::from_le_bytes(padded);
+        }
+        all
+    }
+
+    fn address_at(&self, slide: Slide, words: &mut [u64], index: usize) {
+        if let Some(word) = words.get_mut(index) {
+            *word = self.moved(slide, *word);
+        }
+    }
+
+    fn cookie_at(&self, slide: Slide, words: &mut [u64], index: usize) {
+        if let Some(word) = words.get_mut(index)
+            && (!self.has_index_cookies || self.addresses.contains(word))
+        {
+            *word = self.moved(slide, *word);
+        }
+    }
+
+    fn moved(&self, slide: Slide, word: u64) -> u64 {
+        match u32::try_from(word) {
+            Ok(half) => match self.halves.get(&half) {
+                Some(whole) => slide.moved(*whole) & u64::from(u32::MAX),
+                None => word,
+            },
+            Err(_) => slide.moved(word),
+        }
+    }
+}
+
+/// The executable's path is the one text in the header; its checksum is made anew.
+fn rewrite_header(redactor: &mut Redactor, piece: &mut [u8]) {
+    const PATH_BYTES: usize = 256;
+    let Some(head) = piece.get_mut(..layout::HEADER_BYTES) else {
+        return piece.fill(0);
+    };
+    if let Some(path) = head.get_mut(header::EXE_PATH..header::EXE_PATH + PATH_BYTES) {
+        let len = path.iter().position(|byte| *byte == 0);
+        let new = redactor.path(path.get(..len.unwrap_or(PATH_BYTES)).unwrap_or(&[]));
+        path.fill(0);
+        for (place, byte) in path.iter_mut().zip(new) {
+            *place = byte;
+        }
+    }
+    let sum = crc32c(head.get(..header::CRC).unwrap_or_default());
+    if let Some(place) = head.get_mut(header::CRC..header::CRC + 4) {
+        place.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// The record at a word, and where the next one begins; nothing where there is none that makes sense.
+fn next(body: &[u64], at: usize) -> Option<(Header, usize)> {
+    let header = Header(*body.get(at)?);
+    let end = at.checked_add(header.words())?;
+    let is_whole = header.words() > 0 && end <= body.len() && header.state().is_some();
+    is_whole.then_some((header, end))
+}
+
+fn words(piece: &[u8]) -> Vec<u64> {
+    let (words, _) = piece.as_chunks::<8>();
+    words
+        .iter()
+        .map(|bytes| u64::from_le_bytes(*bytes))
+        .collect()
+}
+
+fn word_at(piece: &[u8], index: usize) -> u64 {
+    let (words, _) = piece.as_chunks::<8>();
+    words
+        .get(index)
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_folder_gets_same_number_and_relative_paths_stay() {
+        let mut redactor = Redactor::new([7; 16]);
+        assert_eq!(redactor.path(b"/home/alice/app/src/conn.rs"), b"~1/conn.rs");
+        assert_eq!(redactor.path(b"/home/alice/lib/mod.rs"), b"~2/mod.rs");
+        assert_eq!(redactor.path(b"/home/alice/app/src/main.rs"), b"~1/main.rs");
+        assert_eq!(redactor.path(b"src/conn.rs"), b"src/conn.rs");
+        assert_eq!(redactor.path(b"../alice/conn.rs"), b"~3/conn.rs");
+        assert_eq!(redactor.path(b"conn.rs"), b"conn.rs");
+        assert_eq!(redactor.path(b"/longer"), b"longer");
+        assert_eq!(redactor.path(b"/app"), b"~4/app");
+    }
+
+    #[test]
+    fn texts_are_numbered_in_whatever_room_they_had() {
+        let mut redactor = Redactor::new([7; 16]);
+        assert_eq!(redactor.text_within(b"alice", 8), b"text-1");
+        for number in 0..2000 {
+            redactor.text_within(format!("{number}").as_bytes(), 8);
+        }
+        assert_eq!(redactor.text_within(b"alice", 8), b"text-1");
+        assert_eq!(redactor.text_within(b"1999", 8), b"t2001");
+        assert_eq!(redactor.text_within(b"", 8), b"");
+    }
+
+    #[test]
+    fn lower_half_of_a_pointer_stays_its_lower_half() {
+        let slide = Slide::new([9; 16]);
+        let mut process = Process::default();
+        process.address(0x7f12_3456_7890);
+        let whole = process.moved(slide, 0x7f12_3456_7890);
+        assert_ne!(whole, 0x7f12_3456_7890);
+        assert_eq!(process.moved(slide, 0x3456_7890), whole & 0xFFFF_FFFF);
+        assert_eq!(process.moved(slide, 0x3456_7898), 0x3456_7898);
+    }
+
+    #[test]
+    fn indices_stay_as_they_are() {
+        let redactor = &mut Redactor::new([9; 16]);
+        let index = Header::committed(Kind::Scheme, 3, 0, 0, 0);
+        let mut process = Process::default();
+        process.record(index, &[0, scheme::INDEX_GENERATION, 0]);
+        process.address(0x7f12_3456_7890);
+        let complete = Header::committed(Kind::Complete, 3, 0, 0, 0);
+        let mut words = [0x5_0000_0007, 0];
+        process.rewrite_record(redactor, complete, &mut words);
+        assert_eq!(words[0], 0x5_0000_0007);
+        let mut words = [0x7f12_3456_7890, 0];
+        process.rewrite_record(redactor, complete, &mut words);
+        assert_ne!(words[0], 0x7f12_3456_7890);
+    }
+}

@@ -1,0 +1,131 @@
+//! Whatever a process file holds, redacting it is survived, leaves none of its texts and changes no verdict.
+
+use proptest::prelude::*;
+use traces::redact::{Process, Redactor, layout_of};
+use traces::{Input, Trace};
+use wire::payload::pair;
+use wire::record::{Kind, Owner};
+
+#[path = "support/file.rs"]
+#[allow(dead_code, reason = "a writer that other tests use more of")]
+mod file;
+
+fn redacted(bytes: &[u8], secret: [u8; 16]) -> Option<Vec<u8>> {
+    let layout = layout_of(bytes)?;
+    let mut redactor = Redactor::new(secret);
+    let mut process = Process::default();
+    let mut out = bytes.to_vec();
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < out.len() {
+        let length = if at == 0 { layout.before } else { layout.chunk };
+        let end = out.len().min(at + length);
+        pieces.push(at..end);
+        at = end;
+    }
+    for piece in &pieces {
+        process.learn(piece.start as u64, &out[piece.clone()]);
+    }
+    for piece in pieces {
+        process.rewrite(&mut redactor, piece.start as u64, &mut out[piece]);
+    }
+    Some(out)
+}
+
+/// Texts of all uses, and a thread that does all that is wrong with one pointer.
+fn some_file(trips: u64) -> Vec<u8> {
+    let mut file = file::File::default().round_trips(trips);
+    file.name(10, "/home/secret/src/conn.rs");
+    file.name(11, "secret-mark");
+    file.name(12, "secret-thread");
+    file.meta(Kind::Site, &[pair(2, 9), pair(10, 0)]);
+    let at = 100 + trips * 12;
+    file.record(0, at, Kind::Mark, 0, &[11]);
+    let pointer = [0x7f12_3456_7890, pair(2, 1)];
+    file.record(0, at + 1, Kind::Leak, Owner::Rc as u8, &pointer);
+    file.record(0, at + 2, Kind::Reclaim, Owner::Rc as u8, &pointer);
+    file.record(0, at + 3, Kind::Reclaim, Owner::Rc as u8, &pointer);
+    file.record(0, at + 4, Kind::Thread, 0, &[pair(78, 12)]);
+    file.bytes()
+}
+
+fn verdict(bytes: &Vec<u8>) -> Vec<String> {
+    let input = Input {
+        name: "file",
+        bytes,
+    };
+    let Ok(trace) = Trace::read(&[input]) else {
+        return vec!["unreadable".to_owned()];
+    };
+    let recording = trace.recording();
+    let mut said = vec![
+        format!("{} events", trace.events().len()),
+        format!("{:?}", recording.losses),
+        format!("{} problems", recording.problems.len()),
+    ];
+    let stories = trace.verdict().stories.iter();
+    said.extend(stories.map(|story| {
+        let events = story.head.evidence.iter().map(|evidence| evidence.event.0);
+        format!("{} {:?}", story.head.rule, events.collect::<Vec<_>>())
+    }));
+    said
+}
+
+fn has_secret(bytes: &[u8]) -> bool {
+    bytes.windows(6).any(|part| part == b"secret")
+}
+
+#[test]
+fn verdict_is_the_same_and_texts_are_gone() {
+    let bytes = some_file(40);
+    assert!(has_secret(&bytes));
+    let before = verdict(&bytes);
+    assert!(
+        before.iter().any(|line| line.starts_with("T08")),
+        "{before:?}"
+    );
+    let after = redacted(&bytes, [7; 16]).unwrap();
+    assert!(!has_secret(&after));
+    assert_eq!(verdict(&after), before);
+    let pointer = 0x7f12_3456_7890u64.to_le_bytes();
+    assert!(!after.windows(8).any(|part| part == pointer));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Words are changed behind the header, as by a crash, a disk or an enemy.
+    #[test]
+    fn damaged_files_lose_their_texts_and_keep_their_damage(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        secret in any::<[u8; 16]>(),
+    ) {
+        let mut bytes = some_file(6);
+        let first = file::File::HEAD_BYTES / 8;
+        let words = bytes.len() / 8;
+        for (index, value) in changes {
+            let at = (first + index.index(words - first)) * 8;
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        let keep = file::File::HEAD_BYTES + cut.index(bytes.len() - file::File::HEAD_BYTES);
+        bytes.truncate(keep);
+        let after = redacted(&bytes, secret).unwrap();
+        prop_assert_eq!(after.len(), bytes.len());
+        prop_assert!(!has_secret(&after));
+        let losses = |lines: &[String]| lines.get(..3).map(<[String]>::to_vec);
+        prop_assert_eq!(losses(&verdict(&after)), losses(&verdict(&bytes)));
+    }
+
+    #[test]
+    fn any_header_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..5000)) {
+        let _ = layout_of(&bytes);
+        let mut out = bytes.clone();
+        let mut redactor = Redactor::new([1; 16]);
+        let mut process = Process::default();
+        process.learn(0, &bytes);
+        process.rewrite(&mut redactor, 0, &mut out);
+        process.learn(4096, &bytes);
+        process.rewrite(&mut redactor, 4096, &mut out);
+    }
+}
