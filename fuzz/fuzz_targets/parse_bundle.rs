@@ -1,6 +1,9 @@
-//! A bundle of process files, end records and lines of the recorder, then damaged.
+//! A bundle of process files, as they are and packed, end records and lines of the recorder, then damaged:
+//! before the checksums are made, behind them, or both.
 
 #![no_main]
+
+use std::io::Cursor;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +11,7 @@ use traces::read::bundle::{self, Section};
 use traces::recording::Ended;
 
 fn any_bundle(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = Cursor::new(Vec::new());
     bundle::write_header(&mut out).expect("memory");
     for _ in 0..u.int_in_range(0..=4u8)? {
         let (section, bytes) = match u.int_in_range(0..=4u8)? {
@@ -27,13 +30,21 @@ fn any_bundle(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                     fuzz::mutate(&mut file, u)?;
                     fuzz::mend(&mut file);
                 }
+                if u.arbitrary()? {
+                    fuzz::pack(&mut out, &file);
+                    continue;
+                }
                 (Section::Process, file)
             }
         };
         bundle::write_section(&mut out, section, &bytes).expect("memory");
     }
+    let mut out = out.into_inner();
     if u.arbitrary()? {
         fuzz::mutate(&mut out, u)?;
+        if u.arbitrary()? {
+            fuzz::mend_blocks(&mut out);
+        }
     }
     Ok(out)
 }

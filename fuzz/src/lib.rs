@@ -5,7 +5,10 @@
 //! they are damaged. So most inputs get behind the header and into the records, where plain bytes hardly
 //! ever come.
 
+use std::io::Cursor;
+
 use arbitrary::{Arbitrary, Result, Unstructured};
+use traces::read::bundle::ProcessWriter;
 use traces::{Input, Trace, report};
 use wire::crc::crc32c;
 use wire::layout::{self, ChunkKind, header, lane};
@@ -168,6 +171,28 @@ pub fn mend(bytes: &mut [u8]) {
     if bytes.len() >= layout::HEADER_BYTES {
         let sum = crc32c(&bytes[..header::CRC]);
         bytes[header::CRC..][..4].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// Appends a process file to a bundle as the recorder does: a block for what lies before the chunks, then
+/// one a chunk.
+pub fn pack(out: &mut Cursor<Vec<u8>>, file: &[u8]) {
+    let (head, chunks) = file.split_at(FIRST_CHUNK.min(file.len()));
+    let mut writer = ProcessWriter::begin(out).expect("memory");
+    for piece in std::iter::once(head).chain(chunks.chunks(CHUNK_BYTES)) {
+        writer.piece(piece).expect("memory");
+    }
+    writer.finish().expect("memory");
+}
+
+/// Makes the checksums of the headers of packed blocks fit again, so that what they say is believed.
+pub fn mend_blocks(bytes: &mut [u8]) {
+    const MARK: [u8; 4] = *b"\xB1TRP";
+    for at in (0..bytes.len().saturating_sub(32)).step_by(8) {
+        if bytes[at..at + 4] == MARK {
+            let sum = crc32c(&bytes[at + 8..at + 32]);
+            bytes[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());
+        }
     }
 }
 

@@ -28,13 +28,18 @@ pub(crate) fn is_counter() -> bool {
 /// The processor's counter, whatever was chosen.
 #[inline(always)]
 pub(crate) fn counter() -> u64 {
-    #[cfg(target_arch = "x86_64")]
+    // Miri has no instructions; there the hot path is run with the other clock.
+    #[cfg(miri)]
+    {
+        monotonic_ns()
+    }
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         // SAFETY: every x86-64 processor has the instruction; a kernel that forbids it to user code is
         // one that does not use it as its own clock, and then it is not chosen.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     {
         let ticks: u64;
         // SAFETY: Linux lets user code read the virtual counter; it touches no memory.
@@ -61,6 +66,9 @@ pub(crate) fn monotonic_ns() -> u64 {
 
 #[cfg(target_arch = "x86_64")]
 fn hardware(trusted: bool) -> u32 {
+    if cfg!(miri) {
+        return wire::layout::clock::TSC;
+    }
     // CPUID leaf 0x8000_0007, EDX bit 8: the counter runs at one rate in all power states.
     let highest = core::arch::x86_64::__cpuid(0x8000_0000).eax;
     let invariant =

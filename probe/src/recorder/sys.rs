@@ -2,6 +2,9 @@
 //! dependency, and none of these takes a lock or allocates, so that they may run in a signal handler
 //! and after a fork.
 //!
+//! Miri knows neither file mappings nor most of these calls: there (`cfg!(miri)`) memory is allocated, and
+//! questions to the kernel have no answer, so that scopes work in memory.
+//!
 //! Holds `unsafe`: foreign functions. Numbers are those of Linux on x86-64 and aarch64.
 
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
@@ -201,8 +204,18 @@ pub(crate) fn keep_errno<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
+/// What stands for a mapping where there are none: zeroed memory that nobody gives back.
+fn allocate(bytes: usize) -> Option<*mut u8> {
+    let layout = std::alloc::Layout::from_size_align(bytes, 4096).ok()?;
+    // SAFETY: no mapping has a size of zero.
+    Some(unsafe { std::alloc::alloc_zeroed(layout) })
+}
+
 /// Zeroed memory of this process that reads as zero in a forked child.
 pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
+    if cfg!(miri) {
+        return allocate(bytes);
+    }
     // SAFETY: a new anonymous mapping; nothing existing is touched.
     let base = unsafe {
         mmap(
@@ -230,6 +243,9 @@ pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
 
 /// Memory that a forked child does not have: of the file, or of no file.
 pub(crate) fn map_shared(fd: Option<i32>, bytes: usize) -> Option<*mut u8> {
+    if cfg!(miri) {
+        return allocate(bytes);
+    }
     let flags = MAP_SHARED | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
     // SAFETY: a new mapping; nothing existing is touched. The file was allocated to `bytes` by the
     // caller, so that no access is past its end.
@@ -276,6 +292,9 @@ impl Drop for Fd {
 /// Gives a part of a shared mapping its pages now, so that records do not have to wait for them. A
 /// kernel that does not know the advice (before 5.14) hands them out at the first touch.
 pub(crate) fn populate(base: *mut u8, bytes: usize) {
+    if cfg!(miri) {
+        return;
+    }
     // SAFETY: the range is part of a mapping of the caller's; the advice changes no content.
     unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) };
 }
@@ -291,11 +310,17 @@ pub(crate) fn map_over(base: *mut u8, bytes: usize) {
 
 /// Has `handler` run in forked children.
 pub(crate) fn in_forked_children(handler: extern "C" fn()) {
+    if cfg!(miri) {
+        return;
+    }
     // SAFETY: the handler is a function of this program, which is never unloaded.
     unsafe { pthread_atfork(None, None, Some(handler)) };
 }
 
 fn open_with(folder: Option<&Fd>, path: &Path, flags: c_int) -> Option<Fd> {
+    if cfg!(miri) {
+        return None;
+    }
     let folder = folder.map_or(AT_FDCWD, |folder| folder.0);
     // SAFETY: the path ends in NUL; a mode is passed for the case that a file is created.
     let fd = unsafe { openat(folder, path.as_ptr(), flags | O_CLOEXEC, 0o600 as c_uint) };
@@ -437,13 +462,27 @@ pub(crate) fn process_id() -> u32 {
 }
 
 pub(crate) fn parent_id() -> u32 {
+    if cfg!(miri) {
+        return 0;
+    }
     // SAFETY: no arguments.
     unsafe { getppid() as u32 }
 }
 
 pub(crate) fn thread_id() -> u32 {
+    if cfg!(miri) {
+        return numbered_thread();
+    }
     // SAFETY: no arguments.
     unsafe { syscall(number::GETTID) as u32 }
+}
+
+/// A number for the thread where the kernel gives none: one after the other.
+fn numbered_thread() -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    std::thread_local! { static OWN: u32 = NEXT.fetch_add(1, Ordering::Relaxed); }
+    OWN.with(|own| *own)
 }
 
 /// Process id in the high half, thread id in the low one.
@@ -475,6 +514,9 @@ pub(crate) fn random(bytes: &mut [u8]) {
 
 /// Name of the calling thread: at most 15 bytes, then NUL.
 pub(crate) fn thread_name() -> [u8; 16] {
+    if cfg!(miri) {
+        return *b"miri\0\0\0\0\0\0\0\0\0\0\0\0";
+    }
     let mut name = [0u8; 16];
     // SAFETY: the kernel writes at most 16 bytes.
     unsafe { prctl(PR_GET_NAME, name.as_mut_ptr()) };
@@ -483,6 +525,9 @@ pub(crate) fn thread_name() -> [u8; 16] {
 
 /// Target of a symbolic link, cut at the buffer's length.
 pub(crate) fn link_target<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> &'b [u8] {
+    if cfg!(miri) {
+        return &[];
+    }
     // SAFETY: the path ends in NUL, the buffer is ours.
     let got = unsafe { readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     buffer
@@ -525,6 +570,9 @@ pub(crate) fn set_thread_exit_value(key: u32, value: *const c_void) {
 
 /// Has `handler` run at `exit`.
 pub(crate) fn at_exit(handler: extern "C" fn()) {
+    if cfg!(miri) {
+        return;
+    }
     // SAFETY: the handler is a function of this program, which is never unloaded.
     unsafe { atexit(handler) };
 }
@@ -573,6 +621,9 @@ impl Loaded<'_> {
 /// Shows all loaded files to `body`, the executable first, until it returns false. Takes the loader's
 /// lock: not for code that may have interrupted the loader.
 pub(crate) fn each_loaded<F: FnMut(&Loaded<'_>) -> bool>(mut body: F) {
+    if cfg!(miri) {
+        return;
+    }
     unsafe extern "C" fn one<F: FnMut(&Loaded<'_>) -> bool>(
         info: *const LoadedInfo,
         _: usize,
