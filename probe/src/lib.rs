@@ -31,7 +31,8 @@
 //! survives the death of the process as soon as its hook has returned.
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry). Where nothing is
+//! recorded, and with feature `c`, `inactive` (the name of a symbol).
 
 #![deny(unsafe_code)]
 
@@ -53,6 +54,9 @@ pub mod ring;
 pub mod io_uring;
 
 pub mod coroutine;
+
+#[cfg(feature = "c")]
+pub mod foreign;
 
 pub mod simulated;
 
@@ -83,6 +87,10 @@ mod recorder;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 #[path = "inactive.rs"]
+#[cfg_attr(
+    feature = "c",
+    expect(unsafe_code, reason = "a symbol's name is unsafe to choose")
+)]
 mod recorder;
 
 /// The programs of the README, compiled and run as documentation tests.

@@ -11,6 +11,9 @@ mod cursor;
 
 mod intern;
 
+#[cfg(feature = "c")]
+pub(crate) mod foreign;
+
 mod modules;
 
 mod stack;
@@ -21,7 +24,7 @@ pub(crate) use cursor::{record, record_slice};
 pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
 pub(crate) use process::{Poison, recording};
 
-#[cfg(feature = "assert")]
+#[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) use cursor::{enter_scope, scope};
 
 /// What to do about poison in this recording.
