@@ -82,8 +82,6 @@ struct tracer_ring;
  * was made while nothing was recorded, and stays silent. */
 typedef uint32_t tracer_coroutine;
 
-#ifndef TRACER_OFF
-
 /* Where a call stands, and what it is about. One static for each call; for the macros only. */
 struct tracer_place {
 	const char *file;
@@ -142,10 +140,18 @@ void tracer_scope_end(uint64_t scope);
 #define TRACER_ALIGNOF(...) _Alignof(__VA_ARGS__)
 #endif
 
+#ifndef TRACER_OFF
+
 /* Whether hooks record at the moment, or may: nobody looked for a recorder before the first hook. */
 #define TRACER_IS_RECORDING() (__builtin_expect(__atomic_load_n(&tracer_state, __ATOMIC_RELAXED) != 0, 0))
 
 #define TRACER_CALL_(call) ((void)(TRACER_IS_RECORDING() ? ((call), 0) : 0))
+/* A call whose last argument is the place. */
+#define TRACER_AT_(name, function, ...) \
+	(__extension__({ \
+		TRACER_PLACE_(name, 0, 0); \
+		TRACER_CALL_(function(__VA_ARGS__, &tracer_place_)); \
+	}))
 #define TRACER_PLACE_(name, size, align) \
 	static const struct tracer_place tracer_place_ = {__FILE__, name, __LINE__, align, size}
 #define TRACER_POINTER_(step, owner, word, name, size, align) \
@@ -162,19 +168,31 @@ void tracer_scope_end(uint64_t scope);
 		tracer_pointer_; \
 	}))
 /* For one that comes in, as a pointer or as a number. */
-#define TRACER_IN_(step, owner, word, result, name, size, align) \
+#define TRACER_IN_(step, owner, word, name, size, align, ...) \
 	(__extension__({ \
 		uintptr_t tracer_word_ = (uintptr_t)(word); \
 		TRACER_POINTER_(step, owner, tracer_word_, name, size, align); \
-		(result)tracer_word_; \
+		(__VA_ARGS__)tracer_word_; \
 	}))
 
 #else /* TRACER_OFF */
 
 #define TRACER_IS_RECORDING() 0
-#define TRACER_CALL_(call) ((void)0)
-#define TRACER_OUT_(step, owner, pointer, name, size, align) (pointer)
-#define TRACER_IN_(step, owner, word, result, name, size, align) ((result)(uintptr_t)(word))
+/* Nothing is called; but what it would be called with counts as used. */
+#define TRACER_CALL_(call) ((void)sizeof((call), 0))
+#define TRACER_AT_(name, function, ...) \
+	((void)sizeof(function(__VA_ARGS__, (const struct tracer_place *)0), 0))
+/* A statement expression, whose value may be left unused without a warning. */
+#define TRACER_OUT_(step, owner, pointer, name, size, align) \
+	(__extension__({ \
+		__typeof__(pointer) tracer_pointer_ = (pointer); \
+		tracer_pointer_; \
+	}))
+#define TRACER_IN_(step, owner, word, name, size, align, ...) \
+	(__extension__({ \
+		uintptr_t tracer_word_ = (uintptr_t)(word); \
+		(__VA_ARGS__)tracer_word_; \
+	}))
 
 #endif /* TRACER_OFF */
 
@@ -197,12 +215,12 @@ void tracer_scope_end(uint64_t scope);
 /* Taken back. */
 #define TRACER_RECLAIM(pointer, ...) TRACER_RECLAIM_AS(TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__)
 #define TRACER_RECLAIM_AS(owner, pointer, ...) \
-	TRACER_IN_(TRACER_STEP_RECLAIM, owner, pointer, __VA_ARGS__ *, #__VA_ARGS__, sizeof(__VA_ARGS__), \
-		   TRACER_ALIGNOF(__VA_ARGS__))
+	TRACER_IN_(TRACER_STEP_RECLAIM, owner, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		   TRACER_ALIGNOF(__VA_ARGS__), __VA_ARGS__ *)
 /* Looked at, and left where it is. */
 #define TRACER_PEEK(pointer, ...) \
-	TRACER_IN_(TRACER_STEP_PEEK, TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__ *, #__VA_ARGS__, sizeof(__VA_ARGS__), \
-		   TRACER_ALIGNOF(__VA_ARGS__))
+	TRACER_IN_(TRACER_STEP_PEEK, TRACER_OWNER_CUSTOM, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		   TRACER_ALIGNOF(__VA_ARGS__), __VA_ARGS__ *)
 /* One more, or one less, of the handles that are given away, of something that is counted. */
 #define TRACER_RETAIN(pointer, ...) \
 	TRACER_OUT_(TRACER_STEP_RETAIN, TRACER_OWNER_SHARED, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
@@ -216,7 +234,7 @@ void tracer_scope_end(uint64_t scope);
 #define TRACER_LEAK_NAMED(pointer, name) \
 	TRACER_OUT_(TRACER_STEP_LEAK, TRACER_OWNER_CUSTOM, pointer, name, 0, 0)
 #define TRACER_RECLAIM_NAMED(pointer, name) \
-	TRACER_IN_(TRACER_STEP_RECLAIM, TRACER_OWNER_CUSTOM, pointer, void *, name, 0, 0)
+	TRACER_IN_(TRACER_STEP_RECLAIM, TRACER_OWNER_CUSTOM, pointer, name, 0, 0, void *)
 
 /* For an index of a table that travels in place of a pointer. */
 #define TRACER_LEAK_INDEX(index, name) TRACER_OUT_(TRACER_STEP_LEAK, TRACER_OWNER_INDEX, index, name, 0, 0)
@@ -240,22 +258,17 @@ void tracer_scope_end(uint64_t scope);
 	tracer_ring_created(kind, fd, sq_entries, cq_entries, setup, features)
 #define TRACER_RING_DROPPED(ring) tracer_ring_dropped(ring)
 /* The ring's number, for TRACER_RESUME. */
-#define TRACER_RING_ID(ring) (TRACER_IS_RECORDING() ? tracer_ring_id(ring) : 0)
-#define TRACER_AT_(name, call) \
-	(__extension__({ \
-		TRACER_PLACE_(name, 0, 0); \
-		TRACER_CALL_(call); \
-	}))
+#define TRACER_RING_ID(ring) (TRACER_IS_RECORDING() ? tracer_ring_id(ring) : (uint32_t)0)
 #else
-#define TRACER_RING_CREATED(kind, fd, sq_entries, cq_entries, setup, features) ((struct tracer_ring *)0)
+#define TRACER_RING_CREATED(kind, fd, sq_entries, cq_entries, setup, features) \
+	((void)sizeof(tracer_ring_created(kind, fd, sq_entries, cq_entries, setup, features)), (struct tracer_ring *)0)
 #define TRACER_RING_DROPPED(ring) ((void)(ring))
-#define TRACER_RING_ID(ring) 0
-#define TRACER_AT_(name, call) ((void)0)
+#define TRACER_RING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
 #endif
 /* `sqe` points to the slot's 64 bytes. One thread at a time fills a queue. */
-#define TRACER_RING_CLAIMED(ring, slot, sqe) TRACER_AT_(NULL, tracer_ring_claimed(ring, slot, sqe, &tracer_place_))
+#define TRACER_RING_CLAIMED(ring, slot, sqe) TRACER_AT_(NULL, tracer_ring_claimed, ring, slot, sqe)
 #define TRACER_RING_SUBMITTING(ring, slot, sqe) TRACER_CALL_(tracer_ring_submitting(ring, slot, sqe))
-#define TRACER_RING_PUSHED(ring, sqe) TRACER_AT_(NULL, tracer_ring_pushed(ring, sqe, &tracer_place_))
+#define TRACER_RING_PUSHED(ring, sqe) TRACER_AT_(NULL, tracer_ring_pushed, ring, sqe)
 /* How many it was offered, how many completions it waited for, and its result: negative error numbers. */
 #define TRACER_RING_ENTERED(ring, to_submit, min_complete, result) \
 	TRACER_CALL_(tracer_ring_entered(ring, to_submit, min_complete, result))
@@ -283,7 +296,7 @@ void tracer_scope_end(uint64_t scope);
 	}))
 #else
 #define TRACER_SPAWN(name) ((tracer_coroutine)0)
-#define TRACER_SPAWN_BY(name, parent) ((tracer_coroutine)0)
+#define TRACER_SPAWN_BY(name, parent) ((void)sizeof(parent), (tracer_coroutine)0)
 #endif
 #define TRACER_RESUME(coroutine, ring_id, cookie) \
 	TRACER_CALL_(tracer_resume(coroutine, ring_id, (uint64_t)(uintptr_t)(cookie)))

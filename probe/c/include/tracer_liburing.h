@@ -8,12 +8,15 @@
  *     is put back before the kernel sees it. io_uring_prep_* and io_uring_sqe_set_* are left alone;
  *   - each entry again right before it is published, while it still is the program's, with SQPOLL too;
  *   - each completion once, the first time that the program gets to see it, whichever function showed it:
- *     wait, peek, batch, for_each, or only cq_advance. Coroutines are resumed after that (TRACER_RESUME).
+ *     wait, peek, batch or for_each. Coroutines are resumed after that (TRACER_RESUME).
  *
  * What to do for pointers and coroutines is in tracer.h. TRACER_URING(ring) is the ring for the macros there:
  *
  *     TRACER_RING_SENTINEL(TRACER_URING(&ring), 0);               // completions that nobody waits for
  *     TRACER_RESUME(conn->coroutine, TRACER_URING_ID(&ring), cqe->user_data);
+ *
+ * Who reads completions from ring->cq without any of these functions says so first: TRACER_URING_SAW(&ring, count).
+ * Else they are recorded when they are passed (cq_advance), which is after what the program made of them.
  *
  * Not seen: pointers to these functions, calls from files that do not include this header, and io_uring_enter
  * called directly. A file that gets an entry with this header and leaves its submission to one without it
@@ -201,6 +204,8 @@ static inline unsigned tracer_uring_tail_(const struct io_uring *ring)
 
 /* A ring for the macros of tracer.h; null while nothing is recorded. */
 #define TRACER_URING(ring) tracer_uring_ring_(ring)
+/* The program is about to read the first `count` completions of the queue itself, from ring->cq. */
+#define TRACER_URING_SAW(ring, count) tracer_uring_saw_(ring, count)
 /* Its number in the trace, for TRACER_RESUME. */
 #define TRACER_URING_ID(ring) TRACER_RING_ID(TRACER_URING(ring))
 
@@ -387,8 +392,9 @@ static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring
 
 #else /* TRACER_OFF */
 
-#define TRACER_URING(ring) ((struct tracer_ring *)0)
-#define TRACER_URING_ID(ring) 0
+#define TRACER_URING(ring) ((void)sizeof(ring), (struct tracer_ring *)0)
+#define TRACER_URING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
+#define TRACER_URING_SAW(ring, count) ((void)sizeof(ring), (void)sizeof(count))
 
 #endif /* TRACER_OFF */
 
