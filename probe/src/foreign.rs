@@ -7,17 +7,10 @@
 
 pub use wire::record::Owner;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use wire::payload::pair;
-use wire::record::Kind;
+use wire::record::{Kind, LOST_NOT_FOLLOWED};
 
 use crate::recorder;
-
-/// Scopes of Rust's tests are numbered from 1, those of other languages from here.
-const FIRST_SCOPE: u32 = 1 << 31;
-
-static LAST_SCOPE: AtomicU32 = AtomicU32::new(FIRST_SCOPE);
 
 /// A place in the source of another language, and the type that the call there is about.
 pub trait AsPlace {
@@ -92,10 +85,11 @@ pub fn not_recorded(why: &str) {
     }
 }
 
-/// Counts events that were seen and could not be recorded, so that rules know what they do not know.
+/// Counts events of a ring that were seen and cannot be followed, so that rules know what they do not
+/// know.
 pub fn lost(count: u64) {
     if recorder::recording() && count != 0 {
-        recorder::record(Kind::Lost, 0, 0, [count]);
+        recorder::record(Kind::Lost, 0, 0, [count, LOST_NOT_FOLLOWED]);
     }
 }
 
@@ -105,7 +99,7 @@ pub fn scope_begins(place: &impl AsPlace) -> (u32, u32) {
     if !recorder::recording() {
         return (0, 0);
     }
-    let id = LAST_SCOPE.fetch_add(1, Ordering::Relaxed);
+    let id = recorder::next_scope();
     let around = recorder::scope();
     let site = recorder::foreign::site(place);
     let name = recorder::foreign::text(place.description().type_name);

@@ -78,6 +78,11 @@ pub(crate) fn scope() -> u32 {
 }
 
 #[cfg(feature = "c")]
+pub(crate) fn next_scope() -> u32 {
+    0
+}
+
+#[cfg(feature = "c")]
 pub(crate) fn enter_scope(_: u32) {}
 
 #[cfg(feature = "c")]

@@ -293,6 +293,7 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
     match reason {
         Reason::Overwritten => "overwritten by newer ones",
         Reason::Full => "lost for want of room",
+        Reason::NotFollowed => "of a ring that cannot be followed",
         Reason::Nested => "lost in a signal handler",
         Reason::NoLane => "lost because there were too many threads",
         Reason::Damaged => "damaged or cut off",

@@ -27,6 +27,14 @@ pub(crate) use process::{Poison, recording};
 #[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) use cursor::{enter_scope, scope};
 
+/// Number of a new scope.
+#[cfg(any(feature = "assert", feature = "c"))]
+pub(crate) fn next_scope() -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+}
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())

@@ -8,6 +8,7 @@ mod hammered;
 mod support;
 mod terminal;
 
+mod c;
 mod crash;
 mod demo;
 mod doctor;
