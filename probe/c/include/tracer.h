@@ -25,15 +25,19 @@
  *     cargo build --release -p tracer-probe-c
  *     cc -Iprobe/c/include program.c target/release/libtracer_probe_c.a -lpthread -ldl -lm
  *
+ * These flags make the program smaller: -Wl,--gc-sections, and -s for one without names. In a shared object
+ * -Wl,--exclude-libs,libtracer_probe_c.a keeps the library's names inside. A program in Rust that uses the
+ * probe itself cannot link this library as well: there would be two probes.
+ *
  * -DTRACER_OFF: every macro compiles to nothing (or to the pointer alone), and the library is not needed.
  *
  * What it costs and promises
  *
  * Unless `tracer record` started the program, a macro is one load and one branch, inline; its arguments
  * are then not evaluated, except for pointers that it returns. While recording, a macro is one call that does
- * not lock, allocate or wait, and keeps errno. Signal handlers may use all of them but TRACER_RING_CREATED
- * and TRACER_RING_DROPPED. A shared object that uses them must not be unloaded: the trace knows places by
- * the addresses of statics in it.
+ * not lock, allocate or wait, and keeps errno; signal handlers may use it. TRACER_RING_CREATED and
+ * TRACER_RING_DROPPED are calls in any case and, as the first TRACER_RING_CLAIMED of a ring, use the heap.
+ * A shared object that uses the macros must not be unloaded: places are known by the addresses of statics.
  *
  * Macros are expressions but for TRACER_SCOPE_*, and are used inside functions. They need GNU statement expressions
  * (gcc, clang), also with -std=c11 -pedantic.

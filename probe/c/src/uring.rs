@@ -26,6 +26,12 @@ const EXT_ARG: u32 = 1 << 8;
 const SQPOLL: u32 = 1 << 1;
 
 /// `struct tracer_uring_view`: the parts of a `struct io_uring`, as they are now.
+///
+/// # Safety
+///
+/// Who hands one in promises that its pointers are those of a ring that liburing has set up and that is not
+/// exited meanwhile, and that no other thread uses the same queue of the ring meanwhile, as liburing itself
+/// demands.
 #[repr(C)]
 #[derive(Debug)]
 pub struct View {
@@ -54,11 +60,10 @@ pub struct View {
 ///
 /// # Safety
 ///
-/// Its pointers are those of a ring that was set up by liburing and is not exited while what is returned
-/// is used; no other thread uses the same queue of the ring meanwhile, as liburing itself demands.
-unsafe fn view<'a>(view: *const View) -> &'a View {
+/// As the type says.
+unsafe fn view<'a>(parts: *const View) -> &'a View {
     // SAFETY: the caller's promise.
-    unsafe { &*view }
+    unsafe { &*parts }
 }
 
 impl View {
@@ -82,7 +87,7 @@ impl View {
 
     /// # Safety
     ///
-    /// As for [`view`].
+    /// As for [`View`].
     unsafe fn completions_head(&self) -> u32 {
         // SAFETY: the caller's promise; in memory shared with the kernel, which uses it atomically.
         unsafe { &*self.cq_khead }.load(Ordering::Relaxed)
@@ -92,7 +97,7 @@ impl View {
     ///
     /// # Safety
     ///
-    /// As for [`view`].
+    /// As for [`View`].
     unsafe fn introduce(&self) -> *mut Ring {
         let why_not = self.refusal();
         if let Some(why) = why_not {
@@ -125,7 +130,7 @@ impl View {
 
     /// # Safety
     ///
-    /// As for [`view`].
+    /// As for [`View`].
     unsafe fn ring(&self) -> *mut Ring {
         let ring = rings::find(self.key());
         if ring.is_null() {
@@ -148,7 +153,7 @@ fn forget(key: usize) {
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring(parts: *const View) -> *mut Ring {
     // SAFETY: the caller's promise.
@@ -159,7 +164,7 @@ pub unsafe extern "C" fn tracer_uring(parts: *const View) -> *mut Ring {
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_created(parts: *const View) {
     // SAFETY: the caller's promise.
@@ -173,7 +178,7 @@ pub unsafe extern "C" fn tracer_uring_created(parts: *const View) {
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_dropped(parts: *const View) {
     // SAFETY: the caller's promise.
@@ -184,7 +189,7 @@ pub unsafe extern "C" fn tracer_uring_dropped(parts: *const View) {
 ///
 /// # Safety
 ///
-/// As for [`view`], and for [`Place::from_c`].
+/// As for [`View`], and for [`Place::from_c`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_claimed(
     parts: *const View,
@@ -209,7 +214,7 @@ pub unsafe extern "C" fn tracer_uring_claimed(
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_submitting(parts: *const View) {
     // SAFETY: the caller's promise.
@@ -240,7 +245,7 @@ pub unsafe extern "C" fn tracer_uring_submitting(parts: *const View) {
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_entered(
     parts: *const View,
@@ -276,7 +281,7 @@ pub unsafe extern "C" fn tracer_uring_entered(
 ///
 /// # Safety
 ///
-/// As for [`view`].
+/// As for [`View`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
     // SAFETY: the caller's promise.

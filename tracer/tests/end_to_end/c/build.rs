@@ -13,6 +13,8 @@ pub(super) enum Needs {
     Liburing,
     Cxx,
     Sanitizers,
+    Static,
+    Lto,
 }
 
 impl Needs {
@@ -37,6 +39,18 @@ impl Needs {
                 "#include <memory>\nint main() { return *std::make_unique<int>(0); }\n",
                 &[],
                 "a C++ compiler, `c++` or $CXX (Debian: apt-get install g++)",
+            ),
+            Needs::Static => (
+                &C,
+                "#include <liburing.h>\nint main(void) { return io_uring_queue_init(1, 0, 0); }\n",
+                &["-D_GNU_SOURCE", "-luring", "-static"],
+                "static libraries of C and liburing (Debian: apt-get install libc6-dev liburing-dev)",
+            ),
+            Needs::Lto => (
+                &C,
+                "int main(void) { return 0; }\n",
+                &["-flto"],
+                "optimisation at link time in the C compiler (Debian: apt-get install gcc)",
             ),
             Needs::Sanitizers => (
                 &C,
@@ -69,7 +83,10 @@ pub(super) fn possible(needs: &[Needs]) -> bool {
     if !missing.is_empty() {
         let test = std::thread::current();
         let test = test.name().unwrap_or("a test");
-        skip(&format!("{test}: no {}", missing.join("; no ")));
+        skip(&format!(
+            "{test}, for want of {}",
+            missing.join("; and of ")
+        ));
     }
     missing.is_empty()
 }

@@ -139,16 +139,19 @@ fn sanitizers_find_nothing_in_it_and_do_not_change_the_verdict() {
 
 #[test]
 fn the_same_program_is_judged_the_same_as_cpp_linked_statically_or_optimised_at_link_time() {
-    if !has_io_uring() || !build::possible(&[Needs::Liburing, Needs::Cxx]) {
+    if !has_io_uring() || !build::possible(&[Needs::Liburing]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for (language, options) in [
-        (&CXX, &["-xc++"][..]),
-        (&C, &["-flto", "-O3", "-s", "-Wl,--gc-sections"]),
-        (&C, &["-static"]),
-        (&C, &["-O0", "-D_GNU_SOURCE"]),
+    for (needs, language, options) in [
+        (Needs::Cxx, &CXX, &["-xc++"][..]),
+        (Needs::Lto, &C, &["-flto", "-O3"]),
+        (Needs::Static, &C, &["-static"]),
+        (Needs::Liburing, &C, &["-O2", "-s", "-Wl,--gc-sections"]),
     ] {
+        if !build::possible(&[needs]) {
+            continue;
+        }
         let program = Program::new("examples/leftover.c", language);
         let binary = program.build(folder.path(), options);
         recorded(folder.path(), &binary, &[]).exits(0);
@@ -185,6 +188,20 @@ fn owner_that_goes_through_a_c_interface_is_missed_when_it_stays_away() {
     if build::possible(&[Needs::Sanitizers]) {
         let mended = program.build(folder.path(), &["-DFIXED", SANITIZERS[0], SANITIZERS[1]]);
         recorded(folder.path(), &mended, &[]).exits(0);
+    }
+}
+
+#[test]
+fn word_that_comes_back_twice_or_never_is_found_without_a_ring() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = Program::new("tests/callback.c", &C).build(folder.path(), &[]);
+    for (how, rules) in [("once", &[][..]), ("twice", &[8]), ("never", &[9])] {
+        recorded(folder.path(), &binary, &[how]).exits(0);
+        let trace = read(&folder.path().join("trace.bin"));
+        let stories = &trace.verdict().stories;
+        let found: Vec<_> = stories.iter().map(|story| story.head.rule.0).collect();
+        assert_eq!(found, rules, "{how}");
+        assert!(stories.iter().all(|story| story.folded.is_empty()), "{how}");
     }
 }
 
