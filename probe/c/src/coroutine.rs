@@ -10,7 +10,7 @@ use crate::place::Place;
 ///
 /// # Safety
 ///
-/// As for [`Place::from_c`].
+/// As for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_spawn(parent: u32, place: *const Place) -> u32 {
     // SAFETY: the caller's promise.

@@ -5,6 +5,11 @@ use std::ffi::{CStr, c_char, c_uint};
 use probe::foreign::{AsPlace, Description};
 
 /// `struct tracer_place`.
+///
+/// # Safety
+///
+/// Who hands one in promises that it is never written to and lives as long as the process; its texts are null
+/// or end with a zero, and live as long.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Place {
@@ -21,8 +26,7 @@ impl Place {
     ///
     /// # Safety
     ///
-    /// `place` points to a `struct tracer_place` that is never written to and lives as long as what is
-    /// returned is used; its texts are null or end with a zero, and live as long.
+    /// As the type says.
     pub(crate) unsafe fn from_c<'a>(place: *const Place) -> &'a Place {
         // SAFETY: the caller's promise.
         unsafe { &*place }

@@ -12,7 +12,7 @@ use crate::place::Place;
 ///
 /// # Safety
 ///
-/// As for [`Place::from_c`].
+/// As for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_pointer(
     step: c_uint,

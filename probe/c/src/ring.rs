@@ -81,7 +81,7 @@ pub unsafe extern "C" fn tracer_ring_id(ring: *const Ring) -> u32 {
 /// # Safety
 ///
 /// `ring` as above; `entry` and the caller's thread as for [`probe::ring::Ring::claimed`]; `place` as
-/// for [`Place::from_c`].
+/// for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_ring_claimed(
     ring: *const Ring,
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn tracer_ring_submitting(
 /// # Safety
 ///
 /// `ring` as above; `entry` points to 64 bytes, aligned to 8, that nobody writes to meanwhile; `place` as
-/// for [`Place::from_c`].
+/// for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_ring_pushed(
     ring: *const Ring,

@@ -21,7 +21,7 @@ pub unsafe extern "C" fn tracer_mark(text: *const c_char) {
 ///
 /// # Safety
 ///
-/// As for [`Place::from_c`].
+/// As for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_scope_begin(place: *const Place) -> u64 {
     // SAFETY: the caller's promise.

@@ -189,7 +189,7 @@ pub unsafe extern "C" fn tracer_uring_dropped(parts: *const View) {
 ///
 /// # Safety
 ///
-/// As for [`View`], and for [`Place::from_c`].
+/// As for [`View`], and for [`Place`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_uring_claimed(
     parts: *const View,
