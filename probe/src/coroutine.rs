@@ -12,6 +12,8 @@ use std::task::Waker;
 use wire::payload::pair;
 use wire::record::Kind;
 
+#[cfg(feature = "c")]
+use crate::foreign::AsPlace;
 use crate::recorder;
 
 #[expect(unsafe_code, reason = "the pin of a wrapped future")]
@@ -40,7 +42,8 @@ impl Coroutine {
         if !recorder::recording() {
             return Coroutine(0);
         }
-        Self::born(recorder::type_of::<F>(), parent, Location::caller())
+        let site = recorder::site(Location::caller());
+        Self::born(recorder::type_of::<F>(), parent, site)
     }
 
     /// A coroutine was made, and is known by a name of the program's.
@@ -50,18 +53,30 @@ impl Coroutine {
         if !recorder::recording() {
             return Coroutine(0);
         }
-        Self::born(recorder::named_type(name, 0, 0), parent, Location::caller())
+        let site = recorder::site(Location::caller());
+        Self::born(recorder::named_type(name, 0, 0), parent, site)
     }
 
-    fn born(ty: u32, parent: Option<Coroutine>, at: &'static Location<'static>) -> Coroutine {
+    /// A coroutine was made at a place of another language, whose type is the coroutine's name.
+    #[cfg(feature = "c")]
+    pub fn spawned_at(parent: Option<Coroutine>, place: &impl AsPlace) -> Coroutine {
+        if !recorder::recording() {
+            return Coroutine(0);
+        }
+        let (site, ty) = recorder::foreign::site_and_type(place);
+        Self::born(ty, parent, site)
+    }
+
+    /// The coroutine with this number: for languages that keep the number and not the handle.
+    #[cfg(feature = "c")]
+    pub const fn from_id(id: u32) -> Coroutine {
+        Coroutine(id)
+    }
+
+    fn born(ty: u32, parent: Option<Coroutine>, site: u32) -> Coroutine {
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let parent = parent.map_or(0, |parent| parent.0);
-        recorder::record(
-            Kind::Spawn,
-            0,
-            0,
-            [pair(id, parent), pair(recorder::site(at), ty)],
-        );
+        recorder::record(Kind::Spawn, 0, 0, [pair(id, parent), pair(site, ty)]);
         Coroutine(id)
     }
 

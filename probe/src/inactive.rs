@@ -6,6 +6,11 @@ use wire::record::Kind;
 /// Nothing is recorded here.
 pub(crate) const COMPILED_IN: bool = false;
 
+/// What inline code in C looks at: always off.
+#[cfg(feature = "c")]
+#[unsafe(export_name = "tracer_state")]
+pub(crate) static STATE: core::sync::atomic::AtomicU8 = core::sync::atomic::AtomicU8::new(0);
+
 /// As the recorder's; never anything but [`Poison::Off`] here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poison {
@@ -79,4 +84,39 @@ pub(crate) fn poison() -> Poison {
 pub(crate) mod simulated {
     pub(crate) fn begin(_: u64) {}
     pub(crate) fn advance(_: u64) {}
+}
+
+#[cfg(feature = "c")]
+pub(crate) fn scope() -> u32 {
+    0
+}
+
+#[cfg(feature = "c")]
+pub(crate) fn next_scope() -> u32 {
+    0
+}
+
+#[cfg(feature = "c")]
+pub(crate) fn enter_scope(_: u32) {}
+
+#[cfg(feature = "c")]
+pub(crate) mod foreign {
+    use crate::foreign::AsPlace;
+    use wire::record::Kind;
+
+    pub(crate) fn site(_: &impl AsPlace) -> u32 {
+        0
+    }
+
+    pub(crate) fn site_and_type(_: &impl AsPlace) -> (u32, u32) {
+        (0, 0)
+    }
+
+    pub(crate) fn record(_: Kind, _: u8, _: u64, _: &impl AsPlace) {}
+
+    pub(crate) fn text(_: &[u8]) -> u32 {
+        0
+    }
+
+    pub(crate) fn complain(_: &[&[u8]]) {}
 }

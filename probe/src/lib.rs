@@ -32,7 +32,8 @@
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack,
 //! loaded files), `pointer`, `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions),
-//! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry). Where nothing is recorded,
+//! and with feature `c`, `inactive` (the name of a symbol).
 
 #![deny(unsafe_code)]
 
@@ -113,6 +114,9 @@ pub mod io_uring;
 
 pub mod coroutine;
 
+#[cfg(feature = "c")]
+pub mod foreign;
+
 pub mod simulated;
 
 #[cfg(all(
@@ -142,6 +146,10 @@ mod recorder;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 #[path = "inactive.rs"]
+#[cfg_attr(
+    feature = "c",
+    expect(unsafe_code, reason = "a symbol's name is unsafe to choose")
+)]
 mod recorder;
 
 /// The programs of the README, compiled and run as documentation tests.

@@ -18,6 +18,8 @@ pub use wire::record::RingKind as Kind;
 use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
+#[cfg(feature = "c")]
+use crate::foreign::AsPlace;
 use crate::recorder::{self, Poison};
 
 static LAST: AtomicU32 = AtomicU32::new(0);
@@ -166,16 +168,30 @@ impl Ring {
     #[inline]
     #[track_caller]
     pub unsafe fn claimed(&self, slot: u32, entry: *mut Entry) {
+        let at = Location::caller();
         if recorder::recording() {
             // SAFETY: the caller's promise.
-            unsafe { self.claim(slot, entry, Location::caller()) }
+            unsafe { self.claim(slot, entry, || recorder::site(at)) }
+        }
+    }
+
+    /// As [`Ring::claimed`], at a place of another language.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::claimed`].
+    #[cfg(feature = "c")]
+    pub unsafe fn claimed_at(&self, slot: u32, entry: *mut Entry, place: &impl AsPlace) {
+        if recorder::recording() {
+            // SAFETY: the caller's promise.
+            unsafe { self.claim(slot, entry, || recorder::foreign::site(place)) }
         }
     }
 
     /// # Safety
     ///
     /// As for [`Ring::claimed`].
-    unsafe fn claim(&self, slot: u32, entry: *mut Entry, at: &'static Location<'static>) {
+    unsafe fn claim(&self, slot: u32, entry: *mut Entry, site: impl FnOnce() -> u32) {
         let Some(id) = self.known() else { return };
         // SAFETY: the caller is alone in here.
         let slots = unsafe { &mut *self.slots.get() };
@@ -186,7 +202,7 @@ impl Ring {
             return;
         };
         recorder::record(Record::Claim, 0, 0, [pair(id, slot)]);
-        known.site = recorder::site(at);
+        known.site = site();
         known.claimed = true;
         if self.poison.load(Ordering::Relaxed) == Poison::Off as u8 {
             // SAFETY: the caller's promise.
@@ -327,6 +343,20 @@ impl Ring {
                     Submit::payload(entry, ring, slot, sequence, site)
                 });
             }
+        }
+    }
+
+    /// As [`Ring::pushed`], at a place of another language.
+    #[cfg(feature = "c")]
+    pub fn pushed_at(&self, entry: &Entry, place: &impl AsPlace) {
+        let sequence = self.count_submission();
+        if recorder::recording()
+            && let Some(ring) = self.known()
+        {
+            let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
+            let site = recorder::foreign::site(place);
+            let words = Submit::payload(entry, ring as u16, slot, sequence, site);
+            recorder::record(Record::Submit, 0, CookieState::Unknown as u8, words);
         }
     }
 

@@ -19,7 +19,6 @@
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use traces::finding::{RuleId, Verdict};
 use traces::{Input, Trace};
@@ -27,8 +26,6 @@ use wire::payload::pair;
 use wire::record::Kind;
 
 use crate::recorder;
-
-static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
 const CHUNKS: u32 = 512;
@@ -67,7 +64,7 @@ pub fn scope() -> Scope {
         started,
         "probe::scope: no memory could be mapped for the recording"
     );
-    let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+    let id = recorder::next_scope();
     let around = recorder::scope();
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("scope").to_owned();

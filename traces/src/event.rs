@@ -280,6 +280,8 @@ pub enum LossReason {
     Damaged,
     /// A record was being written when its thread was killed.
     Torn,
+    /// Events of a ring that the probe saw and cannot follow.
+    NotFollowed,
     /// Removed on purpose by a test or a filter.
     Removed,
 }

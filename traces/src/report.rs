@@ -305,6 +305,7 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
         Reason::Full => {
             "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
         }
+        Reason::NotFollowed => "of a ring that cannot be followed",
         Reason::Nested => "lost in a signal handler",
         Reason::NoLane => "lost because there were too many threads",
         Reason::Damaged => "damaged or cut off",

@@ -262,13 +262,13 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
 }
 
 /// The scope that this thread works for, 0 for none.
-#[cfg(feature = "assert")]
+#[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) fn scope() -> u32 {
     with_cursor(|cursor, _| cursor.scope.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
 /// Has this thread work for a scope from now on.
-#[cfg(feature = "assert")]
+#[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) fn enter_scope(scope: u32) {
     with_cursor(|cursor, depth| {
         cursor.scope.store(scope, Ordering::Relaxed);

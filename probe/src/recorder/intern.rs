@@ -40,7 +40,7 @@ struct Entry {
 
 /// What a key stands for; the same address can be a place and a text.
 #[derive(Clone, Copy)]
-enum Space {
+pub(super) enum Space {
     Site = 1,
     Type = 2,
     Text = 3,
@@ -133,7 +133,12 @@ pub(crate) fn named_type(name: &'static str, size: usize, align: usize) -> u32 {
 
 /// Number of a text, 0 where it could not be recorded.
 pub(crate) fn text(text: &str) -> u32 {
-    in_recording(|process| process.table.text(process, text.as_bytes()))
+    number_text(text.as_bytes())
+}
+
+/// As [`text`], for bytes of any encoding.
+pub(super) fn number_text(text: &[u8]) -> u32 {
+    in_recording(|process| process.table.text(process, text))
 }
 
 #[inline(always)]
@@ -158,19 +163,29 @@ fn origin_key(location: &'static Location<'static>, name: &'static str, size: us
 
 /// The number under a key that was met before.
 #[inline(always)]
-fn known(key: u64) -> Option<u32> {
+pub(super) fn known(key: u64) -> Option<u32> {
     cursor::at_hand()?.table.find(key).map(|id| id as u32)
 }
 
 #[cold]
 #[inline(never)]
 fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
+    number_site(
+        key,
+        location.file().as_bytes(),
+        location.line(),
+        location.column(),
+    )
+}
+
+/// Number of a place that is not in the table yet.
+pub(super) fn number_site(key: u64, file: &[u8], line: u32, column: u32) -> u32 {
     in_recording(|process| {
         let table = &process.table;
         table.number(key, || {
-            let file = table.text(process, location.file().as_bytes());
+            let file = table.text(process, file);
             let id = next(&table.sites);
-            let words = [pair(id, location.line()), pair(file, location.column())];
+            let words = [pair(id, line), pair(file, column)];
             if process.write_name(Kind::Site, &words) {
                 id
             } else {
@@ -183,10 +198,15 @@ fn new_site(key: u64, location: &'static Location<'static>) -> u32 {
 #[cold]
 #[inline(never)]
 fn new_type(key: u64, name: &'static str, size: usize, align: usize) -> u32 {
+    number_type(key, name.as_bytes(), size, align)
+}
+
+/// Number of a type that is not in the table yet.
+pub(super) fn number_type(key: u64, name: &[u8], size: usize, align: usize) -> u32 {
     in_recording(|process| {
         let table = &process.table;
         table.number(key, || {
-            let name = table.text(process, name.as_bytes());
+            let name = table.text(process, name);
             let id = next(&table.types);
             let words = [pair(id, name), size as u64, align as u64];
             if process.write_name(Kind::Type, &words) {
@@ -209,7 +229,7 @@ fn next(counter: &AtomicU32) -> u32 {
 
 /// Spreads a key over the table; never 0, which means free.
 #[inline(always)]
-fn mix(address: u64, space: Space) -> u64 {
+pub(super) fn mix(address: u64, space: Space) -> u64 {
     // The multiplier is 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
     let spread = (address ^ (space as u64) << 61).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (spread ^ (spread >> 29)) | 1
@@ -218,7 +238,7 @@ fn mix(address: u64, space: Space) -> u64 {
 impl Table {
     /// The number under a key, where its first slot holds it: others are found by `lookup`.
     #[inline(always)]
-    fn find(&self, key: u64) -> Option<u64> {
+    pub(super) fn find(&self, key: u64) -> Option<u64> {
         let entry = self.entries.get((key >> 16) as usize & (SLOTS - 1))?;
         if entry.key.load(Ordering::Relaxed) != key {
             return None;
@@ -237,7 +257,7 @@ impl Table {
     }
 
     /// What stands under a key; `make` writes the record and returns the number for a new one.
-    fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
+    pub(super) fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
         lookup(&self.entries, key, make)
     }
 

@@ -13,6 +13,9 @@ mod intern;
 
 mod loader;
 
+#[cfg(feature = "c")]
+pub(crate) mod foreign;
+
 mod modules;
 
 mod maps;
@@ -25,7 +28,7 @@ pub(crate) use cursor::{record, record_slice};
 pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
 pub(crate) use process::{Poison, recording};
 
-#[cfg(feature = "assert")]
+#[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) use cursor::{enter_scope, scope};
 
 /// Hooks are there. What a hook does besides recording asks for it too, so that without the feature
@@ -38,6 +41,14 @@ pub(crate) fn stop(reason: &str) {
     record(wire::record::Kind::Mark, 0, 0, [u64::from(reason)]);
     let why = wire::payload::pair(wire::layout::stopped::PROGRAM, reason);
     sys::keep_errno(|| process::current().map(|process| process.stop(why)));
+}
+
+/// Number of a new scope.
+#[cfg(any(feature = "assert", feature = "c"))]
+pub(crate) fn next_scope() -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
 /// What to do about poison in this recording.

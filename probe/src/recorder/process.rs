@@ -41,6 +41,8 @@ mod lanes;
 mod snapshot;
 
 /// Whether hooks record. The one word that every hook looks at.
+// Inline code in C looks at it too: of its values C knows that 0 means off.
+#[cfg_attr(feature = "c", unsafe(export_name = "tracer_state"))]
 pub(crate) static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Hooks do nothing.
 pub(crate) const OFF: u8 = 0;

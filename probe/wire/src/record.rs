@@ -17,6 +17,9 @@
 /// files that say so: [`crate::layout::incompat::STACKS`].
 pub const WITH_STACK: u8 = 0x20;
 
+/// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
+pub const LOST_NOT_FOLLOWED: u64 = 1;
+
 /// Progress of a record. A reader believes committed records only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -136,7 +139,8 @@ kinds! {
     Pad = 1, "pad";
     /// `[ticks]`: a new time base, where a difference would not fit 32 bits.
     Time = 2, "time";
-    /// `[count, reasons]`: records of this lane were lost before this point.
+    /// `[count, reason]`: records of this lane were lost before this point; 0 for want of room, or
+    /// [`LOST_NOT_FOLLOWED`].
     Lost = 3, "lost";
     /// `[id | bytes << 32, bytes...]`: text. META chunks only.
     String = 4, "string";

@@ -16,6 +16,7 @@ mod terminal;
 )]
 mod file;
 
+mod c;
 mod crash;
 mod debug_info;
 mod demo;

@@ -180,7 +180,10 @@ pub(super) fn event(
         Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,
         Some(Kind::Lost) => What::Lost(Loss {
             records: Some(word(words, 0)),
-            reason: LossReason::Full,
+            reason: match word(words, 1) {
+                wire::record::LOST_NOT_FOLLOWED => LossReason::NotFollowed,
+                _ => LossReason::Full,
+            },
         }),
         Some(Kind::Thread) => What::Thread {
             tid: low,

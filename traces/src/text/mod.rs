@@ -73,6 +73,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::NoLane, "no-lane"),
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
+    (LossReason::NotFollowed, "not-followed"),
     (LossReason::Removed, "removed"),
 ];
 

@@ -1,0 +1,336 @@
+/* tracer.h: the probe for programs in C (C11) and C++ (C++17).
+ *
+ * A program gives something away as one machine word, to io_uring as user_data or to a library as void *,
+ * and takes it back later. These macros say so; `tracer record -- ./program` writes down what they say, and
+ * `tracer check` tells which word came back wrong. For liburing include tracer_liburing.h as well: it
+ * follows the rings by itself.
+ *
+ *     struct conn *conn = make_conn();
+ *     library_call(on_done, TRACER_LEAK(conn, struct conn));          // given away
+ *     ...
+ *     void on_done(void *data)
+ *     {
+ *         struct conn *conn = TRACER_RECLAIM(data, struct conn);      // taken back
+ *
+ * In C++ what is given away is an owner's pointer, and the owner is made from what comes back:
+ *
+ *     library_call(on_done, TRACER_LEAK(conn.release(), Conn));
+ *     std::unique_ptr<Conn> conn(TRACER_RECLAIM(data, Conn));
+ *
+ * Without a ring two things are judged: what is taken back twice, and what never comes back. Whether the
+ * right word came back is known only where it is known which operation it was given to: of rings.
+ *
+ * Building
+ *
+ *     cargo build --release -p tracer-probe-c
+ *     cc -Iprobe/c/include program.c target/release/libtracer_probe_c.a -lpthread -ldl -lm
+ *
+ * These flags make the program smaller: -Wl,--gc-sections, and -s for one without names. In a shared object
+ * -Wl,--exclude-libs,libtracer_probe_c.a keeps the library's names inside. A program in Rust that uses the
+ * probe itself cannot link this library as well: there would be two probes.
+ *
+ * -DTRACER_OFF: every macro compiles to nothing (or to the pointer alone), and the library is not needed.
+ *
+ * What it costs and promises
+ *
+ * Unless `tracer record` started the program, a macro is one load and one branch, inline; its arguments
+ * are then not evaluated, except for pointers that it returns. While recording, a macro is one call that does
+ * not lock, allocate or wait, and keeps errno; signal handlers may use it. TRACER_RING_CREATED and
+ * TRACER_RING_DROPPED are calls in any case and, as the first TRACER_RING_CLAIMED of a ring, use the heap.
+ * A shared object that uses the macros must not be unloaded: places are known by the addresses of statics.
+ *
+ * Macros are expressions but for TRACER_SCOPE_*, and are used inside functions. They need GNU statement expressions
+ * (gcc, clang), also with -std=c11 -pedantic.
+ */
+#ifndef TRACER_H
+#define TRACER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Who owns what is given away. */
+enum tracer_owner {
+	/* One owner, who is gone while the pointer travels: as std::unique_ptr has it. Giving it away a
+	 * second time before it came back is a mistake. */
+	TRACER_OWNER_UNIQUE = 1,
+	/* Several, counted: as std::shared_ptr has it. */
+	TRACER_OWNER_SHARED = 3,
+	/* Not said: each time it is given away it comes back once. What TRACER_LEAK says. */
+	TRACER_OWNER_CUSTOM = 9,
+	/* The word is an index of a table. */
+	TRACER_OWNER_INDEX = 10
+};
+
+/* How the entries of a ring are filled. */
+enum tracer_ring_kind {
+	/* Whole entries are copied into it. */
+	TRACER_RING_COPIED = 0,
+	/* In place, as liburing does: what a slot held before is still there. */
+	TRACER_RING_IN_PLACE = 1,
+	/* There is no kernel behind it. */
+	TRACER_RING_SIMULATED = 2
+};
+
+/* How to read the cookies of a ring. */
+enum tracer_cookies {
+	TRACER_COOKIES_POINTERS = 1,
+	/* Pointers with a tag in some of their bits. */
+	TRACER_COOKIES_TAGGED = 2,
+	TRACER_COOKIES_INDICES = 3
+};
+
+/* A ring in the trace; null is a ring that is not recorded, and allowed everywhere. */
+struct tracer_ring;
+
+/* A coroutine in the trace (also a fiber, or a state machine that a completion moves on); 0 is one that
+ * was made while nothing was recorded, and stays silent. */
+typedef uint32_t tracer_coroutine;
+
+/* Where a call stands, and what it is about. One static for each call; for the macros only. */
+struct tracer_place {
+	const char *file;
+	const char *type_name;
+	unsigned line;
+	unsigned align;
+	size_t size;
+};
+
+enum tracer_step {
+	TRACER_STEP_LEAK = 1,
+	TRACER_STEP_RECLAIM = 2,
+	TRACER_STEP_PEEK = 3,
+	TRACER_STEP_RETAIN = 4,
+	TRACER_STEP_RELEASE = 5,
+	TRACER_STEP_LEAK_FOREVER = 6
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 0 while hooks have nothing to do. Read only. */
+extern unsigned char tracer_state;
+
+/* What the macros call. */
+void tracer_pointer(unsigned step, unsigned owner, uint64_t word, const struct tracer_place *place);
+struct tracer_ring *tracer_ring_created(unsigned kind, int fd, unsigned sq_entries, unsigned cq_entries,
+					unsigned setup, unsigned features);
+void tracer_ring_dropped(struct tracer_ring *ring);
+uint32_t tracer_ring_id(const struct tracer_ring *ring);
+void tracer_ring_claimed(const struct tracer_ring *ring, unsigned slot, void *sqe,
+			 const struct tracer_place *place);
+void tracer_ring_submitting(const struct tracer_ring *ring, unsigned slot, void *sqe);
+void tracer_ring_pushed(const struct tracer_ring *ring, const void *sqe, const struct tracer_place *place);
+void tracer_ring_entered(const struct tracer_ring *ring, unsigned to_submit, unsigned min_complete, int result);
+void tracer_ring_reaped(const struct tracer_ring *ring, uint64_t cookie, int res, unsigned flags);
+void tracer_ring_overflowed(const struct tracer_ring *ring, uint64_t count);
+void tracer_ring_cookies(const struct tracer_ring *ring, unsigned scheme, uint64_t tag_mask);
+void tracer_ring_sentinel(const struct tracer_ring *ring, uint64_t cookie);
+void tracer_ring_shared(const struct tracer_ring *ring, uint64_t cookie);
+tracer_coroutine tracer_spawn(tracer_coroutine parent, const struct tracer_place *place);
+void tracer_resume(tracer_coroutine coroutine, uint32_t ring, uint64_t cookie);
+void tracer_suspend(tracer_coroutine coroutine, const uint64_t *cookies, unsigned count);
+void tracer_done(tracer_coroutine coroutine);
+void tracer_drop(tracer_coroutine coroutine);
+void tracer_wake(tracer_coroutine coroutine);
+void tracer_mark(const char *text);
+uint64_t tracer_scope_begin(const struct tracer_place *place);
+void tracer_scope_end(uint64_t scope);
+
+#ifdef __cplusplus
+}
+#define TRACER_ALIGNOF(...) alignof(__VA_ARGS__)
+#else
+#define TRACER_ALIGNOF(...) _Alignof(__VA_ARGS__)
+#endif
+
+#ifndef TRACER_OFF
+
+/* Whether hooks record at the moment, or may: nobody looked for a recorder before the first hook. */
+#define TRACER_IS_RECORDING() (__builtin_expect(__atomic_load_n(&tracer_state, __ATOMIC_RELAXED) != 0, 0))
+
+#define TRACER_CALL_(call) ((void)(TRACER_IS_RECORDING() ? ((call), 0) : 0))
+/* A call whose last argument is the place. */
+#define TRACER_AT_(name, function, ...) \
+	(__extension__({ \
+		TRACER_PLACE_(name, 0, 0); \
+		TRACER_CALL_(function(__VA_ARGS__, &tracer_place_)); \
+	}))
+#define TRACER_PLACE_(name, size, align) \
+	static const struct tracer_place tracer_place_ = {__FILE__, name, __LINE__, align, size}
+#define TRACER_POINTER_(step, owner, word, name, size, align) \
+	do { \
+		TRACER_PLACE_(name, size, align); \
+		if (TRACER_IS_RECORDING()) \
+			tracer_pointer(step, owner, (uint64_t)(uintptr_t)(word), &tracer_place_); \
+	} while (0)
+/* For one that goes out: its own pointer comes back. */
+#define TRACER_OUT_(step, owner, pointer, name, size, align) \
+	(__extension__({ \
+		__typeof__(pointer) tracer_pointer_ = (pointer); \
+		TRACER_POINTER_(step, owner, tracer_pointer_, name, size, align); \
+		tracer_pointer_; \
+	}))
+/* For one that comes in, as a pointer or as a number. */
+#define TRACER_IN_(step, owner, word, name, size, align, ...) \
+	(__extension__({ \
+		uintptr_t tracer_word_ = (uintptr_t)(word); \
+		TRACER_POINTER_(step, owner, tracer_word_, name, size, align); \
+		(__VA_ARGS__)tracer_word_; \
+	}))
+
+#else /* TRACER_OFF */
+
+#define TRACER_IS_RECORDING() 0
+/* Nothing is called; but what it would be called with counts as used. */
+#define TRACER_CALL_(call) ((void)sizeof((call), 0))
+#define TRACER_AT_(name, function, ...) \
+	((void)sizeof(function(__VA_ARGS__, (const struct tracer_place *)0), 0))
+/* A statement expression, whose value may be left unused without a warning. */
+#define TRACER_OUT_(step, owner, pointer, name, size, align) \
+	(__extension__({ \
+		__typeof__(pointer) tracer_pointer_ = (pointer); \
+		tracer_pointer_; \
+	}))
+#define TRACER_IN_(step, owner, word, name, size, align, ...) \
+	(__extension__({ \
+		uintptr_t tracer_word_ = (uintptr_t)(word); \
+		(__VA_ARGS__)tracer_word_; \
+	}))
+
+#endif /* TRACER_OFF */
+
+/* Pointers ------------------------------------------------------------------------------------------
+ *
+ * The type may hold commas (std::map<int, int>). TRACER_LEAK and those like it return the pointer as it
+ * is; TRACER_RECLAIM and those like it take a pointer or a 64-bit cookie and return a `type *`. The leak is
+ * recorded before the pointer is out of your hands; put the reclaim before you touch what it points to.
+ */
+
+/* Given away; comes back once for each time. */
+#define TRACER_LEAK(pointer, ...) TRACER_LEAK_AS(TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__)
+/* The same, saying who owned it. */
+#define TRACER_LEAK_AS(owner, pointer, ...) \
+	TRACER_OUT_(TRACER_STEP_LEAK, owner, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), TRACER_ALIGNOF(__VA_ARGS__))
+/* Given away for ever, and never reported for not coming back. */
+#define TRACER_LEAK_FOREVER(pointer, ...) \
+	TRACER_OUT_(TRACER_STEP_LEAK_FOREVER, TRACER_OWNER_CUSTOM, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		    TRACER_ALIGNOF(__VA_ARGS__))
+/* Taken back. */
+#define TRACER_RECLAIM(pointer, ...) TRACER_RECLAIM_AS(TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__)
+#define TRACER_RECLAIM_AS(owner, pointer, ...) \
+	TRACER_IN_(TRACER_STEP_RECLAIM, owner, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		   TRACER_ALIGNOF(__VA_ARGS__), __VA_ARGS__ *)
+/* Looked at, and left where it is. */
+#define TRACER_PEEK(pointer, ...) \
+	TRACER_IN_(TRACER_STEP_PEEK, TRACER_OWNER_CUSTOM, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		   TRACER_ALIGNOF(__VA_ARGS__), __VA_ARGS__ *)
+/* One more, or one less, of the handles that are given away, of something that is counted. */
+#define TRACER_RETAIN(pointer, ...) \
+	TRACER_OUT_(TRACER_STEP_RETAIN, TRACER_OWNER_SHARED, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		    TRACER_ALIGNOF(__VA_ARGS__))
+#define TRACER_RELEASE(pointer, ...) \
+	TRACER_OUT_(TRACER_STEP_RELEASE, TRACER_OWNER_SHARED, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
+		    TRACER_ALIGNOF(__VA_ARGS__))
+
+/* For types that are declared only, and for pointers to nothing in particular: `name` is a text, and what
+ * comes back is a void *. */
+#define TRACER_LEAK_NAMED(pointer, name) \
+	TRACER_OUT_(TRACER_STEP_LEAK, TRACER_OWNER_CUSTOM, pointer, name, 0, 0)
+#define TRACER_RECLAIM_NAMED(pointer, name) \
+	TRACER_IN_(TRACER_STEP_RECLAIM, TRACER_OWNER_CUSTOM, pointer, name, 0, 0, void *)
+
+/* For an index of a table that travels in place of a pointer. */
+#define TRACER_LEAK_INDEX(index, name) TRACER_OUT_(TRACER_STEP_LEAK, TRACER_OWNER_INDEX, index, name, 0, 0)
+#define TRACER_RECLAIM_INDEX(index, name) TRACER_OUT_(TRACER_STEP_RECLAIM, TRACER_OWNER_INDEX, index, name, 0, 0)
+
+/* Rings by hand -------------------------------------------------------------------------------------
+ *
+ * For a ring of your own making; those of liburing are followed by tracer_liburing.h. The order of calls
+ * is what is judged: CLAIMED when a slot is handed out to be filled, SUBMITTING for each slot right before the
+ * tail is published (or PUSHED, where whole entries are copied in, right before the copy is published),
+ * ENTERED when io_uring_enter came back, REAPED for each completion before anybody acts on it, DROPPED
+ * before the descriptor is closed.
+ *
+ * CLAIMED fills the slot's user_data with poison; if it is still there in SUBMITTING nobody set it, and
+ * what the slot held before is put back. Whoever claims through the probe has to submit through it.
+ */
+
+/* Sizes of its queues, IORING_SETUP_* and IORING_FEAT_* bits. Returns a struct tracer_ring *. Allocates. */
+#ifndef TRACER_OFF
+#define TRACER_RING_CREATED(kind, fd, sq_entries, cq_entries, setup, features) \
+	tracer_ring_created(kind, fd, sq_entries, cq_entries, setup, features)
+#define TRACER_RING_DROPPED(ring) tracer_ring_dropped(ring)
+/* The ring's number, for TRACER_RESUME. */
+#define TRACER_RING_ID(ring) (TRACER_IS_RECORDING() ? tracer_ring_id(ring) : (uint32_t)0)
+#else
+#define TRACER_RING_CREATED(kind, fd, sq_entries, cq_entries, setup, features) \
+	((void)sizeof(tracer_ring_created(kind, fd, sq_entries, cq_entries, setup, features)), (struct tracer_ring *)0)
+#define TRACER_RING_DROPPED(ring) ((void)(ring))
+#define TRACER_RING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
+#endif
+/* `sqe` points to the slot's 64 bytes. One thread at a time fills a queue. */
+#define TRACER_RING_CLAIMED(ring, slot, sqe) TRACER_AT_(NULL, tracer_ring_claimed, ring, slot, sqe)
+#define TRACER_RING_SUBMITTING(ring, slot, sqe) TRACER_CALL_(tracer_ring_submitting(ring, slot, sqe))
+#define TRACER_RING_PUSHED(ring, sqe) TRACER_AT_(NULL, tracer_ring_pushed, ring, sqe)
+/* How many it was offered, how many completions it waited for, and its result: negative error numbers. */
+#define TRACER_RING_ENTERED(ring, to_submit, min_complete, result) \
+	TRACER_CALL_(tracer_ring_entered(ring, to_submit, min_complete, result))
+#define TRACER_RING_REAPED(ring, cookie, res, flags) TRACER_CALL_(tracer_ring_reaped(ring, cookie, res, flags))
+/* So many completions found no room in the queue so far. */
+#define TRACER_RING_OVERFLOWED(ring, count) TRACER_CALL_(tracer_ring_overflowed(ring, count))
+/* How to read its cookies (enum tracer_cookies); `tag_mask`: the bits that are no part of the pointer. */
+#define TRACER_RING_COOKIES(ring, scheme, tag_mask) TRACER_CALL_(tracer_ring_cookies(ring, scheme, tag_mask))
+/* A cookie that means nothing on purpose, such as 0. */
+#define TRACER_RING_SENTINEL(ring, cookie) TRACER_CALL_(tracer_ring_sentinel(ring, cookie))
+/* Operations carry this cookie several at a time, on purpose. */
+#define TRACER_RING_SHARED(ring, cookie) TRACER_CALL_(tracer_ring_shared(ring, cookie))
+
+/* Coroutines ----------------------------------------------------------------------------------------
+ *
+ * SPAWN returns a tracer_coroutine; SUSPEND says which cookies it waits for; RESUME, before it runs, which
+ * completion it runs for: the ring's number (TRACER_RING_ID, TRACER_URING_ID) and the cookie, or 0 and 0.
+ */
+#ifndef TRACER_OFF
+#define TRACER_SPAWN(name) TRACER_SPAWN_BY(name, 0)
+#define TRACER_SPAWN_BY(name, parent) \
+	(__extension__({ \
+		TRACER_PLACE_(name, 0, 0); \
+		TRACER_IS_RECORDING() ? tracer_spawn(parent, &tracer_place_) : (tracer_coroutine)0; \
+	}))
+#else
+#define TRACER_SPAWN(name) ((tracer_coroutine)0)
+#define TRACER_SPAWN_BY(name, parent) ((void)sizeof(parent), (tracer_coroutine)0)
+#endif
+#define TRACER_RESUME(coroutine, ring_id, cookie) \
+	TRACER_CALL_(tracer_resume(coroutine, ring_id, (uint64_t)(uintptr_t)(cookie)))
+/* One cookie, or an array of them (the first 64 are recorded). */
+#define TRACER_SUSPEND(coroutine, cookie) \
+	TRACER_CALL_(__extension__({ \
+		uint64_t tracer_cookie_ = (uint64_t)(uintptr_t)(cookie); \
+		tracer_suspend(coroutine, &tracer_cookie_, 1); \
+	}))
+#define TRACER_SUSPEND_ALL(coroutine, cookies, count) TRACER_CALL_(tracer_suspend(coroutine, cookies, count))
+/* It returned, or was thrown away before. */
+#define TRACER_DONE(coroutine) TRACER_CALL_(tracer_done(coroutine))
+#define TRACER_DROP(coroutine) TRACER_CALL_(tracer_drop(coroutine))
+/* Somebody asked for it to run. */
+#define TRACER_WAKE(coroutine) TRACER_CALL_(tracer_wake(coroutine))
+
+/* Marks and scopes ----------------------------------------------------------------------------------*/
+
+/* A text on the timeline. Each new text takes room that is never reused: keep them few. */
+#define TRACER_MARK(text) TRACER_CALL_(tracer_mark(text))
+
+/* What this thread gives away between the two has to be back at the end. Declares `scope`. */
+#ifndef TRACER_OFF
+#define TRACER_SCOPE_BEGIN(scope, name) \
+	static const struct tracer_place scope##_place = {__FILE__, name, __LINE__, 0, 0}; \
+	uint64_t scope = TRACER_IS_RECORDING() ? tracer_scope_begin(&scope##_place) : 0
+#define TRACER_SCOPE_END(scope) TRACER_CALL_(tracer_scope_end(scope))
+#else
+#define TRACER_SCOPE_BEGIN(scope, name) ((void)0)
+#define TRACER_SCOPE_END(scope) ((void)0)
+#endif
+
+#endif /* TRACER_H */

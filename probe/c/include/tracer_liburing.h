@@ -1,0 +1,401 @@
+/* tracer_liburing.h: follows the rings of liburing. Include it in place of <liburing.h>, in every file that
+ * gets entries, submits, or takes completions, and before any other header.
+ *
+ * liburing's functions keep their names and do what they did; around them the probe records
+ *
+ *   - each entry that io_uring_get_sqe hands out, with the place of the call. Its user_data is filled with
+ *     poison: if it is still there when the entry is submitted, nobody set it, and the slot's old user_data
+ *     is put back before the kernel sees it. io_uring_prep_* and io_uring_sqe_set_* are left alone;
+ *   - each entry again right before it is published, while it still is the program's, with SQPOLL too;
+ *   - each completion once, the first time that the program gets to see it, whichever function showed it:
+ *     wait, peek, batch or for_each. Coroutines are resumed after that (TRACER_RESUME).
+ *
+ * What to do for pointers and coroutines is in tracer.h. TRACER_URING(ring) is the ring for the macros there:
+ *
+ *     TRACER_RING_SENTINEL(TRACER_URING(&ring), 0);               // completions that nobody waits for
+ *     TRACER_RESUME(conn->coroutine, TRACER_URING_ID(&ring), cqe->user_data);
+ *
+ * Who reads completions from ring->cq without any of these functions says so first: TRACER_URING_SAW(&ring, count).
+ * Else they are recorded when they are passed (cq_advance), which is after what the program made of them.
+ *
+ * Not seen: pointers to these functions, calls from files that do not include this header, and io_uring_enter
+ * called directly. A file that gets an entry with this header and leaves its submission to one without it
+ * could let poison through to the kernel.
+ *
+ * Not followed: rings with entries of mixed sizes or a rewound submission queue, and kernels before 5.11.
+ * The program says so on stderr, and what happens on such a ring is counted as lost. io_uring_resize_rings does
+ * not compile with this header. SQE128 and CQE32 are followed (the first 64 and 16 bytes).
+ *
+ * As liburing itself it needs _GNU_SOURCE: gcc and clang define it unless told -std=c11. liburing 2.0 and
+ * newer. With -DTRACER_OFF this is <liburing.h>.
+ */
+#ifndef TRACER_LIBURING_H
+#define TRACER_LIBURING_H
+
+#include <liburing.h>
+
+#include "tracer.h"
+
+#ifndef TRACER_OFF
+
+/* The parts of a struct io_uring that the probe looks at. */
+struct tracer_uring_view {
+	unsigned *sq_khead;
+	unsigned *cq_khead;
+	unsigned *cq_ktail;
+	unsigned *cq_koverflow;
+	void *sqes;
+	void *cqes;
+	unsigned sqe_head;
+	unsigned sqe_tail;
+	unsigned sq_entries;
+	unsigned cq_entries;
+	unsigned setup;
+	unsigned features;
+	int fd;
+	unsigned sqe_shift;
+	unsigned cqe_shift;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tracer_ring *tracer_uring(const struct tracer_uring_view *view);
+void tracer_uring_created(const struct tracer_uring_view *view);
+void tracer_uring_dropped(const struct tracer_uring_view *view);
+void tracer_uring_claimed(const struct tracer_uring_view *view, void *sqe, const struct tracer_place *place);
+void tracer_uring_submitting(const struct tracer_uring_view *view);
+void tracer_uring_entered(const struct tracer_uring_view *view, unsigned head_before, unsigned min_complete,
+			  int result);
+void tracer_uring_saw(const struct tracer_uring_view *view, unsigned count);
+
+#ifdef __cplusplus
+}
+#endif
+
+/* IORING_SETUP_SQE128 and _CQE32, of which older headers know nothing. */
+#define TRACER_SETUP_SQE128_ (1U << 10)
+#define TRACER_SETUP_CQE32_ (1U << 11)
+
+static inline struct tracer_uring_view tracer_uring_view_(const struct io_uring *ring)
+{
+	struct tracer_uring_view view;
+
+	view.sq_khead = ring->sq.khead;
+	view.cq_khead = ring->cq.khead;
+	view.cq_ktail = ring->cq.ktail;
+	view.cq_koverflow = ring->cq.koverflow;
+	view.sqes = ring->sq.sqes;
+	view.cqes = ring->cq.cqes;
+	view.sqe_head = ring->sq.sqe_head;
+	view.sqe_tail = ring->sq.sqe_tail;
+	view.sq_entries = *ring->sq.kring_entries;
+	view.cq_entries = *ring->cq.kring_entries;
+	view.setup = ring->flags;
+	view.features = ring->features;
+	view.fd = ring->ring_fd;
+	view.sqe_shift = (ring->flags & TRACER_SETUP_SQE128_) != 0;
+	view.cqe_shift = (ring->flags & TRACER_SETUP_CQE32_) != 0;
+	return view;
+}
+
+static inline struct tracer_ring *tracer_uring_ring_(const struct io_uring *ring)
+{
+	struct tracer_uring_view view;
+
+	if (!TRACER_IS_RECORDING())
+		return NULL;
+	view = tracer_uring_view_(ring);
+	return tracer_uring(&view);
+}
+
+static inline int tracer_uring_made_(const struct io_uring *ring, int result)
+{
+	if (TRACER_IS_RECORDING() && result >= 0) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_created(&view);
+	}
+	return result;
+}
+
+static inline void tracer_uring_exit_(struct io_uring *ring)
+{
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_dropped(&view);
+	}
+	io_uring_queue_exit(ring);
+}
+
+static inline struct io_uring_sqe *tracer_uring_get_sqe_(struct io_uring *ring, const struct tracer_place *place)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	if (TRACER_IS_RECORDING() && sqe) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_claimed(&view, sqe, place);
+	}
+	return sqe;
+}
+
+/* Before a call that publishes entries; returns where the kernel was in the queue. */
+static inline unsigned tracer_uring_submitting_(const struct io_uring *ring)
+{
+	unsigned head = __atomic_load_n(ring->sq.khead, __ATOMIC_ACQUIRE);
+
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_submitting(&view);
+	}
+	return head;
+}
+
+/* After it. */
+static inline int tracer_uring_entered_(const struct io_uring *ring, unsigned head_before, unsigned min_complete,
+					int result)
+{
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_entered(&view, head_before, min_complete, result);
+	}
+	return result;
+}
+
+/* The program sees the first `count` completions. */
+static inline void tracer_uring_saw_(const struct io_uring *ring, unsigned count)
+{
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_saw(&view, count);
+	}
+}
+
+/* After a call that shows one: liburing leaves null where it has none. One that waited in vain for several
+ * may show the first all the same. */
+static inline int tracer_uring_showed_(const struct io_uring *ring, int result, struct io_uring_cqe *const *cqe_ptr)
+{
+	if (cqe_ptr && (result >= 0 ? *cqe_ptr != NULL : result == -ETIME))
+		tracer_uring_saw_(ring, 1);
+	return result;
+}
+
+/* The completion at `head`, which a loop over the queue comes to; null at `tail`. */
+static inline struct io_uring_cqe *tracer_uring_at_(const struct io_uring *ring, unsigned head, unsigned tail)
+{
+	unsigned shift = (ring->flags & TRACER_SETUP_CQE32_) != 0;
+
+	if (head == tail)
+		return NULL;
+	tracer_uring_saw_(ring, head - *ring->cq.khead + 1);
+	return &ring->cq.cqes[(head & *ring->cq.kring_mask) << shift];
+}
+
+static inline unsigned tracer_uring_tail_(const struct io_uring *ring)
+{
+	return __atomic_load_n(ring->cq.ktail, __ATOMIC_ACQUIRE);
+}
+
+/* A ring for the macros of tracer.h; null while nothing is recorded. */
+#define TRACER_URING(ring) tracer_uring_ring_(ring)
+/* The program is about to read the first `count` completions of the queue itself, from ring->cq. */
+#define TRACER_URING_SAW(ring, count) tracer_uring_saw_(ring, count)
+/* Its number in the trace, for TRACER_RESUME. */
+#define TRACER_URING_ID(ring) TRACER_RING_ID(TRACER_URING(ring))
+
+/* What came with liburing 2.0: functions, which can also be called as ::io_uring_submit. */
+
+static inline int tracer_uring_queue_init_(unsigned entries, struct io_uring *ring, unsigned flags)
+{
+	return tracer_uring_made_(ring, io_uring_queue_init(entries, ring, flags));
+}
+
+static inline int tracer_uring_queue_init_params_(unsigned entries, struct io_uring *ring,
+						  struct io_uring_params *params)
+{
+	return tracer_uring_made_(ring, io_uring_queue_init_params(entries, ring, params));
+}
+
+static inline int tracer_uring_queue_mmap_(int fd, struct io_uring_params *params, struct io_uring *ring)
+{
+	return tracer_uring_made_(ring, io_uring_queue_mmap(fd, params, ring));
+}
+
+static inline int tracer_uring_submit_(struct io_uring *ring)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_entered_(ring, head, 0, io_uring_submit(ring));
+}
+
+static inline int tracer_uring_submit_and_wait_(struct io_uring *ring, unsigned wait_nr)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_entered_(ring, head, wait_nr, io_uring_submit_and_wait(ring, wait_nr));
+}
+
+static inline int tracer_uring_wait_cqe_(struct io_uring *ring, struct io_uring_cqe **cqe_ptr)
+{
+	return tracer_uring_showed_(ring, io_uring_wait_cqe(ring, cqe_ptr), cqe_ptr);
+}
+
+static inline int tracer_uring_wait_cqe_nr_(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr)
+{
+	return tracer_uring_showed_(ring, io_uring_wait_cqe_nr(ring, cqe_ptr, wait_nr), cqe_ptr);
+}
+
+static inline int tracer_uring_wait_cqe_timeout_(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
+						 struct __kernel_timespec *ts)
+{
+	return tracer_uring_showed_(ring, io_uring_wait_cqe_timeout(ring, cqe_ptr, ts), cqe_ptr);
+}
+
+static inline int tracer_uring_wait_cqes_(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
+					  struct __kernel_timespec *ts, sigset_t *sigmask)
+{
+	return tracer_uring_showed_(ring, io_uring_wait_cqes(ring, cqe_ptr, wait_nr, ts, sigmask), cqe_ptr);
+}
+
+static inline int tracer_uring_peek_cqe_(struct io_uring *ring, struct io_uring_cqe **cqe_ptr)
+{
+	return tracer_uring_showed_(ring, io_uring_peek_cqe(ring, cqe_ptr), cqe_ptr);
+}
+
+static inline unsigned tracer_uring_peek_batch_cqe_(struct io_uring *ring, struct io_uring_cqe **cqes, unsigned count)
+{
+	unsigned shown = io_uring_peek_batch_cqe(ring, cqes, count);
+
+	if (shown)
+		tracer_uring_saw_(ring, shown);
+	return shown;
+}
+
+/* Completions may be passed without having been looked at through any of the above. */
+static inline void tracer_uring_cq_advance_(struct io_uring *ring, unsigned count)
+{
+	tracer_uring_saw_(ring, count);
+	io_uring_cq_advance(ring, count);
+}
+
+static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring_cqe *cqe)
+{
+	if (cqe)
+		tracer_uring_saw_(ring, 1);
+	io_uring_cqe_seen(ring, cqe);
+}
+
+/* From here on liburing's names are the probe's. */
+
+#define io_uring_queue_init(entries, ring, flags) tracer_uring_queue_init_(entries, ring, flags)
+#define io_uring_queue_init_params(entries, ring, params) tracer_uring_queue_init_params_(entries, ring, params)
+#define io_uring_queue_mmap(fd, params, ring) tracer_uring_queue_mmap_(fd, params, ring)
+#define io_uring_queue_exit(ring) tracer_uring_exit_(ring)
+#define io_uring_resize_rings(ring, params) tracer_does_not_follow_io_uring_resize_rings
+
+#define io_uring_get_sqe(ring) \
+	tracer_uring_get_sqe_(ring, __extension__({ \
+		TRACER_PLACE_(NULL, 0, 0); \
+		&tracer_place_; \
+	}))
+
+#define io_uring_submit(ring) tracer_uring_submit_(ring)
+#define io_uring_submit_and_wait(ring, wait_nr) tracer_uring_submit_and_wait_(ring, wait_nr)
+#define io_uring_wait_cqe(ring, cqe_ptr) tracer_uring_wait_cqe_(ring, cqe_ptr)
+#define io_uring_wait_cqe_nr(ring, cqe_ptr, wait_nr) tracer_uring_wait_cqe_nr_(ring, cqe_ptr, wait_nr)
+#define io_uring_wait_cqe_timeout(ring, cqe_ptr, ts) tracer_uring_wait_cqe_timeout_(ring, cqe_ptr, ts)
+#define io_uring_wait_cqes(ring, cqe_ptr, wait_nr, ts, sigmask) \
+	tracer_uring_wait_cqes_(ring, cqe_ptr, wait_nr, ts, sigmask)
+#define io_uring_peek_cqe(ring, cqe_ptr) tracer_uring_peek_cqe_(ring, cqe_ptr)
+#define io_uring_peek_batch_cqe(ring, cqes, count) tracer_uring_peek_batch_cqe_(ring, cqes, count)
+#define io_uring_cq_advance(ring, count) tracer_uring_cq_advance_(ring, count)
+#define io_uring_cqe_seen(ring, cqe) tracer_uring_cqe_seen_(ring, cqe)
+
+/* The same loop as liburing's: before 2.8 it looked at the tail again for each completion, since then it
+ * ends with what was there when it began. */
+#undef io_uring_for_each_cqe
+#if !defined(IO_URING_VERSION_MAJOR) || (IO_URING_VERSION_MAJOR == 2 && IO_URING_VERSION_MINOR < 8)
+#define io_uring_for_each_cqe(ring, head, cqe) \
+	for ((head) = *(ring)->cq.khead; ((cqe) = tracer_uring_at_(ring, head, tracer_uring_tail_(ring))) != NULL; \
+	     (head)++)
+#else
+#define io_uring_for_each_cqe(ring, head, cqe) \
+	for (unsigned tracer_tail_ = ((head) = *(ring)->cq.khead, tracer_uring_tail_(ring)); \
+	     ((cqe) = tracer_uring_at_(ring, head, tracer_tail_)) != NULL; (head)++)
+#endif
+
+/* What came later has to be a macro: it compiles where it is used. Inside an expansion a name stands for
+ * liburing's own function; every argument is evaluated once. */
+
+#define TRACER_URING_SUBMITS_(ring, cqe_ptr, want, call) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		struct io_uring_cqe **tracer_cqe_ = (cqe_ptr); \
+		unsigned tracer_want_ = (want); \
+		unsigned tracer_head_ = tracer_uring_submitting_(tracer_uring_); \
+		int tracer_result_ = tracer_uring_entered_(tracer_uring_, tracer_head_, tracer_want_, (call)); \
+		tracer_uring_showed_(tracer_uring_, tracer_result_, tracer_cqe_); \
+	}))
+
+#define io_uring_submit_and_wait_timeout(ring, cqe_ptr, wait_nr, ts, sigmask) \
+	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
+			      io_uring_submit_and_wait_timeout(tracer_uring_, tracer_cqe_, tracer_want_, ts, sigmask))
+#define io_uring_submit_and_wait_min_timeout(ring, cqe_ptr, wait_nr, ts, min_wait, sigmask) \
+	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
+			      io_uring_submit_and_wait_min_timeout(tracer_uring_, tracer_cqe_, tracer_want_, ts, \
+								   min_wait, sigmask))
+#define io_uring_submit_and_wait_reg(ring, cqe_ptr, wait_nr, reg_index) \
+	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
+			      io_uring_submit_and_wait_reg(tracer_uring_, tracer_cqe_, tracer_want_, reg_index))
+#define io_uring_submit_and_get_events(ring) \
+	TRACER_URING_SUBMITS_(ring, NULL, 0, io_uring_submit_and_get_events(tracer_uring_))
+#define io_uring_wait_cqes_min_timeout(ring, cqe_ptr, wait_nr, ts, min_ts_usec, sigmask) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		struct io_uring_cqe **tracer_cqe_ = (cqe_ptr); \
+		int tracer_result_ = io_uring_wait_cqes_min_timeout(tracer_uring_, tracer_cqe_, wait_nr, ts, \
+								    min_ts_usec, sigmask); \
+		tracer_uring_showed_(tracer_uring_, tracer_result_, tracer_cqe_); \
+	}))
+#define io_uring_queue_init_mem(entries, ring, params, buffer, bytes) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		tracer_uring_made_(tracer_uring_, \
+				   io_uring_queue_init_mem(entries, tracer_uring_, params, buffer, bytes)); \
+	}))
+#define io_uring_cqe_iter_init(ring) \
+	(__extension__({ \
+		const struct io_uring *tracer_uring_ = (ring); \
+		tracer_uring_saw_(tracer_uring_, ~0U); \
+		io_uring_cqe_iter_init(tracer_uring_); \
+	}))
+#define __io_uring_buf_ring_cq_advance(ring, buf_ring, cq_count, buf_count) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		int tracer_count_ = (cq_count); \
+		tracer_uring_saw_(tracer_uring_, (unsigned)tracer_count_); \
+		__io_uring_buf_ring_cq_advance(tracer_uring_, buf_ring, tracer_count_, buf_count); \
+	}))
+#define io_uring_buf_ring_cq_advance(ring, buf_ring, count) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		unsigned tracer_count_ = (unsigned)(count); \
+		tracer_uring_saw_(tracer_uring_, tracer_count_); \
+		io_uring_buf_ring_cq_advance(tracer_uring_, buf_ring, (int)tracer_count_); \
+	}))
+
+#else /* TRACER_OFF */
+
+#define TRACER_URING(ring) ((void)sizeof(ring), (struct tracer_ring *)0)
+#define TRACER_URING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
+#define TRACER_URING_SAW(ring, count) ((void)sizeof(ring), (void)sizeof(count))
+
+#endif /* TRACER_OFF */
+
+#endif /* TRACER_LIBURING_H */

@@ -1,0 +1,320 @@
+//! Rings of liburing: what `include/tracer_liburing.h` calls around liburing's own functions.
+//!
+//! A submission is recorded right before liburing publishes it, while the program still owns its slot; a
+//! completion once, by its position in the queue, the first time that the program gets to see it,
+//! whichever function showed it.
+//!
+//! The header reads `struct io_uring`, whose layout is liburing's affair, and hands a [`View`] in.
+
+use std::ffi::{c_int, c_uint};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use probe::foreign;
+use probe::ring::{Entry, Kind};
+
+use crate::place::Place;
+use crate::ring::Ring;
+use crate::rings;
+
+/// `IORING_SETUP_*` of queues that this does not follow, from the Linux user API.
+const CQE_MIXED: u32 = 1 << 18;
+const SQE_MIXED: u32 = 1 << 19;
+const SQ_REWIND: u32 = 1 << 20;
+/// `IORING_FEAT_EXT_ARG`: without it liburing submits timeouts of its own.
+const EXT_ARG: u32 = 1 << 8;
+/// `IORING_SETUP_SQPOLL`
+const SQPOLL: u32 = 1 << 1;
+
+/// `struct tracer_uring_view`: the parts of a `struct io_uring`, as they are now.
+///
+/// # Safety
+///
+/// Who hands one in promises that its pointers are those of a ring that liburing has set up and that is not
+/// exited meanwhile, and that no other thread uses the same queue of the ring meanwhile, as liburing itself
+/// demands.
+#[repr(C)]
+#[derive(Debug)]
+pub struct View {
+    sq_khead: *const AtomicU32,
+    cq_khead: *const AtomicU32,
+    cq_ktail: *const AtomicU32,
+    cq_koverflow: *const AtomicU32,
+    sqes: *mut Entry,
+    cqes: *const [u64; 2],
+    /// Entries that the program claimed and liburing did not publish yet: from here ...
+    sqe_head: c_uint,
+    /// ... to here.
+    sqe_tail: c_uint,
+    sq_entries: c_uint,
+    cq_entries: c_uint,
+    setup: c_uint,
+    features: c_uint,
+    fd: c_int,
+    /// An entry takes `1 << sqe_shift` times 64 bytes.
+    sqe_shift: c_uint,
+    /// A completion takes `1 << cqe_shift` times 16 bytes.
+    cqe_shift: c_uint,
+}
+
+/// A view that C handed in.
+///
+/// # Safety
+///
+/// As the type says.
+unsafe fn view<'a>(parts: *const View) -> &'a View {
+    // SAFETY: the caller's promise.
+    unsafe { &*parts }
+}
+
+impl View {
+    fn key(&self) -> usize {
+        self.cq_khead as usize
+    }
+
+    /// Why this ring is not followed, if so.
+    fn refusal(&self) -> Option<&'static str> {
+        let mixed = self.setup & (CQE_MIXED | SQE_MIXED) != 0;
+        if mixed {
+            Some("a ring with entries of mixed sizes (IORING_SETUP_CQE_MIXED or _SQE_MIXED)")
+        } else if self.setup & SQ_REWIND != 0 {
+            Some("a ring whose submission queue is rewound (IORING_SETUP_SQ_REWIND)")
+        } else if self.features & EXT_ARG == 0 {
+            Some("a ring of a kernel older than 5.11 (no IORING_FEAT_EXT_ARG)")
+        } else {
+            None
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`View`].
+    unsafe fn completions_head(&self) -> u32 {
+        // SAFETY: the caller's promise; in memory shared with the kernel, which uses it atomically.
+        unsafe { &*self.cq_khead }.load(Ordering::Relaxed)
+    }
+
+    /// Makes the ring known, as of now.
+    ///
+    /// # Safety
+    ///
+    /// As for [`View`].
+    unsafe fn introduce(&self) -> *mut Ring {
+        let why_not = self.refusal();
+        if let Some(why) = why_not {
+            foreign::not_recorded(why);
+        }
+        let hooks = why_not.is_none().then(|| {
+            probe::ring::Ring::created(
+                Kind::InPlace,
+                self.fd,
+                self.sq_entries,
+                self.cq_entries,
+                self.setup,
+                self.features,
+            )
+        });
+        let ring = Box::into_raw(Box::new(Ring {
+            hooks,
+            // SAFETY: the caller's promise.
+            seen: AtomicU32::new(unsafe { self.completions_head() }),
+            overflowed: AtomicU32::new(0),
+        }));
+        if rings::insert(self.key(), ring) {
+            return ring;
+        }
+        foreign::not_recorded("a ring beyond the 4,096 that can be followed at a time");
+        // SAFETY: made a moment ago, and known to nobody.
+        drop(unsafe { Box::from_raw(ring) });
+        core::ptr::null_mut()
+    }
+
+    /// # Safety
+    ///
+    /// As for [`View`].
+    unsafe fn ring(&self) -> *mut Ring {
+        let ring = rings::find(self.key());
+        if ring.is_null() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.introduce() };
+        }
+        ring
+    }
+}
+
+fn forget(key: usize) {
+    rings::remove(key, |ring| {
+        // SAFETY: the table had it from `introduce` and gives it away once; nobody uses a ring that is
+        // being exited.
+        drop(unsafe { Box::from_raw(ring) });
+    });
+}
+
+/// The ring that stands for a ring of liburing; null where there is no room for it.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring(parts: *const View) -> *mut Ring {
+    // SAFETY: the caller's promise.
+    unsafe { view(parts).ring() }
+}
+
+/// A ring was set up. What lay at its address before was not exited through these hooks, and is gone.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_created(parts: *const View) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    forget(view.key());
+    // SAFETY: the caller's promise.
+    unsafe { view.introduce() };
+}
+
+/// A ring is about to be exited.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_dropped(parts: *const View) {
+    // SAFETY: the caller's promise.
+    forget(unsafe { view(parts) }.key());
+}
+
+/// `io_uring_get_sqe` returned this entry: the one before `sqe_tail`.
+///
+/// # Safety
+///
+/// As for [`View`], and for [`Place`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_claimed(
+    parts: *const View,
+    entry: *mut Entry,
+    place: *const Place,
+) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    let Some(ring) = (unsafe { view.ring().as_ref() }) else {
+        return foreign::lost(1);
+    };
+    if let Some(hooks) = &ring.hooks {
+        let slot = view.sqe_tail.wrapping_sub(1) & view.sq_entries.wrapping_sub(1);
+        // SAFETY: liburing hands out slots that the kernel is done with, and they are the program's until
+        // they are published.
+        unsafe { hooks.claimed_at(slot, entry, Place::from_c(place)) };
+    }
+}
+
+/// liburing is about to publish all entries from `sqe_head` to `sqe_tail`.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_submitting(parts: *const View) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    let count = view.sqe_tail.wrapping_sub(view.sqe_head);
+    if count == 0 {
+        return;
+    }
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    let ring = unsafe { view.ring().as_ref() };
+    let Some(hooks) = ring.and_then(|ring| ring.hooks.as_ref()) else {
+        return foreign::lost(u64::from(count));
+    };
+    for position in 0..count.min(view.sq_entries) {
+        let slot = view.sqe_head.wrapping_add(position) & view.sq_entries.wrapping_sub(1);
+        // SAFETY: the mapping holds `sq_entries` entries of that size; those that are not published are
+        // the program's, and it is alone with its submission queue.
+        unsafe { hooks.submitting(slot, view.sqes.add((slot as usize) << view.sqe_shift)) };
+    }
+}
+
+/// What was called after [`tracer_uring_submitting`] came back with `result`; the view is of the time
+/// before the call.
+///
+/// How many entries the kernel took is read from the queue's head, not from the result: a call that
+/// submits and then waits in vain returns an error all the same. Where a kernel thread takes them, the
+/// result stands.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_entered(
+    parts: *const View,
+    head_before: c_uint,
+    min_complete: c_uint,
+    result: c_int,
+) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    let Some(ring) = (unsafe { view.ring().as_ref() }) else {
+        return;
+    };
+    let Some(hooks) = &ring.hooks else { return };
+    let offered = view.sqe_tail.wrapping_sub(head_before);
+    // SAFETY: the caller's promise.
+    let head = unsafe { &*view.sq_khead }.load(Ordering::Acquire);
+    let taken = head.wrapping_sub(head_before);
+    let result = if taken == 0 || view.setup & SQPOLL != 0 {
+        result
+    } else {
+        i32::try_from(taken).unwrap_or(i32::MAX)
+    };
+    hooks.entered(offered, min_complete, result);
+    // SAFETY: the caller's promise.
+    let overflow = unsafe { &*view.cq_koverflow }.load(Ordering::Relaxed);
+    if ring.overflowed.swap(overflow, Ordering::Relaxed) != overflow {
+        hooks.overflowed(u64::from(overflow));
+    }
+}
+
+/// The program sees the first `count` completions of the queue, or less where there are less.
+///
+/// # Safety
+///
+/// As for [`View`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    // SAFETY: as above.
+    let head = unsafe { view.completions_head() };
+    // Acquire pairs with the kernel's Release: who sees the tail also sees the completions before it.
+    // SAFETY: as above.
+    let tail = unsafe { &*view.cq_ktail }.load(Ordering::Acquire);
+    let end = head.wrapping_add(count.min(tail.wrapping_sub(head)));
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    let Some(ring) = (unsafe { view.ring().as_ref() }) else {
+        return foreign::lost(u64::from(end.wrapping_sub(head)));
+    };
+    let mut seen = ring.seen.load(Ordering::Relaxed);
+    let behind = head.wrapping_sub(seen);
+    if behind.cast_signed() > 0 {
+        // The head was moved by code that does not use the header: those are overwritten by now.
+        foreign::lost(u64::from(behind));
+        seen = head;
+    }
+    while end.wrapping_sub(seen).cast_signed() > 0 {
+        if let Some(hooks) = &ring.hooks {
+            let index = ((seen & view.cq_entries.wrapping_sub(1)) as usize) << view.cqe_shift;
+            // SAFETY: the mapping holds `cq_entries` completions of that size, and those before the tail
+            // are not written to until the head has passed them. Their first 16 bytes are the cookie,
+            // then result and flags.
+            let [cookie, result] = unsafe { *view.cqes.add(index) };
+            hooks.reaped(cookie, result as u32 as i32, (result >> 32) as u32);
+        } else {
+            foreign::lost(1);
+        }
+        seen = seen.wrapping_add(1);
+    }
+    ring.seen.store(seen, Ordering::Relaxed);
+}
