@@ -6,6 +6,7 @@
 //! a noisy neighbour meets all of them alike. Ratios are what to keep; nanoseconds are of this machine
 //! and this day.
 
+mod memory;
 mod record;
 mod ring;
 mod session;
@@ -60,6 +61,9 @@ fn main() {
     }
     if wanted("threads") {
         session::alone("threads", record::threads);
+    }
+    if wanted("memory") {
+        session::alone("memory", memory::frees_and_pairs);
     }
     if wanted("ring") {
         session::alone("ring", || ring::nop(32));

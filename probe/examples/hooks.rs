@@ -2,6 +2,7 @@
 //! program. `.ci/no-panic` looks at the machine code; running it only shows that the hooks do nothing
 //! while nothing records.
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -93,6 +94,36 @@ fn hot_done(coroutine: Coroutine) {
     coroutine.done();
 }
 
+/// An allocator without memory: what is left is the hook.
+struct Nothing;
+
+// SAFETY: never gives out memory.
+unsafe impl GlobalAlloc for Nothing {
+    unsafe fn alloc(&self, _: Layout) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+static ALLOCATOR: probe::Alloc<Nothing> = probe::Alloc::over(Nothing);
+
+#[unsafe(no_mangle)]
+unsafe fn hot_free(block: *mut u8, layout: Layout) {
+    // SAFETY: this allocator takes back nothing.
+    unsafe { ALLOCATOR.dealloc(block, layout) }
+}
+
+#[unsafe(no_mangle)]
+unsafe fn hot_realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    // SAFETY: this allocator gives out nothing.
+    unsafe { ALLOCATOR.realloc(block, layout, size) }
+}
+
+#[unsafe(no_mangle)]
+fn hot_unmapping(start: *const u8, bytes: usize) {
+    probe::memory::unmapping(start, bytes);
+}
+
 #[unsafe(no_mangle)]
 fn hot_mark(text: &str) {
     probe::mark(text);
@@ -123,5 +154,11 @@ fn main() {
     hot_resumed(coroutine, 1, 1);
     hot_suspended(coroutine, &[1, 2, 3]);
     hot_done(coroutine);
+    // SAFETY: this allocator has no memory.
+    unsafe {
+        hot_free(std::ptr::null_mut(), Layout::new::<u64>());
+        black_box(hot_realloc(std::ptr::null_mut(), Layout::new::<u64>(), 16));
+    }
+    hot_unmapping(std::ptr::null(), 0);
     hot_mark("done");
 }

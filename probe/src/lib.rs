@@ -31,7 +31,7 @@
 //! survives the death of the process as soon as its hook has returned.
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry).
+//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `memory::alloc` (an allocator around another one).
 
 #![deny(unsafe_code)]
 
@@ -53,6 +53,9 @@ pub mod ring;
 pub mod io_uring;
 
 pub mod coroutine;
+
+pub mod memory;
+pub use memory::Alloc;
 
 pub mod simulated;
 

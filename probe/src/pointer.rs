@@ -134,6 +134,7 @@ fn note<P: Leak>(kind: Kind, raw: P::Raw, at: &'static Location<'static>) {
 pub fn into_raw<P: Leak>(owner: P) -> P::Raw {
     let raw = owner.into_raw();
     note::<P>(Kind::Leak, raw, Location::caller());
+    crate::memory::watch(P::address(raw));
     raw
 }
 

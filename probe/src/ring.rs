@@ -260,6 +260,7 @@ impl Ring {
             recorder::record(Record::Submit, 0, aux, words);
         } else {
             let words = Submit::payload(entry, ring, slot, sequence, site);
+            crate::memory::watch_entry(entry);
             recorder::record(Record::Submit, 0, aux, words);
         }
     }
@@ -291,6 +292,7 @@ impl Ring {
                     Submit::short_payload(entry, ring, slot, sequence, site)
                 });
             } else {
+                crate::memory::watch_entry(entry);
                 recorder::record_at(Record::Submit, aux, at, |site| {
                     Submit::payload(entry, ring, slot, sequence, site)
                 });

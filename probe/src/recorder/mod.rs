@@ -24,6 +24,11 @@ pub(crate) use process::{Poison, recording};
 #[cfg(feature = "assert")]
 pub(crate) use cursor::{enter_scope, scope};
 
+/// Whether the recording is one that locks and allocates.
+pub(crate) fn is_simulated() -> bool {
+    simulated::wanted()
+}
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())
