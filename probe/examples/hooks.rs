@@ -3,6 +3,7 @@
 //! while nothing records.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_void;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,6 +125,23 @@ fn hot_unmapping(start: *const u8, bytes: usize) {
     probe::memory::unmapping(start, bytes);
 }
 
+static CALLBACKS: probe::ffi::Callbacks = probe::ffi::Callbacks::repeated("hooks");
+
+#[unsafe(no_mangle)]
+fn hot_hand_out(owner: Box<u64>) -> *mut c_void {
+    probe::ffi::hand_out(owner)
+}
+
+#[unsafe(no_mangle)]
+fn hot_registered(data: *mut c_void) {
+    CALLBACKS.registered(data);
+}
+
+#[unsafe(no_mangle)]
+fn hot_called(data: *mut c_void) {
+    CALLBACKS.called(data);
+}
+
 #[unsafe(no_mangle)]
 fn hot_mark(text: &str) {
     probe::mark(text);
@@ -160,5 +178,8 @@ fn main() {
         black_box(hot_realloc(std::ptr::null_mut(), Layout::new::<u64>(), 16));
     }
     hot_unmapping(std::ptr::null(), 0);
+    let data = hot_hand_out(Box::new(4));
+    hot_registered(data);
+    hot_called(data);
     hot_mark("done");
 }

@@ -31,7 +31,7 @@
 //! survives the death of the process as soon as its hook has returned.
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `memory::alloc` (an allocator around another one).
+//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C library), `memory::alloc` (an allocator around another one).
 
 #![deny(unsafe_code)]
 
@@ -51,6 +51,9 @@ pub mod ring;
     reason = "passes on the unsafe functions of the io-uring crate"
 )]
 pub mod io_uring;
+
+#[expect(unsafe_code, reason = "passes on the owners' own unsafe functions")]
+pub mod ffi;
 
 pub mod coroutine;
 

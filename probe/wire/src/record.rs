@@ -317,6 +317,9 @@ pub enum RingKind {
     InPlace = 1,
     /// No kernel behind it.
     Simulated = 2,
+    /// A library in place of a kernel: what is registered with it are its submissions, the calls of
+    /// callbacks its completions.
+    Foreign = 3,
 }
 
 impl RingKind {
@@ -326,6 +329,7 @@ impl RingKind {
             0 => Some(Self::Copied),
             1 => Some(Self::InPlace),
             2 => Some(Self::Simulated),
+            3 => Some(Self::Foreign),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod dump;
 mod explain;
+mod ffi;
 mod garbage;
 mod kill;
 mod readme;

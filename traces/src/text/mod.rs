@@ -86,6 +86,7 @@ const RING_KINDS: &[(RingKind, &str)] = &[
     (RingKind::Copied, "copied"),
     (RingKind::InPlace, "in-place"),
     (RingKind::Simulated, "simulated"),
+    (RingKind::Foreign, "foreign"),
 ];
 
 const OWNERS: &[(Owner, &str)] = &[
