@@ -63,7 +63,7 @@ fn main() {
         session::alone("threads", record::threads);
     }
     if wanted("memory") {
-        session::alone("memory", memory::frees_and_pairs);
+        session::alone("memory", memory::all);
     }
     if wanted("ring") {
         session::alone("ring", || ring::nop(32));

@@ -47,8 +47,13 @@ fn watch(ring: &probe::ring::Ring, addresses: impl Iterator<Item = u64>) {
     }
 }
 
+pub fn all() {
+    frees_and_pairs();
+    borrows();
+}
+
 /// The hook before and after something is watched.
-pub fn frees_and_pairs() {
+fn frees_and_pairs() {
     static HOOKED: probe::Alloc<Nothing> = probe::Alloc::over(Nothing);
     static REAL: probe::Alloc = probe::Alloc::system();
     let variants = || {
@@ -102,5 +107,45 @@ pub fn frees_and_pairs() {
         &mut all,
         100,
         50_000,
+    );
+}
+
+/// Borrows of a cell and words about a buffer.
+fn borrows() {
+    let plain = std::cell::UnsafeCell::new(1u64);
+    let traced = probe::cell::TracedCell::new(1u64);
+    table(
+        "a borrow (2 records), a word about a buffer (1 record)",
+        &mut [
+            Variant {
+                name: "UnsafeCell",
+                run: Box::new(|n| {
+                    for _ in 0..n {
+                        // SAFETY: one thread, no reference is kept.
+                        unsafe { *black_box(plain.get()) += 1 };
+                    }
+                }),
+            },
+            Variant {
+                name: "TracedCell::with_mut",
+                run: Box::new(|n| {
+                    for _ in 0..n {
+                        // SAFETY: as above.
+                        traced.with_mut(|value| unsafe { *black_box(value) += 1 });
+                    }
+                }),
+            },
+            Variant {
+                name: "buffer::initialised",
+                run: Box::new(|n| {
+                    for index in 0..n as usize {
+                        let start = std::ptr::without_provenance::<u8>(BLOCKS);
+                        probe::buffer::initialised(start, 4096, black_box(index));
+                    }
+                }),
+            },
+        ],
+        60,
+        20_000,
     );
 }

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use probe::cell::TracedCell;
 use probe::coroutine::Coroutine;
 use probe::ring::{Entry, Kind, Ring};
 
@@ -125,6 +126,26 @@ fn hot_unmapping(start: *const u8, bytes: usize) {
     probe::memory::unmapping(start, bytes);
 }
 
+#[unsafe(no_mangle)]
+fn hot_borrowed(cell: &TracedCell<u64>) -> u64 {
+    // SAFETY: nobody else has the cell.
+    cell.with_mut(|value| unsafe { *value = 1 });
+    // SAFETY: as above.
+    cell.with(|value| unsafe { *value })
+}
+
+#[unsafe(no_mangle)]
+fn hot_closing(fd: i32) {
+    probe::fd::opened(fd);
+    probe::fd::closing(fd);
+}
+
+#[unsafe(no_mangle)]
+fn hot_initialised(start: *const u8, bytes: usize, initialised: usize) {
+    probe::buffer::initialised(start, bytes, initialised);
+    probe::buffer::gone(start);
+}
+
 static CALLBACKS: probe::ffi::Callbacks = probe::ffi::Callbacks::repeated("hooks");
 
 #[unsafe(no_mangle)]
@@ -178,6 +199,9 @@ fn main() {
         black_box(hot_realloc(std::ptr::null_mut(), Layout::new::<u64>(), 16));
     }
     hot_unmapping(std::ptr::null(), 0);
+    black_box(hot_borrowed(&TracedCell::new(1)));
+    hot_closing(-1);
+    hot_initialised(std::ptr::null(), 0, 0);
     let data = hot_hand_out(Box::new(4));
     hot_registered(data);
     hot_called(data);

@@ -1,8 +1,13 @@
-//! Programs whose memory is watched, one per argument. Each prints what must be recorded (`free`,
-//! `realloc`, `unmap`, with addresses and sizes), and as `quiet` what must not.
+//! Programs whose memory, buffers, cells and descriptors are recorded, one per argument. Each prints what
+//! must be recorded, by the names of the records (of a borrow and of a descriptor with the line where it
+//! was made), and as `quiet` addresses of which nothing must be.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::os::fd::AsRawFd;
 
+use probe::buffer::TracedBuffer;
+use probe::cell::TracedCell;
+use probe::fd::Descriptor;
 use probe::ring::{Entry, Kind, Ring};
 
 #[global_allocator]
@@ -93,6 +98,49 @@ fn main() {
             probe::memory::remapped(start, 8192, start, 4096);
             println!("unmap 0x70001000 4096");
             probe::memory::remapped(start, 4096, start, 8192);
+        }
+        "cell" => {
+            let cell = TracedCell::new(7);
+            let outer = cell.shared();
+            println!("borrow-begin {} 1", line!() - 1);
+            cell.with_mut(|value| {
+                println!("borrow-begin {} 2", line!() - 1);
+                // SAFETY: no reference exists, and nobody else writes: only the guards overlap.
+                unsafe { *value = 8 };
+            });
+            println!("borrow-end {} 2", line!() - 5);
+            drop(outer);
+            println!("borrow-end {} 1", line!() - 9);
+        }
+        "buffer-init" => {
+            let mut buffer = TracedBuffer::with_capacity(10);
+            let start = buffer.as_ptr() as u64;
+            assert_eq!(buffer.extend(b"four"), 4);
+            buffer.spare().fill(std::mem::MaybeUninit::new(1));
+            // SAFETY: filled above.
+            unsafe { buffer.add_filled(3) };
+            assert_eq!(buffer.filled(), b"four\x01\x01\x01");
+            assert_eq!(buffer.extend(b"too much"), 3);
+            buffer.clear();
+            drop(buffer);
+            for filled in [0, 4, 7, 10, 0] {
+                println!("buffer-init {start:#x} 10 {filled}");
+            }
+            println!("buffer-init {start:#x} 0 0");
+        }
+        "descriptor" => {
+            let file = || std::fs::File::open("/dev/null").expect("a file").into();
+            let dropped = Descriptor::new(file());
+            println!("fd-open {} {}", dropped.as_raw_fd(), line!() - 1);
+            println!("fd-close {} {}", dropped.as_raw_fd(), line!() - 2);
+            drop(dropped);
+            let closed = Descriptor::new(file());
+            println!("fd-open {} {}", closed.as_raw_fd(), line!() - 1);
+            println!("fd-close {} {}", closed.as_raw_fd(), line!() + 1);
+            closed.close();
+            let given = Descriptor::new(file());
+            println!("fd-open {} {}", given.as_raw_fd(), line!() - 1);
+            drop(given.into_owned());
         }
         turn => panic!("no turn {turn:?}"),
     }

@@ -31,7 +31,7 @@
 //! survives the death of the process as soon as its hook has returned.
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C library), `memory::alloc` (an allocator around another one).
+//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C library), `buffer` (its initialised part), `memory::alloc` (an allocator around another one).
 
 #![deny(unsafe_code)]
 
@@ -59,6 +59,13 @@ pub mod coroutine;
 
 pub mod memory;
 pub use memory::Alloc;
+
+#[expect(unsafe_code, reason = "hands out the initialised part of a buffer")]
+pub mod buffer;
+
+pub mod fd;
+
+pub mod cell;
 
 pub mod simulated;
 

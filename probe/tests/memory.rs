@@ -119,3 +119,66 @@ fn a_forked_child_goes_on_watching() {
         check(&said, &records);
     }
 }
+
+/// The lines of an example, as words.
+fn lines(output: &str) -> Vec<Vec<String>> {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+    output.lines().map(words).collect()
+}
+
+/// Runs a turn and compares the records of some kinds, in order, with what it printed. `show` makes the
+/// words behind the kind's name from a record and the line of its site.
+fn compare(turn: &str, kinds: &[Kind], show: impl Fn(&Record, u64) -> Vec<u64>) {
+    let folder = Folder::new();
+    let printed = lines(&folder.run("memory", turn));
+    let records = folder.records().remove(0);
+    // Id and line of each place, as they stand in the file.
+    let line = |id: u64| {
+        let known =
+            |record: &&Record| record.kind == Kind::Site && record.words[0] & 0xFFFF_FFFF == id;
+        records
+            .iter()
+            .find(known)
+            .map_or(0, |site| site.words[0] >> 32)
+    };
+    let recorded: Vec<Vec<String>> = records
+        .iter()
+        .filter(|record| kinds.contains(&record.kind))
+        .map(|record| {
+            let mut words = vec![record.kind.name().to_owned()];
+            let site = record.words.get(1).copied().map_or(0, line);
+            words.extend(show(record, site).iter().map(|word| match word {
+                // Addresses, as the example prints them.
+                0x10000.. => format!("{word:#x}"),
+                _ => word.to_string(),
+            }));
+            words
+        })
+        .collect();
+    assert_eq!(recorded, printed);
+}
+
+#[test]
+fn borrows_of_a_cell_are_told_with_the_place_where_they_began() {
+    let kinds = [Kind::BorrowBegin, Kind::BorrowEnd];
+    compare("cell", &kinds, |record, line| {
+        vec![line, u64::from(record.aux)]
+    });
+}
+
+#[test]
+fn a_buffer_says_how_much_of_it_is_initialised() {
+    compare("buffer-init", &[Kind::BufferInit], |record, _| {
+        let mut words = record.words.clone();
+        words.resize(3, 0);
+        words
+    });
+}
+
+#[test]
+fn descriptors_are_told_with_their_places() {
+    let kinds = [Kind::FdOpen, Kind::FdClose];
+    compare("descriptor", &kinds, |record, line| {
+        vec![record.words[0], line]
+    });
+}
