@@ -67,6 +67,9 @@ pub mod fd;
 
 pub mod cell;
 
+#[cfg(feature = "tracing")]
+pub mod logs;
+
 pub mod simulated;
 
 #[cfg(all(

@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "not every test uses all of it")]
 //! A recorder's folder, and the records that programs left in it, as they stand in the file.
 
 use std::fs;
@@ -12,6 +13,7 @@ use wire::record::{Header, Kind, State};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
     pub(crate) kind: Kind,
+    pub(crate) flags: u8,
     pub(crate) aux: u8,
     pub(crate) words: Vec<u64>,
 }
@@ -88,6 +90,7 @@ fn records(file: &[u8]) -> Vec<Record> {
             if let Some(kind) = header.kind() {
                 records.push(Record {
                     kind,
+                    flags: header.flags(),
                     aux: header.aux(),
                     words: chunk[at + 1..end].to_vec(),
                 });
