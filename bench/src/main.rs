@@ -16,6 +16,7 @@
 
 mod analysis;
 mod measure;
+mod memory;
 mod program;
 mod record;
 mod ring;
@@ -38,11 +39,12 @@ enum Where {
     Here,
 }
 
-const MEASUREMENTS: [Measurement; 13] = [
+const MEASUREMENTS: [Measurement; 14] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, record::on),
     ("threads", Where::Alone, record::threads),
+    ("memory", Where::Alone, memory::all),
     ("stacks=off", Where::Alone, stacks::off),
     ("stacks=on", Where::Alone, stacks::on),
     ("ring", Where::Alone, || ring::nop(32)),

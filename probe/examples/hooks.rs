@@ -2,10 +2,13 @@
 //! program. `.ci/no-panic` looks at the machine code; running it only shows that the hooks do nothing
 //! while nothing records.
 
+use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_void;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use probe::cell::TracedCell;
 use probe::coroutine::Coroutine;
 use probe::ring::{Entry, Kind, Ring};
 
@@ -93,6 +96,73 @@ fn hot_done(coroutine: Coroutine) {
     coroutine.done();
 }
 
+/// An allocator without memory: what is left is the hook.
+struct Nothing;
+
+// SAFETY: never gives out memory.
+unsafe impl GlobalAlloc for Nothing {
+    unsafe fn alloc(&self, _: Layout) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+static ALLOCATOR: probe::Alloc<Nothing> = probe::Alloc::over(Nothing);
+
+#[unsafe(no_mangle)]
+unsafe fn hot_free(block: *mut u8, layout: Layout) {
+    // SAFETY: this allocator takes back nothing.
+    unsafe { ALLOCATOR.dealloc(block, layout) }
+}
+
+#[unsafe(no_mangle)]
+unsafe fn hot_realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    // SAFETY: this allocator gives out nothing.
+    unsafe { ALLOCATOR.realloc(block, layout, size) }
+}
+
+#[unsafe(no_mangle)]
+fn hot_unmapping(start: *const u8, bytes: usize) {
+    probe::memory::unmapping(start, bytes);
+}
+
+#[unsafe(no_mangle)]
+fn hot_borrowed(cell: &TracedCell<u64>) -> u64 {
+    // SAFETY: nobody else has the cell.
+    cell.with_mut(|value| unsafe { *value = 1 });
+    // SAFETY: as above.
+    cell.with(|value| unsafe { *value })
+}
+
+#[unsafe(no_mangle)]
+fn hot_closing(fd: i32) {
+    probe::fd::opened(fd);
+    probe::fd::closing(fd);
+}
+
+#[unsafe(no_mangle)]
+fn hot_initialised(start: *const u8, bytes: usize, initialised: usize) {
+    probe::buffer::initialised(start, bytes, initialised);
+    probe::buffer::gone(start);
+}
+
+static CALLBACKS: probe::ffi::Callbacks = probe::ffi::Callbacks::repeated("hooks");
+
+#[unsafe(no_mangle)]
+fn hot_hand_out(owner: Box<u64>) -> *mut c_void {
+    probe::ffi::hand_out(owner)
+}
+
+#[unsafe(no_mangle)]
+fn hot_registered(data: *mut c_void) {
+    CALLBACKS.registered(data);
+}
+
+#[unsafe(no_mangle)]
+fn hot_called(data: *mut c_void) {
+    CALLBACKS.called(data);
+}
+
 #[unsafe(no_mangle)]
 fn hot_mark(text: &str) {
     probe::mark(text);
@@ -123,5 +193,17 @@ fn main() {
     hot_resumed(coroutine, 1, 1);
     hot_suspended(coroutine, &[1, 2, 3]);
     hot_done(coroutine);
+    // SAFETY: this allocator has no memory.
+    unsafe {
+        hot_free(std::ptr::null_mut(), Layout::new::<u64>());
+        black_box(hot_realloc(std::ptr::null_mut(), Layout::new::<u64>(), 16));
+    }
+    hot_unmapping(std::ptr::null(), 0);
+    black_box(hot_borrowed(&TracedCell::new(1)));
+    hot_closing(-1);
+    hot_initialised(std::ptr::null(), 0, 0);
+    let data = hot_hand_out(Box::new(4));
+    hot_registered(data);
+    hot_called(data);
     hot_mark("done");
 }

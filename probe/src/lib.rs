@@ -32,8 +32,9 @@
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack,
 //! loaded files), `pointer`, `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions),
-//! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry). Where nothing is recorded,
-//! and with feature `c`, `inactive` (the name of a symbol).
+//! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C
+//! library), `buffer` (its initialised part), `memory::alloc` (an allocator around another one). Where nothing is
+//! recorded, and with feature `c`, `inactive` (the name of a symbol).
 
 #![deny(unsafe_code)]
 
@@ -112,10 +113,26 @@ pub mod ring;
 )]
 pub mod io_uring;
 
+#[expect(unsafe_code, reason = "passes on the owners' own unsafe functions")]
+pub mod ffi;
+
 pub mod coroutine;
 
 #[cfg(feature = "c")]
 pub mod foreign;
+
+pub mod memory;
+pub use memory::Alloc;
+
+#[expect(unsafe_code, reason = "hands out the initialised part of a buffer")]
+pub mod buffer;
+
+pub mod fd;
+
+pub mod cell;
+
+#[cfg(feature = "tracing")]
+pub mod logs;
 
 pub mod simulated;
 

@@ -147,6 +147,7 @@ fn give<P: Leak>(kind: Kind, owner: P, at: &'static Location<'static>) -> P::Raw
     let layout = owner.layout();
     let raw = owner.into_raw();
     note::<P>(kind, P::address(raw), layout, at);
+    crate::memory::watch(P::address(raw));
     raw
 }
 

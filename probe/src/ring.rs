@@ -88,23 +88,40 @@ impl Ring {
         setup: u32,
         features: u32,
     ) -> Ring {
-        let ring = Ring {
-            id: AtomicU32::new(0),
-            kind,
-            fd,
-            sq_entries,
-            cq_entries,
-            setup,
-            features,
-            submitted: AtomicU32::new(0),
-            consumed: AtomicU32::new(0),
-            poison: AtomicU8::new(Poison::Off as u8),
-            slots: UnsafeCell::new(Vec::new()),
-        };
+        let mut ring = Ring::unheard_of(kind);
+        ring.fd = fd;
+        ring.sq_entries = sq_entries;
+        ring.cq_entries = cq_entries;
+        ring.setup = setup;
+        ring.features = features;
         if recorder::recording() {
             ring.known();
         }
         ring
+    }
+
+    /// A ring that its first record will introduce.
+    pub(crate) const fn unheard_of(kind: Kind) -> Ring {
+        Ring {
+            id: AtomicU32::new(0),
+            kind,
+            fd: -1,
+            sq_entries: 0,
+            cq_entries: 0,
+            setup: 0,
+            features: 0,
+            submitted: AtomicU32::new(0),
+            consumed: AtomicU32::new(0),
+            poison: AtomicU8::new(Poison::Off as u8),
+            slots: UnsafeCell::new(Vec::new()),
+        }
+    }
+
+    /// Its number, and whether it was given only now. Nothing for a ring that is not recorded.
+    #[inline]
+    pub(crate) fn number(&self) -> Option<(u32, bool)> {
+        let is_new = self.id.load(Ordering::Relaxed) == 0;
+        self.known().map(|id| (id, is_new))
     }
 
     /// Number in the trace; 0 while nothing was recorded about it.
@@ -305,6 +322,7 @@ impl Ring {
             recorder::record(Record::Submit, 0, aux, words);
         } else {
             let words = Submit::payload(entry, ring, slot, sequence, site);
+            crate::memory::watch_entry(entry);
             recorder::record(Record::Submit, 0, aux, words);
         }
     }
@@ -339,6 +357,7 @@ impl Ring {
                     Submit::short_payload(entry, ring, slot, sequence, site)
                 });
             } else {
+                crate::memory::watch_entry(entry);
                 recorder::record_at(Record::Submit, aux, at, |site| {
                     Submit::payload(entry, ring, slot, sequence, site)
                 });

@@ -170,7 +170,15 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
         What::Shared { cookie } => format!("shared cookie {cookie:#x}"),
         What::Thread { tid, name } => format!("thread {tid} {}", names.text(*name)),
         What::Fork { child } => format!("fork process {child}"),
-        What::Mark { text } => format!("mark {}", names.text(*text)),
+        What::Mark { text, log } => {
+            let words = [
+                Some("mark"),
+                crate::text::level(log.level),
+                crate::text::crossing(log.flags),
+            ];
+            let words: Vec<_> = words.into_iter().flatten().collect();
+            format!("{} {}", words.join(" "), names.text(*text))
+        }
         What::Lost(loss) => {
             let count = loss
                 .records

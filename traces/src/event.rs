@@ -169,6 +169,8 @@ pub enum What {
     Mark {
         /// The text.
         text: StringId,
+        /// What the program's log says beside it.
+        log: Log,
     },
     /// Records of this lane were lost here.
     Lost(Loss),
@@ -254,6 +256,15 @@ pub struct Completion {
     pub flags: u32,
     /// Its index in the completion queue, where it was taken out of order.
     pub index: Option<u32>,
+}
+
+/// What a mark of a log says beside its text, by the numbers of [`wire::record::mark`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// 1 error to 5 trace; 0 for a text that is none of a log.
+    pub level: u8,
+    /// Whether a span was entered or left; 0 for an event of the log.
+    pub flags: u8,
 }
 
 /// Records that are known to be missing.

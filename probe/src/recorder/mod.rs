@@ -51,6 +51,11 @@ pub(crate) fn next_scope() -> u32 {
     LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
+/// Whether the recording is one that locks and allocates.
+pub(crate) fn is_simulated() -> bool {
+    simulated::wanted()
+}
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())

@@ -21,7 +21,7 @@ fn a_stopped_recording_knows_nothing_of_what_came_after() {
     assert_eq!(recording.string(reason).tty(), "seen enough");
     let last = trace.events().last().expect("events");
     assert!(
-        matches!(last.what, What::Mark { text } if text == reason),
+        matches!(last.what, What::Mark { text, .. } if text == reason),
         "{last:?}"
     );
     // A pointer was out; that it was never taken back is not known.

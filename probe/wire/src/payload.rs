@@ -15,6 +15,11 @@ pub const fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)
 }
 
+/// In place of an `IORING_OP_*`: a callback that was registered with a library
+/// ([`crate::record::RingKind::Foreign`]). `len` is 1 where it is called any number of times, until a
+/// completion without `F_MORE`.
+pub const CALLBACK: u8 = 255;
+
 /// Word `index` of a payload, 0 where it is missing.
 #[inline]
 pub fn word(words: &[u64], index: usize) -> u64 {

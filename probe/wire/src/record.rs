@@ -20,6 +20,25 @@ pub const WITH_STACK: u8 = 0x20;
 /// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
 pub const LOST_NOT_FOLLOWED: u64 = 1;
 
+/// What a [`Kind::Mark`] of a log says beside its text.
+pub mod mark {
+    /// Flag: a span was entered.
+    pub const ENTER: u8 = 1;
+    /// Flag: a span was left.
+    pub const LEAVE: u8 = 2;
+
+    /// aux: the levels of a log; 0 for a mark that has none.
+    pub const ERROR: u8 = 1;
+    /// aux
+    pub const WARN: u8 = 2;
+    /// aux
+    pub const INFO: u8 = 3;
+    /// aux
+    pub const DEBUG: u8 = 4;
+    /// aux
+    pub const TRACE: u8 = 5;
+}
+
 /// Progress of a record. A reader believes committed records only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -154,7 +173,7 @@ kinds! {
     Clock = 8, "clock";
     /// `[child pid]`
     Fork = 9, "fork";
-    /// `[string]`: text from the program itself.
+    /// `[string]`: text from the program itself; flags and aux: of a log, see [`mark`].
     Mark = 10, "mark";
     /// Call stack: `[id | frames << 32, word...]`, the innermost frame first. A word is module << 48 |
     /// address within the module's file. META chunks only.
@@ -321,6 +340,9 @@ pub enum RingKind {
     InPlace = 1,
     /// No kernel behind it.
     Simulated = 2,
+    /// A library in place of a kernel: what is registered with it are its submissions, the calls of
+    /// callbacks its completions.
+    Foreign = 3,
 }
 
 impl RingKind {
@@ -330,6 +352,7 @@ impl RingKind {
             0 => Some(Self::Copied),
             1 => Some(Self::InPlace),
             2 => Some(Self::Simulated),
+            3 => Some(Self::Foreign),
             _ => None,
         }
     }

@@ -77,6 +77,7 @@ pub(crate) fn owes(entry: &Submit) -> Owes {
         op::TIMEOUT => entry.op_flags & 64 != 0,
         // IORING_URING_CMD_MULTISHOT
         op::URING_CMD => entry.op_flags & 2 != 0,
+        wire::payload::CALLBACK => entry.len & 1 != 0,
         _ => false,
     };
     if many {

@@ -82,6 +82,10 @@ impl State {
             What::Suspend { coroutine, cookies } => self.suspend(event, *coroutine, cookies),
             What::Done { coroutine } => self.leave(event, *coroutine, true),
             What::CoroutineDrop { coroutine } => self.leave(event, *coroutine, false),
+            What::Mark { .. } => {
+                let running = self.running.get(&event.lane).copied();
+                self.link(event.id).coroutine = running;
+            }
             What::Wake { coroutine } => self.link(event.id).coroutine = Some(*coroutine),
             What::ScopeBegin { scope, parent, .. } => {
                 self.scope_parents.insert((event.process, *scope), *parent);
@@ -102,7 +106,6 @@ impl State {
             What::ScopeEnter { .. }
             | What::Thread { .. }
             | What::Fork { .. }
-            | What::Mark { .. }
             | What::Lost(_)
             | What::Other { .. } => {}
         }

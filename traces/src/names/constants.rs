@@ -51,6 +51,7 @@ static SIGNALS: &[&str] = &[
 pub fn opcode(number: u8) -> Cow<'static, str> {
     match OPCODES.get(usize::from(number)) {
         Some(name) => Cow::Borrowed(name),
+        None if number == wire::payload::CALLBACK => Cow::Borrowed("CALLBACK"),
         None => Cow::Owned(format!("OP{number}")),
     }
 }
@@ -59,6 +60,9 @@ pub fn opcode(number: u8) -> Cow<'static, str> {
 pub fn opcode_by_name(name: &str) -> Option<u8> {
     if let Some(index) = OPCODES.iter().position(|known| *known == name) {
         return u8::try_from(index).ok();
+    }
+    if name == "CALLBACK" {
+        return Some(wire::payload::CALLBACK);
     }
     name.strip_prefix("OP")
         .and_then(|digits| digits.parse().ok())

@@ -2,10 +2,10 @@
 
 use rustc_hash::FxHashMap;
 use wire::payload::{Submit, halves, word};
-use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK};
+use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 
 use crate::event::{
-    Completion, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId, What,
+    Completion, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId, What,
 };
 use crate::recording::{Recording, Site, Tables, Type};
 use crate::stack::{Frame, Module, StackId};
@@ -192,6 +192,10 @@ pub(super) fn event(
         Some(Kind::Fork) => What::Fork { child: low },
         Some(Kind::Mark) => What::Mark {
             text: ids.string(low),
+            log: Log {
+                level: header.aux(),
+                flags: header.flags() & (mark::ENTER | mark::LEAVE),
+            },
         },
         Some(Kind::Leak) => What::Leak(pointer()),
         Some(Kind::Reclaim) => What::Reclaim(pointer()),

@@ -59,7 +59,9 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     // The entry was made somewhere else, so the address may have been leaked again where nobody looked.
     let confidence = match operation.ring_kind {
         Some(RingKind::Copied) => Confidence::Suspected,
-        Some(RingKind::InPlace | RingKind::Simulated) | None => Confidence::Observed,
+        Some(RingKind::InPlace | RingKind::Simulated | RingKind::Foreign) | None => {
+            Confidence::Observed
+        }
     };
     let names = judge.names();
     let (entry, site) = (&operation.entry, SiteId(operation.entry.site));

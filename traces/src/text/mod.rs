@@ -63,8 +63,29 @@ const CQE_FLAGS: Words = &[
 
 const SETUP_FLAGS: Words = &[(1, "iopoll"), (2, "sqpoll")];
 
+const SPAN_FLAGS: Words = &[(1, "enter"), (2, "leave")];
+
+const LEVELS: &[(u8, &str)] = &[
+    (mark::ERROR, "error"),
+    (mark::WARN, "warn"),
+    (mark::INFO, "info"),
+    (mark::DEBUG, "debug"),
+    (mark::TRACE, "trace"),
+];
+
+/// The word for a log's level, where it is one.
+pub(crate) fn level(level: u8) -> Option<&'static str> {
+    word_of(LEVELS, &level)
+}
+
+/// The word for entering or leaving a span.
+pub(crate) fn crossing(flags: u8) -> Option<&'static str> {
+    let bit = |(bit, word): &(u32, &'static str)| (*bit == u32::from(flags)).then_some(*word);
+    SPAN_FLAGS.iter().find_map(bit)
+}
+
 use crate::event::LossReason;
-use wire::record::{CookieState, Owner, RingKind};
+use wire::record::{CookieState, Owner, RingKind, mark};
 
 const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::Overwritten, "overwritten"),
@@ -88,6 +109,7 @@ const RING_KINDS: &[(RingKind, &str)] = &[
     (RingKind::Copied, "copied"),
     (RingKind::InPlace, "in-place"),
     (RingKind::Simulated, "simulated"),
+    (RingKind::Foreign, "foreign"),
 ];
 
 const OWNERS: &[(Owner, &str)] = &[

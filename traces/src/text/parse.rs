@@ -6,11 +6,11 @@ use wire::record::{CookieState, Owner, RingKind};
 
 use super::token::{Word, words};
 use super::{
-    COOKIE_STATES, CQE_FLAGS, LOSS_REASONS, OWNERS, RING_KINDS, SETUP_FLAGS, SQE_FLAGS, TextError,
-    Words, value_of,
+    COOKIE_STATES, CQE_FLAGS, LEVELS, LOSS_REASONS, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS,
+    SQE_FLAGS, TextError, Words, value_of,
 };
 use crate::event::{
-    Completion, Event, EventId, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission,
+    Completion, Event, EventId, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission,
     TypeId, What,
 };
 use crate::recording::{Ended, Lane, Process, Recording, Site, Stopped, Type};
@@ -445,6 +445,10 @@ impl Parser {
                 let text = Untrusted::new(rest.next("the text")?.value.clone());
                 What::Mark {
                     text: self.recording.tables.string(text),
+                    log: Log {
+                        level: rest.optional_if(|word| value_of(LEVELS, word)).unwrap_or(0),
+                        flags: rest.flags(SPAN_FLAGS, "span")? as u8,
+                    },
                 }
             }
             "lost" => {

@@ -6,8 +6,8 @@ use wire::record::CookieState;
 
 use super::token::quote;
 use super::{
-    COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SQE_FLAGS, cqe_flag_words, flag_words,
-    loss_reason, word_of,
+    COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS, SQE_FLAGS, cqe_flag_words,
+    flag_words, loss_reason, word_of,
 };
 use crate::event::{Event, Pointer, SiteId, Submission, TypeId, What};
 use crate::recording::{Ended, Recording, Stopped};
@@ -255,7 +255,12 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
         What::Shared { cookie } => vec![format!("shared {cookie:#x}")],
         What::Thread { tid, name } => vec![format!("thread {tid} name={}", text(*name))],
         What::Fork { child } => one("fork", u64::from(*child)),
-        What::Mark { text: id } => vec![format!("mark {}", text(*id))],
+        What::Mark { text: id, log } => {
+            let mut words = vec![format!("mark {}", text(*id))];
+            words.extend(super::level(log.level).map(str::to_owned));
+            words.extend(flag_words(SPAN_FLAGS, u32::from(log.flags)));
+            words
+        }
         What::Lost(loss) => {
             let count = loss
                 .records

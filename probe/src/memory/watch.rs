@@ -1,0 +1,81 @@
+//! The one filter of the process, and the records that follow from it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wire::record::Kind;
+
+use super::filter::Filter;
+use crate::recorder;
+
+static FILTER: Filter = Filter::new();
+/// Whether anybody asks the filter at all.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// Watches the block that an address points into, if an allocator asks for it.
+#[inline(always)]
+pub(crate) fn watch(address: u64) {
+    if INSTALLED.load(Ordering::Relaxed) {
+        keep(address);
+    }
+}
+
+/// As [`watch`], for what a submission entry points at: its words are those of the kernel's structure.
+#[inline(always)]
+pub(crate) fn watch_entry(entry: &crate::ring::Entry) {
+    if INSTALLED.load(Ordering::Relaxed) {
+        keep(entry[2]);
+        // IORING_OP_ACCEPT, _STATX, _OPENAT2: here `addr2` is an address too.
+        if let 13 | 21 | 28 = entry[0] as u8 {
+            keep(entry[1]);
+        }
+    }
+}
+
+#[inline]
+fn keep(address: u64) {
+    // A simulated recording allocates while it records.
+    if recorder::recording() && !recorder::is_simulated() {
+        FILTER.keep(address);
+    }
+}
+
+/// There is an allocator that asks.
+#[inline(always)]
+pub(super) fn installed() {
+    // Loaded first, so that the line stays shared between processors.
+    if !INSTALLED.load(Ordering::Relaxed) {
+        INSTALLED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A block is about to be given back to its allocator: recorded, if it is watched.
+#[inline(always)]
+pub(super) fn freeing(address: u64, size: usize) {
+    if FILTER.may_hold(address, size as u64) {
+        free(address, size as u64);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn free(address: u64, size: u64) {
+    if FILTER.forget(address, size) {
+        recorder::record(Kind::Free, 0, 0, [address, size]);
+    }
+}
+
+/// Whether a block that is about to get a new size may be watched.
+#[inline(always)]
+pub(super) fn may_be_watched(address: u64, size: usize) -> bool {
+    FILTER.may_hold(address, size as u64)
+}
+
+/// A block that may be watched has a new size, and maybe another place. Its old addresses stay watched:
+/// whoever points at them still does, and the free of their next owner ends it.
+#[cold]
+#[inline(never)]
+pub(super) fn resized(old: u64, old_size: usize, new: u64, new_size: usize) {
+    if FILTER.holds(old, old_size as u64) {
+        recorder::record(Kind::Realloc, 0, 0, [old, new, new_size as u64]);
+    }
+}
