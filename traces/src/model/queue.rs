@@ -186,6 +186,10 @@ impl State {
             return;
         };
         let id = operation.id;
+        // What stands for nobody names nobody.
+        if self.schemes.is_sentinel(id.process, id.ring, name.cookie) {
+            return;
+        }
         let Some(ring) = self.rings.get(&(id.process, id.ring)) else {
             return;
         };

@@ -6,7 +6,8 @@
 //! Only suspects what lies in a stack frame that has returned, what is freed after the ring was dropped,
 //! and an operation whose descriptor was closed and its number given out again (a warning).
 //! Stays silent for what the kernel copies once it took the entry, for buffers that the kernel picks, for
-//! operations whose cancellation succeeded, and for those that may have ended without a completion.
+//! operations whose cancellation succeeded, for those that may have ended without a completion, and where
+//! a twin with the same cookie may be the one that is still in flight.
 //! Points at the free, the move, the return or the close.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -83,7 +84,7 @@ fn memory(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
         piece.len,
         judge.operation(operation)
     );
-    let suspected = *how == Gone::Returned || *ring_dropped || operation.ambiguous;
+    let suspected = *how == Gone::Returned || *ring_dropped;
     let names = judge.names();
     let mut draft = Draft::new(operation.id.subject(), *event, *event)
         .scope(operation.scope)
@@ -92,11 +93,7 @@ fn memory(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(if operation.ambiguous {
-            History::Whole
-        } else {
-            History::Since(operation.submit)
-        })
+        .history(history(operation))
         .message(message)
         .evidence(operation.submit, "points at it since here")
         .evidence(*event, role)
@@ -112,6 +109,14 @@ fn memory(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+/// That the kernel has not got it yet follows from all enters that there were.
+fn history(operation: &Operation) -> History {
+    match operation.consumed {
+        Some(_) => History::Since(operation.submit),
+        None => History::Whole,
+    }
+}
+
 fn descriptor(
     event: EventId,
     fd: i32,
@@ -124,7 +129,7 @@ fn descriptor(
     let at = judge.at(judge.site_of(closed.unwrap_or(event)));
     let mut draft = Draft::new(operation.id.subject(), closed.unwrap_or(event), event)
         .scope(operation.scope)
-        .history(History::Since(operation.submit))
+        .history(history(operation))
         .evidence(operation.submit, "names the descriptor since here")
         .key(operation.id)
         .keys(operation.generation.map(Key::from))
@@ -247,6 +252,11 @@ mod tests {
             28 main free 0x40000 64
             29 main complete 0 0x7 64
             30 main free 0x10000 64
+            # One cookie for two, so that nobody can say which of them is done.
+            31 main submit 0 RECV 0xc addr=0x50000 len=64
+            31 main submit 0 SEND 0xc addr=0x60000 len=64
+            31 main complete 0 0xc 64
+            31 main free 0x60000 64
             31 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64 fd=9
             32 main fd-open 8
             33 main realloc 0x10000 0x10000 128

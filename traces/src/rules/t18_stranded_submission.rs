@@ -95,7 +95,8 @@ fn draft(
 ) -> Draft {
     Draft::new(operation.id.subject(), operation.submit, seen_at)
         .scope(operation.scope)
-        .history(History::Since(operation.submit))
+        // What is queued follows from all submissions and enters that there were.
+        .history(History::Whole)
         .message(format!(
             "{} was pushed, and {why}",
             judge.operation(operation)
@@ -131,7 +132,6 @@ fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) 
     );
     let message = format!("{} {why}", judge.operation(operation));
     let draft = draft(operation, operation.submit, "unfilled", &why, judge)
-        .history(History::Whole)
         .message(message)
         .evidence(lap.submit, "the operation that runs again");
     judge.say(draft);
