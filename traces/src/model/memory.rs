@@ -252,8 +252,10 @@ impl State {
         let ring_dropped = ring.dropped.is_some();
         let copied = piece.until == Until::Taken && !self.is_untaken(operation, event.lane);
         let hidden = ring.books_are_wrong && piece.until == Until::Taken;
+        // The word of a cancelled one comes back all the same.
+        let over = operation.cancelled && piece.part != Part::Cookie;
         // Its twin with the same cookie may be the one that is still in flight.
-        if copied || hidden || operation.cancelled || operation.ambiguous || !operation.sure {
+        if copied || hidden || over || operation.ambiguous || !operation.sure {
             return;
         }
         let operation = operation.clone();
