@@ -170,7 +170,8 @@ the traces say of themselves; `UPDATE_EXPECT=1 cargo test -p tracer-traces --tes
 
 ## Bugs that were reported
 
-Written as traces after the report; the mended form beside each must raise nothing.
+Written as traces after the report, reduced to the events that matter; the mended form beside each must
+raise nothing. \"Folded under it\" are the consequences that the story tells.
 
 | bug | reported as | found as | folded under it | mended |
 |---|---|---|---|---|

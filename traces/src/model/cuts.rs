@@ -23,7 +23,7 @@ impl State {
     }
 
     /// The live generation of whose address a word is what is left: its high half is gone, or the low
-    /// bits that an alignment leaves empty are not empty.
+    /// bits that an alignment leaves empty are not empty. Of a word that is whole this says nothing.
     pub(super) fn cut_of(&self, process: u32, ring: u32, word: u64) -> Option<&Generation> {
         let pointers = self.pointers_on(process, ring);
         if word < LOWEST || pointers == Pointers::No {
@@ -33,10 +33,6 @@ impl State {
             let address = self.addresses.get(&(process, address))?;
             address.live.as_deref()
         };
-        let at = self.schemes.address(process, ring, word);
-        if live(at).is_some() {
-            return None;
-        }
         let whole = high_half_lost(word)
             .then(|| self.low_halves.get(&(process, word as u32)))
             .flatten();

@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn what_another_life_left_in_flight_is_no_second_carrier() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main leak 0x1000 Conn conn.rs:8
+            40 main submit 0 RECV 0x1000 conn.rs:12
+            ",
+        );
+    }
+
+    #[test]
     fn one_after_the_other_is_silent() {
         check_rule(
             &RULE,

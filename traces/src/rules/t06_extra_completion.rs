@@ -162,6 +162,9 @@ mod tests {
             60 main complete 0 0x9 0
             61 main submit 0 CLOSE 0x7000
             62 main complete 0 0x7000 3
+            # One is in flight, though this cannot be its by what is known.
+            63 main submit 0 CLOSE 0x7000
+            64 main complete 0 0x7000 0 more
             ",
         );
     }

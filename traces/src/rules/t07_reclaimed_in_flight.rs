@@ -273,6 +273,12 @@ mod tests {
             10 main leak 0x1000 Op op.rs:8
             20 main submit 0 CLOSE 0x1000 op.rs:12 skip-success
             30 main reclaim 0x1000 Op op.rs:40
+            # The first of a chain fails, and the second is cancelled without a word.
+            40 main leak 0x2000 Op op.rs:8
+            41 main submit 0 SEND 0x7 link skip-success
+            42 main submit 0 RECV 0x2000 op.rs:12
+            43 main complete 0 0x7 -32
+            44 main reclaim 0x2000 Op op.rs:40
             ",
         );
     }

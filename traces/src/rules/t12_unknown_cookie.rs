@@ -175,6 +175,9 @@ mod tests {
             24 main complete 1 0x7000 0
             25 main complete 0 0x0 0
             26 main complete 5 0x7000 0
+            # A message from the other ring.
+            30 main submit 1 MSG_RING 0x9 off=0x8000
+            31 main complete 0 0x8000 5
             ",
         );
     }

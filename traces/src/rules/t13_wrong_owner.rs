@@ -11,7 +11,7 @@
 use wire::record::Owner;
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::{SiteId, StringId};
+use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
 use crate::model::{Completed, Handled, Moment, Stray};
 
@@ -54,11 +54,7 @@ fn subsystem(completed: &Completed<'_>, judge: &mut Judge<'_>) {
     else {
         return;
     };
-    let nobody = StringId(0);
-    if *label == nobody || operation.label == nobody || *label == operation.label {
-        return;
-    }
-    if operation.ambiguous {
+    if *label == operation.label || operation.ambiguous {
         return;
     }
     let names = judge.names();

@@ -280,6 +280,8 @@ mod tests {
             41 main reclaim 0x3000 Object ffi.rs:8
             50 main leak 0x4000 Object ffi.rs:8 owner=custom
             51 main reclaim 0x4000 Other ffi.rs:8
+            60 main leak 0x5000 Object ffi.rs:8
+            61 main reclaim 0x5000 Object ffi.rs:8 owner=custom
             ",
         );
     }

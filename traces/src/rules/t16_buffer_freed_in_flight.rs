@@ -260,7 +260,9 @@ mod tests {
             31 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64 fd=9
             32 main fd-open 8
             33 main realloc 0x10000 0x10000 128
-            34 main stack-pointer 0x7ffd2000 0x7ff00000
+            34 main submit 0 READ 0xd read.rs:8 addr=0x7fefffe0 len=64
+            35 main submit 0 READ 0xe read.rs:8 addr=0x7ffd1ff0 len=64
+            36 main stack-pointer 0x7ffd2000 0x7ff00000
             ",
         );
     }

@@ -196,6 +196,8 @@ mod tests {
             50 main submit 0 READ 0x1000 op.rs:9 poisoned addr=0x10000 len=64 fd=5   <- operation #1 (ring 0, slot 0, READ) at op.rs:9 is what its slot held before, as operation #0
             60 main complete 0 0x1000 64
             70 main submit 0 NOP 0x1000 poll.rs:9 poisoned
+            80 main complete 0 0x1000 0
+            90 main submit 0 NOP 0x1000 poll.rs:9 poisoned
             ",
         );
     }

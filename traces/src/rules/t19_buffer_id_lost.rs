@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn an_end_a_moment_after_is_silent() {
+        check_rule(
+            &RULE,
+            &format!(
+                "process 0 state=clean\n{RUN}
+                20 main complete 0 0x1000 5 flags=0x00001
+                21 main submit 0 RECV 0x1000 buf=1 buffer-select
+                22 main complete 0 0x1000 5 flags=0x10001
+                23 main submit 0 RECV 0x1000 buf=1 buffer-select
+                24 main complete 0 0x1000 -105
+                "
+            ),
+        );
+    }
+
+    #[test]
     fn a_lost_giving_could_explain_it() {
         check_rule(
             &RULE,

@@ -173,6 +173,14 @@ mod tests {
             43 main submit 0 ACCEPT 0x3000
             44 main complete 0 0x3000 5
             45 main reclaim 0x3000 Conn conn.rs:9 owner=Rc
+            # Nothing of it ever came back; one that came back, and one that is in flight.
+            50 main leak 0x5000 Conn conn.rs:8 owner=Rc
+            60 main scope-begin 1
+            61 main leak 0x6000 Conn conn.rs:8 owner=Rc
+            62 main leak 0x6000 Conn conn.rs:8 owner=Rc
+            63 main submit 0 ACCEPT 0x6000
+            64 main reclaim 0x6000 Conn conn.rs:9 owner=Rc
+            65 main scope-end 1
             ",
         );
     }
