@@ -226,6 +226,11 @@ pub(crate) fn name_of(trace: &Trace, subject: Subject) -> String {
     let names = trace.names();
     match subject {
         Subject::Generation {
+            address,
+            generation: 0,
+            ..
+        } => format!("cell {address:#x}"),
+        Subject::Generation {
             process,
             address,
             generation,

@@ -64,6 +64,7 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let process = event.process;
+        self.link(event.id).address = borrow.cell;
         let coroutine = self.running.get(&event.lane).copied();
         let held = self
             .borrows

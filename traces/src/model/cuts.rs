@@ -61,10 +61,10 @@ mod tests {
 
     #[test]
     fn halves_of_a_pointer() {
-        let whole = 0x55d0_c2e0_1040;
-        assert!(is_half_of(0xc2e0_1040, whole));
-        assert!(is_half_of(0xFFFF_FFFF_c2e0_1040, whole));
-        for other in [whole, 0, 0x1040, 0x1_c2e0_1040, 0xc2e0_1041] {
+        let whole = 0x55D0_C2E0_1040;
+        assert!(is_half_of(0xC2E0_1040, whole));
+        assert!(is_half_of(0xFFFF_FFFF_C2E0_1040, whole));
+        for other in [whole, 0, 0x1040, 0x1_C2E0_1040, 0xC2E0_1041] {
             assert!(!is_half_of(other, whole), "{other:#x}");
         }
         // A whole that fits 32 bits lost nothing.

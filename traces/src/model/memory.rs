@@ -29,6 +29,8 @@ const OBJECT_OFFSETS: [u64; 5] = [0, 8, 16, 32, 64];
 
 /// Pieces by process, start, operation and place in its entry.
 type PieceKey = (u32, u64, u32, u64, u8);
+/// Operations of a process by ring and sequence number.
+type Named = Vec<(u32, u64)>;
 
 /// What is known of memory.
 #[derive(Debug, Default)]
@@ -39,9 +41,9 @@ pub(super) struct Memory {
     /// The length of the longest piece there ever was.
     longest: u64,
     /// Operations in flight that name a descriptor.
-    descriptors: FxHashMap<(u32, i32), Vec<(u32, u64)>>,
+    descriptors: FxHashMap<(u32, i32), Named>,
     /// Descriptors that were closed with operations in flight: where, and which.
-    closed: FxHashMap<(u32, i32), (EventId, Vec<(u32, u64)>)>,
+    closed: FxHashMap<(u32, i32), (EventId, Named)>,
     /// Traced buffers: size, how much is initialised, and who says so.
     buffers: BTreeMap<(u32, u64), (u64, u64, EventId)>,
     /// What is gone and not judged yet.

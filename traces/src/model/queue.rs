@@ -62,19 +62,20 @@ impl State {
         let key = (event.process, completion.ring);
         let ring = self.rings.entry(key).or_default();
         let entries = ring.info.map_or(0, |info| info.cq_entries);
-        let again = ring.indices.iter().rev().find(|known| known.0 == index);
+        let again = ring.indices.get(&index).copied();
         // An index that far behind the newest has been used again since.
-        let newest = ring.indices.back().copied();
-        let lapped = newest.filter(|newest| {
-            let behind = newest.0.wrapping_sub(index);
+        let newest = ring.index_order.back().copied();
+        let newest = newest.filter(|newest| {
+            let behind = newest.wrapping_sub(index);
             entries > 0 && behind >= entries && behind < u32::MAX / 2
         });
-        let first = again.copied().or(lapped);
+        let lapped = newest.and_then(|newest| ring.indices.get(&newest).copied());
+        let first = again.or(lapped);
         let sequences = ring.by_cookie.get(&completion.cookie);
         let id = sequences
             .and_then(|sequences| ring.flying.get(sequences.first()?))
             .map(|operation| operation.id);
-        if let Some((_, first, operation)) = first {
+        if let Some((first, operation)) = first {
             let overwritten = again.is_none();
             self.link(event.id).operation = operation.map(|id| (id.ring, id.sequence));
             observer.see(&Moment::TakenTwice {
@@ -89,10 +90,13 @@ impl State {
             });
             return true;
         }
-        ring.indices.push_back((index, event.id, id));
+        ring.indices.insert(index, (event.id, id));
+        ring.index_order.push_back(index);
         let keep = usize::try_from(entries).unwrap_or(usize::MAX);
-        while ring.indices.len() > keep.clamp(1, INDICES_MAX) {
-            ring.indices.pop_front();
+        while ring.index_order.len() > keep.clamp(1, INDICES_MAX) {
+            if let Some(oldest) = ring.index_order.pop_front() {
+                ring.indices.remove(&oldest);
+            }
         }
         false
     }
@@ -245,12 +249,17 @@ impl State {
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
-        for target in ring.flying.values_mut() {
-            let by_name = name.is_some_and(|name| target.entry.cookie == name.cookie);
-            let by_fd = entry.op_flags & CANCEL_FD == 0 || target.entry.fd == entry.fd;
-            if by_name || (wide && by_fd) {
-                target.cancelled = true;
+        if let Some(name) = name {
+            for sequence in ring.by_cookie.get(&name.cookie).into_iter().flatten() {
+                if let Some(target) = ring.flying.get_mut(sequence) {
+                    target.cancelled = true;
+                }
             }
+            return;
+        }
+        for target in ring.flying.values_mut() {
+            let by_fd = entry.op_flags & CANCEL_FD == 0 || target.entry.fd == entry.fd;
+            target.cancelled |= by_fd;
         }
     }
 }

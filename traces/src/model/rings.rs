@@ -56,9 +56,9 @@ impl State {
         ring.in_batch = false;
         let owes = expect::owes(&entry);
         let is_quiet = owes == expect::Owes::OnlyFailure;
-        let sure = !is_quiet && !(ring.in_chain && ring.quiet_chain);
-        ring.quiet_chain =
-            (ring.in_chain && ring.quiet_chain) || entry.sqe_flags & SQE_SKIP_SUCCESS != 0;
+        let behind_quiet = ring.in_chain && ring.quiet_chain;
+        let sure = !is_quiet && !behind_quiet;
+        ring.quiet_chain = behind_quiet || entry.sqe_flags & SQE_SKIP_SUCCESS != 0;
         ring.in_chain = entry.sqe_flags & SQE_LINKS != 0;
         let round = ring.round;
         let lap = ring.laps.remove(&entry.slot);

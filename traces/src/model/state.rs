@@ -114,17 +114,20 @@ impl State {
                 self.labels.insert((event.lane, *ring), *owner);
             }
             What::Free { address, size } => {
-                self.freed(event, *address, *size, Gone::Freed, observer)
+                self.freed(event, *address, *size, Gone::Freed, observer);
             }
             What::Unmap { address, size } => {
-                self.freed(event, *address, *size, Gone::Unmapped, observer)
+                self.freed(event, *address, *size, Gone::Unmapped, observer);
             }
             What::Realloc { from, to, size } => self.realloc(event, *from, *to, *size),
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, .. } => self.fd_open(event, *fd, observer),
             What::FdClose { fd, .. } => self.fd_close(event, *fd, observer),
             What::BorrowBegin(borrow) => self.borrow_begin(event, borrow, observer),
-            What::BorrowEnd(borrow) => self.borrows.end(event, borrow),
+            What::BorrowEnd(borrow) => {
+                self.link(event.id).address = borrow.cell;
+                self.borrows.end(event, borrow);
+            }
             What::BufferInit {
                 address,
                 size,

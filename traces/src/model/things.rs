@@ -295,8 +295,9 @@ pub(crate) struct RingState {
     pub(crate) completions: u64,
     /// Completions that the kernel keeps for want of room, as last seen, and since when.
     pub(crate) overflow: Option<Overflow>,
-    /// Indices of completions taken out of order, newest last, and where each was taken.
-    pub(crate) indices: VecDeque<(u32, EventId, Option<OperationId>)>,
+    /// Indices of completions taken out of order, where each was taken and for what; newest last.
+    pub(crate) indices: FxHashMap<u32, (EventId, Option<OperationId>)>,
+    pub(crate) index_order: VecDeque<u32>,
     /// The chain that the next submission belongs to has one that posts nothing on success: if that one
     /// fails, those behind it post nothing either.
     pub(crate) quiet_chain: bool,

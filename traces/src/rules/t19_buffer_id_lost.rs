@@ -9,7 +9,6 @@
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
 use crate::model::Moment;
 
@@ -101,8 +100,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .evidence(*taken, "handed out here")
                 .evidence(*dry, "no buffer was left")
                 .keys(operation.map(Key::from))
-                .shape("lost")
-                .shape(judge.names().file(SiteId(0)));
+                .shape("lost");
             judge.say(draft);
         }
         _ => {}

@@ -80,6 +80,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::trace::Trace;
 
     #[test]
     fn two_at_once() {
@@ -92,6 +93,24 @@ mod tests {
             40 main borrow-begin 0x1000 shared conn.rs:10      <- shared at conn.rs:10 while it is borrowed exclusively at conn.rs:9
             ",
         );
+    }
+
+    #[test]
+    fn the_life_of_a_cell_is_its_borrows() {
+        let trace = Trace::parse_text(
+            "
+            10 main borrow-begin 0x1000 shared conn.rs:8
+            11 main borrow-begin 0x2000 shared conn.rs:8
+            20 main borrow-begin 0x1000 exclusive conn.rs:9
+            30 main borrow-end 0x1000 exclusive conn.rs:9
+            ",
+        )
+        .unwrap();
+        let subject = trace.verdict().stories[0].head.subject;
+        let biography = trace.biography(subject);
+        assert_eq!(biography.title, "cell 0x1000");
+        let events: Vec<u64> = biography.rows.iter().map(|row| row.event.0).collect();
+        assert_eq!(events, [0, 2, 3]);
     }
 
     #[test]
