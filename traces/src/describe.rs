@@ -1,6 +1,6 @@
 //! Events and subjects as single lines: hex, aliases with generations, places.
 
-use crate::event::{Event, Pointer, SiteId, TypeId, What};
+use crate::event::{Borrow, Event, Pointer, SiteId, TypeId, What};
 use crate::finding::Subject;
 use crate::names::result;
 use crate::text::{cqe_flag_words, loss_reason};
@@ -168,6 +168,33 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
             format!("scheme {ring} {word} {parameter:#x}")
         }
         What::Shared { cookie } => format!("shared cookie {cookie:#x}"),
+        What::OwnerLabel { ring, owner } => {
+            format!("owner of ring {ring} {}", names.text(*owner))
+        }
+        What::Alloc { address, size, .. } => format!("alloc {address:#x} {size} bytes"),
+        What::Free { address, size } => format!("free {address:#x} {size} bytes"),
+        What::Realloc { from, to, size } => {
+            format!("realloc {from:#x} to {to:#x} {size} bytes")
+        }
+        What::Unmap { address, size } => format!("unmap {address:#x} {size} bytes"),
+        What::FdOpen { fd, site } => format!("fd-open {fd}{}", place(*site)),
+        What::FdClose { fd, site } => format!("fd-close {fd}{}", place(*site)),
+        What::BorrowBegin(b) => format!("borrow-begin {}{}", borrowed(b), place(b.site)),
+        What::BorrowEnd(b) => format!("borrow-end {}{}", borrowed(b), place(b.site)),
+        What::BufferInit {
+            address,
+            size,
+            initialised,
+        } => format!("buffer-init {address:#x} {initialised} of {size} bytes"),
+        What::BufferProvide {
+            ring,
+            group,
+            buffer,
+            count,
+        } => format!("buffer-provide ring {ring} group {group} buffer {buffer} count {count}"),
+        What::StackPointer { address, lowest } => {
+            format!("stack-pointer {address:#x} lowest {lowest:#x}")
+        }
         What::Thread { tid, name } => format!("thread {tid} {}", names.text(*name)),
         What::Fork { child } => format!("fork process {child}"),
         What::Mark { text, log } => {
@@ -193,10 +220,24 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
     }
 }
 
+fn borrowed(borrow: &Borrow) -> String {
+    let how = if borrow.exclusive {
+        "exclusive"
+    } else {
+        "shared"
+    };
+    format!("{:#x} {how}", borrow.cell)
+}
+
 /// The name of a subject.
 pub(crate) fn name_of(trace: &Trace, subject: Subject) -> String {
     let names = trace.names();
     match subject {
+        Subject::Generation {
+            address,
+            generation: 0,
+            ..
+        } => format!("cell {address:#x}"),
         Subject::Generation {
             process,
             address,

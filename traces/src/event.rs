@@ -153,6 +153,90 @@ pub enum What {
         /// The cookie.
         cookie: u64,
     },
+    /// This thread works on the ring for this subsystem from here on.
+    OwnerLabel {
+        /// Ring of the process.
+        ring: u32,
+        /// The subsystem's name; empty for none.
+        owner: StringId,
+    },
+    /// A block of memory was handed out.
+    Alloc {
+        /// Where.
+        address: u64,
+        /// Bytes.
+        size: u64,
+        /// Its alignment.
+        align: u8,
+    },
+    /// A block of memory was given back.
+    Free {
+        /// Where.
+        address: u64,
+        /// Bytes; 0 where that is not known.
+        size: u64,
+    },
+    /// A block of memory changed its size, and its place where the addresses differ.
+    Realloc {
+        /// Where it was.
+        from: u64,
+        /// Where it is.
+        to: u64,
+        /// Bytes that it has now.
+        size: u64,
+    },
+    /// Pages were unmapped.
+    Unmap {
+        /// Where.
+        address: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// A descriptor came to be, or was taken over from a result.
+    FdOpen {
+        /// The number.
+        fd: i32,
+        /// Where in the source.
+        site: SiteId,
+    },
+    /// A descriptor was closed.
+    FdClose {
+        /// The number.
+        fd: i32,
+        /// Where in the source.
+        site: SiteId,
+    },
+    /// A traced cell was borrowed.
+    BorrowBegin(Borrow),
+    /// A borrow of a traced cell ended.
+    BorrowEnd(Borrow),
+    /// How much of a traced buffer is initialised.
+    BufferInit {
+        /// Where.
+        address: u64,
+        /// Bytes; 0 where the buffer is gone.
+        size: u64,
+        /// Bytes from its start that are initialised.
+        initialised: u64,
+    },
+    /// Provided buffers were handed to the kernel.
+    BufferProvide {
+        /// Ring of the process.
+        ring: u32,
+        /// Their group.
+        group: u32,
+        /// Id of the first of them.
+        buffer: u32,
+        /// How many, with ids that count up.
+        count: u32,
+    },
+    /// Where this thread's stack ends now.
+    StackPointer {
+        /// The stack pointer.
+        address: u64,
+        /// Lowest address of the stack.
+        lowest: u64,
+    },
     /// The lane belongs to this thread from here on.
     Thread {
         /// Thread id of the kernel.
@@ -194,7 +278,11 @@ impl Event {
             | What::Release(pointer)
             | What::Peek(pointer) => pointer.site,
             What::Submit(submission) => SiteId(submission.entry.site),
-            What::Spawn { site, .. } | What::ScopeBegin { site, .. } => *site,
+            What::Spawn { site, .. }
+            | What::ScopeBegin { site, .. }
+            | What::FdOpen { site, .. }
+            | What::FdClose { site, .. } => *site,
+            What::BorrowBegin(borrow) | What::BorrowEnd(borrow) => borrow.site,
             _ => SiteId(0),
         }
     }
@@ -211,6 +299,17 @@ pub struct Pointer {
     pub ty: TypeId,
     /// Where in the source.
     pub site: SiteId,
+}
+
+/// A borrow of a traced cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Borrow {
+    /// Address of the cell.
+    pub cell: u64,
+    /// Where in the source it began.
+    pub site: SiteId,
+    /// Whether nobody else may borrow the cell meanwhile.
+    pub exclusive: bool,
 }
 
 /// A ring as it was made.

@@ -39,7 +39,7 @@ pub enum Confidence {
 /// What a finding is about. Process and numbers as in [`crate::event::Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// A generation of an address or index; generations count from 1.
+    /// A generation of an address or index; generations count from 1, and 0 stands for a traced cell.
     Generation {
         /// Process index.
         process: u32,

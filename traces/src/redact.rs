@@ -307,6 +307,11 @@ impl Process {
                 self.address_at(slide, words, 0);
                 3
             }
+            Kind::StackPointer => {
+                self.address_at(slide, words, 0);
+                self.address_at(slide, words, 1);
+                2
+            }
             Kind::Realloc => {
                 self.address_at(slide, words, 0);
                 self.address_at(slide, words, 1);

@@ -3,6 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
+use support::faults::{FAULTS, plant};
 use support::file::File;
 use support::runtime::run;
 use traces::{Input, Trace};
@@ -53,6 +54,33 @@ proptest! {
             lines[index] = format!("{at} {lane} lost 1 removed");
         }
         prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_kill_anywhere_makes_no_finding(
+        decisions in prop::collection::vec(any::<u16>(), 0..300),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut lines = run(&decisions);
+        lines.truncate(1 + at.index(lines.len()));
+        lines[0] = "process 0 end=killed:9".to_owned();
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn one_fault_in_a_correct_run_gives_its_rule(
+        decisions in prop::collection::vec(any::<u16>(), 0..120),
+        fault in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut lines = run(&decisions);
+        let (rule, planted) = &FAULTS[fault.index(FAULTS.len())];
+        lines[0] = "process 0 state=clean end=exit:0".to_owned();
+        let at = 1 + at.index(lines.len());
+        plant(&mut lines, at, planted);
+        let found = stories(&lines);
+        let right = found.len() == 1 && found[0].starts_with(rule);
+        prop_assert!(right, "{} wanted, {:#?}\n{}", rule, found, lines.join("\n"));
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct Submit {
     pub op_flags: u32,
     /// `off` or `addr2`
     pub off: u64,
+    /// `file_index` (1 more than the slot, or all ones for any slot): the result is a direct descriptor.
+    /// An eighth word, left out where it is 0; writers of today never write it.
+    pub file_index: u32,
 }
 
 impl Submit {
@@ -145,6 +148,7 @@ impl Submit {
             len,
             op_flags,
             off: word(words, 6),
+            file_index: word(words, 7) as u32,
         }
     }
 }
@@ -170,6 +174,7 @@ mod tests {
             len: 4096,
             op_flags: 0x8000_0001,
             off: u64::MAX,
+            file_index: 0,
         }
     }
 
@@ -209,6 +214,8 @@ mod tests {
         );
         assert_eq!(Submit::decode(&words), submit);
         assert_eq!(submit.encode(), words);
+        let longer = [&words[..], &[7]].concat();
+        assert_eq!(Submit::decode(&longer).file_index, 7);
     }
 
     #[test]

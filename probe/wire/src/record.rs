@@ -241,7 +241,8 @@ kinds! {
     Scheme = 53, "scheme";
     /// `[cookie]`: several operations may carry it at once.
     Shared = 54, "shared";
-    /// `[ring | owner string << 32]`: subsystem that the next submissions belong to.
+    /// `[ring | owner string << 32]`: subsystem that this thread's next submissions to the ring belong to,
+    /// and for which it takes the next completions; no string where it works for nobody or for all.
     OwnerLabel = 55, "owner";
 
     /// `[pointer, size | align << 56]`
@@ -260,10 +261,15 @@ kinds! {
     BorrowBegin = 66, "borrow-begin";
     /// As [`Kind::BorrowBegin`].
     BorrowEnd = 67, "borrow-end";
-    /// `[address, size, initialised]`: a traced buffer that may be uninitialised.
+    /// `[address, size, initialised]`: a traced buffer that may be uninitialised, and how many bytes of it
+    /// from its start are not. Said again when that changes; size 0 when the buffer is gone.
     BufferInit = 68, "buffer-init";
-    /// `[ring | group << 32, buffer id | count << 32]`: provided buffers handed to the kernel.
+    /// `[ring | group << 32, buffer id | count << 32]`: provided buffers handed to the kernel, with ids
+    /// that count up.
     BufferProvide = 69, "buffer-provide";
+    /// `[stack pointer, lowest address of the stack]` of this thread: what lies between the two belongs
+    /// to frames that have returned.
+    StackPointer = 70, "stack-pointer";
 }
 
 /// Which owner a leak came from.

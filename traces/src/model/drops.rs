@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use super::Observer;
 use super::moment::Moment;
 use super::state::State;
 use super::things::{Flown, RingDrop};
-use super::{Observer, expect};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
 
 impl State {
-    pub(super) fn ring_drop(&mut self, event: &Event, number: u32) {
+    pub(super) fn ring_drop(&mut self, event: &Event, number: u32, observer: &mut Observer<'_>) {
         let process = event.process;
         let Some(ring) = self.rings.get_mut(&(process, number)) else {
             return;
@@ -22,9 +22,14 @@ impl State {
         if ring.dropped.replace(event.id).is_some() {
             return;
         }
+        self.never_taken_at_drop(event, number, observer);
+        self.buffers_at_drop(event, number, observer);
+        let Some(ring) = self.rings.get(&(process, number)) else {
+            return;
+        };
         let mut flown = Vec::new();
         for operation in ring.flying.values() {
-            if expect::owes(&operation.entry) == expect::Owes::OnlyFailure {
+            if !operation.sure {
                 continue;
             }
             let cookie = operation.entry.cookie;

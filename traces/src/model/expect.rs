@@ -5,51 +5,8 @@
 
 use wire::payload::Submit;
 
+use super::opcodes::{self as op, CQE_BUFFER, CQE_MORE, CQE_NOTIF};
 use crate::event::Completion;
-
-/// `IORING_CQE_F_BUFFER`
-const CQE_BUFFER: u32 = 1;
-/// `IORING_CQE_F_MORE`
-const CQE_MORE: u32 = 2;
-/// `IORING_CQE_F_NOTIF`
-const CQE_NOTIF: u32 = 8;
-
-/// `IOSQE_BUFFER_SELECT`
-const SQE_BUFFER_SELECT: u8 = 32;
-/// `IOSQE_CQE_SKIP_SUCCESS`
-const SQE_SKIP_SUCCESS: u8 = 64;
-
-mod op {
-    pub(super) const NOP: u8 = 0;
-    pub(super) const FSYNC: u8 = 3;
-    pub(super) const READ_FIXED: u8 = 4;
-    pub(super) const WRITE_FIXED: u8 = 5;
-    pub(super) const POLL_ADD: u8 = 6;
-    pub(super) const POLL_REMOVE: u8 = 7;
-    pub(super) const RECVMSG: u8 = 10;
-    pub(super) const TIMEOUT: u8 = 11;
-    pub(super) const TIMEOUT_REMOVE: u8 = 12;
-    pub(super) const ACCEPT: u8 = 13;
-    pub(super) const LINK_TIMEOUT: u8 = 15;
-    pub(super) const CONNECT: u8 = 16;
-    pub(super) const FALLOCATE: u8 = 17;
-    pub(super) const CLOSE: u8 = 19;
-    pub(super) const STATX: u8 = 21;
-    pub(super) const READ: u8 = 22;
-    pub(super) const WRITE: u8 = 23;
-    pub(super) const MADVISE: u8 = 25;
-    pub(super) const SEND: u8 = 26;
-    pub(super) const RECV: u8 = 27;
-    pub(super) const SHUTDOWN: u8 = 34;
-    pub(super) const LINKAT: u8 = 39;
-    pub(super) const URING_CMD: u8 = 46;
-    pub(super) const SEND_ZC: u8 = 47;
-    pub(super) const SENDMSG_ZC: u8 = 48;
-    pub(super) const READ_MULTISHOT: u8 = 49;
-    pub(super) const FTRUNCATE: u8 = 55;
-    pub(super) const LISTEN: u8 = 57;
-    pub(super) const RECV_ZC: u8 = 58;
-}
 
 /// How many completions an operation posts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +28,8 @@ pub(crate) fn owes(entry: &Submit) -> Owes {
         // IORING_ACCEPT_MULTISHOT, IORING_RECV_MULTISHOT live in `ioprio`.
         op::ACCEPT => entry.ioprio & 1 != 0,
         op::RECV | op::RECVMSG => entry.ioprio & 2 != 0,
+        // A bundle is sent in pieces, and each of them posts one.
+        op::SEND | op::SENDMSG => entry.ioprio & op::BUNDLE != 0,
         // IORING_POLL_ADD_MULTI lives in `len`.
         op::POLL_ADD => entry.len & 1 != 0,
         // IORING_TIMEOUT_MULTISHOT
@@ -84,7 +43,7 @@ pub(crate) fn owes(entry: &Submit) -> Owes {
         Owes::Many
     } else if matches!(entry.opcode, op::SEND_ZC | op::SENDMSG_ZC) {
         Owes::ZeroCopy
-    } else if entry.sqe_flags & SQE_SKIP_SUCCESS != 0 {
+    } else if entry.sqe_flags & op::SQE_SKIP_SUCCESS != 0 {
         Owes::OnlyFailure
     } else {
         Owes::One
@@ -96,9 +55,32 @@ pub(crate) fn is_last(completion: &Completion) -> bool {
     completion.flags & CQE_MORE == 0
 }
 
+/// How well a completion fits an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fit {
+    /// It cannot be its.
+    Never,
+    /// In number and flags it can; its result is none that this table knows. A newer kernel may.
+    Strange,
+    /// It can be its.
+    Well,
+}
+
 /// Whether an operation that had `before` completions could have posted this one.
-pub(crate) fn fits(entry: &Submit, before: u32, completion: &Completion) -> bool {
+pub(crate) fn fit(entry: &Submit, before: u32, completion: &Completion) -> Fit {
     let owes = owes(entry);
+    if !shape_fits(entry, owes, before, completion) {
+        Fit::Never
+    // Whatever it is, it can fail.
+    } else if completion.res < 0 || success_fits(entry, completion.res) {
+        Fit::Well
+    } else {
+        Fit::Strange
+    }
+}
+
+/// Whether it fits in number and flags.
+fn shape_fits(entry: &Submit, owes: Owes, before: u32, completion: &Completion) -> bool {
     let (res, flags) = (completion.res, completion.flags);
     let notification = flags & CQE_NOTIF != 0;
     if notification {
@@ -111,16 +93,12 @@ pub(crate) fn fits(entry: &Submit, before: u32, completion: &Completion) -> bool
         return false;
     }
     if flags & CQE_BUFFER != 0
-        && entry.sqe_flags & SQE_BUFFER_SELECT == 0
+        && entry.sqe_flags & op::SQE_BUFFER_SELECT == 0
         && entry.opcode != op::READ_MULTISHOT
     {
         return false;
     }
-    if owes == Owes::OnlyFailure && res >= 0 && !may_be_short(entry.opcode) {
-        return false;
-    }
-    // Whatever it is, it can fail.
-    res < 0 || success_fits(entry, res)
+    owes != Owes::OnlyFailure || res < 0 || may_be_short(entry.opcode)
 }
 
 /// Whether a non-negative result is one that the operation can have.
@@ -142,11 +120,21 @@ fn success_fits(entry: &Submit, res: i32) -> bool {
         | op::STATX
         | op::MADVISE
         | op::SHUTDOWN..=op::LINKAT
+        | op::SYNC_FILE_RANGE
+        | op::FADVISE
+        | op::EPOLL_CTL
         | op::FTRUNCATE
-        | op::LISTEN => res == 0,
-        op::READ | op::WRITE | op::READ_FIXED | op::WRITE_FIXED | op::SEND | op::SEND_ZC => {
-            chosen_by_kernel(entry) || i64::from(res) <= len
-        }
+        | op::BIND
+        | op::LISTEN
+        | op::PIPE => res == 0,
+        op::READ
+        | op::WRITE
+        | op::READ_FIXED
+        | op::WRITE_FIXED
+        | op::SEND
+        | op::SEND_ZC
+        | op::SPLICE
+        | op::TEE => chosen_by_kernel(entry) || i64::from(res) <= len,
         op::RECV => chosen_by_kernel(entry) || len == 0 || i64::from(res) <= len,
         _ => true,
     }
@@ -154,14 +142,23 @@ fn success_fits(entry: &Submit, res: i32) -> bool {
 
 /// Whether the kernel picks the buffer, so that `len` is no limit.
 fn chosen_by_kernel(entry: &Submit) -> bool {
-    entry.sqe_flags & SQE_BUFFER_SELECT != 0 || (entry.len == 0 && entry.opcode != op::SEND)
+    entry.sqe_flags & op::SQE_BUFFER_SELECT != 0 || (entry.len == 0 && entry.opcode != op::SEND)
 }
 
 /// Whether less than what was asked for counts as a failure, which skipping does not skip.
 fn may_be_short(opcode: u8) -> bool {
     matches!(
         opcode,
-        op::READ | op::WRITE | op::SEND | op::RECV | op::RECVMSG | 1 | 2 | 9
+        op::READ
+            | op::WRITE
+            | op::READV
+            | op::WRITEV
+            | op::READ_FIXED
+            | op::WRITE_FIXED
+            | op::SEND
+            | op::SENDMSG
+            | op::RECV
+            | op::RECVMSG
     )
 }
 
@@ -186,12 +183,16 @@ mod tests {
         }
     }
 
+    fn well(entry: &Submit, before: u32, completion: &Completion) -> bool {
+        fit(entry, before, completion) == Fit::Well
+    }
+
     #[test]
     fn timeouts_and_nops_are_told_apart_by_their_results() {
-        assert!(fits(&entry(op::NOP), 0, &cqe(0, 0)));
-        assert!(!fits(&entry(op::TIMEOUT), 0, &cqe(0, 0)));
-        assert!(fits(&entry(op::TIMEOUT), 0, &cqe(-62, 0)));
-        assert!(fits(
+        assert!(well(&entry(op::NOP), 0, &cqe(0, 0)));
+        assert!(!well(&entry(op::TIMEOUT), 0, &cqe(0, 0)));
+        assert!(well(&entry(op::TIMEOUT), 0, &cqe(-62, 0)));
+        assert!(well(
             &Submit {
                 off: 1,
                 ..entry(op::TIMEOUT)
@@ -199,7 +200,7 @@ mod tests {
             0,
             &cqe(0, 0)
         ));
-        assert!(!fits(&entry(op::NOP), 0, &cqe(5, 0)));
+        assert!(!well(&entry(op::NOP), 0, &cqe(5, 0)));
     }
 
     #[test]
@@ -209,10 +210,10 @@ mod tests {
             ..entry(op::SEND_ZC)
         };
         assert_eq!(owes(&send), Owes::ZeroCopy);
-        assert!(fits(&send, 0, &cqe(10, CQE_MORE)));
-        assert!(!fits(&send, 0, &cqe(0, CQE_NOTIF)));
-        assert!(fits(&send, 1, &cqe(0, CQE_NOTIF)));
-        assert!(!fits(&send, 1, &cqe(10, 0)));
+        assert!(well(&send, 0, &cqe(10, CQE_MORE)));
+        assert!(!well(&send, 0, &cqe(0, CQE_NOTIF)));
+        assert!(well(&send, 1, &cqe(0, CQE_NOTIF)));
+        assert!(!well(&send, 1, &cqe(10, 0)));
         assert!(is_last(&cqe(0, CQE_NOTIF)) && !is_last(&cqe(10, CQE_MORE)));
     }
 
@@ -222,18 +223,59 @@ mod tests {
             ioprio: 1,
             ..entry(op::ACCEPT)
         };
-        assert!(fits(&accept, 3, &cqe(9, CQE_MORE)));
-        assert!(!fits(&entry(op::ACCEPT), 0, &cqe(9, CQE_MORE)));
+        assert!(well(&accept, 3, &cqe(9, CQE_MORE)));
+        assert!(!well(&entry(op::ACCEPT), 0, &cqe(9, CQE_MORE)));
     }
 
     #[test]
     fn skipped_success_leaves_failures() {
         let quiet = Submit {
-            sqe_flags: SQE_SKIP_SUCCESS,
+            sqe_flags: op::SQE_SKIP_SUCCESS,
             ..entry(op::CLOSE)
         };
         assert_eq!(owes(&quiet), Owes::OnlyFailure);
-        assert!(!fits(&quiet, 0, &cqe(0, 0)));
-        assert!(fits(&quiet, 0, &cqe(-9, 0)));
+        assert!(!well(&quiet, 0, &cqe(0, 0)));
+        assert!(well(&quiet, 0, &cqe(-9, 0)));
+    }
+
+    #[test]
+    fn every_opcode_owes_what_its_flags_say() {
+        let multishot = [
+            (op::ACCEPT, 1, 0, 0),
+            (op::RECV, 2, 0, 0),
+            (op::RECVMSG, 2, 0, 0),
+            (op::SEND, 16, 0, 0),
+            (op::POLL_ADD, 0, 1, 0),
+            (op::TIMEOUT, 0, 0, 64),
+            (op::URING_CMD, 0, 0, 2),
+        ];
+        for (opcode, ioprio, len, op_flags) in multishot {
+            let many = Submit {
+                ioprio,
+                len,
+                op_flags,
+                ..entry(opcode)
+            };
+            assert_eq!(owes(&many), Owes::Many, "{opcode}");
+            assert_eq!(owes(&entry(opcode)), Owes::One, "{opcode}");
+        }
+        for opcode in 0..=255 {
+            let plain = match opcode {
+                op::READ_MULTISHOT | op::RECV_ZC => Owes::Many,
+                op::SEND_ZC | op::SENDMSG_ZC => Owes::ZeroCopy,
+                _ => Owes::One,
+            };
+            assert_eq!(owes(&entry(opcode)), plain, "{opcode}");
+            // Whatever it is, it can fail, and newer ones can have any result.
+            assert!(well(&entry(opcode), 0, &cqe(-125, 0)), "{opcode}");
+            assert!(opcode <= op::PIPE || well(&entry(opcode), 0, &cqe(77, 0)));
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_not_listed_is_strange_and_a_flag_is_not_possible() {
+        assert_eq!(fit(&entry(op::CLOSE), 0, &cqe(3, 0)), Fit::Strange);
+        assert_eq!(fit(&entry(op::CLOSE), 0, &cqe(0, CQE_MORE)), Fit::Never);
+        assert_eq!(fit(&entry(op::RECV), 0, &cqe(0, CQE_BUFFER)), Fit::Never);
     }
 }

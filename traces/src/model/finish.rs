@@ -1,11 +1,21 @@
 //! Ends: of scopes, and of processes.
 
+use super::Observer;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Doing, Generation, Operation};
-use super::{Observer, expect};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
+
+/// The end of a process.
+pub(super) struct End {
+    pub(super) process: u32,
+    /// Its last event.
+    pub(super) at: EventId,
+    pub(super) at_ns: u64,
+    /// It went through an ordinary exit.
+    pub(super) clean: bool,
+}
 
 impl State {
     pub(super) fn scope_end(&mut self, event: &Event, scope: u32, observer: &mut Observer<'_>) {
@@ -59,12 +69,17 @@ impl State {
             .operation
             .and_then(|operation| ring(operation.ring));
         let ring_dropped = of_latest.is_some_and(|ring| ring.dropped.is_some());
+        let quiet_rounds = generation
+            .quiet_latest
+            .filter(|_| generation.quiet == generation.operations)
+            .map(|(id, _, round)| ring(id.ring).map_or(0, |ring| ring.round.saturating_sub(round)));
         observer.see(&Moment::Held(Held {
             at,
             when,
             generation,
             reaped,
             ring_dropped,
+            quiet_rounds,
         }));
     }
 
@@ -76,9 +91,11 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let mut last = vec![EventId(0); recording.processes.len()];
+        let mut at_ns = vec![0; recording.processes.len()];
         for event in events {
-            if let Some(last) = last.get_mut(event.process as usize) {
-                *last = event.id;
+            let index = event.process as usize;
+            if let (Some(last), Some(at_ns)) = (last.get_mut(index), at_ns.get_mut(index)) {
+                (*last, *at_ns) = (event.id, event.at_ns);
             }
         }
         self.settle_all(observer);
@@ -95,6 +112,15 @@ impl State {
             // What a thread was at that still ran is cut off as by a kill, however orderly the exit.
             let is_cut = |lane: u32| !clean || recording.is_cut(lane);
             self.strand(number, at, |event| is_cut(lane(event)), observer);
+            let end = End {
+                process: number,
+                at,
+                at_ns: at_ns.get(index).copied().unwrap_or_default(),
+                clean,
+            };
+            self.rings_at_end(&end, observer);
+            self.buffers_at_end(&end, observer);
+            self.results_at_end(&end, observer);
             let held = self.live(number);
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(held.len() as u64);
             for generation in &held {
@@ -107,10 +133,7 @@ impl State {
             }
         }
         for ring in self.rings.values() {
-            let pending = ring
-                .flying
-                .values()
-                .filter(|operation| expect::owes(&operation.entry) != expect::Owes::OnlyFailure);
+            let pending = ring.flying.values().filter(|operation| operation.sure);
             let pending = pending.count() as u64;
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
         }

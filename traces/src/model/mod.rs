@@ -4,28 +4,41 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers`, `rings` and `coroutines`, `expect` (what operations owe), `schemes`
-//! (how cookies are read), `loss` (what is missing), `drops` (rings dropped with operations in flight),
-//! `finish` (the end of a process).
+//! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
+//! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
+//! `schemes` (how cookies are read), `cuts` (cookies that lost bits), `loss` (what is missing), `drops`
+//! (rings dropped with operations in flight), `finish` (the end of a process).
 
+mod borrows;
+mod buffers;
+mod completions;
 mod coroutines;
+mod cuts;
 mod drops;
 mod expect;
 mod finish;
 mod loss;
+mod memory;
 mod moment;
+mod opcodes;
 mod pointers;
+mod provided;
+mod queue;
+mod results;
 mod rings;
 mod schemes;
 mod state;
 mod things;
 
+pub(crate) use buffers::Part;
 pub(crate) use loss::Losses;
-pub(crate) use moment::{Completed, Held, HeldAt, Moment, Resumed, Submitted};
+pub(crate) use moment::{
+    Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
+};
 pub(crate) use state::within;
 pub(crate) use things::{
-    Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Poll,
-    Standing, is_sole,
+    Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Past,
+    Pointers, Poll, Standing, is_sole,
 };
 
 use crate::event::{Event, EventId};
@@ -87,10 +100,11 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
         losses: Losses::survey(events),
         drafts: Drafts::default(),
     };
-    let mut state = state::State::new(events);
+    let mut state = state::State::new(recording, events);
     for event in events {
         state.step(event, &mut observer);
     }
+    state.show_hits(u64::MAX, &mut observer);
     state.drops_at_end(recording, &mut observer);
     state.finish(recording, events, &mut observer);
     let mut summary = state.summary;

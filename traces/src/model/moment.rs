@@ -2,11 +2,12 @@
 //!
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
+use super::buffers::Piece;
 use super::things::{
-    Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, Operation, OperationId, Owed,
-    Reaped, Standing,
+    Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
+    OperationId, Overflow, Owed, Past, Pointers, Reaped, Standing, Thread,
 };
-use crate::event::{EventId, SiteId};
+use crate::event::{Borrow, EventId, Pointer, SiteId, StringId};
 
 /// A moment in the life of a recording.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Moment<'a> {
         site: SiteId,
         /// What had ended.
         dead: &'a Dead,
+        /// By taking ownership, not by lowering a count.
+        owned: bool,
         /// Operation whose completion brought the cookie last.
         brought_by: Option<OperationId>,
     },
@@ -48,10 +51,154 @@ pub(crate) enum Moment<'a> {
         site: SiteId,
         /// The generation, its leases already without this one.
         generation: &'a Generation,
+        /// Its block was freed, and how that came about is not recorded.
+        freed: bool,
+        /// No thread but this one hands the ring's entries to the kernel, and it did not hand over the
+        /// first of them yet.
+        stranded: bool,
         /// Its operations that still owe a completion, oldest first.
         owing: Vec<&'a Operation>,
         /// Operation whose completion brought the cookie last.
         brought_by: Option<OperationId>,
+    },
+    /// A handle of a generation that lives went out or came back.
+    Handled(Handled<'a>),
+    /// A completion was taken that no operation in flight explains.
+    Stray(Stray<'a>),
+    /// An operation went in that names others by their cookie.
+    Cancels(Cancels<'a>),
+    /// A completion was taken twice from one place of the queue.
+    TakenTwice {
+        /// The event.
+        event: EventId,
+        /// The ring.
+        ring: u32,
+        /// Scope of the thread that took it.
+        scope: u32,
+        /// The place.
+        index: u32,
+        /// The first time, where that is the reason; else the newest, which has overwritten it.
+        first: EventId,
+        /// The operation that it was taken for then.
+        operation: Option<OperationId>,
+        /// The kernel has used the place again since.
+        overwritten: bool,
+        /// Process.
+        process: u32,
+    },
+    /// Memory that an operation in flight points at is gone.
+    MemoryGone(MemoryGone<'a>),
+    /// A descriptor that an operation in flight names was closed, or its number given out again.
+    DescriptorGone {
+        /// The event.
+        event: EventId,
+        /// The number.
+        fd: i32,
+        /// The operation.
+        operation: &'a Operation,
+        /// Where it was closed before, if the event gives the number out again.
+        closed: Option<EventId>,
+    },
+    /// The kernel reads bytes that were never written.
+    Uninitialised {
+        /// The operation.
+        operation: &'a Operation,
+        /// What the recording says of the buffer.
+        buffer: EventId,
+        /// Bytes that the kernel reads in the buffer, from its start, and bytes that are initialised.
+        reads: u64,
+        /// See `reads`.
+        initialised: u64,
+    },
+    /// A cell was borrowed that is borrowed already.
+    Overlapping {
+        /// The event.
+        event: EventId,
+        /// Process.
+        process: u32,
+        /// Scope of the thread.
+        scope: u32,
+        /// The new borrow.
+        borrow: Borrow,
+        /// The oldest that it must not overlap with, and its event.
+        first: (Borrow, EventId),
+        /// The coroutine that held it and was suspended since, and where.
+        suspended: Option<(u32, EventId)>,
+    },
+    /// A provided buffer was given back that the kernel has.
+    GivenTwice {
+        /// The event.
+        event: EventId,
+        /// Process and scope of the thread.
+        place: (u32, u32),
+        /// Ring, group and id.
+        buffer: (u32, u32, u32),
+        /// Where the kernel got it.
+        since: EventId,
+        /// It still fills it: it was handed out with more to come.
+        partly: bool,
+    },
+    /// A provided buffer was never given back, and its group ran dry.
+    BufferLost {
+        /// Where it was handed out.
+        taken: EventId,
+        /// Process and scope of the thread that took it.
+        place: (u32, u32),
+        /// Ring, group and id.
+        buffer: (u32, u32, u32),
+        /// The operation that got it.
+        operation: Option<OperationId>,
+        /// The completion that found none left.
+        dry: EventId,
+        /// The end until which nobody gave it back.
+        until: EventId,
+        /// Rounds of the ring since it ran dry.
+        rounds: u64,
+        /// The ring was dropped, or its process ended in order.
+        clean: bool,
+    },
+    /// A descriptor that a completion brought was neither used nor closed.
+    ResultLost {
+        /// The completion.
+        event: EventId,
+        /// The number.
+        fd: i32,
+        /// The operation.
+        operation: &'a Operation,
+        /// Where it was given up.
+        abandoned: EventId,
+        /// The last event of the process.
+        until: EventId,
+        /// Rounds of the ring since.
+        rounds: u64,
+        /// The process went through an ordinary exit.
+        clean: bool,
+    },
+    /// An operation never reached the kernel.
+    NeverTaken {
+        /// The operation.
+        operation: &'a Operation,
+        /// The drop of the ring; nothing where later ones were taken and it was not.
+        dropped: Option<EventId>,
+        /// The end that was looked at.
+        until: EventId,
+    },
+    /// Completions wait in the kernel, and nothing fetched them.
+    Stalled {
+        /// The ring: process and number.
+        ring: (u32, u32),
+        /// What waits.
+        overflow: Overflow,
+        /// The oldest operation that still owes a completion.
+        operation: &'a Operation,
+        /// Operations that do.
+        owed: u64,
+        /// Nanoseconds until the last event of the process, which is `until`.
+        for_ns: u64,
+        /// See `for_ns`.
+        until: EventId,
+        /// The process went through an ordinary exit.
+        clean: bool,
     },
     /// A coroutine was resumed.
     Resumed(Resumed<'a>),
@@ -107,6 +254,95 @@ pub(crate) struct Submitted<'a> {
     pub(crate) shared: bool,
     /// Declared to stand for nothing.
     pub(crate) sentinel: bool,
+    /// Whether cookies are pointers here.
+    pub(crate) pointers: Pointers,
+    /// The leaked pointer of which the cookie is a part.
+    pub(crate) cut_of: Option<&'a Generation>,
+}
+
+/// A handle of a generation that lives went out or came back.
+#[derive(Debug)]
+pub(crate) struct Handled<'a> {
+    /// The event.
+    pub(crate) event: EventId,
+    /// The handle.
+    pub(crate) pointer: Pointer,
+    /// The generation, this handle already counted.
+    pub(crate) generation: &'a Generation,
+    /// It came back.
+    pub(crate) back: bool,
+    /// The thread.
+    pub(crate) thread: Thread,
+    /// Operation whose completion brought the cookie last.
+    pub(crate) brought_by: Option<OperationId>,
+}
+
+/// A completion that no operation in flight explains.
+#[derive(Debug)]
+pub(crate) struct Stray<'a> {
+    /// The event.
+    pub(crate) event: EventId,
+    /// Process, ring and scope of the thread that took it.
+    pub(crate) place: (u32, u32, u32),
+    /// Its cookie.
+    pub(crate) cookie: u64,
+    /// The latest operation with that cookie that ended on this ring.
+    pub(crate) past: Option<Past>,
+    /// One in flight with that cookie on another ring.
+    pub(crate) elsewhere: Option<&'a Operation>,
+    /// What its cookie stands for.
+    pub(crate) standing: Standing<'a>,
+    /// Whether cookies are pointers here.
+    pub(crate) pointers: Pointers,
+    /// The leaked pointer of which the cookie is a part.
+    pub(crate) cut_of: Option<&'a Generation>,
+    /// What is known of the cookie or of earlier operations had to be forgotten.
+    pub(crate) forgotten: bool,
+}
+
+/// An operation that cancels, removes or updates others by their cookie.
+#[derive(Debug)]
+pub(crate) struct Cancels<'a> {
+    /// The operation.
+    pub(crate) operation: &'a Operation,
+    /// The cookie that it names.
+    pub(crate) names: u64,
+    /// Operations in flight that it may hit.
+    pub(crate) targets: Vec<&'a Operation>,
+    /// It means all of them.
+    pub(crate) all: bool,
+    /// What the cookie stands for.
+    pub(crate) standing: Standing<'a>,
+    /// One in flight whose cookie it names but for bits that were cut off.
+    pub(crate) cut_of: Option<&'a Operation>,
+}
+
+/// Memory that an operation in flight points at is gone.
+#[derive(Debug)]
+pub(crate) struct MemoryGone<'a> {
+    /// The event.
+    pub(crate) event: EventId,
+    /// How.
+    pub(crate) how: Gone,
+    /// The operation.
+    pub(crate) operation: &'a Operation,
+    /// What it points at.
+    pub(crate) piece: Piece,
+    /// Its ring was dropped before.
+    pub(crate) ring_dropped: bool,
+    /// The generation that it holds.
+    pub(crate) generation: Option<GenerationId>,
+}
+
+/// How memory went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    Freed,
+    Moved,
+    Shrunk,
+    Unmapped,
+    /// Its stack frame has returned.
+    Returned,
 }
 
 /// A completion was taken.
@@ -122,6 +358,8 @@ pub(crate) struct Completed<'a> {
     pub(crate) operation: Option<&'a Operation>,
     /// What its cookie stands for.
     pub(crate) standing: Standing<'a>,
+    /// Subsystem that the thread works for.
+    pub(crate) label: StringId,
 }
 
 /// A coroutine was resumed.
@@ -167,4 +405,7 @@ pub(crate) struct Held<'a> {
     pub(crate) reaped: Option<(Reaped, u64)>,
     /// The ring of its latest operation was dropped.
     pub(crate) ring_dropped: bool,
+    /// Rounds of the ring since the latest operation that posts nothing on success, where all of its
+    /// operations are such.
+    pub(crate) quiet_rounds: Option<u64>,
 }

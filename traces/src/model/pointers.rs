@@ -1,6 +1,6 @@
 //! Leaks and reclaims: generations begin and end.
 
-use super::moment::Moment;
+use super::moment::{Handled, Moment};
 use super::state::{State, TOMBS_MAX};
 use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_sole};
 use super::{Link, Observer};
@@ -18,14 +18,23 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let process = event.process;
+        let thread = self.thread(event.lane);
+        if let Some(low) = high_and_low(pointer.address) {
+            self.low_halves.insert((process, low), pointer.address);
+        }
         let address = self
             .addresses
             .entry((process, pointer.address))
             .or_default();
         // A second leak of what has one owner shows that it was taken back where nobody looked.
         let goes_on = address.live.is_some() && !is_sole(pointer.owner);
+        let brought_by = address.brought_by;
+        let mut again = None;
         if goes_on && let Some(live) = &mut address.live {
             live.leases = live.leases.saturating_add(1);
+            live.handed = live.handed.saturating_add(1);
+            live.leaked_as(pointer);
+            again = Some((**live).clone());
             live.forever |= forever;
             live.lane = event.lane;
         } else {
@@ -44,11 +53,18 @@ impl State {
                 leak_site: pointer.site,
                 scope: event.scope,
                 leases: 1,
+                handed: 1,
+                returned: 0,
+                also: None,
+                and_more: false,
+                thread,
                 shared: false,
                 forever,
                 in_flight: 0,
                 orphaned: 0,
                 operations: 0,
+                quiet: 0,
+                quiet_latest: None,
                 operation: None,
                 reaped: None,
                 lane: event.lane,
@@ -69,6 +85,16 @@ impl State {
             operation: None,
             enter: None,
         };
+        if let Some(generation) = &again {
+            observer.see(&Moment::Handled(Handled {
+                event: event.id,
+                pointer: *pointer,
+                generation,
+                back: false,
+                thread,
+                brought_by,
+            }));
+        }
     }
 
     /// A cookie is declared to be carried by several operations at once: for as long as what lives at
@@ -108,12 +134,13 @@ impl State {
         };
         let (number, brought_by) = (address.generations, address.brought_by);
         let Some(live) = &mut address.live else {
-            if let (Some(dead), true) = (&address.dead, owned) {
+            if let Some(dead) = &address.dead {
                 let site = pointer.site;
                 observer.see(&Moment::ReclaimedDead {
                     event: event.id,
                     site,
                     dead,
+                    owned,
                     brought_by,
                 });
             }
@@ -122,6 +149,7 @@ impl State {
             return;
         };
         live.leases = live.leases.saturating_sub(1);
+        live.returned = live.returned.saturating_add(1);
         live.lane = event.lane;
         let generation = live.clone();
         if generation.leases == 0 {
@@ -130,13 +158,26 @@ impl State {
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
+        observer.see(&Moment::Handled(Handled {
+            event: event.id,
+            pointer: *pointer,
+            generation: &generation,
+            back: true,
+            thread: self.thread(event.lane),
+            brought_by,
+        }));
         // What flew on a ring that was dropped is judged at the end; see `drops`.
         if generation.flying() > generation.leases {
             let owing = self.owing(&generation, pointer.address);
+            let stranded = owing
+                .first()
+                .is_some_and(|operation| self.is_untaken(operation, event.lane));
             observer.see(&Moment::Reclaimed {
                 event: event.id,
                 site: pointer.site,
                 generation: &generation,
+                freed: false,
+                stranded,
                 owing,
                 brought_by,
             });
@@ -144,7 +185,12 @@ impl State {
     }
 
     /// Ends the generation that lives at an address.
-    fn bury(&mut self, process: u32, at: u64, (reclaimed, reclaim_site): (EventId, SiteId)) {
+    pub(super) fn bury(
+        &mut self,
+        process: u32,
+        at: u64,
+        (reclaimed, reclaim_site): (EventId, SiteId),
+    ) {
         let Some(address) = self.addresses.get_mut(&(process, at)) else {
             return;
         };
@@ -181,6 +227,16 @@ impl State {
                 address.forgotten = address.dead.take().is_some();
             }
         }
+    }
+
+    /// Whether the kernel has not got an operation yet, and nobody but this lane hands it over.
+    pub(super) fn is_untaken(&self, operation: &Operation, lane: u32) -> bool {
+        let ring = (operation.id.process, operation.id.ring);
+        let wrong = self
+            .rings
+            .get(&ring)
+            .is_none_or(|ring| ring.books_are_wrong);
+        operation.consumed.is_none() && !wrong && self.entered.get(&ring) == Some(&Some(lane))
     }
 
     /// Operations bound to a generation that still owe completions, oldest first, a few of them.
@@ -220,4 +276,21 @@ impl State {
             address.brought_by = operation;
         }
     }
+}
+
+impl Generation {
+    /// Notes as what another handle went out.
+    fn leaked_as(&mut self, pointer: &Pointer) {
+        let kind = (pointer.owner, pointer.ty);
+        if kind == (self.owner, self.ty) || self.also == Some(kind) {
+            return;
+        }
+        self.and_more |= self.also.is_some();
+        self.also.get_or_insert(kind);
+    }
+}
+
+/// The low half of an address whose high half is not empty.
+fn high_and_low(address: u64) -> Option<u32> {
+    (address >> 32 != 0).then_some(address as u32)
 }

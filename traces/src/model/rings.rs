@@ -1,23 +1,22 @@
-//! Submissions and completions: which operation a completion belongs to, and what an operation carries.
+//! Rings and submissions: what an operation carries, and when the kernel takes it.
 
 use wire::record::CookieState;
 
-use super::moment::{Completed, Moment, Submitted};
+use super::moment::{Moment, Submitted};
+use super::opcodes::{self as op, SQE_LINKS, SQE_SKIP_SUCCESS};
 use super::state::State;
-use super::things::{Credit, Lap, Operation, OperationId, Owed, Reaped, RingState, Standing};
+use super::things::{Lap, Operation, OperationId, RingState, Standing};
 use super::{Observer, expect};
-use crate::event::{Completion, Event, EventId, Ring, SiteId, Submission};
+use crate::event::{Event, Ring, SiteId, Submission};
 
 /// `IORING_SETUP_SQPOLL`
 const SETUP_SQPOLL: u32 = 2;
 /// Operations without a cookie that wait for the proof that cookies are pointers.
 const UNSET_MAX: usize = 16;
-/// Rounds of a ring after which a completion is taken to have resumed nobody.
-const CREDIT_ROUNDS: u64 = 4096;
-/// Completions kept for each cookie that resumed nobody.
-const CREDITS_MAX: usize = 64;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
+/// Operations that may have ended without a completion, kept for each ring.
+const UNSURE_MAX: usize = 1024;
 /// Laps that a generation remembers having been in.
 const LAPS_MAX: usize = 8;
 
@@ -28,7 +27,10 @@ impl State {
             info: Some(*ring),
             ..RingState::default()
         };
-        self.rings.insert((event.process, ring.ring), state);
+        let before = self.rings.insert((event.process, ring.ring), state);
+        for operation in before.iter().flat_map(|ring| ring.flying.values()) {
+            self.forget_memory(operation);
+        }
     }
 
     pub(super) fn submit(
@@ -49,8 +51,16 @@ impl State {
             sequence: submission.sequence,
         };
         let coroutine = self.running.get(&event.lane).copied();
+        let label = self.labels.get(&(event.lane, number)).copied();
         let ring = self.rings.entry(key).or_default();
         ring.in_batch = false;
+        let owes = expect::owes(&entry);
+        let is_quiet = owes == expect::Owes::OnlyFailure;
+        let behind_quiet = ring.in_chain && ring.quiet_chain;
+        let sure = !is_quiet && !behind_quiet;
+        ring.quiet_chain = behind_quiet || entry.sqe_flags & SQE_SKIP_SUCCESS != 0;
+        ring.in_chain = entry.sqe_flags & SQE_LINKS != 0;
+        let round = ring.round;
         let lap = ring.laps.remove(&entry.slot);
 
         let live = self
@@ -58,13 +68,13 @@ impl State {
             .get_mut(&(process, address))
             .and_then(|a| a.live.as_mut());
         let generation = live.as_ref().map(|live| live.id);
-        let owes = expect::owes(&entry) != expect::Owes::OnlyFailure;
         let mut new_lap = Lap {
             sequence: submission.sequence,
             submit: event.id,
             opcode: entry.opcode,
             site: SiteId(entry.site),
             cookie: entry.cookie,
+            entry,
             generation,
             leaked: None,
             reclaimed: None,
@@ -77,8 +87,12 @@ impl State {
             live.reaped = None;
             live.lane = event.lane;
             live.peeked = false;
-            if owes {
+            if sure {
                 live.in_flight = live.in_flight.saturating_add(1);
+            }
+            if is_quiet {
+                live.quiet = live.quiet.saturating_add(1);
+                live.quiet_latest = Some((id, event.id, round));
             }
             new_lap.leaked = Some((live.leaked, live.leak_site));
             if live.laps.len() >= LAPS_MAX {
@@ -92,7 +106,7 @@ impl State {
         }
         ring.laps.insert(entry.slot, new_lap);
         let polled = ring.info.is_some_and(|info| info.setup & SETUP_SQPOLL != 0);
-        let at_once = polled || !self.entered.contains(&key);
+        let at_once = polled || !self.entered.contains_key(&key);
         if !at_once {
             ring.queue.push_back(submission.sequence);
         }
@@ -103,6 +117,12 @@ impl State {
             entry,
             cookie_state: submission.cookie_state,
             scope: event.scope,
+            label: label.unwrap_or_default(),
+            owes,
+            sure,
+            cancelled: false,
+            abandoned: None,
+            passed_by: 0,
             generation,
             exceeds,
             consumed: at_once.then_some(event.id),
@@ -121,15 +141,32 @@ impl State {
         }
 
         self.show_submission(&operation, address, observer);
+        self.show_cancel(&operation, observer);
+        self.note_memory(&operation, observer);
+        self.note_message(&operation);
+        self.note_given_by_entry(event, &operation, observer);
+        self.use_descriptors(&operation);
         let Some(ring) = self.rings.get_mut(&key) else {
             return;
         };
+        let mut outlived = None;
+        if !sure {
+            ring.unsure.push_back(submission.sequence);
+            if ring.unsure.len() > UNSURE_MAX {
+                let oldest = ring.unsure.pop_front();
+                outlived = oldest.and_then(|sequence| ring.flying.remove(&sequence));
+            }
+        }
         ring.by_cookie
             .entry(entry.cookie)
             .or_default()
             .push(submission.sequence);
         // The same number twice is another ring's or a damaged record's: the newer one counts.
-        ring.flying.insert(submission.sequence, operation);
+        let replaced = ring.flying.insert(submission.sequence, operation);
+        for gone in replaced.into_iter().chain(outlived) {
+            self.forget_memory(&gone);
+            self.bury_operation(&gone, None);
+        }
     }
 
     fn show_submission(
@@ -151,7 +188,7 @@ impl State {
         let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
         let others = in_flight
             .filter_map(|sequence| ring.flying.get(sequence))
-            .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure)
+            .filter(|other| other.sure)
             .take(RIVALS_MAX)
             .collect::<Vec<_>>();
         let others = self.with_other_rings(operation, others);
@@ -164,6 +201,8 @@ impl State {
             others,
             shared,
             sentinel,
+            pointers: self.pointers_on(process, number),
+            cut_of: self.cut_of(process, number, cookie),
         }));
 
         let fresh = operation.cookie_state == CookieState::NeverWritten;
@@ -217,18 +256,40 @@ impl State {
             let bound = in_flight
                 .filter_map(|sequence| ring.flying.get(sequence))
                 .filter(|other| other.generation == Some(generation))
-                .filter(|other| expect::owes(&other.entry) != expect::Owes::OnlyFailure);
+                .filter(|other| other.sure);
             others.extend(bound.take(RIVALS_MAX));
         }
         others.sort_by_key(|other| other.submit);
         others
     }
 
-    pub(super) fn enter(&mut self, event: &Event, number: u32, result: i32) {
+    /// `IORING_OP_PROVIDE_BUFFERS` and its kin hand buffers to the kernel by an entry.
+    fn note_given_by_entry(
+        &mut self,
+        event: &Event,
+        operation: &Operation,
+        observer: &mut Observer<'_>,
+    ) {
+        let (entry, id) = (&operation.entry, operation.id);
+        let group = (id.process, id.ring, u32::from(entry.buf_index));
+        match entry.opcode {
+            op::PROVIDE_BUFFERS => {
+                let first = u32::try_from(entry.off & 0xFFFF).unwrap_or(0);
+                let count = u32::try_from(entry.fd).unwrap_or(0);
+                self.provide(event, group, first, count, observer);
+            }
+            // Which ones it takes is the kernel's choice.
+            op::REMOVE_BUFFERS => self.provided.lose_track(group),
+            _ => {}
+        }
+    }
+
+    pub(super) fn enter(&mut self, event: &Event, number: u32, to_submit: u32, result: i32) {
         let Some(ring) = self.rings.get_mut(&(event.process, number)) else {
             return;
         };
         ring.in_batch = false;
+        ring.overflow = None;
         let mut taken = Vec::new();
         for _ in 0..u32::try_from(result).unwrap_or(0) {
             let Some(sequence) = ring.queue.pop_front() else {
@@ -239,197 +300,16 @@ impl State {
                 taken.push(operation.submit);
             }
         }
+        // All that it offered was taken, and more was there to be offered.
+        if to_submit > 0 && u32::try_from(result) == Ok(to_submit) {
+            for sequence in &ring.queue {
+                if let Some(operation) = ring.flying.get_mut(sequence) {
+                    operation.passed_by = operation.passed_by.saturating_add(1);
+                }
+            }
+        }
         for submit in taken {
             self.link(submit).enter = Some(event.id);
-        }
-    }
-
-    pub(super) fn complete(
-        &mut self,
-        event: &Event,
-        completion: &Completion,
-        observer: &mut Observer<'_>,
-    ) {
-        let process = event.process;
-        let key = (process, completion.ring);
-        self.summary.completions = self.summary.completions.saturating_add(1);
-        let address = self
-            .schemes
-            .address(process, completion.ring, completion.cookie);
-        let now_live = match self.standing(process, address) {
-            Standing::Live(live) => Some(live.id),
-            Standing::Dead(_) | Standing::Unknown => None,
-        };
-        let ring = self.rings.entry(key).or_default();
-        ring.completions = ring.completions.saturating_add(1);
-        if !ring.in_batch {
-            ring.round = ring.round.saturating_add(1);
-            ring.in_batch = true;
-        }
-        let round = ring.round;
-        let last = expect::is_last(completion);
-        let mut operation = take_match(ring, completion, last);
-        if let Some(operation) = &mut operation {
-            operation.completions = operation.completions.saturating_add(1);
-            operation.first_completion.get_or_insert(event.id);
-            operation.reaped_on = now_live;
-            if !last {
-                ring.flying.insert(operation.id.sequence, operation.clone());
-            }
-        }
-        let bound = operation
-            .as_ref()
-            .and_then(|operation| operation.generation);
-        let bound_or_live = if operation.is_some() { bound } else { now_live };
-        if let Some(live) = self
-            .addresses
-            .get_mut(&(process, address))
-            .and_then(|a| a.live.as_mut())
-            && Some(live.id) == bound_or_live
-        {
-            let owed = operation.as_ref().is_some_and(|operation| {
-                expect::owes(&operation.entry) != expect::Owes::OnlyFailure
-            });
-            if last && owed {
-                live.in_flight = live.in_flight.saturating_sub(1);
-            }
-            live.lane = event.lane;
-            live.peeked = false;
-            live.reaped = Some(Reaped {
-                event: event.id,
-                ring: completion.ring,
-                round,
-            });
-        }
-        let operation_id = operation.as_ref().map(|operation| operation.id);
-        self.brought(process, address, operation_id);
-
-        let link = self.link(event.id);
-        link.operation = operation_id.map(|id| (id.ring, id.sequence));
-        if let Some(generation) = bound_or_live {
-            (link.address, link.generation) = (address, generation.number);
-        }
-        observer.see(&Moment::Completed(Completed {
-            event: event.id,
-            ring: completion.ring,
-            scope: event.scope,
-            operation: operation.as_ref(),
-            standing: self.standing(process, address),
-        }));
-        if last {
-            self.owe(
-                process,
-                completion,
-                event.id,
-                round,
-                operation_id,
-                bound_or_live,
-            );
-        }
-        let flagged = operation.filter(|operation| last && is_flagged(operation));
-        self.credit(
-            key,
-            completion.cookie,
-            event.id,
-            round,
-            operation_id,
-            flagged,
-            observer,
-        );
-    }
-
-    /// Remembers a completion until it resumes a coroutine, or until it is too late for that.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one completion")]
-    fn credit(
-        &mut self,
-        key: (u32, u32),
-        cookie: u64,
-        completion: EventId,
-        round: u64,
-        operation: Option<OperationId>,
-        flagged: Option<Operation>,
-        observer: &mut Observer<'_>,
-    ) {
-        let Some(ring) = self.rings.get_mut(&key) else {
-            return;
-        };
-        let mut late = Vec::new();
-        while let Some((old, cookie)) = ring.credit_order.front().copied() {
-            if old.saturating_add(CREDIT_ROUNDS) >= round {
-                break;
-            }
-            ring.credit_order.pop_front();
-            let forgotten = ring.forgotten.get(&cookie);
-            if forgotten.is_some_and(|(_, latest)| *latest <= old) {
-                ring.forgotten.remove(&cookie);
-            }
-            if let Some(credits) = ring.credits.get_mut(&cookie) {
-                if credits.front().is_some_and(|credit| credit.round == old) {
-                    late.extend(credits.pop_front().and_then(|credit| credit.flagged));
-                }
-                if credits.is_empty() {
-                    ring.credits.remove(&cookie);
-                }
-            }
-        }
-        ring.credit_order.push_back((round, cookie));
-        let credits = ring.credits.entry(cookie).or_default();
-        let flagged = flagged.map(Box::new);
-        credits.push_back(Credit {
-            completion,
-            round,
-            operation,
-            flagged,
-        });
-        if credits.len() > CREDITS_MAX
-            && let Some(credit) = credits.pop_front()
-        {
-            let (count, latest) = ring.forgotten.entry(cookie).or_default();
-            (*count, *latest) = (count.saturating_add(1), credit.round);
-            late.extend(credit.flagged);
-        }
-        for operation in late {
-            self.settle(&operation, observer);
-        }
-    }
-
-    /// Shows an operation whose cookie nobody set, with all that came of it.
-    pub(super) fn settle(&self, operation: &Operation, observer: &mut Observer<'_>) {
-        let dead_at_submit = operation.generation.is_none()
-            && operation
-                .lap
-                .as_ref()
-                .is_some_and(|lap| lap.generation.is_some());
-        observer.see(&Moment::Settled {
-            operation,
-            dead_at_submit,
-        });
-    }
-
-    /// Notes that coroutines which wait for this cookie are to be resumed.
-    fn owe(
-        &mut self,
-        process: u32,
-        completion: &Completion,
-        event: EventId,
-        round: u64,
-        operation: Option<OperationId>,
-        generation: Option<super::GenerationId>,
-    ) {
-        let Some(waiting) = self.waiting.get(&(process, completion.cookie)) else {
-            return;
-        };
-        for number in waiting {
-            if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
-                coroutine.owed.get_or_insert(Owed {
-                    completion: event,
-                    cookie: completion.cookie,
-                    ring: completion.ring,
-                    round,
-                    operation,
-                    generation,
-                });
-            }
         }
     }
 }
@@ -440,45 +320,4 @@ fn never_set(state: CookieState) -> bool {
         state,
         CookieState::Leftover | CookieState::Poisoned | CookieState::NeverWritten
     )
-}
-
-/// Whether a rule waits for what comes of an operation.
-fn is_flagged(operation: &Operation) -> bool {
-    matches!(
-        operation.cookie_state,
-        CookieState::Leftover | CookieState::Poisoned
-    )
-}
-
-/// The operation that a completion belongs to, taken out of flight where this was its last one.
-///
-/// The oldest of those that carry the cookie and could have had this result; where several could,
-/// all of them are marked ambiguous.
-fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Operation> {
-    let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
-    sequences.retain(|sequence| ring.flying.contains_key(sequence));
-    let mut fitting = sequences.iter().copied().filter(|sequence| {
-        ring.flying.get(sequence).is_some_and(|operation| {
-            expect::fits(&operation.entry, operation.completions, completion)
-        })
-    });
-    let chosen = fitting.next();
-    let rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
-    let chosen = chosen?;
-    if !rivals.is_empty() {
-        for sequence in rivals.iter().chain(std::iter::once(&chosen)) {
-            if let Some(operation) = ring.flying.get_mut(sequence) {
-                operation.ambiguous = true;
-            }
-        }
-    }
-    if last {
-        sequences.retain(|sequence| *sequence != chosen);
-        if sequences.is_empty() {
-            ring.by_cookie.remove(&completion.cookie);
-        }
-        ring.flying.remove(&chosen)
-    } else {
-        ring.flying.get(&chosen).cloned()
-    }
 }

@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
+use super::borrows::Borrows;
+use super::memory::Memory;
+use super::moment::Gone;
+use super::provided::Provided;
+use super::results::Results;
 use super::schemes::Schemes;
-use super::things::{Address, Coroutine, GenerationId, RingDrop, RingState, Standing};
+use super::things::{Address, Coroutine, GenerationId, RingDrop, RingState, Standing, Thread};
 use super::{Link, Observer};
-use crate::event::{Event, EventId, SiteId, What};
+use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
+use crate::recording::Recording;
 
 /// Tombstones that are kept.
 pub(super) const TOMBS_MAX: usize = 1 << 20;
@@ -32,8 +38,20 @@ pub(super) struct State {
     /// The coroutine that runs on each lane.
     pub(super) running: FxHashMap<u32, u32>,
     pub(super) schemes: Schemes,
-    /// Rings whose enters are recorded.
-    pub(super) entered: FxHashSet<(u32, u32)>,
+    /// Rings whose enters are recorded, and the one lane that they all come from.
+    pub(super) entered: FxHashMap<(u32, u32), Option<u32>>,
+    /// Threads of lanes.
+    threads: Vec<Thread>,
+    /// Subsystem that each lane works for on a ring.
+    pub(super) labels: FxHashMap<(u32, u32), StringId>,
+    /// Leaked addresses above 4 GiB, by their low half.
+    pub(super) low_halves: FxHashMap<(u32, u32), u64>,
+    /// Cookies that were sent to rings and not seen there.
+    pub(super) messages: FxHashMap<u64, u32>,
+    pub(super) memory: Memory,
+    pub(super) provided: Provided,
+    pub(super) borrows: Borrows,
+    pub(super) results: Results,
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
     pub(super) links: Vec<Link>,
     spare_link: Link,
@@ -42,21 +60,46 @@ pub(super) struct State {
 
 impl State {
     /// A state before the first of these events.
-    pub(super) fn new(events: &[Event]) -> Self {
+    pub(super) fn new(recording: &Recording, events: &[Event]) -> Self {
         let mut state = Self {
             links: vec![Link::default(); events.len()],
             ..Self::default()
         };
+        for (index, lane) in recording.lanes.iter().enumerate() {
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            state.threads.push(thread(lane.tid, number));
+        }
         for event in events {
-            if let What::Enter { ring, .. } = event.what {
-                state.entered.insert((event.process, ring));
+            match event.what {
+                What::Enter { ring, .. } => {
+                    let lane = state.entered.entry((event.process, ring));
+                    let lane = lane.or_insert(Some(event.lane));
+                    *lane = lane.filter(|lane| *lane == event.lane);
+                }
+                What::Free { .. }
+                | What::Realloc { .. }
+                | What::Unmap { .. }
+                | What::StackPointer { .. } => state.memory.is_recorded = true,
+                What::FdOpen { .. } | What::FdClose { .. } => {
+                    state.results.recorded.insert(event.process);
+                }
+                _ => {}
             }
         }
         state
     }
 
+    /// The thread that a lane belongs to now.
+    pub(super) fn thread(&self, lane: u32) -> Thread {
+        let known = usize::try_from(lane)
+            .ok()
+            .and_then(|at| self.threads.get(at));
+        known.copied().unwrap_or(Thread::Lane(lane))
+    }
+
     /// What an event changes.
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
+        self.show_hits(event.at_ns, observer);
         match &event.what {
             What::Leak(p) | What::Retain(p) => self.leak(event, p, false, observer),
             What::LeakForever(p) => self.leak(event, p, true, observer),
@@ -64,11 +107,53 @@ impl State {
             What::Release(p) => self.reclaim(event, p, false, observer),
             What::Peek(p) => self.peek(event, p),
             What::RingCreate(ring) => self.ring_create(event, ring),
-            What::RingDrop { ring } => self.ring_drop(event, *ring),
-            What::Claim { .. } | What::Overflow { .. } => {}
+            What::RingDrop { ring } => self.ring_drop(event, *ring, observer),
+            What::Claim { .. } | What::Alloc { .. } => {}
+            What::Overflow { ring, count } => self.overflow(event, *ring, *count),
+            What::OwnerLabel { ring, owner } => {
+                self.labels.insert((event.lane, *ring), *owner);
+            }
+            What::Free { address, size } => {
+                self.freed(event, *address, *size, Gone::Freed, observer);
+            }
+            What::Unmap { address, size } => {
+                self.freed(event, *address, *size, Gone::Unmapped, observer);
+            }
+            What::Realloc { from, to, size } => self.realloc(event, *from, *to, *size),
+            What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
+            What::FdOpen { fd, .. } => self.fd_open(event, *fd, observer),
+            What::FdClose { fd, .. } => self.fd_close(event, *fd, observer),
+            What::BorrowBegin(borrow) => self.borrow_begin(event, borrow, observer),
+            What::BorrowEnd(borrow) => {
+                self.link(event.id).address = borrow.cell;
+                self.borrows.end(event, borrow);
+            }
+            What::BufferInit {
+                address,
+                size,
+                initialised,
+            } => self.memory.buffer(event, *address, *size, *initialised),
+            What::BufferProvide {
+                ring,
+                group,
+                buffer,
+                count,
+            } => {
+                let group = (event.process, *ring, *group);
+                self.provide(event, group, *buffer, *count, observer);
+            }
             What::Submit(submission) => self.submit(event, submission, observer),
-            What::Enter { ring, result, .. } => self.enter(event, *ring, *result),
-            What::Complete(completion) => self.complete(event, completion, observer),
+            What::Enter {
+                ring,
+                to_submit,
+                result,
+                ..
+            } => self.enter(event, *ring, *to_submit, *result),
+            What::Complete(completion) => {
+                if !self.taken_twice(event, completion, observer) {
+                    self.complete(event, completion, observer);
+                }
+            }
             What::Spawn {
                 coroutine,
                 site,
@@ -81,7 +166,10 @@ impl State {
             What::Resume { coroutine, by } => self.resume(event, *coroutine, *by, observer),
             What::Suspend { coroutine, cookies } => self.suspend(event, *coroutine, cookies),
             What::Done { coroutine } => self.leave(event, *coroutine, true),
-            What::CoroutineDrop { coroutine } => self.leave(event, *coroutine, false),
+            What::CoroutineDrop { coroutine } => {
+                self.abandon_waits(event, *coroutine);
+                self.leave(event, *coroutine, false);
+            }
             What::Mark { .. } => {
                 let running = self.running.get(&event.lane).copied();
                 self.link(event.id).coroutine = running;
@@ -103,11 +191,13 @@ impl State {
                     .declare(event.process, *ring, *scheme, *parameter);
             }
             What::Shared { cookie } => self.share(event.process, *cookie),
-            What::ScopeEnter { .. }
-            | What::Thread { .. }
-            | What::Fork { .. }
-            | What::Lost(_)
-            | What::Other { .. } => {}
+            What::Thread { tid, .. } => {
+                let at = usize::try_from(event.lane).unwrap_or(usize::MAX);
+                if let Some(known) = self.threads.get_mut(at) {
+                    *known = thread(*tid, event.lane);
+                }
+            }
+            What::ScopeEnter { .. } | What::Fork { .. } | What::Lost(_) | What::Other { .. } => {}
         }
     }
 
@@ -135,6 +225,14 @@ impl State {
     /// Whether `scope` is `outer`, or lies within it.
     pub(super) fn within(&self, process: u32, scope: u32, outer: u32) -> bool {
         within(&self.scope_parents, process, scope, outer)
+    }
+}
+
+fn thread(tid: u32, lane: u32) -> Thread {
+    if tid == 0 {
+        Thread::Lane(lane)
+    } else {
+        Thread::Id(tid)
     }
 }
 

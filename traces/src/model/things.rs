@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
-use crate::event::{EventId, Ring, SiteId, TypeId};
+use super::expect::Owes;
+use crate::event::{EventId, Ring, SiteId, StringId, TypeId};
 use crate::finding::Subject;
 
 /// One life of an address or index.
@@ -66,6 +67,15 @@ pub(crate) struct Generation {
     pub(crate) scope: u32,
     /// Raw handles that are out.
     pub(crate) leases: u32,
+    /// Raw handles that ever went out, and that came back.
+    pub(crate) handed: u32,
+    pub(crate) returned: u32,
+    /// What it was leaked as besides [`Generation::owner`] and [`Generation::ty`], and whether as more
+    /// than that.
+    pub(crate) also: Option<(Owner, TypeId)>,
+    pub(crate) and_more: bool,
+    /// Thread of its first leak.
+    pub(crate) thread: Thread,
     /// Declared while it lives to be carried by several operations at once.
     pub(crate) shared: bool,
     /// Declared never to come back.
@@ -74,8 +84,12 @@ pub(crate) struct Generation {
     pub(crate) in_flight: u32,
     /// Of those, operations that were in flight when their ring was dropped: no completion comes.
     pub(crate) orphaned: u32,
-    /// Operations that were ever bound to it, the latest of them, and the latest completion of one.
+    /// Operations that were ever bound to it, how many of them post nothing on success, the latest of
+    /// them, and the latest completion of one.
     pub(crate) operations: u32,
+    pub(crate) quiet: u32,
+    /// The latest of those, its submission, and the ring's round then.
+    pub(crate) quiet_latest: Option<(OperationId, EventId, u64)>,
     pub(crate) operation: Option<OperationId>,
     pub(crate) reaped: Option<Reaped>,
     /// Lane of the latest event about it.
@@ -99,6 +113,13 @@ impl Generation {
     pub(crate) fn is_sole_owner(&self) -> bool {
         is_sole(self.owner)
     }
+}
+
+/// A thread: its kernel's id where that is known, else its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Thread {
+    Id(u32),
+    Lane(u32),
 }
 
 /// Owners of which there is one for each block.
@@ -159,6 +180,17 @@ pub(crate) struct Operation {
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
     pub(crate) scope: u32,
+    /// Subsystem that its thread worked for.
+    pub(crate) label: StringId,
+    /// How many completions it posts, and whether it is sure to post one.
+    pub(crate) owes: Owes,
+    pub(crate) sure: bool,
+    /// A cancellation of it succeeded, or something that may have been one.
+    pub(crate) cancelled: bool,
+    /// Its coroutine was dropped, or it was asked to be cancelled.
+    pub(crate) abandoned: Option<EventId>,
+    /// Enters of its ring that took all they offered since it went in, and not it.
+    pub(crate) passed_by: u32,
     /// Generation that was alive at its cookie when it was submitted.
     pub(crate) generation: Option<GenerationId>,
     /// Operations that already carried the cookie when it went in were as many as its leases.
@@ -219,6 +251,8 @@ pub(crate) struct Lap {
     pub(crate) opcode: u8,
     pub(crate) site: SiteId,
     pub(crate) cookie: u64,
+    /// The entry but for its place.
+    pub(crate) entry: Submit,
     pub(crate) generation: Option<GenerationId>,
     pub(crate) leaked: Option<(EventId, SiteId)>,
     pub(crate) reclaimed: Option<(EventId, SiteId)>,
@@ -259,6 +293,23 @@ pub(crate) struct RingState {
     pub(crate) round: u64,
     pub(crate) in_batch: bool,
     pub(crate) completions: u64,
+    /// Completions that the kernel keeps for want of room, as last seen, and since when.
+    pub(crate) overflow: Option<Overflow>,
+    /// Indices of completions taken out of order, where each was taken and for what; newest last.
+    pub(crate) indices: FxHashMap<u32, (EventId, Option<OperationId>)>,
+    pub(crate) index_order: VecDeque<u32>,
+    /// The chain that the next submission belongs to has one that posts nothing on success: if that one
+    /// fails, those behind it post nothing either.
+    pub(crate) quiet_chain: bool,
+    pub(crate) in_chain: bool,
+    /// Operations that may have ended without a completion, oldest first.
+    pub(crate) unsure: VecDeque<u64>,
+    /// A completion came for an operation that no enter had taken: enters are not all recorded.
+    pub(crate) books_are_wrong: bool,
+    /// Ended operations by cookie, and their cookies oldest first; whether some were forgotten.
+    pub(crate) past: FxHashMap<u64, Past>,
+    pub(crate) past_order: VecDeque<u64>,
+    pub(crate) past_forgotten: bool,
     /// The leak that proves that cookies are pointers here.
     pub(crate) proof: Option<EventId>,
     /// Operations without a cookie that wait for such a proof, a few of them.
@@ -270,6 +321,39 @@ pub(crate) struct RingState {
     /// Rounds and cookies of credits, oldest first.
     pub(crate) credit_order: VecDeque<(u64, u64)>,
     pub(crate) delivered: FxHashMap<u64, Delivered>,
+}
+
+/// The latest operation that ended with a cookie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    pub(crate) operation: OperationId,
+    pub(crate) opcode: u8,
+    pub(crate) slot: u16,
+    pub(crate) site: SiteId,
+    pub(crate) submit: EventId,
+    /// Its last completion; nothing where it was forgotten because it may never post one.
+    pub(crate) completion: Option<EventId>,
+}
+
+/// Completions that found no room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overflow {
+    pub(crate) count: u64,
+    pub(crate) since: EventId,
+    pub(crate) since_ns: u64,
+    /// Times that the program looked at the queue since then.
+    pub(crate) looks: u32,
+}
+
+/// How it is known that a ring's cookies are pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pointers {
+    /// A scheme says so.
+    Declared,
+    /// A leaked pointer was seen as one.
+    Proved(EventId),
+    /// It is not, or they are said to be something else.
+    No,
 }
 
 /// A ring that was dropped with operations in flight.

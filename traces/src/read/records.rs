@@ -5,7 +5,8 @@ use wire::payload::{Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 
 use crate::event::{
-    Completion, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId, What,
+    Borrow, Completion, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId,
+    What,
 };
 use crate::recording::{Recording, Site, Tables, Type};
 use crate::stack::{Frame, Module, StackId};
@@ -304,6 +305,66 @@ pub(super) fn event(
         },
         Some(Kind::Shared) => What::Shared {
             cookie: word(words, 0),
+        },
+        Some(Kind::OwnerLabel) => What::OwnerLabel {
+            ring: low,
+            owner: ids.string(high),
+        },
+        Some(Kind::Alloc) => What::Alloc {
+            address: word(words, 0),
+            size: word(words, 1) & 0x00FF_FFFF_FFFF_FFFF,
+            align: (word(words, 1) >> 56) as u8,
+        },
+        Some(Kind::Free) => What::Free {
+            address: word(words, 0),
+            size: word(words, 1),
+        },
+        Some(Kind::Realloc) => What::Realloc {
+            from: word(words, 0),
+            to: word(words, 1),
+            size: word(words, 2),
+        },
+        Some(Kind::Unmap) => What::Unmap {
+            address: word(words, 0),
+            size: word(words, 1),
+        },
+        Some(Kind::FdOpen) => What::FdOpen {
+            fd: low as i32,
+            site: ids.site(word(words, 1) as u32),
+        },
+        Some(Kind::FdClose) => What::FdClose {
+            fd: low as i32,
+            site: ids.site(word(words, 1) as u32),
+        },
+        Some(kind @ (Kind::BorrowBegin | Kind::BorrowEnd)) => {
+            let borrow = Borrow {
+                cell: word(words, 0),
+                site: ids.site(word(words, 1) as u32),
+                exclusive: header.aux() == 2,
+            };
+            if kind == Kind::BorrowBegin {
+                What::BorrowBegin(borrow)
+            } else {
+                What::BorrowEnd(borrow)
+            }
+        }
+        Some(Kind::BufferInit) => What::BufferInit {
+            address: word(words, 0),
+            size: word(words, 1),
+            initialised: word(words, 2),
+        },
+        Some(Kind::BufferProvide) => {
+            let (buffer, count) = halves(word(words, 1));
+            What::BufferProvide {
+                ring: low,
+                group: high,
+                buffer,
+                count,
+            }
+        }
+        Some(Kind::StackPointer) => What::StackPointer {
+            address: word(words, 0),
+            lowest: word(words, 1),
         },
         _ => What::Other {
             kind: header.raw_kind(),

@@ -58,8 +58,9 @@ pub(crate) struct Draft {
     severity: Option<Severity>,
     /// The drop of a ring, and a scope: all that comes of one drop in one scope is one story.
     pub(crate) ring_drop: Option<(EventId, u32)>,
-    /// Outranks what it shares a key with and what shows earlier: it is nearer to the cause.
-    pub(crate) explains_earlier: bool,
+    /// Rules whose stories it heads although they show earlier, where it shares a key with them: it is
+    /// nearer to the cause.
+    pub(crate) outranks: &'static [u8],
     shape: Fingerprint,
     /// Its places in the source, lines included: what tells two faults of one fingerprint apart.
     place: u64,
@@ -91,7 +92,7 @@ impl Draft {
             severity: None,
             ring_drop: None,
             keys: Vec::new(),
-            explains_earlier: false,
+            outranks: &[],
             shape: Fingerprint::default(),
             place: 0,
         }

@@ -17,13 +17,18 @@ const ALWAYS_A_CAUSE: [RuleId; 2] = [RuleId(1), RuleId(2)];
 fn rank(rule: RuleId) -> u8 {
     match rule.0 {
         1 | 2 => 0,
-        5 => 1,
-        7 => 2,
-        3 => 3,
-        8 => 4,
-        10 => 5,
-        11 => 6,
-        _ => 7,
+        25 | 23 | 12 | 21 => 1,
+        5 | 18 | 13 | 14 | 15 => 2,
+        7 | 6 => 3,
+        16 => 4,
+        4 => 5,
+        3 => 6,
+        8 => 7,
+        20 | 22 => 8,
+        9 => 9,
+        10 => 10,
+        11 => 11,
+        _ => 12,
     }
 }
 
@@ -50,7 +55,7 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
         let Draft {
             finding,
             keys,
-            explains_earlier,
+            outranks,
             ring_drop,
             ..
         } = draft;
@@ -62,11 +67,9 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
         let index = match latest.filter(|_| !is_cause) {
             Some(index) => {
                 if let Some(story) = stories.get_mut(index) {
-                    let nearness = rank(story.head.finding.rule);
-                    let symptom = nearness > 2 && nearness < 5;
                     if ring_drop.is_some() && story.head.same == same {
                         add_count(&mut story.head, &found);
-                    } else if explains_earlier && symptom {
+                    } else if outranks.contains(&story.head.finding.rule.0) {
                         let head = std::mem::replace(&mut story.head, found);
                         story.folded.insert(0, head);
                     } else {

@@ -15,19 +15,37 @@ mod testing;
 mod t01_unset_cookie;
 mod t02_leftover_cookie;
 mod t03_stale_cookie;
+mod t04_reused_identity;
 mod t05_cookie_in_flight_twice;
+mod t06_extra_completion;
 mod t07_reclaimed_in_flight;
 mod t08_reclaimed_twice;
 mod t09_never_reclaimed;
 mod t10_resumed_twice;
 mod t11_never_resumed;
+mod t12_unknown_cookie;
+mod t13_wrong_owner;
+mod t14_wrong_type;
+mod t15_ambiguous_cancel;
+mod t16_buffer_freed_in_flight;
+mod t17_overflow_stall;
+mod t18_stranded_submission;
+mod t19_buffer_id_lost;
+mod t20_count_drift;
+mod t21_completion_read_twice;
+mod t22_owner_without_completion;
+mod t23_sentinel_clash;
+mod t24_result_lost;
+mod t25_truncated_cookie;
+mod t26_overlapping_borrow;
+mod t27_uninitialised_to_kernel;
 
 pub(crate) use draft::{Draft, Drafts, History, Key};
 pub use explain::explain;
 
-use crate::event::{Event, SiteId};
+use crate::event::{Event, EventId, SiteId};
 use crate::finding::{RuleId, Severity};
-use crate::model::{Losses, Moment, Observer};
+use crate::model::{GenerationId, Losses, Moment, Observer, Operation};
 use crate::names::Names;
 
 /// Every rule, by id.
@@ -35,12 +53,30 @@ pub static ALL: &[&Rule] = &[
     &t01_unset_cookie::RULE,
     &t02_leftover_cookie::RULE,
     &t03_stale_cookie::RULE,
+    &t04_reused_identity::RULE,
     &t05_cookie_in_flight_twice::RULE,
+    &t06_extra_completion::RULE,
     &t07_reclaimed_in_flight::RULE,
     &t08_reclaimed_twice::RULE,
     &t09_never_reclaimed::RULE,
     &t10_resumed_twice::RULE,
     &t11_never_resumed::RULE,
+    &t12_unknown_cookie::RULE,
+    &t13_wrong_owner::RULE,
+    &t14_wrong_type::RULE,
+    &t15_ambiguous_cancel::RULE,
+    &t16_buffer_freed_in_flight::RULE,
+    &t17_overflow_stall::RULE,
+    &t18_stranded_submission::RULE,
+    &t19_buffer_id_lost::RULE,
+    &t20_count_drift::RULE,
+    &t21_completion_read_twice::RULE,
+    &t22_owner_without_completion::RULE,
+    &t23_sentinel_clash::RULE,
+    &t24_result_lost::RULE,
+    &t25_truncated_cookie::RULE,
+    &t26_overlapping_borrow::RULE,
+    &t27_uninitialised_to_kernel::RULE,
 ];
 
 /// One rule: what it is called, what it says of itself, and its check.
@@ -105,6 +141,27 @@ impl Judge<'_> {
             "?" => String::new(),
             site => format!(" at {site}"),
         }
+    }
+
+    /// `operation #4812 (ring 0, slot 7, NOP) at conn.rs:88`
+    pub(crate) fn operation(&self, operation: &Operation) -> String {
+        let (id, entry) = (operation.id, &operation.entry);
+        let name = self
+            .names
+            .operation(id.ring, id.sequence, entry.slot, entry.opcode);
+        format!("{name}{}", self.at(SiteId(entry.site)))
+    }
+
+    /// `Conn#12 0x55d0c2e0@3`
+    pub(crate) fn generation(&self, id: GenerationId) -> String {
+        self.names.generation(id.process, id.address, id.number)
+    }
+
+    /// The place of an event in the source.
+    pub(crate) fn site_of(&self, event: EventId) -> SiteId {
+        let at = usize::try_from(event.0).ok();
+        at.and_then(|at| self.events.get(at))
+            .map_or(SiteId(0), Event::site)
     }
 
     /// Says it, unless missing records could explain it.

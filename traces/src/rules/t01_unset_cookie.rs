@@ -1,7 +1,8 @@
 //! `unset-cookie`: an operation goes in with cookie 0 on a ring whose cookies are pointers.
 //!
 //! Fires on a submission whose cookie is 0 and was not seen to be set, once a scheme declares pointers
-//! or a leaked pointer was seen as a cookie on that ring; and on one whose fresh slot nobody set.
+//! or a leaked pointer was seen as a cookie on that ring; on one whose fresh slot nobody set; and on a
+//! completion with 0 there that no operation explains.
 //! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices.
 //! Points at the submission.
 
@@ -9,8 +10,8 @@ use wire::record::CookieState;
 
 use super::{Draft, History, Judge, Rule};
 use crate::event::SiteId;
-use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::Moment;
+use crate::finding::{Confidence, RuleId, Severity, Subject};
+use crate::model::{Moment, Pointers, Standing, Stray};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(1),
@@ -33,6 +34,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::Stray(stray) = moment {
+        reaped(stray, judge);
+    }
     let Moment::Unset { operation, proof } = moment else {
         return;
     };
@@ -72,6 +76,37 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     if let Some(proof) = proof {
         draft = draft.evidence(*proof, "a pointer that is a cookie here");
     }
+    judge.say(draft);
+}
+
+/// A completion without a cookie that no operation explains.
+fn reaped(stray: &Stray<'_>, judge: &mut Judge<'_>) {
+    let Stray {
+        event,
+        place: (process, ring, scope),
+        cookie: cookie @ 0,
+        past: None,
+        standing: Standing::Unknown,
+        pointers: Pointers::Declared | Pointers::Proved(_),
+        forgotten: false,
+        ..
+    } = stray
+    else {
+        return;
+    };
+    let subject = Subject::Cookie {
+        process: *process,
+        ring: *ring,
+        cookie: *cookie,
+    };
+    let draft = Draft::new(subject, *event, *event)
+        .scope(*scope)
+        .message(format!(
+            "a completion on ring {ring} brought user_data 0x0, but cookies are pointers on this ring: \
+             nobody knows whose it is"
+        ))
+        .evidence(*event, "taken without a cookie")
+        .shape("reaped");
     judge.say(draft);
 }
 
@@ -123,6 +158,19 @@ mod tests {
             30 main submit 0 ASYNC_CANCEL 0x0
             40 main submit 1 ASYNC_CANCEL 0x0
             50 main submit 0 NOP 0x0 set
+            ",
+        );
+    }
+
+    #[test]
+    fn zero_that_nobody_submitted_is_reported() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main complete 0 0x0 0             <- a completion on ring 0 brought user_data 0x0
             ",
         );
     }

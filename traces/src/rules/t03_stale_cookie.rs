@@ -94,6 +94,7 @@ fn completion(completed: &Completed<'_>, judge: &mut Judge<'_>) {
         scope,
         operation,
         standing: Standing::Dead(dead),
+        ..
     } = completed
     else {
         return;

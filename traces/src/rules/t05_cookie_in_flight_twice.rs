@@ -8,7 +8,7 @@
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Moment, Standing, Submitted};
+use crate::model::{Moment, Operation, Standing, Submitted};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(5),
@@ -35,6 +35,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         others,
         shared,
         sentinel,
+        ..
     }) = moment
     else {
         return;
@@ -42,6 +43,9 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Standing::Live(generation) = standing else {
         return;
     };
+    // What another life of the address left in flight is no second carrier of this one.
+    let same_life = |other: &&&Operation| other.generation.is_none_or(|id| id == generation.id);
+    let others: Vec<&Operation> = others.iter().filter(same_life).copied().collect();
     let in_flight = others.len() as u64 + 1;
     let Some(first) = others.first() else { return };
     if *shared || *sentinel || in_flight <= u64::from(generation.leases) {
@@ -49,7 +53,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     }
     let names = judge.names();
     let id = generation.id;
-    let describe = |op: &crate::model::Operation| {
+    let describe = |op: &Operation| {
         names.operation(op.id.ring, op.id.sequence, op.entry.slot, op.entry.opcode)
     };
     let handles = match generation.leases {
@@ -147,6 +151,19 @@ mod tests {
             11 main leak 0x1000 Conn conn.rs:8 owner=Rc
             20 main submit 0 RECV 0x1000 conn.rs:12
             30 main submit 0 SEND 0x1000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn what_another_life_left_in_flight_is_no_second_carrier() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main leak 0x1000 Conn conn.rs:8
+            40 main submit 0 RECV 0x1000 conn.rs:12
             ",
         );
     }

@@ -42,8 +42,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         event,
         site,
         generation,
+        freed,
         owing,
         brought_by,
+        ..
     } = moment
     else {
         return;
@@ -62,8 +64,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         (0, _) => "and others owe their completions",
         _ => "owes further completions",
     };
+    let (verb, role) = if *freed {
+        ("freed", "its block freed here")
+    } else {
+        ("reclaimed", "reclaimed here")
+    };
     let message = format!(
-        "{} was reclaimed{} while {operation}{} still {owes}",
+        "{} was {verb}{} while {operation}{} still {owes}",
         names.generation(id.process, id.address, id.number),
         judge.at(*site),
         judge.at(SiteId(first.entry.site)),
@@ -85,7 +92,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .message(message)
         .evidence(generation.leaked, "leaked here")
         .evidence(first.submit, "in flight since here")
-        .evidence(*event, "reclaimed here")
+        .evidence(*event, role)
         .key(id)
         .keys(owing.iter().map(|operation| Key::from(operation.id)))
         .keys(brought_by.map(Key::from))
@@ -238,6 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn freed_where_nobody_saw_it_taken_back() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1010 Op op.rs:8 owner=Rc
+            20 main submit 0 RECV 0x1010 op.rs:12
+            30 main free 0x1000 40                 <- Op#1 0x1010@1 was freed while
+            # Its completion was taken; another thread's clock; beside it.
+            40 main leak 0x2000 Op op.rs:8
+            41 main submit 0 RECV 0x2000 op.rs:12
+            42 main complete 0 0x2000 5
+            43 main free 0x2000 40
+            50 main leak 0x3000 Op op.rs:8
+            51 main submit 0 RECV 0x3000 op.rs:12
+            52 other free 0x3000 40
+            53 main free 0x2ff0 16
+            ",
+        );
+    }
+
+    #[test]
     fn an_operation_that_posts_nothing_owes_nothing() {
         check_rule(
             &RULE,
@@ -245,6 +273,12 @@ mod tests {
             10 main leak 0x1000 Op op.rs:8
             20 main submit 0 CLOSE 0x1000 op.rs:12 skip-success
             30 main reclaim 0x1000 Op op.rs:40
+            # The first of a chain fails, and the second is cancelled without a word.
+            40 main leak 0x2000 Op op.rs:8
+            41 main submit 0 SEND 0x7 link skip-success
+            42 main submit 0 RECV 0x2000 op.rs:12
+            43 main complete 0 0x7 -32
+            44 main reclaim 0x2000 Op op.rs:40
             ",
         );
     }

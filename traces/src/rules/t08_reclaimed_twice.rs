@@ -31,7 +31,9 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         event,
         site,
         dead,
+        owned: true,
         brought_by,
+        ..
     } = moment
     else {
         return;

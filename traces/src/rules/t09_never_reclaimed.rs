@@ -70,13 +70,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
+/// Where a generation that is still held got stuck, in short and as a clause; nothing where that is
+/// ordinary.
+pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
     let Held {
-        at,
         when,
         generation,
         reaped,
         ring_dropped,
+        ..
     } = held;
     let rounds = reaped.map_or(0, |(_, rounds)| rounds);
     let (short, state) = if generation.operations == 0 {
@@ -103,9 +105,20 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         (HeldAt::Cut, "reaped, not reclaimed") => rounds >= 2 && !generation.peeked,
         _ => false,
     };
-    if !speaks {
+    speaks.then_some((short, state))
+}
+
+fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
+    let Held {
+        at,
+        when,
+        generation,
+        reaped,
+        ..
+    } = held;
+    let Some((short, state)) = stuck(held) else {
         return;
-    }
+    };
     let end = match when {
         HeldAt::ScopeEnd => " at the end of its scope",
         HeldAt::CleanExit | HeldAt::Cut => "",
@@ -151,7 +164,7 @@ fn about(
 }
 
 /// With several handles, a declaration that it stays for ever may lie before the recorded leak.
-fn since(generation: &Generation) -> History {
+pub(super) fn since(generation: &Generation) -> History {
     if generation.is_sole_owner() {
         History::Since(generation.leaked)
     } else {

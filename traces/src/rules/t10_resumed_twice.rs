@@ -90,7 +90,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             .evidence(delivered.completion, "the one completion")
             .evidence(delivered.resume, "resumed for it here")
             .keys(delivered.operation.map(Key::from));
-        draft.explains_earlier = true;
+        draft.outranks = &[3, 8];
     }
     if let Some(credit) = credit {
         draft = draft.evidence(credit.completion, "by this completion");

@@ -16,6 +16,13 @@
 //! 70 main resume 9 0x1000 ring=0                    without a cookie: woken by something else
 //! 80 main suspend 9 0x1000 0x2000
 //! 90 main lost 5 overwritten                        how many, or ?, and why
+//! 91 main owner 0 name=reads                        subsystem that this thread works for on the ring
+//! 92 main alloc 0x4000 64 align=8                   also free, unmap; realloc OLD NEW SIZE
+//! 93 main fd-open 7 conn.rs:9                       also fd-close
+//! 94 main borrow-begin 0x4000 exclusive conn.rs:9   or shared; also borrow-end
+//! 95 main buffer-init 0x4000 64 16                  size, and how much of it is initialised
+//! 96 main buffer-provide 0 1 5 count=2              ring, group, id of the first buffer
+//! 97 main stack-pointer 0x7ffd2000 0x7ffd0000       and the lowest address of the stack
 //! ```
 //!
 //! A line may end with an arrow, `<- part of the message` or `<? part of the message`: what a rule is

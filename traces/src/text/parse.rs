@@ -10,8 +10,8 @@ use super::{
     SQE_FLAGS, TextError, Words, value_of,
 };
 use crate::event::{
-    Completion, Event, EventId, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission,
-    TypeId, What,
+    Borrow, Completion, Event, EventId, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId,
+    Submission, TypeId, What,
 };
 use crate::recording::{Ended, Lane, Process, Recording, Site, Stopped, Type};
 use crate::scheme;
@@ -430,6 +430,53 @@ impl Parser {
             "shared" => What::Shared {
                 cookie: rest.number("the cookie")?,
             },
+            "owner" => What::OwnerLabel {
+                ring: rest.number("the ring")?,
+                owner: self.keyed_text(rest, "name"),
+            },
+            "alloc" => What::Alloc {
+                address: rest.number("the address")?,
+                size: rest.number("the size")?,
+                align: rest.key_number("align")?.unwrap_or(0),
+            },
+            "free" => What::Free {
+                address: rest.number("the address")?,
+                size: rest.number("the size")?,
+            },
+            "realloc" => What::Realloc {
+                from: rest.number("the old address")?,
+                to: rest.number("the new address")?,
+                size: rest.number("the size")?,
+            },
+            "unmap" => What::Unmap {
+                address: rest.number("the address")?,
+                size: rest.number("the size")?,
+            },
+            "fd-open" => What::FdOpen {
+                fd: rest.signed("the descriptor")?,
+                site: self.type_and_site(rest)?.1,
+            },
+            "fd-close" => What::FdClose {
+                fd: rest.signed("the descriptor")?,
+                site: self.type_and_site(rest)?.1,
+            },
+            "borrow-begin" => What::BorrowBegin(self.borrow(rest)?),
+            "borrow-end" => What::BorrowEnd(self.borrow(rest)?),
+            "buffer-init" => What::BufferInit {
+                address: rest.number("the address")?,
+                size: rest.number("the size")?,
+                initialised: rest.number("the initialised bytes")?,
+            },
+            "buffer-provide" => What::BufferProvide {
+                ring: rest.number("the ring")?,
+                group: rest.number("the group")?,
+                buffer: rest.number("the buffer id")?,
+                count: rest.key_number("count")?.unwrap_or(1),
+            },
+            "stack-pointer" => What::StackPointer {
+                address: rest.number("the stack pointer")?,
+                lowest: rest.number("the lowest address")?,
+            },
             "thread" => {
                 let tid = rest.number("the thread id")?;
                 let name = self.keyed_text(rest, "name");
@@ -527,6 +574,21 @@ impl Parser {
         })
     }
 
+    fn borrow(&mut self, rest: &mut Rest<'_>) -> Result<Borrow, String> {
+        let cell = rest.number("the cell")?;
+        let exclusive = match rest.next("shared or exclusive")?.text() {
+            "shared" => false,
+            "exclusive" => true,
+            other => return Err(format!("neither shared nor exclusive: {other}")),
+        };
+        let (_, site) = self.type_and_site(rest)?;
+        Ok(Borrow {
+            cell,
+            site,
+            exclusive,
+        })
+    }
+
     fn ring(&mut self, process: u32, rest: &mut Rest<'_>) -> Result<Ring, String> {
         let ring = rest.number("the ring")?;
         let sq_entries = rest.key_number("sq")?.unwrap_or(8);
@@ -591,6 +653,7 @@ impl Parser {
             len: rest.key_number("len")?.unwrap_or(0),
             op_flags: rest.key_number("op-flags")?.unwrap_or(0),
             off: rest.key_number("off")?.unwrap_or(0),
+            file_index: rest.key_number("file-index")?.unwrap_or(0),
         };
         Ok(Submission {
             entry,

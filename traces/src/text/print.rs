@@ -9,7 +9,7 @@ use super::{
     COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS, SQE_FLAGS, cqe_flag_words,
     flag_words, loss_reason, word_of,
 };
-use crate::event::{Event, Pointer, SiteId, Submission, TypeId, What};
+use crate::event::{Borrow, Event, Pointer, SiteId, Submission, TypeId, What};
 use crate::recording::{Ended, Recording, Stopped};
 use crate::scheme;
 
@@ -146,12 +146,30 @@ fn submission(recording: &Recording, submission: &Submission) -> Vec<String> {
         ("len", u64::from(entry.len)),
         ("op-flags", u64::from(entry.op_flags)),
         ("off", entry.off),
+        ("file-index", u64::from(entry.file_index)),
     ];
     for (key, value) in rare {
         if value != 0 {
             words.push(format!("{key}={value:#x}"));
         }
     }
+    words
+}
+
+fn descriptor(recording: &Recording, kind: &str, fd: i32, site: SiteId) -> Vec<String> {
+    let mut words = vec![kind.to_owned(), fd.to_string()];
+    words.extend(type_and_site(recording, TypeId(0), site));
+    words
+}
+
+fn borrow(recording: &Recording, kind: &str, borrow: &Borrow) -> Vec<String> {
+    let how = if borrow.exclusive {
+        "exclusive"
+    } else {
+        "shared"
+    };
+    let mut words = vec![format!("{kind} {:#x} {how}", borrow.cell)];
+    words.extend(type_and_site(recording, TypeId(0), borrow.site));
     words
 }
 
@@ -253,6 +271,35 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             vec![format!("scheme {ring} {word} {parameter:#x}")]
         }
         What::Shared { cookie } => vec![format!("shared {cookie:#x}")],
+        What::OwnerLabel { ring, owner } => vec![format!("owner {ring} name={}", text(*owner))],
+        What::Alloc {
+            address,
+            size,
+            align,
+        } => vec![format!("alloc {address:#x} {size} align={align}")],
+        What::Free { address, size } => vec![format!("free {address:#x} {size}")],
+        What::Realloc { from, to, size } => vec![format!("realloc {from:#x} {to:#x} {size}")],
+        What::Unmap { address, size } => vec![format!("unmap {address:#x} {size}")],
+        What::FdOpen { fd, site } => descriptor(recording, "fd-open", *fd, *site),
+        What::FdClose { fd, site } => descriptor(recording, "fd-close", *fd, *site),
+        What::BorrowBegin(b) => borrow(recording, "borrow-begin", b),
+        What::BorrowEnd(b) => borrow(recording, "borrow-end", b),
+        What::BufferInit {
+            address,
+            size,
+            initialised,
+        } => vec![format!("buffer-init {address:#x} {size} {initialised}")],
+        What::BufferProvide {
+            ring,
+            group,
+            buffer,
+            count,
+        } => vec![format!(
+            "buffer-provide {ring} {group} {buffer} count={count}"
+        )],
+        What::StackPointer { address, lowest } => {
+            vec![format!("stack-pointer {address:#x} {lowest:#x}")]
+        }
         What::Thread { tid, name } => vec![format!("thread {tid} name={}", text(*name))],
         What::Fork { child } => one("fork", u64::from(*child)),
         What::Mark { text: id, log } => {

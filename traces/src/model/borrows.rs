@@ -1,0 +1,104 @@
+//! Borrows of traced cells that are alive.
+
+use rustc_hash::FxHashMap;
+
+use super::Observer;
+use super::moment::Moment;
+use super::state::State;
+use super::things::Doing;
+use crate::event::{Borrow, Event, EventId};
+
+/// Borrows of one cell that are kept.
+const BORROWS_MAX: usize = 64;
+
+/// What is borrowed, by process and cell, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Borrows {
+    cells: FxHashMap<(u32, u64), Vec<Held>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    borrow: Borrow,
+    event: EventId,
+    lane: u32,
+    coroutine: Option<u32>,
+}
+
+impl Borrows {
+    /// The newest borrow of the cell that is like this one ends: from the same place and thread where
+    /// there is such a one.
+    pub(super) fn end(&mut self, event: &Event, borrow: &Borrow) {
+        let key = (event.process, borrow.cell);
+        let Some(held) = self.cells.get_mut(&key) else {
+            return;
+        };
+        let likeness = |other: &Held| {
+            let same_kind = other.borrow.exclusive == borrow.exclusive;
+            let same_site = other.borrow.site == borrow.site;
+            same_kind.then_some((same_site, other.lane == event.lane))
+        };
+        let best = held.iter().filter_map(likeness).max();
+        let at = best.and_then(|best| held.iter().rposition(|held| likeness(held) == Some(best)));
+        if let Some(at) = at {
+            held.remove(at);
+        }
+        if held.is_empty() {
+            self.cells.remove(&key);
+        }
+    }
+
+    /// Cells in this memory are no more.
+    pub(super) fn gone(&mut self, process: u32, address: u64, size: u64) {
+        let within = address..address.saturating_add(size);
+        self.cells
+            .retain(|(owner, cell), _| *owner != process || !within.contains(cell));
+    }
+}
+
+impl State {
+    pub(super) fn borrow_begin(
+        &mut self,
+        event: &Event,
+        borrow: &Borrow,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        self.link(event.id).address = borrow.cell;
+        let coroutine = self.running.get(&event.lane).copied();
+        let held = self
+            .borrows
+            .cells
+            .entry((process, borrow.cell))
+            .or_default();
+        let clash = held
+            .iter()
+            .find(|held| held.borrow.exclusive || borrow.exclusive)
+            .copied();
+        if held.len() < BORROWS_MAX {
+            held.push(Held {
+                borrow: *borrow,
+                event: event.id,
+                lane: event.lane,
+                coroutine,
+            });
+        }
+        let Some(first) = clash else { return };
+        let holder = first.coroutine.and_then(|number| {
+            let coroutine = self.coroutines.get(&(process, number))?;
+            match coroutine.doing {
+                Doing::Suspended { event, .. } if event > first.event => Some((number, event)),
+                _ => None,
+            }
+        });
+        self.link(event.id).coroutine = coroutine;
+        observer.see(&Moment::Overlapping {
+            event: event.id,
+            process,
+            scope: event.scope,
+            borrow: *borrow,
+            first: (first.borrow, first.event),
+            suspended: holder,
+        });
+    }
+}

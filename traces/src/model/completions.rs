@@ -1,0 +1,367 @@
+//! Completions: which operation one belongs to, and what it makes possible.
+
+use wire::record::CookieState;
+
+use super::expect::Fit;
+use super::moment::{Completed, Moment, Stray};
+use super::opcodes::CQE_SKIP;
+use super::state::State;
+use super::things::{Credit, Operation, OperationId, Owed, Past, Reaped, RingState, Standing};
+use super::{Observer, expect};
+use crate::event::{Completion, Event, EventId, SiteId};
+
+/// Rounds of a ring after which a completion is taken to have resumed nobody.
+const CREDIT_ROUNDS: u64 = 4096;
+/// Completions kept for each cookie that resumed nobody.
+const CREDITS_MAX: usize = 64;
+/// Operations with one cookie that are looked at: without completions they would grow without end.
+const RIVALS_MAX: usize = 256;
+/// Cookies of ended operations that a ring remembers.
+const PAST_MAX: usize = 1 << 16;
+
+impl State {
+    pub(super) fn complete(
+        &mut self,
+        event: &Event,
+        completion: &Completion,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let key = (process, completion.ring);
+        self.summary.completions = self.summary.completions.saturating_add(1);
+        let address = self
+            .schemes
+            .address(process, completion.ring, completion.cookie);
+        let now_live = match self.standing(process, address) {
+            Standing::Live(live) => Some(live.id),
+            Standing::Dead(_) | Standing::Unknown => None,
+        };
+        let label = self.labels.get(&(event.lane, completion.ring)).copied();
+        let ring = self.rings.entry(key).or_default();
+        ring.completions = ring.completions.saturating_add(1);
+        if !ring.in_batch {
+            ring.round = ring.round.saturating_add(1);
+            ring.in_batch = true;
+            if let Some(overflow) = &mut ring.overflow {
+                overflow.looks = overflow.looks.saturating_add(1);
+            }
+        }
+        let round = ring.round;
+        let last = expect::is_last(completion);
+        let mut operation = take_match(ring, completion, last);
+        if let Some(operation) = &mut operation {
+            operation.completions = operation.completions.saturating_add(1);
+            operation.first_completion.get_or_insert(event.id);
+            operation.reaped_on = now_live;
+            // The kernel had it, so somebody entered whom nobody saw.
+            if operation.consumed.is_none() {
+                operation.consumed = Some(event.id);
+                ring.books_are_wrong = true;
+                let sequence = operation.id.sequence;
+                ring.queue.retain(|queued| *queued > sequence);
+            }
+            if !last {
+                ring.flying.insert(operation.id.sequence, operation.clone());
+            }
+        }
+        let bound = operation
+            .as_ref()
+            .and_then(|operation| operation.generation);
+        let bound_or_live = if operation.is_some() { bound } else { now_live };
+        if let Some(live) = self
+            .addresses
+            .get_mut(&(process, address))
+            .and_then(|a| a.live.as_mut())
+            && Some(live.id) == bound_or_live
+        {
+            let owed = operation.as_ref().is_some_and(|operation| operation.sure);
+            if last && owed {
+                live.in_flight = live.in_flight.saturating_sub(1);
+            }
+            live.lane = event.lane;
+            live.peeked = false;
+            live.reaped = Some(Reaped {
+                event: event.id,
+                ring: completion.ring,
+                round,
+            });
+        }
+        let operation_id = operation.as_ref().map(|operation| operation.id);
+        self.brought(process, address, operation_id);
+
+        let link = self.link(event.id);
+        link.operation = operation_id.map(|id| (id.ring, id.sequence));
+        if let Some(generation) = bound_or_live {
+            (link.address, link.generation) = (address, generation.number);
+        }
+        if let Some(operation) = &operation {
+            self.completed_of(event, operation, completion, last);
+        } else if completion.flags & CQE_SKIP == 0 {
+            self.stray(event, completion, address, observer);
+        }
+        self.buffer_taken(event, operation.as_ref(), completion, round);
+        observer.see(&Moment::Completed(Completed {
+            event: event.id,
+            ring: completion.ring,
+            scope: event.scope,
+            operation: operation.as_ref(),
+            standing: self.standing(process, address),
+            label: label.unwrap_or_default(),
+        }));
+        if last {
+            self.owe(
+                process,
+                completion,
+                event.id,
+                round,
+                operation_id,
+                bound_or_live,
+            );
+        }
+        let flagged = operation.filter(|operation| last && is_flagged(operation));
+        self.credit(
+            key,
+            completion.cookie,
+            event.id,
+            round,
+            operation_id,
+            flagged,
+            observer,
+        );
+    }
+
+    /// What an operation's completion changes besides what it carries.
+    fn completed_of(
+        &mut self,
+        event: &Event,
+        operation: &Operation,
+        completion: &Completion,
+        last: bool,
+    ) {
+        self.no_hits(operation.id, event.lane);
+        self.written(operation, completion);
+        self.note_result(event, operation, completion);
+        if last {
+            self.forget_memory(operation);
+            self.bury_operation(operation, Some(event.id));
+            self.cancelled_by(operation, completion.res);
+        }
+    }
+
+    /// Remembers the cookie of an operation that ended.
+    pub(super) fn bury_operation(&mut self, operation: &Operation, completion: Option<EventId>) {
+        let id = operation.id;
+        let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
+            return;
+        };
+        let entry = &operation.entry;
+        let past = Past {
+            operation: id,
+            opcode: entry.opcode,
+            slot: entry.slot,
+            site: SiteId(entry.site),
+            submit: operation.submit,
+            completion,
+        };
+        if ring.past.insert(entry.cookie, past).is_none() {
+            ring.past_order.push_back(entry.cookie);
+        }
+        if ring.past_order.len() > PAST_MAX
+            && let Some(oldest) = ring.past_order.pop_front()
+        {
+            ring.past.remove(&oldest);
+            ring.past_forgotten = true;
+        }
+    }
+
+    /// Shows a completion that belongs to no operation in flight, unless something explains it.
+    fn stray(
+        &mut self,
+        event: &Event,
+        completion: &Completion,
+        address: u64,
+        observer: &mut Observer<'_>,
+    ) {
+        let (process, number, cookie) = (event.process, completion.ring, completion.cookie);
+        if self.take_message(cookie) {
+            return;
+        }
+        let Some(ring) = self.rings.get(&(process, number)) else {
+            return;
+        };
+        // One in flight that could not have posted this one by what is known: the table may be old.
+        let rivals = ring.by_cookie.get(&cookie).into_iter().flatten();
+        let rivals = rivals.filter(|sequence| ring.flying.contains_key(sequence));
+        let is_made_here = ring.info.is_some();
+        if rivals.count() > 0 || !is_made_here || self.schemes.is_sentinel(process, number, cookie)
+        {
+            return;
+        }
+        let others = self
+            .rings
+            .iter()
+            .filter(|((owner, other), _)| *owner == process && *other != number);
+        let elsewhere = others
+            .filter_map(|(_, ring)| ring.flying.get(ring.by_cookie.get(&cookie)?.first()?))
+            .min_by_key(|operation| operation.submit);
+        let place = self.addresses.get(&(process, address));
+        observer.see(&Moment::Stray(Stray {
+            event: event.id,
+            place: (process, number, event.scope),
+            cookie,
+            past: ring.past.get(&cookie).copied(),
+            elsewhere,
+            standing: self.standing(process, address),
+            pointers: self.pointers_on(process, number),
+            cut_of: self.cut_of(process, number, cookie),
+            forgotten: ring.past_forgotten || place.is_some_and(|place| place.forgotten),
+        }));
+    }
+
+    /// Remembers a completion until it resumes a coroutine, or until it is too late for that.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one completion")]
+    fn credit(
+        &mut self,
+        key: (u32, u32),
+        cookie: u64,
+        completion: EventId,
+        round: u64,
+        operation: Option<OperationId>,
+        flagged: Option<Operation>,
+        observer: &mut Observer<'_>,
+    ) {
+        let Some(ring) = self.rings.get_mut(&key) else {
+            return;
+        };
+        let mut late = Vec::new();
+        while let Some((old, cookie)) = ring.credit_order.front().copied() {
+            if old.saturating_add(CREDIT_ROUNDS) >= round {
+                break;
+            }
+            ring.credit_order.pop_front();
+            let forgotten = ring.forgotten.get(&cookie);
+            if forgotten.is_some_and(|(_, latest)| *latest <= old) {
+                ring.forgotten.remove(&cookie);
+            }
+            if let Some(credits) = ring.credits.get_mut(&cookie) {
+                if credits.front().is_some_and(|credit| credit.round == old) {
+                    late.extend(credits.pop_front().and_then(|credit| credit.flagged));
+                }
+                if credits.is_empty() {
+                    ring.credits.remove(&cookie);
+                }
+            }
+        }
+        ring.credit_order.push_back((round, cookie));
+        let credits = ring.credits.entry(cookie).or_default();
+        let flagged = flagged.map(Box::new);
+        credits.push_back(Credit {
+            completion,
+            round,
+            operation,
+            flagged,
+        });
+        if credits.len() > CREDITS_MAX
+            && let Some(credit) = credits.pop_front()
+        {
+            let (count, latest) = ring.forgotten.entry(cookie).or_default();
+            (*count, *latest) = (count.saturating_add(1), credit.round);
+            late.extend(credit.flagged);
+        }
+        for operation in late {
+            self.settle(&operation, observer);
+        }
+    }
+
+    /// Shows an operation whose cookie nobody set, with all that came of it.
+    pub(super) fn settle(&self, operation: &Operation, observer: &mut Observer<'_>) {
+        let dead_at_submit = operation.generation.is_none()
+            && operation
+                .lap
+                .as_ref()
+                .is_some_and(|lap| lap.generation.is_some());
+        observer.see(&Moment::Settled {
+            operation,
+            dead_at_submit,
+        });
+    }
+
+    /// Notes that coroutines which wait for this cookie are to be resumed.
+    fn owe(
+        &mut self,
+        process: u32,
+        completion: &Completion,
+        event: EventId,
+        round: u64,
+        operation: Option<OperationId>,
+        generation: Option<super::GenerationId>,
+    ) {
+        let Some(waiting) = self.waiting.get(&(process, completion.cookie)) else {
+            return;
+        };
+        for number in waiting {
+            if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
+                coroutine.owed.get_or_insert(Owed {
+                    completion: event,
+                    cookie: completion.cookie,
+                    ring: completion.ring,
+                    round,
+                    operation,
+                    generation,
+                });
+            }
+        }
+    }
+}
+
+/// Whether a rule waits for what comes of an operation.
+fn is_flagged(operation: &Operation) -> bool {
+    matches!(
+        operation.cookie_state,
+        CookieState::Leftover | CookieState::Poisoned
+    )
+}
+
+/// The operation that a completion belongs to, taken out of flight where this was its last one.
+///
+/// The oldest of those that carry the cookie and could have had this result; where several could,
+/// all of them are marked ambiguous.
+fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Operation> {
+    let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
+    sequences.retain(|sequence| ring.flying.contains_key(sequence));
+    let fit = |sequence: &u64| {
+        let operation = ring.flying.get(sequence);
+        operation.map_or(Fit::Never, |operation| {
+            expect::fit(&operation.entry, operation.completions, completion)
+        })
+    };
+    // One with a result that nobody foresaw is still likelier its than nobody's.
+    let best = sequences
+        .iter()
+        .map(fit)
+        .max()
+        .filter(|best| *best != Fit::Never)?;
+    let mut fitting = sequences
+        .iter()
+        .copied()
+        .filter(|sequence| fit(sequence) == best);
+    let chosen = fitting.next();
+    let rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
+    let chosen = chosen?;
+    if !rivals.is_empty() || best == Fit::Strange {
+        for sequence in rivals.iter().chain(std::iter::once(&chosen)) {
+            if let Some(operation) = ring.flying.get_mut(sequence) {
+                operation.ambiguous = true;
+            }
+        }
+    }
+    if last {
+        sequences.retain(|sequence| *sequence != chosen);
+        if sequences.is_empty() {
+            ring.by_cookie.remove(&completion.cookie);
+        }
+        ring.flying.remove(&chosen)
+    } else {
+        ring.flying.get(&chosen).cloned()
+    }
+}

@@ -1,0 +1,418 @@
+//! Memory and descriptors that operations in flight point at, and what happens to them.
+//!
+//! Kept only where the recording says anything about frees, moves or stacks. What is gone is judged
+//! once the clocks of all cores are past it: on another core the last completion may have been first.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::Observer;
+use super::buffers::{self, Part, Piece, Until};
+use super::moment::{Gone, MemoryGone, Moment};
+use super::opcodes as op;
+use super::state::State;
+use super::things::{Operation, OperationId};
+use crate::event::{Completion, Event, EventId, SiteId};
+
+/// How far the clocks of two cores may be apart.
+const UNCERTAIN_NS: u64 = 100;
+/// Pieces that are looked at for one free.
+const LOOK_MAX: usize = 4096;
+/// Longest piece that is kept whole: a longer one is claimed by its beginning.
+const LONGEST: u64 = 1 << 30;
+/// Traced buffers that are kept.
+const BUFFERS_MAX: usize = 1 << 16;
+
+/// Where an object may lie in its block: at its start, or behind the counts of an `Rc` or `Arc`.
+const OBJECT_OFFSETS: [u64; 5] = [0, 8, 16, 32, 64];
+
+/// Pieces by process, start, operation and place in its entry.
+type PieceKey = (u32, u64, u32, u64, u8);
+/// Operations of a process by ring and sequence number.
+type Named = Vec<(u32, u64)>;
+
+/// What is known of memory.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Frees, moves or stacks are recorded.
+    pub(super) is_recorded: bool,
+    pieces: BTreeMap<PieceKey, (Piece, u64)>,
+    /// The length of the longest piece there ever was.
+    longest: u64,
+    /// Operations in flight that name a descriptor.
+    descriptors: FxHashMap<(u32, i32), Named>,
+    /// Descriptors that were closed with operations in flight: where, and which.
+    closed: FxHashMap<(u32, i32), (EventId, Named)>,
+    /// Traced buffers: size, how much is initialised, and who says so.
+    buffers: BTreeMap<(u32, u64), (u64, u64, EventId)>,
+    /// What is gone and not judged yet.
+    hits: Vec<Hit>,
+}
+
+#[derive(Debug)]
+struct Hit {
+    event: EventId,
+    at_ns: u64,
+    lane: u32,
+    how: Gone,
+    operation: Operation,
+    piece: Piece,
+    ring_dropped: bool,
+}
+
+impl Memory {
+    /// A traced buffer says how much of it is initialised.
+    pub(super) fn buffer(&mut self, event: &Event, address: u64, size: u64, initialised: u64) {
+        let process = event.process;
+        self.drop_buffers(process, address, size.max(1));
+        if size > initialised && self.buffers.len() < BUFFERS_MAX {
+            let said = (size, initialised, event.id);
+            self.buffers.insert((process, address), said);
+        }
+    }
+
+    /// Buffers that touch this memory are no more.
+    fn drop_buffers(&mut self, process: u32, address: u64, size: u64) {
+        if self.buffers.is_empty() {
+            return;
+        }
+        let end = address.saturating_add(size);
+        loop {
+            let before = self.buffers.range((process, 0)..(process, end)).next_back();
+            match before.map(|(key, (size, ..))| (*key, key.1.saturating_add(*size))) {
+                Some((key, key_end)) if key_end > address => self.buffers.remove(&key),
+                _ => break,
+            };
+        }
+    }
+
+    /// The traced buffer that an address lies in: its address, size, and what is initialised.
+    fn buffer_at(&self, process: u32, address: u64) -> Option<(u64, u64, u64, EventId)> {
+        let upto = (process, 0)..=(process, address);
+        let ((_, start), (size, initialised, said)) = self.buffers.range(upto).next_back()?;
+        (address < start.saturating_add(*size)).then_some((*start, *size, *initialised, *said))
+    }
+
+    /// Pieces that touch `[start, end)`.
+    fn touching(&self, process: u32, start: u64, end: u64) -> Vec<(PieceKey, Piece)> {
+        let from = start.saturating_sub(self.longest);
+        let keys = (process, from, 0, 0, 0)..(process, end, 0, 0, 0);
+        let near = self.pieces.range(keys).take(LOOK_MAX);
+        near.filter(|(key, (_, piece_end))| key.1 < end && *piece_end > start)
+            .map(|(key, (piece, _))| (*key, *piece))
+            .collect()
+    }
+}
+
+impl State {
+    /// Notes what an operation points at, and what the kernel reads there.
+    pub(super) fn note_memory(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
+        let id = operation.id;
+        for piece in buffers::pieces(&operation.entry) {
+            if piece.part == Part::Source {
+                self.read_by_kernel(operation, &piece, observer);
+            }
+        }
+        if !self.memory.is_recorded && !self.results.recorded.contains(&id.process) {
+            return;
+        }
+        for fd in buffers::descriptors(&operation.entry) {
+            let named = self.memory.descriptors.entry((id.process, fd));
+            named.or_default().push((id.ring, id.sequence));
+        }
+        for (index, piece) in all_pieces(operation).enumerate() {
+            let len = piece.len.min(LONGEST);
+            self.memory.longest = self.memory.longest.max(len);
+            let end = piece.start.saturating_add(len);
+            let key = key(id, &piece, index);
+            self.memory.pieces.insert(key, (piece, end));
+        }
+    }
+
+    /// Forgets what an operation points at.
+    pub(super) fn forget_memory(&mut self, operation: &Operation) {
+        let id = operation.id;
+        if self.memory.pieces.is_empty() && self.memory.descriptors.is_empty() {
+            return;
+        }
+        for (index, piece) in all_pieces(operation).enumerate() {
+            self.memory.pieces.remove(&key(id, &piece, index));
+        }
+        for fd in buffers::descriptors(&operation.entry) {
+            if let Some(named) = self.memory.descriptors.get_mut(&(id.process, fd)) {
+                named.retain(|other| *other != (id.ring, id.sequence));
+                if named.is_empty() {
+                    self.memory.descriptors.remove(&(id.process, fd));
+                }
+            }
+        }
+    }
+
+    /// A block is gone; `size` is 0 where it is not known.
+    pub(super) fn freed(
+        &mut self,
+        event: &Event,
+        address: u64,
+        size: u64,
+        how: Gone,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let size = size.max(1);
+        self.memory.drop_buffers(process, address, size);
+        self.borrows.gone(process, address, size);
+        self.freed_generation(event, address, size, observer);
+        self.gone(event, address, address.saturating_add(size), how);
+    }
+
+    /// A block is gone in which something leaked lives: it was taken back where nobody looked.
+    ///
+    /// Told by one thread only: on another core the block may have been freed before it was handed out
+    /// again.
+    fn freed_generation(
+        &mut self,
+        event: &Event,
+        block: u64,
+        size: u64,
+        observer: &mut Observer<'_>,
+    ) {
+        for offset in OBJECT_OFFSETS.iter().filter(|offset| **offset < size) {
+            let at = block.saturating_add(*offset);
+            let address = self.addresses.get(&(event.process, at));
+            let brought_by = address.and_then(|address| address.brought_by);
+            let live = address.and_then(|address| address.live.as_deref());
+            let Some(live) = live.filter(|live| live.lane == event.lane) else {
+                continue;
+            };
+            let mut generation = live.clone();
+            generation.leases = 0;
+            self.bury(event.process, at, (event.id, SiteId(0)));
+            let link = self.link(event.id);
+            (link.address, link.generation) = (at, generation.id.number);
+            if generation.flying() > 0 {
+                let owing = self.owing(&generation, at);
+                observer.see(&Moment::Reclaimed {
+                    event: event.id,
+                    site: SiteId(0),
+                    generation: &generation,
+                    freed: true,
+                    stranded: false,
+                    owing,
+                    brought_by,
+                });
+            }
+        }
+    }
+
+    /// A block moved, or lost its end. Its old size is not known, so only what begins where it began
+    /// is taken to have been in it.
+    pub(super) fn realloc(&mut self, event: &Event, from: u64, to: u64, size: u64) {
+        let process = event.process;
+        self.memory.drop_buffers(process, from, 1);
+        if from != to {
+            self.gone(event, from, from.saturating_add(1), Gone::Moved);
+            return;
+        }
+        let end = from.saturating_add(size);
+        for (key, piece) in self.memory.touching(process, end, end.saturating_add(1)) {
+            if piece.start == from {
+                self.hit(event, key, piece, Gone::Shrunk);
+            }
+        }
+    }
+
+    /// The frames between `lowest` and the stack pointer have returned.
+    pub(super) fn returned(&mut self, event: &Event, stack_pointer: u64, lowest: u64) {
+        for (key, piece) in self.memory.touching(event.process, lowest, stack_pointer) {
+            // What reaches beyond them is no part of them.
+            if piece.start < lowest || piece.start.saturating_add(piece.len) > stack_pointer {
+                continue;
+            }
+            self.hit(event, key, piece, Gone::Returned);
+        }
+    }
+
+    fn gone(&mut self, event: &Event, start: u64, end: u64, how: Gone) {
+        for (key, piece) in self.memory.touching(event.process, start, end) {
+            if piece.part != Part::Cookie {
+                self.hit(event, key, piece, how);
+            }
+        }
+    }
+
+    /// Keeps a piece that is gone until it can be judged.
+    fn hit(&mut self, event: &Event, at: PieceKey, piece: Piece, how: Gone) {
+        let (process, _, number, sequence, _) = at;
+        let Some(ring) = self.rings.get(&(process, number)) else {
+            return;
+        };
+        let Some(operation) = ring.flying.get(&sequence) else {
+            self.memory.pieces.remove(&at);
+            return;
+        };
+        let ring_dropped = ring.dropped.is_some();
+        let copied = piece.until == Until::Taken && !self.is_untaken(operation, event.lane);
+        let hidden = ring.books_are_wrong && piece.until == Until::Taken;
+        // The word of a cancelled one comes back all the same.
+        let over = operation.cancelled && piece.part != Part::Cookie;
+        // Its twin with the same cookie may be the one that is still in flight.
+        if copied || hidden || over || operation.ambiguous || !operation.sure {
+            return;
+        }
+        let operation = operation.clone();
+        self.memory.pieces.remove(&at);
+        self.link(event.id).operation = Some((number, sequence));
+        self.memory.hits.push(Hit {
+            event: event.id,
+            at_ns: event.at_ns,
+            lane: event.lane,
+            how,
+            operation,
+            piece,
+            ring_dropped,
+        });
+    }
+
+    /// A completion shows that what was gone a moment before on another core was not in use any more.
+    pub(super) fn no_hits(&mut self, id: OperationId, lane: u32) {
+        let hits = &mut self.memory.hits;
+        hits.retain(|hit| hit.operation.id != id || hit.lane == lane);
+    }
+
+    /// Shows what is gone and can be judged by now.
+    pub(super) fn show_hits(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
+        if self.memory.hits.is_empty() {
+            return;
+        }
+        let ripe = |hit: &Hit| now_ns > hit.at_ns.saturating_add(UNCERTAIN_NS);
+        let hits = std::mem::take(&mut self.memory.hits);
+        let (ripe, rest): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(ripe);
+        self.memory.hits = rest;
+        for hit in ripe {
+            observer.see(&Moment::MemoryGone(MemoryGone {
+                event: hit.event,
+                how: hit.how,
+                operation: &hit.operation,
+                piece: hit.piece,
+                ring_dropped: hit.ring_dropped,
+                generation: hit.operation.generation,
+            }));
+        }
+    }
+
+    /// A descriptor is closed.
+    pub(super) fn fd_close(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+        let process = event.process;
+        self.results.used(process, fd);
+        let named = self.memory.descriptors.get(&(process, fd));
+        let named = named.cloned().unwrap_or_default();
+        self.memory.closed.remove(&(process, fd));
+        let mut flying = Vec::new();
+        for (number, sequence) in named {
+            let Some(operation) = self.operation(process, number, sequence) else {
+                continue;
+            };
+            if self.is_untaken(operation, event.lane) {
+                observer.see(&Moment::DescriptorGone {
+                    event: event.id,
+                    fd,
+                    operation,
+                    closed: None,
+                });
+            } else if operation.sure {
+                flying.push((number, sequence));
+            }
+        }
+        if !flying.is_empty() {
+            self.memory.closed.insert((process, fd), (event.id, flying));
+        }
+    }
+
+    /// A number is given out.
+    pub(super) fn fd_open(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+        let process = event.process;
+        self.results.used(process, fd);
+        let Some((closed, named)) = self.memory.closed.remove(&(process, fd)) else {
+            return;
+        };
+        for (number, sequence) in named {
+            let operation = self.operation(process, number, sequence);
+            if let Some(operation) = operation.filter(|operation| !operation.cancelled) {
+                observer.see(&Moment::DescriptorGone {
+                    event: event.id,
+                    fd,
+                    operation,
+                    closed: Some(closed),
+                });
+            }
+        }
+    }
+
+    fn operation(&self, process: u32, ring: u32, sequence: u64) -> Option<&Operation> {
+        let ring = self.rings.get(&(process, ring))?;
+        ring.flying
+            .get(&sequence)
+            .filter(|_| ring.dropped.is_none())
+    }
+
+    /// The kernel reads a piece: whether all of it was ever written.
+    fn read_by_kernel(&self, operation: &Operation, piece: &Piece, observer: &mut Observer<'_>) {
+        let process = operation.id.process;
+        let found = self.memory.buffer_at(process, piece.start);
+        let Some((start, size, initialised, buffer)) = found else {
+            return;
+        };
+        let offset = piece.start.saturating_sub(start);
+        let reads = offset.saturating_add(piece.len).min(size);
+        if reads > initialised {
+            observer.see(&Moment::Uninitialised {
+                operation,
+                buffer,
+                reads,
+                initialised,
+            });
+        }
+    }
+
+    /// The kernel wrote what a completion says to a traced buffer.
+    pub(super) fn written(&mut self, operation: &Operation, completion: &Completion) {
+        let entry = &operation.entry;
+        let fills = matches!(entry.opcode, op::READ | op::READ_FIXED | op::RECV);
+        let count = u64::try_from(completion.res).unwrap_or(0);
+        if self.memory.buffers.is_empty() || !fills || count == 0 {
+            return;
+        }
+        let process = operation.id.process;
+        let Some((start, size, initialised, said)) = self.memory.buffer_at(process, entry.addr)
+        else {
+            return;
+        };
+        let offset = entry.addr.saturating_sub(start);
+        if offset <= initialised {
+            let initialised = initialised.max(offset.saturating_add(count)).min(size);
+            let known = self.memory.buffers.get_mut(&(process, start));
+            if let Some(known) = known {
+                *known = (size, initialised, said);
+            }
+        }
+    }
+}
+
+/// What an entry points at, and what its cookie does, where no leak says what that is.
+fn all_pieces(operation: &Operation) -> impl Iterator<Item = Piece> {
+    let cookie = operation.entry.cookie;
+    let unknown = operation.generation.is_none() && cookie >= 4096;
+    let cookie = unknown.then_some(Piece {
+        start: cookie,
+        len: 1,
+        part: Part::Cookie,
+        until: Until::Done,
+    });
+    buffers::pieces(&operation.entry).chain(cookie)
+}
+
+fn key(id: OperationId, piece: &Piece, index: usize) -> PieceKey {
+    let index = u8::try_from(index).unwrap_or(u8::MAX);
+    (id.process, piece.start, id.ring, id.sequence, index)
+}

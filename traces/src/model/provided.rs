@@ -1,0 +1,178 @@
+//! Provided buffers: which the kernel has, and which the program was handed and did not give back.
+//!
+//! A group is followed by the ids that were given to the kernel in the recording. Where the kernel
+//! takes some away by its own choice, or hands out several at once, the group is followed no more.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Observer;
+use super::finish::End;
+use super::moment::Moment;
+use super::opcodes::{BUNDLE, CQE_BUF_MORE, CQE_BUFFER, SQE_BUFFER_SELECT};
+use super::state::State;
+use super::things::{Operation, OperationId};
+use crate::event::{Completion, Event, EventId};
+
+/// `-ENOBUFS`
+const NO_BUFFERS: i32 = -105;
+/// Ids of a group fit 16 bits.
+const IDS_MAX: u32 = 1 << 16;
+
+/// Process, ring and number of a group.
+pub(super) type GroupId = (u32, u32, u32);
+
+/// All groups.
+#[derive(Debug, Default)]
+pub(super) struct Provided {
+    groups: FxHashMap<GroupId, Group>,
+    lost_track: FxHashSet<GroupId>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// With the kernel: where it got them, and whether it has handed out a part.
+    given: FxHashMap<u32, (EventId, bool)>,
+    /// With the program.
+    taken: FxHashMap<u32, Taken>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    event: EventId,
+    scope: u32,
+    operation: Option<OperationId>,
+    /// The completion that found no buffer left since, and the ring's round then.
+    dry: Option<(EventId, u64)>,
+}
+
+impl Provided {
+    /// What the kernel has of a group is not known any more.
+    pub(super) fn lose_track(&mut self, group: GroupId) {
+        self.groups.remove(&group);
+        self.lost_track.insert(group);
+    }
+}
+
+impl State {
+    /// Buffers are handed to the kernel.
+    pub(super) fn provide(
+        &mut self,
+        event: &Event,
+        id: GroupId,
+        first: u32,
+        count: u32,
+        observer: &mut Observer<'_>,
+    ) {
+        if self.provided.lost_track.contains(&id) {
+            return;
+        }
+        let group = self.provided.groups.entry(id).or_default();
+        for offset in 0..count.min(IDS_MAX) {
+            let buffer = first.wrapping_add(offset) & 0xFFFF;
+            group.taken.remove(&buffer);
+            if let Some((since, partly)) = group.given.insert(buffer, (event.id, false)) {
+                observer.see(&Moment::GivenTwice {
+                    event: event.id,
+                    place: (event.process, event.scope),
+                    buffer: (id.1, id.2, buffer),
+                    since,
+                    partly,
+                });
+            }
+        }
+    }
+
+    /// A completion may have handed out a buffer, or have found none.
+    pub(super) fn buffer_taken(
+        &mut self,
+        event: &Event,
+        operation: Option<&Operation>,
+        completion: &Completion,
+        round: u64,
+    ) {
+        let Some(operation) = operation else { return };
+        let entry = &operation.entry;
+        if entry.sqe_flags & SQE_BUFFER_SELECT == 0 && completion.flags & CQE_BUFFER == 0 {
+            return;
+        }
+        let id = operation.id;
+        let group = (id.process, id.ring, u32::from(entry.buf_index));
+        // Whose group it was is not sure.
+        if operation.ambiguous || entry.ioprio & BUNDLE != 0 {
+            self.provided.lose_track(group);
+            return;
+        }
+        let Some(known) = self.provided.groups.get_mut(&group) else {
+            return;
+        };
+        if completion.flags & CQE_BUFFER != 0 {
+            let buffer = completion.flags >> 16;
+            if completion.flags & CQE_BUF_MORE != 0 {
+                if let Some((_, partly)) = known.given.get_mut(&buffer) {
+                    *partly = true;
+                }
+            } else if known.given.remove(&buffer).is_some() {
+                let taken = Taken {
+                    event: event.id,
+                    scope: event.scope,
+                    operation: Some(id),
+                    dry: None,
+                };
+                known.taken.insert(buffer, taken);
+            }
+        } else if completion.res == NO_BUFFERS && known.given.is_empty() {
+            for taken in known.taken.values_mut() {
+                taken.dry.get_or_insert((event.id, round));
+            }
+        }
+    }
+
+    pub(super) fn buffers_at_drop(
+        &mut self,
+        event: &Event,
+        ring: u32,
+        observer: &mut Observer<'_>,
+    ) {
+        let of_ring = |id: &GroupId| (id.0, id.1) == (event.process, ring);
+        self.buffers_lost(of_ring, event.id, true, observer);
+        self.provided.groups.retain(|id, _| !of_ring(id));
+        self.provided.lost_track.retain(|id| !of_ring(id));
+    }
+
+    pub(super) fn buffers_at_end(&self, end: &End, observer: &mut Observer<'_>) {
+        self.buffers_lost(|id| id.0 == end.process, end.at, end.clean, observer);
+    }
+
+    fn buffers_lost(
+        &self,
+        concerned: impl Fn(&GroupId) -> bool,
+        until: EventId,
+        clean: bool,
+        observer: &mut Observer<'_>,
+    ) {
+        let groups = self.provided.groups.iter().filter(|(id, _)| concerned(id));
+        let taken = groups.flat_map(|(id, group)| {
+            let taken = group.taken.iter();
+            taken.map(move |(buffer, taken)| (*id, *buffer, *taken))
+        });
+        let mut taken: Vec<_> = taken.collect();
+        taken.sort_by_key(|(_, buffer, taken)| (taken.event, *buffer));
+        for ((process, ring, group), buffer, taken) in taken {
+            let Some((dry, then)) = taken.dry else {
+                continue;
+            };
+            let state = self.rings.get(&(process, ring));
+            let rounds = state.map_or(0, |state| state.round.saturating_sub(then));
+            observer.see(&Moment::BufferLost {
+                taken: taken.event,
+                place: (process, taken.scope),
+                buffer: (ring, group, buffer),
+                operation: taken.operation,
+                dry,
+                until,
+                rounds,
+                clean,
+            });
+        }
+    }
+}

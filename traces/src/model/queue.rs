@@ -1,0 +1,303 @@
+//! What goes on between a ring's queues and the kernel: entries that never leave, completions that wait
+//! for room or are taken twice, messages from ring to ring, and operations that name others.
+
+use super::cuts;
+use super::finish::End;
+use super::moment::{Cancels, Moment};
+use super::opcodes as op;
+use super::state::State;
+use super::things::{Operation, Overflow};
+use super::{Observer, expect};
+use crate::event::{Completion, Event};
+
+/// Flags of a cancellation: all that match; by descriptor; any; by user data; by opcode.
+const CANCEL_ALL: u32 = 1;
+const CANCEL_FD: u32 = 2;
+const CANCEL_ANY: u32 = 4;
+const CANCEL_OP: u32 = 32;
+/// `IORING_POLL_UPDATE_USER_DATA`
+const POLL_UPDATE_USER_DATA: u32 = 4;
+/// `IORING_MSG_RING_CQE_SKIP`
+const MESSAGE_IS_SILENT: u32 = 1;
+/// Messages that are kept.
+const MESSAGES_MAX: usize = 1 << 16;
+/// Indices of a queue that are kept, however large it is.
+const INDICES_MAX: usize = 1 << 16;
+/// Operations that a cancellation may hit and a finding can name.
+const TARGETS_MAX: usize = 64;
+
+impl State {
+    /// The kernel says how many completions found no room.
+    pub(super) fn overflow(&mut self, event: &Event, number: u32, count: u64) {
+        let Some(ring) = self.rings.get_mut(&(event.process, number)) else {
+            return;
+        };
+        match &mut ring.overflow {
+            _ if count == 0 => ring.overflow = None,
+            Some(overflow) => {
+                overflow.looks = overflow.looks.saturating_add(1);
+                overflow.count = count;
+            }
+            None => {
+                ring.overflow = Some(Overflow {
+                    count,
+                    since: event.id,
+                    since_ns: event.at_ns,
+                    looks: 0,
+                });
+            }
+        }
+    }
+
+    /// Whether a completion is one that was taken before. Such a one changes nothing.
+    pub(super) fn taken_twice(
+        &mut self,
+        event: &Event,
+        completion: &Completion,
+        observer: &mut Observer<'_>,
+    ) -> bool {
+        let Some(index) = completion.index else {
+            return false;
+        };
+        let key = (event.process, completion.ring);
+        let ring = self.rings.entry(key).or_default();
+        let entries = ring.info.map_or(0, |info| info.cq_entries);
+        let again = ring.indices.get(&index).copied();
+        // An index that far behind the newest has been used again since.
+        let newest = ring.index_order.back().copied();
+        let newest = newest.filter(|newest| {
+            let behind = newest.wrapping_sub(index);
+            entries > 0 && behind >= entries && behind < u32::MAX / 2
+        });
+        let lapped = newest.and_then(|newest| ring.indices.get(&newest).copied());
+        let first = again.or(lapped);
+        let sequences = ring.by_cookie.get(&completion.cookie);
+        let id = sequences
+            .and_then(|sequences| ring.flying.get(sequences.first()?))
+            .map(|operation| operation.id);
+        if let Some((first, operation)) = first {
+            let overwritten = again.is_none();
+            self.link(event.id).operation = operation.map(|id| (id.ring, id.sequence));
+            observer.see(&Moment::TakenTwice {
+                event: event.id,
+                ring: completion.ring,
+                scope: event.scope,
+                index,
+                first,
+                operation: operation.filter(|_| !overwritten),
+                overwritten,
+                process: event.process,
+            });
+            return true;
+        }
+        ring.indices.insert(index, (event.id, id));
+        ring.index_order.push_back(index);
+        let keep = usize::try_from(entries).unwrap_or(usize::MAX);
+        while ring.index_order.len() > keep.clamp(1, INDICES_MAX) {
+            if let Some(oldest) = ring.index_order.pop_front() {
+                ring.indices.remove(&oldest);
+            }
+        }
+        false
+    }
+
+    /// Operations that were pushed and that the kernel never took, when their ring goes.
+    pub(super) fn never_taken_at_drop(
+        &self,
+        event: &Event,
+        number: u32,
+        observer: &mut Observer<'_>,
+    ) {
+        let key = (event.process, number);
+        let Some(ring) = self.rings.get(&key) else {
+            return;
+        };
+        if ring.books_are_wrong || self.entered.get(&key) != Some(&Some(event.lane)) {
+            return;
+        }
+        for sequence in &ring.queue {
+            if let Some(operation) = ring.flying.get(sequence) {
+                observer.see(&Moment::NeverTaken {
+                    operation,
+                    dropped: Some(event.id),
+                    until: event.id,
+                });
+            }
+        }
+    }
+
+    /// What is wrong with the queues of a process that ended.
+    pub(super) fn rings_at_end(&self, end: &End, observer: &mut Observer<'_>) {
+        let mut rings: Vec<_> = self.rings.iter().collect();
+        rings.retain(|((process, _), ring)| *process == end.process && ring.dropped.is_none());
+        rings.sort_by_key(|(key, _)| **key);
+        for (key, ring) in rings {
+            for sequence in &ring.queue {
+                let operation = ring.flying.get(sequence);
+                if let Some(operation) = operation.filter(|_| !ring.books_are_wrong) {
+                    observer.see(&Moment::NeverTaken {
+                        operation,
+                        dropped: None,
+                        until: end.at,
+                    });
+                }
+            }
+            let owed = ring.flying.values().filter(|operation| operation.sure);
+            let owed = owed.filter(|operation| operation.consumed.is_some());
+            let oldest = owed.clone().min_by_key(|operation| operation.submit);
+            if let (Some(overflow), Some(operation)) = (ring.overflow, oldest) {
+                observer.see(&Moment::Stalled {
+                    ring: *key,
+                    overflow,
+                    operation,
+                    owed: owed.count() as u64,
+                    for_ns: end.at_ns.saturating_sub(overflow.since_ns),
+                    until: end.at,
+                    clean: end.clean,
+                });
+            }
+        }
+    }
+
+    /// A message to another ring is a completion there that no entry of that ring explains.
+    pub(super) fn note_message(&mut self, operation: &Operation) {
+        let entry = &operation.entry;
+        if entry.opcode != op::MSG_RING || entry.op_flags & MESSAGE_IS_SILENT != 0 {
+            return;
+        }
+        if self.messages.len() < MESSAGES_MAX || self.messages.contains_key(&entry.off) {
+            let count = self.messages.entry(entry.off).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Whether a completion is a message, which it then was.
+    pub(super) fn take_message(&mut self, cookie: u64) -> bool {
+        let is_full = self.messages.len() >= MESSAGES_MAX;
+        let Some(count) = self.messages.get_mut(&cookie) else {
+            return is_full;
+        };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.messages.remove(&cookie);
+        }
+        true
+    }
+
+    /// Shows an operation that names others by their cookie, and notes what it does to them.
+    pub(super) fn show_cancel(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
+        let Some(name) = Name::of(operation) else {
+            return;
+        };
+        let id = operation.id;
+        // What stands for nobody names nobody.
+        if self.schemes.is_sentinel(id.process, id.ring, name.cookie) {
+            return;
+        }
+        let Some(ring) = self.rings.get(&(id.process, id.ring)) else {
+            return;
+        };
+        let sequences = ring.by_cookie.get(&name.cookie).into_iter().flatten();
+        let targets = sequences
+            .filter_map(|sequence| ring.flying.get(sequence))
+            .filter(|target| target.sure && name.may_hit(target))
+            .take(TARGETS_MAX);
+        let targets: Vec<&Operation> = targets.collect();
+        let cut_of = targets.is_empty().then(|| {
+            let mut flying = ring.flying.values();
+            flying.find(|other| cuts::is_half_of(name.cookie, other.entry.cookie))
+        });
+        let address = self.schemes.address(id.process, id.ring, name.cookie);
+        observer.see(&Moment::Cancels(Cancels {
+            operation,
+            names: name.cookie,
+            all: name.all,
+            standing: self.standing(id.process, address),
+            cut_of: cut_of.flatten(),
+            targets,
+        }));
+        let named = ring
+            .by_cookie
+            .get(&name.cookie)
+            .cloned()
+            .unwrap_or_default();
+        let renamed = (operation.entry.opcode == op::POLL_REMOVE
+            && operation.entry.len & POLL_UPDATE_USER_DATA != 0)
+            .then_some(operation.entry.off);
+        let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
+            return;
+        };
+        for sequence in named {
+            if let Some(target) = ring.flying.get_mut(&sequence) {
+                target.abandoned.get_or_insert(operation.submit);
+                // It may come back under either name.
+                if let Some(cookie) = renamed {
+                    ring.by_cookie.entry(cookie).or_default().push(sequence);
+                }
+            }
+        }
+    }
+
+    /// A cancellation that succeeded has ended what it named, or may have.
+    pub(super) fn cancelled_by(&mut self, operation: &Operation, res: i32) {
+        let (entry, id) = (&operation.entry, operation.id);
+        let name = Name::of(operation);
+        let wide = entry.opcode == op::ASYNC_CANCEL && name.is_none();
+        if res < 0 || !(wide || name.is_some()) {
+            return;
+        }
+        let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
+            return;
+        };
+        if let Some(name) = name {
+            for sequence in ring.by_cookie.get(&name.cookie).into_iter().flatten() {
+                if let Some(target) = ring.flying.get_mut(sequence) {
+                    target.cancelled = true;
+                }
+            }
+            return;
+        }
+        for target in ring.flying.values_mut() {
+            let by_fd = entry.op_flags & CANCEL_FD == 0 || target.entry.fd == entry.fd;
+            target.cancelled |= by_fd;
+        }
+    }
+}
+
+/// How an operation names others.
+#[derive(Clone, Copy)]
+struct Name {
+    cookie: u64,
+    all: bool,
+    /// The only opcode that it can hit.
+    opcode: Option<u8>,
+}
+
+impl Name {
+    fn of(operation: &Operation) -> Option<Self> {
+        let entry = &operation.entry;
+        let flags = entry.op_flags;
+        let opcode = match entry.opcode {
+            op::TIMEOUT_REMOVE => Some(op::TIMEOUT),
+            op::POLL_REMOVE => Some(op::POLL_ADD),
+            op::ASYNC_CANCEL if flags & (CANCEL_FD | CANCEL_ANY) == 0 => {
+                let by_opcode = flags & CANCEL_OP != 0;
+                by_opcode.then(|| u8::try_from(entry.len).unwrap_or(u8::MAX))
+            }
+            _ => return None,
+        };
+        Some(Self {
+            cookie: entry.addr,
+            all: entry.opcode == op::ASYNC_CANCEL && flags & CANCEL_ALL != 0,
+            opcode,
+        })
+    }
+
+    fn may_hit(self, target: &Operation) -> bool {
+        // A timeout of a link is removed by its own kind of update only.
+        self.opcode
+            .is_none_or(|opcode| target.entry.opcode == opcode)
+            && target.entry.opcode != op::LINK_TIMEOUT
+            && target.owes != expect::Owes::OnlyFailure
+    }
+}

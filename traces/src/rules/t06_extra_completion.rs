@@ -1,0 +1,213 @@
+//! `extra-completion`: a completion for a cookie that owes none.
+//!
+//! Fires on a completion whose cookie no operation in flight carries, though one did that has ended on
+//! this ring, or a pointer is alive that was never submitted there.
+//! Stays silent for messages from other rings, for operations that post nothing on success, for
+//! sentinels, and for rings that were made before the recording began.
+//! Points at the completion.
+
+use super::{Draft, Judge, Key, Rule};
+use crate::finding::{RuleId, Severity, Subject};
+use crate::model::{Moment, Past, Standing, Stray};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(6),
+    name: "extra-completion",
+    severity: Severity::Error,
+    fires: "A completion is taken for a cookie that owes none: its operation had posted its last one, or \
+            the pointer was never submitted. A handler that frees on the first completion frees again.",
+    silent: "Another ring sent it (MSG_RING); an operation with that cookie is in flight, whatever its \
+             result; the cookie is a declared sentinel; the ring existed before the recording began; or \
+             the operation was asked to post nothing on success.",
+    needs: "The ring's creation, submissions and completions.",
+    points_at: "The completion that nobody owed.",
+    example: "A zero-copy send posts a result and later a notification; a handler that takes the first \
+              for the last meets the second with its cookie dead.",
+    source: "tokio-rs/io-uring#220, axboe/liburing#963",
+    advice: "An operation has ended at the completion without F_MORE, and only there. If the recording \
+             shows that it had, the completion was read twice, or the kernel posted one too many.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Stray(stray) = moment else { return };
+    let Stray {
+        event,
+        place: (process, ring, scope),
+        cookie,
+        past,
+        elsewhere: None,
+        standing,
+        ..
+    } = stray
+    else {
+        return;
+    };
+    let names = judge.names();
+    let subject = Subject::Cookie {
+        process: *process,
+        ring: *ring,
+        cookie: *cookie,
+    };
+    let mut draft = Draft::new(subject, *event, *event)
+        .scope(*scope)
+        .evidence(*event, "a completion that nobody owed");
+    let generation = match standing {
+        Standing::Live(live) => Some(*live),
+        Standing::Dead(dead) => Some(&dead.generation),
+        Standing::Unknown => None,
+    };
+    let whose = generation.map_or_else(
+        || format!("{cookie:#x}"),
+        |generation| judge.generation(generation.id),
+    );
+    let message = match (past, standing) {
+        // It may have ended in silence, and this may be its failure.
+        (
+            Some(Past {
+                completion: None, ..
+            }),
+            _,
+        ) => return,
+        (Some(past), _) => {
+            draft = draft
+                .evidence(past.submit, "its latest operation")
+                .evidence(past.completion.unwrap_or(*event), "which ended here")
+                .key(past.operation)
+                .shape(names.file(past.site));
+            format!(
+                "a completion on ring {ring} brought the cookie of {whose}, but {}{} had ended",
+                names.operation(*ring, past.operation.sequence, past.slot, past.opcode),
+                judge.at(past.site)
+            )
+        }
+        (None, Standing::Live(live)) => {
+            draft = draft
+                .evidence(live.leaked, "leaked here")
+                .shape(names.file(live.leak_site));
+            format!(
+                "a completion on ring {ring} brought the cookie of {whose}, leaked{}, which was not \
+                 submitted there",
+                judge.at(live.leak_site)
+            )
+        }
+        _ => return,
+    };
+    let draft = draft
+        .message(message)
+        .keys(generation.map(|generation| Key::from(generation.id)));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn one_more_than_was_owed() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main complete 0 0x1000 5
+            40 main complete 0 0x1000 5     <- a completion on ring 0 brought the cookie of Op#1 0x1000@1, but operation #0 (ring 0, slot 0, RECV) at op.rs:9 had ended
+            ",
+        );
+    }
+
+    #[test]
+    fn never_submitted() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            40 main complete 0 0x1000 5     <- which was not submitted there
+            ",
+        );
+    }
+
+    #[test]
+    fn all_that_is_owed_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16 fd=3
+            2 main ring-create 1 sq=8 cq=16 fd=4
+            3 main scheme all sentinel 0x9
+            10 main submit 0 SEND_ZC 0x1000 len=9
+            11 main complete 0 0x1000 9 more
+            12 main complete 0 0x1000 0 notif
+            20 main submit 0 ACCEPT 0x2000 ioprio=1
+            21 main complete 0 0x2000 7 more
+            22 main complete 0 0x2000 8 more
+            23 main complete 0 0x2000 -125
+            # A bundle is sent in two pieces.
+            30 main submit 0 SEND 0x3000 ioprio=16 buffer-select
+            31 main complete 0 0x3000 7 more
+            32 main complete 0 0x3000 9
+            # A message: one completion here, one there.
+            40 main submit 0 MSG_RING 0x4000 fd=4 off=0x3000 len=5
+            41 main complete 0 0x4000 0
+            42 main complete 1 0x3000 5
+            # What was renamed comes back under its new name.
+            50 main submit 0 POLL_ADD 0x5000
+            51 main submit 0 POLL_REMOVE 0x6000 addr=0x5000 len=4 off=0x5500
+            52 main complete 0 0x6000 0
+            53 main complete 0 0x5500 1
+            # A sentinel, and a result that no table knows.
+            60 main complete 0 0x9 0
+            61 main submit 0 CLOSE 0x7000
+            62 main complete 0 0x7000 3
+            # One is in flight, though this cannot be its by what is known.
+            63 main submit 0 CLOSE 0x7000
+            64 main complete 0 0x7000 0 more
+            ",
+        );
+    }
+
+    #[test]
+    fn behind_a_quiet_one_that_failed_nothing_is_sure() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 SEND 0x1000 link skip-success len=9
+            11 main submit 0 RECV 0x2000 len=9
+            12 main complete 0 0x1000 -32
+            20 main submit 0 SEND 0x2000 len=9
+            21 main complete 0 0x2000 9
+            22 main complete 0 0x2000 9
+            ",
+        );
+    }
+
+    #[test]
+    fn a_ring_from_before_is_not_known() {
+        check_rule(
+            &RULE,
+            "
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main complete 0 0x1000 5
+            40 main complete 0 0x1000 5
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_submission_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main complete 0 0x1000 5
+            35 main lost 1 removed
+            40 main complete 0 0x1000 5     <? had ended
+            ",
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! `unknown-cookie`: a word travels that stands for nothing.
+//!
+//! Fires on a completion whose cookie was never leaked, submitted or declared, on a ring whose cookies
+//! are pointers; and on a submission with such a word where a scheme declares pointers.
+//! Stays silent for zero (`unset-cookie`), for words with cut bits (`truncated-cookie`), for cookies that
+//! nobody set (`leftover-cookie`), for sentinels and messages, and where it does not know enough of the
+//! ring or of the cookie's past.
+//! Only suspects completions where nothing but other cookies shows that cookies are pointers.
+//! Points at the submission, else at the completion.
+
+use wire::record::CookieState;
+
+use super::{Draft, Judge, Rule};
+use crate::event::SiteId;
+use crate::finding::{Confidence, RuleId, Severity, Subject};
+use crate::model::{Moment, Pointers, Standing, Stray, Submitted};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(12),
+    name: "unknown-cookie",
+    severity: Severity::Error,
+    fires: "A completion brings a word that was never leaked, submitted or declared, on a ring whose \
+            cookies are pointers: somebody will take it for one. Where a scheme declares pointers, a \
+            submission with a word that was never leaked is reported at once.",
+    silent: "The word is a declared sentinel or a message from another ring; it was submitted on this \
+             ring; it is zero, or a part of a leaked pointer; or the ring was made before the recording \
+             began. All that uses the ring must be recorded: completions of operations that a library \
+             submits behind the probe are unknown too. So are messages sent without a ring.",
+    needs: "The ring's creation, leaks, submissions and completions.",
+    points_at: "The submission with that word, else the completion.",
+    example: "\"Bad cqe data\" was seen for years. One cause was found: two ways of reading share a ring, \
+              and one takes the other's completions and reads their cookies as its own objects.",
+    source: "facebook/rocksdb#8894, facebook/rocksdb#14158",
+    advice: "Find who else submits on this ring. Words that stand for nobody on purpose are declared as \
+             sentinels.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::Stray(stray) => completion(stray, judge),
+        Moment::Submitted(submitted) => submission(submitted, judge),
+        _ => {}
+    }
+}
+
+fn completion(stray: &Stray<'_>, judge: &mut Judge<'_>) {
+    let Stray {
+        event,
+        place: (process, ring, scope),
+        cookie,
+        past: None,
+        elsewhere: None,
+        standing: Standing::Unknown,
+        pointers,
+        cut_of: None,
+        forgotten: false,
+    } = stray
+    else {
+        return;
+    };
+    let confidence = match pointers {
+        Pointers::Declared => Confidence::Observed,
+        Pointers::Proved(_) => Confidence::Suspected,
+        Pointers::No => return,
+    };
+    if *cookie == 0 {
+        return;
+    }
+    let subject = Subject::Cookie {
+        process: *process,
+        ring: *ring,
+        cookie: *cookie,
+    };
+    let mut draft = Draft::new(subject, *event, *event)
+        .scope(*scope)
+        .confidence(confidence)
+        .message(format!(
+            "a completion on ring {ring} brought {cookie:#x}, which was never leaked, submitted or \
+             declared"
+        ))
+        .evidence(*event, "a word that nobody knows")
+        .shape("reaped");
+    if let Pointers::Proved(leak) = pointers {
+        draft = draft.evidence(*leak, "a pointer that is a cookie here");
+    }
+    judge.say(draft);
+}
+
+fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
+    let Submitted {
+        operation,
+        standing: Standing::Unknown,
+        shared: false,
+        sentinel: false,
+        pointers: Pointers::Declared,
+        cut_of: None,
+        ..
+    } = submitted
+    else {
+        return;
+    };
+    let entry = &operation.entry;
+    let set = matches!(
+        operation.cookie_state,
+        CookieState::Set | CookieState::Unknown
+    );
+    if entry.cookie == 0 || !set || operation.ring_kind.is_none() {
+        return;
+    }
+    let site = SiteId(entry.site);
+    let message = format!(
+        "{} went in with {:#x}, which is no leaked pointer, though cookies are declared to be pointers \
+         here",
+        judge.operation(operation),
+        entry.cookie
+    );
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .message(message)
+        .evidence(operation.submit, "submitted with a word that nobody knows")
+        .key(operation.id)
+        .shape("submitted")
+        .shape(crate::names::opcode(entry.opcode))
+        .shape(judge.names().file(site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn a_completion_of_a_stranger() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main complete 0 0x7000 5     <- a completion on ring 0 brought 0x7000, which was never leaked, submitted or declared
+            ",
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_no_pointer_though_pointers_are_declared() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 0 pointer
+            20 main submit 0 RECV 0x7000 op.rs:9   <- operation #0 (ring 0, slot 0, RECV) at op.rs:9 went in with 0x7000, which is no leaked pointer
+            30 main complete 0 0x7000 5
+            ",
+        );
+    }
+
+    #[test]
+    fn known_words_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            3 main scheme 0 sentinel 0xffff
+            4 main scheme 1 index
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            # Submitted, so somebody knows it; a sentinel; an index; nobody's; a ring from before.
+            21 main submit 0 NOP 0x7
+            22 main complete 0 0x7 0
+            23 main complete 0 0xffff 0
+            24 main complete 1 0x7000 0
+            25 main complete 0 0x0 0
+            26 main complete 5 0x7000 0
+            # A message from the other ring.
+            30 main submit 1 MSG_RING 0x9 off=0x8000
+            31 main complete 0 0x8000 5
+            ",
+        );
+    }
+
+    #[test]
+    fn a_ring_without_pointers_has_no_unknown_words() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            21 main submit 0 NOP 0x7
+            22 main complete 0 0x8 0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_submission_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main lost 1 removed
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main complete 0 0x7000 5     <? brought 0x7000
+            ",
+        );
+    }
+}

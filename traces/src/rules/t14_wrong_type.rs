@@ -1,0 +1,300 @@
+//! `wrong-type`: a pointer comes back as something else than it went out as.
+//!
+//! Fires on a reclaim as another kind of owner or as a type of another size or alignment; on one as a
+//! type of another name (suspected); and on a submission whose cookie is a `Box` of nothing, which has
+//! no address of its own, or one of a trait object, whose other half does not fit.
+//! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
+//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells).
+//! Points at the reclaim, or at the submission.
+
+use wire::record::Owner;
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::{Pointer, TypeId};
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Generation, Handled, Moment, Standing, Submitted};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(14),
+    name: "wrong-type",
+    severity: Severity::Error,
+    fires: "A pointer is taken back as another owner, or as a type of another size or alignment, than it \
+            was given away as: it is dropped as what it is not. A Box of a type without bytes has the \
+            same address as every other; one of a trait object loses its table in a 64-bit cookie.",
+    silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
+             wrapper that has the layout of what it wraps; or it was leaked as both, as a count and its \
+             weak counterpart are. Types with other names and one layout are suspected.",
+    needs: "Leaks and reclaims with their types.",
+    points_at: "The reclaim as something else, or the submission of what fits no cookie.",
+    example: "A value that had been given to C came back as Box<c_void> and was freed as that: with the \
+              wrong size, and without its destructor.",
+    source: "newsboat/newsboat#610, rust-lang/rust-clippy#9690, georust/gdal#215",
+    advice: "Write the type at both ends: into_raw::<Box<T>> and from_raw::<Box<T>>. A trait object \
+             needs a Box around its Box.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::Handled(handled) if handled.back => back(handled, judge),
+        Moment::Submitted(submitted) => submission(submitted, judge),
+        _ => {}
+    }
+}
+
+/// How a handle that came back differs from those that went out.
+enum Difference {
+    Owner,
+    Layout,
+    Name,
+}
+
+fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
+    let Handled {
+        event,
+        pointer,
+        generation,
+        brought_by,
+        ..
+    } = handled;
+    let Some(difference) = difference(pointer, generation, judge) else {
+        return;
+    };
+    let names = judge.names();
+    let as_what = |owner: Owner, ty: TypeId| format!("{}<{}>", owner.name(), names.ty(ty));
+    let (shape, confidence) = match difference {
+        Difference::Owner => ("owner", Confidence::Observed),
+        Difference::Layout => ("layout", Confidence::Observed),
+        Difference::Name => ("name", Confidence::Suspected),
+    };
+    let message = format!(
+        "{} went out{} as {}{} and came back{} as {}{}",
+        judge.generation(generation.id),
+        judge.at(generation.leak_site),
+        as_what(generation.owner, generation.ty),
+        layout(judge, generation.ty),
+        judge.at(pointer.site),
+        as_what(pointer.owner, pointer.ty),
+        layout(judge, pointer.ty),
+    );
+    let draft = Draft::new(generation.id.subject(), *event, *event)
+        .scope(generation.scope)
+        .confidence(confidence)
+        // It may have gone out a second time, as what it came back as.
+        .history(History::Since(generation.leaked))
+        .message(message)
+        .evidence(generation.leaked, "as what it went out")
+        .evidence(*event, "as what it came back")
+        .key(generation.id)
+        .keys(brought_by.map(Key::from))
+        .shape(shape)
+        .shape(names.ty(generation.ty))
+        .shape(names.ty(pointer.ty))
+        .shape(names.file(pointer.site));
+    judge.say(draft);
+}
+
+fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> Option<Difference> {
+    let back = (pointer.owner, pointer.ty);
+    let first = (generation.owner, generation.ty);
+    if generation.and_more || !is_plain(back.0) {
+        return None;
+    }
+    let out = std::iter::once(first).chain(generation.also);
+    let mut least: Option<Difference> = None;
+    for (owner, ty) in out {
+        if !is_plain(owner) {
+            return None;
+        }
+        let differs = if owner != back.0 {
+            Difference::Owner
+        } else {
+            types_differ(judge, ty, back.1)?
+        };
+        least = Some(match least {
+            Some(before) if matches!(differs, Difference::Owner) => before,
+            _ => differs,
+        });
+    }
+    least
+}
+
+/// Owners whose meaning is known.
+fn is_plain(owner: Owner) -> bool {
+    matches!(
+        owner,
+        Owner::Box
+            | Owner::Rc
+            | Owner::Arc
+            | Owner::RcWeak
+            | Owner::ArcWeak
+            | Owner::CString
+            | Owner::Vec
+    )
+}
+
+fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Difference> {
+    if out == back {
+        return None;
+    }
+    let recording = judge.names().recording;
+    let (a, b) = (recording.ty(out), recording.ty(back));
+    if a.align != 0 && b.align != 0 && (a.size, a.align) != (b.size, b.align) {
+        return Some(Difference::Layout);
+    }
+    let (a, b) = (judge.names().ty(out), judge.names().ty(back));
+    (a != "?" && b != "?" && bare(&a) != bare(&b)).then_some(Difference::Name)
+}
+
+/// A type's name without wrappers that have the layout of what they wrap.
+fn bare(name: &str) -> &str {
+    for wrapper in ["ManuallyDrop<", "MaybeUninit<", "UnsafeCell<", "Cell<"] {
+        let inner = name.strip_prefix(wrapper);
+        if let Some(inner) = inner.and_then(|inner| inner.strip_suffix('>')) {
+            return bare(inner);
+        }
+    }
+    name
+}
+
+fn layout(judge: &Judge<'_>, ty: TypeId) -> String {
+    match judge.names().recording.ty(ty) {
+        ty if ty.align == 0 => String::new(),
+        ty => format!(" ({} bytes, aligned to {})", ty.size, ty.align),
+    }
+}
+
+fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
+    let Submitted {
+        operation,
+        standing: Standing::Live(generation),
+        sentinel: false,
+        ..
+    } = submitted
+    else {
+        return;
+    };
+    if generation.owner != Owner::Box || generation.also.is_some() {
+        return;
+    }
+    let names = judge.names();
+    let ty = names.recording.ty(generation.ty);
+    let name = names.ty(generation.ty);
+    let (shape, why) = if name.starts_with("dyn ") {
+        ("wide", "a pointer to it is two words, and a cookie is one")
+    } else if ty.align != 0 && ty.size == 0 {
+        (
+            "empty",
+            "it has no bytes, so every Box of it has the same address",
+        )
+    } else {
+        return;
+    };
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .severity(Severity::Warning)
+        .confidence(Confidence::Suspected)
+        .message(format!(
+            "{} carries {}, leaked{}, a Box<{name}>: {why}",
+            judge.operation(operation),
+            judge.generation(generation.id),
+            judge.at(generation.leak_site)
+        ))
+        .evidence(generation.leaked, "leaked here")
+        .evidence(operation.submit, "submitted here")
+        .key(operation.id)
+        .key(generation.id)
+        .shape(shape)
+        .shape(name)
+        .shape(names.file(generation.leak_site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn another_layout() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Object size=24 align=8 ffi.rs:8
+            20 main reclaim 0x1000 c_void size=1 align=1 ffi.rs:40    <- Object#1 0x1000@1 went out at ffi.rs:8 as Box<Object> (24 bytes, aligned to 8) and came back at ffi.rs:40 as Box<c_void> (1 bytes, aligned to 1)
+            ",
+        );
+    }
+
+    #[test]
+    fn another_owner() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Object ffi.rs:8 owner=Rc
+            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <- came back at ffi.rs:40 as Box<Object>
+            ",
+        );
+    }
+
+    #[test]
+    fn another_name() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Read size=24 align=8 ffi.rs:8
+            20 main reclaim 0x1000 Write size=24 align=8 ffi.rs:40    <- as Box<Write>
+            ",
+        );
+    }
+
+    #[test]
+    fn what_fits_no_cookie() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1 () size=0 align=1 ffi.rs:8
+            11 main submit 0 NOP 0x1                 <- it has no bytes
+            20 main leak 0x2000 type=\"dyn core::ops::Fn()\" ffi.rs:9
+            21 main submit 0 NOP 0x2000              <- a pointer to it is two words
+            30 main leak 0x3000 () size=0 align=1 ffi.rs:8 owner=Rc
+            31 main submit 0 NOP 0x3000
+            ",
+        );
+    }
+
+    #[test]
+    fn the_same_in_other_words_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 app::Object size=24 align=8 ffi.rs:8
+            20 main reclaim 0x1000 core::mem::ManuallyDrop<app::Object> size=24 align=8 ffi.rs:40
+            # A count and its weak counterpart have one address.
+            30 main leak 0x2000 Object ffi.rs:8 owner=Rc
+            31 main leak 0x2000 Object ffi.rs:8 owner=rc::Weak
+            32 main reclaim 0x2000 Object ffi.rs:8 owner=rc::Weak
+            33 main reclaim 0x2000 Object ffi.rs:8 owner=Rc
+            # Nobody said as what, or the program knows best.
+            40 main leak 0x3000 ? ffi.rs:8
+            41 main reclaim 0x3000 Object ffi.rs:8
+            50 main leak 0x4000 Object ffi.rs:8 owner=custom
+            51 main reclaim 0x4000 Other ffi.rs:8
+            60 main leak 0x5000 Object ffi.rs:8
+            61 main reclaim 0x5000 Object ffi.rs:8 owner=custom
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Object ffi.rs:8 owner=Rc
+            15 main lost 1 removed
+            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <? came back
+            ",
+        );
+    }
+}

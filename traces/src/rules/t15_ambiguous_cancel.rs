@@ -1,0 +1,168 @@
+//! `ambiguous-cancel`: a cancellation, removal or update names a cookie that is not one operation's.
+//!
+//! Fires where several operations in flight carry the cookie that is named, and where the one in flight
+//! went in under another life of the address than the one that is there now.
+//! Stays silent for cancellations that mean all of them, or that name a descriptor or an opcode; for
+//! kinds that the request cannot hit; and for operations that may have ended in silence.
+//! Points at the request.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::SiteId;
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Cancels, Moment, Operation, Standing};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(15),
+    name: "ambiguous-cancel",
+    severity: Severity::Warning,
+    fires: "A cancellation, a removal or an update names its target by a cookie that several operations \
+            in flight carry, and the kernel takes any of them; or the one that carries it belongs to an \
+            earlier life of the address, and somebody else's operation is hit.",
+    silent: "It asks for all that match, names a descriptor or an opcode, or only one of the operations \
+             is of the kind that it can hit. What happened to operations that nobody named is not judged: \
+             links, closed descriptors and ending threads cancel too.",
+    needs: "Submissions with their addresses, and completions.",
+    points_at: "The request that names the cookie.",
+    example: "Timeouts with the same user_data were in flight; a removal by it hit one of them at random.",
+    source: "axboe/liburing#1120, axboe/liburing#734",
+    advice: "Give each operation that may be cancelled a cookie of its own, or ask for all that match.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Cancels(cancels) = moment else {
+        return;
+    };
+    let Cancels {
+        operation,
+        targets,
+        all: false,
+        standing,
+        ..
+    } = cancels
+    else {
+        return;
+    };
+    let Some(first) = targets.first() else { return };
+    let names = judge.names();
+    let named = match standing {
+        Standing::Live(live) => judge.generation(live.id),
+        Standing::Dead(_) | Standing::Unknown => format!("{:#x}", cancels.names),
+    };
+    let (shape, message) = if targets.len() > 1 {
+        let message = format!(
+            "{} names {named}, which {} operations in flight carry: {} is only one of them",
+            judge.operation(operation),
+            targets.len(),
+            judge.operation(first)
+        );
+        ("several", message)
+    } else if let Some(bound) = another_life(*standing, first) {
+        let message = format!(
+            "{} names {named}, but {}, which it will hit, went in under {bound}",
+            judge.operation(operation),
+            judge.operation(first),
+            bound = judge.generation(bound),
+        );
+        ("another life", message)
+    } else {
+        return;
+    };
+    let unsure = targets.iter().any(|target| target.ambiguous);
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .confidence(if unsure {
+            Confidence::Suspected
+        } else {
+            Confidence::Observed
+        })
+        .history(History::Since(first.submit))
+        .message(message)
+        .evidence(operation.submit, "names a cookie")
+        .keys(targets.iter().map(|target| Key::from(target.id)))
+        .keys(first.generation.map(Key::from))
+        .key(operation.id)
+        .shape(shape)
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    let draft = targets.iter().take(4).fold(draft, |draft, target| {
+        draft.evidence(target.submit, "in flight with that cookie")
+    });
+    judge.say(draft);
+}
+
+/// The life that a target went in under, where that is not the one that its cookie names now.
+fn another_life(standing: Standing<'_>, target: &Operation) -> Option<crate::model::GenerationId> {
+    let Standing::Live(live) = standing else {
+        return None;
+    };
+    target.generation.filter(|bound| *bound != live.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn one_of_several() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 TIMEOUT 0x7 time.rs:8
+            20 main submit 0 TIMEOUT 0x7 time.rs:9
+            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:20 addr=0x7    <- operation #2 (ring 0, slot 2, TIMEOUT_REMOVE) at time.rs:20 names 0x7, which 2 operations in flight carry: operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 is only one of them
+            ",
+        );
+    }
+
+    #[test]
+    fn somebody_elses() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x3 Slot slab.rs:8 owner=index
+            20 main submit 0 RECV 0x3 conn.rs:12
+            30 main reclaim 0x3 Slot slab.rs:20 owner=index
+            40 main leak 0x3 Slot slab.rs:8 owner=index
+            50 main submit 0 ASYNC_CANCEL 0x8 conn.rs:30 addr=0x3      <- names Slot#1 0x3@2, but operation #0 (ring 0, slot 0, RECV) at conn.rs:12, which it will hit, went in under Slot#1 0x3@1
+            ",
+        );
+    }
+
+    #[test]
+    fn clear_requests_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 TIMEOUT 0x7 time.rs:8
+            11 main submit 0 RECV 0x7 conn.rs:9
+            12 main submit 0 RECV 0x9 conn.rs:9
+            # Only one is a timeout; by opcode; by descriptor; all; one.
+            20 main submit 0 TIMEOUT_REMOVE 0x8 addr=0x7
+            21 main submit 0 ASYNC_CANCEL 0x8 addr=0x7 op-flags=0x20 len=27
+            22 main submit 0 ASYNC_CANCEL 0x8 addr=0x7 op-flags=0x2 fd=5
+            23 main submit 0 ASYNC_CANCEL 0x8 addr=0x7 op-flags=0x1
+            24 main submit 0 ASYNC_CANCEL 0x8 addr=0x9
+            # One after the other.
+            30 main complete 0 0x7 -62
+            31 main complete 0 0x7 5
+            40 main submit 0 TIMEOUT 0x7 time.rs:8
+            50 main submit 0 TIMEOUT_REMOVE 0x8 addr=0x7
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_completion_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 TIMEOUT 0x7 time.rs:8
+            15 main lost 1 removed
+            20 main submit 0 TIMEOUT 0x7 time.rs:9
+            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:20 addr=0x7    <? names 0x7
+            ",
+        );
+    }
+}

@@ -1,0 +1,293 @@
+//! `buffer-freed-in-flight`: what an operation in flight points at is gone.
+//!
+//! Fires when memory that an entry points at is freed, moved, shrunk or unmapped while the kernel may
+//! still use it: data until the last completion, arguments until the kernel took the entry; and when a
+//! descriptor that an entry names is closed before the kernel took it.
+//! Only suspects what lies in a stack frame that has returned, what is freed after the ring was dropped,
+//! and an operation whose descriptor was closed and its number given out again (a warning).
+//! Stays silent for what the kernel copies once it took the entry, for buffers that the kernel picks, for
+//! operations whose cancellation succeeded, for those that may have ended without a completion, and where
+//! a twin with the same cookie may be the one that is still in flight.
+//! Points at the free, the move, the return or the close.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::{EventId, SiteId};
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Gone, MemoryGone, Moment, Operation};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(16),
+    name: "buffer-freed-in-flight",
+    severity: Severity::Error,
+    fires: "Memory that an operation in flight points at (a buffer, an array of them, a timespec, an \
+            address) is freed, moved, unmapped or in a frame that has returned, and the kernel may still \
+            read or write it: whoever gets that memory next is overwritten. Also a descriptor closed \
+            before the kernel took the operation that names it.",
+    silent: "The kernel had taken the entry and copies that argument; the buffer is the kernel's choice; \
+             a cancellation of the operation had succeeded; or the operation may have ended without a \
+             completion. What an array of buffers points at is not recorded.",
+    needs: "Frees, moves, unmaps or stack pointers; submissions with their addresses; completions.",
+    points_at: "The event that took the memory away.",
+    example: "A future was leaked or dropped with its read in flight; its buffer was freed, and the next \
+              allocation received what the kernel read.",
+    source: "spacejam/rio#30 (RUSTSEC-2020-0021), tokio-rs/tokio-uring#125, scylladb/seastar#3601",
+    advice: "Let the operation own its buffer until its last completion was taken, also when its future \
+             is dropped; a cancellation ends it only when its completion is there.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::MemoryGone(gone) => memory(gone, judge),
+        Moment::DescriptorGone {
+            event,
+            fd,
+            operation,
+            closed,
+        } => descriptor(*event, *fd, operation, *closed, judge),
+        _ => {}
+    }
+}
+
+fn memory(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
+    let MemoryGone {
+        event,
+        how,
+        operation,
+        piece,
+        ring_dropped,
+        generation,
+    } = gone;
+    if piece.part == crate::model::Part::Cookie {
+        return;
+    }
+    let (verb, role) = match how {
+        Gone::Freed => ("was freed", "freed here"),
+        Gone::Moved => ("was moved", "moved here"),
+        Gone::Shrunk => ("lost its end", "shrunk here"),
+        Gone::Unmapped => ("was unmapped", "unmapped here"),
+        Gone::Returned => (
+            "is in a stack frame that has returned",
+            "the frame has returned by here",
+        ),
+    };
+    let state = match (operation.consumed, operation.completions, ring_dropped) {
+        (_, _, true) => "was in flight when its ring was dropped",
+        (None, ..) => "is not taken by the kernel yet",
+        (_, 0, _) => "still owes its completion",
+        _ => "still owes further completions",
+    };
+    let message = format!(
+        "the {} at {:#x} ({} bytes) of {} {verb} while the operation {state}",
+        piece.part.name(),
+        piece.start,
+        piece.len,
+        judge.operation(operation)
+    );
+    let suspected = *how == Gone::Returned || *ring_dropped;
+    let names = judge.names();
+    let mut draft = Draft::new(operation.id.subject(), *event, *event)
+        .scope(operation.scope)
+        .confidence(if suspected {
+            Confidence::Suspected
+        } else {
+            Confidence::Observed
+        })
+        .history(history(operation))
+        .message(message)
+        .evidence(operation.submit, "points at it since here")
+        .evidence(*event, role)
+        .key(operation.id)
+        .keys(generation.map(Key::from))
+        .shape(verb)
+        .shape(piece.part.name())
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    if *ring_dropped {
+        draft = draft.severity(Severity::Warning);
+    }
+    judge.say(draft);
+}
+
+/// That the kernel has not got it yet follows from all enters that there were.
+fn history(operation: &Operation) -> History {
+    match operation.consumed {
+        Some(_) => History::Since(operation.submit),
+        None => History::Whole,
+    }
+}
+
+fn descriptor(
+    event: EventId,
+    fd: i32,
+    operation: &Operation,
+    closed: Option<EventId>,
+    judge: &mut Judge<'_>,
+) {
+    let name = judge.operation(operation);
+    let names = judge.names();
+    let at = judge.at(judge.site_of(closed.unwrap_or(event)));
+    let mut draft = Draft::new(operation.id.subject(), closed.unwrap_or(event), event)
+        .scope(operation.scope)
+        .history(history(operation))
+        .evidence(operation.submit, "names the descriptor since here")
+        .key(operation.id)
+        .keys(operation.generation.map(Key::from))
+        .shape("descriptor")
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    draft = match closed {
+        None => draft
+            .message(format!(
+                "descriptor {fd} was closed{at} before the kernel took {name}, which names it"
+            ))
+            .evidence(event, "closed here"),
+        Some(closed) => draft
+            .message(format!(
+                "descriptor {fd} was closed{at} and its number given out again while {name} is still in \
+                 flight on the old one"
+            ))
+            .severity(Severity::Warning)
+            .confidence(Confidence::Suspected)
+            .evidence(closed, "closed here")
+            .evidence(event, "given out again here"),
+    };
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn freed_moved_and_unmapped() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x10010 len=64
+            11 main submit 0 READ 0x8 read.rs:8 addr=0x20000 len=64
+            12 main submit 0 READ 0x9 read.rs:8 addr=0x30000 len=64
+            13 main submit 0 READ 0xa read.rs:8 addr=0x40000 len=64
+            20 main free 0x10000 32                <- the buffer at 0x10010 (64 bytes) of operation #0 (ring 0, slot 0, READ) at read.rs:8 was freed while the operation still owes its completion
+            21 main realloc 0x20000 0x90000 128    <- was moved
+            22 main unmap 0x2f000 0x2000           <- was unmapped
+            23 main realloc 0x40000 0x40000 32     <- lost its end
+            ",
+        );
+    }
+
+    #[test]
+    fn between_the_push_and_the_enter() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 TIMEOUT 0x7 time.rs:8 addr=0x10000 len=1
+            11 main free 0x10000 16      <- the timespec at 0x10000 (16 bytes) of operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 was freed while the operation is not taken by the kernel yet
+            12 main enter 0 1 -> 1
+            ",
+        );
+    }
+
+    #[test]
+    fn before_the_notification() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 SEND_ZC 0x7 send.rs:8 addr=0x10000 len=64
+            20 main complete 0 0x7 64 more
+            30 main free 0x10000 64      <- still owes further completions
+            40 main complete 0 0x7 0 notif
+            ",
+        );
+    }
+
+    #[test]
+    fn in_a_frame_that_has_returned() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x7ffd1000 len=64
+            11 main submit 0 READ 0x8 read.rs:8 addr=0x7ffd3000 len=64
+            20 main stack-pointer 0x7ffd2000 0x7ff00000    <- is in a stack frame that has returned
+            ",
+        );
+    }
+
+    #[test]
+    fn descriptors_closed_too_early() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 EPOLL_CTL 0x7 poll.rs:8 fd=4 off=9 len=2
+            11 main fd-close 9 poll.rs:9     <- descriptor 9 was closed at poll.rs:9 before the kernel took operation #0 (ring 0, slot 0, EPOLL_CTL) at poll.rs:8, which names it
+            12 main enter 0 1 -> 1
+            13 main complete 0 0x7 0
+            20 main submit 0 RECV 0x7 conn.rs:8 fd=9 len=5
+            21 main enter 0 1 -> 1
+            22 main fd-close 9 conn.rs:9     <- and its number given out again
+            23 main fd-open 9 conn.rs:10
+            ",
+        );
+    }
+
+    #[test]
+    fn ordinary_lives_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64
+            11 main submit 0 TIMEOUT 0x8 time.rs:8 addr=0x20000 len=1
+            12 main submit 0 RECV 0x9 recv.rs:8 addr=0x30000 len=64 buffer-select
+            13 main submit 0 READ 0xa read.rs:8 addr=0x40000 len=64
+            20 main enter 0 4 -> 4
+            # Copied; picked by the kernel; beside it; cancelled; complete.
+            21 main free 0x20000 16
+            22 main free 0x30000 64
+            23 main free 0x10040 64
+            24 main free 0xff00 256
+            25 main submit 0 ASYNC_CANCEL 0xb addr=0xa
+            26 main enter 0 1 -> 1
+            27 main complete 0 0xb 0
+            28 main free 0x40000 64
+            29 main complete 0 0x7 64
+            30 main free 0x10000 64
+            # One cookie for two, so that nobody can say which of them is done.
+            31 main submit 0 RECV 0xc addr=0x50000 len=64
+            31 main submit 0 SEND 0xc addr=0x60000 len=64
+            31 main complete 0 0xc 64
+            31 main free 0x60000 64
+            31 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64 fd=9
+            32 main fd-open 8
+            33 main realloc 0x10000 0x10000 128
+            34 main submit 0 READ 0xd read.rs:8 addr=0x7fefffe0 len=64
+            35 main submit 0 READ 0xe read.rs:8 addr=0x7ffd1ff0 len=64
+            36 main stack-pointer 0x7ffd2000 0x7ff00000
+            ",
+        );
+    }
+
+    #[test]
+    fn the_clocks_of_two_cores_may_be_off() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64
+            1000 other free 0x10000 64
+            1050 main complete 0 0x7 64
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_completion_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x10010 len=64
+            15 main lost 1 removed
+            20 main free 0x10000 32                <? was freed
+            ",
+        );
+    }
+}

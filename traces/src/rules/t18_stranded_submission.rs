@@ -1,0 +1,261 @@
+//! `stranded-submission`: an entry was pushed, and the kernel never got it, or got one that nobody wrote.
+//!
+//! Fires on a reclaim of what an entry carries that the kernel has not taken; on a ring dropped with
+//! entries that it never took; on entries that two enters left behind although they took all they
+//! offered; and on a slot that went in again exactly as it was, which its owner never filled.
+//! Stays silent on rings of which not all enters are recorded, that are entered by several threads, or
+//! whose entries a thread of the kernel takes.
+//! Points at the submission.
+
+use wire::payload::Submit;
+use wire::record::CookieState;
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::event::{EventId, SiteId};
+use crate::finding::{RuleId, Severity};
+use crate::model::{Moment, Operation};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(18),
+    name: "stranded-submission",
+    severity: Severity::Error,
+    fires: "An entry waits in the submission queue and the kernel never took it: its owner is taken back \
+            meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Or a slot \
+            that was claimed and never filled goes in as it was, and the old operation runs again.",
+    silent: "Not all enters of the ring are recorded, several threads enter it, or the kernel polls the \
+             queue; what is pushed when a process ends may be about to go.",
+    needs: "Submissions and enters; claims and poison for slots that nobody filled.",
+    points_at: "The submission.",
+    example: "An enter failed with EBUSY; the next one counted what to submit from the program's own \
+              tail, and the entries in between were never offered again.",
+    source: "MDA2AV/ioxide#107, alibaba/PhotonLibOS#1270, DataDog/glommio commit e5e2083",
+    advice: "Count what to submit from the kernel's head; after a failed enter, keep the owners of what \
+             is still queued; turn a claimed slot that is not needed into a NOP.",
+    check,
+};
+
+/// Enters that left an entry behind after which it is taken to be lost.
+const PASSES: u32 = 2;
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::Reclaimed {
+            event,
+            site,
+            generation,
+            stranded: true,
+            owing,
+            ..
+        } => {
+            let Some(operation) = owing.first() else {
+                return;
+            };
+            let why = format!(
+                "{} was reclaimed{} before the kernel took it: the next enter submits it",
+                judge.generation(generation.id),
+                judge.at(*site)
+            );
+            let draft = draft(operation, *event, "reclaimed", &why, judge)
+                .evidence(*event, "its owner reclaimed here")
+                .key(generation.id);
+            judge.say(draft);
+        }
+        Moment::NeverTaken {
+            operation,
+            dropped,
+            until,
+        } => {
+            if operation.sure && dropped.is_some() {
+                let why = "its ring was dropped before the kernel took it";
+                let draft = draft(operation, *until, "ring dropped", why, judge)
+                    .evidence(*until, "its ring dropped here");
+                judge.say(draft);
+            } else if operation.passed_by >= PASSES {
+                let why = format!(
+                    "{} enters took all that they offered, and it was not among it",
+                    operation.passed_by
+                );
+                judge.say(draft(operation, *until, "left behind", &why, judge));
+            }
+        }
+        Moment::Settled {
+            operation,
+            dead_at_submit,
+        } => unfilled(operation, *dead_at_submit, judge),
+        _ => {}
+    }
+}
+
+fn draft(
+    operation: &Operation,
+    seen_at: EventId,
+    shape: &str,
+    why: &str,
+    judge: &Judge<'_>,
+) -> Draft {
+    Draft::new(operation.id.subject(), operation.submit, seen_at)
+        .scope(operation.scope)
+        // What is queued follows from all submissions and enters that there were.
+        .history(History::Whole)
+        .message(format!(
+            "{} was pushed, and {why}",
+            judge.operation(operation)
+        ))
+        .evidence(operation.submit, "pushed here")
+        .key(operation.id)
+        .keys(operation.generation.map(Key::from))
+        .shape(shape)
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(judge.names().file(SiteId(operation.entry.site)))
+}
+
+/// A slot that went in exactly as it was on its previous lap, its cookie known not to be set.
+fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) {
+    let (Some(lap), entry) = (&operation.lap, &operation.entry) else {
+        return;
+    };
+    let proved = operation.cookie_state == CookieState::Poisoned;
+    let shown = dead_at_submit || operation.exceeds;
+    let old = Submit {
+        sequence: entry.sequence,
+        site: entry.site,
+        ..lap.entry
+    };
+    // An entry without an address or a descriptor is the same without being the old one.
+    let telling = entry.addr != 0 || entry.fd >= 0;
+    if !(proved || shown) || *entry != old || !telling {
+        return;
+    }
+    let why = format!(
+        "is what its slot held before, as operation #{}: nobody filled it",
+        lap.sequence
+    );
+    let message = format!("{} {why}", judge.operation(operation));
+    let draft = draft(operation, operation.submit, "unfilled", &why, judge)
+        .message(message)
+        .evidence(lap.submit, "the operation that runs again");
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn reclaimed_before_the_enter() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:12     <- operation #0 (ring 0, slot 0, RECV) at op.rs:12 was pushed, and Op#1 0x1000@1 was reclaimed at op.rs:30 before the kernel took it
+            30 main reclaim 0x1000 Op op.rs:30
+            40 main enter 0 1 -> 1
+            ",
+        );
+    }
+
+    #[test]
+    fn dropped_with_its_ring() {
+        check_rule(
+            &RULE,
+            "
+            20 main submit 0 RECV 0x1000 op.rs:12
+            30 main enter 0 1 -> 1
+            40 main submit 0 RECV 0x1000 op.rs:13     <- its ring was dropped before the kernel took it
+            50 main ring-drop 0
+            ",
+        );
+    }
+
+    #[test]
+    fn left_behind_by_enters_that_offer_too_few() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 NOP 0x1 op.rs:12
+            11 main submit 0 NOP 0x2 op.rs:12
+            12 main submit 0 NOP 0x3 op.rs:12     <- 2 enters took all that they offered, and it was not among it
+            20 main enter 0 3 -> -16
+            30 main enter 0 1 -> 1
+            40 main enter 0 1 -> 1
+            ",
+        );
+    }
+
+    #[test]
+    fn a_slot_that_nobody_filled() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=2 in-place
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 READ 0x1000 op.rs:9 set addr=0x10000 len=64 fd=5
+            30 main complete 0 0x1000 64
+            40 main reclaim 0x1000 Op op.rs:10
+            50 main submit 0 READ 0x1000 op.rs:9 poisoned addr=0x10000 len=64 fd=5   <- operation #1 (ring 0, slot 0, READ) at op.rs:9 is what its slot held before, as operation #0
+            60 main complete 0 0x1000 64
+            70 main submit 0 NOP 0x1000 poll.rs:9 poisoned
+            80 main complete 0 0x1000 0
+            90 main submit 0 NOP 0x1000 poll.rs:9 poisoned
+            ",
+        );
+    }
+
+    #[test]
+    fn ordinary_queues_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=killed:9
+            10 main submit 0 NOP 0x1
+            11 main enter 0 1 -> 1
+            # Waits only, a failed enter that is made up for, what is about to go.
+            12 main submit 0 NOP 0x2
+            13 main enter 0 0 -> 0
+            14 main enter 0 0 -> 0
+            15 main enter 0 1 -> -16
+            16 main enter 0 1 -> 1
+            17 main submit 0 NOP 0x3
+            ",
+        );
+    }
+
+    #[test]
+    fn where_not_all_enters_are_seen_nothing_is_known() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            11 main submit 0 NOP 0x7
+            12 main complete 0 0x7 0
+            20 main submit 0 RECV 0x1000 op.rs:12
+            30 main reclaim 0x1000 Op op.rs:30
+            40 main enter 0 1 -> 1
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:12
+            30 main reclaim 0x1000 Op op.rs:30
+            40 other enter 0 1 -> 1
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_enter_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:12     <? was pushed
+            25 main lost 1 removed
+            30 main reclaim 0x1000 Op op.rs:30
+            40 main enter 0 1 -> 1
+            ",
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! `buffer-id-lost`: a provided buffer was handed out and never given back, or given back too early.
+//!
+//! Fires on a buffer given to the kernel that the kernel has already, or still fills; and, when the ring
+//! or the process ends, on one that was handed out, after which its group ran dry, and that nobody gave
+//! back although the ring went on.
+//! Only suspects the second where the end is a kill: it may have been about to come back.
+//! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
+//! kernel took away by its own choice, or that are handed out several at once.
+//! Points at the second giving, or at the completion that handed the buffer out.
+
+use super::{Draft, History, Judge, Key, Rule};
+use crate::finding::{Confidence, RuleId, Severity, Subject};
+use crate::model::Moment;
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(19),
+    name: "buffer-id-lost",
+    severity: Severity::Error,
+    fires: "A provided buffer was handed out by a completion and never given back; its group ran dry, and \
+            receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \
+            will write to it.",
+    silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
+             by its own choice, or hands out several with one completion.",
+    needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
+    points_at: "The completion that handed the buffer out, or the second giving.",
+    example: "A connection was closed without giving its last buffer back; after a few of them all \
+              receives failed. The buffer is handed out also where the call itself fails.",
+    source: "frevib/io_uring-echo-server#11, axboe/liburing#359",
+    advice: "Give the buffer back on every path that takes a completion with F_BUFFER: also for errors, \
+             end of file and cancelled receives. Not before F_BUF_MORE is gone.",
+    check,
+};
+
+/// Rounds of the ring after it ran dry in which a buffer may still come back.
+const ROUNDS: u64 = 2;
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::GivenTwice {
+            event,
+            place: (process, scope),
+            buffer: (ring, group, buffer),
+            since,
+            partly,
+        } => {
+            let subject = Subject::Cookie {
+                process: *process,
+                ring: *ring,
+                cookie: u64::from(*buffer),
+            };
+            let state = if *partly {
+                "still fills it"
+            } else {
+                "has it already"
+            };
+            let draft = Draft::new(subject, *event, *event)
+                .scope(*scope)
+                .history(History::Since(*since))
+                .message(format!(
+                    "buffer {buffer} of group {group} on ring {ring} was given to the kernel, which {state}"
+                ))
+                .evidence(*since, "given to the kernel here")
+                .evidence(*event, "given again")
+                .shape("twice");
+            judge.say(draft);
+        }
+        Moment::BufferLost {
+            taken,
+            place: (process, scope),
+            buffer: (ring, group, buffer),
+            operation,
+            dry,
+            until,
+            rounds,
+            clean,
+        } => {
+            if *rounds < ROUNDS {
+                return;
+            }
+            let subject = operation.map_or(
+                Subject::Cookie {
+                    process: *process,
+                    ring: *ring,
+                    cookie: u64::from(*buffer),
+                },
+                |operation| operation.subject(),
+            );
+            let draft = Draft::new(subject, *taken, *until)
+                .scope(*scope)
+                .confidence(if *clean {
+                    Confidence::Observed
+                } else {
+                    Confidence::Suspected
+                })
+                .history(History::Since(*taken))
+                .message(format!(
+                    "buffer {buffer} of group {group} on ring {ring} was handed out and never given back, \
+                     and the group ran dry"
+                ))
+                .evidence(*taken, "handed out here")
+                .evidence(*dry, "no buffer was left")
+                .keys(operation.map(Key::from))
+                .shape("lost");
+            judge.say(draft);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    const RUN: &str = "
+        1 main ring-create 0 sq=8 cq=16
+        2 main buffer-provide 0 1 0 count=2
+        10 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+    ";
+
+    #[test]
+    fn never_given_back() {
+        let rest = "
+            20 main complete 0 0x1000 5 flags=0x00001       <- buffer 0 of group 1 on ring 0 was handed out and never given back, and the group ran dry
+            21 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            22 main complete 0 0x1000 5 flags=0x10001
+            23 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            24 main complete 0 0x1000 -105
+            25 main buffer-provide 0 1 1
+            30 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            31 main complete 0 0x1000 0
+            32 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            33 main complete 0 0x1000 0
+        ";
+        check_rule(&RULE, &format!("process 0 state=clean\n{RUN}{rest}"));
+        check_rule(&RULE, &format!("{RUN}{rest}\n40 main ring-drop 0"));
+    }
+
+    #[test]
+    fn given_twice_or_too_early() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{RUN}
+                20 main buffer-provide 0 1 1        <- buffer 1 of group 1 on ring 0 was given to the kernel, which has it already
+                30 main complete 0 0x1000 5 flags=0x00011
+                40 main buffer-provide 0 1 0        <- which still fills it
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn ordinary_use_is_silent() {
+        check_rule(
+            &RULE,
+            &format!(
+                "process 0 state=clean\n{RUN}
+                # Handed out in two pieces, given back; held while others are there; dry and made up for.
+                20 main complete 0 0x1000 5 flags=0x00011
+                21 main submit 0 RECV 0x1000 buf=1 buffer-select
+                22 main complete 0 0x1000 5 flags=0x00001
+                23 main buffer-provide 0 1 0
+                24 main submit 0 RECV 0x1000 buf=1 buffer-select
+                25 main complete 0 0x1000 5 flags=0x10001
+                26 main submit 0 RECV 0x1000 buf=1 buffer-select
+                27 main complete 0 0x1000 5 flags=0x00001
+                28 main submit 0 RECV 0x1000 buf=1 buffer-select
+                29 main complete 0 0x1000 -105
+                30 main submit 0 PROVIDE_BUFFERS 0x2000 fd=2 buf=1 addr=0x10000 len=64
+                31 main complete 0 0x2000 0
+                32 main submit 0 NOP 0x2000
+                33 main complete 0 0x2000 0
+                # Another group, of which nothing is known; bundles.
+                40 main submit 0 RECV 0x1000 buf=7 buffer-select
+                41 main complete 0 0x1000 5 flags=0x50001
+                42 main submit 0 RECV 0x1000 buf=1 buffer-select ioprio=16
+                43 main complete 0 0x1000 5 flags=0x00001
+                44 main buffer-provide 0 1 0 count=2
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn an_end_a_moment_after_is_silent() {
+        check_rule(
+            &RULE,
+            &format!(
+                "process 0 state=clean\n{RUN}
+                20 main complete 0 0x1000 5 flags=0x00001
+                21 main submit 0 RECV 0x1000 buf=1 buffer-select
+                22 main complete 0 0x1000 5 flags=0x10001
+                23 main submit 0 RECV 0x1000 buf=1 buffer-select
+                24 main complete 0 0x1000 -105
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn a_lost_giving_could_explain_it() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{RUN}
+                15 main lost 1 removed
+                20 main buffer-provide 0 1 1        <? has it already
+                "
+            ),
+        );
+    }
+}

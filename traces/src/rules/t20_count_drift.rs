@@ -1,0 +1,200 @@
+//! `count-drift`: the handles that went out and those that came back are not as many.
+//!
+//! Fires on a handle of a counted owner that comes back after the last one did; and at an end where
+//! handles of a generation came back, others did not, and `never-reclaimed` would speak.
+//! Stays silent for owners of which there is one, and while a handle may still be in use.
+//! Points at the handle too many, or at the first leak.
+
+use wire::record::Owner;
+
+use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
+use crate::finding::{RuleId, Severity};
+use crate::model::{HeldAt, Moment};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(20),
+    name: "count-drift",
+    severity: Severity::Error,
+    fires: "Over one life of an object, raw handles that went out (leaks and retains) and those that came \
+            back (reclaims and releases) are not as many: one more came back than went out, or some came \
+            back and some never did, though nothing is in flight for them.",
+    silent: "The owner is one of which there is one (reclaimed-twice and never-reclaimed speak then), or \
+             operations that carry a handle are still in flight.",
+    needs: "Leaks, retains, reclaims and releases.",
+    points_at: "The handle that came back once too often, or the first leak.",
+    example: "A cancellation was built with into_raw where as_raw was meant: it took a second count of the \
+              key, and nobody ever gave that one back. The fix is one word.",
+    source: "compio-rs/compio#652, DataDog/glommio commit 574ab5e",
+    advice: "Pair the places in the biography: each leak or retain with the reclaim or release that \
+             belongs to it. The one without a partner is the line to mend.",
+    check,
+};
+
+/// Owners that count.
+fn is_counted(owner: Owner) -> bool {
+    matches!(
+        owner,
+        Owner::Rc | Owner::Arc | Owner::RcWeak | Owner::ArcWeak | Owner::Waker | Owner::Custom
+    )
+}
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::ReclaimedDead {
+            event,
+            site,
+            dead,
+            brought_by,
+            ..
+        } if is_counted(dead.generation.owner) => {
+            let generation = &dead.generation;
+            let message = format!(
+                "{}, leaked{}: {} went out, and one more came back{}",
+                judge.generation(generation.id),
+                judge.at(generation.leak_site),
+                handles(generation.handed),
+                judge.at(*site)
+            );
+            let draft = Draft::new(generation.id.subject(), *event, *event)
+                .scope(generation.scope)
+                .history(History::Whole)
+                .message(message)
+                .evidence(generation.leaked, "the first went out here")
+                .evidence(dead.reclaimed, "the last came back here")
+                .evidence(*event, "and one more here")
+                .key(generation.id)
+                .keys(brought_by.map(Key::from))
+                .shape("low")
+                .shape(judge.names().ty(generation.ty))
+                .shape(judge.names().file(*site));
+            judge.say(draft);
+        }
+        Moment::Held(held) => {
+            let generation = held.generation;
+            let idle = generation.in_flight == 0 && generation.returned > 0;
+            if !is_counted(generation.owner) || !idle || t09_never_reclaimed::stuck(held).is_none()
+            {
+                return;
+            }
+            let message = format!(
+                "{}, leaked{}: {} went out, and {} came back",
+                judge.generation(generation.id),
+                judge.at(generation.leak_site),
+                handles(generation.handed),
+                generation.returned
+            );
+            let mut draft = Draft::new(generation.id.subject(), generation.leaked, held.at)
+                .scope(generation.scope)
+                .history(match held.when {
+                    HeldAt::ScopeEnd => History::Whole,
+                    HeldAt::CleanExit | HeldAt::Cut => t09_never_reclaimed::since(generation),
+                })
+                .message(message)
+                .evidence(generation.leaked, "the first went out here")
+                .key(generation.id)
+                .keys(generation.operation.map(Key::from))
+                .shape("high")
+                .shape(judge.names().ty(generation.ty))
+                .shape(judge.names().file(generation.leak_site));
+            // That it was never taken back is only half of it.
+            draft.outranks = &[9];
+            judge.say(draft);
+        }
+        _ => {}
+    }
+}
+
+fn handles(count: u32) -> String {
+    match count {
+        1 => "1 handle".to_owned(),
+        count => format!("{count} handles"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+    use crate::trace::Trace;
+
+    #[test]
+    fn one_more_came_back() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Task task.rs:8 owner=Arc
+            11 main retain 0x1000 Task task.rs:9 owner=Arc
+            20 main release 0x1000 Task task.rs:20 owner=Arc
+            21 main release 0x1000 Task task.rs:20 owner=Arc
+            22 main release 0x1000 Task task.rs:21 owner=Arc   <- Task#1 0x1000@1, leaked at task.rs:8: 2 handles went out, and one more came back at task.rs:21
+            ",
+        );
+    }
+
+    #[test]
+    fn one_never_came_back() {
+        let fixture = "
+            process 0 state=clean
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Key key.rs:8 owner=Rc        <- 2 handles went out, and 1 came back
+            11 main submit 0 RECV 0x1000 key.rs:9
+            12 main leak 0x1000 Key key.rs:30 owner=Rc
+            13 main submit 0 ASYNC_CANCEL 0x7 key.rs:31 addr=0x1000
+            14 main complete 0 0x1000 -125
+            15 main reclaim 0x1000 Key key.rs:40 owner=Rc
+            16 main complete 0 0x7 0
+            20 main submit 0 NOP 0x7
+            21 main complete 0 0x7 0
+            ";
+        check_rule(&RULE, fixture);
+        let trace = Trace::parse_text(fixture).unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(stories.len(), 1);
+        assert_eq!(stories[0].head.rule, RULE.id);
+    }
+
+    #[test]
+    fn even_counts_and_sole_owners_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Task task.rs:8 owner=Arc
+            11 main retain 0x1000 Task task.rs:9 owner=Arc
+            20 main release 0x1000 Task task.rs:20 owner=Arc
+            21 main reclaim 0x1000 Task task.rs:20 owner=Arc
+            30 main leak 0x2000 Op op.rs:8
+            31 main reclaim 0x2000 Op op.rs:9
+            32 main reclaim 0x2000 Op op.rs:9
+            # A server's handle that is still in use.
+            40 main leak 0x3000 Conn conn.rs:8 owner=Rc
+            41 main leak 0x3000 Conn conn.rs:8 owner=Rc
+            42 main submit 0 RECV 0x3000
+            43 main submit 0 ACCEPT 0x3000
+            44 main complete 0 0x3000 5
+            45 main reclaim 0x3000 Conn conn.rs:9 owner=Rc
+            # Nothing of it ever came back; one that came back, and one that is in flight.
+            50 main leak 0x5000 Conn conn.rs:8 owner=Rc
+            60 main scope-begin 1
+            61 main leak 0x6000 Conn conn.rs:8 owner=Rc
+            62 main leak 0x6000 Conn conn.rs:8 owner=Rc
+            63 main submit 0 ACCEPT 0x6000
+            64 main reclaim 0x6000 Conn conn.rs:9 owner=Rc
+            65 main scope-end 1
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Task task.rs:8 owner=Arc
+            15 main lost 1 removed
+            20 main release 0x1000 Task task.rs:20 owner=Arc
+            21 main release 0x1000 Task task.rs:20 owner=Arc    <? one more came back
+            ",
+        );
+    }
+}

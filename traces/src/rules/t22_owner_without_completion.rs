@@ -1,0 +1,122 @@
+//! `owner-without-completion`: an owner rides on an operation that posts nothing when it succeeds.
+//!
+//! Fires at an end where a pointer is still held, all operations that ever carried it were asked to post
+//! nothing on success, and the ring went on to later completions.
+//! Stays silent where another operation carried it too, where it was taken back without a completion,
+//! and where the end came a moment after.
+//! Points at the submission.
+
+use super::{Draft, History, Judge, Rule};
+use crate::finding::{RuleId, Severity};
+use crate::model::{HeldAt, Moment};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(22),
+    name: "owner-without-completion",
+    severity: Severity::Error,
+    fires: "A leaked pointer is the cookie of operations that post no completion when they succeed \
+            (IOSQE_CQE_SKIP_SUCCESS), and of no others: when they succeed, nobody is told to take it back.",
+    silent: "Another operation that does complete carries the pointer too; the program takes it back \
+             without a completion; or the recording ends a moment after the submission.",
+    needs: "Leaks, reclaims and submissions.",
+    points_at: "The submission that asks for no completion.",
+    example: "The nearest public one: a dropped file was closed by an operation whose owner died at once, \
+              so that nobody saw its end; disk space leaked.",
+    source: "DataDog/glommio commit 314a839",
+    advice: "Give such operations a sentinel as cookie, or let an operation that completes carry the \
+             owner: the last of the chain.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    let Moment::Held(held) = moment else { return };
+    let generation = held.generation;
+    let (Some((operation, submit, _)), Some(rounds)) = (generation.quiet_latest, held.quiet_rounds)
+    else {
+        return;
+    };
+    let enough = match held.when {
+        HeldAt::ScopeEnd => 0,
+        HeldAt::CleanExit => 1,
+        HeldAt::Cut => 2,
+    };
+    if rounds < enough || generation.reaped.is_some() || held.ring_dropped {
+        return;
+    }
+    let names = judge.names();
+    let site = judge.site_of(submit);
+    let message = format!(
+        "{}, leaked{}, is carried only by operations that post nothing on success, at last operation \
+         #{}{}: nobody takes it back",
+        judge.generation(generation.id),
+        judge.at(generation.leak_site),
+        operation.sequence,
+        judge.at(site)
+    );
+    let draft = Draft::new(generation.id.subject(), submit, held.at)
+        .scope(generation.scope)
+        .history(History::Whole)
+        .message(message)
+        .evidence(generation.leaked, "leaked here")
+        .evidence(submit, "carried where nothing is posted")
+        .key(generation.id)
+        .key(operation)
+        .shape(names.ty(generation.ty))
+        .shape(names.file(site));
+    judge.say(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn nobody_is_told() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 File file.rs:8
+            20 main submit 0 CLOSE 0x1000 file.rs:9 skip-success    <- File#1 0x1000@1, leaked at file.rs:8, is carried only by operations that post nothing on success, at last operation #0 at file.rs:9
+            30 main submit 0 NOP 0x7
+            31 main complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
+    fn told_by_another_taken_back_or_cut_off_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 File file.rs:8
+            11 main submit 0 SEND 0x1000 skip-success link len=9
+            12 main submit 0 CLOSE 0x1000
+            20 main leak 0x2000 File file.rs:8
+            21 main submit 0 CLOSE 0x2000 skip-success
+            22 main reclaim 0x2000 File file.rs:9
+            30 main submit 0 NOP 0x7
+            31 main complete 0 0x7 0
+            40 main leak 0x3000 File file.rs:8
+            41 main submit 0 CLOSE 0x3000 skip-success
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_reclaim_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 File file.rs:8
+            20 main submit 0 CLOSE 0x1000 file.rs:9 skip-success    <? nobody takes it back
+            25 main lost 1 removed
+            30 main submit 0 NOP 0x7
+            31 main complete 0 0x7 0
+            ",
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! `truncated-cookie`: a word travels that is a part of a leaked pointer.
+//!
+//! Fires on a submission or a completion whose cookie is a live pointer without its high half, or, where a
+//! scheme declares untagged pointers, one with other low bits; and on a cancellation, removal or update
+//! that names an operation in flight by half of its cookie.
+//! Stays silent for small numbers, for whole words, and for low bits where nobody said that there are none.
+//! Points at the submission, else at the completion.
+
+use super::{Draft, History, Judge, Rule};
+use crate::event::SiteId;
+use crate::finding::{RuleId, Severity, Subject};
+use crate::model::{Cancels, Generation, Moment, Standing, Stray, Submitted};
+
+pub(super) static RULE: Rule = Rule {
+    id: RuleId(25),
+    name: "truncated-cookie",
+    severity: Severity::Error,
+    fires: "A cookie is what is left of a leaked pointer: its high half is gone, or its low bits are not \
+            those of the pointer. The same for the cookie by which a cancellation names its target, which \
+            then is not found.",
+    silent: "The word is a small number, or is itself a leaked pointer; low bits may be tags where no \
+             scheme says that cookies are plain pointers.",
+    needs: "Leaks and submissions or completions.",
+    points_at: "The submission with the cut word, else the completion.",
+    example: "A helper passed the cookie of a timeout through a 32-bit type; the removal could not find \
+              its target.",
+    source: "axboe/liburing#490 (liburing commit a49427fb)",
+    advice: "Carry cookies in 64-bit words all the way. If the low bits are tags, declare them.",
+    check,
+};
+
+fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    match moment {
+        Moment::Submitted(submitted) => submission(submitted, judge),
+        Moment::Stray(stray) => completion(stray, judge),
+        Moment::Cancels(cancels) => cancellation(cancels, judge),
+        _ => {}
+    }
+}
+
+fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
+    let Submitted {
+        operation,
+        standing: Standing::Unknown,
+        shared: false,
+        sentinel: false,
+        cut_of: Some(whole),
+        ..
+    } = submitted
+    else {
+        return;
+    };
+    let cookie = operation.entry.cookie;
+    let message = format!(
+        "{} went in with {cookie:#x}, which is a part of {}",
+        judge.operation(operation),
+        of(whole, judge)
+    );
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .history(History::Whole)
+        .message(message)
+        .evidence(whole.leaked, "the whole word leaked here")
+        .evidence(operation.submit, "submitted cut")
+        .key(operation.id)
+        .key(whole.id)
+        .shape("submitted")
+        .shape(judge.names().file(SiteId(operation.entry.site)));
+    judge.say(draft);
+}
+
+fn completion(stray: &Stray<'_>, judge: &mut Judge<'_>) {
+    let Stray {
+        event,
+        place: (process, ring, scope),
+        cookie,
+        past: None,
+        standing: Standing::Unknown,
+        cut_of: Some(whole),
+        forgotten: false,
+        ..
+    } = stray
+    else {
+        return;
+    };
+    let subject = Subject::Cookie {
+        process: *process,
+        ring: *ring,
+        cookie: *cookie,
+    };
+    let message = format!(
+        "a completion on ring {ring} brought {cookie:#x}, which is a part of {}",
+        of(whole, judge)
+    );
+    let draft = Draft::new(subject, *event, *event)
+        .scope(*scope)
+        .history(History::Whole)
+        .message(message)
+        .evidence(whole.leaked, "the whole word leaked here")
+        .evidence(*event, "came back cut")
+        .key(whole.id)
+        .shape("reaped")
+        .shape(judge.names().file(whole.leak_site));
+    judge.say(draft);
+}
+
+fn cancellation(cancels: &Cancels<'_>, judge: &mut Judge<'_>) {
+    let Cancels {
+        operation,
+        names,
+        standing: Standing::Unknown,
+        cut_of: Some(target),
+        ..
+    } = cancels
+    else {
+        return;
+    };
+    let message = format!(
+        "{} names {names:#x}, which is a part of {:#x}, the cookie of {}",
+        judge.operation(operation),
+        target.entry.cookie,
+        judge.operation(target)
+    );
+    let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
+        .scope(operation.scope)
+        .history(History::Whole)
+        .message(message)
+        .evidence(target.submit, "in flight with the whole word")
+        .evidence(operation.submit, "names a part of it")
+        .key(operation.id)
+        .shape("named")
+        .shape(judge.names().file(SiteId(operation.entry.site)));
+    judge.say(draft);
+}
+
+fn of(whole: &Generation, judge: &Judge<'_>) -> String {
+    format!(
+        "{}, leaked{}",
+        judge.generation(whole.id),
+        judge.at(whole.leak_site)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check_rule;
+    use super::RULE;
+
+    #[test]
+    fn half_a_pointer() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            20 main submit 0 RECV 0x55d0c2e01040 op.rs:9
+            30 main submit 0 RECV 0xc2e01040 op.rs:10     <- operation #1 (ring 0, slot 1, RECV) at op.rs:10 went in with 0xc2e01040, which is a part of Op#1 0x55d0c2e01040@1, leaked at op.rs:8
+            31 main complete 0 0xc2e01040 5
+            40 main complete 0 0xffffffffc2e01040 5       <- a completion on ring 0 brought 0xffffffffc2e01040, which is a part of
+            ",
+        );
+    }
+
+    #[test]
+    fn other_low_bits_where_there_are_no_tags() {
+        check_rule(
+            &RULE,
+            "
+            1 main scheme all pointer
+            10 main leak 0x55d0c2e01048 Op op.rs:8
+            30 main submit 0 RECV 0x55d0c2e01049 op.rs:10     <- is a part of
+            ",
+        );
+    }
+
+    #[test]
+    fn a_removal_that_names_half() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 TIMEOUT 0x55d0c2e01040 time.rs:9
+            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:10 addr=0xc2e01040  <- names 0xc2e01040, which is a part of 0x55d0c2e01040, the cookie of operation #0
+            ",
+        );
+    }
+
+    #[test]
+    fn whole_words_numbers_and_tags_are_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 1 tagged 0x7
+            10 main leak 0x55d000000007 Op op.rs:8
+            11 main leak 0x55d0c2e01040 Op op.rs:8
+            12 main leak 0xc2e01040 Op op.rs:8
+            20 main submit 0 RECV 0x55d0c2e01040 op.rs:9
+            21 main submit 0 RECV 0x7 op.rs:9
+            22 main submit 0 RECV 0xc2e01040 op.rs:9
+            23 main submit 0 RECV 0x55d0c2e01041 op.rs:9
+            24 main submit 1 RECV 0x55d0c2e01043 op.rs:9
+            25 main submit 2 RECV 0xc2e01048 op.rs:9
+            30 main submit 0 ASYNC_CANCEL 0x8 addr=0x55d0c2e01040
+            31 main submit 0 ASYNC_CANCEL 0x8 addr=0x9
+            ",
+        );
+    }
+
+    #[test]
+    fn a_lost_leak_could_explain_it() {
+        check_rule(
+            &RULE,
+            "
+            5 main lost 1 removed
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            20 main submit 0 RECV 0x55d0c2e01040 op.rs:9
+            30 main submit 0 RECV 0xc2e01040 op.rs:10     <? is a part of
+            ",
+        );
+    }
+}
