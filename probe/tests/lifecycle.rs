@@ -246,6 +246,24 @@ fn a_stopped_recording_knows_nothing_of_what_came_after() {
 }
 
 #[test]
+fn a_file_says_what_its_kinds_and_their_fields_are_called() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("clean"));
+    let bytes = fs::read(&folder.files()[0]).expect("the trace file");
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for kind in wire::record::Kind::ALL {
+        let fields = wire::schema::fields(*kind).iter().map(|field| field.name);
+        for text in fields.chain([kind.name()]) {
+            assert!(holds(text), "{text} of {kind:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_recorded_after_the_end_of_all() {
     // As `tracer record` leaves it for programs that come later: nothing is recorded, and nothing said.
     let folder = Folder::new(&format!("{SESSION}ended=yes\n"));

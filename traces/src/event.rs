@@ -280,6 +280,8 @@ pub enum LossReason {
     Damaged,
     /// A record was being written when its thread was killed.
     Torn,
+    /// Of a kind that this build does not know: it is there, and cannot be judged.
+    Newer,
     /// Removed on purpose by a test or a filter.
     Removed,
 }

@@ -38,6 +38,8 @@ pub mod report;
 
 mod describe;
 
+mod schema;
+
 pub mod names;
 
 pub mod biography;

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
+use crate::schema::Schema;
 use crate::stack::{Frame, Module, Stacks};
 use crate::untrusted::Untrusted;
 
@@ -26,6 +27,8 @@ pub struct Recording {
     pub command: Vec<Untrusted>,
     /// What else the recorder said, as keys and values.
     pub recorder: Vec<(Untrusted, Untrusted)>,
+    /// Records of kinds that this build does not know, and that change no answer.
+    pub records_unknown: u64,
     /// Files that code was loaded from, of all processes.
     pub modules: Vec<Module>,
     pub(crate) tables: Tables,
@@ -350,6 +353,8 @@ fn get<T>(table: &[T], index: u32) -> &T {
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     pub(crate) stacks: Stacks,
+    /// What writers say of kinds that this build does not know, by process and kind.
+    pub(crate) schemas: FxHashMap<(u32, u8), Schema>,
     strings: Vec<Untrusted>,
     sites: Vec<Site>,
     types: Vec<Type>,
@@ -362,6 +367,7 @@ impl Default for Tables {
     fn default() -> Self {
         Self {
             stacks: Stacks::default(),
+            schemas: FxHashMap::default(),
             strings: vec![Untrusted::default()],
             sites: vec![Site::default()],
             types: vec![Type::default()],

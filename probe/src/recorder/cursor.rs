@@ -17,7 +17,7 @@ use wire::protocol::{self, ChunkHeader};
 use wire::record::{Kind, WITH_STACK};
 
 use crate::recorder::process::{self, Process};
-use crate::recorder::{clock, modules, stack, sys};
+use crate::recorder::{clock, stack, sys};
 
 std::thread_local! {
     // Without a destructor: it can be used to the very end of a thread, and in signal handlers.
@@ -197,9 +197,7 @@ fn own() -> Option<&'static Cursor> {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
     cursor.adopt(process);
-    if process.modules_are_to_be_written() {
-        modules::write(process);
-    }
+    process.introduce();
     Some(cursor)
 }
 

@@ -73,6 +73,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::NoLane, "no-lane"),
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
+    (LossReason::Newer, "newer"),
     (LossReason::Removed, "removed"),
 ];
 
