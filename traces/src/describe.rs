@@ -213,6 +213,10 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
             format!("lost {count} {}", loss_reason(loss.reason))
         }
         What::Other { kind, words } => {
+            let schemas = &trace.recording().tables.schemas;
+            if let Some(schema) = schemas.get(&(event.process, *kind)) {
+                return schema.describe(trace, *kind, words);
+            }
             let name = wire::record::Kind::from_u8(*kind).map_or("other", |kind| kind.name());
             let words: Vec<String> = words.iter().map(|word| format!(" {word:#x}")).collect();
             format!("{name} (kind {kind}){}", words.concat())

@@ -392,6 +392,8 @@ pub enum LossReason {
     Torn,
     /// Events of a ring that the probe saw and cannot follow.
     NotFollowed,
+    /// Of a kind that this build does not know: it is there, and cannot be judged.
+    Newer,
     /// Removed on purpose by a test or a filter.
     Removed,
 }

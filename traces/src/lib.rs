@@ -39,6 +39,8 @@ pub mod report;
 
 mod describe;
 
+mod schema;
+
 pub mod names;
 
 pub mod biography;

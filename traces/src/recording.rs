@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
 use crate::packed::Packed;
+use crate::schema::Schema;
 use crate::stack::{Frame, Module, Stacks};
 use crate::untrusted::Untrusted;
 
@@ -27,6 +28,8 @@ pub struct Recording {
     pub command: Vec<Untrusted>,
     /// What else the recorder said, as keys and values.
     pub recorder: Vec<(Untrusted, Untrusted)>,
+    /// Records of kinds that this build does not know, and that change no answer.
+    pub records_unknown: u64,
     /// Files that code was loaded from, of all processes.
     pub modules: Vec<Module>,
     /// Whether all that is to be known of the program is in the file, so that no other may be looked into.
@@ -368,6 +371,8 @@ fn get<T>(table: &[T], index: u32) -> &T {
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     pub(crate) stacks: Stacks,
+    /// What writers say of kinds that this build does not know, by process and kind.
+    pub(crate) schemas: FxHashMap<(u32, u8), Schema>,
     strings: Vec<Untrusted>,
     sites: Vec<Site>,
     types: Vec<Type>,
@@ -380,6 +385,7 @@ impl Default for Tables {
     fn default() -> Self {
         Self {
             stacks: Stacks::default(),
+            schemas: FxHashMap::default(),
             strings: vec![Untrusted::default()],
             sites: vec![Site::default()],
             types: vec![Type::default()],

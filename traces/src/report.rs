@@ -310,6 +310,7 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
         Reason::NoLane => "lost because there were too many threads",
         Reason::Damaged => "damaged or cut off",
         Reason::Torn => "cut off while being written",
+        Reason::Newer => "of a kind that this version does not know",
         Reason::Removed => "removed",
     }
 }

@@ -85,6 +85,113 @@ fn names_behind_one_that_was_cut_off_are_read() {
     assert_eq!(trace.verdict().exit_code(), 0);
 }
 
+/// A file of a newer writer: a record of a kind that does not exist yet, after a leak that was not taken back.
+fn from_the_future(schema: Option<u32>) -> Trace {
+    use wire::schema::{Field, Shape};
+    let mut file = File::default();
+    file.name(4, "teleport\u{1b}");
+    file.name(5, "to");
+    file.name(6, "speed");
+    file.name(7, "at");
+    let field = |shape, word, shift, bits| Field {
+        name: "",
+        shape,
+        word,
+        shift,
+        bits,
+    };
+    if let Some(flags) = schema {
+        let fields = [
+            field(Shape::Hex, 0, 0, 64).pack(5),
+            field(Shape::Signed, 1, 32, 32).pack(6),
+            field(Shape::Site, 1, 0, 32).pack(7),
+            // Shapes that are newer still are left out, and words that are not there.
+            9 << 32 | 64 << 56,
+            field(Shape::Rest, 9, 0, 64).pack(5),
+        ];
+        let first = [pair(0xC9 | flags << 8, 4)];
+        file.meta(Kind::Schema, &[&first[..], &fields].concat());
+    }
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    file.record(0, 1, Kind::Leak, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+    file.record(0, 2, Kind::Mark, 0, &[0xF0F0_F0F0, pair(1, (-3i32) as u32)]);
+    file.record(0, 3, Kind::Reclaim, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+    file.record(0, 4, Kind::Reclaim, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+    let mut bytes = file.bytes();
+    let payload = 0xF0F0_F0F0u64.to_le_bytes();
+    let at = bytes.windows(8).position(|word| word == payload).unwrap();
+    bytes[at - 8] = 0xC9;
+    let trace = read(&bytes).unwrap();
+    show(&trace);
+    trace
+}
+
+#[test]
+fn kinds_of_the_future_are_shown_and_judged_where_they_matter() {
+    let line = |trace: &Trace| {
+        let is_other = |event: &&traces::event::Event| matches!(event.what, What::Other { .. });
+        trace.describe(trace.events().iter().find(is_other).unwrap())
+    };
+    let known = "kind-201 \"teleport\\u{1b}\" to=0xf0f0f0f0 speed=-3 at=src/conn.rs:88";
+    let harmless = from_the_future(Some(0));
+    assert_eq!(line(&harmless), known);
+    let [note] = &harmless.recording().problems[..] else {
+        panic!("{:?}", harmless.recording().problems);
+    };
+    let text = "records of kinds that this version does not know: 1";
+    assert_eq!((note.message.as_str(), note.hides), (text, false));
+    // Reclaimed twice.
+    assert_eq!(harmless.verdict().exit_code(), 1);
+    // A leak may be meant by it.
+    let bearing = from_the_future(Some(wire::schema::BEARS));
+    assert_eq!(line(&bearing), known);
+    assert_eq!(bearing.recording().losses.len(), 1);
+    let unexplained = from_the_future(None);
+    assert_eq!(
+        line(&unexplained),
+        "other (kind 201) 0xf0f0f0f0 0xfffffffd00000001"
+    );
+    for trace in [bearing, unexplained] {
+        let text = report::text(&trace, 120);
+        assert!(
+            text.contains("1 record of a kind that this version does not know"),
+            "{text}"
+        );
+        assert_ne!(trace.verdict().exit_code(), 0);
+    }
+}
+
+#[test]
+fn a_second_chunk_of_one_number_is_a_loss() {
+    let mut bytes = File::default().round_trips(2_000).bytes();
+    let gate = |bytes: &[u8], at: usize| bytes[at..at + 8].to_vec();
+    let starts: Vec<usize> = (File::HEAD_BYTES..bytes.len())
+        .step_by(File::CHUNK_BYTES)
+        .filter(|at| bytes[at + 12] == 1)
+        .collect();
+    assert!(starts.len() > 3, "{starts:?}");
+    let (second, third) = (starts[1], starts[2]);
+    let number = gate(&bytes, second);
+    bytes[third..third + 8].copy_from_slice(&number);
+    let check = gate(&bytes, second + 40);
+    bytes[third + 40..third + 48].copy_from_slice(&check);
+    let trace = read(&bytes).unwrap();
+    let recording = trace.recording();
+    let said = recording
+        .problems
+        .iter()
+        .any(|it| it.message.starts_with("a second chunk"));
+    assert!(said, "{:?}", recording.problems);
+    let damaged = |located: &traces::recording::LocatedLoss| {
+        located.loss.reason == traces::event::LossReason::Damaged
+    };
+    // The chunk that is left out, and the number that nobody has now.
+    assert_eq!(
+        recording.losses.iter().filter(|loss| damaged(loss)).count(),
+        2
+    );
+}
+
 #[test]
 fn call_stacks_stand_behind_any_payload() {
     let mut file = File::default();

@@ -197,9 +197,7 @@ fn own() -> Option<&'static Cursor> {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
     cursor.adopt(process);
-    if process.modules_are_to_be_written() {
-        modules::write(process);
-    }
+    process.introduce();
     Some(cursor)
 }
 

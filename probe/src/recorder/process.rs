@@ -19,7 +19,7 @@ use wire::layout::{self, header};
 
 use crate::recorder::cursor::Cursor;
 use crate::recorder::intern::Table;
-use crate::recorder::{clock, sys};
+use crate::recorder::{clock, modules, sys};
 
 mod open;
 #[cfg(feature = "assert")]
@@ -83,8 +83,8 @@ pub(crate) struct Process {
     poison: AtomicU8,
     /// Whether events carry call stacks.
     stacks: AtomicBool,
-    /// Whether somebody writes, or wrote, which modules there are.
-    modules_written: AtomicBool,
+    /// Whether somebody writes, or wrote, what all records may refer to.
+    introduced: AtomicBool,
     /// First word of the file's mapping.
     base: AtomicPtr<AtomicU64>,
     bytes: AtomicU64,
@@ -299,9 +299,14 @@ impl Process {
         }
     }
 
-    /// True for the one caller that is to write the modules down.
-    pub(crate) fn modules_are_to_be_written(&self) -> bool {
-        crate::recorder::simulated::seed().is_none()
-            && !self.modules_written.swap(true, Ordering::Relaxed)
+    /// Writes down, once, what all records may refer to: what kinds there are, and which modules.
+    pub(crate) fn introduce(&self) {
+        if self.introduced.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.write_schemas();
+        if crate::recorder::simulated::seed().is_none() {
+            modules::write(self);
+        }
     }
 }

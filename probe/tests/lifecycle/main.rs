@@ -257,3 +257,21 @@ fn stacks_are_recorded_and_disturb_nothing() {
         }
     }
 }
+
+#[test]
+fn a_file_says_what_its_kinds_and_their_fields_are_called() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("clean"));
+    let bytes = fs::read(&folder.files()[0]).expect("the trace file");
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for kind in wire::record::Kind::ALL {
+        let fields = wire::schema::fields(*kind).iter().map(|field| field.name);
+        for text in fields.chain([kind.name()]) {
+            assert!(holds(text), "{text} of {kind:?}");
+        }
+    }
+}

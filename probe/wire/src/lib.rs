@@ -5,7 +5,7 @@
 //! clock.
 //!
 //! Reading order: [`layout`] (header, lanes, chunks), [`record`] (the 64-bit record header and the
-//! table of kinds), [`payload`] (the words behind each kind), [`protocol`] (how a record and a
+//! table of kinds), [`payload`] (the words behind each kind), [`schema`] (their names), [`protocol`] (how a record and a
 //! chunk become visible, checked by loom), [`crc`].
 //!
 //! Modules that hold `unsafe`: none.
@@ -17,6 +17,8 @@ pub mod layout;
 pub mod record;
 
 pub mod payload;
+
+pub mod schema;
 
 pub mod protocol;
 

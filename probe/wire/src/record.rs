@@ -131,7 +131,8 @@ impl core::fmt::Debug for Header {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// What a record says. Numbers are for ever; a reader skips those it does not know by length.
+        /// What a record says. Numbers are for ever; a reader skips those it does not know by length, and counts
+        /// them: see [`crate::schema`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Kind { $($(#[$doc])* $name = $number,)* }
@@ -181,7 +182,8 @@ kinds! {
     /// `[id | path string << 32, base, size, address of the base within the file, bytes of the build-id,
     /// build-id...]`: a file that code was loaded from. META chunks only.
     Module = 12, "module";
-    /// `[kind | name string << 32, field string...]`: names of a kind's fields. META chunks only.
+    /// `[kind | flags << 8 | name string << 32, field...]`: what a kind and its fields are called, see
+    /// [`crate::schema`]. META chunks only.
     Schema = 13, "schema";
 
     /// `[pointer, site | type << 32]`, aux: an [`Owner`]. Ownership left as a raw pointer.

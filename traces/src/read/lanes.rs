@@ -240,6 +240,7 @@ impl Stream<'_, '_> {
                     0,
                     "a second chunk with the same number; it is left out",
                 );
+                self.lose(None, LossReason::Damaged);
                 continue;
             }
             self.now_ns = self.line.at(chunk.ticks);
@@ -314,7 +315,15 @@ impl Stream<'_, '_> {
             };
             self.now_ns = self.line.at(ticks);
             let (words, stack) = self.ids.take_stack(header, words);
-            if let Some(what) = records::event(self.ids, &mut self.sequences, header, words) {
+            if let Some(mut what) = records::event(self.ids, &mut self.sequences, header, words) {
+                let recording = &mut self.gathered.recording;
+                match self.ids.bears(recording, self.process, &mut what) {
+                    None => {}
+                    Some(false) => {
+                        recording.records_unknown = recording.records_unknown.saturating_add(1);
+                    }
+                    Some(true) => self.lose(Some(1), LossReason::Newer),
+                }
                 self.event(what, stack);
             }
         });

@@ -181,6 +181,16 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
             }
         }
     }
+    if recording.records_unknown > 0 {
+        // As its writers say, they change no answer.
+        let count = recording.records_unknown;
+        let source = recording
+            .processes
+            .first()
+            .map(|process| process.source.clone());
+        let message = format!("records of kinds that this version does not know: {count}");
+        recording.note(&source.unwrap_or_default(), 0, message);
+    }
     order::causal(&mut events);
     let first_ns = events.first().map_or(0, |event| event.at_ns);
     let mut scopes = ScopeTracker::default();

@@ -3,12 +3,14 @@
 use rustc_hash::FxHashMap;
 use wire::payload::{Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
+use wire::schema::Shape;
 
 use crate::event::{
     Borrow, Completion, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId,
     What,
 };
 use crate::recording::{Recording, Site, Tables, Type};
+use crate::schema::Schema;
 use crate::stack::{Frame, Module, StackId};
 use crate::untrusted::Untrusted;
 
@@ -23,6 +25,8 @@ pub(super) struct Ids {
     modules: FxHashMap<u32, (u32, Module)>,
     stacks: FxHashMap<u32, Vec<u64>>,
     stack_ids: FxHashMap<u32, StackId>,
+    /// Records that explain kinds which this build does not know.
+    schemas: FxHashMap<u8, Vec<u64>>,
 }
 
 impl Ids {
@@ -68,6 +72,12 @@ impl Ids {
                 };
                 self.modules.insert(id, (path, module));
             }
+            Some(Kind::Schema) => {
+                let kind = word(words, 0) as u8;
+                if Kind::from_u8(kind).is_none() {
+                    self.schemas.insert(kind, words.to_vec());
+                }
+            }
             Some(Kind::Stack) => {
                 let (id, count) = halves(word(words, 0));
                 let frames = words.iter().skip(1).take(count as usize);
@@ -107,6 +117,10 @@ impl Ids {
                 recording.modules.push(module);
             }
         }
+        for (kind, words) in &self.schemas {
+            let schema = Schema::new(words, |id| self.string(id));
+            recording.tables.schemas.insert((process, *kind), schema);
+        }
         let stacks = &mut recording.tables.stacks;
         for (id, words) in std::mem::take(&mut self.stacks) {
             let frame = |word: u64| Frame {
@@ -132,6 +146,31 @@ impl Ids {
             }
             _ => (words, StackId(0)),
         }
+    }
+
+    /// Looks at a record of a kind that this build does not know: puts the recording's numbers of names into
+    /// it, and says whether rules would have to know what it means. One that nobody explains may mean anything.
+    pub(super) fn bears(
+        &self,
+        recording: &Recording,
+        process: u32,
+        what: &mut What,
+    ) -> Option<bool> {
+        let What::Other { kind, words } = what else {
+            return None;
+        };
+        if Kind::from_u8(*kind).is_some() {
+            return None;
+        }
+        let Some(schema) = recording.tables.schemas.get(&(process, *kind)) else {
+            return Some(true);
+        };
+        schema.translate(words, |shape, id| match shape {
+            Shape::Site => self.site(id).0,
+            Shape::Type => self.ty(id).0,
+            _ => self.string(id).0,
+        });
+        Some(schema.bears())
     }
 
     fn site(&self, id: u32) -> SiteId {

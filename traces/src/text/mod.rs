@@ -102,6 +102,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
     (LossReason::NotFollowed, "not-followed"),
+    (LossReason::Newer, "newer"),
     (LossReason::Removed, "removed"),
 ];
 

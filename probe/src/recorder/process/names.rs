@@ -7,8 +7,9 @@
 use core::sync::atomic::Ordering;
 
 use wire::layout::{CHUNK_WORDS, ChunkKind, header};
-use wire::protocol;
+use wire::payload::pair;
 use wire::record::Kind;
+use wire::{protocol, schema};
 
 use super::Process;
 use crate::recorder::cursor;
@@ -34,6 +35,26 @@ impl Process {
                         return false;
                     }
                 }
+            }
+        }
+    }
+
+    /// Says of each kind what it and its fields are called.
+    pub(super) fn write_schemas(&self) {
+        let number = |text: &str| self.table.text(self, text.as_bytes());
+        for kind in Kind::ALL {
+            let name = number(kind.name());
+            let mut words = [0; schema::FIELDS_MAX + 1];
+            let fields = schema::fields(*kind);
+            for (word, field) in words.iter_mut().skip(1).zip(fields) {
+                *word = field.pack(number(field.name));
+            }
+            if let Some(first) = words.first_mut() {
+                *first = pair(*kind as u32 | schema::flags(*kind) << 8, name);
+            }
+            let payload = words.get(..=fields.len()).unwrap_or(&[]);
+            if !self.write_name(Kind::Schema, payload) {
+                return;
             }
         }
     }

@@ -13,10 +13,6 @@ use super::{ALIVE, EXIT_KEY, Process, process_exits};
 use super::{OFF, STARTING, STATE, current, publish};
 use crate::recorder::{stack, sys};
 
-/// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
-/// by the hundred, and each file's room is taken from the disk at once.
-const CHILD_SHARE: u32 = 16;
-
 /// Process id of who opened the first recording; others are forked children.
 static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
 
@@ -72,7 +68,7 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         return None;
     }
     if is_forked_child() {
-        session.share(CHILD_SHARE);
+        session.share();
     }
     let identity = Identity::new();
     let mut name = sys::Path::new();

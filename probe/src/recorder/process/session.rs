@@ -4,6 +4,10 @@ use wire::layout;
 
 use super::{MAX_CHUNKS, Poison};
 
+/// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
+/// by the hundred, and each file's room is taken from the disk at once.
+const CHILD_SHARE: u32 = 16;
+
 /// What the recorder wrote into its folder for us.
 pub(super) struct Session {
     pub(super) token: [u8; 16],
@@ -35,10 +39,10 @@ impl Session {
         }
     }
 
-    /// A forked child that never calls `exec` keeps this fraction of what its parent keeps.
-    pub(super) fn share(&mut self, fraction: u32) {
+    /// What is left of it for a forked child.
+    pub(super) fn share(&mut self) {
         for chunks in [&mut self.chunks, &mut self.first_chunks] {
-            *chunks = chunks.div_ceil(fraction).max(4);
+            *chunks = chunks.div_ceil(CHILD_SHARE).max(4);
         }
     }
 
