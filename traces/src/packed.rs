@@ -143,8 +143,8 @@ pub fn sources(trace: &Trace, mut redactor: Option<&mut Redactor>) -> Vec<u8> {
     out
 }
 
-/// `packed on 2026-01-31 10:00 UTC, sources inside; 2 sources missing: old.rs was not there, ...`;
-/// nothing for a trace that is neither packed nor redacted.
+/// `packed on 2026-01-31 10:00 UTC, sources inside; sources left out: 2 not there`; nothing for a trace that
+/// is neither packed nor redacted.
 pub fn in_words(trace: &Trace) -> Option<String> {
     let redacted = trace.recording.said(REDACTED).is_some();
     if !trace.recording.is_packed {
@@ -165,14 +165,13 @@ pub fn in_words(trace: &Trace) -> Option<String> {
     });
     let absent = |why: Absence| {
         let is_so = |entry: &(&Untrusted, &Found)| *entry.1 == Found::Absent(why);
-        trace.sources.iter().filter(is_so).count()
+        let count = trace.sources.iter().filter(is_so).count();
+        (count > 0).then(|| format!("{count} {}", why.reason()))
     };
-    for why in Absence::ALL {
-        match absent(why) {
-            0 => {}
-            1 => words.push_str(&format!("; 1 file {}", why.reason())),
-            count => words.push_str(&format!("; {count} files: each {}", why.reason())),
-        }
+    let left_out: Vec<String> = Absence::ALL.into_iter().filter_map(absent).collect();
+    if !left_out.is_empty() {
+        words.push_str("; sources left out: ");
+        words.push_str(&left_out.join(", "));
     }
     Some(words)
 }

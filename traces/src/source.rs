@@ -60,15 +60,15 @@ impl Absence {
         Self::ALL.into_iter().find(|absence| *absence as u32 == raw)
     }
 
-    /// The reason, as the rest of a sentence that begins with a file.
+    /// The reason, as what stands behind a number of sources.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Missing => "was not there",
-            Self::Newer => "was changed after the program was built",
-            Self::NotNamed => "is not named by the program's debug information",
-            Self::NoProgram => "belongs to a program that was not there or was rebuilt since",
-            Self::Unreadable => "could not be read as text",
-            Self::Redacted => "was left out by --redact",
+            Self::Missing => "not there",
+            Self::Newer => "changed after the program was built",
+            Self::NotNamed => "not named by the program's debug information",
+            Self::NoProgram => "of a program that was not there or was rebuilt since",
+            Self::Unreadable => "not readable as text",
+            Self::Redacted => "redacted",
         }
     }
 }

@@ -153,10 +153,21 @@ fn path_of(module: &Module) -> &'static [u8] {
 /// A code address as module << 48 | address within the module's file; nothing where none of the modules
 /// that were there from the beginning has code there.
 pub(crate) fn word(address: u64) -> Option<u64> {
+    /// Where the latest address was found: most frames of a stack are in one module.
+    static LATEST: AtomicU32 = AtomicU32::new(0);
     let first = TABLE.first.load(Ordering::Relaxed) as usize;
+    let modules = known().get(..first)?;
     let within = |module: &Module| (module.code.0..module.code.1).contains(&address);
-    let index = known().iter().take(first).position(within)?;
-    Some(word_in(index, known().get(index)?, address))
+    let latest = LATEST.load(Ordering::Relaxed) as usize;
+    let index = match modules.get(latest) {
+        Some(module) if within(module) => latest,
+        _ => {
+            let index = modules.iter().position(within)?;
+            LATEST.store(index as u32, Ordering::Relaxed);
+            index
+        }
+    };
+    Some(word_in(index, modules.get(index)?, address))
 }
 
 fn word_in(index: usize, module: &Module, address: u64) -> u64 {

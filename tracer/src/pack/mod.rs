@@ -6,7 +6,7 @@
 //! itself, as it is or redacted).
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use traces::read::bundle::{self, Section};
@@ -31,7 +31,8 @@ pub(crate) fn run(args: &Pack) -> Result<Exit, Failure> {
     if trace.recording().is_packed && !args.redact {
         return Err(anyhow::anyhow!("{shown} is packed already; send it as it is").into());
     }
-    let output = output(args)?;
+    let wanted = wanted(args);
+    let output = output(args, &wanted)?;
     add_what_is_known(&mut trace, &args.names.places());
     let redactor = args.redact.then(redactor).transpose()?;
     let unfinished = Unfinished::create(&output)
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Pack) -> Result<Exit, Failure> {
     unfinished
         .rename(&output)
         .with_context(|| format!("cannot put {} in its place", safe::path(&output)))?;
-    say(&output)?;
+    say(&wanted)?;
     Ok(Exit::Code(CLEAN))
 }
 
@@ -52,16 +53,15 @@ pub(crate) fn redactor() -> Result<Redactor> {
 }
 
 /// `trace.packed.bin` beside `trace.bin`, unless told otherwise.
-fn output(args: &Pack) -> Result<std::path::PathBuf> {
-    let wanted = match &args.output {
-        Some(output) => output.clone(),
-        None => {
-            let end = if args.redact { "redacted" } else { "packed" };
-            args.file.with_extension(format!("{end}.bin"))
-        }
-    };
-    let output = target(&wanted)?;
-    let is_same = |input: std::path::PathBuf| input == output;
+fn wanted(args: &Pack) -> PathBuf {
+    let end = if args.redact { "redacted" } else { "packed" };
+    let beside = || args.file.with_extension(format!("{end}.bin"));
+    args.output.clone().unwrap_or_else(beside)
+}
+
+fn output(args: &Pack, wanted: &Path) -> Result<PathBuf> {
+    let output = target(wanted)?;
+    let is_same = |input: PathBuf| input == output;
     if args.file.canonicalize().is_ok_and(is_same) {
         bail!(
             "{} would be replaced by its own copy; `-o` names another file",
