@@ -32,6 +32,7 @@
 
 mod parse;
 mod print;
+mod rest;
 mod token;
 
 pub(crate) use parse::parse;
