@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
+use traces::recording::Recording;
 use traces::{Input, ReadAt, Trace};
 
 use crate::talk;
@@ -58,6 +59,11 @@ pub(crate) fn open_file(path: &Path) -> io::Result<impl ReadAt + use<>> {
 /// Reads what `path` names as one recording.
 pub(crate) fn read(path: &Path) -> Result<Trace> {
     Ok(Trace::read(&open(path)?.inputs())?)
+}
+
+/// What the recording that `path` names is made of, and how many events there are; nothing is judged.
+pub(crate) fn survey(path: &Path) -> Result<(Recording, u64)> {
+    Ok(Trace::survey(&open(path)?.inputs())?)
 }
 
 /// Says what was wrong with a trace that could be read all the same.

@@ -32,6 +32,13 @@ impl Trace {
         Ok(Self::judge(recording, events))
     }
 
+    /// Reads as [`Trace::read`] does, and judges nothing: what the recording is made of, and how many events
+    /// there are.
+    pub fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
+        let (recording, events) = crate::read::read(inputs)?;
+        Ok((recording, events.len() as u64))
+    }
+
     /// Reads a trace in the language of [`crate::text`].
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         let (recording, events) = crate::text::parse(text)?;

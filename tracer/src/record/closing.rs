@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use traces::Trace;
 use traces::event::{Loss, LossReason};
+use traces::recording::Recording;
 
 use super::Sealed;
 use crate::{safe, talk};
@@ -12,8 +12,8 @@ use crate::{safe, talk};
 /// The line after a recording.
 pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     let file = safe::path(output);
-    let mut line = match crate::open::read(&sealed.path) {
-        Ok(trace) => format!("{file}: {}", contents(&trace)),
+    let mut line = match crate::open::survey(&sealed.path) {
+        Ok((recording, events)) => format!("{file}: {}", contents(&recording, events)),
         Err(error) => return talk::line(format_args!("nothing can be read from {error:#}")),
     };
     if sealed.still_running > 0 {
@@ -29,9 +29,8 @@ pub(super) fn sealed(sealed: &Sealed, output: &Path) {
 
 /// `2 processes, 4,812 events, nothing lost`. What a full ring gave up is told apart from what should
 /// have been there.
-fn contents(trace: &Trace) -> String {
-    let (overwritten, lost): (Vec<_>, Vec<_>) = trace
-        .recording()
+fn contents(recording: &Recording, events: u64) -> String {
+    let (overwritten, lost): (Vec<_>, Vec<_>) = recording
         .losses
         .iter()
         .map(|located| located.loss)
@@ -42,7 +41,7 @@ fn contents(trace: &Trace) -> String {
         (None, Some(lost)) => format!("{lost} lost"),
         (Some(old), Some(lost)) => format!("{old} overwritten by newer ones, {lost} lost"),
     };
-    let names = trace.recording().processes.iter();
+    let names = recording.processes.iter();
     let names = match names.map(|process| process.names_lost).sum() {
         0 => String::new(),
         lost => format!(
@@ -52,12 +51,8 @@ fn contents(trace: &Trace) -> String {
     };
     format!(
         "{}, {}, {losses}{names}",
-        counted(
-            trace.recording().processes.len() as u64,
-            "process",
-            "processes"
-        ),
-        counted(trace.events().len() as u64, "event", "events")
+        counted(recording.processes.len() as u64, "process", "processes"),
+        counted(events, "event", "events")
     )
 }
 

@@ -53,7 +53,7 @@ struct Way {
 
 const LARGE: By = By::Recorder("--ring=16MiB");
 const SMALL: By = By::Recorder("--ring=1MiB");
-const GROWING: By = By::Recorder("--grow=256MiB");
+const GROWING: By = By::Recorder("--grow=16MiB");
 const EIGHT: By = By::Alone("protocol=1\nchunks=8\nmode=ring\n");
 const STOP_MODE: By = By::Alone("protocol=1\nchunks=16\nmode=stop\n");
 
@@ -71,8 +71,8 @@ const WAYS: [Way; 16] = [
     way("handler, SIGKILL, 8 chunks", EIGHT, &["--handler"], End::Signal(Signal::KILL), 30_000),
     way("handler, SIGKILL, 16 MiB", LARGE, &["--handler"], End::Signal(Signal::KILL), 8),
     way("handler, SIGSEGV, 1 MiB, wrapped", SMALL, &["--handler"], End::Signal(Signal::SEGV), 60_000),
-    way("SIGKILL, growing", GROWING, &[], End::Signal(Signal::KILL), 500_000),
-    way("recorder, then program, growing", GROWING, &[], End::RecorderFirst, 300_000),
+    way("SIGKILL, growing", GROWING, &[], End::Signal(Signal::KILL), 50_000),
+    way("recorder, then program, growing", GROWING, &[], End::RecorderFirst, 50_000),
     way("recorder, then program", SMALL, &[], End::RecorderFirst, 1_000),
     way("recorder and program", SMALL, &["--handler"], End::Both, 1_000),
 ];
