@@ -15,8 +15,10 @@ use crate::event::{Completion, Event, EventId};
 
 /// `-ENOBUFS`
 const NO_BUFFERS: i32 = -105;
-/// Ids of a group fit 16 bits.
-const IDS_MAX: u32 = 1 << 16;
+/// Buffers of a group that the kernel takes at once.
+const AT_ONCE_MAX: u32 = 1 << 15;
+/// Buffers that are followed in all, each time that they are given: a record may claim many.
+const GIVEN_MAX: u64 = 1 << 24;
 
 /// Process, ring and number of a group.
 pub(super) type GroupId = (u32, u32, u32);
@@ -26,6 +28,8 @@ pub(super) type GroupId = (u32, u32, u32);
 pub(super) struct Provided {
     groups: FxHashMap<GroupId, Group>,
     lost_track: FxHashSet<GroupId>,
+    /// Buffers that were followed so far.
+    given: u64,
 }
 
 #[derive(Debug, Default)]
@@ -63,22 +67,29 @@ impl State {
         count: u32,
         observer: &mut Observer<'_>,
     ) {
+        self.provided.given = self.provided.given.saturating_add(u64::from(count));
+        if count > AT_ONCE_MAX || self.provided.given > GIVEN_MAX {
+            self.provided.lose_track(id);
+        }
         if self.provided.lost_track.contains(&id) {
             return;
         }
+        let mut twice = None;
         let group = self.provided.groups.entry(id).or_default();
-        for offset in 0..count.min(IDS_MAX) {
+        for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
             group.taken.remove(&buffer);
-            if let Some((since, partly)) = group.given.insert(buffer, (event.id, false)) {
-                observer.see(&Moment::GivenTwice {
-                    event: event.id,
-                    place: (event.process, event.scope),
-                    buffer: (id.1, id.2, buffer),
-                    since,
-                    partly,
-                });
-            }
+            let before = group.given.insert(buffer, (event.id, false));
+            twice = twice.or(before.map(|before| (buffer, before)));
+        }
+        if let Some((buffer, (since, partly))) = twice {
+            observer.see(&Moment::GivenTwice {
+                event: event.id,
+                place: (event.process, event.scope),
+                buffer: (id.1, id.2, buffer),
+                since,
+                partly,
+            });
         }
     }
 
