@@ -6,6 +6,7 @@ use wire::record::Kind;
 use crate::foreign::{AsPlace, Description};
 use crate::recorder::cursor;
 use crate::recorder::intern::{Space, known, mix, number_site, number_text, number_type};
+use crate::recorder::process::Process;
 use crate::recorder::sys;
 
 /// Number of a place, 0 where it could not be recorded.
@@ -24,7 +25,7 @@ pub(crate) fn text(text: &[u8]) -> u32 {
 
 /// Numbers of a place and of its type, 0 where they could not be recorded or there is none.
 pub(crate) fn site_and_type(place: &impl AsPlace) -> (u32, u32) {
-    let key = mix(place.address(), Space::Origin);
+    let key = origin_key(place);
     let process = cursor::at_hand();
     if let Some(origin) = process.and_then(|process| process.table.find(key)) {
         return halves(origin);
@@ -38,8 +39,26 @@ pub(crate) fn site_and_type(place: &impl AsPlace) -> (u32, u32) {
     origin
 }
 
+/// A place and its type together. Turned, because keys of one address begin at one slot, and only a first
+/// slot is looked at on the hot path.
+#[inline(always)]
+fn origin_key(place: &impl AsPlace) -> u64 {
+    mix(place.address().rotate_left(20), Space::Origin)
+}
+
 /// Records an event that happened at a place, and is about its type: `[word, site | type << 32]`.
+#[inline(always)]
 pub(crate) fn record(kind: Kind, aux: u8, word: u64, place: &impl AsPlace) {
+    let key = origin_key(place);
+    let origin = |process: &Process| process.table.find(key).map(|origin| [word, origin]);
+    if !cursor::try_record(kind, 0, aux, origin) {
+        record_slowly(kind, aux, word, place);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn record_slowly(kind: Kind, aux: u8, word: u64, place: &impl AsPlace) {
     let (site, ty) = site_and_type(place);
     cursor::record(kind, 0, aux, [word, pair(site, ty)]);
 }
