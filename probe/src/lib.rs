@@ -31,7 +31,7 @@
 //! survives the death of the process as soon as its hook has returned.
 //!
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack), `pointer`
-//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C library), `buffer` (its initialised part), `memory::alloc` (an allocator around another one).
+//! (the owners' own `from_raw`), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C library), `buffer` (its initialised part), `sanitizer` (their runtimes), `memory::alloc` (an allocator around another one).
 
 #![deny(unsafe_code)]
 
@@ -56,6 +56,21 @@ pub mod io_uring;
 pub mod ffi;
 
 pub mod coroutine;
+
+#[cfg(all(
+    feature = "sanitizers",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[expect(unsafe_code, reason = "calls into the runtimes of sanitizers")]
+mod sanitizer;
+#[cfg(not(all(
+    feature = "sanitizers",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "sanitizer/inactive.rs"]
+mod sanitizer;
 
 pub mod memory;
 pub use memory::Alloc;
