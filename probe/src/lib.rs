@@ -33,8 +33,8 @@
 //! Modules that hold `unsafe`: `recorder` (mappings, the C library, the thread's cursor, frames of the stack,
 //! loaded files), `pointer`, `owners` and `instrumented` (the owners' own `from_raw`), `waker` (its table of functions),
 //! `coroutine::traced` (a pin), `ring` (submission slots), `io_uring` (the bytes of an entry), `ffi` (words of the C
-//! library), `buffer` (its initialised part), `memory::alloc` (an allocator around another one). Where nothing is
-//! recorded, and with feature `c`, `inactive` (the name of a symbol).
+//! library), `buffer` (its initialised part), `memory::alloc` (an allocator around another one), `sanitizer`
+//! (their runtimes). Where nothing is recorded, and with feature `c`, `inactive` (the name of a symbol).
 
 #![deny(unsafe_code)]
 
@@ -120,6 +120,21 @@ pub mod coroutine;
 
 #[cfg(feature = "c")]
 pub mod foreign;
+
+#[cfg(all(
+    feature = "sanitizers",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[expect(unsafe_code, reason = "calls into the runtimes of sanitizers")]
+mod sanitizer;
+#[cfg(not(all(
+    feature = "sanitizers",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "sanitizer/inactive.rs"]
+mod sanitizer;
 
 pub mod memory;
 pub use memory::Alloc;

@@ -21,6 +21,7 @@ use wire::record::{CookieState, Kind as Record};
 #[cfg(feature = "c")]
 use crate::foreign::AsPlace;
 use crate::recorder::{self, Poison};
+use crate::sanitizer;
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 
@@ -274,6 +275,10 @@ impl Ring {
         if *user_data == poison_word(id, slot) {
             *user_data = known.leftover;
         }
+        if sanitizer::present() {
+            // SAFETY: the caller's promise.
+            self.tell_sanitizers(unsafe { &*entry });
+        }
     }
 
     /// # Safety
@@ -340,11 +345,20 @@ impl Ring {
         sequence
     }
 
+    /// Sanitizers hear of an entry, and of its free, whether something is recorded or not.
+    fn tell_sanitizers(&self, entry: &Entry) {
+        sanitizer::submitted(self.fd, entry);
+        crate::memory::watch_entry(entry);
+    }
+
     /// A whole entry was copied into the next slot, as the `io-uring` crate does it.
     #[inline]
     #[track_caller]
     pub fn pushed(&self, entry: &Entry) {
         let sequence = self.count_submission();
+        if sanitizer::present() {
+            self.tell_sanitizers(entry);
+        }
         if recorder::recording()
             && let Some(ring) = self.known()
         {
@@ -417,6 +431,7 @@ impl Ring {
     /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
     #[inline]
     pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
+        sanitizer::completed(self.fd, cookie, result);
         if recorder::recording()
             && let Some(id) = self.known()
         {
@@ -490,6 +505,7 @@ pub enum Cookies {
 
 impl Drop for Ring {
     fn drop(&mut self) {
+        sanitizer::dropped(self.fd);
         let id = *self.id.get_mut();
         if recorder::recording() && id != 0 && id != NOT_RECORDED {
             recorder::record(Record::RingDrop, 0, 0, [u64::from(id)]);

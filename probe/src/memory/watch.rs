@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wire::record::Kind;
 
 use super::filter::Filter;
-use crate::recorder;
+use crate::{recorder, sanitizer};
 
 static FILTER: Filter = Filter::new();
 /// Whether anybody asks the filter at all.
@@ -34,7 +34,8 @@ pub(crate) fn watch_entry(entry: &crate::ring::Entry) {
 #[inline]
 fn keep(address: u64) {
     // A simulated recording allocates while it records.
-    if recorder::recording() && !recorder::is_simulated() {
+    let wanted = recorder::recording() || sanitizer::present();
+    if wanted && !recorder::is_simulated() {
         FILTER.keep(address);
     }
 }
@@ -61,6 +62,7 @@ pub(super) fn freeing(address: u64, size: usize) {
 fn free(address: u64, size: u64) {
     if FILTER.forget(address, size) {
         recorder::record(Kind::Free, 0, 0, [address, size]);
+        sanitizer::freeing(address, size);
     }
 }
 
