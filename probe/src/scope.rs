@@ -28,7 +28,7 @@ use wire::record::Kind;
 use crate::recorder;
 
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
-const CHUNKS: u32 = 512;
+const CHUNKS: u32 = if cfg!(miri) { 8 } else { 512 };
 
 /// Columns of a failure's text.
 const WIDTH: usize = 100;

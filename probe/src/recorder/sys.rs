@@ -537,6 +537,7 @@ pub(crate) fn link_target<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> &
 
 /// A clock of the kernel, in ns.
 pub(crate) fn clock_ns(clock: i32) -> u64 {
+    let clock = if cfg!(miri) { MONOTONIC } else { clock };
     let mut time = Timespec {
         seconds: 0,
         nanoseconds: 0,

@@ -231,15 +231,20 @@ impl Lane {
         if writer == Writer::Still {
             self.doubt(thread, handled, all);
         }
-        if missing > self.counted {
-            all.lost += missing - self.counted;
+        // A thread that stood still since it opened its latest chunk has nothing else: what it made before
+        // was overwritten meanwhile, and what was is counted.
+        let counted = match self.own.first() {
+            None => self.counted + self.oldest,
+            Some(_) => self.counted,
+        };
+        if missing > counted {
+            all.lost += missing - counted;
             let (own, handled) = (
                 self.own_numbers(thread),
                 self.handled_numbers(thread, handled),
             );
             all.places.push(format!(
-                "thread {thread}: {own:?}, handler {handled:?}, of {promised:?}, counted {}",
-                self.counted
+                "thread {thread}: {own:?}, handler {handled:?}, of {promised:?}, counted {counted}"
             ));
         }
     }

@@ -147,7 +147,7 @@ fn chunk_that_is_gone_from_a_file_with_room_is_noticed() {
     ] {
         killed.plant("a chunk whose gate was shut", |bytes| put(bytes, at, 0));
         killed.plant("a chunk that was wiped", |bytes| {
-            bytes[at..at + CHUNK_BYTES].fill(0)
+            bytes[at..at + CHUNK_BYTES].fill(0);
         });
         killed.plant("a chunk with half of its records", |bytes| {
             bytes[at + CHUNK_BYTES / 4..at + CHUNK_BYTES].fill(0);
@@ -167,7 +167,7 @@ fn chunk_that_is_gone_from_the_middle_of_a_full_ring_is_noticed() {
     ] {
         killed.plant("a chunk whose gate was shut", |bytes| put(bytes, at, 0));
         killed.plant("a chunk that was wiped", |bytes| {
-            bytes[at..at + CHUNK_BYTES].fill(0)
+            bytes[at..at + CHUNK_BYTES].fill(0);
         });
     }
     killed.plant("a count of lost records that is too high", |bytes| {
