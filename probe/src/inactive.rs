@@ -27,14 +27,21 @@ pub(crate) fn site(_: &'static core::panic::Location<'static>) -> u32 {
 }
 
 #[inline(always)]
-pub(crate) fn record_typed<T>(_: Kind, _: u8, _: u64, _: &'static core::panic::Location<'static>) {}
+pub(crate) fn record_typed<T, const N: usize>(
+    _: Kind,
+    _: u8,
+    _: u8,
+    _: &'static core::panic::Location<'static>,
+    _: impl Fn(u64) -> [u64; N],
+) {
+}
 
 #[inline(always)]
 pub(crate) fn record_at<const N: usize>(
     _: Kind,
     _: u8,
     _: &'static core::panic::Location<'static>,
-    _: impl Fn(u32) -> [u64; N],
+    _: impl Fn(u64) -> [u64; N],
 ) {
 }
 

@@ -350,14 +350,14 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     /// # Safety
     ///
     /// As for the wrapped function.
+    #[inline(always)]
     #[track_caller]
     pub unsafe fn push(&mut self, entry: &S) -> Result<(), squeue::PushError> {
-        // First the record, then the push: with SQPOLL the kernel may take the entry at any moment.
-        if !self.queue.is_full() {
-            self.hooks.pushed(words_of(entry));
-        }
         // SAFETY: the caller's promise.
-        unsafe { self.queue.push(entry) }
+        unsafe { self.queue.push(entry)? };
+        // The kernel sees the entry when the tail is published: by `sync`, or when the queue is dropped.
+        self.hooks.pushed(words_of(entry));
+        Ok(())
     }
 
     /// As `io_uring::SubmissionQueue::push_multiple`.
@@ -367,14 +367,12 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     /// As for the wrapped function.
     #[track_caller]
     pub unsafe fn push_multiple(&mut self, entries: &[S]) -> Result<(), squeue::PushError> {
-        // All go in, or none.
-        if self.queue.capacity() - self.queue.len() >= entries.len() {
-            for entry in entries {
-                self.hooks.pushed(words_of(entry));
-            }
-        }
         // SAFETY: the caller's promise.
-        unsafe { self.queue.push_multiple(entries) }
+        unsafe { self.queue.push_multiple(entries)? };
+        for entry in entries {
+            self.hooks.pushed(words_of(entry));
+        }
+        Ok(())
     }
 }
 
@@ -424,6 +422,7 @@ impl<C: cqueue::EntryMarker> CompletionQueue<'_, C> {
 impl<C: cqueue::EntryMarker> Iterator for CompletionQueue<'_, C> {
     type Item = C;
 
+    #[inline]
     fn next(&mut self) -> Option<C> {
         let entry = self.queue.next()?;
         note_completion(self.hooks, &entry);

@@ -124,7 +124,10 @@ counted!(Rc Arc);
 #[inline]
 fn note<P: Leak>(kind: Kind, raw: P::Raw, at: &'static Location<'static>) {
     if recorder::recording() {
-        recorder::record_typed::<P::Target>(kind, P::OWNER as u8, P::address(raw), at);
+        let address = P::address(raw);
+        recorder::record_typed::<P::Target, 2>(kind, 0, P::OWNER as u8, at, move |origin| {
+            [address, origin]
+        });
     }
 }
 

@@ -72,6 +72,18 @@ struct Slot {
     site: u32,
 }
 
+/// Whether this is a ring's number.
+#[inline(always)]
+fn has_number(id: u32) -> bool {
+    id.wrapping_sub(1) < MAX_RINGS
+}
+
+/// Whether this is a ring's number, and one that a completion's header has room for.
+#[inline(always)]
+fn is_narrow(id: u32) -> bool {
+    id.wrapping_sub(1) < 254
+}
+
 impl Ring {
     /// A ring was made: sizes of its queues, `IORING_SETUP_*` and `IORING_FEAT_*` bits.
     pub fn created(
@@ -274,28 +286,59 @@ impl Ring {
         sequence
     }
 
-    /// A whole entry was copied into the next slot, as the `io-uring` crate does it.
-    #[inline]
+    /// A whole entry was copied into the next slot, as the `io-uring` crate does it. Call it before the
+    /// tail is published.
+    #[inline(always)]
     #[track_caller]
     pub fn pushed(&self, entry: &Entry) {
         let sequence = self.count_submission();
-        if recorder::recording()
-            && let Some(ring) = self.known()
-        {
-            let ring = ring as u16;
-            let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
-            let aux = CookieState::Unknown as u8;
-            let at = Location::caller();
-            if Submit::is_short(entry) {
-                recorder::record_at(Record::Submit, aux, at, |site| {
-                    Submit::short_payload(entry, ring, slot, sequence, site)
-                });
-            } else {
-                recorder::record_at(Record::Submit, aux, at, |site| {
-                    Submit::payload(entry, ring, slot, sequence, site)
-                });
-            }
+        if !recorder::recording() {
+            return;
         }
+        let (id, at) = (self.id.load(Ordering::Relaxed), Location::caller());
+        if has_number(id) && Submit::is_short(entry) {
+            let place = self.place(id, sequence);
+            let [cookie, head, origin] = [entry[USER_DATA], entry[0], entry[5]];
+            recorder::record_at(
+                Record::Submit,
+                CookieState::Unknown as u8,
+                at,
+                move |site| [cookie, place, head, Submit::origin(site, origin)],
+            );
+        } else {
+            // A copy: whose address is taken must lie in memory, here and for the copy into the slot.
+            let copy = *entry;
+            self.pushed_any(&copy, sequence, at);
+        }
+    }
+
+    /// [`Ring::pushed`], for rings that have no number yet and entries that are not short.
+    #[inline(never)]
+    fn pushed_any(&self, entry: &Entry, sequence: u32, at: &'static Location<'static>) {
+        let Some(id) = self.known() else { return };
+        let (ring, slot) = (id as u16, self.slot(sequence));
+        let aux = CookieState::Unknown as u8;
+        if Submit::is_short(entry) {
+            recorder::record_at(Record::Submit, aux, at, move |site| {
+                Submit::short_payload(entry, ring, slot, sequence, site as u32)
+            });
+        } else {
+            recorder::record_at(Record::Submit, aux, at, move |site| {
+                Submit::payload(entry, ring, slot, sequence, site as u32)
+            });
+        }
+    }
+
+    /// Slot of an entry that was copied into the queue.
+    #[inline(always)]
+    fn slot(&self, sequence: u32) -> u16 {
+        (sequence & self.sq_entries.wrapping_sub(1)) as u16
+    }
+
+    /// Where an entry lies, as the word of its record.
+    #[inline(always)]
+    fn place(&self, id: u32, sequence: u32) -> u64 {
+        Submit::place(id as u16, self.slot(sequence), sequence)
     }
 
     /// `io_uring_enter` returned: how many submissions it was offered, how many completions it waited
@@ -327,16 +370,28 @@ impl Ring {
     }
 
     /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
-        if recorder::recording()
-            && let Some(id) = self.known()
-        {
-            if id < 255 {
-                recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
-            } else {
-                recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
-            }
+        if !recorder::recording() {
+            return;
+        }
+        let id = self.id.load(Ordering::Relaxed);
+        if is_narrow(id) {
+            recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
+        } else {
+            self.reaped_any(cookie, result);
+        }
+    }
+
+    /// [`Ring::reaped_words`], for rings that have no number yet and for the 255th and later ones.
+    #[cold]
+    #[inline(never)]
+    fn reaped_any(&self, cookie: u64, result: u64) {
+        let Some(id) = self.known() else { return };
+        if is_narrow(id) {
+            recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
+        } else {
+            recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
         }
     }
 

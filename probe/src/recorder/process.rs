@@ -26,7 +26,7 @@ pub(crate) const UNKNOWN: u8 = 1;
 /// Hooks record, with the processor's counter for a clock.
 pub(crate) const ON: u8 = 2;
 /// Hooks record, with a clock that takes a call.
-const ON_WITH_CALLS: u8 = 5;
+pub(crate) const ON_WITH_CALLS: u8 = 5;
 /// Hooks record, with a clock and addresses of their own: see [`crate::recorder::simulated`].
 pub(crate) const SIMULATED: u8 = 3;
 /// A thread is opening the recording.
@@ -67,6 +67,8 @@ pub(crate) struct Process {
     poison: AtomicU8,
     /// Whether events carry call stacks.
     stacks: AtomicBool,
+    /// Whether records share the time of their batch.
+    by_batch: AtomicBool,
     /// Whether somebody writes, or wrote, which modules there are.
     modules_written: AtomicBool,
     /// First word of the file's mapping.
@@ -104,6 +106,7 @@ struct Session {
     mode: u32,
     poison: Poison,
     stacks: bool,
+    batch: bool,
 }
 
 impl Session {
@@ -116,7 +119,16 @@ impl Session {
             mode: layout::mode::RING,
             poison: Poison::Restore,
             stacks: false,
+            batch: false,
         }
+    }
+
+    /// Whether records share the time of their batch. With call stacks none takes the hot path, and a
+    /// simulated clock stands still by itself; scopes judge while others write, and so need each
+    /// record's own time.
+    fn is_by_batch(&self) -> bool {
+        let is_exact = self.stacks || cfg!(feature = "assert");
+        self.batch && !is_exact && crate::recorder::simulated::seed().is_none()
     }
 
     /// Reads `key=value` lines; unknown keys are of newer recorders and ignored.
@@ -142,6 +154,7 @@ impl Session {
                 b"poison" if value == b"keep" => session.poison = Poison::Keep,
                 b"poison" if value == b"off" => session.poison = Poison::Off,
                 b"stacks" => session.stacks = value == b"on",
+                b"time" => session.batch = value == b"batch",
                 _ => {}
             }
         }
@@ -387,6 +400,7 @@ fn is_forked_child() -> bool {
 
 /// In a child that was forked by a signal handler, in the middle of a record: see `sys::map_over`.
 extern "C" fn process_forked() {
+    crate::recorder::cursor::forget_parent();
     let pointer = LATEST_MAPPING.load(Ordering::Relaxed);
     if !pointer.is_null() {
         let bytes = LATEST_BYTES.load(Ordering::Relaxed) as usize;
@@ -472,6 +486,8 @@ fn map(
         .poison
         .store(session.poison as u8, Ordering::Relaxed);
     process.stacks.store(session.stacks, Ordering::Relaxed);
+    let by_batch = session.is_by_batch();
+    process.by_batch.store(by_batch, Ordering::Relaxed);
     process.base.store(file.cast(), Ordering::Relaxed);
     process.bytes.store(bytes as u64, Ordering::Relaxed);
     process.uuid_low.store(
@@ -546,6 +562,11 @@ impl Process {
             .unwrap_or(&[])
     }
 
+    /// Whether records share the time of their batch.
+    pub(crate) fn is_by_batch(&self) -> bool {
+        self.by_batch.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn poison(&self) -> Poison {
         match self.poison.load(Ordering::Relaxed) {
             1 => Poison::Keep,
@@ -602,9 +623,10 @@ impl Process {
         put(header::MODE, &session.mode.to_le_bytes());
         put(header::CAPTURE, &layout::capture::LINKED.to_le_bytes());
         put(header::WRITER_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
-        if session.stacks {
-            put(header::INCOMPAT, &layout::incompat::STACKS.to_le_bytes());
-        }
+        let bit = |set: bool, bit: u64| if set { bit } else { 0 };
+        let incompat = bit(session.stacks, layout::incompat::STACKS)
+            | bit(session.is_by_batch(), layout::incompat::BATCH_TIME);
+        put(header::INCOMPAT, &incompat.to_le_bytes());
         if simulated {
             put(header::TOKEN, &[0; 16]);
             put(header::TICKS_PER_SECOND, &1_000_000_000u64.to_le_bytes());
@@ -693,7 +715,7 @@ impl Process {
                 continue;
             }
             if free == CHUNK_CLOSED {
-                protocol::close_and_clear(self.chunk(index));
+                protocol::close_and_clear(self.chunk(index), sys::clear);
             } else {
                 let first = self.chunk(index).as_ptr().cast_mut();
                 sys::populate(first.cast(), layout::CHUNK_BYTES);

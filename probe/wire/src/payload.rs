@@ -85,10 +85,22 @@ impl Submit {
     ) -> [u64; 4] {
         [
             sqe[4],
-            sequence as u64 | (ring as u64) << 32 | (slot as u64) << 48,
+            Self::place(ring, slot, sequence),
             sqe[0],
-            site as u64 | sqe[5] << 32,
+            Self::origin(site as u64, sqe[5]),
         ]
+    }
+
+    /// The word that says where the entry lies.
+    #[inline(always)]
+    pub const fn place(ring: u16, slot: u16, sequence: u32) -> u64 {
+        sequence as u64 | (ring as u64) << 32 | (slot as u64) << 48
+    }
+
+    /// The word of a site (the high half is left out) and of the entry's sixth word.
+    #[inline(always)]
+    pub const fn origin(site: u64, sixth: u64) -> u64 {
+        site as u32 as u64 | sixth << 32
     }
 
     /// Whether an entry has no address, no length, no flags of its operation and no offset.
