@@ -41,6 +41,16 @@ pub unsafe trait Leak: Sized {
     fn address(raw: Self::Raw) -> u64;
 }
 
+/// An owner whose raw pointer is nothing but its address, so that the address alone brings it back.
+///
+/// # Safety
+///
+/// [`FromAddress::from_address`] of what [`Leak::address`] said is the raw pointer again.
+pub unsafe trait FromAddress: Leak {
+    /// The raw pointer at an address.
+    fn from_address(address: u64) -> Self::Raw;
+}
+
 /// An owner whose raw pointers count.
 ///
 /// # Safety
@@ -82,6 +92,13 @@ unsafe impl<T> Leak for Box<T> {
     }
 }
 
+// SAFETY: the address is the pointer, which was exposed when it was asked for.
+unsafe impl<T> FromAddress for Box<T> {
+    fn from_address(address: u64) -> *mut T {
+        core::ptr::with_exposed_provenance_mut(address as usize)
+    }
+}
+
 macro_rules! counted {
     ($($owner:ident)*) => {$(
         // SAFETY: the standard `into_raw` and `from_raw` are inverse and do nothing else.
@@ -101,6 +118,13 @@ macro_rules! counted {
 
             fn address(raw: *const T) -> u64 {
                 raw as u64
+            }
+        }
+
+        // SAFETY: the address is the pointer, which was exposed when it was asked for.
+        unsafe impl<T> FromAddress for $owner<T> {
+            fn from_address(address: u64) -> *const T {
+                core::ptr::with_exposed_provenance(address as usize)
             }
         }
 

@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 pub use wire::record::RingKind as Kind;
 
-use wire::payload::{Submit, pair};
+use wire::payload::{LeakSubmit, Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
+use crate::pointer::Leak;
 use crate::recorder::{self, Poison};
 
 static LAST: AtomicU32 = AtomicU32::new(0);
@@ -329,6 +330,60 @@ impl Ring {
         }
     }
 
+    /// As [`Ring::pushed`], where the entry's `user_data` is the raw pointer of an owner of kind `P` that
+    /// leaves with it: the leak and the submission in one record. The pointer comes from the owner's
+    /// own `into_raw`, not from [`crate::into_raw`], which would record the leak a second time.
+    #[inline(always)]
+    #[track_caller]
+    pub fn pushed_with_leak<P: Leak>(&self, entry: &Entry) {
+        let sequence = self.count_submission();
+        if !recorder::recording() {
+            return;
+        }
+        let (id, at) = (self.id.load(Ordering::Relaxed), Location::caller());
+        if has_number(id) && LeakSubmit::is_short(entry) {
+            let (place, cookie, head) = (self.place(id, sequence), entry[USER_DATA], entry[0]);
+            let (flags, aux) = (P::OWNER as u8, CookieState::Unknown as u8);
+            recorder::record_typed::<P::Target, 4>(
+                Record::LeakSubmit,
+                flags,
+                aux,
+                at,
+                move |origin| [cookie, place, head, origin],
+            );
+        } else {
+            let copy = *entry;
+            self.pushed_with_leak_any::<P>(&copy, sequence, at);
+        }
+    }
+
+    /// [`Ring::pushed_with_leak`], for rings that have no number yet and entries that are not short.
+    #[inline(never)]
+    fn pushed_with_leak_any<P: Leak>(
+        &self,
+        entry: &Entry,
+        sequence: u32,
+        at: &'static Location<'static>,
+    ) {
+        let Some(id) = self.known() else {
+            // What has no ring is a leak all the same.
+            let (kind, cookie) = (Record::Leak, entry[USER_DATA]);
+            let words = move |origin| [cookie, origin];
+            recorder::record_typed::<P::Target, 2>(kind, 0, P::OWNER as u8, at, words);
+            return;
+        };
+        let place = self.place(id, sequence);
+        let (kind, flags) = (Record::LeakSubmit, P::OWNER as u8);
+        let aux = CookieState::Unknown as u8;
+        if LeakSubmit::is_short(entry) {
+            let words = |origin| LeakSubmit::short_payload(entry, place, origin);
+            recorder::record_typed::<P::Target, 4>(kind, flags, aux, at, words);
+        } else {
+            let words = |origin| LeakSubmit::payload(entry, place, origin);
+            recorder::record_typed::<P::Target, 8>(kind, flags, aux, at, words);
+        }
+    }
+
     /// Slot of an entry that was copied into the queue.
     #[inline(always)]
     fn slot(&self, sequence: u32) -> u16 {
@@ -392,6 +447,63 @@ impl Ring {
             recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
         } else {
             recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
+        }
+    }
+
+    /// As [`Ring::reaped`], where the cookie is the raw pointer of an owner of kind `P` that is taken back
+    /// now: the completion and the reclaim in one record. The owner is rebuilt by its own `from_raw`,
+    /// not by [`crate::from_raw`].
+    #[inline(always)]
+    #[track_caller]
+    pub fn reaped_with_reclaim<P: Leak>(&self, cookie: u64, res: i32, flags: u32) {
+        self.reaped_words_with_reclaim::<P>(cookie, pair(res as u32, flags), Location::caller());
+    }
+
+    /// As [`Ring::reaped_with_reclaim`], with the result and the flags as they stand in the queue.
+    #[inline(always)]
+    pub(crate) fn reaped_words_with_reclaim<P: Leak>(
+        &self,
+        cookie: u64,
+        result: u64,
+        at: &'static Location<'static>,
+    ) {
+        if !recorder::recording() {
+            return;
+        }
+        let id = self.id.load(Ordering::Relaxed);
+        if is_narrow(id) {
+            let words = move |origin| [cookie, result, origin];
+            let (kind, owner) = (Record::CompleteReclaim, P::OWNER as u8);
+            recorder::record_typed::<P::Target, 3>(kind, owner, id as u8, at, words);
+        } else {
+            self.reaped_with_reclaim_any::<P>(cookie, result, at);
+        }
+    }
+
+    /// [`Ring::reaped_words_with_reclaim`], for rings that have no number yet and for the 255th and later
+    /// ones.
+    #[cold]
+    #[inline(never)]
+    fn reaped_with_reclaim_any<P: Leak>(
+        &self,
+        cookie: u64,
+        result: u64,
+        at: &'static Location<'static>,
+    ) {
+        let (kind, owner) = (Record::CompleteReclaim, P::OWNER as u8);
+        match self.known() {
+            Some(id) if is_narrow(id) => {
+                let words = move |origin| [cookie, result, origin];
+                recorder::record_typed::<P::Target, 3>(kind, owner, id as u8, at, words);
+            }
+            Some(id) => {
+                let words = move |origin| [cookie, result, origin, u64::from(id)];
+                recorder::record_typed::<P::Target, 4>(kind, owner, 255, at, words);
+            }
+            None => {
+                let words = move |origin| [cookie, origin];
+                recorder::record_typed::<P::Target, 2>(Record::Reclaim, 0, owner, at, words);
+            }
         }
     }
 

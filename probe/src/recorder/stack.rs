@@ -26,7 +26,12 @@ pub(crate) const FRAMES: usize = 48;
 pub(crate) fn belongs_to(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Leak | Kind::Reclaim | Kind::Submit | Kind::Spawn
+        Kind::Leak
+            | Kind::Reclaim
+            | Kind::Submit
+            | Kind::LeakSubmit
+            | Kind::CompleteReclaim
+            | Kind::Spawn
     )
 }
 

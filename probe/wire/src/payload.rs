@@ -156,6 +156,60 @@ impl Submit {
     }
 }
 
+/// A leak and the submission that carries its pointer, in one record.
+///
+/// As [`Submit`], but for the fourth word, which is `site | type << 32` for both; the entry's sixth word
+/// comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeakSubmit {
+    /// The submission; its cookie is the pointer, its site that of both.
+    pub submit: Submit,
+    /// Type id of what the pointer points to, 0 for unknown.
+    pub ty: u32,
+}
+
+impl LeakSubmit {
+    /// The payload, from the entry's words; `place` is [`Submit::place`], `origin` site and type.
+    #[inline(always)]
+    pub const fn payload(sqe: &[u64; 8], place: u64, origin: u64) -> [u64; 8] {
+        [
+            sqe[4],
+            place,
+            sqe[0],
+            origin,
+            sqe[2],
+            sqe[3],
+            sqe[1],
+            sqe[5] as u32 as u64,
+        ]
+    }
+
+    /// As [`LeakSubmit::payload`], for entries that [`LeakSubmit::is_short`].
+    #[inline(always)]
+    pub const fn short_payload(sqe: &[u64; 8], place: u64, origin: u64) -> [u64; 4] {
+        [sqe[4], place, sqe[0], origin]
+    }
+
+    /// Whether an entry [`Submit::is_short`], and has no buffer index and no personality.
+    #[inline(always)]
+    pub const fn is_short(sqe: &[u64; 8]) -> bool {
+        sqe[1] | sqe[2] | sqe[3] | sqe[5] as u32 as u64 == 0
+    }
+
+    /// Reads a payload.
+    pub fn decode(words: &[u64]) -> Self {
+        let (site, ty) = halves(word(words, 3));
+        let sixth = word(words, 7);
+        let submit = Submit {
+            site,
+            buf_index: sixth as u16,
+            personality: (sixth >> 16) as u16,
+            ..Submit::decode(words)
+        };
+        Self { submit, ty }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +270,35 @@ mod tests {
         );
         assert_eq!(Submit::decode(&words), submit);
         assert_eq!(submit.encode(), words);
+    }
+
+    #[test]
+    fn a_leak_and_its_submission_survive_packing() {
+        let submit = full();
+        let place = Submit::place(submit.ring, submit.slot, submit.sequence);
+        let origin = pair(submit.site, 77);
+        let words = LeakSubmit::payload(&entry(&submit), place, origin);
+        assert!(!LeakSubmit::is_short(&entry(&submit)));
+        assert_eq!(LeakSubmit::decode(&words), LeakSubmit { submit, ty: 77 });
+
+        let nop = Submit {
+            addr: 0,
+            len: 0,
+            op_flags: 0,
+            off: 0,
+            ..submit
+        };
+        assert!(Submit::is_short(&entry(&nop)));
+        assert!(!LeakSubmit::is_short(&entry(&nop)), "has a buffer index");
+        let nop = Submit {
+            buf_index: 0,
+            personality: 0,
+            ..nop
+        };
+        assert!(LeakSubmit::is_short(&entry(&nop)));
+        let words = LeakSubmit::short_payload(&entry(&nop), place, origin);
+        let submit = nop;
+        assert_eq!(LeakSubmit::decode(&words), LeakSubmit { submit, ty: 77 });
     }
 
     #[test]

@@ -284,7 +284,8 @@ impl Stream<'_, '_> {
             };
             self.now_ns = self.line.at(ticks);
             let (words, stack) = self.ids.take_stack(header, words);
-            if let Some(what) = records::event(self.ids, &mut self.sequences, header, words) {
+            let events = records::events(self.ids, &mut self.sequences, header, words);
+            for what in events.into_iter().flatten() {
                 self.event(what, stack);
             }
         });
