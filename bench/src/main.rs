@@ -55,13 +55,18 @@ fn main() {
     if wanted("off") {
         session::alone("off", record::off);
     }
+    let (own, by_batch) = ("own times", "times by batch");
     if wanted("record") {
-        session::alone("record", record::on);
+        session::alone("record", || record::on(own));
+        session::alone("record-batch", || record::on(by_batch));
     }
     if wanted("threads") {
         session::alone("threads", record::threads);
     }
     if wanted("ring") {
-        session::alone("ring", || ring::nop(32));
+        session::alone("ring", || ring::nop(32, own));
+        session::alone("ring-batch", || ring::nop(32, by_batch));
+        session::alone("ring-1", || ring::nop(1, own));
+        session::alone("ring-1-batch", || ring::nop(1, by_batch));
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::Command;
 
-/// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder.
+/// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder; those whose
+/// name ends in `-batch` have records share times.
 pub fn alone(name: &str, body: impl FnOnce()) {
     const CHILD: &str = "TRACER_BENCH_CHILD";
     if std::env::var(CHILD).as_deref() == Ok(name) {
@@ -32,7 +33,13 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         .mode(0o600)
         .open(folder.path().join("session"))
         .expect("a session file");
-    writeln!(session, "protocol=1\nchunks=1024\nmode=ring").expect("a session file");
+    let time = if name.ends_with("-batch") {
+        "batch"
+    } else {
+        "event"
+    };
+    let text = format!("protocol=1\nchunks=1024\nmode=ring\ntime={time}");
+    writeln!(session, "{text}").expect("a session file");
     let mut child = Command::new(std::env::current_exe().expect("own path"));
     child.arg(name).env(CHILD, name).env_remove("TRACER_DIR");
     if name != "off" {

@@ -129,6 +129,18 @@ fn a_clean_exit_is_told_from_a_kill() {
 }
 
 #[test]
+fn boxes_handed_between_threads_are_in_order() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("handed"));
+    let trace = only(&folder);
+    let verdict = trace.verdict();
+    let heads: Vec<_> = verdict.stories.iter().map(|story| &story.head).collect();
+    assert!(heads.is_empty(), "{heads:#?}");
+    let is_leak = |event: &&traces::event::Event| matches!(event.what, What::Leak(_));
+    assert_eq!(trace.events().iter().filter(is_leak).count(), 2 * 11_994);
+}
+
+#[test]
 fn files_are_for_their_owner_alone() {
     let folder = Folder::new(SESSION);
     succeeds(&folder.run("clean"));

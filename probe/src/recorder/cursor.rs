@@ -30,6 +30,12 @@ std::thread_local! {
     static HOT: Cell<*const Cursor> = const { Cell::new(core::ptr::null()) };
 }
 
+/// Sets `HOT`. `LocalKey::set` would be a call.
+#[inline(always)]
+fn set_hot(cursor: *const Cursor) {
+    HOT.with(|hot| hot.set(cursor));
+}
+
 /// Bytes of records that share a time in recordings by batch, at most; longer records count whole.
 const BATCH_BYTES: u64 = 1024;
 
@@ -115,12 +121,12 @@ pub(crate) fn try_record<const N: usize>(
     let Some(cursor) = (unsafe { HOT.get().as_ref() }) else {
         return false;
     };
-    HOT.set(core::ptr::null());
+    set_hot(core::ptr::null());
     // A handler that interrupts us from here on takes the slow path, which sees that we are inside.
     compiler_fence(Ordering::SeqCst);
     let recorded = cursor.record_hot(kind, flags, aux, key, payload);
     compiler_fence(Ordering::SeqCst);
-    HOT.set(cursor);
+    set_hot(cursor);
     recorded
 }
 
@@ -195,7 +201,7 @@ pub(crate) fn at_hand() -> Option<&'static Process> {
 
 /// In a forked child: the cursor was the parent's.
 pub(crate) fn forget_parent() {
-    HOT.set(core::ptr::null());
+    set_hot(core::ptr::null());
 }
 
 /// Now, in the ticks of this recording.
@@ -235,7 +241,7 @@ fn own() -> Option<&'static Cursor> {
         _ => false,
     };
     cursor.is_hot.store(is_hot, Ordering::Relaxed);
-    HOT.set(if is_hot { cursor } else { core::ptr::null() });
+    set_hot(if is_hot { cursor } else { core::ptr::null() });
     if let Some(key) = process::exit_key() {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
@@ -262,7 +268,7 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
     if !core::ptr::eq(CURSOR.get(), cursor) {
         return;
     }
-    HOT.set(core::ptr::null());
+    set_hot(core::ptr::null());
     CURSOR.set(core::ptr::null());
     let lane = cursor.lane.load(Ordering::Relaxed);
     process
@@ -400,17 +406,21 @@ impl Cursor {
     fn restamp(&self, ticks: u64) -> bool {
         let delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
         let is_by_batch = self.process().is_some_and(Process::is_by_batch);
-        if !is_by_batch || delta > u64::from(u32::MAX) {
-            return false;
-        }
-        let time = Header::time(delta as u32);
-        self.stamp.store(time, Ordering::Relaxed);
         let head = self.events.head.load(Ordering::Relaxed) as u64;
         compiler_fence(Ordering::SeqCst);
         let end = self.events.end.load(Ordering::Relaxed);
-        let limit = head.saturating_add(BATCH_BYTES).min(end);
+        let (stamp, limit) = if is_by_batch {
+            if delta > u64::from(u32::MAX) {
+                return false;
+            }
+            let limit = head.saturating_add(BATCH_BYTES).min(end);
+            (Header::time(delta as u32), limit)
+        } else {
+            (0, end)
+        };
+        self.stamp.store(stamp, Ordering::Relaxed);
         self.events.limit.store(limit, Ordering::Relaxed);
-        true
+        is_by_batch
     }
 
     /// Begins a record of the slow path; the depth that it is at. Where `HOT` holds any cursor, no record
@@ -422,7 +432,7 @@ impl Cursor {
             depth if self.is_hot.load(Ordering::Relaxed) => depth.max(1),
             depth => depth,
         };
-        HOT.set(core::ptr::null());
+        set_hot(core::ptr::null());
         self.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
         // A handler that interrupts us from here on sees the new depth.
         compiler_fence(Ordering::SeqCst);
@@ -433,7 +443,7 @@ impl Cursor {
         compiler_fence(Ordering::SeqCst);
         self.depth.store(depth, Ordering::Relaxed);
         if depth == 0 && self.is_hot.load(Ordering::Relaxed) {
-            HOT.set(self);
+            set_hot(self);
         }
     }
 

@@ -124,11 +124,9 @@ impl Session {
     }
 
     /// Whether records share the time of their batch. With call stacks none takes the hot path, and a
-    /// simulated clock stands still by itself; scopes judge while others write, and so need each
-    /// record's own time.
+    /// simulated clock stands still by itself.
     fn is_by_batch(&self) -> bool {
-        let is_exact = self.stacks || cfg!(feature = "assert");
-        self.batch && !is_exact && crate::recorder::simulated::seed().is_none()
+        self.batch && !self.stacks && crate::recorder::simulated::seed().is_none()
     }
 
     /// Reads `key=value` lines; unknown keys are of newer recorders and ignored.
@@ -369,6 +367,9 @@ fn open_for_recorder() -> Option<&'static Process> {
 #[cfg(feature = "assert")]
 pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
     if let Some(process) = current() {
+        // Scopes judge while other threads write, and cut off by time what is younger than the call:
+        // from their next batch on threads keep to own times.
+        process.by_batch.store(false, Ordering::Relaxed);
         return Some(process);
     }
     loop {
