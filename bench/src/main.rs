@@ -49,7 +49,11 @@ pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations:
 
 fn main() {
     let only = std::env::args().nth(1);
-    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
+    // A group, or a measurement of it, as its own process is told.
+    let wanted = |name: &str| {
+        only.as_deref()
+            .is_none_or(|only| name.contains(only) || only.starts_with(name))
+    };
     // The hooks find no recorder now, and keep to that: these are the figures of a program that is not
     // being recorded.
     if wanted("off") {

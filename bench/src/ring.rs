@@ -70,6 +70,7 @@ pub fn nop(batch: u32, times: &str) {
         println!("io_uring is not permitted here: no ring to measure\n");
         return;
     };
+    crate::record::lap();
     let mut half = io_uring::IoUring::new(64).expect("a second ring");
     let mut other = probe::io_uring::IoUring::new(64).expect("a third ring");
     let mut traced = probe::io_uring::IoUring::new(64).expect("a fourth ring");
