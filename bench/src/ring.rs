@@ -38,17 +38,45 @@ macro_rules! round {
     }};
 }
 
+/// As `round`, with a record for leak and submission, and one for completion and reclaim.
+fn merged(ring: &mut probe::io_uring::IoUring, batch: u32, operations: u32) {
+    let mut left = operations;
+    while left > 0 {
+        let batch = left.min(batch);
+        left -= batch;
+        for index in 0..batch {
+            let operation = Box::new(Operation {
+                value: u64::from(index),
+                _room: [0; 5],
+            });
+            let entry = io_uring::opcode::Nop::new().build();
+            // SAFETY: a NOP points to nothing.
+            unsafe { ring.submission().push_owned(entry, operation) }.expect("room in the queue");
+        }
+        ring.submit_and_wait(batch as usize)
+            .expect("the kernel takes the batch");
+        let mut completions = ring.completion();
+        while let Some(reaped) = completions.reap() {
+            // SAFETY: every cookie came from `push_owned` with a box, and completes once.
+            let (_, operation) = unsafe { reaped.reclaim::<Box<Operation>>() };
+            black_box(operation.value);
+        }
+    }
+}
+
 /// NOPs in batches: the worst case that any program over io_uring can present.
-pub fn nop(batch: u32) {
+pub fn nop(batch: u32, times: &str) {
     let Ok(mut bare) = io_uring::IoUring::new(64) else {
         println!("io_uring is not permitted here: no ring to measure\n");
         return;
     };
+    crate::record::lap();
     let mut half = io_uring::IoUring::new(64).expect("a second ring");
     let mut other = probe::io_uring::IoUring::new(64).expect("a third ring");
     let mut traced = probe::io_uring::IoUring::new(64).expect("a fourth ring");
+    let mut both = probe::io_uring::IoUring::new(64).expect("a fifth ring");
     table(
-        &format!("NOP, batches of {batch}: leak, submit, complete, reclaim (4 records each)"),
+        &format!("NOP, batches of {batch}: leak, submit, complete, reclaim; {times}"),
         &mut [
             Variant {
                 name: "bare",
@@ -101,6 +129,10 @@ pub fn nop(batch: u32) {
                         probe::io_uring::opcode::Nop::new
                     );
                 }),
+            },
+            Variant {
+                name: "all recorded, two events a record",
+                run: Box::new(move |n| merged(&mut both, batch, n)),
             },
         ],
         60,

@@ -24,7 +24,8 @@ pub fn fill() {
     }
 }
 
-/// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder.
+/// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder; those whose
+/// name ends in `-batch` have records share times.
 pub fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var(CHILD).as_deref() == Ok(name) {
         body();
@@ -66,6 +67,9 @@ pub fn folder(name: &str) -> TempDir {
         .open(folder.path().join("session"))
         .expect("a session file");
     writeln!(session, "protocol=1\nchunks={CHUNKS}\nmode=ring").expect("a session file");
+    if name.ends_with("-batch") {
+        writeln!(session, "time=batch").expect("a session file");
+    }
     // A measurement may be named after what it asks of the session.
     if name.contains('=') {
         writeln!(session, "{name}").expect("a session file");

@@ -13,7 +13,7 @@ use traces::{Input, Trace, report};
 use wire::crc::crc32c;
 use wire::layout::{self, ChunkKind, header, lane};
 use wire::protocol::{self, ChunkHeader};
-use wire::record::Kind;
+use wire::record::{Header, Kind};
 use wire::sync::AtomicU64;
 
 /// Small chunks, so that small traces have several.
@@ -113,7 +113,8 @@ impl Chunk {
             delta,
             words: payload,
         } = record;
-        protocol::commit(slot, *kind, *flags, *aux, *delta, payload);
+        let header = Header::committed(*kind, words as u8, *flags, *aux, *delta);
+        protocol::commit(slot, header, payload);
         self.at += words;
         true
     }

@@ -152,7 +152,7 @@ fn note<T: ?Sized>(
 ) {
     if let Some(at) = began {
         let address = cell.as_ptr().cast::<u8>() as u64;
-        recorder::record_at(kind, mode, at, |site| [address, u64::from(site)]);
+        recorder::record_at(kind, mode, at, |site| [address, site]);
     }
 }
 

@@ -30,7 +30,7 @@ pub fn closing(fd: RawFd) {
 #[inline]
 fn note(kind: Kind, fd: RawFd, at: &'static Location<'static>) {
     if recorder::recording() {
-        recorder::record_at(kind, 0, at, |site| [u64::from(fd as u32), u64::from(site)]);
+        recorder::record_at(kind, 0, at, |site| [u64::from(fd as u32), site]);
     }
 }
 

@@ -162,7 +162,11 @@ impl Callbacks {
             };
             let set = CookieState::Set as u8;
             recorder::record_at(Kind::Submit, set, Location::caller(), |site| {
-                Submit { site, ..entry }.encode()
+                Submit {
+                    site: site as u32,
+                    ..entry
+                }
+                .encode()
             });
         }
     }

@@ -36,12 +36,13 @@ pub(crate) fn site(_: &'static core::panic::Location<'static>) -> u32 {
 }
 
 #[inline(always)]
-pub(crate) fn record_typed(
+pub(crate) fn record_typed<const N: usize>(
     _: Kind,
     _: u8,
-    _: u64,
+    _: u8,
     _: (&'static str, usize, usize),
     _: &'static core::panic::Location<'static>,
+    _: impl Fn(u64) -> [u64; N],
 ) {
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn record_at<const N: usize>(
     _: Kind,
     _: u8,
     _: &'static core::panic::Location<'static>,
-    _: impl Fn(u32) -> [u64; N],
+    _: impl Fn(u64) -> [u64; N],
 ) {
 }
 

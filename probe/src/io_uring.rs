@@ -11,7 +11,7 @@
 //! Holds `unsafe`: passes on the crate's unsafe functions, and reads the bytes of an entry.
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -19,6 +19,7 @@ use io_uring as inner;
 
 pub use inner::{CompletionStatus, EnterFlags, Parameters, Probe, opcode, register, types};
 
+use crate::pointer::FromAddress;
 use crate::recorder;
 use crate::ring::{self, Ring};
 
@@ -365,14 +366,14 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     /// # Safety
     ///
     /// As for the wrapped function.
+    #[inline(always)]
     #[track_caller]
     pub unsafe fn push(&mut self, entry: &S) -> Result<(), squeue::PushError> {
-        // First the record, then the push: with SQPOLL the kernel may take the entry at any moment.
-        if !self.queue.is_full() {
-            self.hooks.pushed(words_of(entry));
-        }
         // SAFETY: the caller's promise.
-        unsafe { self.queue.push(entry) }
+        unsafe { self.queue.push(entry)? };
+        // The kernel sees the entry when the tail is published: by `sync`, or when the queue is dropped.
+        self.hooks.pushed(words_of(entry));
+        Ok(())
     }
 
     /// As `io_uring::SubmissionQueue::push_multiple`.
@@ -382,16 +383,66 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     /// As for the wrapped function.
     #[track_caller]
     pub unsafe fn push_multiple(&mut self, entries: &[S]) -> Result<(), squeue::PushError> {
-        // All go in, or none.
-        if self.queue.capacity() - self.queue.len() >= entries.len() {
-            for entry in entries {
-                self.hooks.pushed(words_of(entry));
-            }
-        }
         // SAFETY: the caller's promise.
-        unsafe { self.queue.push_multiple(entries) }
+        unsafe { self.queue.push_multiple(entries)? };
+        for entry in entries {
+            self.hooks.pushed(words_of(entry));
+        }
+        Ok(())
     }
 }
+
+impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
+    /// Gives ownership away with an operation: turns `owner` into its raw pointer, which becomes the
+    /// entry's `user_data`, and pushes the entry. The leak and the submission are one record. Take the
+    /// owner back with [`Reaped::reclaim`], or with [`crate::from_raw`].
+    ///
+    /// # Errors
+    ///
+    /// The queue is full: nothing was pushed or recorded, and the error holds the owner.
+    ///
+    /// # Safety
+    ///
+    /// As for [`SubmissionQueue::push`].
+    #[inline(always)]
+    #[track_caller]
+    pub unsafe fn push_owned<P: FromAddress>(
+        &mut self,
+        mut entry: S,
+        owner: P,
+    ) -> Result<(), Full<P>> {
+        let raw = owner.into_raw();
+        entry.set_user_data(P::address(raw));
+        // SAFETY: the caller's promise.
+        if unsafe { self.queue.push(&entry) }.is_err() {
+            // SAFETY: given away above, and to nobody.
+            let owner = unsafe { P::from_raw(raw) };
+            return Err(Full { owner });
+        }
+        self.hooks.pushed_with_leak::<P>(words_of(&entry));
+        Ok(())
+    }
+}
+
+/// The submission queue has no room for an entry and the owner that was to go with it.
+pub struct Full<P> {
+    /// The owner, as it was.
+    pub owner: P,
+}
+
+impl<P> std::fmt::Debug for Full<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Full")
+    }
+}
+
+impl<P> std::fmt::Display for Full<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("submission queue is full")
+    }
+}
+
+impl<P> std::error::Error for Full<P> {}
 
 impl<'a, S: squeue::EntryMarker> Deref for SubmissionQueue<'a, S> {
     type Target = inner::SubmissionQueue<'a, S>;
@@ -415,15 +466,21 @@ pub struct CompletionQueue<'a, C: cqueue::EntryMarker = cqueue::Entry> {
     hooks: &'a Ring,
 }
 
+/// The cookie, then result and flags.
 #[inline(always)]
-fn note_completion<C: cqueue::EntryMarker>(hooks: &Ring, entry: &C) {
+fn words_of_completion<C: cqueue::EntryMarker>(entry: &C) -> [u64; 2] {
     const {
         assert!(size_of::<C>() >= 16);
         assert!(align_of::<C>() >= align_of::<u64>());
     }
     // SAFETY: the trait is sealed to `Entry` and `Entry32`, both `repr(C)` and beginning with the
     // kernel's structure of 16 plain bytes: the cookie, then result and flags.
-    let [cookie, result] = unsafe { *std::ptr::from_ref(entry).cast::<[u64; 2]>() };
+    unsafe { *std::ptr::from_ref(entry).cast::<[u64; 2]>() }
+}
+
+#[inline(always)]
+fn note_completion<C: cqueue::EntryMarker>(hooks: &Ring, entry: &C) {
+    let [cookie, result] = words_of_completion(entry);
     hooks.reaped_words(cookie, result);
 }
 
@@ -436,11 +493,82 @@ impl<C: cqueue::EntryMarker> CompletionQueue<'_, C> {
         }
         filled
     }
+
+    /// The next completion, not recorded yet: what becomes of it decides what the record says. Decide
+    /// before anything else is done because of it, so that the trace has both in their order.
+    #[inline(always)]
+    pub fn reap(&mut self) -> Option<Reaped<'_, C>> {
+        let entry = self.queue.next()?;
+        let hooks = self.hooks;
+        Some(Reaped { hooks, entry })
+    }
+}
+
+/// A completion that was taken from the queue, and is recorded in one way or another: together with the
+/// reclaim of its owner by [`Reaped::reclaim`], alone by [`Reaped::take`] or when it is dropped. One that
+/// is forgotten (`mem::forget`) is not recorded.
+#[must_use = "is recorded when it is dropped: say what becomes of it"]
+pub struct Reaped<'q, C: cqueue::EntryMarker = cqueue::Entry> {
+    hooks: &'q Ring,
+    entry: C,
+}
+
+impl<C: cqueue::EntryMarker> Reaped<'_, C> {
+    /// The `user_data` word, to decide by.
+    pub fn cookie(&self) -> u64 {
+        words_of_completion(&self.entry)[0]
+    }
+
+    /// The result, to decide by.
+    pub fn result(&self) -> i32 {
+        words_of_completion(&self.entry)[1] as u32 as i32
+    }
+
+    /// `IORING_CQE_F_*`, to decide by: with [`cqueue::more`] more completions will come, and the owner is
+    /// not to be taken back.
+    pub fn flags(&self) -> u32 {
+        (words_of_completion(&self.entry)[1] >> 32) as u32
+    }
+
+    /// Records the completion alone.
+    #[inline(always)]
+    pub fn take(self) -> C {
+        let this = ManuallyDrop::new(self);
+        note_completion(this.hooks, &this.entry);
+        this.entry.clone()
+    }
+
+    /// Takes back the owner whose raw pointer the cookie is. Completion and reclaim are one record.
+    ///
+    /// # Safety
+    ///
+    /// The cookie is what [`crate::Leak::address`] says of a raw pointer of `P`, by
+    /// [`SubmissionQueue::push_owned`] or otherwise; and this ownership was not taken back yet.
+    #[inline(always)]
+    #[track_caller]
+    pub unsafe fn reclaim<P: FromAddress>(self) -> (C, P) {
+        let this = ManuallyDrop::new(self);
+        let [cookie, result] = words_of_completion(&this.entry);
+        let at = std::panic::Location::caller();
+        this.hooks
+            .reaped_words_with_reclaim::<P>(cookie, result, at);
+        // SAFETY: the caller's promise.
+        let owner = unsafe { P::from_raw(P::from_address(cookie)) };
+        (this.entry.clone(), owner)
+    }
+}
+
+impl<C: cqueue::EntryMarker> Drop for Reaped<'_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        note_completion(self.hooks, &self.entry);
+    }
 }
 
 impl<C: cqueue::EntryMarker> Iterator for CompletionQueue<'_, C> {
     type Item = C;
 
+    #[inline]
     fn next(&mut self) -> Option<C> {
         let entry = self.queue.next()?;
         note_completion(self.hooks, &entry);

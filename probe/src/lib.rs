@@ -40,7 +40,9 @@
 
 #[expect(unsafe_code, reason = "calls the owners' own unsafe functions")]
 mod pointer;
-pub use pointer::{Counted, Leak, from_raw, into_raw, leak_forever, peek, release, retain};
+pub use pointer::{
+    Counted, FromAddress, Leak, from_raw, into_raw, leak_forever, peek, release, retain,
+};
 pub use wire::record::Owner;
 
 #[expect(unsafe_code, reason = "calls the owners' own unsafe functions")]

@@ -16,7 +16,7 @@ use std::sync::{self, Arc};
 
 use wire::record::Owner;
 
-use crate::pointer::{Counted, Leak};
+use crate::pointer::{Counted, FromAddress, Leak};
 
 // SAFETY: `Box::into_raw` and `Box::from_raw` are inverse and do nothing else.
 unsafe impl<T: ?Sized> Leak for Box<T> {
@@ -46,8 +46,28 @@ unsafe impl<T: ?Sized> Leak for Box<T> {
     }
 }
 
+// SAFETY: the address is the pointer, which was exposed when it was asked for.
+unsafe impl<T> FromAddress for Box<T> {
+    const LAYOUT: Layout = Layout::new::<T>();
+
+    #[inline]
+    fn from_address(address: u64) -> *mut T {
+        core::ptr::with_exposed_provenance_mut(address as usize)
+    }
+}
+
 macro_rules! counted {
     ($($owner:ident)*) => {$(
+        // SAFETY: the address is the pointer, which was exposed when it was asked for.
+        unsafe impl<T> FromAddress for $owner<T> {
+            const LAYOUT: Layout = Layout::new::<T>();
+
+            #[inline]
+            fn from_address(address: u64) -> *const T {
+                core::ptr::with_exposed_provenance(address as usize)
+            }
+        }
+
         // SAFETY: the standard `into_raw` and `from_raw` are inverse and do nothing else.
         unsafe impl<T: ?Sized> Leak for $owner<T> {
             type Raw = *const T;

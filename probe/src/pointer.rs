@@ -97,6 +97,19 @@ pub unsafe trait Leak: Sized {
     fn layout(&self) -> Option<Layout>;
 }
 
+/// An owner whose raw pointer is nothing but its address, so that the address alone brings it back.
+///
+/// # Safety
+///
+/// [`FromAddress::from_address`] of what [`Leak::address`] said is the raw pointer again.
+pub unsafe trait FromAddress: Leak {
+    /// Size and alignment of what every such pointer points to.
+    const LAYOUT: Layout;
+
+    /// The raw pointer at an address.
+    fn from_address(address: u64) -> Self::Raw;
+}
+
 /// An owner whose raw pointers count.
 ///
 /// # Safety
@@ -118,11 +131,25 @@ pub unsafe trait Counted: Leak {
     unsafe fn release(raw: Self::Raw);
 }
 
+/// What an owner points to, as the trace calls it.
+#[inline(always)]
+fn named<P: Leak>(layout: Option<Layout>) -> (&'static str, usize, usize) {
+    let (size, align) = layout.map_or((0, 0), |layout| (layout.size(), layout.align()));
+    (std::any::type_name::<P::Target>(), size, align)
+}
+
+/// As [`named`], for owners whose pointers all point to the same.
+#[inline(always)]
+pub(crate) fn typed<P: FromAddress>() -> (&'static str, usize, usize) {
+    named::<P>(Some(P::LAYOUT))
+}
+
 #[inline]
 fn note<P: Leak>(kind: Kind, address: u64, layout: Option<Layout>, at: &'static Location<'static>) {
-    let (size, align) = layout.map_or((0, 0), |layout| (layout.size(), layout.align()));
-    let name = std::any::type_name::<P::Target>();
-    recorder::record_typed(kind, P::OWNER as u8, address, (name, size, align), at);
+    let owner = P::OWNER as u8;
+    recorder::record_typed(kind, 0, owner, named::<P>(layout), at, move |origin| {
+        [address, origin]
+    });
 }
 
 /// Gives ownership away as a raw pointer, and records the leak.

@@ -15,11 +15,12 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 pub use wire::record::RingKind as Kind;
 
-use wire::payload::{Submit, pair};
+use wire::payload::{LeakSubmit, Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
 #[cfg(feature = "c")]
 use crate::foreign::AsPlace;
+use crate::pointer::{FromAddress, typed};
 use crate::recorder::{self, Poison};
 use crate::sanitizer;
 
@@ -77,6 +78,18 @@ struct Slot {
     used: bool,
     leftover: u64,
     site: u32,
+}
+
+/// Whether this is a ring's number.
+#[inline(always)]
+fn has_number(id: u32) -> bool {
+    id.wrapping_sub(1) < MAX_RINGS
+}
+
+/// Whether this is a ring's number, and one that a completion's header has room for.
+#[inline(always)]
+fn is_narrow(id: u32) -> bool {
+    id.wrapping_sub(1) < 254
 }
 
 impl Ring {
@@ -326,9 +339,14 @@ impl Ring {
             let words = Submit::short_payload(entry, ring, slot, sequence, site);
             recorder::record(Record::Submit, 0, aux, words);
         } else {
-            let words = Submit::payload(entry, ring, slot, sequence, site);
             crate::memory::watch_entry(entry);
-            recorder::record(Record::Submit, 0, aux, words);
+            if Submit::has_no_file_index(entry) {
+                let words = Submit::payload(entry, ring, slot, sequence, site);
+                recorder::record(Record::Submit, 0, aux, words);
+            } else {
+                let words = Submit::whole_payload(entry, ring, slot, sequence, site);
+                recorder::record(Record::Submit, 0, aux, words);
+            }
         }
     }
 
@@ -351,32 +369,129 @@ impl Ring {
         crate::memory::watch_entry(entry);
     }
 
-    /// A whole entry was copied into the next slot, as the `io-uring` crate does it.
-    #[inline]
+    /// A whole entry was copied into the next slot, as the `io-uring` crate does it. Call it before the
+    /// tail is published.
+    #[inline(always)]
     #[track_caller]
     pub fn pushed(&self, entry: &Entry) {
         let sequence = self.count_submission();
         if sanitizer::present() {
             self.tell_sanitizers(entry);
         }
-        if recorder::recording()
-            && let Some(ring) = self.known()
-        {
-            let ring = ring as u16;
-            let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
-            let aux = CookieState::Unknown as u8;
-            let at = Location::caller();
-            if Submit::is_short(entry) {
-                recorder::record_at(Record::Submit, aux, at, |site| {
-                    Submit::short_payload(entry, ring, slot, sequence, site)
+        if !recorder::recording() {
+            return;
+        }
+        let (id, at) = (self.id.load(Ordering::Relaxed), Location::caller());
+        if has_number(id) && Submit::is_short(entry) {
+            let place = self.place(id, sequence);
+            let [cookie, head, origin] = [entry[USER_DATA], entry[0], entry[5]];
+            recorder::record_at(
+                Record::Submit,
+                CookieState::Unknown as u8,
+                at,
+                move |site| [cookie, place, head, Submit::origin(site, origin)],
+            );
+        } else {
+            // A copy: whose address is taken must lie in memory, here and for the copy into the slot.
+            let copy = *entry;
+            self.pushed_any(&copy, sequence, at);
+        }
+    }
+
+    /// [`Ring::pushed`], for rings that have no number yet and entries that are not short.
+    #[inline(never)]
+    fn pushed_any(&self, entry: &Entry, sequence: u32, at: &'static Location<'static>) {
+        let Some(id) = self.known() else { return };
+        let (ring, slot) = (id as u16, self.slot(sequence));
+        let aux = CookieState::Unknown as u8;
+        if Submit::is_short(entry) {
+            recorder::record_at(Record::Submit, aux, at, move |site| {
+                Submit::short_payload(entry, ring, slot, sequence, site as u32)
+            });
+        } else {
+            crate::memory::watch_entry(entry);
+            if Submit::has_no_file_index(entry) {
+                recorder::record_at(Record::Submit, aux, at, move |site| {
+                    Submit::payload(entry, ring, slot, sequence, site as u32)
                 });
             } else {
-                crate::memory::watch_entry(entry);
-                recorder::record_at(Record::Submit, aux, at, |site| {
-                    Submit::payload(entry, ring, slot, sequence, site)
+                recorder::record_at(Record::Submit, aux, at, move |site| {
+                    Submit::whole_payload(entry, ring, slot, sequence, site as u32)
                 });
             }
         }
+    }
+
+    /// As [`Ring::pushed`], where the entry's `user_data` is the raw pointer of an owner of kind `P` that
+    /// leaves with it: the leak and the submission in one record. The pointer comes from the owner's
+    /// own `into_raw`, not from [`crate::into_raw`], which would record the leak a second time.
+    #[inline(always)]
+    #[track_caller]
+    pub fn pushed_with_leak<P: FromAddress>(&self, entry: &Entry) {
+        let sequence = self.count_submission();
+        if sanitizer::present() {
+            self.tell_sanitizers(entry);
+        }
+        if !recorder::recording() {
+            return;
+        }
+        crate::memory::watch(entry[USER_DATA]);
+        let (id, at) = (self.id.load(Ordering::Relaxed), Location::caller());
+        if has_number(id) && LeakSubmit::is_short(entry) {
+            let (place, cookie, head) = (self.place(id, sequence), entry[USER_DATA], entry[0]);
+            let (flags, aux) = (P::OWNER as u8, CookieState::Unknown as u8);
+            recorder::record_typed(
+                Record::LeakSubmit,
+                flags,
+                aux,
+                typed::<P>(),
+                at,
+                move |origin| [cookie, place, head, origin],
+            );
+        } else {
+            let copy = *entry;
+            self.pushed_with_leak_any::<P>(&copy, sequence, at);
+        }
+    }
+
+    /// [`Ring::pushed_with_leak`], for rings that have no number yet and entries that are not short.
+    #[inline(never)]
+    fn pushed_with_leak_any<P: FromAddress>(
+        &self,
+        entry: &Entry,
+        sequence: u32,
+        at: &'static Location<'static>,
+    ) {
+        let Some(id) = self.known() else {
+            // What has no ring is a leak all the same.
+            let (kind, cookie) = (Record::Leak, entry[USER_DATA]);
+            let words = move |origin| [cookie, origin];
+            recorder::record_typed(kind, 0, P::OWNER as u8, typed::<P>(), at, words);
+            return;
+        };
+        let place = self.place(id, sequence);
+        let (kind, flags) = (Record::LeakSubmit, P::OWNER as u8);
+        let aux = CookieState::Unknown as u8;
+        if LeakSubmit::is_short(entry) {
+            let words = |origin| LeakSubmit::short_payload(entry, place, origin);
+            recorder::record_typed(kind, flags, aux, typed::<P>(), at, words);
+        } else {
+            crate::memory::watch_entry(entry);
+            let words = |origin| LeakSubmit::payload(entry, place, origin);
+            recorder::record_typed(kind, flags, aux, typed::<P>(), at, words);
+        }
+    }
+
+    /// Slot of an entry that was copied into the queue.
+    #[inline(always)]
+    fn slot(&self, sequence: u32) -> u16 {
+        (sequence & self.sq_entries.wrapping_sub(1)) as u16
+    }
+
+    /// Where an entry lies, as the word of its record.
+    #[inline(always)]
+    fn place(&self, id: u32, sequence: u32) -> u64 {
+        Submit::place(id as u16, self.slot(sequence), sequence)
     }
 
     /// As [`Ring::pushed`], at a place of another language.
@@ -388,7 +503,7 @@ impl Ring {
         {
             let slot = (sequence & self.sq_entries.wrapping_sub(1)) as u16;
             let site = recorder::foreign::site(place);
-            let words = Submit::payload(entry, ring as u16, slot, sequence, site);
+            let words = Submit::whole_payload(entry, ring as u16, slot, sequence, site);
             recorder::record(Record::Submit, 0, CookieState::Unknown as u8, words);
         }
     }
@@ -429,16 +544,86 @@ impl Ring {
     }
 
     /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
         sanitizer::completed(self.fd, cookie, result);
-        if recorder::recording()
-            && let Some(id) = self.known()
-        {
-            if id < 255 {
-                recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
-            } else {
-                recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
+        if !recorder::recording() {
+            return;
+        }
+        let id = self.id.load(Ordering::Relaxed);
+        if is_narrow(id) {
+            recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
+        } else {
+            self.reaped_any(cookie, result);
+        }
+    }
+
+    /// [`Ring::reaped_words`], for rings that have no number yet and for the 255th and later ones.
+    #[cold]
+    #[inline(never)]
+    fn reaped_any(&self, cookie: u64, result: u64) {
+        let Some(id) = self.known() else { return };
+        if is_narrow(id) {
+            recorder::record(Record::Complete, 0, id as u8, [cookie, result]);
+        } else {
+            recorder::record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
+        }
+    }
+
+    /// As [`Ring::reaped`], where the cookie is the raw pointer of an owner of kind `P` that is taken back
+    /// now: the completion and the reclaim in one record. The owner is rebuilt by its own `from_raw`,
+    /// not by [`crate::from_raw`].
+    #[inline(always)]
+    #[track_caller]
+    pub fn reaped_with_reclaim<P: FromAddress>(&self, cookie: u64, res: i32, flags: u32) {
+        self.reaped_words_with_reclaim::<P>(cookie, pair(res as u32, flags), Location::caller());
+    }
+
+    /// As [`Ring::reaped_with_reclaim`], with the result and the flags as they stand in the queue.
+    #[inline(always)]
+    pub(crate) fn reaped_words_with_reclaim<P: FromAddress>(
+        &self,
+        cookie: u64,
+        result: u64,
+        at: &'static Location<'static>,
+    ) {
+        sanitizer::completed(self.fd, cookie, result);
+        if !recorder::recording() {
+            return;
+        }
+        let id = self.id.load(Ordering::Relaxed);
+        if is_narrow(id) {
+            let words = move |origin| [cookie, result, origin];
+            let (kind, owner) = (Record::CompleteReclaim, P::OWNER as u8);
+            recorder::record_typed(kind, owner, id as u8, typed::<P>(), at, words);
+        } else {
+            self.reaped_with_reclaim_any::<P>(cookie, result, at);
+        }
+    }
+
+    /// [`Ring::reaped_words_with_reclaim`], for rings that have no number yet and for the 255th and later
+    /// ones.
+    #[cold]
+    #[inline(never)]
+    fn reaped_with_reclaim_any<P: FromAddress>(
+        &self,
+        cookie: u64,
+        result: u64,
+        at: &'static Location<'static>,
+    ) {
+        let (kind, owner) = (Record::CompleteReclaim, P::OWNER as u8);
+        match self.known() {
+            Some(id) if is_narrow(id) => {
+                let words = move |origin| [cookie, result, origin];
+                recorder::record_typed(kind, owner, id as u8, typed::<P>(), at, words);
+            }
+            Some(id) => {
+                let words = move |origin| [cookie, result, origin, u64::from(id)];
+                recorder::record_typed(kind, owner, 255, typed::<P>(), at, words);
+            }
+            None => {
+                let words = move |origin| [cookie, origin];
+                recorder::record_typed(Record::Reclaim, 0, owner, typed::<P>(), at, words);
             }
         }
     }

@@ -334,13 +334,17 @@ impl Process {
                 self.cookie_at(slide, words, 1);
                 2
             }
-            Kind::Submit => {
+            Kind::CompleteReclaim => {
+                self.cookie_at(slide, words, 0);
+                4
+            }
+            Kind::Submit | Kind::LeakSubmit => {
                 self.cookie_at(slide, words, 0);
                 // The operation's address, and its offset, which for some is a second address. For a
                 // cancellation the address is a cookie.
                 self.cookie_at(slide, words, 4);
                 self.cookie_at(slide, words, 6);
-                7
+                8
             }
             Kind::Suspend => {
                 for index in 1..words.len().min(listed) {

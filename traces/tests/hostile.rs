@@ -9,8 +9,8 @@ use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
 use wire::layout::{self, ChunkKind, chunk, header};
-use wire::payload::{Submit, pair};
-use wire::record::{Kind, Owner};
+use wire::payload::{LeakSubmit, Submit, pair};
+use wire::record::{CookieState, Kind, Owner};
 
 fn read(bytes: &Vec<u8>) -> Result<Trace, String> {
     let input = Input {
@@ -242,6 +242,122 @@ fn call_stacks_stand_behind_any_payload() {
         report::text(&trace, 80)
     );
     show(&trace);
+}
+
+/// Two ways to write the same life of a block: four records, or two that stand for four events.
+fn leaked_and_reaped(is_merged: bool) -> File {
+    let mut file = File::default();
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    file.record(0, 1, Kind::RingCreate, 0, &[pair(1, 3), pair(8, 16), 0]);
+    let stack = [pair(9, 1), 1 << 48 | 0x40];
+    file.meta(Kind::Stack, &stack);
+    for trip in 0..40u32 {
+        let at = 10 + u64::from(trip) * 10;
+        let cookie = 0x1000 + u64::from(trip % 4) * 0x40;
+        let submit = Submit {
+            cookie,
+            sequence: trip,
+            ring: 1,
+            slot: (trip % 8) as u16,
+            opcode: 27,
+            len: trip % 3,
+            buf_index: (trip % 2) as u16,
+            site: 1,
+            ..Submit::default()
+        };
+        let (owner, state) = (Owner::Box as u8, CookieState::Unknown as u8);
+        let (words, origin) = (submit.encode(), pair(1, 1));
+        // The last ones are taken back twice.
+        let times = if trip > 36 { 2 } else { 1 };
+        if is_merged {
+            let sqe = [
+                words[2],
+                words[6],
+                words[4],
+                words[5],
+                cookie,
+                u64::from(trip % 2),
+                0,
+                0,
+            ];
+            let words = LeakSubmit::payload(&sqe, words[1], origin);
+            file.record(0, at, Kind::LeakSubmit, state, &words);
+            file.flag(0, owner);
+            file.with_stack(0, 9);
+            file.record(
+                0,
+                at + 5,
+                Kind::CompleteReclaim,
+                1,
+                &[cookie, pair(5, 0), origin],
+            );
+            file.flag(0, owner);
+            file.with_stack(0, 9);
+        } else {
+            file.record(0, at, Kind::Leak, owner, &[cookie, origin]);
+            file.with_stack(0, 9);
+            file.record(0, at, Kind::Submit, state, &words);
+            file.with_stack(0, 9);
+            file.record(0, at + 5, Kind::Complete, 1, &[cookie, pair(5, 0)]);
+            file.with_stack(0, 9);
+            file.record(0, at + 5, Kind::Reclaim, owner, &[cookie, origin]);
+            file.with_stack(0, 9);
+        }
+        for _ in 1..times {
+            file.record(0, at + 6, Kind::Reclaim, owner, &[cookie, origin]);
+        }
+    }
+    file
+}
+
+#[test]
+fn a_record_that_stands_for_two_events_says_the_same_as_two() {
+    let [two, one] = [false, true].map(|is_merged| {
+        let trace = read(&leaked_and_reaped(is_merged).bytes()).unwrap();
+        let lines = trace.events().iter().map(|event| trace.stack_lines(event));
+        (
+            trace.to_text(),
+            lines.collect::<Vec<_>>(),
+            trace.verdict().stories.len(),
+        )
+    });
+    assert_eq!(two, one);
+    assert_eq!(two.2, 1, "three blocks were taken back twice at one place");
+    let whole = |event: &What| matches!(event, What::Submit(s) if s.entry.len == 2 && s.entry.buf_index == 1);
+    let trace = read(&leaked_and_reaped(true).bytes()).unwrap();
+    assert!(trace.events().iter().any(|event| whole(&event.what)));
+    let sealed = packed(&leaked_and_reaped(true).bytes());
+    assert_eq!(read(&sealed).unwrap().to_text(), one.0);
+}
+
+#[test]
+fn with_a_record_that_stands_for_two_events_both_are_lost() {
+    let mut file = leaked_and_reaped(true);
+    let whole = read(&file.bytes()).unwrap().events().len();
+    file.dropped = 1;
+    let trace = read(&file.bytes()).unwrap();
+    let losses: Vec<_> = trace
+        .recording()
+        .losses
+        .iter()
+        .map(|lost| lost.loss.records)
+        .collect();
+    assert_eq!(losses.len(), 1);
+    let lost = losses[0].unwrap() as usize;
+    // The chunk that is gone held the thread, the ring and records of two events each; whose lane it is
+    // is said again in the next.
+    let is_one_of_two = |event: &&What| matches!(event, What::Leak(_) | What::Submit(_));
+    let left = trace
+        .events()
+        .iter()
+        .map(|event| &event.what)
+        .filter(is_one_of_two)
+        .count();
+    assert!(left.is_multiple_of(2) && left < 80, "{left}");
+    assert!(
+        whole - trace.events().len() > lost,
+        "{lost} records were more events"
+    );
 }
 
 #[test]

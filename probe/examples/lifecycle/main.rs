@@ -57,6 +57,7 @@ fn main() {
         "crowd" => threads::crowd(wire::layout::LANES + 50),
         "few" => threads::crowd(40),
         "names" => threads::names(),
+        "handed" => threads::handed(),
         "stop" => stop::run(),
         "stacks" => stacks::run(),
         "repeat" => (1..=1000).for_each(stacks::outer),

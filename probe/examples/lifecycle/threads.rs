@@ -58,3 +58,32 @@ pub(crate) fn names() {
         }
     });
 }
+
+/// Boxes that go to another thread as raw pointers, and come back as others.
+pub(crate) fn handed() {
+    let (there, taken) = std::sync::mpsc::channel::<usize>();
+    let (back, returned) = std::sync::mpsc::channel::<usize>();
+    let other = std::thread::spawn(move || {
+        for address in taken {
+            // SAFETY: leaked by the sender, and sent once.
+            let value: Box<u64> = unsafe { probe::from_raw(address as *mut u64) };
+            let next = probe::into_raw(Box::new(*value + 1));
+            back.send(next as usize).expect("the first thread waits");
+        }
+    });
+    for round in 0..3000 {
+        // Now and then several are on their way.
+        let count = 1 + round % 7;
+        for number in 0..count {
+            let raw = probe::into_raw(Box::new(number));
+            there.send(raw as usize).expect("the other thread waits");
+        }
+        for _ in 0..count {
+            let address = returned.recv().expect("one comes back for each");
+            // SAFETY: leaked by the sender, and sent once.
+            drop(unsafe { probe::from_raw::<Box<u64>>(address as *mut u64) });
+        }
+    }
+    drop(there);
+    other.join().expect("a plain thread");
+}

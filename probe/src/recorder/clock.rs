@@ -50,6 +50,33 @@ pub(crate) fn counter() -> u64 {
     }
 }
 
+/// Ticks of the processor's counter since `base`, where they fit 32 bits.
+#[inline(always)]
+pub(crate) fn since(base: u64) -> Option<u32> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (low, high): (u32, u32);
+        // The counter comes in two halves, and only the low one is wanted: this is half as long as
+        // what becomes of `counter`.
+        // SAFETY: as in `counter`.
+        unsafe {
+            core::arch::asm!(
+                "rdtsc",
+                "sub eax, {low:e}",
+                "sbb edx, {high:e}",
+                low = in(reg) base as u32,
+                high = in(reg) (base >> 32) as u32,
+                out("eax") low,
+                out("edx") high,
+                options(nomem, nostack),
+            );
+        }
+        (high == 0).then_some(low)
+    }
+    #[cfg(target_arch = "aarch64")]
+    u32::try_from(counter().wrapping_sub(base)).ok()
+}
+
 /// Now, in ticks of the chosen counter.
 pub(crate) fn ticks() -> u64 {
     if is_counter() {

@@ -9,28 +9,45 @@
 
 use core::cell::Cell;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence,
+};
 
 use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane, lane_state};
 use wire::payload::pair;
 use wire::protocol::{self, ChunkHeader};
-use wire::record::{Kind, WITH_STACK};
+use wire::record::{Header, Kind, WITH_STACK};
 
+use crate::recorder::intern::{OriginKey, Origins};
 use crate::recorder::process::{self, Process};
 use crate::recorder::{clock, modules, stack, sys};
 
 std::thread_local! {
     // Without a destructor: it can be used to the very end of a thread, and in signal handlers.
     static CURSOR: Cell<*const Cursor> = const { Cell::new(core::ptr::null()) };
+    // The same where the hot path may use it: null while a record is being written, in recordings that
+    // take the slow path always, and where there is none.
+    static HOT: Cell<*const Cursor> = const { Cell::new(core::ptr::null()) };
 }
+
+/// Sets `HOT`. `LocalKey::set` would be a call.
+#[inline(always)]
+fn set_hot(cursor: *const Cursor) {
+    HOT.with(|hot| hot.set(cursor));
+}
+
+/// Bytes of records that share a time in recordings by batch, at most; longer records count whole.
+const BATCH_BYTES: u64 = 1024;
 
 /// Room for records in one chunk.
 #[repr(C)]
 struct Room {
     /// Where the next record goes.
     head: AtomicPtr<AtomicU64>,
-    /// Bytes left behind it.
-    left: AtomicU64,
+    /// Address up to which the hot path may write: the end of the chunk, or of the batch.
+    limit: AtomicU64,
+    /// Address of the end of the chunk.
+    end: AtomicU64,
     /// Index of the chunk plus one, 0 for none.
     chunk: AtomicU32,
     /// Number of the chunk within the lane and kind.
@@ -48,16 +65,23 @@ pub(crate) struct Cursor {
     events: Room,
     /// Ticks that the next record's difference counts from.
     base_ticks: AtomicU64,
-    /// Records being written by this thread, one inside the other.
+    /// Header bits of the time that records share, in recordings by batch; 0 where each has its own.
+    stamp: AtomicU64,
+    /// Records being written by this thread, one inside the other, as far as the slow path knows: see
+    /// [`Cursor::enter`].
     depth: AtomicU32,
+    /// Whether the thread's records may take the hot path.
+    is_hot: AtomicBool,
     /// A `lane_state` constant.
     state: AtomicU8,
+    /// The recording's places and types.
+    origins: AtomicPtr<Origins>,
+    process: AtomicPtr<Process>,
     /// Committed records.
     records: AtomicU64,
     lost: AtomicU64,
     /// The cursor for signal handlers of this thread.
     nested: AtomicPtr<Cursor>,
-    process: AtomicPtr<Process>,
     lane: AtomicU32,
     tid: AtomicU32,
     /// String id of the thread's name.
@@ -68,77 +92,91 @@ pub(crate) struct Cursor {
     stack: stack::Limits,
 }
 
-/// Records one event of this thread. Without a recording: one load, one branch.
+/// Records one event of this thread. Its caller asked [`process::recording`] before.
 #[inline(always)]
 pub(crate) fn record<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-    if process::STATE.load(Ordering::Relaxed) != process::OFF
-        && !try_record(kind, flags, aux, |_| Some(payload))
-    {
+    if !try_record(kind, flags, aux, None, |_| payload) {
         record_slowly(kind, flags, aux, payload);
     }
 }
 
-/// The hot path: records what `payload` makes, where this thread has a lane with room, the counter is
-/// the processor's, and nothing is being recorded already. Else it has done nothing, and says so.
+/// The hot path: records what `payload` makes of the number that stands under `key`, where this thread
+/// has a lane with room, the number is known, and nothing is being recorded already. Else it has done
+/// nothing, and says so.
 ///
-/// It calls nothing, so that a hook keeps its words in registers. The time is taken before the payload
-/// is made: on AMD processors the counter is read once all earlier instructions are done, while later
-/// ones run beside it, so that the payload's look-ups cost next to nothing.
+/// It calls nothing, so that a hook keeps its words in registers. The time is taken before the number
+/// is looked up: on AMD processors the counter is read once all earlier instructions are done, while
+/// later ones run beside it, so that the look-up costs next to nothing.
 #[inline(always)]
 pub(crate) fn try_record<const N: usize>(
     kind: Kind,
     flags: u8,
     aux: u8,
-    payload: impl FnOnce(&Process) -> Option<[u64; N]>,
+    key: Option<OriginKey>,
+    payload: impl FnOnce(u64) -> [u64; N],
 ) -> bool {
     const { assert!(N < layout::RECORD_MAX_WORDS) };
-    if process::STATE.load(Ordering::Relaxed) != process::ON {
-        return false;
-    }
     // SAFETY: a cursor, once handed out, stays mapped for the life of the process.
-    let Some(cursor) = (unsafe { CURSOR.get().as_ref() }) else {
+    let Some(cursor) = (unsafe { HOT.get().as_ref() }) else {
         return false;
     };
-    // In a forked child the cursor was wiped, and there is neither room nor process.
-    let Some(process) = cursor.process() else {
-        return false;
-    };
-    if cursor.depth.load(Ordering::Relaxed) != 0 {
-        return false;
-    }
-    cursor.depth.store(1, Ordering::Relaxed);
-    // A handler that interrupts us from here on sees the new depth.
+    set_hot(core::ptr::null());
+    // A handler that interrupts us from here on takes the slow path, which sees that we are inside.
     compiler_fence(Ordering::SeqCst);
-    let delta = clock::counter().wrapping_sub(cursor.base_ticks.load(Ordering::Relaxed));
-    let recorded = if delta <= u64::from(u32::MAX)
-        && let Some(payload) = payload(process)
-        && let Some(place) = cursor.events.place(N + 1)
-    {
-        cursor
-            .events
-            .write(place, kind, flags, aux, delta as u32, &payload);
-        cursor.records.store(
-            cursor.records.load(Ordering::Relaxed) + 1,
-            Ordering::Relaxed,
-        );
-        true
-    } else {
-        false
-    };
+    let recorded = cursor.record_hot(kind, flags, aux, key, payload);
     compiler_fence(Ordering::SeqCst);
-    cursor.depth.store(0, Ordering::Relaxed);
+    set_hot(cursor);
     recorded
 }
 
+/// Whether a record of this kind has a time of its own in recordings by batch: what comes seldom, or
+/// may come after a long wait. Others share the time of the record before.
+#[inline(always)]
+const fn takes_time(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Leak
+            | Kind::Reclaim
+            | Kind::Peek
+            | Kind::Retain
+            | Kind::Release
+            | Kind::Claim
+            | Kind::Submit
+            | Kind::Complete
+            | Kind::LeakSubmit
+            | Kind::CompleteReclaim
+            | Kind::Resume
+            | Kind::Suspend
+            | Kind::Wake
+    )
+}
+
 /// What [`try_record`] could not do at once: the first record of a process or a thread, a full chunk,
-/// a long pause, a signal handler inside a record, a forked child, a clock that is a system call, a
-/// simulated recording.
+/// a long pause, the end of a batch, a signal handler inside a record, a forked child, a clock that is a
+/// system call, a simulated recording.
 ///
 /// Takes the payload by value: a reference to it would keep the hot path's words in memory.
 #[cold]
 #[inline(never)]
 pub(crate) fn record_slowly<const N: usize>(kind: Kind, flags: u8, aux: u8, payload: [u64; N]) {
-    record_slice(kind, flags, aux, &payload);
+    if !(next_batch() && try_record(kind, flags, aux, None, |_| payload)) {
+        record_slice(kind, flags, aux, &payload);
+    }
+}
+
+/// In recordings by batch: begins the next one, with a time of its own. False where the hot path
+/// stopped for something else.
+pub(crate) fn next_batch() -> bool {
+    // SAFETY: as in `try_record`.
+    let Some(cursor) = (unsafe { HOT.get().as_ref() }) else {
+        return false;
+    };
+    let depth = cursor.enter();
+    let room = &cursor.events;
+    let has_more = room.limit.load(Ordering::Relaxed) < room.end.load(Ordering::Relaxed);
+    let begun = has_more && cursor.restamp(clock::ticks());
+    cursor.leave(depth);
+    begun
 }
 
 /// As [`record`], for payloads of changing length (at most 254 words; what is longer is cut).
@@ -156,11 +194,13 @@ pub(crate) fn record_slice(kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
 /// The recording that this thread already writes to, found without any work.
 #[inline(always)]
 pub(crate) fn at_hand() -> Option<&'static Process> {
-    if process::STATE.load(Ordering::Relaxed) != process::ON {
-        return None;
-    }
     // SAFETY: as in `try_record`.
-    unsafe { CURSOR.get().as_ref() }?.process()
+    unsafe { HOT.get().as_ref() }?.process()
+}
+
+/// In a forked child: the cursor was the parent's.
+pub(crate) fn forget_parent() {
+    set_hot(core::ptr::null());
 }
 
 /// Now, in the ticks of this recording.
@@ -193,6 +233,14 @@ fn own() -> Option<&'static Cursor> {
     }
     let cursor = process.take_cursor()?;
     CURSOR.set(cursor);
+    let is_hot = match process::STATE.load(Ordering::Relaxed) {
+        process::ON => true,
+        // The hot path takes no time of its own.
+        process::ON_WITH_CALLS => process.is_by_batch(),
+        _ => false,
+    };
+    cursor.is_hot.store(is_hot, Ordering::Relaxed);
+    set_hot(if is_hot { cursor } else { core::ptr::null() });
     if let Some(key) = process::exit_key() {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
@@ -246,6 +294,7 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
     if !core::ptr::eq(CURSOR.get(), cursor) {
         return;
     }
+    set_hot(core::ptr::null());
     CURSOR.set(core::ptr::null());
     let lane = cursor.lane.load(Ordering::Relaxed);
     process
@@ -275,71 +324,153 @@ pub(crate) fn enter_scope(scope: u32) {
 }
 
 impl Room {
-    /// Where a record of so many words would go, if there is room for it.
+    /// Where a record of so many words would go, if there is room for it up to `limit`.
     ///
     /// The place is loaded first: should a signal handler that forks come between the two loads, or
-    /// into the middle of a chunk switch, the child finds no room, no place, or a place where nobody
-    /// looks (see `sys::map_over`).
+    /// into the middle of a chunk switch, the child finds no room, or a place where nobody looks (see
+    /// `sys::map_over`). Nothing but the place is stored by a record, so that a child that was forked in
+    /// its middle still finds no room.
     #[inline(always)]
-    fn place(&self, words: usize) -> Option<Place> {
+    fn place(&self, words: usize, limit: &AtomicU64) -> Option<Place> {
         let head = self.head.load(Ordering::Relaxed);
-        let has_room = self.left.load(Ordering::Relaxed) >= words as u64 * 8;
-        (has_room && !head.is_null()).then_some(Place(head))
+        compiler_fence(Ordering::SeqCst);
+        let end = (head as u64).wrapping_add(words as u64 * 8);
+        (end <= limit.load(Ordering::Relaxed)).then_some(Place(head))
     }
 
     /// Writes a record to a place that [`Room::place`] found for it.
     ///
-    /// The slice is rebuilt from the pointer each time; `head` always points to `left` unwritten bytes
-    /// of one open chunk, which this thread alone writes.
+    /// The slice is rebuilt from the pointer each time; between `head` and `end` lie unwritten bytes of
+    /// one open chunk, which this thread alone writes.
     #[inline(always)]
-    fn write(&self, place: Place, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) {
+    fn write(&self, place: Place, header: Header, payload: &[u64]) {
         let words = payload.len() + 1;
         // SAFETY: the place has room for the record, and the invariant above.
         let slot = unsafe { core::slice::from_raw_parts(place.0, words) };
         protocol::reserve(slot, words as u8);
-        protocol::commit(slot, kind, flags, aux, delta, payload);
+        protocol::commit(slot, header, payload);
         // SAFETY: within the chunk, or one past its end.
         self.head
             .store(unsafe { place.0.add(words) }, Ordering::Relaxed);
-        let left = self
-            .left
-            .load(Ordering::Relaxed)
-            .wrapping_sub(words as u64 * 8);
-        self.left.store(left, Ordering::Relaxed);
     }
 
     /// Writes a record if there is room for it.
     fn try_write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) -> bool {
-        let Some(place) = self.place(payload.len() + 1) else {
+        let words = payload.len() + 1;
+        let Some(place) = self.place(words, &self.end) else {
             return false;
         };
-        self.write(place, kind, flags, aux, delta, payload);
+        let header = Header::committed(kind, words as u8, flags, aux, delta);
+        self.write(place, header, payload);
         true
     }
 
     /// Points at the body of a chunk that was just opened.
     fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
-        self.left.store(0, Ordering::Relaxed);
+        let end = body.as_ptr_range().end as u64;
+        self.limit.store(0, Ordering::Relaxed);
+        self.end.store(0, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
         self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
         self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
-        self.left.store(body.len() as u64 * 8, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.end.store(end, Ordering::Relaxed);
+        self.limit.store(end, Ordering::Relaxed);
     }
 }
 
 impl Cursor {
+    /// [`try_record`], with the depth entered.
     #[inline(always)]
+    fn record_hot<const N: usize>(
+        &self,
+        kind: Kind,
+        flags: u8,
+        aux: u8,
+        key: Option<OriginKey>,
+        payload: impl FnOnce(u64) -> [u64; N],
+    ) -> bool {
+        let shared = self.stamp.load(Ordering::Relaxed);
+        let mut time = shared;
+        if shared == 0 || takes_time(kind) {
+            if shared != 0 && !clock::is_counter() {
+                return false;
+            }
+            let Some(delta) = clock::since(self.base_ticks.load(Ordering::Relaxed)) else {
+                return false;
+            };
+            time = Header::time(delta);
+            if shared != 0 {
+                self.stamp.store(time, Ordering::Relaxed);
+            }
+        }
+        // Loaded before the room is: where there is room, it is no null pointer.
+        let origins = key.map(|_| self.origins.load(Ordering::Relaxed).cast_const());
+        let Some(place) = self.events.place(N + 1, &self.events.limit) else {
+            return false;
+        };
+        let mut origin = 0;
+        if let (Some(key), Some(origins)) = (key, origins) {
+            // SAFETY: `start` sets it to the recording's, which is never unmapped, before there is any
+            // room. In a forked child it was wiped together with the room, and a chunk switch that the
+            // fork interrupted gives room to a cursor that is `HOT` no more.
+            match unsafe { &*origins }.find(key) {
+                Some(found) => origin = found,
+                None => return false,
+            }
+        }
+        let header = Header::committed(kind, (N + 1) as u8, flags, aux, 0);
+        self.events
+            .write(place, Header(header.0 | time), &payload(origin));
+        let records = self.records.load(Ordering::Relaxed);
+        self.records.store(records + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// In recordings by batch: has the next records share this time. False in others, and where the
+    /// time is too far from the lane's base.
+    fn restamp(&self, ticks: u64) -> bool {
+        let delta = ticks.wrapping_sub(self.base_ticks.load(Ordering::Relaxed));
+        let is_by_batch = self.process().is_some_and(Process::is_by_batch);
+        let head = self.events.head.load(Ordering::Relaxed) as u64;
+        compiler_fence(Ordering::SeqCst);
+        let end = self.events.end.load(Ordering::Relaxed);
+        let (stamp, limit) = if is_by_batch {
+            if delta > u64::from(u32::MAX) {
+                return false;
+            }
+            let limit = head.saturating_add(BATCH_BYTES).min(end);
+            (Header::time(delta as u32), limit)
+        } else {
+            (0, end)
+        };
+        self.stamp.store(stamp, Ordering::Relaxed);
+        self.events.limit.store(limit, Ordering::Relaxed);
+        is_by_batch
+    }
+
+    /// Begins a record of the slow path; the depth that it is at. Where `HOT` holds any cursor, no record
+    /// is being written, whatever `depth` says: a record of the hot path does not count there, and one
+    /// that interrupted it leaves its own behind.
     fn enter(&self) -> u32 {
-        let depth = self.depth.load(Ordering::Relaxed);
+        let depth = match self.depth.load(Ordering::Relaxed) {
+            _ if !HOT.get().is_null() => 0,
+            depth if self.is_hot.load(Ordering::Relaxed) => depth.max(1),
+            depth => depth,
+        };
+        set_hot(core::ptr::null());
         self.depth.store(depth.wrapping_add(1), Ordering::Relaxed);
         // A handler that interrupts us from here on sees the new depth.
         compiler_fence(Ordering::SeqCst);
         depth
     }
 
-    #[inline(always)]
     fn leave(&self, depth: u32) {
         compiler_fence(Ordering::SeqCst);
         self.depth.store(depth, Ordering::Relaxed);
+        if depth == 0 && self.is_hot.load(Ordering::Relaxed) {
+            set_hot(self);
+        }
     }
 
     /// Records at a depth that was entered: in this lane, in the handlers' lane, or not.
@@ -475,7 +606,8 @@ impl Cursor {
 
     fn write_or_lose(&self, ticks: u64, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
         // Two words more: a new time base may have to go first.
-        if self.events.place(payload.len() + 3).is_none() && !self.next_chunk(ticks) {
+        let room = &self.events;
+        if room.place(payload.len() + 3, &room.end).is_none() && !self.next_chunk(ticks) {
             self.lose(lane::LOST_FULL);
             return;
         }
@@ -488,6 +620,7 @@ impl Cursor {
         self.events
             .try_write(kind, flags, aux, delta as u32, payload);
         self.records.fetch_add(1, Ordering::Relaxed);
+        self.restamp(ticks);
     }
 
     /// Closes the full chunk and opens the next: header, then who writes here and for which scope, so
@@ -553,6 +686,8 @@ impl Cursor {
         self.lane.store(lane, Ordering::Relaxed);
         self.process
             .store(core::ptr::from_ref(process).cast_mut(), Ordering::Relaxed);
+        let origins = core::ptr::from_ref(process.table.origins());
+        self.origins.store(origins.cast_mut(), Ordering::Relaxed);
         self.state
             .store(lane_state::IN_USE as u8, Ordering::Relaxed);
         process

@@ -5,8 +5,9 @@ use wire::record::Kind;
 
 use crate::foreign::{AsPlace, Description};
 use crate::recorder::cursor;
-use crate::recorder::intern::{Space, known, mix, number_site, number_text, number_type};
-use crate::recorder::process::Process;
+use crate::recorder::intern::{
+    OriginKey, Space, known, mix, number_site, number_text, number_type,
+};
 use crate::recorder::sys;
 
 /// Number of a place, 0 where it could not be recorded.
@@ -25,33 +26,25 @@ pub(crate) fn text(text: &[u8]) -> u32 {
 
 /// Numbers of a place and of its type, 0 where they could not be recorded or there is none.
 pub(crate) fn site_and_type(place: &impl AsPlace) -> (u32, u32) {
-    let key = origin_key(place);
+    let key = OriginKey::of_address(place.address());
     let process = cursor::at_hand();
-    if let Some(origin) = process.and_then(|process| process.table.find(key)) {
+    if let Some(origin) = process.and_then(|process| process.table.seek(key)) {
         return halves(origin);
     }
     let described = place.description();
     let origin = (site(place), type_number(&described));
     if let Some(process) = process {
         // From now on both are found at once.
-        process.table.lookup(key, || pair(origin.0, origin.1));
+        process.table.keep(key, pair(origin.0, origin.1));
     }
     origin
-}
-
-/// A place and its type together. Turned, because keys of one address begin at one slot, and only a first
-/// slot is looked at on the hot path.
-#[inline(always)]
-fn origin_key(place: &impl AsPlace) -> u64 {
-    mix(place.address().rotate_left(20), Space::Origin)
 }
 
 /// Records an event that happened at a place, and is about its type: `[word, site | type << 32]`.
 #[inline(always)]
 pub(crate) fn record(kind: Kind, aux: u8, word: u64, place: &impl AsPlace) {
-    let key = origin_key(place);
-    let origin = |process: &Process| process.table.find(key).map(|origin| [word, origin]);
-    if !cursor::try_record(kind, 0, aux, origin) {
+    let key = OriginKey::of_address(place.address());
+    if !cursor::try_record(kind, 0, aux, Some(key), |origin| [word, origin]) {
         record_slowly(kind, aux, word, place);
     }
 }

@@ -22,6 +22,7 @@ const REACH: usize = 64;
 /// everything anew in its own file.
 #[repr(C)]
 pub(crate) struct Table {
+    origins: Origins,
     entries: [Entry; SLOTS],
     stacks: [Entry; SLOTS],
     sites: AtomicU32,
@@ -38,81 +39,136 @@ struct Entry {
     id: AtomicU64,
 }
 
+/// Places with types, and places alone.
+#[repr(transparent)]
+pub(crate) struct Origins([Origin; SLOTS]);
+
+/// A place and a type, or a place alone, under a key that is the two addresses: what every pointer's and
+/// every submission's record refers to.
+#[repr(C)]
+struct Origin {
+    /// 0 while free, [`TAKEN`] while it is being written; stored last.
+    key: AtomicU64,
+    /// Number of the place, and of the type in the high half.
+    numbers: AtomicU64,
+}
+
+/// No key: both parts are addresses, and not of the first page.
+const TAKEN: u64 = 1;
+
+/// Addresses of a place and of a type's name, put together.
+#[derive(Clone, Copy)]
+pub(crate) struct OriginKey(u64);
+
+impl OriginKey {
+    #[inline(always)]
+    fn of_place(location: &'static Location<'static>) -> Self {
+        Self(core::ptr::from_ref(location) as u64)
+    }
+
+    /// Names of equal text may share an address; the size tells most of those types apart.
+    #[inline(always)]
+    fn typed(location: &'static Location<'static>, name: &'static str, size: usize) -> Self {
+        let length = (name.len() as u64) << 48 | (size as u64 & 0xFFFF) << 32;
+        let name = (name.as_ptr() as u64).rotate_left(32);
+        Self(core::ptr::from_ref(location) as u64 ^ name ^ length)
+    }
+
+    /// Of a place of another language, which knows its type.
+    #[cfg(feature = "c")]
+    #[inline(always)]
+    pub(super) fn of_address(address: u64) -> Self {
+        Self(address)
+    }
+
+    /// The slot that it lies in, or in one of the next ones.
+    #[inline(always)]
+    fn slot(self) -> usize {
+        // The high bits of a product by 2^64 over the golden ratio (Knuth's multiplicative hashing).
+        const BITS: u32 = SLOTS.trailing_zeros();
+        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - BITS)) as usize
+    }
+}
+
 /// What a key stands for; the same address can be a place and a text.
 #[derive(Clone, Copy)]
 pub(super) enum Space {
     Site = 1,
     Type = 2,
     Text = 3,
-    /// A place and a type, whose numbers are the halves of the entry's.
-    Origin = 4,
     Stack = 5,
 }
 
-/// Records an event that happened at a place in the source, and is about a value of this type (name,
-/// size, alignment): `[word, site | type << 32]`.
+/// A type: its name, size and alignment. The name is asked for once: in another place the compiler may
+/// answer with another copy of it.
+pub(crate) type Named = (&'static str, usize, usize);
+
+/// Records an event that happened at a place in the source, and is about a value of a type: `payload` puts
+/// `site | type << 32` into it. Its caller asked `recording` before.
 #[inline(always)]
-pub(crate) fn record_typed(
+pub(crate) fn record_typed<const N: usize>(
     kind: Kind,
+    flags: u8,
     aux: u8,
-    word: u64,
-    ty: (&'static str, usize, usize),
+    ty: Named,
     location: &'static Location<'static>,
+    payload: impl Fn(u64) -> [u64; N],
 ) {
     let (name, size, _) = ty;
-    let key = origin_key(location, name, size);
-    let origin = |process: &Process| process.table.find(key).map(|origin| [word, origin]);
-    if !cursor::try_record(kind, 0, aux, origin) {
-        record_typed_slowly(kind, aux, word, ty, location);
+    let key = OriginKey::typed(location, name, size);
+    if !cursor::try_record(kind, flags, aux, Some(key), &payload) {
+        record_from(kind, flags, aux, key, location, Some(ty), payload);
     }
 }
 
-#[cold]
-#[inline(never)]
-fn record_typed_slowly(
-    kind: Kind,
-    aux: u8,
-    word: u64,
-    (name, size, align): (&'static str, usize, usize),
-    location: &'static Location<'static>,
-) {
-    let origin = pair(site(location), named_type(name, size, align));
-    if let Some(process) = cursor::at_hand() {
-        // From now on both are found at once.
-        let key = origin_key(location, name, size);
-        process.table.lookup(key, || origin);
-    }
-    cursor::record(kind, 0, aux, [word, origin]);
-}
-
-/// Records an event that happened at a place in the source, whose number `payload` puts into it.
+/// Records an event that happened at a place in the source, whose number `payload` puts into it. Its
+/// caller asked `recording` before.
 #[inline(always)]
 pub(crate) fn record_at<const N: usize>(
     kind: Kind,
     aux: u8,
     location: &'static Location<'static>,
-    payload: impl Fn(u32) -> [u64; N],
+    payload: impl Fn(u64) -> [u64; N],
 ) {
-    let key = site_key(location);
-    let made = |process: &Process| process.table.find(key).map(|site| payload(site as u32));
-    if !cursor::try_record(kind, 0, aux, made) {
-        record_at_slowly(kind, aux, location, payload);
+    let key = OriginKey::of_place(location);
+    if !cursor::try_record(kind, 0, aux, Some(key), &payload) {
+        record_from(kind, 0, aux, key, location, None, payload);
     }
 }
 
+/// What [`cursor::try_record`] could not do at once.
 #[cold]
 #[inline(never)]
-fn record_at_slowly<const N: usize>(
+fn record_from<const N: usize>(
     kind: Kind,
+    flags: u8,
     aux: u8,
+    key: OriginKey,
     location: &'static Location<'static>,
-    payload: impl Fn(u32) -> [u64; N],
+    ty: Option<Named>,
+    payload: impl Fn(u64) -> [u64; N],
 ) {
-    cursor::record(kind, 0, aux, payload(site(location)));
+    if cursor::next_batch() && cursor::try_record(kind, flags, aux, Some(key), &payload) {
+        return;
+    }
+    let table = cursor::at_hand().map(|process| &process.table);
+    let origin = table
+        .and_then(|table| table.seek(key))
+        .unwrap_or_else(|| new_origin(key, location, ty));
+    cursor::record(kind, flags, aux, payload(origin));
+}
+
+/// Numbers a place and a type, and has both be found at once from now on.
+fn new_origin(key: OriginKey, location: &'static Location<'static>, ty: Option<Named>) -> u64 {
+    let ty = ty.map_or(0, |(name, size, align)| named_type(name, size, align));
+    let origin = pair(site(location), ty);
+    if let Some(process) = cursor::at_hand() {
+        process.table.keep(key, origin);
+    }
+    origin
 }
 
 /// Number of a place in the source, 0 where it could not be recorded.
-#[inline(always)]
 pub(crate) fn site(location: &'static Location<'static>) -> u32 {
     let key = site_key(location);
     known(key).unwrap_or_else(|| new_site(key, location))
@@ -153,18 +209,10 @@ fn name_key(name: &'static str, size: usize) -> u64 {
     mix(address, Space::Type)
 }
 
-/// A place and a type together: what a pointer's record refers to.
-#[inline(always)]
-fn origin_key(location: &'static Location<'static>, name: &'static str, size: usize) -> u64 {
-    let place = core::ptr::from_ref(location) as u64;
-    let address = (name.as_ptr() as u64) ^ ((name.len() as u64) << 52) ^ ((size as u64) << 40);
-    mix(place.rotate_left(20) ^ address, Space::Origin)
-}
-
 /// The number under a key that was met before.
 #[inline(always)]
 pub(super) fn known(key: u64) -> Option<u32> {
-    cursor::at_hand()?.table.find(key).map(|id| id as u32)
+    cursor::at_hand()?.table.met(key).map(|id| id as u32)
 }
 
 #[cold]
@@ -235,10 +283,53 @@ pub(super) fn mix(address: u64, space: Space) -> u64 {
     (spread ^ (spread >> 29)) | 1
 }
 
+impl Origins {
+    /// Numbers of a place and a type, where the key's first slot holds them: others are found by
+    /// [`Table::seek`].
+    #[inline(always)]
+    pub(crate) fn find(&self, key: OriginKey) -> Option<u64> {
+        let origin = self.0.get(key.slot())?;
+        // Acquire pairs with the Release in `keep`: who sees the key also sees the numbers, and could
+        // see the records that explain them.
+        let is_there = origin.key.load(Ordering::Acquire) == key.0;
+        is_there.then(|| origin.numbers.load(Ordering::Relaxed))
+    }
+}
+
 impl Table {
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    pub(super) fn seek(&self, key: OriginKey) -> Option<u64> {
+        self.origins_from(key)
+            .find(|origin| origin.key.load(Ordering::Acquire) == key.0)
+            .map(|origin| origin.numbers.load(Ordering::Relaxed))
+    }
+
+    /// Puts numbers where they are found again, if there is room.
+    pub(super) fn keep(&self, key: OriginKey, numbers: u64) {
+        for origin in self.origins_from(key) {
+            let free = origin
+                .key
+                .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed);
+            if free.is_ok() {
+                origin.numbers.store(numbers, Ordering::Relaxed);
+                origin.key.store(key.0, Ordering::Release);
+                return;
+            }
+        }
+    }
+
+    /// The slots that a key may lie in.
+    fn origins_from(&self, key: OriginKey) -> impl Iterator<Item = &Origin> {
+        let slots = (0..REACH).map(move |step| key.slot().wrapping_add(step) & (SLOTS - 1));
+        slots.filter_map(|slot| self.origins.0.get(slot))
+    }
+
     /// The number under a key, where its first slot holds it: others are found by `lookup`.
     #[inline(always)]
-    pub(super) fn find(&self, key: u64) -> Option<u64> {
+    fn met(&self, key: u64) -> Option<u64> {
         let entry = self.entries.get((key >> 16) as usize & (SLOTS - 1))?;
         if entry.key.load(Ordering::Relaxed) != key {
             return None;
@@ -257,7 +348,7 @@ impl Table {
     }
 
     /// What stands under a key; `make` writes the record and returns the number for a new one.
-    pub(super) fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
+    fn lookup(&self, key: u64, make: impl FnOnce() -> u64) -> u64 {
         lookup(&self.entries, key, make)
     }
 

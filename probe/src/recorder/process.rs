@@ -51,7 +51,7 @@ pub(crate) const UNKNOWN: u8 = 1;
 /// Hooks record, with the processor's counter for a clock.
 pub(crate) const ON: u8 = 2;
 /// Hooks record, with a clock that takes a call.
-const ON_WITH_CALLS: u8 = 5;
+pub(crate) const ON_WITH_CALLS: u8 = 5;
 /// Hooks record, with a clock and addresses of their own: see [`crate::recorder::simulated`].
 pub(crate) const SIMULATED: u8 = 3;
 /// A thread is opening the recording.
@@ -83,6 +83,8 @@ pub(crate) struct Process {
     poison: AtomicU8,
     /// Whether events carry call stacks.
     stacks: AtomicBool,
+    /// Whether records share the time of their batch.
+    by_batch: AtomicBool,
     /// Whether somebody writes, or wrote, what all records may refer to.
     introduced: AtomicBool,
     /// First word of the file's mapping.
@@ -278,6 +280,11 @@ impl Process {
         self.words()
             .get(start..start + layout::CHUNK_WORDS)
             .unwrap_or(&[])
+    }
+
+    /// Whether records share the time of their batch.
+    pub(crate) fn is_by_batch(&self) -> bool {
+        self.by_batch.load(Ordering::Relaxed)
     }
 
     pub(crate) fn poison(&self) -> Poison {

@@ -57,25 +57,30 @@ pub(crate) fn rewrite<'w>(kind: Kind, payload: &[u64], words: &'w mut [u64]) -> 
             *word = *logical;
         }
     };
+    // A buffer's address, unless it names the target of a cancellation.
+    let buffer = |addresses: &HashMap<u64, u64>, words: &mut [u64]| {
+        if let Some(addr) = words.first_mut().filter(|addr| **addr != 0) {
+            *addr = addresses.get(addr).copied().unwrap_or(0xB0FF);
+        }
+    };
     match (kind, &mut *copy) {
+        (Kind::LeakSubmit, [pointer, _, _, _, rest @ ..]) => {
+            *pointer = *addresses.entry(*pointer).or_insert(next);
+            buffer(addresses, rest);
+        }
         (Kind::Leak | Kind::LeakForever, [pointer, ..]) => {
             *pointer = *addresses.entry(*pointer).or_insert(next);
         }
         (Kind::Reclaim | Kind::Peek | Kind::Retain | Kind::Release, [pointer, ..])
-        | (Kind::Complete | Kind::CompleteAt | Kind::Shared, [pointer, ..]) => {
+        | (
+            Kind::Complete | Kind::CompleteAt | Kind::CompleteReclaim | Kind::Shared,
+            [pointer, ..],
+        ) => {
             known(addresses, pointer);
         }
         (Kind::Submit, [cookie, _, _, _, rest @ ..]) => {
             known(addresses, cookie);
-            // A buffer's address, unless it names the target of a cancellation.
-            if let Some(addr) = rest.first_mut()
-                && *addr != 0
-            {
-                match addresses.get(addr) {
-                    Some(logical) => *addr = *logical,
-                    None => *addr = 0xB0FF,
-                }
-            }
+            buffer(addresses, rest);
         }
         (Kind::Resume, [_, cookie]) => known(addresses, cookie),
         (Kind::Suspend, [_, cookies @ ..]) => {

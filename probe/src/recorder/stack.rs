@@ -30,6 +30,8 @@ pub(crate) fn belongs_to(kind: Kind) -> bool {
         Kind::Leak
             | Kind::Reclaim
             | Kind::Submit
+            | Kind::LeakSubmit
+            | Kind::CompleteReclaim
             | Kind::Spawn
             | Kind::Free
             | Kind::Realloc

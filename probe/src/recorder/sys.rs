@@ -8,6 +8,9 @@
 //! Holds `unsafe`: foreign functions. Numbers are those of Linux on x86-64 and aarch64.
 
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use core::sync::atomic::AtomicU64;
+#[cfg(not(target_arch = "x86_64"))]
+use core::sync::atomic::Ordering;
 
 unsafe extern "C" {
     fn mmap(
@@ -297,6 +300,27 @@ pub(crate) fn populate(base: *mut u8, bytes: usize) {
     }
     // SAFETY: the range is part of a mapping of the caller's; the advice changes no content.
     unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) };
+}
+
+/// Stores zeros. The processor's own way of doing so is up to twice as fast as a word at a time, and
+/// does not read memory first.
+pub(crate) fn clear(words: &[AtomicU64]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the words are ours to write, as atomics; to the compiler the instruction is as opaque as
+    // another thread's stores. It changes the two registers that are named, and memory.
+    unsafe {
+        core::arch::asm!(
+            "rep stosb",
+            inout("rcx") size_of_val(words) => _,
+            inout("rdi") words.as_ptr() => _,
+            in("al") 0u8,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for word in words {
+        word.store(0, Ordering::Relaxed);
+    }
 }
 
 /// In a forked child: puts memory that nobody looks at where the parent's file is mapped, for the case

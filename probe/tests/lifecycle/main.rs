@@ -275,3 +275,15 @@ fn a_file_says_what_its_kinds_and_their_fields_are_called() {
         }
     }
 }
+
+#[test]
+fn boxes_handed_between_threads_are_in_order() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("handed"));
+    let trace = only(&folder);
+    let verdict = trace.verdict();
+    let heads: Vec<_> = verdict.stories.iter().map(|story| &story.head).collect();
+    assert!(heads.is_empty(), "{heads:#?}");
+    let is_leak = |event: &&traces::event::Event| matches!(event.what, What::Leak(_));
+    assert_eq!(trace.events().iter().filter(is_leak).count(), 2 * 11_994);
+}

@@ -135,6 +135,10 @@ pub mod header {
 pub mod incompat {
     /// Events may carry the number of a call stack behind their payload.
     pub const STACKS: u64 = 1;
+    /// Records of a lane share times: each came at its time or later, and no later than the next
+    /// different time of its lane. Not understood yet: what threads hand to each other cannot be put
+    /// into order by such times alone.
+    pub const BATCH_TIME: u64 = 2;
 }
 
 /// How the process ended as far as it could say itself.

@@ -63,7 +63,7 @@ pub struct Submit {
     /// `off` or `addr2`
     pub off: u64,
     /// `file_index` (1 more than the slot, or all ones for any slot): the result is a direct descriptor.
-    /// An eighth word, left out where it is 0; writers of today never write it.
+    /// An eighth word, left out where it is 0. Other operations keep other things there.
     pub file_index: u32,
 }
 
@@ -93,16 +93,47 @@ impl Submit {
     ) -> [u64; 4] {
         [
             sqe[4],
-            sequence as u64 | (ring as u64) << 32 | (slot as u64) << 48,
+            Self::place(ring, slot, sequence),
             sqe[0],
-            site as u64 | sqe[5] << 32,
+            Self::origin(site as u64, sqe[5]),
         ]
     }
 
-    /// Whether an entry has no address, no length, no flags of its operation and no offset.
+    /// The word that says where the entry lies.
+    #[inline(always)]
+    pub const fn place(ring: u16, slot: u16, sequence: u32) -> u64 {
+        sequence as u64 | (ring as u64) << 32 | (slot as u64) << 48
+    }
+
+    /// The word of a site (the high half is left out) and of the entry's sixth word.
+    #[inline(always)]
+    pub const fn origin(site: u64, sixth: u64) -> u64 {
+        site as u32 as u64 | sixth << 32
+    }
+
+    /// Whether an entry has no address, no length, no flags of its operation, no offset and no index of a
+    /// direct descriptor.
     #[inline(always)]
     pub const fn is_short(sqe: &[u64; 8]) -> bool {
-        sqe[1] | sqe[2] | sqe[3] == 0
+        sqe[1] | sqe[2] | sqe[3] | sqe[5] >> 32 == 0
+    }
+
+    /// Whether an entry has no index of a direct descriptor, so that [`Submit::payload`] is all of it.
+    #[inline(always)]
+    pub const fn has_no_file_index(sqe: &[u64; 8]) -> bool {
+        sqe[5] >> 32 == 0
+    }
+
+    /// As [`Submit::payload`], for entries with an index of a direct descriptor.
+    pub const fn whole_payload(
+        sqe: &[u64; 8],
+        ring: u16,
+        slot: u16,
+        sequence: u32,
+        site: u32,
+    ) -> [u64; 8] {
+        let [a, b, c, d, e, f, g] = Self::payload(sqe, ring, slot, sequence, site);
+        [a, b, c, d, e, f, g, sqe[5] >> 32]
     }
 
     /// The payload, from the fields: for writers that have no entry of the kernel's.
@@ -150,6 +181,54 @@ impl Submit {
             off: word(words, 6),
             file_index: word(words, 7) as u32,
         }
+    }
+}
+
+/// A leak and the submission that carries its pointer, in one record.
+///
+/// As [`Submit`], but for the fourth word, which is `site | type << 32` for both; the entry's sixth word
+/// comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeakSubmit {
+    /// The submission; its cookie is the pointer, its site that of both.
+    pub submit: Submit,
+    /// Type id of what the pointer points to, 0 for unknown.
+    pub ty: u32,
+}
+
+impl LeakSubmit {
+    /// The payload, from the entry's words; `place` is [`Submit::place`], `origin` site and type.
+    #[inline(always)]
+    pub const fn payload(sqe: &[u64; 8], place: u64, origin: u64) -> [u64; 8] {
+        [
+            sqe[4], place, sqe[0], origin, sqe[2], sqe[3], sqe[1], sqe[5],
+        ]
+    }
+
+    /// As [`LeakSubmit::payload`], for entries that [`LeakSubmit::is_short`].
+    #[inline(always)]
+    pub const fn short_payload(sqe: &[u64; 8], place: u64, origin: u64) -> [u64; 4] {
+        [sqe[4], place, sqe[0], origin]
+    }
+
+    /// Whether an entry [`Submit::is_short`], and has nothing in its sixth word.
+    #[inline(always)]
+    pub const fn is_short(sqe: &[u64; 8]) -> bool {
+        sqe[1] | sqe[2] | sqe[3] | sqe[5] == 0
+    }
+
+    /// Reads a payload.
+    pub fn decode(words: &[u64]) -> Self {
+        let (site, ty) = halves(word(words, 3));
+        let sixth = word(words, 7);
+        let submit = Submit {
+            site,
+            buf_index: sixth as u16,
+            personality: (sixth >> 16) as u16,
+            file_index: (sixth >> 32) as u32,
+            ..Submit::decode(words)
+        };
+        Self { submit, ty }
     }
 }
 
@@ -216,6 +295,35 @@ mod tests {
         assert_eq!(submit.encode(), words);
         let longer = [&words[..], &[7]].concat();
         assert_eq!(Submit::decode(&longer).file_index, 7);
+    }
+
+    #[test]
+    fn a_leak_and_its_submission_survive_packing() {
+        let submit = full();
+        let place = Submit::place(submit.ring, submit.slot, submit.sequence);
+        let origin = pair(submit.site, 77);
+        let words = LeakSubmit::payload(&entry(&submit), place, origin);
+        assert!(!LeakSubmit::is_short(&entry(&submit)));
+        assert_eq!(LeakSubmit::decode(&words), LeakSubmit { submit, ty: 77 });
+
+        let nop = Submit {
+            addr: 0,
+            len: 0,
+            op_flags: 0,
+            off: 0,
+            ..submit
+        };
+        assert!(Submit::is_short(&entry(&nop)));
+        assert!(!LeakSubmit::is_short(&entry(&nop)), "has a buffer index");
+        let nop = Submit {
+            buf_index: 0,
+            personality: 0,
+            ..nop
+        };
+        assert!(LeakSubmit::is_short(&entry(&nop)));
+        let words = LeakSubmit::short_payload(&entry(&nop), place, origin);
+        let submit = nop;
+        assert_eq!(LeakSubmit::decode(&words), LeakSubmit { submit, ty: 77 });
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!   after the header of the new lap is written.
 
 use crate::layout::{CHUNK_HEADER_WORDS, ChunkKind, chunk, gate, pack_lane_kind, unpack_lane_kind};
-use crate::record::{Header, Kind};
+use crate::record::Header;
 use crate::sync::{AtomicU8, AtomicU64, Ordering, compiler_fence, fence};
 
 /// Stage 1: says how long the record at `slot[0]` will be, so that a reader can step over it.
@@ -29,28 +29,17 @@ pub fn reserve(slot: &[AtomicU64], words: u8) {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// Stage 2: writes the payload, then the header. The Release pairs with the Acquire in
+/// Stage 2: writes the payload, then the committed header. The Release pairs with the Acquire in
 /// [`read_header`]: who sees the committed header also sees the payload.
 #[inline(always)]
-pub fn commit(
-    slot: &[AtomicU64],
-    kind: Kind,
-    flags: u8,
-    aux: u8,
-    delta_ticks: u32,
-    payload: &[u64],
-) {
-    let Some((header, body)) = slot.split_first() else {
+pub fn commit(slot: &[AtomicU64], header: Header, payload: &[u64]) {
+    let Some((place, body)) = slot.split_first() else {
         return;
     };
     for (place, value) in body.iter().zip(payload) {
         place.store(*value, Ordering::Relaxed);
     }
-    let words = payload.len() as u8 + 1;
-    header.store(
-        Header::committed(kind, words, flags, aux, delta_ticks).0,
-        Ordering::Release,
-    );
+    place.store(header.0, Ordering::Release);
 }
 
 /// Takes room for a record at the end of the names, which all threads write one after the other. The word
@@ -114,13 +103,20 @@ pub fn take_over(owner: &AtomicU8, from: u8, to: u8) -> bool {
 ///
 /// The fence keeps the clearing stores behind the gate's: a reader that sees one of them in its copy
 /// sees the gate changed when it looks again (pairs with the fence in [`Gate::still`]).
-pub fn close_and_clear(chunk: &[AtomicU64]) {
+///
+/// `clear` stores zeros to all words that it is given: [`clear_words`], or what a processor has for it.
+pub fn close_and_clear(chunk: &[AtomicU64], clear: impl FnOnce(&[AtomicU64])) {
     let Some((gate, body)) = chunk.split_first() else {
         return;
     };
     gate.store(0, Ordering::Relaxed);
     fence(Ordering::Release);
-    for place in body {
+    clear(body);
+}
+
+/// Stores zeros, a word at a time.
+pub fn clear_words(words: &[AtomicU64]) {
+    for place in words {
         place.store(0, Ordering::Relaxed);
     }
 }
@@ -299,7 +295,7 @@ pub fn settle<E>(
 mod tests {
     use super::*;
     use crate::layout::CHUNK_WORDS;
-    use crate::record::State;
+    use crate::record::{Kind, State};
 
     fn chunk() -> Vec<AtomicU64> {
         (0..CHUNK_WORDS).map(|_| AtomicU64::new(7)).collect()
@@ -321,14 +317,14 @@ mod tests {
     #[test]
     fn closed_chunk_is_not_read() {
         let chunk = chunk();
-        close_and_clear(&chunk);
+        close_and_clear(&chunk, clear_words);
         assert!(!snapshot(&chunk, &mut vec![0; CHUNK_WORDS]));
     }
 
     #[test]
     fn names_behind_a_hole_are_found() {
         let chunk = chunk();
-        close_and_clear(&chunk);
+        close_and_clear(&chunk, clear_words);
         let end = AtomicU64::new(0);
         assert_eq!(claim(&end, 2, CHUNK_WORDS), Err(0));
         let kind = ChunkKind::Meta;
@@ -342,7 +338,11 @@ mod tests {
                 announce(&chunk[at..], 3);
             }
             if number % 2 == 0 {
-                commit(&chunk[at..], Kind::Site, 0, 0, 0, &[number, number]);
+                commit(
+                    &chunk[at..],
+                    Header::committed(Kind::Site, 3, 0, 0, 0),
+                    &[number, number],
+                );
             }
         }
         let mut copy = vec![0; CHUNK_WORDS];
@@ -394,10 +394,14 @@ mod tests {
     #[test]
     fn snapshot_holds_what_was_committed_and_marks_the_rest() {
         let chunk = chunk();
-        close_and_clear(&chunk);
+        close_and_clear(&chunk, clear_words);
         open(&chunk, &header(5));
         reserve(&chunk[8..], 3);
-        commit(&chunk[8..], Kind::Leak, 1, 2, 3, &[10, 11]);
+        commit(
+            &chunk[8..],
+            Header::committed(Kind::Leak, 3, 1, 2, 3),
+            &[10, 11],
+        );
         reserve(&chunk[11..], 4);
         let mut copy = vec![0; CHUNK_WORDS];
         assert!(snapshot(&chunk, &mut copy));

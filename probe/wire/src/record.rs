@@ -75,6 +75,14 @@ impl Header {
         )
     }
 
+    /// The bits of a committed record's time, to be put into its header.
+    ///
+    /// Never 0, because they say that it is committed.
+    #[inline]
+    pub const fn time(delta_ticks: u32) -> u64 {
+        (State::Committed as u64) << 16 | (delta_ticks as u64) << 32
+    }
+
     /// The kind's number; a reader may not know it.
     pub const fn raw_kind(self) -> u8 {
         self.0 as u8
@@ -216,6 +224,12 @@ kinds! {
     /// As [`Kind::Complete`] with a third word `[ring | cq index << 32]`: taken out of the order of the
     /// queue.
     CompleteAt = 36, "complete-at";
+    /// [`Kind::Leak`], then [`Kind::Submit`] with its pointer for a cookie: see
+    /// [`crate::payload::LeakSubmit`]; aux: as for [`Kind::Submit`], flags: an [`Owner`].
+    LeakSubmit = 38, "leak-submit";
+    /// [`Kind::Complete`], then [`Kind::Reclaim`] of its cookie: `[cookie, res | cqe flags << 32, site |
+    /// type << 32]`, aux: the ring if below 255, else 255 and a fourth word `[ring]`; flags: an [`Owner`].
+    CompleteReclaim = 39, "complete-reclaim";
     /// `[ring, overflowed completions]`: the kernel keeps completions that found no room.
     Overflow = 37, "overflow";
 

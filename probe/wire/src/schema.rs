@@ -165,6 +165,16 @@ pub const fn fields(kind: Kind) -> &'static [Field<&'static str>] {
             part("opcode", Decimal, 2, 0, 8), part("sqe_flags", Hex, 2, 8, 8), part("ioprio", Hex, 2, 16, 16), high("fd", Signed, 2),
             low("site", Site, 3), part("buf_index", Decimal, 3, 32, 16), part("personality", Decimal, 3, 48, 16),
             whole("addr", Hex, 4), low("len", Decimal, 5), high("op_flags", Hex, 5), whole("off", Hex, 6),
+            low("file_index", Decimal, 7),
+        ] },
+        Kind::LeakSubmit => const { &[
+            whole("pointer", Hex, 0), low("sequence", Decimal, 1), part("ring", Decimal, 1, 32, 16), part("slot", Decimal, 1, 48, 16),
+            part("opcode", Decimal, 2, 0, 8), part("sqe_flags", Hex, 2, 8, 8), part("ioprio", Hex, 2, 16, 16), high("fd", Signed, 2),
+            low("site", Site, 3), high("type", Type, 3), whole("addr", Hex, 4), low("len", Decimal, 5), high("op_flags", Hex, 5),
+            whole("off", Hex, 6), part("buf_index", Decimal, 7, 0, 16), part("personality", Decimal, 7, 16, 16), high("file_index", Decimal, 7),
+        ] },
+        Kind::CompleteReclaim => const { &[
+            whole("pointer", Hex, 0), low("res", Signed, 1), high("flags", Hex, 1), low("site", Site, 2), high("type", Type, 2), low("ring", Decimal, 3),
         ] },
         Kind::Enter => const { &[low("ring", Decimal, 0), high("to_submit", Decimal, 0), low("min_complete", Decimal, 1), high("result", Signed, 1)] },
         Kind::Complete => const { &[whole("cookie", Hex, 0), low("res", Signed, 1), high("flags", Hex, 1), low("ring", Decimal, 2)] },
@@ -194,7 +204,7 @@ pub const fn fields(kind: Kind) -> &'static [Field<&'static str>] {
 }
 
 /// Most fields that a kind has.
-pub const FIELDS_MAX: usize = 16;
+pub const FIELDS_MAX: usize = 17;
 
 #[cfg(test)]
 mod tests {

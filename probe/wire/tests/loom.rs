@@ -14,7 +14,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use wire::layout::{ChunkKind, chunk, chunk_number};
 use wire::protocol::{self, ChunkHeader, Gate};
-use wire::record::{Kind, State};
+use wire::record::{Header, Kind, State};
 
 type Outcomes = Arc<Mutex<BTreeSet<String>>>;
 
@@ -69,7 +69,7 @@ fn a_committed_record_is_whole() {
             let slot = slot.clone();
             loom::thread::spawn(move || {
                 protocol::reserve(&slot, 2);
-                protocol::commit(&slot, Kind::Leak, 0, 0, 0, &[42]);
+                protocol::commit(&slot, Header::committed(Kind::Leak, 2, 0, 0, 0), &[42]);
             })
         };
         let outcome = see_record(&slot);
@@ -133,7 +133,7 @@ fn recycle(
 
 /// Clears only what the model looks at: the whole body would be too many steps.
 fn close(chunk: &[AtomicU64]) {
-    protocol::close_and_clear(&chunk[..1]);
+    protocol::close_and_clear(&chunk[..1], protocol::clear_words);
     chunk[9].store(0, Ordering::Relaxed);
 }
 
@@ -216,7 +216,7 @@ fn an_id_that_is_seen_is_explained() {
             let (slot, id) = (slot.clone(), id.clone());
             loom::thread::spawn(move || {
                 protocol::reserve(&slot, 2);
-                protocol::commit(&slot, Kind::Site, 0, 0, 0, &[7]);
+                protocol::commit(&slot, Header::committed(Kind::Site, 2, 0, 0, 0), &[7]);
                 id.store(7, Ordering::Release);
             })
         };
@@ -457,12 +457,20 @@ fn name_before_another(announce: fn(&[AtomicU64], u8)) -> BTreeSet<String> {
         let kind = ChunkKind::Meta;
         protocol::open(&chunk, &ChunkHeader { kind, ..header(1) });
         protocol::announce(&chunk[11..], 2);
-        protocol::commit(&chunk[11..], Kind::Site, 0, 0, 0, &[5]);
+        protocol::commit(
+            &chunk[11..],
+            Header::committed(Kind::Site, 2, 0, 0, 0),
+            &[5],
+        );
         let writer = {
             let chunk = chunk.clone();
             loom::thread::spawn(move || {
                 announce(&chunk[8..11], 3);
-                protocol::commit(&chunk[8..11], Kind::Site, 0, 0, 0, &[0, 6]);
+                protocol::commit(
+                    &chunk[8..11],
+                    Header::committed(Kind::Site, 3, 0, 0, 0),
+                    &[0, 6],
+                );
             })
         };
         let mut copy = vec![0; 13];

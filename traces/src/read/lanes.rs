@@ -315,7 +315,8 @@ impl Stream<'_, '_> {
             };
             self.now_ns = self.line.at(ticks);
             let (words, stack) = self.ids.take_stack(header, words);
-            if let Some(mut what) = records::event(self.ids, &mut self.sequences, header, words) {
+            let events = records::events(self.ids, &mut self.sequences, header, words);
+            for mut what in events.into_iter().flatten() {
                 let recording = &mut self.gathered.recording;
                 match self.ids.bears(recording, self.process, &mut what) {
                     None => {}

@@ -1,7 +1,7 @@
 //! The words of one record into an event, with the ids of its process put in place of its own.
 
 use rustc_hash::FxHashMap;
-use wire::payload::{Submit, halves, word};
+use wire::payload::{LeakSubmit, Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 use wire::schema::Shape;
 
@@ -199,13 +199,61 @@ impl Sequences {
     }
 }
 
-/// The event that a record stands for; nothing for those that only frame others.
-pub(super) fn event(
+/// The events that a record stands for, in their order; none for those that only frame others.
+pub(super) fn events(
     ids: &Ids,
     sequences: &mut Sequences,
     header: Header,
     words: &[u64],
-) -> Option<What> {
+) -> [Option<What>; 2] {
+    // The flags of those that stand for two events say which owner.
+    let pointer = |site: u32, ty: u32| Pointer {
+        address: word(words, 0),
+        owner: Owner::from_u8(header.flags() & !WITH_STACK),
+        ty: ids.ty(ty),
+        site: ids.site(site),
+    };
+    match header.kind() {
+        Some(Kind::LeakSubmit) => {
+            let LeakSubmit { submit, ty } = LeakSubmit::decode(words);
+            let leak = What::Leak(pointer(submit.site, ty));
+            let submission = submission(ids, sequences, header, submit);
+            [Some(leak), Some(submission)]
+        }
+        Some(Kind::CompleteReclaim) => {
+            let (site, ty) = halves(word(words, 2));
+            let wide = word(words, 3) as u32;
+            let completion = completion(header, words, wide);
+            [Some(completion), Some(What::Reclaim(pointer(site, ty)))]
+        }
+        _ => [event(ids, sequences, header, words), None],
+    }
+}
+
+fn submission(ids: &Ids, sequences: &mut Sequences, header: Header, mut entry: Submit) -> What {
+    entry.site = ids.site(entry.site).0;
+    let sequence = sequences.whole(entry.ring, entry.sequence);
+    What::Submit(Submission {
+        entry,
+        sequence,
+        cookie_state: CookieState::from_u8(header.aux()),
+    })
+}
+
+/// A completion in the order of its queue; `wide` is the ring where the header has no room for it.
+fn completion(header: Header, words: &[u64], wide: u32) -> What {
+    let (res, flags) = halves(word(words, 1));
+    let narrow = u32::from(header.aux());
+    What::Complete(Completion {
+        ring: if narrow == 255 { wide } else { narrow },
+        cookie: word(words, 0),
+        res: res as i32,
+        flags,
+        index: None,
+    })
+}
+
+fn event(ids: &Ids, sequences: &mut Sequences, header: Header, words: &[u64]) -> Option<What> {
     let pointer = || {
         let (site, ty) = halves(word(words, 1));
         Pointer {
@@ -261,17 +309,7 @@ pub(super) fn event(
             ring: low,
             slot: high,
         },
-        Some(Kind::Submit) => {
-            let mut entry = Submit::decode(words);
-            entry.site = ids.site(entry.site).0;
-            let sequence = sequences.whole(entry.ring, entry.sequence);
-            let cookie_state = CookieState::from_u8(header.aux());
-            What::Submit(Submission {
-                entry,
-                sequence,
-                cookie_state,
-            })
-        }
+        Some(Kind::Submit) => submission(ids, sequences, header, Submit::decode(words)),
         Some(Kind::Enter) => {
             let (min_complete, result) = halves(word(words, 1));
             What::Enter {
@@ -281,22 +319,16 @@ pub(super) fn event(
                 result: result as i32,
             }
         }
-        Some(kind @ (Kind::Complete | Kind::CompleteAt)) => {
+        Some(Kind::Complete) => completion(header, words, word(words, 2) as u32),
+        Some(Kind::CompleteAt) => {
             let (res, flags) = halves(word(words, 1));
-            let (wide, index) = halves(word(words, 2));
-            let out_of_order = kind == Kind::CompleteAt;
-            let narrow = u32::from(header.aux());
-            let ring = if out_of_order || narrow == 255 {
-                wide
-            } else {
-                narrow
-            };
+            let (ring, index) = halves(word(words, 2));
             What::Complete(Completion {
                 ring,
                 cookie: word(words, 0),
                 res: res as i32,
                 flags,
-                index: out_of_order.then_some(index),
+                index: Some(index),
             })
         }
         Some(Kind::Overflow) => What::Overflow {
@@ -431,7 +463,7 @@ mod tests {
     fn records_without_words_are_events_too() {
         for kind in Kind::ALL {
             let header = Header::committed(*kind, 1, 0, 0, 0);
-            event(&Ids::default(), &mut Sequences::default(), header, &[]);
+            events(&Ids::default(), &mut Sequences::default(), header, &[]);
         }
     }
 }

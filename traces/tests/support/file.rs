@@ -141,6 +141,13 @@ impl File {
         self.lanes[lane].push(record);
     }
 
+    /// Puts flags on the latest record of a lane.
+    pub(crate) fn flag(&mut self, lane: usize, flags: u8) {
+        if let Some(record) = self.lanes[lane].last_mut() {
+            record.flags |= flags;
+        }
+    }
+
     /// Something that events refer to.
     pub(crate) fn meta(&mut self, kind: Kind, words: &[u64]) {
         self.meta.push(Record {

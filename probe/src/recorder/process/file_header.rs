@@ -59,9 +59,10 @@ impl Process {
         put(header::MODE, &session.mode.to_le_bytes());
         put(header::CAPTURE, &layout::capture::LINKED.to_le_bytes());
         put(header::WRITER_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
-        if session.stacks {
-            put(header::INCOMPAT, &layout::incompat::STACKS.to_le_bytes());
-        }
+        let bit = |set: bool, bit: u64| if set { bit } else { 0 };
+        let incompat = bit(session.stacks, layout::incompat::STACKS)
+            | bit(session.is_by_batch(), layout::incompat::BATCH_TIME);
+        put(header::INCOMPAT, &incompat.to_le_bytes());
         if simulated {
             put(header::TOKEN, &[0; 16]);
             put(header::TICKS_PER_SECOND, &1_000_000_000u64.to_le_bytes());

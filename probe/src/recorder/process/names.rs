@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 
 use wire::layout::{CHUNK_WORDS, ChunkKind, header};
 use wire::payload::pair;
-use wire::record::Kind;
+use wire::record::{Header, Kind};
 use wire::{protocol, schema};
 
 use super::Process;
@@ -26,7 +26,7 @@ impl Process {
                         return false;
                     };
                     protocol::announce(slot, words as u8);
-                    protocol::commit(slot, kind, 0, 0, 0, payload);
+                    protocol::commit(slot, Header::committed(kind, words as u8, 0, 0, 0), payload);
                     return true;
                 }
                 Err(full) => {

@@ -114,6 +114,9 @@ fn has_its_standard_error() -> bool {
 #[cfg(feature = "assert")]
 pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
     if let Some(process) = current() {
+        // Scopes judge while other threads write, and cut off by time what is younger than the call:
+        // from their next batch on threads keep to own times.
+        process.by_batch.store(false, Ordering::Relaxed);
         return Some(process);
     }
     loop {
@@ -144,6 +147,7 @@ fn is_forked_child() -> bool {
 
 /// In a child that was forked by a signal handler, in the middle of a record: see `sys::map_over`.
 extern "C" fn process_forked() {
+    crate::recorder::cursor::forget_parent();
     let pointer = LATEST_MAPPING.load(Ordering::Relaxed);
     if !pointer.is_null() {
         let bytes = LATEST_BYTES.load(Ordering::Relaxed) as usize;
@@ -177,6 +181,8 @@ fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'stat
     if session.stacks {
         stack::prepare();
     }
+    let by_batch = session.is_by_batch();
+    process.by_batch.store(by_batch, Ordering::Relaxed);
     process.base.store(file.cast(), Ordering::Relaxed);
     process.bytes.store(bytes as u64, Ordering::Relaxed);
     process.uuid_low.store(

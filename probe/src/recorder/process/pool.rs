@@ -65,7 +65,7 @@ impl Process {
                 continue;
             }
             if free == CHUNK_CLOSED {
-                protocol::close_and_clear(self.chunk(index));
+                protocol::close_and_clear(self.chunk(index), sys::clear);
             } else {
                 let first = self.chunk(index).as_ptr().cast_mut();
                 sys::populate(first.cast(), layout::CHUNK_BYTES);

@@ -20,6 +20,7 @@ pub(super) struct Session {
     pub(super) mode: u32,
     pub(super) poison: Poison,
     pub(super) stacks: bool,
+    pub(super) batch: bool,
     /// Whether the recording is over for whoever comes now.
     pub(super) ended: bool,
 }
@@ -35,6 +36,7 @@ impl Session {
             mode: layout::mode::RING,
             poison: Poison::Restore,
             stacks: false,
+            batch: false,
             ended: false,
         }
     }
@@ -54,6 +56,12 @@ impl Session {
     /// Whether the file grows.
     pub(super) fn grows(&self) -> bool {
         self.mode == layout::mode::STOP && self.first_chunks < self.chunks
+    }
+
+    /// Whether records share the time of their batch. With call stacks none takes the hot path, and a
+    /// simulated clock stands still by itself.
+    pub(super) fn is_by_batch(&self) -> bool {
+        self.batch && !self.stacks && crate::recorder::simulated::seed().is_none()
     }
 
     /// Reads `key=value` lines; unknown keys are of newer recorders and ignored.
@@ -83,6 +91,7 @@ impl Session {
                 b"poison" if value == b"off" => session.poison = Poison::Off,
                 b"ended" => session.ended = value == b"yes",
                 b"stacks" => session.stacks = value == b"on",
+                b"time" => session.batch = value == b"batch",
                 _ => {}
             }
         }
