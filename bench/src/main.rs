@@ -43,15 +43,21 @@ const MEASUREMENTS: [Measurement; 18] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on("own times")),
-    ("record-batch", Where::Alone, || record::on("times by batch")),
+    ("record-batch", Where::Alone, || {
+        record::on("times by batch")
+    }),
     ("threads", Where::Alone, record::threads),
     ("memory", Where::Alone, memory::all),
     ("stacks=off", Where::Alone, stacks::off),
     ("stacks=on", Where::Alone, stacks::on),
     ("ring", Where::Alone, || ring::nop(32, "own times")),
-    ("ring-batch", Where::Alone, || ring::nop(32, "times by batch")),
+    ("ring-batch", Where::Alone, || {
+        ring::nop(32, "times by batch")
+    }),
     ("ring-1", Where::Alone, || ring::nop(1, "own times")),
-    ("ring-1-batch", Where::Alone, || ring::nop(1, "times by batch")),
+    ("ring-1-batch", Where::Alone, || {
+        ring::nop(1, "times by batch")
+    }),
     ("single", Where::Alone, scenarios::single_nop),
     ("files", Where::Alone, scenarios::reads),
     ("echo", Where::Alone, scenarios::echo),

@@ -93,7 +93,7 @@ fn measure(way: &Way, rival: &Rival, workload: usize) -> Result<f64, String> {
     command.args(&words[1..]).env_remove("TRACER_DIR");
     command.envs(way.environment.iter().map(|(name, value)| (name, value)));
     // A folder for each run: what a process recorded goes when it is over.
-    let recording = (way.tool == "recorded").then(session::folder);
+    let recording = (way.tool == "recorded").then(|| session::folder("rivals"));
     if let Some(folder) = &recording {
         command.env("TRACER_DIR", folder.path());
     }
