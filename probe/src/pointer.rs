@@ -2,10 +2,11 @@
 //!
 //! Each function is the standard one with a record beside it: the same pointer, the same counts, the
 //! same promises of the caller. The record of a leak is written before the pointer is returned, that
-//! of a reclaim before the owner is given out, so that no other thread can be seen to use a pointer
+//! of a reclaim before the owner is rebuilt, so that no other thread can be seen to use a pointer
 //! earlier than its leak.
 
 use std::alloc::Layout;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 
 use wire::record::{Kind, Owner};
@@ -187,13 +188,19 @@ fn give<P: Leak>(kind: Kind, owner: P, at: &'static Location<'static>) -> P::Raw
 #[inline]
 #[track_caller]
 pub unsafe fn from_raw<P: Leak>(raw: P::Raw) -> P {
-    // SAFETY: the caller's promise.
-    let owner = unsafe { P::from_raw(raw) };
     if recorder::recording() {
-        let (address, layout) = (P::address(raw), owner.layout());
-        note::<P>(Kind::Reclaim, address, layout, Location::caller());
+        // Asked of an owner that is never dropped: nothing has to be undone while the record is made.
+        // SAFETY: the caller's promise; what is returned below is the one that counts.
+        let owner = ManuallyDrop::new(unsafe { P::from_raw(raw) });
+        note::<P>(
+            Kind::Reclaim,
+            P::address(raw),
+            owner.layout(),
+            Location::caller(),
+        );
     }
-    owner
+    // SAFETY: the caller's promise.
+    unsafe { P::from_raw(raw) }
 }
 
 /// Records that the program looks at what a raw pointer points to, without taking it. The look itself

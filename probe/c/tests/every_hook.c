@@ -37,7 +37,7 @@ static void rings_and_coroutines(void)
 	struct tracer_ring *ring = TRACER_RING_CREATED(TRACER_RING_IN_PLACE, 3, 4, 8, 0, 0);
 
 	TRACER_RING_COOKIES(ring, TRACER_COOKIES_TAGGED, 7);
-	TRACER_RING_SENTINEL(ring, 0);
+	TRACER_RING_SENTINEL(ring, 6);
 	TRACER_RING_SHARED(ring, 5);
 	TRACER_RING_CLAIMED(ring, 0, sqe);
 	sqe[4] = 5;

@@ -149,9 +149,12 @@ fn chunk_that_is_gone_from_a_file_with_room_is_noticed() {
         killed.plant("a chunk that was wiped", |bytes| {
             bytes[at..at + CHUNK_BYTES].fill(0);
         });
-        killed.plant("a chunk with half of its records", |bytes| {
-            bytes[at + CHUNK_BYTES / 4..at + CHUNK_BYTES].fill(0);
-        });
+        // The last one may not have come so far.
+        if at != chunks[chunks.len() - 1] {
+            killed.plant("a chunk with half of its records", |bytes| {
+                bytes[at + CHUNK_BYTES / 4..at + CHUNK_BYTES].fill(0);
+            });
+        }
     }
 }
 
