@@ -73,5 +73,6 @@ fn messages_without_end_keep_to_their_room() {
     let kept = marks.iter().filter(|mark| !left_out(&mark.2)).count();
     assert!((900..=1025).contains(&kept), "{kept} texts were kept");
     let strings = records.iter().filter(|record| record.kind == Kind::String);
-    assert!(strings.count() < 1024 + 40);
+    // And the names of kinds and fields, threads and modules.
+    assert!(strings.count() < 1024 + 300);
 }
