@@ -76,7 +76,7 @@ pub fn move_on(end: &AtomicU64, full: u64, chunk: u32) -> bool {
 }
 
 /// Stage 1 among names. The fence orders it before the payload for everybody: who sees a word of the
-/// payload also sees that a record begins before it (pairs with the fence in [`behind_hole`]).
+/// payload also sees that a record begins before it (pairs with the fence in `behind_hole`).
 pub fn announce(slot: &[AtomicU64], words: u8) {
     reserve(slot, words);
     fence(Ordering::Release);
