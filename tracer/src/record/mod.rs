@@ -59,6 +59,25 @@ impl Poison {
     }
 }
 
+/// What has a time of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Times {
+    /// Every record.
+    #[default]
+    Event,
+    /// A batch of records, of about a kilobyte.
+    Batch,
+}
+
+impl Times {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// How much each process keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -88,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) poison: Poison,
     /// Whether call stacks are recorded.
     pub(crate) stacks: bool,
+    /// What has a time of its own.
+    pub(crate) times: Times,
     /// Whether the sealed file is redacted.
     pub(crate) redact: bool,
     /// Program and arguments.
