@@ -21,6 +21,7 @@ const HARMLESS: [&str; 9] = [
     "mode",
     "poison",
     "stacks",
+    "time",
     traces::packed::PACKED,
     traces::packed::REDACTED,
 ];

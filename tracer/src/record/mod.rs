@@ -162,10 +162,12 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let chunks = plan.room.chunks();
     let file_bytes = wire::layout::file_bytes(usize::try_from(chunks).unwrap_or(usize::MAX >> 20));
     let folder = folder::Folder::make(plan.dir.as_deref(), file_bytes as u64).map_err(own)?;
-    let prepared = session::Session::new(plan.room, plan.poison, plan.stacks).and_then(|session| {
-        session.write(&folder)?;
-        Ok(session)
-    });
+    let prepared = session::Session::new(plan.room, plan.poison, plan.stacks, plan.times).and_then(
+        |session| {
+            session.write(&folder)?;
+            Ok(session)
+        },
+    );
     let session = match prepared {
         Ok(session) => session,
         Err(error) => {

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn text_has_every_key_once_and_a_128_bit_token() {
-        let session = Session::new(Room::Ring(64 << 20), Poison::Restore, true, Times::Batch).unwrap();
+        let session =
+            Session::new(Room::Ring(64 << 20), Poison::Restore, true, Times::Batch).unwrap();
         let text = session.text();
         let keys: Vec<_> = text
             .lines()

@@ -249,7 +249,9 @@ impl Sharing {
                 each(Thing::Address(*from));
                 each(Thing::Address(*to));
             }
-            What::BorrowBegin(borrow) | What::BorrowEnd(borrow) => each(Thing::Address(borrow.cell)),
+            What::BorrowBegin(borrow) | What::BorrowEnd(borrow) => {
+                each(Thing::Address(borrow.cell))
+            }
             What::FdOpen { fd, .. } | What::FdClose { fd, .. } => each(Thing::Descriptor(*fd)),
             _ => {}
         }

@@ -5,7 +5,9 @@ use rustc_hash::FxHashMap;
 use super::Rule;
 use super::fold;
 use crate::event::{Event, EventId};
-use crate::finding::{CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject};
+use crate::finding::{
+    CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject,
+};
 use crate::model::{GenerationId, OperationId};
 
 /// Drafts of one kind that are kept whole; further ones are counted.

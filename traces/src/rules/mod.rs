@@ -234,7 +234,11 @@ impl Judge<'_> {
         let threads = lanes.map(|lane| {
             let tid = self.names.recording.lane(*lane).map_or(0, |lane| lane.tid);
             // Lanes of one thread: its own, and that of its signal handlers.
-            if tid == 0 { (*lane, 0) } else { (u32::MAX, tid) }
+            if tid == 0 {
+                (*lane, 0)
+            } else {
+                (u32::MAX, tid)
+            }
         });
         match threads.collect::<FxHashSet<_>>().len() {
             0 | 1 => format!("{what} was used by a thread and its signal handlers"),
