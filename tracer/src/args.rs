@@ -79,8 +79,8 @@ pub(crate) enum Command {
     /// Judge traces and print the verdict.
     ///
     /// FILE is a recorded file, the `.trc` file of one process, or a recording folder. Exit codes:
-    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but lost
-    /// records could hide one.
+    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but not all
+    /// could be told: records are lost, or times are by batch.
     Check(Check),
 
     /// Look around in a trace: findings, the life of each pointer, all events.

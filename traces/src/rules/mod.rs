@@ -264,3 +264,58 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
         (rule.check)(moment, &mut judge);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::Doubt;
+    use crate::trace::Trace;
+
+    const TWICE: &str = "
+        0 a leak 0x1000 Conn conn.rs:88
+        0 a reclaim 0x1000 Conn conn.rs:131
+        0 LANE reclaim 0x1000 Conn conn.rs:140
+    ";
+
+    fn judged(lane: &str, head: &str) -> Trace {
+        let text = format!("{head}\n{}", TWICE.replace("LANE", lane));
+        Trace::parse_text(&text).unwrap()
+    }
+
+    #[test]
+    fn times_by_batch_leave_only_the_order_across_lanes_open() {
+        for (lane, head) in [("a", "process 0 times=batch"), ("b", "process 0")] {
+            let trace = judged(lane, head);
+            assert_eq!(trace.verdict().stories.len(), 1, "{head}");
+        }
+        let trace = judged("b", "process 0 times=batch");
+        let verdict = trace.verdict();
+        assert_eq!((verdict.stories.len(), verdict.exit_code()), (0, 3));
+        let question = &verdict.cannot_tell[0];
+        assert_eq!(question.reason, Doubt::TimesByBatch);
+        let clause = "but the recording's times are by batch, and Conn#1 0x1000@1 was used by 2 threads: \
+                      in which order is not known. Record with `--time=event` to be told";
+        assert!(question.message.ends_with(clause), "{}", question.message);
+        let report = crate::report::text(&trace, 100);
+        assert!(report.contains("times by batch: "), "{report}");
+    }
+
+    #[test]
+    fn what_lies_in_a_batch_may_have_come_behind_a_loss_of_another_lane() {
+        // The loss lies behind the second reclaim by time; its batch reaches beyond the loss.
+        let text = "process 0 TIMES
+            0 a leak 0x1000 Conn conn.rs:88
+            10 a reclaim 0x1000 Conn conn.rs:131
+            10 a reclaim 0x1000 Conn conn.rs:140
+            20 b mark x
+            30 b lost 1 removed
+            40 b mark x
+            50 a mark x";
+        let found = |times| {
+            let trace = Trace::parse_text(&text.replace("TIMES", times)).unwrap();
+            let verdict = trace.verdict();
+            (verdict.stories.len(), verdict.cannot_tell.len())
+        };
+        assert_eq!(found(""), (1, 0));
+        assert_eq!(found("times=batch"), (0, 1));
+    }
+}
