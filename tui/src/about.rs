@@ -7,7 +7,7 @@ use traces::finding::{Finding, Outcome, Summary};
 
 use crate::layout::Pane;
 use crate::model::{FindingRow, LifeRow, Model};
-use crate::text::{Line, Tone, count, counted, sentence, time, wrap, wrap_after};
+use crate::text::{Line, Tone, count, counted, sentence, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
