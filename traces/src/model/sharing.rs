@@ -250,7 +250,7 @@ impl Sharing {
                 each(Thing::Address(*to));
             }
             What::BorrowBegin(borrow) | What::BorrowEnd(borrow) => {
-                each(Thing::Address(borrow.cell))
+                each(Thing::Address(borrow.cell));
             }
             What::FdOpen { fd, .. } | What::FdClose { fd, .. } => each(Thing::Descriptor(*fd)),
             _ => {}
