@@ -173,7 +173,7 @@ pub struct Summary {
     pub rings: u64,
     /// Operations whose last completion was not seen when their process ended: normal for a server.
     pub pending_at_end: u64,
-    /// Generations still held when their process ended.
+    /// Generations still held when their process ended, as far as times by batch let that be known.
     pub held_at_end: u64,
     /// How each process ended.
     pub ended: Vec<(u32, crate::recording::Ended)>,

@@ -185,6 +185,12 @@ impl Sharing {
         found.or(apart)
     }
 
+    /// Whether several lanes used it, of a process by batch.
+    pub(crate) fn is_shared(&self, process: u32, thing: Thing) -> bool {
+        let lanes = self.lanes.get(&(process, thing));
+        matches!(lanes, Some(Lanes::Several(_)))
+    }
+
     /// The lanes of a thing, where there are several, that of who asks included.
     fn several(&self, (process, thing): (u32, Thing), asks: Option<u32>) -> Option<Unordered> {
         let mut lanes = self.lanes.get(&(process, thing))?.clone();
