@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
-use crate::record::Poison;
+use crate::record::{Poison, Times};
 use crate::symbols::{PathMap, Places};
 use tui::Goto;
 
@@ -79,8 +79,8 @@ pub(crate) enum Command {
     /// Judge traces and print the verdict.
     ///
     /// FILE is a recorded file, the `.trc` file of one process, or a recording folder. Exit codes:
-    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but lost
-    /// records could hide one.
+    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but not all
+    /// could be told: records are lost, or times are by batch.
     Check(Check),
 
     /// Look around in a trace: findings, the life of each pointer, all events.
@@ -149,6 +149,21 @@ pub(crate) struct Record {
     /// `RUSTFLAGS="-C force-frame-pointers=yes"`, else they are short or missing.
     #[arg(long)]
     pub(crate) stacks: bool,
+
+    /// What has a time of its own: each `event`, or a `batch` of a thread's events.
+    ///
+    /// By batch the clock is not read for each event, which makes recording cheaper, and records of about a
+    /// kilobyte share one time. The order of events of one thread is kept; the order across threads is then
+    /// not known, so that a verdict on what several threads used is `cannot tell`. With --stacks each
+    /// event has its time all the same.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub(crate) time: Times,
 
     /// Leave out of the file what may identify a person or a machine: see `tracer pack --help`.
     #[arg(long)]

@@ -94,6 +94,7 @@ fn record(
         dir: None,
         poison: Poison::default(),
         stacks: false,
+        times: crate::record::Times::Event,
         redact: false,
         command,
     })

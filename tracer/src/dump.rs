@@ -23,9 +23,12 @@ pub(crate) fn run(file: &Path, places: &Places) -> Result<Exit, Failure> {
     Ok(Exit::Code(CLEAN))
 }
 
-/// Number, time, thread, and what happened. A recording of several processes says which.
+/// Number, time, thread, and what happened. A recording of several processes says which. A time that is
+/// that of a batch has a `~`.
 fn line(trace: &Trace, event: &Event) -> String {
     let (seconds, ns) = (event.at_ns / 1_000_000_000, event.at_ns % 1_000_000_000);
+    let by_batch = trace.recording().is_by_batch(event.process);
+    let seconds = format!("{}{seconds}", if by_batch { "~" } else { "" });
     let mut thread = trace.names().thread(event.lane);
     if let (2.., Some(process)) = (
         trace.recording().processes.len(),

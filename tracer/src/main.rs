@@ -55,6 +55,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             dir: args.dir,
             poison: args.poison,
             stacks: args.stacks,
+            times: args.time,
             redact: args.redact,
             command: args.command,
         }),

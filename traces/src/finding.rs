@@ -119,7 +119,16 @@ pub struct Story {
     pub folded: Vec<Finding>,
 }
 
-/// A question that a rule would have answered, had nothing been lost.
+/// Why a question cannot be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// Records are missing that may explain it.
+    Lost(LossReason),
+    /// Times are by batch, and the order in which several threads came is not known.
+    TimesByBatch,
+}
+
+/// A question that a rule would have answered, had nothing been lost and every order been known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CannotTell {
     /// Which rule.
@@ -128,10 +137,10 @@ pub struct CannotTell {
     pub subject: Subject,
     /// Scope that the subject belongs to, 0 for none.
     pub scope: u32,
-    /// One sentence: what is missing.
+    /// One sentence: what it seems, and what is missing.
     pub message: String,
-    /// Which loss stands in the way.
-    pub reason: LossReason,
+    /// What stands in the way.
+    pub reason: Doubt,
     /// The event that raised the question.
     pub at: EventId,
 }
@@ -141,7 +150,7 @@ pub struct CannotTell {
 pub struct Verdict {
     /// Causes with their consequences, by the place of the cause in the causal order.
     pub stories: Vec<Story>,
-    /// Questions that losses keep from being answered, a few of each kind.
+    /// Questions that losses, or times by batch, keep from being answered, a few of each kind.
     pub cannot_tell: Vec<CannotTell>,
     /// What was there at all.
     pub summary: Summary,
@@ -164,7 +173,7 @@ pub struct Summary {
     pub rings: u64,
     /// Operations whose last completion was not seen when their process ended: normal for a server.
     pub pending_at_end: u64,
-    /// Generations still held when their process ended.
+    /// Generations still held when their process ended, as far as times by batch let that be known.
     pub held_at_end: u64,
     /// How each process ended.
     pub ended: Vec<(u32, crate::recording::Ended)>,

@@ -58,6 +58,9 @@ pub struct Process {
     pub writer: Untrusted,
     /// What its time stamps counted.
     pub clock: Clock,
+    /// Whether its records share the times of their batches: each came at its time or later, and what
+    /// threads handed to each other is in no known order.
+    pub times_by_batch: bool,
     /// Who wrote its records.
     pub capture: Capture,
     /// Whether `exit` ran its handlers, as the process itself said.
@@ -82,6 +85,7 @@ impl Default for Process {
             build_id: Vec::new(),
             writer: Untrusted::default(),
             clock: Clock::Logical,
+            times_by_batch: false,
             capture: Capture::Linked,
             exit_handlers_ran: false,
             ended: Ended::Unknown,
@@ -333,6 +337,12 @@ impl Recording {
     /// The process of an index.
     pub fn process(&self, index: u32) -> Option<&Process> {
         self.processes.get(index as usize)
+    }
+
+    /// Whether the times of a process are by batch.
+    pub fn is_by_batch(&self, process: u32) -> bool {
+        self.process(process)
+            .is_some_and(|process| process.times_by_batch)
     }
 
     /// Something is damaged, so that records may be missing.

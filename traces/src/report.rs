@@ -4,8 +4,9 @@
 //! Lines carry the kind of thing they say, so that whoever has a terminal can give them colours; none
 //! are in here. Every text is safe for a terminal already.
 
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary};
+use crate::recording::Recording;
 use crate::trace::Trace;
 
 /// What a line says, for colours.
@@ -151,7 +152,11 @@ impl Page {
     fn evidence(&mut self, trace: &Trace, id: EventId, role: &str) {
         let Some(event) = trace.event(id) else { return };
         let thread = trace.names().thread(event.lane);
-        let head = format!("  {:>14}  {}: {role}", time(event.at_ns), cut(&thread, 16));
+        let head = format!(
+            "  {:>14}  {}: {role}",
+            time_of(trace, event),
+            cut(&thread, 16)
+        );
         self.line(Class::Evidence, cut(&head, self.width));
         let text = crate::describe::what(trace, event);
         self.block(Class::Event, &" ".repeat(18), &text);
@@ -191,7 +196,8 @@ impl Page {
     fn losses(&mut self, trace: &Trace) {
         let recording = trace.recording();
         for located in recording.losses.iter().take(LISTED_MAX) {
-            let at = trace.event(located.event).map_or(0, |event| event.at_ns);
+            let at = trace.event(located.event);
+            let at = at.map_or_else(|| time(0), |event| time_of(trace, event));
             let count = match located.loss.records {
                 Some(1) => "1 record".to_owned(),
                 Some(count) => format!("{} records", grouped(count)),
@@ -201,7 +207,7 @@ impl Page {
                 "{count} {} on {} before {}",
                 lost(located.loss.reason),
                 trace.names().thread(located.lane),
-                time(at)
+                at
             );
             self.block(Class::Warning, "missing: ", &text);
         }
@@ -242,6 +248,9 @@ impl Page {
         let more = summary.ended.len().saturating_sub(LISTED_MAX);
         if more > 0 {
             self.line(Class::Summary, format!("and {more} more processes"));
+        }
+        if let Some(text) = by_batch_in_words(recording) {
+            self.block(Class::Summary, "", &text);
         }
         self.block(Class::Summary, "", &counts(summary));
         if let Some(packed) = crate::packed::in_words(trace) {
@@ -343,6 +352,29 @@ fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// What to know of the times, where they are by batch.
+pub fn by_batch_in_words(recording: &Recording) -> Option<String> {
+    let count = recording.processes.iter().filter(|it| it.times_by_batch);
+    let whose = match (count.count(), recording.processes.len()) {
+        (0, _) => return None,
+        (some, all) if some < all => format!(" of {some} of {all} processes"),
+        _ => String::new(),
+    };
+    Some(format!(
+        "times{whose} by batch: events of a thread share one (~); their order across threads is not known"
+    ))
+}
+
+/// The time of an event as [`time`], marked where it is that of its batch.
+pub fn time_of(trace: &Trace, event: &Event) -> String {
+    let mark = if trace.recording().is_by_batch(event.process) {
+        "~"
+    } else {
+        ""
+    };
+    format!("{mark}{}", time(event.at_ns))
 }
 
 /// Time since the first event: `12.345 678 9 s` cut to what helps.

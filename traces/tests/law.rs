@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use support::faults::{FAULTS, plant};
 use support::file::File;
@@ -84,6 +86,54 @@ proptest! {
     }
 
     #[test]
+    fn a_correct_run_with_times_by_batch_raises_nothing(
+        decisions in prop::collection::vec(any::<u16>(), 0..300),
+        sizes in prop::collection::vec(1usize..40, 1..20),
+    ) {
+        let lines = by_batch(run(&decisions), &sizes);
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+        let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+        let again = Trace::parse_text(&trace.to_text()).unwrap();
+        prop_assert_eq!(again.to_text(), trace.to_text());
+    }
+
+    #[test]
+    fn losses_with_times_by_batch_make_no_finding(
+        decisions in prop::collection::vec(any::<u16>(), 0..200),
+        sizes in prop::collection::vec(1usize..40, 1..20),
+        deleted in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
+    ) {
+        let mut lines = run(&decisions);
+        let count = lines.len();
+        for index in deleted.iter().map(|index| index.index(count)).filter(|index| *index > 0) {
+            let mut words = lines[index].split(' ');
+            let (at, lane) = (words.next().unwrap(), words.next().unwrap());
+            lines[index] = format!("{at} {lane} lost 1 removed");
+        }
+        let lines = by_batch(lines, &sizes);
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn one_fault_of_one_lane_gives_its_rule_by_batch_too(
+        decisions in prop::collection::vec(any::<u16>(), 0..120),
+        sizes in prop::collection::vec(1usize..40, 1..20),
+        fault in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut lines = run(&decisions);
+        let of_one_lane: Vec<_> = FAULTS.iter().filter(|(_, lines)| lanes_of(lines) == 1).collect();
+        let (rule, planted) = of_one_lane[fault.index(of_one_lane.len())];
+        lines[0] = "process 0 state=clean end=exit:0".to_owned();
+        let at = 1 + at.index(lines.len());
+        plant(&mut lines, at, planted);
+        let lines = by_batch(lines, &sizes);
+        let found = stories(&lines);
+        let right = found.len() == 1 && found[0].starts_with(rule);
+        prop_assert!(right, "{} wanted, {:#?}\n{}", rule, found, lines.join("\n"));
+    }
+
+    #[test]
     fn reordering_within_the_uncertainty_of_the_clock_changes_nothing(
         rounds in prop::collection::vec((any::<u16>(), 51u64..250, 0u64..50), 1..80),
         errors in prop::collection::vec(0u64..=100, 64),
@@ -95,6 +145,39 @@ proptest! {
         let heads: Vec<_> = found.iter().map(|story| &story.head.message).collect();
         prop_assert!(heads.is_empty(), "{heads:#?}\n{}", trace.to_text());
     }
+}
+
+fn lanes_of(lines: &str) -> usize {
+    let lines = lines
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    lines.collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// The same run as a recording by batch has it: on each lane the records of a batch have its first time, and
+/// the lanes are merged by that. Sizes of batches come from outside.
+fn by_batch(lines: Vec<String>, sizes: &[usize]) -> Vec<String> {
+    let mut batches: HashMap<String, (u64, usize)> = HashMap::new();
+    let mut next = sizes.iter().cycle().copied();
+    let mut timed = Vec::new();
+    let mut rest = lines.into_iter();
+    let first = rest.next().unwrap() + " times=batch";
+    for line in rest {
+        let mut words = line.splitn(3, ' ');
+        let now = words.next().unwrap().parse().unwrap();
+        let (lane, what) = (words.next().unwrap().to_owned(), words.next().unwrap());
+        let batch = batches.entry(lane.clone()).or_default();
+        if batch.1 == 0 {
+            *batch = (now, next.next().unwrap());
+        }
+        batch.1 -= 1;
+        timed.push((batch.0, format!("{} {lane} {what}", batch.0)));
+    }
+    // Stable: a lane's own order stays.
+    timed.sort_by_key(|(at, _)| *at);
+    std::iter::once(first)
+        .chain(timed.into_iter().map(|(_, line)| line))
+        .collect()
 }
 
 /// Blocks that go round between three lanes: leaked by one, taken back by another, handed back and

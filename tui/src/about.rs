@@ -7,7 +7,7 @@ use traces::finding::{Finding, Outcome, Summary};
 
 use crate::layout::Pane;
 use crate::model::{FindingRow, LifeRow, Model};
-use crate::text::{Line, Tone, count, counted, sentence, time, wrap, wrap_after};
+use crate::text::{Line, Tone, count, counted, sentence, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
@@ -159,7 +159,7 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     }
     let place = format!(
         "{} s, {}, event {}",
-        time(event.at_ns),
+        model.time_of(event),
         model.thread_of(event),
         count(id.0)
     );
@@ -206,7 +206,11 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
             ));
         }
         Outcome::CannotTell => lines.extend(plain(
-            "? No finding, but records are missing that could hide one.",
+            if summary.losses_hide {
+                "? No finding, but records are missing that could hide one."
+            } else {
+                "? No finding, but not all could be told."
+            },
             Tone::Unsure,
             columns,
         )),
@@ -233,6 +237,10 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
         ));
     }
     lines.extend(more(recording.processes.len(), "process"));
+    if let Some(text) = traces::report::by_batch_in_words(recording) {
+        let text = format!("In this recording, {text}.");
+        lines.extend(plain(&text, Tone::Unsure, columns));
+    }
     if summary.records_lost > 0 || summary.losses > 0 {
         let text = format!(
             "At least {} missing, in {}.",

@@ -431,6 +431,24 @@ impl Model {
         }
     }
 
+    /// The time of an event, marked where it is that of its batch.
+    pub(crate) fn time_of(&self, event: &Event) -> String {
+        format!(
+            "{}{}",
+            self.time_mark(event),
+            crate::text::time(event.at_ns)
+        )
+    }
+
+    /// `~` where the times of an event's process are by batch.
+    pub(crate) fn time_mark(&self, event: &Event) -> &'static str {
+        if self.trace.recording().is_by_batch(event.process) {
+            "~"
+        } else {
+            ""
+        }
+    }
+
     /// The name of an event's thread, behind the process id where there are several processes.
     pub(crate) fn thread_of(&self, event: &Event) -> String {
         self.thread_name(event.process, event.lane)

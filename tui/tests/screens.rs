@@ -169,6 +169,19 @@ fn events_show_what_findings_rest_on() {
 }
 
 #[test]
+fn times_by_batch_are_marked_wherever_they_stand() {
+    let text = fixture::CLEAN.replace("pid=4712 ", "pid=4712 times=batch ");
+    let mut model = tui::open(fixture::trace(&text), fixture::clean_verdict(), options());
+    let summary = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert!(summary.contains("times by batch"), "{summary}");
+    let events = plain_snapshot(&screen(&mut model, "3", 80, 24));
+    assert!(events.contains(" ~0.000001000 "), "{events}");
+    assert!(!events.contains(" 0.00000"), "{events}");
+    let life = plain_snapshot(&screen(&mut model, "<down><down><enter>", 80, 24));
+    assert!(life.contains(" ~+"), "{life}");
+}
+
+#[test]
 fn a_filter_narrows_the_events() {
     check("filter-typing-80x24", "/timeout submit", 80, 24);
     check("filter-kept-80x24", "/timeout submit<enter>", 80, 24);

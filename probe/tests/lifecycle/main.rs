@@ -276,6 +276,69 @@ fn a_file_says_what_its_kinds_and_their_fields_are_called() {
     }
 }
 
+const BY_BATCH: &str = "protocol=1\nchunks=1024\nmode=ring\ntime=batch\n";
+
+/// The verdict may be that nothing can be told of what two threads had; it is never a finding.
+#[test]
+fn by_batch_boxes_handed_between_threads_are_no_finding() {
+    let folder = Folder::new(BY_BATCH);
+    succeeds(&folder.run("handed"));
+    let trace = only(&folder);
+    assert!(trace.recording().is_by_batch(0));
+    let verdict = trace.verdict();
+    let heads: Vec<_> = verdict.stories.iter().map(|story| &story.head).collect();
+    assert!(heads.is_empty(), "{heads:#?}");
+    assert!(matches!(verdict.exit_code(), 0 | 3));
+    // All came back; which came last at its address is not known, and not guessed.
+    assert_eq!(verdict.summary.held_at_end, 0);
+    let is_leak = |event: &&traces::event::Event| matches!(event.what, What::Leak(_));
+    assert_eq!(trace.events().iter().filter(is_leak).count(), 2 * 11_994);
+}
+
+/// A handler's lane is one of its own then: nothing says where in a batch its records belong.
+#[test]
+fn by_batch_signal_handlers_record_and_the_lane_stays_whole() {
+    let folder = Folder::new(BY_BATCH);
+    succeeds(&folder.run("signals"));
+    let trace = only(&folder);
+    let numbers = noted(&trace);
+    let (handled, own): (Vec<_>, Vec<_>) = numbers
+        .into_iter()
+        .partition(|number| *number == 1_000_000_000);
+    assert_eq!(own, (1..=400_000).collect::<Vec<_>>());
+    assert!(!handled.is_empty(), "no signal arrived");
+    assert_eq!(trace.verdict().summary.records_lost, 0);
+}
+
+#[test]
+fn by_batch_errno_is_kept_and_forks_record() {
+    let folder = Folder::new(BY_BATCH);
+    succeeds(&folder.run("errno"));
+    assert_eq!(noted(&only(&folder)).len(), 10_001);
+    for turn in ["fork", "clone", "vfork", "exec", "threads", "destructor"] {
+        let (exact, batch) = (Folder::new(SESSION), Folder::new(BY_BATCH));
+        succeeds(&exact.run(turn));
+        succeeds(&batch.run(turn));
+        let noted = |folder: &Folder| {
+            let mut all: Vec<_> = folder.traces().iter().map(noted).collect();
+            all.iter_mut().for_each(|one| one.sort_unstable());
+            all.sort();
+            all
+        };
+        assert_eq!(noted(&batch), noted(&exact), "{turn}");
+        let by_batch = |trace: &traces::Trace| trace.recording().is_by_batch(0);
+        assert!(batch.traces().iter().all(by_batch), "{turn}");
+    }
+}
+
+/// With call stacks every record takes its own time: the file says so.
+#[test]
+fn by_batch_gives_way_to_call_stacks() {
+    let folder = Folder::new(&format!("{BY_BATCH}stacks=on\n"));
+    succeeds(&folder.run("clean"));
+    assert!(!only(&folder).recording().is_by_batch(0));
+}
+
 #[test]
 fn boxes_handed_between_threads_are_in_order() {
     let folder = Folder::new(SESSION);

@@ -19,7 +19,7 @@ pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.
 pub const MINOR: u16 = 0;
 /// Bits of `incompat` that this build understands: a reader refuses a file with any other.
-pub const INCOMPAT_KNOWN: u64 = incompat::STACKS;
+pub const INCOMPAT_KNOWN: u64 = incompat::STACKS | incompat::BATCH_TIME;
 /// Written at [`header::ENDIAN`].
 pub const ENDIAN_MARK: u32 = 0x0102_0304;
 
@@ -136,8 +136,8 @@ pub mod incompat {
     /// Events may carry the number of a call stack behind their payload.
     pub const STACKS: u64 = 1;
     /// Records of a lane share times: each came at its time or later, and no later than the next
-    /// different time of its lane. Not understood yet: what threads hand to each other cannot be put
-    /// into order by such times alone.
+    /// different time of its lane. What threads hand to each other cannot be put into order by such
+    /// times.
     pub const BATCH_TIME: u64 = 2;
 }
 

@@ -13,7 +13,7 @@ use crate::open;
 use crate::record::process_file;
 
 /// What the recorder says that tells nothing of whose machine it is.
-const HARMLESS: [&str; 9] = [
+const HARMLESS: [&str; 10] = [
     "recorder_version",
     "ticks_per_second",
     "clock",
@@ -21,6 +21,7 @@ const HARMLESS: [&str; 9] = [
     "mode",
     "poison",
     "stacks",
+    "time",
     traces::packed::PACKED,
     traces::packed::REDACTED,
 ];

@@ -59,6 +59,25 @@ impl Poison {
     }
 }
 
+/// What has a time of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Times {
+    /// Every record.
+    #[default]
+    Event,
+    /// A batch of records, of about a kilobyte.
+    Batch,
+}
+
+impl Times {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Batch => "batch",
+        }
+    }
+}
+
 /// How much each process keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -88,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) poison: Poison,
     /// Whether call stacks are recorded.
     pub(crate) stacks: bool,
+    /// What has a time of its own.
+    pub(crate) times: Times,
     /// Whether the sealed file is redacted.
     pub(crate) redact: bool,
     /// Program and arguments.
@@ -141,10 +162,12 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let chunks = plan.room.chunks();
     let file_bytes = wire::layout::file_bytes(usize::try_from(chunks).unwrap_or(usize::MAX >> 20));
     let folder = folder::Folder::make(plan.dir.as_deref(), file_bytes as u64).map_err(own)?;
-    let prepared = session::Session::new(plan.room, plan.poison, plan.stacks).and_then(|session| {
-        session.write(&folder)?;
-        Ok(session)
-    });
+    let prepared = session::Session::new(plan.room, plan.poison, plan.stacks, plan.times).and_then(
+        |session| {
+            session.write(&folder)?;
+            Ok(session)
+        },
+    );
     let session = match prepared {
         Ok(session) => session,
         Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::folder::{Folder, hex, random};
-use super::{Poison, Room};
+use super::{Poison, Room, Times};
 
 use anyhow::{Context, Result};
 
@@ -25,18 +25,21 @@ pub(crate) struct Session {
     pub(crate) poison: Poison,
     /// Whether processes record call stacks.
     pub(crate) stacks: bool,
+    /// What has a time of its own.
+    pub(crate) times: Times,
     clock: Clock,
     token: String,
 }
 
 impl Session {
     /// A new one, with a token of its own.
-    pub(crate) fn new(room: Room, poison: Poison, stacks: bool) -> Result<Self> {
+    pub(crate) fn new(room: Room, poison: Poison, stacks: bool, times: Times) -> Result<Self> {
         let token = hex(&random().context("cannot get random bytes from the kernel")?);
         Ok(Self {
             room,
             poison,
             stacks,
+            times,
             clock: Clock::measure(),
             token,
         })
@@ -71,7 +74,7 @@ impl Session {
     fn text(&self) -> String {
         format!(
             "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode={}\n{}\
-             poison={}\nstacks={}\n",
+             poison={}\nstacks={}\ntime={}\n",
             self.token,
             self.clock.ticks_per_second,
             self.clock.name,
@@ -80,6 +83,7 @@ impl Session {
             self.first_chunks(),
             self.poison.word(),
             self.stacks_word(),
+            self.times.word(),
         )
     }
 
@@ -103,6 +107,7 @@ impl Session {
             ("mode", self.mode_word().to_owned()),
             ("poison", self.poison.word().to_owned()),
             ("stacks", self.stacks_word().to_owned()),
+            ("time", self.times.word().to_owned()),
         ]
     }
 }
@@ -128,7 +133,8 @@ mod tests {
 
     #[test]
     fn text_has_every_key_once_and_a_128_bit_token() {
-        let session = Session::new(Room::Ring(64 << 20), Poison::Restore, true).unwrap();
+        let session =
+            Session::new(Room::Ring(64 << 20), Poison::Restore, true, Times::Batch).unwrap();
         let text = session.text();
         let keys: Vec<_> = text
             .lines()
@@ -144,15 +150,17 @@ mod tests {
                 "chunks",
                 "mode",
                 "poison",
-                "stacks"
+                "stacks",
+                "time"
             ]
         );
         assert_eq!(keys[1].1.len(), 32);
         assert_eq!(keys[4].1, "1024");
         assert_eq!(keys[6].1, "restore");
         assert_eq!(keys[7].1, "on");
+        assert_eq!(keys[8].1, "batch");
         assert!(text.ends_with('\n'));
-        let grows = Session::new(Room::Grow(4 << 30), Poison::Off, false).unwrap();
+        let grows = Session::new(Room::Grow(4 << 30), Poison::Off, false, Times::Event).unwrap();
         let text = grows.text();
         assert!(text.contains("\nchunks=65536\nmode=stop\nfirst_chunks=256\npoison=off\n"));
     }

@@ -39,4 +39,5 @@ mod simulated;
 mod soak;
 mod stacks;
 mod surroundings;
+mod times;
 mod view;

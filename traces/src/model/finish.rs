@@ -1,6 +1,7 @@
 //! Ends: of scopes, and of processes.
 
 use super::Observer;
+use super::Thing;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Doing, Generation, Operation};
@@ -122,7 +123,13 @@ impl State {
             self.buffers_at_end(&end, observer);
             self.results_at_end(&end, observer);
             let held = self.live(number);
-            self.summary.held_at_end = self.summary.held_at_end.saturating_add(held.len() as u64);
+            // What came last at an address of several threads is not known where times are by batch.
+            let sure = held.iter().filter(|generation| {
+                let address = Thing::Address(generation.id.address);
+                !observer.sharing.is_shared(number, address)
+            });
+            let sure = sure.count() as u64;
+            self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);
             for generation in &held {
                 let when = if is_cut(generation.lane) || is_cut(lane(generation.leaked)) {
                     HeldAt::Cut
@@ -132,7 +139,11 @@ impl State {
                 self.held(at, when, generation, observer);
             }
         }
-        for ring in self.rings.values() {
+        let rings = self.rings.iter();
+        let sure = rings.filter(|((process, number), _)| {
+            !observer.sharing.is_shared(*process, Thing::Ring(*number))
+        });
+        for (_, ring) in sure {
             let pending = ring.flying.values().filter(|operation| operation.sure);
             let pending = pending.count() as u64;
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);

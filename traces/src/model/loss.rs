@@ -25,8 +25,9 @@ struct Span {
 }
 
 impl Losses {
-    /// Looks over all events.
-    pub(crate) fn survey(events: &[Event]) -> Self {
+    /// Looks over all events. `end` gives the event by which another had happened: where times are by
+    /// batch, that is not itself.
+    pub(crate) fn survey(events: &[Event], end: impl Fn(EventId) -> EventId) -> Self {
         let mut last: FxHashMap<u32, u64> = FxHashMap::default();
         let mut open: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
         let mut losses = Self::default();
@@ -43,7 +44,7 @@ impl Losses {
             }
             for index in open.remove(&event.lane).unwrap_or_default() {
                 if let Some(span) = losses.spans.get_mut(index) {
-                    span.before = event.id.0;
+                    span.before = end(event.id).0;
                 }
             }
             last.insert(event.lane, event.id.0);
@@ -78,7 +79,7 @@ mod tests {
             "0 a mark x\n1 a mark x\n2 b mark x\n3 a lost 1 removed\n4 b mark x\n5 a mark x\n6 b mark x\n",
         )
         .unwrap();
-        let losses = Losses::survey(trace.events());
+        let losses = Losses::survey(trace.events(), |event| event);
         assert!(losses.hide);
         assert_eq!(losses.between(0, 0, EventId(1)), None);
         assert_eq!(losses.between(0, 0, EventId(2)), Some(LossReason::Removed));
@@ -93,6 +94,7 @@ mod tests {
             Trace::parse_text("0 a mark x\n1 a lost 1 torn\n")
                 .unwrap()
                 .events(),
+            |event| event,
         );
         assert!(!losses.hide);
         assert_eq!(losses.between(0, 0, EventId(9)), None);

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `schemes` (how cookies are read), `cuts` (cookies that lost bits), `loss` (what is missing), `drops`
+//! `schemes` (how cookies are read), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process).
 
 mod borrows;
@@ -27,6 +27,7 @@ mod queue;
 mod results;
 mod rings;
 mod schemes;
+mod sharing;
 mod state;
 mod things;
 
@@ -35,6 +36,7 @@ pub(crate) use loss::Losses;
 pub(crate) use moment::{
     Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
 };
+pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{
     Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Past,
@@ -82,6 +84,7 @@ pub(crate) struct Observer<'a> {
     pub(crate) events: &'a [Event],
     pub(crate) objects: Objects,
     pub(crate) losses: Losses,
+    pub(crate) sharing: Sharing,
     pub(crate) drafts: Drafts,
 }
 
@@ -93,11 +96,13 @@ impl Observer<'_> {
 
 /// Goes through a recording once.
 pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
+    let sharing = Sharing::survey(recording, events);
     let mut observer = Observer {
         recording,
         events,
         objects: Objects::default(),
-        losses: Losses::survey(events),
+        losses: Losses::survey(events, |event| sharing.end(event)),
+        sharing,
         drafts: Drafts::default(),
     };
     let mut state = state::State::new(recording, events);

@@ -15,6 +15,7 @@ use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
 use crate::recording::Recording;
+use crate::scheme::POINTER;
 
 /// Tombstones that are kept.
 pub(super) const TOMBS_MAX: usize = 1 << 20;
@@ -80,6 +81,19 @@ impl State {
                 | What::Realloc { .. }
                 | What::Unmap { .. }
                 | What::StackPointer { .. } => state.memory.is_recorded = true,
+                // Another thread may have declared it before, whatever the times say. Only that cookies are
+                // pointers lets rules speak.
+                What::Scheme {
+                    ring,
+                    scheme,
+                    parameter,
+                } if scheme != POINTER && recording.is_by_batch(event.process) => {
+                    let schemes = &mut state.schemes;
+                    schemes.declare(event.process, ring, scheme, parameter);
+                }
+                What::Shared { cookie } if recording.is_by_batch(event.process) => {
+                    state.schemes.share(event.process, cookie);
+                }
                 What::FdOpen { .. } | What::FdClose { .. } => {
                     state.results.recorded.insert(event.process);
                 }

@@ -1,7 +1,8 @@
 //! The chunks of a process into the streams of its threads, with the places where records are missing.
 //!
 //! A lane of the file may serve several threads one after the other; each of them is a lane of the
-//! recording. The lane of a thread's signal handlers is merged into the thread's own by time.
+//! recording. The lane of a thread's signal handlers is merged into the thread's own by time, unless times
+//! are by batch: then nothing says where between the thread's records a handler's belong.
 
 use rustc_hash::FxHashMap;
 use wire::layout::ChunkKind;
@@ -82,6 +83,7 @@ pub(super) fn read(
     });
     let mut threads: FxHashMap<u32, u32> = FxHashMap::default();
     let mut last_ns = i128::MIN;
+    let by_batch = gathered.recording.is_by_batch(process);
     for lane in lanes {
         let entry = entries.get(lane as usize).copied().unwrap_or(LaneEntry {
             is_used: true,
@@ -108,6 +110,8 @@ pub(super) fn read(
             scope: 0,
             tid: 0,
             now_ns: line.at(chunks.first().map_or(0, |chunk| chunk.ticks)),
+            by_batch,
+            floor_ns: i128::MIN,
             sequences: Sequences::default(),
         };
         if chunks.is_empty() && entry.lost == 0 && entry.last_seq == 0 {
@@ -224,6 +228,9 @@ struct Stream<'a, 'b> {
     scope: u32,
     tid: u32,
     now_ns: i128,
+    by_batch: bool,
+    /// By batch: a record of an older batch may lie behind one with a time of its own, and came later.
+    floor_ns: i128,
     sequences: Sequences,
 }
 
@@ -398,12 +405,14 @@ impl Stream<'_, '_> {
     /// The recording's lane of a thread: that of the thread itself where this is its handlers' lane.
     fn lane_of(&mut self, tid: u32, name: StringId) -> u32 {
         if self.entry.parent.is_some()
+            && !self.by_batch
             && let Some(lane) = self.threads.get(&tid)
         {
             return *lane;
         }
         let lane = new_lane(self.gathered, self.process, tid, name);
         self.threads.insert(tid, lane);
+        self.floor_ns = i128::MIN;
         lane
     }
 
@@ -423,8 +432,11 @@ impl Stream<'_, '_> {
                 lane
             }
         };
+        if self.by_batch {
+            self.floor_ns = self.floor_ns.max(self.now_ns);
+        }
         self.gathered.events.push(Loose {
-            at_ns: self.now_ns,
+            at_ns: self.now_ns.max(self.floor_ns),
             process: self.process,
             lane,
             what,

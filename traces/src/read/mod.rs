@@ -191,7 +191,7 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         let message = format!("records of kinds that this version does not know: {count}");
         recording.note(&source.unwrap_or_default(), 0, message);
     }
-    order::causal(&mut events);
+    order::causal(&mut events, |process| recording.is_by_batch(process));
     let first_ns = events.first().map_or(0, |event| event.at_ns);
     let mut scopes = ScopeTracker::default();
     let mut ordered = Vec::with_capacity(events.len());

@@ -4,6 +4,9 @@
 //! [`UNCERTAIN_NS`]. Where an effect stands before its only possible cause and the cause follows within
 //! that time on another lane, the cause is moved in front of it, with what its lane did just before.
 //!
+//! Events of a process whose times are by batch stay where their times put them, their lane's own order
+//! kept: within a batch nothing says which of two lanes was first.
+//!
 //! `handback` knows the case in which nothing is missing, but there is one handle too many.
 
 mod handback;
@@ -39,20 +42,27 @@ enum Thing {
 }
 
 /// Sorts by time, then mends what contradicts itself.
-pub(super) fn causal(events: &mut [Loose]) {
+pub(super) fn causal(events: &mut [Loose], is_by_batch: impl Fn(u32) -> bool) {
+    // Stable: what is of one time and one lane keeps its place.
     events.sort_by_key(|event| event.at_ns);
     for _ in 0..PASSES_MAX {
-        if !mend(events) {
+        if !mend(events, &is_by_batch) {
             break;
         }
     }
 }
 
 /// Goes through all events once; whether it has to be done again.
-fn mend(events: &mut [Loose]) -> bool {
+fn mend(events: &mut [Loose], is_by_batch: &impl Fn(u32) -> bool) -> bool {
     let mut there: FxHashMap<Thing, u32> = FxHashMap::default();
     let mut blocks = Blocks::default();
     for at in 0..events.len() {
+        if events
+            .get(at)
+            .is_some_and(|event| is_by_batch(event.process))
+        {
+            continue;
+        }
         // What comes in front may need something itself.
         for _ in 0..CAUSES_MAX {
             let effect = events.get(at);
@@ -217,14 +227,17 @@ mod tests {
     }
 
     fn kinds(mut events: Vec<Loose>) -> Vec<&'static str> {
-        causal(&mut events);
+        causal(&mut events, |_| false);
         assert!(events.is_sorted_by_key(|event| event.at_ns));
-        let kind = |event: &Loose| match event.what {
+        events.iter().map(kind).collect()
+    }
+
+    fn kind(event: &Loose) -> &'static str {
+        match event.what {
             What::Leak(_) => "leak",
             What::Reclaim(_) => "reclaim",
             _ => "other",
-        };
-        events.iter().map(kind).collect()
+        }
     }
 
     #[test]
@@ -315,6 +328,20 @@ mod tests {
             at(201, 1, What::Leak(pointer())),
         ];
         assert_eq!(kinds(events), ["reclaim", "leak"]);
+    }
+
+    #[test]
+    fn by_batch_all_stays_where_time_puts_it() {
+        let mut events = vec![
+            at(100, 0, What::Reclaim(pointer())),
+            at(100, 1, What::Leak(pointer())),
+            at(90, 1, What::Done { coroutine: 1 }),
+            at(100, 0, What::Leak(pointer())),
+            at(100, 1, What::Reclaim(pointer())),
+        ];
+        causal(&mut events, |process| process == 0);
+        let all: Vec<_> = events.iter().map(kind).collect();
+        assert_eq!(all, ["other", "reclaim", "leak", "leak", "reclaim"]);
     }
 
     #[test]

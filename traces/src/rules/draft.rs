@@ -4,8 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::Rule;
 use super::fold;
-use crate::event::{Event, EventId, LossReason};
-use crate::finding::{CannotTell, Confidence, Evidence, Finding, RuleId, Severity, Story, Subject};
+use crate::event::{Event, EventId};
+use crate::finding::{
+    CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject,
+};
 use crate::model::{GenerationId, OperationId};
 
 /// Drafts of one kind that are kept whole; further ones are counted.
@@ -221,8 +223,9 @@ pub(crate) struct Drafts {
 }
 
 impl Drafts {
-    pub(super) fn push(&mut self, draft: Draft, loss: Option<LossReason>) {
-        if let Some(reason) = loss {
+    /// Keeps a draft, or the question that it is with a doubt and its clause.
+    pub(super) fn push(&mut self, draft: Draft, doubt: Option<(Doubt, String)>) {
+        if let Some((reason, clause)) = doubt {
             self.unanswered_count = self.unanswered_count.saturating_add(1);
             let rule = draft.finding.rule;
             let listed = self
@@ -240,11 +243,7 @@ impl Drafts {
                     rule,
                     subject: draft.finding.subject,
                     scope: draft.finding.scope,
-                    message: format!(
-                        "it seems that {}; but records are missing that may explain it ({})",
-                        draft.finding.message,
-                        crate::text::loss_reason(reason)
-                    ),
+                    message: format!("it seems that {}; but {clause}", draft.finding.message),
                     reason,
                     at: draft.finding.first_cause,
                 });

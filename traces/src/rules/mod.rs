@@ -4,7 +4,8 @@
 //! [`Rule`], one pure check, its tests. [`ALL`] is the only list of them; the manual is made from it.
 //!
 //! A rule does not decide alone. It says which stretch of the recording its sentence rests on, and
-//! where records are missing in that stretch, the sentence becomes a *cannot tell*.
+//! where records are missing in that stretch, the sentence becomes a *cannot tell*; so it does where the
+//! order of what it rests on is not known, because times are by batch.
 
 mod draft;
 mod explain;
@@ -43,9 +44,11 @@ mod t27_uninitialised_to_kernel;
 pub(crate) use draft::{Draft, Drafts, History, Key};
 pub use explain::explain;
 
+use rustc_hash::FxHashSet;
+
 use crate::event::{Event, EventId, SiteId};
-use crate::finding::{RuleId, Severity};
-use crate::model::{GenerationId, Losses, Moment, Observer, Operation};
+use crate::finding::{Doubt, Finding, RuleId, Severity, Subject};
+use crate::model::{GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered};
 use crate::names::Names;
 
 /// Every rule, by id.
@@ -125,6 +128,7 @@ pub(crate) struct Judge<'a> {
     rule: &'static Rule,
     names: Names<'a>,
     losses: &'a Losses,
+    sharing: &'a Sharing,
     events: &'a [Event],
     drafts: &'a mut Drafts,
 }
@@ -164,18 +168,82 @@ impl Judge<'_> {
             .map_or(SiteId(0), Event::site)
     }
 
-    /// Says it, unless missing records could explain it.
+    /// Says it, unless missing records could explain it, or another order.
     pub(crate) fn say(&mut self, draft: Draft) {
         let draft = draft.of(self.rule).placed(self.events);
+        let doubt = self.loss(&draft).or_else(|| self.order(&draft));
+        self.drafts.push(draft, doubt);
+    }
+
+    fn loss(&self, draft: &Draft) -> Option<(Doubt, String)> {
         let from = match draft.history {
-            History::Own => None,
-            History::Since(event) => Some(event.0),
-            History::Whole => Some(0),
+            History::Own => return None,
+            History::Since(event) => event.0,
+            History::Whole => 0,
         };
+        let until = self.sharing.end(draft.until.unwrap_or(draft.seen_at));
+        let reason = self.losses.between(draft.process(), from, until)?;
+        let word = crate::text::loss_reason(reason);
+        let clause = format!("records are missing that may explain it ({word})");
+        Some((Doubt::Lost(reason), clause))
+    }
+
+    fn order(&self, draft: &Draft) -> Option<(Doubt, String)> {
+        let Finding {
+            subject,
+            first_cause,
+            evidence,
+            ..
+        } = &draft.finding;
+        let ids = evidence.iter().map(|evidence| evidence.event);
+        let events = std::iter::once(*first_cause).chain(ids).filter_map(|id| {
+            let at = usize::try_from(id.0).ok()?;
+            self.events.get(at)
+        });
         let process = draft.process();
-        let until = draft.until.unwrap_or(draft.seen_at);
-        let loss = from.and_then(|from| self.losses.between(process, from, until));
-        self.drafts.push(draft, loss);
+        let unordered = self.sharing.unordered((process, *subject), events)?;
+        let clause = format!(
+            "the recording's times are by batch, and {}: in which order is not known. Record with \
+             `--time=event` to be told",
+            self.used_by(process, *subject, &unordered)
+        );
+        Some((Doubt::TimesByBatch, clause))
+    }
+
+    /// `Conn#12 0x55d0c2e0@3 was used by 2 threads`
+    fn used_by(&self, process: u32, subject: Subject, unordered: &Unordered) -> String {
+        let what = match (unordered.thing, subject) {
+            (
+                Some(Thing::Address(at)),
+                Subject::Generation {
+                    address,
+                    generation,
+                    ..
+                },
+            ) if at == address && generation > 0 => {
+                self.names.generation(process, address, generation)
+            }
+            (Some(Thing::Address(address)), _) => format!("{address:#x}"),
+            (Some(Thing::Ring(ring)), _) => format!("ring {ring}"),
+            (Some(Thing::Coroutine(number)), _) => self.names.coroutine(process, number),
+            (Some(Thing::Descriptor(fd)), _) => format!("descriptor {fd}"),
+            (Some(Thing::Message(cookie)), _) => format!("the message {cookie:#x}"),
+            (None, _) => "what it rests on".to_owned(),
+        };
+        let lanes = unordered.lanes.iter();
+        let threads = lanes.map(|lane| {
+            let tid = self.names.recording.lane(*lane).map_or(0, |lane| lane.tid);
+            // Lanes of one thread: its own, and that of its signal handlers.
+            if tid == 0 {
+                (*lane, 0)
+            } else {
+                (u32::MAX, tid)
+            }
+        });
+        match threads.collect::<FxHashSet<_>>().len() {
+            0 | 1 => format!("{what} was used by a thread and its signal handlers"),
+            count => format!("{what} was used by {count} threads"),
+        }
     }
 }
 
@@ -189,9 +257,65 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
                 objects: &observer.objects,
             },
             losses: &observer.losses,
+            sharing: &observer.sharing,
             events: observer.events,
             drafts: &mut observer.drafts,
         };
         (rule.check)(moment, &mut judge);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::Doubt;
+    use crate::trace::Trace;
+
+    const TWICE: &str = "
+        0 a leak 0x1000 Conn conn.rs:88
+        0 a reclaim 0x1000 Conn conn.rs:131
+        0 LANE reclaim 0x1000 Conn conn.rs:140
+    ";
+
+    fn judged(lane: &str, head: &str) -> Trace {
+        let text = format!("{head}\n{}", TWICE.replace("LANE", lane));
+        Trace::parse_text(&text).unwrap()
+    }
+
+    #[test]
+    fn times_by_batch_leave_only_the_order_across_lanes_open() {
+        for (lane, head) in [("a", "process 0 times=batch"), ("b", "process 0")] {
+            let trace = judged(lane, head);
+            assert_eq!(trace.verdict().stories.len(), 1, "{head}");
+        }
+        let trace = judged("b", "process 0 times=batch");
+        let verdict = trace.verdict();
+        assert_eq!((verdict.stories.len(), verdict.exit_code()), (0, 3));
+        let question = &verdict.cannot_tell[0];
+        assert_eq!(question.reason, Doubt::TimesByBatch);
+        let clause = "but the recording's times are by batch, and Conn#1 0x1000@1 was used by 2 threads: \
+                      in which order is not known. Record with `--time=event` to be told";
+        assert!(question.message.ends_with(clause), "{}", question.message);
+        let report = crate::report::text(&trace, 100);
+        assert!(report.contains("times by batch: "), "{report}");
+    }
+
+    #[test]
+    fn what_lies_in_a_batch_may_have_come_behind_a_loss_of_another_lane() {
+        // The loss lies behind the second reclaim by time; its batch reaches beyond the loss.
+        let text = "process 0 TIMES
+            0 a leak 0x1000 Conn conn.rs:88
+            10 a reclaim 0x1000 Conn conn.rs:131
+            10 a reclaim 0x1000 Conn conn.rs:140
+            20 b mark x
+            30 b lost 1 removed
+            40 b mark x
+            50 a mark x";
+        let found = |times| {
+            let trace = Trace::parse_text(&text.replace("TIMES", times)).unwrap();
+            let verdict = trace.verdict();
+            (verdict.stories.len(), verdict.cannot_tell.len())
+        };
+        assert_eq!(found(""), (1, 0));
+        assert_eq!(found("times=batch"), (0, 1));
     }
 }

@@ -6,6 +6,7 @@
 //! # anything behind a '#' is a comment
 //! process 0 pid=77 state=clean end=exit:0           optional; a process that is not named is still running
 //! process 1 stopped=program reason="seen enough"   its recording ended before it; or stopped=recorder
+//! process 2 times=batch                             its records share the times of their batches
 //! lane main tid=77 running                          optional; a lane that is not named is a thread that ended
 //! 10 main leak 0x1000 Conn conn.rs:88 owner=Rc      owner is Box unless it is said
 //! 20 main ring-create 0 sq=8 cq=16 in-place

@@ -100,6 +100,11 @@ impl Parser {
         if let Some(exe) = rest.key("exe") {
             process.exe = Untrusted::new(exe.value.clone());
         }
+        match rest.key("times").map(Word::text) {
+            None => {}
+            Some("batch") => process.times_by_batch = true,
+            Some(other) => return Err(format!("no times: {other}")),
+        }
         match rest.key("state").map(Word::text) {
             None | Some("running") => {}
             Some("clean") => process.exit_handlers_ran = true,

@@ -21,6 +21,9 @@ pub(crate) fn print(recording: &Recording, events: &[Event]) -> String {
         if !process.exe.is_empty() {
             let _ = write!(out, " exe={}", quote(process.exe.bytes()));
         }
+        if process.times_by_batch {
+            out.push_str(" times=batch");
+        }
         if process.exit_handlers_ran {
             out.push_str(" state=clean");
         }

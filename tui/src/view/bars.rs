@@ -280,14 +280,13 @@ fn place_of(model: &Model, event: &Event) -> Option<String> {
 
 /// Columns of the widest time of the recording.
 pub(super) fn time_width(model: &Model) -> usize {
-    model
-        .trace
-        .events()
-        .last()
-        .map_or(0, |event| width(&time(event.at_ns)))
+    let last = model.trace.events().last();
+    let processes = &model.trace.recording().processes;
+    let mark = usize::from(processes.iter().any(|process| process.times_by_batch));
+    last.map_or(0, |event| width(&time(event.at_ns)) + mark)
 }
 
-/// A time in its column.
-pub(super) fn timed(at_ns: u64, columns: usize) -> String {
-    format!("{:>columns$} ", time(at_ns))
+/// The time of an event in its column.
+pub(super) fn timed(model: &Model, event: &Event, columns: usize) -> String {
+    format!("{:>columns$} ", model.time_of(event))
 }

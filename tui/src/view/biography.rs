@@ -73,11 +73,13 @@ fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
             let Some(event) = model.event(row.event) else {
                 return Line::new();
             };
-            let since = difference(row.since_ns.into(), characters);
+            // What shares a time with the row before did not happen at once.
+            let mark = model.time_mark(event);
+            let since = format!("{mark}{}", difference(row.since_ns.into(), characters));
             let pad = " ".repeat(8usize.saturating_sub(width(&since)));
             let mut line = vec![sign_of(model, event.id)];
             if columns >= WITH_PLACE {
-                line.push((timed(event.at_ns, time_width(model)), Tone::Faint));
+                line.push((timed(model, event, time_width(model)), Tone::Faint));
             }
             line.push((format!("{pad}{since} "), Tone::Faint));
             if columns >= WITH_PLACE {

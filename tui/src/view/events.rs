@@ -53,7 +53,7 @@ fn line(model: &Model, position: usize, columns: usize) -> Option<Line> {
     let event = model.event(model.event_at(position)?)?;
     let mut line = vec![sign_of(model, event.id)];
     if columns >= WITH_PLACE {
-        line.push((timed(event.at_ns, time_width(model)), Tone::Faint));
+        line.push((timed(model, event, time_width(model)), Tone::Faint));
     }
     line.push(thread_of(model, event, columns));
     // What belongs to the focused object stands out.
