@@ -38,7 +38,7 @@ pub(crate) use moment::{
 pub(crate) use state::within;
 pub(crate) use things::{
     Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Past,
-    Pointers, Poll, Standing, is_sole,
+    Pointers, Poll, Standing, is_nowhere, is_sole,
 };
 
 use crate::event::{Event, EventId};

@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) borrows: Borrows,
     pub(super) results: Results,
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
+    /// Records are missing somewhere.
+    pub(super) is_lossy: bool,
     pub(super) links: Vec<Link>,
     spare_link: Link,
     pub(super) summary: Summary,
@@ -83,6 +85,7 @@ impl State {
                 What::FdOpen { .. } | What::FdClose { .. } => {
                     state.results.recorded.insert(event.process);
                 }
+                What::Lost(_) => state.is_lossy = true,
                 _ => {}
             }
         }

@@ -130,4 +130,26 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn owners_of_nothing_share_an_address() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x8 () size=0 align=8 a.rs:8
+            11 main leak 0x8 Other size=0 align=8 b.rs:8
+            12 main leak 0x8 u64 size=0 align=8 c.rs:8 owner=Vec
+            20 main reclaim 0x8 () size=0 align=8 a.rs:9
+            21 main reclaim 0x8 Other size=0 align=8 b.rs:9
+            22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
+            # One that was given away where nobody looked.
+            30 main reclaim 0x8 () size=0 align=8 a.rs:9
+            # An index is none of them.
+            40 main leak 0x8 Slot slab.rs:8 owner=index
+            41 main leak 0x8 () size=0 align=8 a.rs:8
+            42 main reclaim 0x8 () size=0 align=8 a.rs:9
+            43 main reclaim 0x8 Slot slab.rs:9 owner=index
+            ",
+        );
+    }
 }

@@ -389,4 +389,25 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_send_behind_a_lost_record_may_be_in_flight_still() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=killed:9
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 FSYNC 0x0 link skip-success seq=0
+            # What was chained to it.
+            11 main lost 1 removed
+            20 main leak 0x1000 Op op.rs:8
+            21 main submit 0 SEND_ZC 0x1000 len=64 seq=2
+            30 main complete 0 0x1000 64 more
+            40 main submit 0 NOP 0x7 seq=3
+            41 main complete 0 0x7 0
+            50 main submit 0 NOP 0x7 seq=4
+            51 main complete 0 0x7 0
+            ",
+        );
+    }
 }

@@ -12,7 +12,7 @@ use wire::record::Owner;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{Pointer, TypeId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Generation, Handled, Moment, Standing, Submitted};
+use crate::model::{Generation, Handled, Moment, Standing, Submitted, is_nowhere};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(14),
@@ -98,6 +98,10 @@ fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> 
     let back = (pointer.owner, pointer.ty);
     let first = (generation.owner, generation.ty);
     if generation.and_more || !is_plain(back.0) {
+        return None;
+    }
+    // Another one of those that share the address of what has no block.
+    if generation.nowhere && is_nowhere(judge.names().recording, pointer) {
         return None;
     }
     let out = std::iter::once(first).chain(generation.also);
@@ -294,6 +298,21 @@ mod tests {
             10 main leak 0x1000 Object ffi.rs:8 owner=Rc
             15 main lost 1 removed
             20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <? came back
+            ",
+        );
+    }
+
+    #[test]
+    fn owners_of_nothing_share_an_address() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x8 () size=0 align=8 a.rs:8
+            11 main leak 0x8 Other size=0 align=8 b.rs:8
+            12 main leak 0x8 u64 size=0 align=8 c.rs:8 owner=Vec
+            20 main reclaim 0x8 () size=0 align=8 a.rs:9
+            21 main reclaim 0x8 Other size=0 align=8 b.rs:9
+            22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
             ",
         );
     }
