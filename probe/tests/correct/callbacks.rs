@@ -25,7 +25,9 @@ impl Data {
     fn call(self) {
         // SAFETY: taken back after the last call only.
         let state = unsafe { &*self.0.cast::<State>() };
-        state.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        state
+            .calls
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn end(self) -> u32 {
@@ -104,12 +106,16 @@ fn a_registration_that_is_refused_and_one_that_is_cancelled() {
 fn a_word_that_a_library_holds_and_a_ring_of_the_kernel_too() {
     use std::sync::Arc;
     let scope = probe::scope();
-    let Some(mut ring) = super::ring() else { return };
+    let Some(mut ring) = super::ring() else {
+        return;
+    };
     let shared = Arc::new(5u64);
     let data = hand_out(Arc::clone(&shared));
     ONCE.registered(data);
     let cookie = probe::into_raw(Arc::clone(&shared)) as u64;
-    let nop = probe::io_uring::opcode::Nop::new().build().user_data(cookie);
+    let nop = probe::io_uring::opcode::Nop::new()
+        .build()
+        .user_data(cookie);
     // SAFETY: it points to nothing.
     unsafe { ring.submission().push(&nop) }.expect("room");
     ring.submit_and_wait(1).expect("submitted");
@@ -128,7 +134,9 @@ fn a_word_that_a_library_holds_and_a_ring_of_the_kernel_too() {
 fn a_handle_of_its_own_for_each_registration() {
     let scope = probe::scope();
     let shared = std::sync::Arc::new(5u64);
-    let words: Vec<_> = (0..3).map(|_| hand_out(std::sync::Arc::clone(&shared))).collect();
+    let words: Vec<_> = (0..3)
+        .map(|_| hand_out(std::sync::Arc::clone(&shared)))
+        .collect();
     for word in &words {
         ONCE.registered(*word);
     }
@@ -136,6 +144,22 @@ fn a_handle_of_its_own_for_each_registration() {
         ONCE.called(word);
         // SAFETY: a handle went out for each.
         drop(unsafe { take_back::<std::sync::Arc<u64>>(word) });
+    }
+    scope.assert_clean();
+}
+
+#[test]
+fn one_word_for_two_functions_of_a_library() {
+    let scope = probe::scope();
+    for _ in 0..20 {
+        let data = Data::new();
+        OFTEN.registered(data.0);
+        ONCE.registered(data.0);
+        OFTEN.called(data.0);
+        OFTEN.ended(data.0);
+        // The last call of all.
+        ONCE.called(data.0);
+        assert_eq!(data.end(), 0);
     }
     scope.assert_clean();
 }

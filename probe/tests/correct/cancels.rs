@@ -24,7 +24,11 @@ fn one_of_two_by_its_cookie() {
         // Once more, though nothing is there any more: its address may be anybody's by now.
         start(&mut ring, "again", opcode::AsyncCancel::new(first).build());
         let again = next(&mut ring).named("again").result;
-        start(&mut ring, "cancel", opcode::AsyncCancel::new(second).build());
+        start(
+            &mut ring,
+            "cancel",
+            opcode::AsyncCancel::new(second).build(),
+        );
         assert_eq!(all(&mut ring, ["second", "cancel"]), [-libc::ECANCELED, 0]);
         assert_eq!(again, -libc::ENOENT);
     }
@@ -41,7 +45,9 @@ fn all_that_share_a_cookie() {
     for half in 0..2 {
         // SAFETY: the box lives until both have completed.
         let buffer = unsafe { (&raw mut (*conn)[half]).cast() };
-        let entry = opcode::Read::new(fd(&near), buffer, 64).build().user_data(conn as u64);
+        let entry = opcode::Read::new(fd(&near), buffer, 64)
+            .build()
+            .user_data(conn as u64);
         // SAFETY: as above.
         unsafe { ring.submission().push(&entry) }.expect("room");
     }
@@ -51,7 +57,10 @@ fn all_that_share_a_cookie() {
     // SAFETY: it points to nothing.
     unsafe { ring.submission().push(&entry) }.expect("room");
     ring.submit_and_wait(3).expect("submitted");
-    let mut results: Vec<_> = ring.completion().map(|entry| (entry.user_data(), entry.result())).collect();
+    let mut results: Vec<_> = ring
+        .completion()
+        .map(|entry| (entry.user_data(), entry.result()))
+        .collect();
     results.sort_unstable();
     let both = (conn as u64, -libc::ECANCELED);
     assert_eq!(results, [(1, 2), both, both]);
@@ -82,8 +91,15 @@ fn all_on_a_descriptor_and_everything() {
     let gone = -libc::ECANCELED;
     assert_eq!(results, [("cancel", 2), ("first", gone), ("second", gone)]);
     read(&mut ring, "second", fd(&near));
-    start(&mut ring, "cancel", opcode::AsyncCancel2::new(CancelBuilder::any().all()).build());
-    assert_eq!(all(&mut ring, ["other", "second", "cancel"]), [gone, gone, 2]);
+    start(
+        &mut ring,
+        "cancel",
+        opcode::AsyncCancel2::new(CancelBuilder::any().all()).build(),
+    );
+    assert_eq!(
+        all(&mut ring, ["other", "second", "cancel"]),
+        [gone, gone, 2]
+    );
     scope.assert_clean();
 }
 

@@ -99,11 +99,21 @@ fn next(ring: &mut IoUring) -> Done {
         probe::peek::<Box<Op>>(raw);
         // SAFETY: the box is out until its last completion.
         let name = unsafe { (*raw).name };
-        return Done { name, result, flags, buffer: None };
+        return Done {
+            name,
+            result,
+            flags,
+            buffer: None,
+        };
     }
     // SAFETY: the last completion of this box's only operation.
     let op = unsafe { probe::from_raw::<Box<Op>>(raw) };
-    Done { name: op.name, result, flags, buffer: Some(op.buffer) }
+    Done {
+        name: op.name,
+        result,
+        flags,
+        buffer: Some(op.buffer),
+    }
 }
 
 /// Waits until each of these has completed for good, in any order: their results.

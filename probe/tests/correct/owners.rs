@@ -78,7 +78,10 @@ fn vectors_and_texts_come_back_with_their_parts() {
         drop(unsafe { from_raw::<Box<[usize]>>(boxed) }.into_vec());
         let text = into_raw(CString::new(vec![b'x'; length]).expect("no zero"));
         // SAFETY: leaked once, taken back once.
-        assert_eq!(unsafe { from_raw::<CString>(text) }.as_bytes().len(), length);
+        assert_eq!(
+            unsafe { from_raw::<CString>(text) }.as_bytes().len(),
+            length
+        );
     }
     scope.assert_clean();
 }
@@ -104,7 +107,10 @@ fn weak_handles_of_what_lives_and_of_what_is_gone() {
         assert_eq!(from_raw::<sync::Weak<u64>>(again).upgrade(), None);
     }
     // Those of nothing at all have one address.
-    let nothing = [into_raw(rc::Weak::<u64>::new()), into_raw(rc::Weak::<u64>::new())];
+    let nothing = [
+        into_raw(rc::Weak::<u64>::new()),
+        into_raw(rc::Weak::<u64>::new()),
+    ];
     for raw in nothing {
         // SAFETY: leaked once, taken back once.
         drop(unsafe { from_raw::<rc::Weak<u64>>(raw) });
@@ -132,11 +138,18 @@ fn trait_objects_have_the_size_of_their_values() {
         }
         let weak = into_raw(Arc::downgrade(word));
         // SAFETY: leaked once, taken back once.
-        assert!(unsafe { from_raw::<sync::Weak<dyn Speak>>(weak) }.upgrade().is_some());
+        assert!(
+            unsafe { from_raw::<sync::Weak<dyn Speak>>(weak) }
+                .upgrade()
+                .is_some()
+        );
     }
     let boxed: Box<dyn Speak> = Box::new(3u64);
     // SAFETY: leaked once, taken back once.
-    assert_eq!(unsafe { from_raw::<Box<dyn Speak>>(into_raw(boxed)) }.word(), "3");
+    assert_eq!(
+        unsafe { from_raw::<Box<dyn Speak>>(into_raw(boxed)) }.word(),
+        "3"
+    );
     // One owner as what it is, another as what it can do.
     let number = Arc::new(4u64);
     let plain = into_raw(Arc::clone(&number));
@@ -190,5 +203,24 @@ fn wakers_are_cloned_and_dropped_anywhere() {
     for thread in threads {
         thread.join().expect("done");
     }
+    scope.assert_clean();
+}
+
+#[test]
+fn pointers_change_their_width_on_the_way() {
+    let scope = probe::scope();
+    let narrow = into_raw(Arc::new(6u64));
+    // SAFETY: one count is out, of a value that is what the trait object is of.
+    drop(unsafe { from_raw::<Arc<dyn Speak>>(narrow as *const dyn Speak) });
+    let array = into_raw(Box::new([1u8, 2, 3]));
+    // SAFETY: leaked once, taken back once, with its own length.
+    drop(unsafe { from_raw::<Box<[u8]>>(array as *mut [u8]) });
+    let (pointer, length, capacity) = into_raw(vec![1u16, 2, 3]);
+    assert_eq!(length, capacity);
+    let slice = std::ptr::slice_from_raw_parts_mut(pointer, length);
+    // SAFETY: the vector had no room to spare, so its block is that of the slice.
+    let slice = into_raw(unsafe { from_raw::<Box<[u16]>>(slice) });
+    // SAFETY: and the other way round.
+    drop(unsafe { from_raw::<Vec<u16>>((slice.cast(), length, length)) });
     scope.assert_clean();
 }

@@ -38,7 +38,11 @@ fn buffers_given_by_entries() {
         let buffer = cqueue::buffer_select(done.flags).expect("a buffer");
         give(&mut ring, buffers.as_mut_ptr(), buffer, 1);
     }
-    start(&mut ring, "take", opcode::RemoveBuffers::new(COUNT, GROUP).build());
+    start(
+        &mut ring,
+        "take",
+        opcode::RemoveBuffers::new(COUNT, GROUP).build(),
+    );
     assert_eq!(next(&mut ring).named("take").result, i32::from(COUNT));
     drop(buffers);
     scope.assert_clean();
@@ -46,7 +50,7 @@ fn buffers_given_by_entries() {
 
 /// Memory on a page of its own, which a ring of buffers needs.
 #[repr(align(4096))]
-struct Page([u8; 4096]);
+struct Page(#[expect(dead_code, reason = "the kernel reads it")] [u8; 4096]);
 
 /// Gives a buffer of `buffers` back through the ring of buffers that lies on `page`.
 fn give_back(page: *mut Page, buffers: *mut u8, buffer: u16) {
@@ -72,7 +76,10 @@ fn buffers_given_through_a_ring_of_buffers() {
     let mut buffers = vec![0u8; SIZE * usize::from(COUNT)];
     let page = Box::into_raw(Box::new(Page([0; 4096])));
     // SAFETY: the page is freed after the group was unregistered.
-    let made = unsafe { ring.submitter().register_buf_ring_with_flags(page as u64, COUNT, GROUP, 0) };
+    let made = unsafe {
+        ring.submitter()
+            .register_buf_ring_with_flags(page as u64, COUNT, GROUP, 0)
+    };
     if let Err(error) = made {
         eprintln!("SKIPPED: no rings of buffers here ({error})");
         // SAFETY: from `into_raw`, and nobody else has it.
@@ -83,21 +90,37 @@ fn buffers_given_through_a_ring_of_buffers() {
         give_back(page, buffers.as_mut_ptr(), buffer);
     }
     probe::buffer::provided(ring.hooks(), GROUP, 0, u32::from(COUNT));
-    let cookie = start(&mut ring, "recv", opcode::RecvMulti::new(fd(&far), GROUP).build());
+    let cookie = start(
+        &mut ring,
+        "recv",
+        opcode::RecvMulti::new(fd(&far), GROUP).build(),
+    );
     ring.submit().expect("submitted");
     for round in 0..12 {
         near.write_all(&[round; 5]).expect("written");
         let done = next(&mut ring).named("recv");
-        assert!(done.result == 5 && cqueue::more(done.flags), "{}", done.result);
+        assert!(
+            done.result == 5 && cqueue::more(done.flags),
+            "{}",
+            done.result
+        );
         let buffer = cqueue::buffer_select(done.flags).expect("a buffer");
         assert_eq!(buffers[usize::from(buffer) * SIZE], round);
         probe::buffer::provided(ring.hooks(), GROUP, buffer, 1);
         give_back(page, buffers.as_mut_ptr(), buffer);
     }
-    start(&mut ring, "cancel", opcode::AsyncCancel::new(cookie).build());
+    start(
+        &mut ring,
+        "cancel",
+        opcode::AsyncCancel::new(cookie).build(),
+    );
     assert_eq!(all(&mut ring, ["recv", "cancel"]), [-libc::ECANCELED, 0]);
     // Until none is left, and then again with all of them.
-    start(&mut ring, "recv", opcode::RecvMulti::new(fd(&far), GROUP).build());
+    start(
+        &mut ring,
+        "recv",
+        opcode::RecvMulti::new(fd(&far), GROUP).build(),
+    );
     ring.submit().expect("submitted");
     let mut taken = Vec::new();
     loop {
@@ -116,7 +139,9 @@ fn buffers_given_through_a_ring_of_buffers() {
     }
     start(&mut ring, "nop", opcode::Nop::new().build());
     next(&mut ring).named("nop");
-    ring.submitter().unregister_buf_ring(GROUP).expect("unregistered");
+    ring.submitter()
+        .unregister_buf_ring(GROUP)
+        .expect("unregistered");
     // SAFETY: from `into_raw`; the kernel let go of it.
     drop(unsafe { Box::from_raw(page) });
     drop(buffers);
@@ -131,7 +156,11 @@ fn bundles_take_several_buffers_at_once() {
     let mut buffers = vec![0u8; SIZE * usize::from(COUNT)];
     give(&mut ring, buffers.as_mut_ptr(), 0, COUNT);
     near.write_all(&[1; SIZE * 2 + 1]).expect("written");
-    start(&mut ring, "recv", opcode::RecvBundle::new(fd(&far), GROUP).build());
+    start(
+        &mut ring,
+        "recv",
+        opcode::RecvBundle::new(fd(&far), GROUP).build(),
+    );
     let done = next(&mut ring).named("recv");
     if !is_refused("bundles", done.result) {
         assert!(done.result > 0);

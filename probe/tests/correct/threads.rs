@@ -79,7 +79,10 @@ fn boxes_that_are_freed_on_another_thread_than_they_were_filled_on() {
     let thread = std::thread::spawn(move || {
         let _entered = handle.enter();
         // Freed here, allocated again at once, and freed again.
-        receive.iter().map(|buffer| buffer.clone().len()).sum::<usize>()
+        receive
+            .iter()
+            .map(|buffer| buffer.clone().len())
+            .sum::<usize>()
     });
     for _ in 0..200 {
         start_with(&mut ring, "write", vec![1; 40], |buffer| {
@@ -108,7 +111,11 @@ fn one_connection_with_a_handle_for_each_operation() {
     let scope = probe::scope();
     let Some(mut ring) = ring() else { return };
     let (near, far) = pair();
-    let conn = Arc::new(Conn { near, far, buffer: Default::default() });
+    let conn = Arc::new(Conn {
+        near,
+        far,
+        buffer: Default::default(),
+    });
     for _ in 0..50 {
         for direction in 0..2 {
             let raw = probe::into_raw(Arc::clone(&conn)) as u64;

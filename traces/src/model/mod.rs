@@ -105,6 +105,7 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
         state.step(event, &mut observer);
     }
     state.show_hits(u64::MAX, &mut observer);
+    state.show_overlaps(u64::MAX, &mut observer);
     state.drops_at_end(recording, &mut observer);
     state.finish(recording, events, &mut observer);
     let mut summary = state.summary;

@@ -45,7 +45,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     };
     // What another life of the address left in flight is no second carrier of this one.
     let same_life = |other: &&&Operation| other.generation.is_none_or(|id| id == generation.id);
-    let others: Vec<&Operation> = others.iter().filter(same_life).copied().collect();
+    // A library calls each function with the word that came with it, and one word may come with several.
+    let is_call = |operation: &Operation| operation.entry.opcode == wire::payload::CALLBACK;
+    if is_call(operation) {
+        return;
+    }
+    let same_life = others.iter().filter(same_life);
+    let others: Vec<&Operation> = same_life.copied().filter(|other| !is_call(other)).collect();
     let in_flight = others.len() as u64 + 1;
     let Some(first) = others.first() else { return };
     if *shared || *sentinel || in_flight <= u64::from(generation.leases) {
@@ -245,6 +251,21 @@ mod tests {
             20 main submit 0 RECV 0x1000 conn.rs:12
             25 main lost 1 removed
             30 main submit 0 SEND 0x1000 conn.rs:15   <? operation #1
+            ",
+        );
+    }
+
+    #[test]
+    fn one_word_for_several_callbacks_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=0 cq=0 foreign
+            2 main ring-create 1 sq=0 cq=0 foreign
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 CALLBACK 0x1000 conn.rs:12 len=1
+            30 main submit 1 CALLBACK 0x1000 conn.rs:13
+            31 main submit 2 RECV 0x1000 conn.rs:15
             ",
         );
     }

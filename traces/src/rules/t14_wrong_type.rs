@@ -110,7 +110,7 @@ fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> 
         if !is_plain(owner) {
             return None;
         }
-        let differs = if owner != back.0 {
+        let differs = if owner != back.0 && !are_one(owner, back.0) {
             Difference::Owner
         } else {
             types_differ(judge, ty, back.1)?
@@ -147,7 +147,22 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
         return Some(Difference::Layout);
     }
     let (a, b) = (judge.names().ty(out), judge.names().ty(back));
+    // On the way a pointer may lose its length, or become one to what its type can do.
+    if is_wide(&a) || is_wide(&b) {
+        return None;
+    }
     (a != "?" && b != "?" && bare(&a) != bare(&b)).then_some(Difference::Name)
+}
+
+/// Whether one owner's block may be freed by the other: a full vector's by a box of the slice.
+fn are_one(a: Owner, b: Owner) -> bool {
+    matches!((a, b), (Owner::Box, Owner::Vec) | (Owner::Vec, Owner::Box))
+}
+
+/// Whether a type's pointers are two words.
+fn is_wide(name: &str) -> bool {
+    let is_slice = name.starts_with('[') && !name.contains(';');
+    is_slice || name.starts_with("dyn ") || name == "str"
 }
 
 /// A type's name without wrappers that have the layout of what they wrap.
@@ -313,6 +328,24 @@ mod tests {
             20 main reclaim 0x8 () size=0 align=8 a.rs:9
             21 main reclaim 0x8 Other size=0 align=8 b.rs:9
             22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
+            ",
+        );
+    }
+
+    #[test]
+    fn pointers_that_became_wider_or_narrower_on_the_way() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 app::Conn size=24 align=8 ffi.rs:8 owner=Arc
+            11 main reclaim 0x1000 type=\"dyn app::Speak\" size=24 align=8 ffi.rs:9 owner=Arc
+            20 main leak 0x2000 type=\"[u8; 4]\" size=4 align=1 ffi.rs:8
+            21 main reclaim 0x2000 type=\"[u8]\" size=4 align=1 ffi.rs:9
+            30 main leak 0x3000 type=\"[u8]\" size=4 align=1 ffi.rs:8 owner=Vec
+            31 main reclaim 0x3000 type=\"[u8]\" size=4 align=1 ffi.rs:9
+            # The vector had room for more than its length.
+            40 main leak 0x4000 type=\"[u8]\" size=8 align=1 ffi.rs:8 owner=Vec
+            41 main reclaim 0x4000 type=\"[u8]\" size=4 align=1 ffi.rs:9    <- went out at ffi.rs:8 as Vec<[u8]> (8 bytes, aligned to 1) and came back at ffi.rs:9 as Box<[u8]> (4 bytes, aligned to 1)
             ",
         );
     }

@@ -157,4 +157,23 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_lock_that_goes_from_core_to_core_is_no_overlap() {
+        check_rule(
+            &RULE,
+            "
+            1000 a borrow-begin 0x50 exclusive a.rs:1
+            # The clocks of two cores differ by a little.
+            2000 b borrow-begin 0x50 exclusive b.rs:1
+            2050 a borrow-end 0x50 exclusive a.rs:1
+            3000 b borrow-end 0x50 exclusive b.rs:1
+            # One that is held longer than that.
+            4000 a borrow-begin 0x60 exclusive a.rs:1
+            5000 b borrow-begin 0x60 exclusive b.rs:1    <- the cell at 0x60 was borrowed exclusively at b.rs:1
+            5200 a borrow-end 0x60 exclusive a.rs:1
+            6000 b borrow-end 0x60 exclusive b.rs:1
+            ",
+        );
+    }
 }
