@@ -7,7 +7,9 @@
 
 mod callbacks;
 mod cancels;
+mod coroutines;
 mod descriptors;
+mod memory;
 mod owners;
 mod provided;
 mod shots;
