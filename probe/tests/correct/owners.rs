@@ -78,10 +78,8 @@ fn vectors_and_texts_come_back_with_their_parts() {
         drop(unsafe { from_raw::<Box<[usize]>>(boxed) }.into_vec());
         let text = into_raw(CString::new(vec![b'x'; length]).expect("no zero"));
         // SAFETY: leaked once, taken back once.
-        assert_eq!(
-            unsafe { from_raw::<CString>(text) }.as_bytes().len(),
-            length
-        );
+        let text = unsafe { from_raw::<CString>(text) };
+        assert_eq!(text.as_bytes().len(), length);
     }
     scope.assert_clean();
 }
@@ -138,18 +136,13 @@ fn trait_objects_have_the_size_of_their_values() {
         }
         let weak = into_raw(Arc::downgrade(word));
         // SAFETY: leaked once, taken back once.
-        assert!(
-            unsafe { from_raw::<sync::Weak<dyn Speak>>(weak) }
-                .upgrade()
-                .is_some()
-        );
+        let weak = unsafe { from_raw::<sync::Weak<dyn Speak>>(weak) };
+        assert!(weak.upgrade().is_some());
     }
     let boxed: Box<dyn Speak> = Box::new(3u64);
     // SAFETY: leaked once, taken back once.
-    assert_eq!(
-        unsafe { from_raw::<Box<dyn Speak>>(into_raw(boxed)) }.word(),
-        "3"
-    );
+    let boxed = unsafe { from_raw::<Box<dyn Speak>>(into_raw(boxed)) };
+    assert_eq!(boxed.word(), "3");
     // One owner as what it is, another as what it can do.
     let number = Arc::new(4u64);
     let plain = into_raw(Arc::clone(&number));

@@ -2,7 +2,7 @@
 //!
 //! Fires when the operations in flight with one cookie become more than the leases of its generation.
 //! Stays silent for cookies declared shared or sentinel, for a pointer leaked once for each operation,
-//! and for words that were never leaked.
+//! for words that were never leaked, and for those of a library's callbacks.
 //! Points at the second submission.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -18,7 +18,8 @@ pub(super) static RULE: Rule = Rule {
             pointer was not leaked once for each of them. Both completions will look the same, and each \
             will take back an owner of which there is one.",
     silent: "The cookie is declared shared (one connection pointer for its read and its write) or a \
-             sentinel; the pointer was leaked as often as it is in flight; or the word was never leaked.",
+             sentinel; the pointer was leaked as often as it is in flight; or the word was never leaked. \
+             Words that a library calls with may come with several of its functions.",
     needs: "Leaks, submissions and completions.",
     points_at: "The second submission.",
     example: "Several timeouts carried one user_data; removing \"the\" timeout by it hit any of them.",

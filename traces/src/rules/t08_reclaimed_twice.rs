@@ -15,7 +15,8 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "Ownership is taken back from a raw pointer once more than it was given away. With other \
             handles alive nothing crashes: the count is one too low, and the object dies too early.",
-    silent: "The address was leaked again in between, or was never leaked within the recording.",
+    silent: "The address was leaked again in between, or was never leaked within the recording; or there is \
+             no block: boxes of nothing share one address.",
     needs: "Leaks and reclaims of the pointer.",
     points_at: "The second reclaim.",
     example: "A cancellation freed the buffer of an operation, and the completion freed it again; both \

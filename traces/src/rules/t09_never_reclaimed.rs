@@ -21,7 +21,7 @@ pub(super) static RULE: Rule = Rule {
             or although its last completion was taken and the ring went on to later ones.",
     silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
              are normal. So is all that a kill cut off, or an exit while other threads still ran. What is \
-             declared leaked for ever is exempt.",
+             declared leaked for ever is exempt, and so is what has no bytes.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
     example: "Keys given to the kernel by into_raw were never taken back when the driver was dropped: \

@@ -4,7 +4,8 @@
 //! type of another name (suspected); and on a submission whose cookie is a `Box` of nothing, which has
 //! no address of its own, or one of a trait object, whose other half does not fit.
 //! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
-//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells).
+//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells); for slices and trait objects that a
+//! pointer became, a full vector as a box, and owners of nothing, which share one address.
 //! Points at the reclaim, or at the submission.
 
 use wire::record::Owner;
@@ -23,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
             same address as every other; one of a trait object loses its table in a 64-bit cookie.",
     silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
              wrapper that has the layout of what it wraps; or it was leaked as both, as a count and its \
-             weak counterpart are. Types with other names and one layout are suspected.",
+             weak counterpart are. A pointer may become one to a slice or a trait object on the way, and \
+             the block of a full vector that of a box. Types with other names and one layout are \
+             suspected.",
     needs: "Leaks and reclaims with their types.",
     points_at: "The reclaim as something else, or the submission of what fits no cookie.",
     example: "A value that had been given to C came back as Box<c_void> and was freed as that: with the \
