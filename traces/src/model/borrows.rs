@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::Observer;
+use super::memory::UNCERTAIN_NS;
 use super::moment::Moment;
 use super::state::State;
 use super::things::Doing;
@@ -10,11 +11,27 @@ use crate::event::{Borrow, Event, EventId};
 
 /// Borrows of one cell that are kept.
 const BORROWS_MAX: usize = 64;
+/// Overlaps that wait to be judged.
+const OVERLAPS_MAX: usize = 4096;
 
 /// What is borrowed, by process and cell, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Borrows {
     cells: FxHashMap<(u32, u64), Vec<Held>>,
+    /// Overlaps of two threads that are not judged yet: on another core the first may have ended before.
+    overlaps: Vec<Overlap>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Overlap {
+    event: EventId,
+    at_ns: u64,
+    process: u32,
+    scope: u32,
+    borrow: Borrow,
+    first: Held,
+    /// The coroutine that holds the first one over a suspension.
+    suspended: Option<(u32, EventId)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +58,9 @@ impl Borrows {
         let best = held.iter().filter_map(likeness).max();
         let at = best.and_then(|best| held.iter().rposition(|held| likeness(held) == Some(best)));
         if let Some(at) = at {
-            held.remove(at);
+            let ended = held.remove(at).event;
+            self.overlaps
+                .retain(|overlap| overlap.first.event != ended || !overlap.is_open(event.at_ns));
         }
         if held.is_empty() {
             self.cells.remove(&key);
@@ -56,7 +75,39 @@ impl Borrows {
     }
 }
 
+impl Overlap {
+    /// Whether what happens now on another core may have happened before it.
+    fn is_open(&self, now_ns: u64) -> bool {
+        now_ns <= self.at_ns.saturating_add(UNCERTAIN_NS)
+    }
+
+    fn show(&self, observer: &mut Observer<'_>) {
+        observer.see(&Moment::Overlapping {
+            event: self.event,
+            process: self.process,
+            scope: self.scope,
+            borrow: self.borrow,
+            first: (self.first.borrow, self.first.event),
+            suspended: self.suspended,
+        });
+    }
+}
+
 impl State {
+    /// Shows overlaps of two threads that can be judged by now.
+    pub(super) fn show_overlaps(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
+        if self.borrows.overlaps.is_empty() {
+            return;
+        }
+        let all = std::mem::take(&mut self.borrows.overlaps);
+        let (open, ripe): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|overlap| overlap.is_open(now_ns));
+        self.borrows.overlaps = open;
+        for overlap in ripe {
+            overlap.show(observer);
+        }
+    }
+
     pub(super) fn borrow_begin(
         &mut self,
         event: &Event,
@@ -92,13 +143,19 @@ impl State {
             }
         });
         self.link(event.id).coroutine = coroutine;
-        observer.see(&Moment::Overlapping {
+        let overlap = Overlap {
             event: event.id,
+            at_ns: event.at_ns,
             process,
             scope: event.scope,
             borrow: *borrow,
-            first: (first.borrow, first.event),
+            first,
             suspended: holder,
-        });
+        };
+        if first.lane == event.lane {
+            overlap.show(observer);
+        } else if self.borrows.overlaps.len() < OVERLAPS_MAX {
+            self.borrows.overlaps.push(overlap);
+        }
     }
 }

@@ -80,11 +80,14 @@ impl State {
             }
             live.lane = event.lane;
             live.peeked = false;
-            live.reaped = Some(Reaped {
-                event: event.id,
-                ring: completion.ring,
-                round,
-            });
+            // One that may end in silence is not counted: that it goes on, only this says.
+            if last {
+                live.reaped = Some(Reaped {
+                    event: event.id,
+                    ring: completion.ring,
+                    round,
+                });
+            }
         }
         let operation_id = operation.as_ref().map(|operation| operation.id);
         self.brought(process, address, operation_id);
@@ -324,7 +327,8 @@ fn is_flagged(operation: &Operation) -> bool {
 
 /// The operation that a completion belongs to, taken out of flight where this was its last one.
 ///
-/// The oldest of those that carry the cookie and could have had this result; where several could,
+/// The oldest of those that carry the cookie and could have had this result, but one that may have ended
+/// in silence before only where no other could: it posts nothing when all goes well. Where several could,
 /// all of them are marked ambiguous.
 fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Operation> {
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
@@ -341,13 +345,17 @@ fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Opti
         .map(fit)
         .max()
         .filter(|best| *best != Fit::Never)?;
-    let mut fitting = sequences
+    let fitting = sequences
         .iter()
         .copied()
         .filter(|sequence| fit(sequence) == best);
-    let chosen = fitting.next();
-    let rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
-    let chosen = chosen?;
+    let mut rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
+    let is_sure = |sequence: &u64| ring.flying.get(sequence).is_some_and(|other| other.sure);
+    let chosen = rivals.iter().position(is_sure).unwrap_or(0);
+    if rivals.is_empty() {
+        return None;
+    }
+    let chosen = rivals.remove(chosen);
     if !rivals.is_empty() || best == Fit::Strange {
         for sequence in rivals.iter().chain(std::iter::once(&chosen)) {
             if let Some(operation) = ring.flying.get_mut(sequence) {

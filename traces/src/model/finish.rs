@@ -40,7 +40,8 @@ impl State {
             .filter(|((owner, _), _)| *owner == process);
         let mut live: Vec<Generation> = of_process
             .filter_map(|(_, address)| address.live.as_deref())
-            .filter(|generation| !generation.forever)
+            // Whose handles are left of those that share an address, nobody can say; nothing is lost.
+            .filter(|generation| !generation.forever && !generation.nowhere)
             .cloned()
             .collect();
         live.sort_by_key(|generation| generation.leaked);

@@ -16,7 +16,7 @@ use super::things::{Operation, OperationId};
 use crate::event::{Completion, Event, EventId, SiteId};
 
 /// How far the clocks of two cores may be apart.
-const UNCERTAIN_NS: u64 = 100;
+pub(super) const UNCERTAIN_NS: u64 = 100;
 /// Pieces that are looked at for one free.
 const LOOK_MAX: usize = 4096;
 /// Longest piece that is kept whole: a longer one is claimed by its beginning.
@@ -207,11 +207,31 @@ impl State {
 
     /// A block moved, or lost its end. Its old size is not known, so only what begins where it began
     /// is taken to have been in it.
-    pub(super) fn realloc(&mut self, event: &Event, from: u64, to: u64, size: u64) {
+    ///
+    /// Said when it is done: by then another thread may have the old block, and operations that point
+    /// into it. So a move is judged for operations of the thread that moved it.
+    pub(super) fn realloc(
+        &mut self,
+        event: &Event,
+        (from, to): (u64, u64),
+        size: u64,
+        events: &[Event],
+    ) {
         let process = event.process;
         self.memory.drop_buffers(process, from, 1);
         if from != to {
-            self.gone(event, from, from.saturating_add(1), Gone::Moved);
+            let own = |submit: EventId| {
+                let submit = usize::try_from(submit.0).ok().and_then(|at| events.get(at));
+                submit.is_some_and(|submit| submit.lane == event.lane)
+            };
+            for (key, piece) in self.memory.touching(process, from, from.saturating_add(1)) {
+                let ring = self.rings.get(&(process, key.2));
+                let operation = ring.and_then(|ring| ring.flying.get(&key.3));
+                let own = operation.is_some_and(|operation| own(operation.submit));
+                if own && piece.part != Part::Cookie {
+                    self.hit(event, key, piece, Gone::Moved);
+                }
+            }
             return;
         }
         let end = from.saturating_add(size);

@@ -40,7 +40,7 @@ pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{
     Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Past,
-    Pointers, Poll, Standing, is_sole,
+    Pointers, Poll, Standing, is_nowhere, is_sole,
 };
 
 use crate::event::{Event, EventId};
@@ -110,6 +110,7 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
         state.step(event, &mut observer);
     }
     state.show_hits(u64::MAX, &mut observer);
+    state.show_overlaps(u64::MAX, &mut observer);
     state.drops_at_end(recording, &mut observer);
     state.finish(recording, events, &mut observer);
     let mut summary = state.summary;

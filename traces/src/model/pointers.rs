@@ -2,7 +2,7 @@
 
 use super::moment::{Handled, Moment};
 use super::state::{State, TOMBS_MAX};
-use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_sole};
+use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, SiteId};
 
@@ -26,8 +26,13 @@ impl State {
             .addresses
             .entry((process, pointer.address))
             .or_default();
+        let nowhere = is_nowhere(observer.recording, pointer);
+        // An index that happens to be the word of what has no bytes.
+        if nowhere && address.live.as_ref().is_some_and(|live| !live.nowhere) {
+            return;
+        }
         // A second leak of what has one owner shows that it was taken back where nobody looked.
-        let goes_on = address.live.is_some() && !is_sole(pointer.owner);
+        let goes_on = address.live.is_some() && (nowhere || !is_sole(pointer.owner));
         let brought_by = address.brought_by;
         let mut again = None;
         if goes_on && let Some(live) = &mut address.live {
@@ -57,6 +62,7 @@ impl State {
                 returned: 0,
                 also: None,
                 and_more: false,
+                nowhere,
                 thread,
                 shared: false,
                 forever,
@@ -133,8 +139,16 @@ impl State {
             return;
         };
         let (number, brought_by) = (address.generations, address.brought_by);
+        let nowhere = is_nowhere(observer.recording, pointer);
+        if nowhere && address.live.as_ref().is_some_and(|live| !live.nowhere) {
+            return;
+        }
         let Some(live) = &mut address.live else {
-            if let Some(dead) = &address.dead {
+            // Where nothing is, nothing is freed twice.
+            if let Some(dead) = &address.dead
+                && !nowhere
+                && !dead.generation.nowhere
+            {
                 let site = pointer.site;
                 observer.see(&Moment::ReclaimedDead {
                     event: event.id,

@@ -56,17 +56,23 @@ impl State {
         ring.in_batch = false;
         let owes = expect::owes(&entry);
         let is_quiet = owes == expect::Owes::OnlyFailure;
-        let behind_quiet = ring.in_chain && ring.quiet_chain;
+        // Where records are missing, so may be the one of a quiet operation that it is chained to.
+        let gap = self.is_lossy && submission.sequence != ring.next_sequence;
+        ring.next_sequence = submission.sequence.saturating_add(1);
+        let behind_quiet = gap || (ring.in_chain && ring.quiet_chain);
         let sure = !is_quiet && !behind_quiet;
         ring.quiet_chain = behind_quiet || entry.sqe_flags & SQE_SKIP_SUCCESS != 0;
         ring.in_chain = entry.sqe_flags & SQE_LINKS != 0;
         let round = ring.round;
         let lap = ring.laps.remove(&entry.slot);
 
+        let sentinel = self.schemes.is_sentinel(process, number, entry.cookie);
         let live = self
             .addresses
             .get_mut(&(process, address))
-            .and_then(|a| a.live.as_mut());
+            .and_then(|a| a.live.as_mut())
+            // A small number that stands for nobody, and boxes of nothing that have it for an address.
+            .filter(|live| !(live.nowhere && sentinel));
         let generation = live.as_ref().map(|live| live.id);
         let mut new_lap = Lap {
             sequence: submission.sequence,

@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) borrows: Borrows,
     pub(super) results: Results,
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
+    /// Records are missing somewhere.
+    pub(super) is_lossy: bool,
     pub(super) links: Vec<Link>,
     spare_link: Link,
     pub(super) summary: Summary,
@@ -97,6 +99,7 @@ impl State {
                 What::FdOpen { .. } | What::FdClose { .. } => {
                     state.results.recorded.insert(event.process);
                 }
+                What::Lost(_) => state.is_lossy = true,
                 _ => {}
             }
         }
@@ -114,6 +117,7 @@ impl State {
     /// What an event changes.
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
         self.show_hits(event.at_ns, observer);
+        self.show_overlaps(event.at_ns, observer);
         match &event.what {
             What::Leak(p) | What::Retain(p) => self.leak(event, p, false, observer),
             What::LeakForever(p) => self.leak(event, p, true, observer),
@@ -133,7 +137,9 @@ impl State {
             What::Unmap { address, size } => {
                 self.freed(event, *address, *size, Gone::Unmapped, observer);
             }
-            What::Realloc { from, to, size } => self.realloc(event, *from, *to, *size),
+            What::Realloc { from, to, size } => {
+                self.realloc(event, (*from, *to), *size, observer.events);
+            }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, .. } => self.fd_open(event, *fd, observer),
             What::FdClose { fd, .. } => self.fd_close(event, *fd, observer),

@@ -7,8 +7,9 @@ use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
 use super::expect::Owes;
-use crate::event::{EventId, Ring, SiteId, StringId, TypeId};
+use crate::event::{EventId, Pointer, Ring, SiteId, StringId, TypeId};
 use crate::finding::Subject;
+use crate::recording::Recording;
 
 /// One life of an address or index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +75,8 @@ pub(crate) struct Generation {
     /// than that.
     pub(crate) also: Option<(Owner, TypeId)>,
     pub(crate) and_more: bool,
+    /// There is no block, and its handles may be those of several owners; see [`is_nowhere`].
+    pub(crate) nowhere: bool,
     /// Thread of its first leak.
     pub(crate) thread: Thread,
     /// Declared while it lives to be carried by several operations at once.
@@ -111,7 +114,7 @@ impl Generation {
 
     /// Whether only one raw handle can exist, so that a leak proves that there was none before it.
     pub(crate) fn is_sole_owner(&self) -> bool {
-        is_sole(self.owner)
+        is_sole(self.owner) && !self.nowhere
     }
 }
 
@@ -120,6 +123,19 @@ impl Generation {
 pub(crate) enum Thread {
     Id(u32),
     Lane(u32),
+}
+
+/// Whether a pointer points to no block at all, so that others have the same one: a box or a vector of
+/// nothing, and a weak handle that never had a value.
+pub(crate) fn is_nowhere(recording: &Recording, pointer: &Pointer) -> bool {
+    match pointer.owner {
+        Owner::Box | Owner::Vec => {
+            let ty = recording.ty(pointer.ty);
+            ty.size == 0 && ty.align != 0
+        }
+        Owner::RcWeak | Owner::ArcWeak => pointer.address == u64::MAX,
+        _ => false,
+    }
 }
 
 /// Owners of which there is one for each block.
@@ -302,6 +318,8 @@ pub(crate) struct RingState {
     /// fails, those behind it post nothing either.
     pub(crate) quiet_chain: bool,
     pub(crate) in_chain: bool,
+    /// Number of the next submission, if none is missing.
+    pub(crate) next_sequence: u64,
     /// Operations that may have ended without a completion, oldest first.
     pub(crate) unsure: VecDeque<u64>,
     /// A completion came for an operation that no enter had taken: enters are not all recorded.

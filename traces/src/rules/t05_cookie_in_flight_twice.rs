@@ -2,7 +2,7 @@
 //!
 //! Fires when the operations in flight with one cookie become more than the leases of its generation.
 //! Stays silent for cookies declared shared or sentinel, for a pointer leaked once for each operation,
-//! and for words that were never leaked.
+//! for words that were never leaked, and for one of several callbacks of a library.
 //! Points at the second submission.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -18,7 +18,8 @@ pub(super) static RULE: Rule = Rule {
             pointer was not leaked once for each of them. Both completions will look the same, and each \
             will take back an owner of which there is one.",
     silent: "The cookie is declared shared (one connection pointer for its read and its write) or a \
-             sentinel; the pointer was leaked as often as it is in flight; or the word was never leaked.",
+             sentinel; the pointer was leaked as often as it is in flight; or the word was never leaked. \
+             A library may hold one word for several functions.",
     needs: "Leaks, submissions and completions.",
     points_at: "The second submission.",
     example: "Several timeouts carried one user_data; removing \"the\" timeout by it hit any of them.",
@@ -45,7 +46,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     };
     // What another life of the address left in flight is no second carrier of this one.
     let same_life = |other: &&&Operation| other.generation.is_none_or(|id| id == generation.id);
-    let others: Vec<&Operation> = others.iter().filter(same_life).copied().collect();
+    // A library calls each function with the word that came with it: another function's is no rival.
+    let is_call = |operation: &Operation| operation.entry.opcode == wire::payload::CALLBACK;
+    let apart = |other: &Operation| {
+        other.id.ring != operation.id.ring && (is_call(other) || is_call(operation))
+    };
+    let same_life = others.iter().filter(same_life).copied();
+    let others: Vec<&Operation> = same_life.filter(|other| !apart(other)).collect();
     let in_flight = others.len() as u64 + 1;
     let Some(first) = others.first() else { return };
     if *shared || *sentinel || in_flight <= u64::from(generation.leases) {
@@ -245,6 +252,23 @@ mod tests {
             20 main submit 0 RECV 0x1000 conn.rs:12
             25 main lost 1 removed
             30 main submit 0 SEND 0x1000 conn.rs:15   <? operation #1
+            ",
+        );
+    }
+
+    #[test]
+    fn one_word_for_several_functions_of_a_library() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=0 cq=0 foreign
+            2 main ring-create 1 sq=0 cq=0 foreign
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 CALLBACK 0x1000 conn.rs:12 len=1
+            30 main submit 1 CALLBACK 0x1000 conn.rs:13
+            31 main submit 2 RECV 0x1000 conn.rs:15
+            # Twice for one function.
+            40 main submit 1 CALLBACK 0x1000 conn.rs:16    <- operation #1 (ring 1, slot 0, CALLBACK) went in at conn.rs:16 with the cookie of Conn#1 0x1000@1
             ",
         );
     }

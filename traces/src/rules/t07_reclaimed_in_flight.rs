@@ -360,4 +360,20 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_failure_is_the_loud_operations_and_not_the_quiet_ones() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Conn conn.rs:8
+            11 main shared 0x1000
+            12 main submit 0 SEND 0x1000 len=5 skip-success
+            13 main submit 0 RECV 0x1000 len=9
+            20 main complete 0 0x1000 -104
+            21 main reclaim 0x1000 Conn conn.rs:9
+            ",
+        );
+    }
 }

@@ -15,7 +15,8 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "Ownership is taken back from a raw pointer once more than it was given away. With other \
             handles alive nothing crashes: the count is one too low, and the object dies too early.",
-    silent: "The address was leaked again in between, or was never leaked within the recording.",
+    silent: "The address was leaked again in between, or was never leaked within the recording; or there is \
+             no block: boxes of nothing share one address.",
     needs: "Leaks and reclaims of the pointer.",
     points_at: "The second reclaim.",
     example: "A cancellation freed the buffer of an operation, and the completion freed it again; both \
@@ -127,6 +128,28 @@ mod tests {
             10 main leak 0x1000 Op op.rs:8
             20 main reclaim 0x1000 Op op.rs:40
             30 main reclaim 0x1000 Op op.rs:50   <- was reclaimed again
+            ",
+        );
+    }
+
+    #[test]
+    fn owners_of_nothing_share_an_address() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x8 () size=0 align=8 a.rs:8
+            11 main leak 0x8 Other size=0 align=8 b.rs:8
+            12 main leak 0x8 u64 size=0 align=8 c.rs:8 owner=Vec
+            20 main reclaim 0x8 () size=0 align=8 a.rs:9
+            21 main reclaim 0x8 Other size=0 align=8 b.rs:9
+            22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
+            # One that was given away where nobody looked.
+            30 main reclaim 0x8 () size=0 align=8 a.rs:9
+            # An index is none of them.
+            40 main leak 0x8 Slot slab.rs:8 owner=index
+            41 main leak 0x8 () size=0 align=8 a.rs:8
+            42 main reclaim 0x8 () size=0 align=8 a.rs:9
+            43 main reclaim 0x8 Slot slab.rs:9 owner=index
             ",
         );
     }

@@ -21,7 +21,7 @@ pub(super) static RULE: Rule = Rule {
             or although its last completion was taken and the ring went on to later ones.",
     silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
              are normal. So is all that a kill cut off, or an exit while other threads still ran. What is \
-             declared leaked for ever is exempt.",
+             declared leaked for ever is exempt, and so is what has no bytes.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
     example: "Keys given to the kernel by into_raw were never taken back when the driver was dropped: \
@@ -386,6 +386,27 @@ mod tests {
             process 0 state=clean
             10 main leak 0x1000 Op op.rs:8    <? it was never submitted
             20 main lost 1 removed
+            ",
+        );
+    }
+
+    #[test]
+    fn a_send_behind_a_lost_record_may_be_in_flight_still() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=killed:9
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 FSYNC 0x0 link skip-success seq=0
+            # What was chained to it.
+            11 main lost 1 removed
+            20 main leak 0x1000 Op op.rs:8
+            21 main submit 0 SEND_ZC 0x1000 len=64 seq=2
+            30 main complete 0 0x1000 64 more
+            40 main submit 0 NOP 0x7 seq=3
+            41 main complete 0 0x7 0
+            50 main submit 0 NOP 0x7 seq=4
+            51 main complete 0 0x7 0
             ",
         );
     }

@@ -123,6 +123,10 @@ fn thread(handled: &Handled<'_>, judge: &mut Judge<'_>) {
     if *thread == generation.thread || !stays(pointer.owner) || !stays(generation.owner) {
         return;
     }
+    // Weak handles of nothing have one address and no count.
+    if generation.nowhere {
+        return;
+    }
     let names = judge.names();
     let did = if *back {
         "taken back"
@@ -265,6 +269,19 @@ mod tests {
             20 main owner 0 name=multi-read
             25 main lost 1 removed
             30 main complete 0 0x1000 9    <? was taken by multi-read
+            ",
+        );
+    }
+
+    #[test]
+    fn weak_handles_of_nothing_are_not_one() {
+        check_rule(
+            &RULE,
+            "
+            10 a leak 0xffffffffffffffff Conn conn.rs:8 owner=rc::Weak
+            11 b leak 0xffffffffffffffff Conn conn.rs:9 owner=rc::Weak
+            20 b reclaim 0xffffffffffffffff Conn conn.rs:20 owner=rc::Weak
+            21 a reclaim 0xffffffffffffffff Conn conn.rs:20 owner=rc::Weak
             ",
         );
     }

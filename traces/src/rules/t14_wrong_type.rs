@@ -4,7 +4,8 @@
 //! type of another name (suspected); and on a submission whose cookie is a `Box` of nothing, which has
 //! no address of its own, or one of a trait object, whose other half does not fit.
 //! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
-//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells).
+//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells); for slices and trait objects that a
+//! pointer became, a full vector as a box, and owners of nothing, which share one address.
 //! Points at the reclaim, or at the submission.
 
 use wire::record::Owner;
@@ -12,7 +13,7 @@ use wire::record::Owner;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{Pointer, TypeId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Generation, Handled, Moment, Standing, Submitted};
+use crate::model::{Generation, Handled, Moment, Standing, Submitted, is_nowhere};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(14),
@@ -23,7 +24,9 @@ pub(super) static RULE: Rule = Rule {
             same address as every other; one of a trait object loses its table in a 64-bit cookie.",
     silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
              wrapper that has the layout of what it wraps; or it was leaked as both, as a count and its \
-             weak counterpart are. Types with other names and one layout are suspected.",
+             weak counterpart are. A pointer may become one to a slice or a trait object on the way, and \
+             the block of a full vector that of a box. Types with other names and one layout are \
+             suspected.",
     needs: "Leaks and reclaims with their types.",
     points_at: "The reclaim as something else, or the submission of what fits no cookie.",
     example: "A value that had been given to C came back as Box<c_void> and was freed as that: with the \
@@ -100,13 +103,17 @@ fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> 
     if generation.and_more || !is_plain(back.0) {
         return None;
     }
+    // Another one of those that share the address of what has no block.
+    if generation.nowhere && is_nowhere(judge.names().recording, pointer) {
+        return None;
+    }
     let out = std::iter::once(first).chain(generation.also);
     let mut least: Option<Difference> = None;
     for (owner, ty) in out {
         if !is_plain(owner) {
             return None;
         }
-        let differs = if owner != back.0 {
+        let differs = if owner != back.0 && !are_one(owner, back.0) {
             Difference::Owner
         } else {
             types_differ(judge, ty, back.1)?
@@ -143,7 +150,22 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
         return Some(Difference::Layout);
     }
     let (a, b) = (judge.names().ty(out), judge.names().ty(back));
+    // On the way a pointer may lose its length, or become one to what its type can do.
+    if is_wide(&a) || is_wide(&b) {
+        return None;
+    }
     (a != "?" && b != "?" && bare(&a) != bare(&b)).then_some(Difference::Name)
+}
+
+/// Whether one owner's block may be freed by the other: a full vector's by a box of the slice.
+fn are_one(a: Owner, b: Owner) -> bool {
+    matches!((a, b), (Owner::Box, Owner::Vec) | (Owner::Vec, Owner::Box))
+}
+
+/// Whether a type's pointers are two words.
+fn is_wide(name: &str) -> bool {
+    let is_slice = name.starts_with('[') && !name.contains(';');
+    is_slice || name.starts_with("dyn ") || name == "str"
 }
 
 /// A type's name without wrappers that have the layout of what they wrap.
@@ -294,6 +316,39 @@ mod tests {
             10 main leak 0x1000 Object ffi.rs:8 owner=Rc
             15 main lost 1 removed
             20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <? came back
+            ",
+        );
+    }
+
+    #[test]
+    fn owners_of_nothing_share_an_address() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x8 () size=0 align=8 a.rs:8
+            11 main leak 0x8 Other size=0 align=8 b.rs:8
+            12 main leak 0x8 u64 size=0 align=8 c.rs:8 owner=Vec
+            20 main reclaim 0x8 () size=0 align=8 a.rs:9
+            21 main reclaim 0x8 Other size=0 align=8 b.rs:9
+            22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
+            ",
+        );
+    }
+
+    #[test]
+    fn pointers_that_became_wider_or_narrower_on_the_way() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 app::Conn size=24 align=8 ffi.rs:8 owner=Arc
+            11 main reclaim 0x1000 type=\"dyn app::Speak\" size=24 align=8 ffi.rs:9 owner=Arc
+            20 main leak 0x2000 type=\"[u8; 4]\" size=4 align=1 ffi.rs:8
+            21 main reclaim 0x2000 type=\"[u8]\" size=4 align=1 ffi.rs:9
+            30 main leak 0x3000 type=\"[u8]\" size=4 align=1 ffi.rs:8 owner=Vec
+            31 main reclaim 0x3000 type=\"[u8]\" size=4 align=1 ffi.rs:9
+            # The vector had room for more than its length.
+            40 main leak 0x4000 type=\"[u8]\" size=8 align=1 ffi.rs:8 owner=Vec
+            41 main reclaim 0x4000 type=\"[u8]\" size=4 align=1 ffi.rs:9    <- went out at ffi.rs:8 as Vec<[u8]> (8 bytes, aligned to 1) and came back at ffi.rs:9 as Box<[u8]> (4 bytes, aligned to 1)
             ",
         );
     }

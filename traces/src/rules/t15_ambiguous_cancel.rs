@@ -76,7 +76,12 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(History::Since(first.submit))
+        // Whose completion came may have been told wrong because of what was lost before.
+        .history(if unsure {
+            History::Whole
+        } else {
+            History::Since(first.submit)
+        })
         .message(message)
         .evidence(operation.submit, "names a cookie")
         .keys(targets.iter().map(|target| Key::from(target.id)))
@@ -162,6 +167,23 @@ mod tests {
             15 main lost 1 removed
             20 main submit 0 TIMEOUT 0x7 time.rs:9
             30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:20 addr=0x7    <? names 0x7
+            ",
+        );
+    }
+
+    #[test]
+    fn a_completion_that_was_lost_before_could_have_ended_either() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 NOP 0x7 a.rs:1
+            # The completion of that one; the next is taken for it.
+            11 main lost 1 removed
+            20 main submit 0 NOP 0x7 a.rs:2
+            21 main complete 0 0x7 0
+            30 main submit 0 NOP 0x7 a.rs:3
+            31 main submit 0 ASYNC_CANCEL 0x8 a.rs:4 addr=0x7    <? names 0x7
             ",
         );
     }

@@ -290,4 +290,17 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn what_another_thread_moved_may_have_been_given_out_again() {
+        check_rule(
+            &RULE,
+            "
+            10 a submit 0 READ 0x7 a.rs:8 addr=0x5000 len=64
+            # It moved before that, and says so now.
+            11 b realloc 0x5000 0x6000 128
+            500 a complete 0 0x7 64
+            ",
+        );
+    }
 }

@@ -47,6 +47,10 @@ fn sentinel(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     else {
         return;
     };
+    // It has no block of its own, and a word that others have too.
+    if generation.nowhere {
+        return;
+    }
     let names = judge.names();
     let message = format!(
         "{} carries {}, leaked{}, and {:#x} is declared to stand for nothing",
@@ -162,6 +166,21 @@ mod tests {
             10 main leak 0x0 Request slab.rs:8 owner=index
             15 main lost 1 removed
             20 main submit 0 READ 0x0 read.rs:9 set len=9   <? is declared to stand for nothing
+            ",
+        );
+    }
+
+    #[test]
+    fn a_box_of_nothing_may_lie_where_nobody_is() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 0 sentinel 0x1
+            10 main leak 0x1 () size=0 align=1 a.rs:8
+            11 main submit 0 NOP 0x1
+            12 main reclaim 0x1 () size=0 align=1 a.rs:9
+            13 main complete 0 0x1 0
             ",
         );
     }
