@@ -8,7 +8,7 @@
 //! Holds `unsafe`: the table of functions, over a reference count of the wrapper's own.
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use wire::payload::pair;
@@ -33,12 +33,46 @@ pub(crate) fn wrap(
     if !recorder::recording() {
         return inner;
     }
-    let wrapped = Arc::into_raw(Arc::new(Wrapped { inner, coroutine }));
-    note(Kind::Leak, wrapped, recorder::site(at));
-    // SAFETY: the table's functions take what `Arc::into_raw` gave, one count for each waker.
-    unsafe { Waker::from_raw(RawWaker::new(wrapped.cast(), &FUNCTIONS)) }
+    let wrapped = Arc::new(Wrapped { inner, coroutine });
+    note(Kind::Leak, Arc::as_ptr(&wrapped), recorder::site(at));
+    handle(wrapped)
 }
 
+fn handle(wrapped: Arc<Wrapped>) -> Waker {
+    let data = Arc::into_raw(wrapped).cast();
+    // SAFETY: the table's functions take what `Arc::into_raw` gave, one count for each waker.
+    unsafe { Waker::from_raw(RawWaker::new(data, &FUNCTIONS)) }
+}
+
+/// The wrapper of a coroutine's waker, where somebody still has it. It does not keep it: that would keep the
+/// executor's waker, and with it the coroutine itself.
+#[derive(Debug, Default)]
+pub(crate) struct Last(Weak<Wrapped>);
+
+impl Last {
+    /// A wrapper for the waker of a poll: the last one if it wakes the same.
+    pub(crate) fn wrap(
+        &mut self,
+        given: &Waker,
+        coroutine: Coroutine,
+        at: &'static Location<'static>,
+    ) -> Waker {
+        if let Some(wrapped) = self.0.upgrade()
+            && wrapped.inner.will_wake(given)
+        {
+            note(Kind::Retain, Arc::as_ptr(&wrapped), 0);
+            return handle(wrapped);
+        }
+        let inner = given.clone();
+        let coroutine = Some(coroutine);
+        let wrapped = Arc::new(Wrapped { inner, coroutine });
+        self.0 = Arc::downgrade(&wrapped);
+        note(Kind::Leak, Arc::as_ptr(&wrapped), recorder::site(at));
+        handle(wrapped)
+    }
+}
+
+#[derive(Debug)]
 struct Wrapped {
     inner: Waker,
     coroutine: Option<Coroutine>,

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::coroutine::Coroutine;
 use crate::{recorder, waker};
@@ -14,9 +14,7 @@ use crate::{recorder, waker};
 #[derive(Debug)]
 pub struct Traced<F> {
     coroutine: Coroutine,
-    /// The waker that the last poll came with, and the one that was made of it: most executors come
-    /// with the same one each time.
-    waker: Option<(Waker, Waker)>,
+    waker: waker::Last,
     over: bool,
     made_at: &'static Location<'static>,
     future: F,
@@ -29,7 +27,7 @@ pub struct Traced<F> {
 pub fn trace<F: Future>(future: F) -> Traced<F> {
     Traced {
         coroutine: Coroutine::spawned::<F>(Coroutine::current()),
-        waker: None,
+        waker: waker::Last::default(),
         over: false,
         made_at: Location::caller(),
         future,
@@ -65,23 +63,14 @@ impl<F: Future> Future for Traced<F> {
         if coroutine.id() == 0 || !recorder::recording() {
             return future.poll(context);
         }
-        let known = match waker {
-            Some((given, made)) if given.will_wake(context.waker()) => made,
-            _ => {
-                let given = context.waker().clone();
-                let made = waker::wrap(given.clone(), Some(coroutine), made_at);
-                &mut waker.insert((given, made)).1
-            }
-        };
+        let known = waker.wrap(context.waker(), coroutine, made_at);
         let running = coroutine.running();
         coroutine.resumed(None);
-        let result = future.poll(&mut Context::from_waker(known));
+        let result = future.poll(&mut Context::from_waker(&known));
         drop(running);
         if result.is_ready() {
             *over = true;
             coroutine.done();
-            // Its copies go with the executor's.
-            *waker = None;
         } else {
             coroutine.suspended(&[]);
         }

@@ -171,12 +171,27 @@ pub(crate) fn next_batch() -> bool {
     let Some(cursor) = (unsafe { HOT.get().as_ref() }) else {
         return false;
     };
+    if cursor.process().is_none() {
+        // A forked child: a handler recorded in it, and the record that it interrupted left its own cursor
+        // behind, which was wiped.
+        set_hot(hot_again());
+        return false;
+    }
     let depth = cursor.enter();
     let room = &cursor.events;
     let has_more = room.limit.load(Ordering::Relaxed) < room.end.load(Ordering::Relaxed);
     let begun = has_more && cursor.restamp(clock::ticks());
     cursor.leave(depth);
     begun
+}
+
+/// The cursor that this thread got since, if its records may take the hot path.
+fn hot_again() -> *const Cursor {
+    let pointer = CURSOR.get();
+    // SAFETY: as in `try_record`.
+    let is_hot = unsafe { pointer.as_ref() }
+        .is_some_and(|cursor| cursor.process().is_some() && cursor.is_hot.load(Ordering::Relaxed));
+    if is_hot { pointer } else { core::ptr::null() }
 }
 
 /// As [`record`], for payloads of changing length (at most 254 words; what is longer is cut).
@@ -442,6 +457,9 @@ impl Cursor {
             let limit = head.saturating_add(BATCH_BYTES).min(end);
             (Header::time(delta as u32), limit)
         } else {
+            // The hot path has no other clock than the counter.
+            let is_hot = self.is_hot.load(Ordering::Relaxed) && clock::is_counter();
+            self.is_hot.store(is_hot, Ordering::Relaxed);
             (0, end)
         };
         self.stamp.store(stamp, Ordering::Relaxed);

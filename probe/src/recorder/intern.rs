@@ -43,42 +43,54 @@ struct Entry {
 #[repr(transparent)]
 pub(crate) struct Origins([Origin; SLOTS]);
 
-/// A place and a type, or a place alone, under a key that is the two addresses: what every pointer's and
-/// every submission's record refers to.
+/// A place and a type, or a place alone: what every pointer's and every submission's record refers to.
 #[repr(C)]
 struct Origin {
-    /// 0 while free, [`TAKEN`] while it is being written; stored last.
-    key: AtomicU64,
+    /// Address of the place; 0 while free, [`TAKEN`] while it is being written; stored last.
+    place: AtomicU64,
+    /// The type: see [`OriginKey`].
+    ty: AtomicU64,
     /// Number of the place, and of the type in the high half.
     numbers: AtomicU64,
 }
 
-/// No key: both parts are addresses, and not of the first page.
+/// No address of a place.
 const TAKEN: u64 = 1;
 
-/// Addresses of a place and of a type's name, put together.
+/// A place and a type, by their addresses, and no two of them by the same.
 #[derive(Clone, Copy)]
-pub(crate) struct OriginKey(u64);
+pub(crate) struct OriginKey {
+    place: u64,
+    /// Address of the type's name, and its size in the bits that no address of a program has: names of
+    /// equal text may share an address. 0 for none.
+    ty: u64,
+}
 
 impl OriginKey {
     #[inline(always)]
     fn of_place(location: &'static Location<'static>) -> Self {
-        Self(core::ptr::from_ref(location) as u64)
+        Self {
+            place: core::ptr::from_ref(location) as u64,
+            ty: 0,
+        }
     }
 
-    /// Names of equal text may share an address; the size tells most of those types apart.
     #[inline(always)]
     fn typed(location: &'static Location<'static>, name: &'static str, size: usize) -> Self {
-        let length = (name.len() as u64) << 48 | (size as u64 & 0xFFFF) << 32;
-        let name = (name.as_ptr() as u64).rotate_left(32);
-        Self(core::ptr::from_ref(location) as u64 ^ name ^ length)
+        Self {
+            place: core::ptr::from_ref(location) as u64,
+            ty: name.as_ptr() as u64 ^ (size as u64) << 48,
+        }
     }
 
     /// Of a place of another language, which knows its type.
     #[cfg(feature = "c")]
     #[inline(always)]
     pub(super) fn of_address(address: u64) -> Self {
-        Self(address)
+        Self {
+            place: address,
+            ty: 0,
+        }
     }
 
     /// The slot that it lies in, or in one of the next ones.
@@ -86,7 +98,8 @@ impl OriginKey {
     fn slot(self) -> usize {
         // The high bits of a product by 2^64 over the golden ratio (Knuth's multiplicative hashing).
         const BITS: u32 = SLOTS.trailing_zeros();
-        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - BITS)) as usize
+        let both = self.place ^ self.ty.rotate_left(32);
+        (both.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - BITS)) as usize
     }
 }
 
@@ -283,16 +296,24 @@ pub(super) fn mix(address: u64, space: Space) -> u64 {
     (spread ^ (spread >> 29)) | 1
 }
 
+impl Origin {
+    /// Its numbers, where it is that of a key. Acquire pairs with the Release in `keep`: who sees the place
+    /// also sees the rest, and could see the records that explain the numbers.
+    #[inline(always)]
+    fn numbers_of(&self, key: OriginKey) -> Option<u64> {
+        let is_there = self.place.load(Ordering::Acquire) == key.place
+            && self.ty.load(Ordering::Relaxed) == key.ty;
+        is_there.then(|| self.numbers.load(Ordering::Relaxed))
+    }
+}
+
 impl Origins {
     /// Numbers of a place and a type, where the key's first slot holds them: others are found by
     /// [`Table::seek`].
     #[inline(always)]
     pub(crate) fn find(&self, key: OriginKey) -> Option<u64> {
         let origin = self.0.get(key.slot())?;
-        // Acquire pairs with the Release in `keep`: who sees the key also sees the numbers, and could
-        // see the records that explain them.
-        let is_there = origin.key.load(Ordering::Acquire) == key.0;
-        is_there.then(|| origin.numbers.load(Ordering::Relaxed))
+        origin.numbers_of(key)
     }
 }
 
@@ -303,19 +324,20 @@ impl Table {
 
     pub(super) fn seek(&self, key: OriginKey) -> Option<u64> {
         self.origins_from(key)
-            .find(|origin| origin.key.load(Ordering::Acquire) == key.0)
-            .map(|origin| origin.numbers.load(Ordering::Relaxed))
+            .find_map(|origin| origin.numbers_of(key))
     }
 
     /// Puts numbers where they are found again, if there is room.
     pub(super) fn keep(&self, key: OriginKey, numbers: u64) {
         for origin in self.origins_from(key) {
-            let free = origin
-                .key
-                .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed);
+            let free =
+                origin
+                    .place
+                    .compare_exchange(0, TAKEN, Ordering::Relaxed, Ordering::Relaxed);
             if free.is_ok() {
+                origin.ty.store(key.ty, Ordering::Relaxed);
                 origin.numbers.store(numbers, Ordering::Relaxed);
-                origin.key.store(key.0, Ordering::Release);
+                origin.place.store(key.place, Ordering::Release);
                 return;
             }
         }
