@@ -41,7 +41,7 @@ fn a_copy_that_is_never_dropped_is_found() {
     let waker = probe::waker(Waker::from(Arc::new(Count::default())));
     std::mem::forget(waker.clone());
     drop(waker);
-    scope.expect(probe::Rule::T09).times(1);
+    scope.expect(probe::Rule::T20).times(1);
 }
 
 /// Returns pending once, and has itself woken.

@@ -71,7 +71,7 @@ pub(crate) fn handed() {
             back.send(next as usize).expect("the first thread waits");
         }
     });
-    for round in 0..3000 {
+    for round in 0..3000u64 {
         // Now and then several are on their way.
         let count = 1 + round % 7;
         for number in 0..count {

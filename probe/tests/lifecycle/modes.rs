@@ -51,7 +51,7 @@ fn names_of_many_threads_take_no_more_room_than_their_letters() {
             let name = recording.string(lane.thread).tty();
             assert_eq!(name, format!("worker-{}", pointer.address));
             let site = recording.site(pointer.site);
-            assert!(site.line > 0 && recording.string(site.file).tty().ends_with("lifecycle.rs"));
+            assert!(site.line > 0 && recording.string(site.file).tty().ends_with("threads.rs"));
             let ty = recording.string(recording.ty(pointer.ty).name).tty();
             assert!(ty.contains("[u8; "), "{ty}");
             seen.push(pointer.address);
