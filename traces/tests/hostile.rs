@@ -776,3 +776,12 @@ fn word() -> impl Strategy<Value = u64> {
         1 => any::<u64>(),
     ]
 }
+
+/// Found by fuzzing.
+#[test]
+fn a_stack_pointer_below_its_stack_is_harmless() {
+    let text = "1 t1 submit 0 READ 0x7 addr=0x7ffd1000 len=64\n2 t1 stack-pointer 0x1000 0x9000\n";
+    let trace = Trace::parse_text(text).unwrap();
+    assert_eq!(trace.events().len(), 2);
+    assert!(trace.verdict().stories.is_empty());
+}

@@ -96,6 +96,10 @@ impl Memory {
 
     /// Pieces that touch `[start, end)`.
     fn touching(&self, process: u32, start: u64, end: u64) -> Vec<(PieceKey, Piece)> {
+        // A trace may hold stack pointers below their stack.
+        if start >= end {
+            return Vec::new();
+        }
         let from = start.saturating_sub(self.longest);
         let keys = (process, from, 0, 0, 0)..(process, end, 0, 0, 0);
         let near = self.pieces.range(keys).take(LOOK_MAX);
