@@ -572,7 +572,7 @@ fn a_packed_file_cut_anywhere_is_read_as_far_as_it_goes() {
 }
 
 /// A bundle of the sections that are in another one, copied as they are.
-fn copied(bytes: &Vec<u8>) -> Vec<u8> {
+fn copied(bytes: &dyn traces::ReadAt) -> Vec<u8> {
     let mut out = Vec::new();
     bundle::write_header(&mut out).unwrap();
     bundle::each_section(bytes, |_, section| section.copy(&mut out)).unwrap();
