@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
@@ -71,9 +72,9 @@ pub(crate) enum Command {
     ///
     /// The program's input, output, exit code and end by a signal are its own; nothing is written to
     /// stdout. SIGUSR2 sent to this process ends the recording while the program goes on, so that the newest
-    /// records before it are kept; so does the program's own `probe::stop_recording`. Exit codes of record
-    /// itself: 125 it could not do its part, 126 the program is not
-    /// executable, 127 it was not found.
+    /// records before it are kept: each thread records on until its current 64 KiB are full. The program's
+    /// own `probe::stop_recording` ends it too. Exit codes of record itself: 2 the command line is wrong,
+    /// 125 it could not do its part, 126 the program is not executable, 127 it was not found.
     Record(Record),
 
     /// Judge traces and print the verdict.
@@ -333,6 +334,21 @@ pub(crate) struct Symbolize {
     pub(crate) file: PathBuf,
 }
 
+/// Says to whoever left out the `--` of `record` where it belongs.
+pub(crate) fn with_hint(mut error: clap::Error) -> clap::Error {
+    let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let program = said(ContextKind::InvalidArg);
+    if error.kind() == ErrorKind::UnknownArgument
+        && said(ContextKind::Usage).contains("tracer record")
+        && !program.starts_with('-')
+    {
+        let tip = format!("put `--` before the program: tracer record -- {program}");
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
+    }
+    error
+}
+
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep
 /// count of.
 const RING: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
@@ -381,6 +397,20 @@ mod tests {
             "-3M",
         ] {
             assert!(ring_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn program_without_dashes_is_told_of_them() {
+        let said = |words: &[&str]| {
+            let error = Cli::try_parse_from(words).unwrap_err();
+            with_hint(error).to_string()
+        };
+        let hint = "put `--` before the program: tracer record -- ./prog";
+        let forgot = said(&["tracer", "record", "--stacks", "./prog", "-x"]);
+        assert!(forgot.contains(hint), "{forgot}");
+        for other in [&["tracer", "record", "--rong"], &["tracer", "dump", "--x"]] {
+            assert!(!said(other).contains("put `--`"));
         }
     }
 

@@ -67,11 +67,12 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// What commands do by themselves with bytes is to print them; all else says what it was about.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self {
             code: CANNOT_LOOK,
-            error: error.into(),
+            error: anyhow::Error::new(error).context("cannot write the output"),
         }
     }
 }

@@ -35,7 +35,7 @@ use exit::{Exit, Failure};
 use log::Screen;
 
 fn main() {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| args::with_hint(error).exit());
     exit::finish(run(cli))
 }
 

@@ -24,6 +24,7 @@ impl Schema {
         let fields = words.iter().skip(1).take(FIELDS_MAX);
         let fields = fields
             .filter_map(|word| Field::unpack(*word))
+            .filter(is_first_rest())
             .map(|field| Field {
                 name: string(field.name),
                 shape: field.shape,
@@ -80,6 +81,12 @@ impl Schema {
     }
 }
 
+/// Only one field can be the rest of a record; more would show the same words again and again.
+fn is_first_rest() -> impl FnMut(&Field<u32>) -> bool {
+    let mut seen = false;
+    move |field| field.shape != Shape::Rest || !std::mem::replace(&mut seen, true)
+}
+
 /// The bits of a field; all shapes that were read lie within a word.
 fn mask(field: &Field<StringId>) -> u64 {
     let ones = u64::MAX >> (64 - u32::from(field.bits.clamp(1, 64)));
@@ -99,5 +106,26 @@ fn value(trace: &Trace, recording: &Recording, field: &Field<StringId>, word: u6
         Shape::Site => trace.names().site(SiteId(id)),
         Shape::Type => trace.names().ty(TypeId(id)),
         Shape::Hex | Shape::Rest => format!("{raw:#x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_field_is_the_rest() {
+        let field = |shape| Field {
+            name: "",
+            shape,
+            word: 0,
+            shift: 0,
+            bits: 64,
+        };
+        let shapes = [Shape::Rest, Shape::Hex, Shape::Rest, Shape::Hex];
+        let words = shapes.map(|shape| field(shape).pack(1));
+        let schema = Schema::new(&[&[0][..], &words].concat(), StringId);
+        let kept: Vec<Shape> = schema.fields.iter().map(|field| field.shape).collect();
+        assert_eq!(kept, [Shape::Rest, Shape::Hex, Shape::Hex]);
     }
 }

@@ -571,6 +571,49 @@ fn a_packed_file_cut_anywhere_is_read_as_far_as_it_goes() {
     assert!(last > 200, "{last}");
 }
 
+/// A bundle of the sections that are in another one, copied as they are.
+fn copied(bytes: &dyn traces::ReadAt) -> Vec<u8> {
+    let mut out = Vec::new();
+    bundle::write_header(&mut out).unwrap();
+    bundle::each_section(bytes, |_, section| section.copy(&mut out)).unwrap();
+    out
+}
+
+#[test]
+fn a_copy_of_what_was_cut_off_says_so_too() {
+    let whole = packed(&File::default().round_trips(3000).bytes());
+    assert_eq!(copied(&whole), whole);
+    let mut compared = 0;
+    for cut in (60..whole.len()).step_by(1009).chain([whole.len() - 1]) {
+        let part = whole[..cut].to_vec();
+        let Ok(original) = read(&part) else { continue };
+        let copy = read(&copied(&part)).unwrap();
+        assert_eq!(copy.events(), original.events(), "cut at {cut}");
+        let hides = |trace: &Trace| trace.recording().problems.iter().any(|known| known.hides);
+        assert_eq!(hides(&copy), hides(&original), "cut at {cut}");
+        compared += 1;
+    }
+    assert!(compared > 3, "{compared}");
+}
+
+#[test]
+fn without_a_process_the_first_problem_is_said() {
+    let whole = packed(&File::default().round_trips(4).bytes());
+    for (cut, wanted) in [
+        (10, "header"),
+        (40, "within a section"),
+        (70, "cut off after"),
+    ] {
+        let said = read(&whole[..cut].to_vec()).unwrap_err();
+        assert!(said.contains(wanted), "{cut}: {said}");
+        assert!(!said.contains("link the probe"), "{cut}: {said}");
+    }
+    let mut empty = Vec::new();
+    bundle::write_header(&mut empty).unwrap();
+    bundle::write_section(&mut empty, Section::Command, b"true").unwrap();
+    assert!(read(&empty).unwrap_err().contains("did not link the probe"));
+}
+
 #[test]
 fn an_encoding_of_the_future_is_refused_by_its_number() {
     let mut bytes = packed(&File::default().round_trips(1).bytes());

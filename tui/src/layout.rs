@@ -72,6 +72,18 @@ pub struct PaneArea {
     pub text: Rect,
 }
 
+impl PaneArea {
+    /// Rows for a text of so many lines. Where no rule can say that there is more, the last row does.
+    pub fn text_rows(&self, lines: usize) -> usize {
+        let height = usize::from(self.text.height);
+        if self.rule.height == 0 && lines > height {
+            height.saturating_sub(1)
+        } else {
+            height
+        }
+    }
+}
+
 /// Rectangles of a whole screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {

@@ -3,7 +3,7 @@
 use std::io::{self, Seek, Write};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use traces::ReadAt;
 use traces::read::bundle::{self, ProcessWriter, Section, SectionBytes};
 use traces::redact::{self, Layout, Process, Redactor};
@@ -47,6 +47,12 @@ fn sections(
     mut redactor: Option<&mut Redactor>,
 ) -> Result<()> {
     bundle::each_section(bytes, |section, bytes| {
+        if redactor.is_some() && bytes.is_cut() {
+            // Redacted it would look whole.
+            bail!(
+                "it is cut off, and what is left cannot be redacted; without --redact it can be packed"
+            );
+        }
         match (section, &mut redactor) {
             // Written anew from what was read of them.
             (Section::Symbols | Section::Sources, _) => {}

@@ -38,11 +38,13 @@ pub(crate) fn run(args: &Pack) -> Result<Exit, Failure> {
     let unfinished = Unfinished::create(&output)
         .with_context(|| format!("cannot write {}", safe::path(&output)))?;
     write(&unfinished, &opened, &trace, redactor)
-        .with_context(|| format!("cannot write {}", safe::path(&output)))?;
+        .with_context(|| format!("cannot make {} of {shown}", safe::path(&output)))?;
+    let words = read_again(&unfinished, &trace).with_context(|| format!("cannot pack {shown}"))?;
     unfinished
         .rename(&output)
         .with_context(|| format!("cannot put {} in its place", safe::path(&output)))?;
-    say(&wanted)?;
+    let file = safe::path(&wanted);
+    talk::line(format_args!("{file}: {words}; next: `tracer check {file}`"));
     Ok(Exit::Code(CLEAN))
 }
 
@@ -107,13 +109,16 @@ fn write(
     Ok(())
 }
 
-/// Reads it again, as whoever gets it will.
-fn say(output: &Path) -> Result<()> {
-    let trace = open::read(output)?;
-    let words = packed::in_words(&trace).unwrap_or_default();
-    let file = safe::path(output);
-    talk::line(format_args!("{file}: {words}; next: `tracer check {file}`"));
-    Ok(())
+/// Reads it again, as whoever gets it will, before anybody can: what is in it, in words.
+fn read_again(unfinished: &Unfinished, trace: &Trace) -> Result<String> {
+    match open::read(unfinished.path()) {
+        Ok(packed) => Ok(packed::in_words(&packed).unwrap_or_default()),
+        // What is wrong with it came from the input, whose problem says more.
+        Err(error) => Err(match trace.recording().problems.first() {
+            Some(problem) => anyhow::anyhow!("{problem}; nothing was written"),
+            None => error.context("what would be written cannot be read; nothing was written"),
+        }),
+    }
 }
 
 /// Date and time to the minute, in UTC.

@@ -176,6 +176,11 @@ impl Unfinished {
         &self.file
     }
 
+    /// Where it lies until then.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Puts it in its place.
     pub(crate) fn rename(mut self, target: &Path) -> io::Result<()> {
         std::fs::rename(&self.path, target)?;

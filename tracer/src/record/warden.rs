@@ -111,7 +111,8 @@ impl Watch {
         self.stopped = Some(HashSet::new());
         match session::end(&self.folder) {
             Ok(()) => crate::talk::line(
-                "the recording ends here; the program goes on, and its trace is written when it ends",
+                "the recording ends here, for each thread as soon as its 64 KiB are full; the program goes \
+                 on, and its trace is written when it ends",
             ),
             Err(error) => self.remarks.push(format!("{error:#}")),
         }

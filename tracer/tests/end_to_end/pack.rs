@@ -400,3 +400,32 @@ fn recording_without_stacks_has_its_sources_too() {
         .exits(0)
         .prints("sources inside");
 }
+
+#[test]
+fn cut_trace_is_packed_as_far_as_it_goes_or_not_at_all() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tracer(folder.path());
+    command.args(["record", "--"]);
+    run(command.args(scenario(&["leftover"]))).exits(0);
+    let whole = std::fs::read(folder.path().join("trace.bin")).unwrap();
+    let input = folder.path().join("cut.bin");
+    let output = folder.path().join("cut.packed.bin");
+
+    std::fs::write(&input, &whole[..whole.len() - 1]).unwrap();
+    run(tracer(folder.path()).arg("pack").arg(&input)).exits(0);
+    assert_eq!(read(&output).events(), read(&input).events());
+    std::fs::remove_file(&output).unwrap();
+
+    for cut in [10, 40, 100] {
+        std::fs::write(&input, &whole[..cut]).unwrap();
+        run(tracer(folder.path()).arg("pack").arg(&input))
+            .exits(2)
+            .says("cut.bin: ");
+        assert!(!output.exists());
+    }
+    let names = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(names, 2, "nothing but the recording and its cut copy");
+}

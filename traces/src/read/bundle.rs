@@ -129,7 +129,12 @@ pub fn end_record(pid: u32, start_time: u64, ended: Ended) -> Vec<u8> {
 pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Result<(), String> {
     let mut header = [0; HEADER_BYTES];
     let broken = |error: io::Error| format!("cannot be read: {error}");
-    read_full(input.bytes, 0, &mut header).map_err(broken)?;
+    let got = read_full(input.bytes, 0, &mut header).map_err(broken)?;
+    if got < HEADER_BYTES {
+        return Err(format!(
+            "is cut off within its header, after {got} bytes; nothing in it can be read"
+        ));
+    }
     let major = u16_at(&header, 8);
     if major != MAJOR {
         return Err(format!(
@@ -228,10 +233,21 @@ fn section(
     match kind {
         1 if encoding == blocks::ENCODING => {
             let recording = &mut gathered.recording;
+            // A section that is cut off has been reported.
+            let mut is_told = part.len < u64_at(head, 16);
             let unpacked = Unpacked::read(part, |at, message| {
+                is_told = true;
                 recording.problem(name, part.from.saturating_add(at), message);
             })?;
             let len = unpacked.len()?;
+            let wanted = u64_at(head, 8);
+            if len < wanted && !is_told {
+                let message = format!(
+                    "a process file of {wanted} bytes ends after {len}: it was cut off before it \
+                     was put in here"
+                );
+                recording.problem(name, at, message);
+            }
             process(gathered, name, &unpacked, part.from, len);
         }
         1 => process(gathered, name, part, part.from, part.len),
@@ -310,61 +326,76 @@ pub fn each_section<E: From<io::Error>>(
     let mut at = HEADER_BYTES as u64;
     let mut head = [0; SECTION_HEADER_BYTES];
     while read_full(bundle, at, &mut head)? == SECTION_HEADER_BYTES {
-        let padded = u64_at(&head, 16).checked_next_multiple_of(8);
-        let whole = padded.and_then(|padded| padded.checked_add(SECTION_HEADER_BYTES as u64));
-        let Some(whole) = whole.filter(|whole| *whole <= len.saturating_sub(at)) else {
-            break;
-        };
+        let body = at.saturating_add(SECTION_HEADER_BYTES as u64);
+        let stored = u64_at(&head, 16);
+        let left = len.saturating_sub(body);
         if let Some(section) = Section::from_u32(u32_at(&head, 0)) {
             let bytes = SectionBytes {
-                whole: Part {
+                head,
+                content: Part {
                     bytes: bundle,
-                    from: at,
-                    len: whole,
+                    from: body,
+                    len: stored.min(left),
                 },
-                stored: u64_at(&head, 16),
+                stored,
                 is_packed: u32_at(&head, 4) == blocks::ENCODING,
             };
             each(section, bytes)?;
         }
-        at = at.saturating_add(whole);
+        let padded = stored.checked_next_multiple_of(8);
+        let Some(next) = padded.and_then(|padded| body.checked_add(padded)) else {
+            break;
+        };
+        at = next;
     }
     Ok(())
 }
 
 /// A section of a bundle as it lies there.
 pub struct SectionBytes<'a> {
-    whole: Part<'a>,
+    head: [u8; SECTION_HEADER_BYTES],
+    /// What is there of it.
+    content: Part<'a>,
+    /// What should be.
     stored: u64,
     is_packed: bool,
 }
 
 impl SectionBytes<'_> {
-    /// Copies it as it is.
+    /// Whether the bundle ends before the section does.
+    pub fn is_cut(&self) -> bool {
+        self.content.len < self.stored
+    }
+
+    /// Copies it as it is. Of one that is cut off, what is there: its lengths and checksums still tell a reader.
     pub fn copy(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut head = self.head;
+        if let Some(stored) = head.get_mut(16..24) {
+            stored.copy_from_slice(&self.content.len.to_le_bytes());
+        }
+        out.write_all(&head)?;
         let mut buffer = vec![0; 1 << 16];
         let mut at = 0;
         loop {
-            let got = read_full(&self.whole, at, &mut buffer)?;
+            let got = read_full(&self.content, at, &mut buffer)?;
             if got == 0 {
-                return Ok(());
+                break;
             }
             out.write_all(buffer.get(..got).unwrap_or_default())?;
             at = at.saturating_add(got as u64);
         }
+        let padding = at.wrapping_neg() % 8;
+        out.write_all([0u8; 8].get(..padding as usize).unwrap_or_default())
     }
 
     /// What it holds, unpacked as far as it is in order.
     pub fn content(&self) -> io::Result<Box<dyn ReadAt + '_>> {
-        let stored = Part {
-            bytes: self.whole.bytes,
-            from: self.whole.from.saturating_add(SECTION_HEADER_BYTES as u64),
-            len: self.stored,
-        };
+        let Part { bytes, from, len } = self.content;
+        let content = Part { bytes, from, len };
         if self.is_packed {
-            return Ok(Box::new(Unpacked::read(&stored, |_, _| {})?));
+            return Ok(Box::new(Unpacked::read(&content, |_, _| {})?));
         }
-        Ok(Box::new(stored))
+        Ok(Box::new(content))
     }
 }
 

@@ -85,19 +85,9 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
         }
     }
     if gathered.recording.processes.is_empty() {
-        let nothing = || ReadError {
-            source_name: inputs
-                .first()
-                .map_or("no input", |input| input.name)
-                .to_owned(),
-            message:
-                "holds no recorded process: the program did not link the probe, or ended before \
-                      its first record"
-                    .to_owned(),
-        };
-        let unreadable = gathered.unknown_encoding;
-        let failed = failed.into_iter().chain(unborn).next().or(unreadable);
-        return Err(failed.unwrap_or_else(nothing));
+        let known = failed.into_iter().chain(unborn).next();
+        let known = known.or(gathered.unknown_encoding);
+        return Err(known.unwrap_or_else(|| nothing(inputs, &gathered.recording)));
     }
     for error in failed {
         gathered
@@ -108,6 +98,26 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
     gathered.unborn.extend(names);
     note_unborn(&mut gathered);
     Ok(finish(gathered))
+}
+
+/// Why there is no process: the first thing that is wrong, or that nothing is.
+fn nothing(inputs: &[Input<'_>], recording: &Recording) -> ReadError {
+    let Some(problem) = recording.problems.first() else {
+        let first = inputs.first().map_or("no input", |input| input.name);
+        return ReadError {
+            source_name: first.to_owned(),
+            message: "holds no recorded process: the program did not link the probe, or ended \
+                      before its first record"
+                .to_owned(),
+        };
+    };
+    ReadError {
+        source_name: problem.source.clone(),
+        message: format!(
+            "is damaged, and no process in it can be read: at {:#x}: {}",
+            problem.offset, problem.message
+        ),
+    }
 }
 
 /// Whether a process was killed while it opened its file: the magic number is written last, and neither

@@ -85,7 +85,12 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(crate::names::opcode(entry.opcode))
         .shape(names.file(site));
     if let Some(lap) = &operation.lap {
-        draft = draft.evidence(lap.submit, "the operation whose cookie it was");
+        let whose = if is_poison(operation) {
+            "the operation whose cookie the slot held before"
+        } else {
+            "the operation whose cookie it was"
+        };
+        draft = draft.evidence(lap.submit, whose);
         if let Some((event, _)) = lap.leaked {
             draft = draft.evidence(event, "its cookie leaked here");
         }
@@ -111,12 +116,32 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+/// High half of the words that the probe fills slots with.
+const POISON: u64 = 0xFEED_5EED;
+
+/// Whether the poison itself went in, as `record --poison=keep` lets it.
+fn is_poison(operation: &Operation) -> bool {
+    operation.cookie_state == CookieState::Poisoned && operation.entry.cookie >> 32 == POISON
+}
+
 /// Whose cookie the slot held.
 fn whose(names: &Names<'_>, operation: &Operation, judge: &Judge<'_>) -> String {
     let cookie = operation.entry.cookie;
-    let Some(lap) = operation.lap.as_ref().filter(|lap| lap.cookie == cookie) else {
-        return format!("the slot still held {cookie:#x}");
+    let is_poison = is_poison(operation);
+    let held = if is_poison {
+        "the probe's poison was still in it; before that it held"
+    } else {
+        "the slot still held"
     };
+    let lap = operation.lap.as_ref();
+    let Some(lap) = lap.filter(|lap| is_poison || lap.cookie == cookie) else {
+        return if is_poison {
+            "the probe's poison was still in its slot".to_owned()
+        } else {
+            format!("{held} {cookie:#x}")
+        };
+    };
+    let cookie = lap.cookie;
     let Lap {
         sequence,
         opcode,
@@ -132,10 +157,10 @@ fn whose(names: &Names<'_>, operation: &Operation, judge: &Judge<'_>) -> String 
     }
     from.push(')');
     let Some(id) = generation else {
-        return format!("the slot still held {cookie:#x} from {from}");
+        return format!("{held} {cookie:#x} from {from}");
     };
     let alias = names.generation(id.process, id.address, id.number);
-    let mut text = format!("the slot still held {alias}'s cookie from {from}");
+    let mut text = format!("{held} {alias}'s cookie from {from}");
     if let Some((_, site)) = leaked {
         text.push_str(&format!(", leaked{}", judge.at(*site)));
     }
@@ -203,6 +228,19 @@ mod tests {
                 80 main complete 0 0x1000 0
                 85 main done 9
                 90 main resume 9 0x1000 ring=0
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn poison_that_was_left_in_is_named() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}
+                70 main submit 0 NOP 0xfeed5eed00000000 poll.rs:7 poisoned    <- never set user_data at poll.rs:7; the probe's poison was still in it; before that it held Conn#1 0x1000@1's cookie from operation #0 (RECV, conn.rs:90), leaked at conn.rs:88
+                80 main complete 0 0xfeed5eed00000000 0
                 "
             ),
         );

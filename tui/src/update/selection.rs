@@ -84,10 +84,8 @@ pub(super) fn scroll_text(model: &mut Model, lines: i32) {
     let Some(area) = model.area(model.pane) else {
         return;
     };
-    let height = usize::from(area.text.height);
-    let most = about::lines(model, model.pane, area.text.width.into())
-        .len()
-        .saturating_sub(height);
+    let len = about::lines(model, model.pane, area.text.width.into()).len();
+    let most = len.saturating_sub(area.text_rows(len));
     let top = match model.pane {
         Pane::Findings => &mut model.findings.text_top,
         Pane::Biography => &mut model.life.text_top,
@@ -135,9 +133,8 @@ pub(super) fn settle(model: &mut Model) {
             }
         };
         *top = scrolled(*top, selected, len, height);
-        let most = about::lines(model, area.pane, area.text.width.into())
-            .len()
-            .saturating_sub(area.text.height.into());
+        let len = about::lines(model, area.pane, area.text.width.into()).len();
+        let most = len.saturating_sub(area.text_rows(len));
         let text_top = match area.pane {
             Pane::Findings => &mut model.findings.text_top,
             Pane::Biography => &mut model.life.text_top,

@@ -88,10 +88,11 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
         Pane::Events => model.events.text_top,
     };
     let lines = about::lines(model, area.pane, area.text.width.into());
-    let height = usize::from(area.text.height);
+    let height = area.text_rows(lines.len());
     for (line, y) in lines
         .iter()
         .skip(top)
+        .take(height)
         .zip(area.text.top()..area.text.bottom())
     {
         paint.line(row_of(area.text, y), line);
@@ -104,7 +105,7 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
         0 => " K: back up ".to_owned(),
         below => format!(" J: {} more below ", count(below as u64)),
     };
-    // On the line above the text, where there is one: there it hides nothing.
+    // On the line above the text, or on the row that is kept for it: it hides nothing.
     let row = if area.rule.height > 0 {
         area.rule
     } else {
