@@ -124,6 +124,14 @@ fn compare(bytes: &Vec<u8>, written: &[Written]) {
         bytes,
     }])
     .expect("the header is whole");
+    // Damage may give one chunk the number of another: which of the two is right nobody can say, and one is
+    // left out.
+    let is_doubled = |problem: &traces::recording::Problem| {
+        problem
+            .message
+            .contains("a second chunk with the same number")
+    };
+    let is_doubled = trace.recording().problems.iter().any(is_doubled);
     for lane in 0..LANES as u32 {
         let found: Vec<u64> = trace
             .events()
@@ -146,7 +154,7 @@ fn compare(bytes: &Vec<u8>, written: &[Written]) {
                 .clone()
                 .eq(there.iter().copied().take(numbers.clone().count()));
             assert!(
-                all || numbers.is_empty(),
+                all || numbers.is_empty() || is_doubled,
                 "lane {lane}: {numbers:?} is not in {found:?}"
             );
         }
