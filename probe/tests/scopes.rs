@@ -219,3 +219,34 @@ fn a_declared_sentinel_is_no_unset_cookie() {
     drop(ring);
     scope.expect(Rule::T01).times(1);
 }
+
+/// Leaks and takes back boxes of ten types for each number, all at one place.
+macro_rules! of_many_types {
+    ($($tens:literal)*) => {
+        $(
+            round_trip::<{ $tens }>();
+            round_trip::<{ $tens + 1 }>();
+            round_trip::<{ $tens + 2 }>();
+            round_trip::<{ $tens + 3 }>();
+            round_trip::<{ $tens + 4 }>();
+            round_trip::<{ $tens + 5 }>();
+            round_trip::<{ $tens + 6 }>();
+            round_trip::<{ $tens + 7 }>();
+            round_trip::<{ $tens + 8 }>();
+            round_trip::<{ $tens + 9 }>();
+        )*
+    };
+}
+
+fn round_trip<const N: usize>() {
+    let raw = probe::into_raw(Box::new([1_u8; N]));
+    // SAFETY: leaked once, taken back once.
+    drop(unsafe { probe::from_raw::<Box<[u8; N]>>(raw) });
+}
+
+#[test]
+fn many_types_at_one_place_are_not_taken_for_each_other() {
+    let scope = probe::scope();
+    of_many_types!(10 20 30 40 50 60 70 80 90 100 110 120 130 140 150 160 170 180 190 200);
+    scope.assert_clean();
+}

@@ -89,3 +89,28 @@ fn a_traced_coroutine_that_is_dropped_unfinished_is_no_bug() {
     drop(future);
     scope.assert_clean();
 }
+
+/// A task as executors have it: its waker keeps it, and it keeps its future.
+struct Task(std::sync::Mutex<Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>>);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_traced_coroutine_is_not_kept_by_its_own_waker() {
+    let scope = probe::scope();
+    let task = Arc::new(Task(std::sync::Mutex::new(None)));
+    let never = coroutine::trace(std::future::pending());
+    *task.0.lock().unwrap() = Some(Box::pin(never));
+    let waker = Waker::from(Arc::clone(&task));
+    let mut context = Context::from_waker(&waker);
+    let mut future = task.0.lock().unwrap().take().unwrap();
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    *task.0.lock().unwrap() = Some(future);
+    drop(waker);
+    let left = Arc::downgrade(&task);
+    drop(task);
+    assert!(left.upgrade().is_none(), "the abandoned task lives on");
+    scope.assert_clean();
+}
