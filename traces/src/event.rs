@@ -384,7 +384,7 @@ pub enum LossReason {
     Full,
     /// A signal handler found no lane to write to.
     Nested,
-    /// Too many threads at once.
+    /// Too many threads at once, or a signal handler ran while the recording was being opened.
     NoLane,
     /// A chunk is damaged or was cut off.
     Damaged,

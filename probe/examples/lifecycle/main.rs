@@ -105,6 +105,7 @@ fn main() {
             assert_eq!(*place, 77, "a hook changed errno");
         }
         "handlers" => signals::handlers_interrupt_handlers(),
+        "handlers-in-threads" => signals::handlers_in_threads(),
         "handler-forks" => signals::handler_forks(),
         "wrap" => (1..=1_000_000).for_each(note),
         other => {

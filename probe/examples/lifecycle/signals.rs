@@ -48,6 +48,43 @@ pub(crate) fn handlers_interrupt_handlers() {
     note(MADE + own + HANDLED.load(Relaxed));
 }
 
+/// Threads one after the other, each interrupted from its first record on; every record names its thread.
+pub(crate) fn handlers_in_threads() {
+    static ANSWERED: AtomicU32 = AtomicU32::new(0);
+    fn own() -> u64 {
+        // SAFETY: asks for a number.
+        u64::try_from(unsafe { libc::gettid() }).unwrap_or(0)
+    }
+    extern "C" fn handler(_: i32) {
+        note(HANDLER | own());
+        ANSWERED.fetch_add(1, Relaxed);
+    }
+    note(own());
+    // SAFETY: the handler does what a handler may do.
+    unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
+    for _ in 0..60 {
+        ANSWERED.store(0, Relaxed);
+        let thread = std::thread::spawn(|| {
+            while ANSWERED.load(Relaxed) < 20 {
+                note(own());
+            }
+        });
+        use std::os::unix::thread::JoinHandleExt;
+        let target = thread.as_pthread_t();
+        for sent in 1..=20 {
+            // SAFETY: a thread that was not joined yet.
+            unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+            while ANSWERED.load(Relaxed) < sent {
+                std::thread::yield_now();
+            }
+        }
+        thread.join().unwrap();
+    }
+}
+
+/// Marks what a handler of [`handlers_in_threads`] recorded.
+const HANDLER: u64 = 1 << 40;
+
 /// Has `handler` run every so many microseconds.
 fn on_timer(timer: i32, signal: i32, handler: extern "C" fn(i32), every_us: i64) {
     let interval = libc::timeval {

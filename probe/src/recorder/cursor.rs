@@ -247,19 +247,20 @@ fn own() -> Option<&'static Cursor> {
         return Some(cursor);
     }
     let cursor = process.take_cursor()?;
+    cursor.prepare(process);
+    // A signal handler may have recorded meanwhile, and made this thread a cursor of its own.
+    // SAFETY: as in `try_record`.
+    if let Some(other) = unsafe { CURSOR.get().as_ref() }
+        && core::ptr::eq(other.process.load(Ordering::Relaxed), process)
+    {
+        cursor.hand_back(process);
+        return Some(other);
+    }
     CURSOR.set(cursor);
-    let is_hot = match process::STATE.load(Ordering::Relaxed) {
-        process::ON => true,
-        // The hot path takes no time of its own.
-        process::ON_WITH_CALLS => process.is_by_batch(),
-        _ => false,
-    };
-    cursor.is_hot.store(is_hot, Ordering::Relaxed);
-    set_hot(if is_hot { cursor } else { core::ptr::null() });
     if let Some(key) = process::exit_key() {
         sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
     }
-    cursor.adopt(process);
+    cursor.introduce(process);
     process.introduce();
     Some(cursor)
 }
@@ -311,16 +312,7 @@ pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
     }
     set_hot(core::ptr::null());
     CURSOR.set(core::ptr::null());
-    let lane = cursor.lane.load(Ordering::Relaxed);
-    process
-        .lane_word(lane, lane::STOP_TICKS)
-        .store(now(), Ordering::Relaxed);
-    process
-        .lane_word(lane, lane::STATE)
-        .store(lane_state::IDLE, Ordering::Relaxed);
-    // Taken over in `revive`: the next owner sees all we wrote to the cursor.
-    protocol::hand_over(&cursor.state, lane_state::IDLE as u8);
-    process.lane_is_idle();
+    cursor.hand_back(process);
 }
 
 /// The scope that this thread works for, 0 for none.
@@ -494,6 +486,10 @@ impl Cursor {
     /// Records at a depth that was entered: in this lane, in the handlers' lane, or not.
     fn record_at(&self, depth: u32, kind: Kind, mut flags: u8, aux: u8, payload: &[u64]) {
         let mut words = [0u64; layout::RECORD_MAX_WORDS];
+        // First, because it may write whose lane this is.
+        let Some(target) = self.at_depth(depth) else {
+            return;
+        };
         let ticks = now();
         let payload = match process::STATE.load(Ordering::Relaxed) {
             process::SIMULATED => crate::recorder::simulated::rewrite(kind, payload, &mut words),
@@ -510,9 +506,7 @@ impl Cursor {
             }
             _ => payload,
         };
-        if let Some(target) = self.at_depth(depth) {
-            target.write_or_lose(ticks, kind, flags, aux, payload);
-        }
+        target.write_or_lose(ticks, kind, flags, aux, payload);
     }
 
     /// Number of the stack that this thread is on, committed before it is known; 0 for none.
@@ -573,20 +567,23 @@ impl Cursor {
         }
     }
 
+    /// The cursor for handlers, which says who it belongs to first: its lane may have been another thread's.
     fn nested_cursor(&self) -> Option<&'static Cursor> {
+        let tid = self.tid.load(Ordering::Relaxed);
         // SAFETY: cursors stay mapped.
-        if let Some(nested) = unsafe { self.nested.load(Ordering::Relaxed).as_ref() } {
+        let kept = unsafe { self.nested.load(Ordering::Relaxed).as_ref() };
+        if let Some(nested) = kept
+            && nested.tid.load(Ordering::Relaxed) == tid
+        {
             return Some(nested);
         }
         let process = self.process()?;
-        let nested = process.take_cursor()?;
-        let (tid, name) = (
-            self.tid.load(Ordering::Relaxed),
-            self.name.load(Ordering::Relaxed),
-        );
-        nested.tid.store(tid, Ordering::Relaxed);
-        nested.name.store(name, Ordering::Relaxed);
-        nested.scope.store(0, Ordering::Relaxed);
+        let nested = match kept {
+            Some(nested) => nested,
+            None => process.take_cursor()?,
+        };
+        let name = self.name.load(Ordering::Relaxed);
+        nested.belong(tid, name);
         if nested.events.chunk.load(Ordering::Relaxed) != 0 {
             // A thread that ended wrote here before.
             nested.write_or_lose(now(), Kind::Thread, 0, 0, &[pair(tid, name)]);
@@ -594,10 +591,7 @@ impl Cursor {
         let lane = self.lane.load(Ordering::Relaxed);
         process
             .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
-            .store(
-                pair(self.tid.load(Ordering::Relaxed), lane + 1),
-                Ordering::Relaxed,
-            );
+            .store(pair(tid, lane + 1), Ordering::Relaxed);
         self.nested
             .store(core::ptr::from_ref(nested).cast_mut(), Ordering::Relaxed);
         Some(nested)
@@ -716,26 +710,42 @@ impl Cursor {
             .store(lane_state::IN_USE, Ordering::Relaxed);
     }
 
-    /// Makes the cursor the calling thread's: its name goes into the trace, and its scope is none.
-    fn adopt(&self, process: &'static Process) {
-        let depth = self.enter();
-        let simulated = process::STATE.load(Ordering::Relaxed) == process::SIMULATED;
-        let tid = if simulated { 1 } else { sys::thread_id() };
-        self.tid.store(tid, Ordering::Relaxed);
-        self.scope.store(0, Ordering::Relaxed);
-        self.stack.forget();
-        let name = if simulated {
-            *b"simulated\0\0\0\0\0\0\0"
+    /// Makes the cursor the calling thread's, before anybody can find it: whose it is, and no scope. Until
+    /// [`Cursor::introduce`] ends, a handler that finds it writes to its second lane.
+    fn prepare(&self, process: &'static Process) {
+        self.depth.store(1, Ordering::Relaxed);
+        let state = process::STATE.load(Ordering::Relaxed);
+        let is_hot = match state {
+            process::ON => true,
+            // The hot path takes no time of its own.
+            process::ON_WITH_CALLS => process.is_by_batch(),
+            _ => false,
+        };
+        self.is_hot.store(is_hot, Ordering::Relaxed);
+        let (tid, name) = if state == process::SIMULATED {
+            (1, *b"simulated\0\0\0\0\0\0\0")
         } else {
-            sys::thread_name()
+            (sys::thread_id(), sys::thread_name())
         };
         let end = name
             .iter()
             .position(|byte| *byte == 0)
             .unwrap_or(name.len());
         let id = process.table.text(process, name.get(..end).unwrap_or(&[]));
-        self.name.store(id, Ordering::Relaxed);
+        self.belong(tid, id);
+        self.stack.forget();
+    }
+
+    fn belong(&self, tid: u32, name: u32) {
+        self.tid.store(tid, Ordering::Relaxed);
+        self.name.store(name, Ordering::Relaxed);
+        self.scope.store(0, Ordering::Relaxed);
+    }
+
+    /// Tells the reader whose lane this is, and lets records in.
+    fn introduce(&self, process: &'static Process) {
         let lane = self.lane.load(Ordering::Relaxed);
+        let tid = self.tid.load(Ordering::Relaxed);
         process
             .lane_word(lane, lane::OWNER)
             .store(pair(tid, 0), Ordering::Relaxed);
@@ -746,17 +756,23 @@ impl Cursor {
             .lane_word(lane, lane::STOP_TICKS)
             .store(0, Ordering::Relaxed);
         if self.events.chunk.load(Ordering::Relaxed) != 0 {
-            self.record_at(depth, Kind::Thread, 0, 0, &[pair(tid, id)]);
+            let name = self.name.load(Ordering::Relaxed);
+            self.record_at(0, Kind::Thread, 0, 0, &[pair(tid, name)]);
         }
-        // SAFETY: cursors stay mapped.
-        if let Some(nested) = unsafe { self.nested.load(Ordering::Relaxed).as_ref() } {
-            nested.tid.store(tid, Ordering::Relaxed);
-            nested.name.store(id, Ordering::Relaxed);
-            nested.scope.store(0, Ordering::Relaxed);
-            process
-                .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
-                .store(pair(tid, lane + 1), Ordering::Relaxed);
-        }
-        self.leave(depth);
+        self.leave(0);
+    }
+
+    /// Leaves the lane to the next thread that needs one.
+    fn hand_back(&self, process: &Process) {
+        let lane = self.lane.load(Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::STOP_TICKS)
+            .store(now(), Ordering::Relaxed);
+        process
+            .lane_word(lane, lane::STATE)
+            .store(lane_state::IDLE, Ordering::Relaxed);
+        // Taken over in `revive`: the next owner sees all we wrote to the cursor.
+        protocol::hand_over(&self.state, lane_state::IDLE as u8);
+        process.lane_is_idle();
     }
 }

@@ -135,6 +135,30 @@ fn handlers_that_interrupt_handlers_lose_no_record_uncounted() {
     assert_eq!(kept + lost, made, "{kept} kept, {lost} lost");
 }
 
+/// A lane for handlers is another thread's before it is this one's: each record is told of its own thread.
+#[test]
+fn what_handlers_record_belongs_to_the_thread_that_they_interrupted() {
+    let folder = Folder::new("protocol=1\nchunks=1024\nmode=ring\n");
+    succeeds(&folder.run("handlers-in-threads"));
+    let trace = only(&folder);
+    let mut owners = std::collections::HashMap::new();
+    let mut handled = 0;
+    for event in trace.events() {
+        match &event.what {
+            What::Thread { tid, .. } => {
+                owners.insert(event.lane, u64::from(*tid));
+            }
+            What::Peek(pointer) => {
+                let (mark, tid) = (pointer.address >> 40, pointer.address & 0xFFFF_FFFF);
+                assert_eq!(owners.get(&event.lane), Some(&tid), "lane {}", event.lane);
+                handled += mark;
+            }
+            _ => {}
+        }
+    }
+    assert!(handled >= 1000, "only {handled} signals arrived");
+}
+
 #[test]
 fn errno_is_kept() {
     let folder = Folder::new(SESSION);
