@@ -316,7 +316,9 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
         }
         Reason::NotFollowed => "of a ring that cannot be followed",
         Reason::Nested => "lost in a signal handler",
-        Reason::NoLane => "lost for want of a lane (too many threads, or a signal handler while the recording was opened)",
+        Reason::NoLane => {
+            "lost for want of a lane (too many threads, or a signal handler while the recording was opened)"
+        }
         Reason::Damaged => "damaged or cut off",
         Reason::Torn => "cut off while being written",
         Reason::Newer => "of a kind that this version does not know",
