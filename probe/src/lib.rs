@@ -138,6 +138,8 @@ mod sanitizer;
 #[path = "sanitizer/inactive.rs"]
 mod sanitizer;
 
+pub mod index;
+
 pub mod memory;
 pub use memory::Alloc;
 

@@ -20,6 +20,7 @@ use wire::record::{CookieState, Kind as Record};
 
 #[cfg(feature = "c")]
 use crate::foreign::AsPlace;
+use crate::index::Table;
 use crate::pointer::{FromAddress, typed};
 use crate::recorder::{self, Poison};
 use crate::sanitizer;
@@ -647,6 +648,7 @@ impl Ring {
             Cookies::Pointers => (1, 0),
             Cookies::TaggedPointers { tag_mask } => (2, tag_mask),
             Cookies::Indices => (3, 0),
+            Cookies::KeysOf(table) => (3, table.tag()),
         };
         self.declare(number, parameter);
     }
@@ -685,8 +687,10 @@ pub enum Cookies {
         /// Bits that do not belong to the pointer.
         tag_mask: u64,
     },
-    /// Indices of a table.
+    /// Indices of a table, the only one whose indices travel in this process.
     Indices,
+    /// Keys of this table.
+    KeysOf(Table),
 }
 
 impl Drop for Ring {

@@ -261,18 +261,18 @@ impl State {
                 continue;
             }
             // Cookies of one address differ in their tag bits at most.
-            let exact = ring.by_cookie.get(&address).into_iter().flatten();
+            let cookie = address ^ self.schemes.table(*process, *number);
+            let exact = ring.by_cookie.get(&cookie).into_iter().flatten();
             let tagged = ring
                 .by_cookie
                 .iter()
-                .filter(|(cookie, _)| **cookie != address)
+                .filter(|(other, _)| **other != cookie)
                 .filter(|(cookie, _)| self.schemes.address(*process, *number, **cookie) == address)
                 .flat_map(|(_, sequences)| sequences);
-            let tagged: Vec<&u64> = if self.schemes.address(*process, *number, u64::MAX) == u64::MAX
-            {
-                Vec::new()
-            } else {
+            let tagged: Vec<&u64> = if self.schemes.has_tags(*process, *number) {
                 tagged.collect()
+            } else {
+                Vec::new()
             };
             for sequence in exact.chain(tagged) {
                 let operation = ring.flying.get(sequence);

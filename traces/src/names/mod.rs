@@ -75,10 +75,9 @@ pub struct Names<'a> {
 impl Names<'_> {
     /// `Conn#12 0x55d0c2e0@3`: type, object, address and generation.
     pub fn generation(&self, process: u32, address: u64, generation: u32) -> String {
-        format!(
-            "{} {address:#x}@{generation}",
-            self.object(process, address, generation)
-        )
+        let object = self.object(process, address, generation);
+        let address = crate::scheme::without_table(address);
+        format!("{object} {address:#x}@{generation}")
     }
 
     /// `Conn#12`: type and object.

@@ -96,6 +96,34 @@ mod tests {
     use super::RULE;
     use crate::trace::Trace;
 
+    /// Two tables have the same indices: one on each ring, and a third ring that shares the first's.
+    #[test]
+    fn indices_of_two_tables_are_told_apart() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            1 main ring-create 1 sq=8 cq=16
+            2 main scheme 0 index 0x8001000000000000
+            2 main scheme 1 index 0x8002000000000000
+            10 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
+            20 main submit 0 RECV 0x3 conn.rs:12
+            25 main leak 0x8002000000000003 Slot slab.rs:8 owner=index
+            30 main submit 1 RECV 0x3 conn.rs:12
+            40 main complete 1 0x3 5
+            41 main reclaim 0x8002000000000003 Slot slab.rs:20 owner=index
+            45 main leak 0x8002000000000003 Slot slab.rs:8 owner=index
+            50 main complete 0 0x3 5
+            60 main reclaim 0x8001000000000003 Slot slab.rs:20 owner=index
+            61 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
+            62 main submit 0 RECV 0x3 conn.rs:12
+            63 main reclaim 0x8001000000000003 Slot slab.rs:20 owner=index
+            64 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
+            65 main complete 0 0x3 5       <- the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2
+            ",
+        );
+    }
+
     #[test]
     fn an_index_given_out_again_in_flight() {
         let fixture = "

@@ -1,0 +1,163 @@
+//! Keys of the tables that runtimes use, as cookies on real rings: slab's indices, and slotmap's keys, which
+//! have their generation inside.
+
+#![cfg(all(feature = "io-uring", feature = "assert"))]
+
+use probe::index::Table;
+use probe::io_uring::{IoUring, opcode, squeue};
+use probe::ring::Cookies;
+use probe::Rule;
+use slab::Slab;
+use slotmap::{Key, KeyData, SlotMap, new_key_type};
+
+/// What waits in a table for its completion.
+struct Op(u64);
+
+new_key_type! {
+    struct OpKey;
+}
+
+/// A ring whose cookies are the keys of a table.
+fn ring() -> Option<(IoUring, Table)> {
+    match IoUring::new(8) {
+        Ok(ring) => {
+            let table = Table::new();
+            ring.hooks().cookies(Cookies::KeysOf(table));
+            Some((ring, table))
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: no ring here ({error})");
+            None
+        }
+    }
+}
+
+fn nop(key: u64) -> squeue::Entry {
+    opcode::Nop::new().build().user_data(key)
+}
+
+fn push(ring: &mut IoUring, entry: &squeue::Entry) {
+    // SAFETY: a no-operation points at nothing.
+    unsafe { ring.submission().push(entry) }.expect("room");
+}
+
+fn next(ring: &mut IoUring) -> u64 {
+    ring.submit_and_wait(1).expect("submitted");
+    ring.completion().next().expect("waited for").user_data()
+}
+
+fn insert(ops: &mut Slab<Op>, table: Table, op: Op) -> u64 {
+    let key = ops.insert(op) as u64;
+    table.inserted::<Op>(key);
+    key
+}
+
+fn remove(ops: &mut Slab<Op>, table: Table, key: u64) -> Op {
+    table.removed::<Op>(key);
+    ops.remove(key as usize)
+}
+
+#[test]
+fn a_slab_whose_indices_are_given_out_again_and_again() {
+    let scope = probe::scope();
+    let Some((mut ring, table)) = ring() else {
+        return;
+    };
+    let mut ops = Slab::new();
+    for round in 0..100 {
+        let first = insert(&mut ops, table, Op(round));
+        let second = insert(&mut ops, table, Op(round));
+        push(&mut ring, &nop(second));
+        push(&mut ring, &nop(first));
+        for _ in 0..2 {
+            let key = next(&mut ring);
+            assert_eq!(remove(&mut ops, table, key).0, round);
+        }
+    }
+    scope.assert_clean();
+}
+
+/// A runtime has a slab for each of its rings, and each slab begins at 0.
+#[test]
+fn slabs_of_two_rings_have_the_same_indices() {
+    let scope = probe::scope();
+    let Some((mut one, table_one)) = ring() else {
+        return;
+    };
+    let Some((mut other, table_other)) = ring() else {
+        return;
+    };
+    let (mut ops_one, mut ops_other) = (Slab::new(), Slab::new());
+    for round in 0..20 {
+        let key = insert(&mut ops_one, table_one, Op(round));
+        push(&mut one, &nop(key));
+        one.submit().expect("submitted");
+        // The same index lives, is given back and lives again while the first is in flight.
+        for again in 0..2 {
+            let key = insert(&mut ops_other, table_other, Op(again));
+            push(&mut other, &nop(key));
+            let key = next(&mut other);
+            remove(&mut ops_other, table_other, key);
+        }
+        let key = next(&mut one);
+        assert_eq!(remove(&mut ops_one, table_one, key).0, round);
+    }
+    scope.assert_clean();
+}
+
+#[test]
+fn an_index_that_is_given_out_again_too_early() {
+    let scope = probe::scope();
+    let Some((mut ring, table)) = ring() else {
+        return;
+    };
+    let mut ops = Slab::new();
+    let key = insert(&mut ops, table, Op(1));
+    push(&mut ring, &nop(key));
+    ring.submit().expect("submitted");
+    // The future was dropped, and its entry with it, although its completion is still to come.
+    remove(&mut ops, table, key);
+    let key = insert(&mut ops, table, Op(2));
+    assert_eq!(ops[next(&mut ring) as usize].0, 2, "it is taken for its own");
+    remove(&mut ops, table, key);
+    scope.expect(Rule::T04).times(1);
+}
+
+#[test]
+fn a_slotmap_whose_keys_have_their_generation_inside() {
+    let scope = probe::scope();
+    let Some((mut ring, table)) = ring() else {
+        return;
+    };
+    let mut ops: SlotMap<OpKey, Op> = SlotMap::with_key();
+    for round in 0..100 {
+        let key = ops.insert(Op(round)).data().as_ffi();
+        table.inserted::<Op>(key);
+        push(&mut ring, &nop(key));
+        let key = next(&mut ring);
+        table.looked_at::<Op>(key);
+        assert_eq!(ops[OpKey::from(KeyData::from_ffi(key))].0, round);
+        table.removed::<Op>(key);
+        ops.remove(OpKey::from(KeyData::from_ffi(key)));
+    }
+    scope.assert_clean();
+}
+
+/// The map itself notices, and says nothing: the result of the operation is lost.
+#[test]
+fn a_slotmap_key_that_was_removed_in_flight() {
+    let scope = probe::scope();
+    let Some((mut ring, table)) = ring() else {
+        return;
+    };
+    let mut ops: SlotMap<OpKey, Op> = SlotMap::with_key();
+    let key = ops.insert(Op(1)).data().as_ffi();
+    table.inserted::<Op>(key);
+    push(&mut ring, &nop(key));
+    ring.submit().expect("submitted");
+    table.removed::<Op>(key);
+    ops.remove(OpKey::from(KeyData::from_ffi(key)));
+    let late = next(&mut ring);
+    assert!(!ops.contains_key(OpKey::from(KeyData::from_ffi(late))));
+    scope.expect(Rule::T07).times(1);
+}
