@@ -3,10 +3,10 @@
 
 #![cfg(all(feature = "io-uring", feature = "assert"))]
 
+use probe::Rule;
 use probe::index::Table;
 use probe::io_uring::{IoUring, opcode, squeue};
 use probe::ring::Cookies;
-use probe::Rule;
 use slab::Slab;
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 
@@ -118,7 +118,11 @@ fn an_index_that_is_given_out_again_too_early() {
     // The future was dropped, and its entry with it, although its completion is still to come.
     remove(&mut ops, table, key);
     let key = insert(&mut ops, table, Op(2));
-    assert_eq!(ops[next(&mut ring) as usize].0, 2, "it is taken for its own");
+    assert_eq!(
+        ops[next(&mut ring) as usize].0,
+        2,
+        "it is taken for its own"
+    );
     remove(&mut ops, table, key);
     scope.expect(Rule::T04).times(1);
 }

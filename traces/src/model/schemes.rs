@@ -44,13 +44,16 @@ impl Schemes {
     /// What makes a ring's indices words of their own.
     pub(super) fn table(&self, process: u32, ring: u32) -> u64 {
         let index = [scheme::INDEX, scheme::INDEX_GENERATION];
-        let mut tables = self.of(process, ring).filter(|entry| index.contains(&entry.0));
+        let mut tables = self
+            .of(process, ring)
+            .filter(|entry| index.contains(&entry.0));
         tables.next().map_or(0, |entry| entry.1)
     }
 
     /// Whether a ring's cookies have bits that do not belong to the address.
     pub(super) fn has_tags(&self, process: u32, ring: u32) -> bool {
-        self.of(process, ring).any(|entry| entry.0 == scheme::TAGGED && entry.1 != 0)
+        self.of(process, ring)
+            .any(|entry| entry.0 == scheme::TAGGED && entry.1 != 0)
     }
 
     /// The address or index in a cookie of which no ring is known.
