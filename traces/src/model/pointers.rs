@@ -1,5 +1,7 @@
 //! Leaks and reclaims: generations begin and end.
 
+use rustc_hash::FxHashMap;
+
 use super::moment::{Handled, Moment};
 use super::state::{State, TOMBS_MAX};
 use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
@@ -19,13 +21,14 @@ impl State {
     ) {
         let process = event.process;
         let thread = self.thread(event.lane);
-        if let Some(low) = high_and_low(pointer.address) {
-            self.low_halves.insert((process, low), pointer.address);
-        }
         let address = self
             .addresses
             .entry((process, pointer.address))
             .or_default();
+        // Once is enough, unless another address has the same low half.
+        if address.generations == 0 || self.low_halves_clash {
+            self.low_halves_clash |= note_low_half(&mut self.low_halves, process, pointer.address);
+        }
         let nowhere = is_nowhere(observer.recording, pointer);
         // An index that happens to be the word of what has no bytes.
         if nowhere && address.live.as_ref().is_some_and(|live| !live.nowhere) {
@@ -34,12 +37,18 @@ impl State {
         // A second leak of what has one owner shows that it was taken back where nobody looked.
         let goes_on = address.live.is_some() && (nowhere || !is_sole(pointer.owner));
         let brought_by = address.brought_by;
-        let mut again = None;
         if goes_on && let Some(live) = &mut address.live {
             live.leases = live.leases.saturating_add(1);
             live.handed = live.handed.saturating_add(1);
             live.leaked_as(pointer);
-            again = Some((**live).clone());
+            observer.see(&Moment::Handled(Handled {
+                event: event.id,
+                pointer: *pointer,
+                generation: live,
+                back: false,
+                thread,
+                brought_by,
+            }));
             live.forever |= forever;
             live.lane = event.lane;
         } else {
@@ -78,9 +87,12 @@ impl State {
                 reported: false,
                 laps: Vec::new(),
             }));
-            observer
-                .objects
-                .begin(process, pointer.address, number, pointer.ty);
+            if address.named != Some(pointer.ty) {
+                address.named = Some(pointer.ty);
+                observer
+                    .objects
+                    .begin(process, pointer.address, number, pointer.ty);
+            }
             self.summary.generations = self.summary.generations.saturating_add(1);
         }
         let number = address.generations;
@@ -91,16 +103,6 @@ impl State {
             operation: None,
             enter: None,
         };
-        if let Some(generation) = &again {
-            observer.see(&Moment::Handled(Handled {
-                event: event.id,
-                pointer: *pointer,
-                generation,
-                back: false,
-                thread,
-                brought_by,
-            }));
-        }
     }
 
     /// A cookie is declared to be carried by several operations at once: for as long as what lives at
@@ -135,6 +137,7 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let process = event.process;
+        let thread = self.thread(event.lane);
         let Some(address) = self.addresses.get_mut(&(process, pointer.address)) else {
             return;
         };
@@ -165,23 +168,23 @@ impl State {
         live.leases = live.leases.saturating_sub(1);
         live.returned = live.returned.saturating_add(1);
         live.lane = event.lane;
-        let generation = live.clone();
-        if generation.leases == 0 {
+        observer.see(&Moment::Handled(Handled {
+            event: event.id,
+            pointer: *pointer,
+            generation: live,
+            back: true,
+            thread,
+            brought_by,
+        }));
+        // What flew on a ring that was dropped is judged at the end; see `drops`.
+        let owing = (live.flying() > live.leases).then(|| live.clone());
+        if live.leases == 0 {
             let place = (event.id, pointer.site);
             self.bury(process, pointer.address, place);
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
-        observer.see(&Moment::Handled(Handled {
-            event: event.id,
-            pointer: *pointer,
-            generation: &generation,
-            back: true,
-            thread: self.thread(event.lane),
-            brought_by,
-        }));
-        // What flew on a ring that was dropped is judged at the end; see `drops`.
-        if generation.flying() > generation.leases {
+        if let Some(generation) = owing {
             let owing = self.owing(&generation, pointer.address);
             let stranded = owing
                 .first()
@@ -304,7 +307,11 @@ impl Generation {
     }
 }
 
-/// The low half of an address whose high half is not empty.
-fn high_and_low(address: u64) -> Option<u32> {
-    (address >> 32 != 0).then_some(address as u32)
+/// Notes an address by its low half if its high half is not empty; whether another one had the same.
+fn note_low_half(known: &mut FxHashMap<(u32, u32), u64>, process: u32, address: u64) -> bool {
+    if address >> 32 == 0 {
+        return false;
+    }
+    let before = known.insert((process, address as u32), address);
+    before.is_some_and(|before| before != address)
 }

@@ -47,6 +47,8 @@ pub(super) struct State {
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
     /// Leaked addresses above 4 GiB, by their low half.
     pub(super) low_halves: FxHashMap<(u32, u32), u64>,
+    /// Two of them have the same one.
+    pub(super) low_halves_clash: bool,
     /// Cookies that were sent to rings and not seen there.
     pub(super) messages: FxHashMap<u64, u32>,
     pub(super) memory: Memory,

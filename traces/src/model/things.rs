@@ -167,6 +167,8 @@ pub(crate) struct Dead {
 #[derive(Debug, Default)]
 pub(crate) struct Address {
     pub(crate) generations: u32,
+    /// The type that its latest generation has in [`crate::names::Objects`].
+    pub(crate) named: Option<TypeId>,
     pub(crate) live: Option<Box<Generation>>,
     pub(crate) dead: Option<Box<Dead>>,
     /// A tombstone was here once and had to go.

@@ -130,6 +130,12 @@ impl Names<'_> {
         }
     }
 
+    /// Whether [`Names::ty`] may begin with `dyn `; without making the name.
+    pub(crate) fn may_be_dyn(&self, id: TypeId) -> bool {
+        let name = self.recording.string(self.recording.ty(id).name).bytes();
+        name.contains(&b' ') && name.windows(4).any(|part| part == b"dyn ")
+    }
+
     /// A text of the program.
     pub fn text(&self, id: StringId) -> String {
         self.recording.string(id).tty()

@@ -201,6 +201,11 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     }
     let names = judge.names();
     let ty = names.recording.ty(generation.ty);
+    // Of all that is submitted: its name is made only where it says something.
+    let is_empty = ty.align != 0 && ty.size == 0;
+    if !is_empty && !names.may_be_dyn(generation.ty) {
+        return;
+    }
     let name = names.ty(generation.ty);
     let (shape, why) = if name.starts_with("dyn ") {
         ("wide", "a pointer to it is two words, and a cookie is one")
