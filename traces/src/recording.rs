@@ -296,6 +296,11 @@ impl Recording {
         self.tables.stacks.at(event)
     }
 
+    /// How many different call stacks were recorded.
+    pub fn stacks_count(&self) -> usize {
+        self.tables.stacks.count()
+    }
+
     /// The frames of all stacks; some may come several times.
     pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
         self.tables.stacks.all()

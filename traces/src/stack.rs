@@ -100,6 +100,10 @@ impl Stacks {
             .map_or(&[], |frames| frames)
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.stacks.len()
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = Frame> + '_ {
         self.stacks.iter().flat_map(|stack| stack.iter().copied())
     }

@@ -6,16 +6,17 @@ use std::path::Path;
 use traces::event::{Loss, LossReason};
 use traces::recording::Recording;
 
-use super::Sealed;
+use super::{Plan, Sealed};
 use crate::{safe, talk};
 
-/// The line after a recording.
-pub(super) fn sealed(sealed: &Sealed, output: &Path) {
-    let file = safe::path(output);
-    let mut line = match crate::open::survey(&sealed.path) {
-        Ok((recording, events)) => format!("{file}: {}", contents(&recording, events)),
+/// The line after a recording, and one more where it was to have call stacks and hardly has any.
+pub(super) fn sealed(sealed: &Sealed, plan: &Plan) {
+    let file = safe::path(&plan.output);
+    let (recording, events) = match crate::open::survey(&sealed.path) {
+        Ok(surveyed) => surveyed,
         Err(error) => return talk::line(format_args!("nothing can be read from {error:#}")),
     };
+    let mut line = format!("{file}: {}", contents(&recording, events));
     if sealed.still_running > 0 {
         line += &format!(
             "; {} still running and in the file as far as it had come",
@@ -25,6 +26,22 @@ pub(super) fn sealed(sealed: &Sealed, output: &Path) {
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
+    let frames = recording.frames().count();
+    if plan.stacks && events > 0 && are_short(recording.stacks_count(), frames) {
+        let program = plan
+            .command
+            .first()
+            .map_or_else(String::new, |word| safe::os(word));
+        talk::line(format_args!(
+            "call stacks are missing or one frame deep: code without frame pointers cannot be followed; \
+             `tracer doctor {program}` says whether that is so and how to build it"
+        ));
+    }
+}
+
+/// Whether most call stacks ended where they began.
+fn are_short(stacks: usize, frames: usize) -> bool {
+    frames * 2 <= stacks * 3
 }
 
 /// `2 processes, 4,812 events, nothing lost`. What a full ring gave up is told apart from what should
@@ -126,6 +143,15 @@ mod tests {
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(12_345_678), "12,345,678");
         assert_eq!(counted(1, "process", "processes"), "1 process");
+    }
+
+    #[test]
+    fn stacks_of_a_frame_are_short_and_none_at_all_too() {
+        assert!(are_short(0, 0));
+        assert!(are_short(10, 10));
+        assert!(are_short(10, 15));
+        assert!(!are_short(10, 16));
+        assert!(!are_short(1, 5));
     }
 
     #[test]

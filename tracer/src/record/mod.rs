@@ -149,7 +149,7 @@ impl Recorded {
 pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
     match &recorded.sealed {
-        Some(sealed) => closing::sealed(sealed, &plan.output),
+        Some(sealed) => closing::sealed(sealed, plan),
         None => closing::nothing(&plan.command, &plan.output),
     }
     Ok(recorded.exit())

@@ -106,7 +106,7 @@ pub extern \"C\" fn enter(f: extern \"C\" fn()) -> u64 { NAME(f).wrapping_add(co
 
 const FRAME_POINTERS: &str = "-Cforce-frame-pointers=yes";
 
-fn build_program(folder: &Path) -> PathBuf {
+fn build_program(folder: &Path, flags: &str) -> PathBuf {
     let folder = &folder.join("late");
     std::fs::create_dir(folder).unwrap();
     let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe");
@@ -123,7 +123,7 @@ fn build_program(folder: &Path) -> PathBuf {
         .current_dir(folder)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
-        .env("RUSTFLAGS", FRAME_POINTERS);
+        .env("RUSTFLAGS", flags);
     run(&mut cargo).exits(0);
     folder.join("target/debug/late")
 }
@@ -158,14 +158,15 @@ fn record(folder: &Path, program: &Path, arguments: &[&str]) -> Command {
 #[test]
 fn stacks_go_through_what_was_loaded_later_and_through_new_threads_of_a_sandbox() {
     let folder = tempfile::tempdir().unwrap();
-    let program = build_program(folder.path());
+    let program = build_program(folder.path(), FRAME_POINTERS);
     let libraries =
         ["first_library", "second_library"].map(|name| build_library(folder.path(), name));
     let paths = libraries.each_ref().map(|path| path.to_str().unwrap());
 
     // The first comes again at the end: it is not another module for that.
     let arguments = [paths[0], paths[1], paths[0]];
-    run(&mut record(folder.path(), &program, &arguments)).exits(0);
+    let ran = run(&mut record(folder.path(), &program, &arguments)).exits(0);
+    assert!(!ran.stderr.contains("cannot be followed"), "{}", ran.stderr);
     let trace = folder.path().join("trace.bin");
     let dump = run(tracer(folder.path()).arg("dump").arg(&trace)).exits(0);
     assert_eq!(dump.stderr, "");
@@ -204,4 +205,17 @@ fn stacks_go_through_what_was_loaded_later_and_through_new_threads_of_a_sandbox(
     let mut lines = dump.stdout().lines();
     let last = lines.rfind(|line| line.contains(" leak ")).unwrap();
     assert!(last.contains("late::in_a_new_thread"), "{last}");
+}
+
+#[test]
+fn program_without_frame_pointers_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build_program(folder.path(), "-Cforce-frame-pointers=no -Copt-level=3");
+    let ran = run(&mut record(folder.path(), &program, &[])).exits(0);
+    let ran = ran.says("code without frame pointers cannot be followed");
+    ran.says(&format!("`tracer doctor {}`", program.display()));
+    // Nobody asked for stacks, nobody hears of them.
+    let mut plain = tracer(folder.path());
+    let ran = run(plain.args(["record", "--"]).arg(&program)).exits(0);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
 }
