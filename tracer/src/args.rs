@@ -9,6 +9,7 @@ use demo_runtime::ring::RingKind;
 
 use crate::record::{Poison, Times};
 use crate::symbols::{PathMap, Places};
+use traces::filter::Filter;
 use tui::Goto;
 
 /// Finds what goes wrong with raw pointers on their way through io_uring: cookies never set, stale,
@@ -98,6 +99,8 @@ pub(crate) enum Command {
     Pack(Pack),
 
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
+    ///
+    /// `tracer explain filter` says what filters can ask for.
     Explain(Explain),
 
     /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.
@@ -202,6 +205,11 @@ pub(crate) struct Check {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
+    /// Only findings that this asks for, as `severity:error not site:vendored`; the exit code too. See
+    /// `tracer explain filter`.
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
+    pub(crate) filter: Filter,
+
     #[command(flatten)]
     pub(crate) names: Names,
 }
@@ -229,6 +237,11 @@ pub(crate) struct Dump {
     /// A recorded file, a `.trc` file or a recording folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Only events that this asks for, as `kind:submit op:recv time:1ms..2ms`. See
+    /// `tracer explain filter`.
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
+    pub(crate) filter: Filter,
 
     #[command(flatten)]
     pub(crate) names: Names,
@@ -260,7 +273,7 @@ pub(crate) struct Pack {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`.
+    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`.
     #[arg(value_name = "RULE")]
     pub(crate) rule: Option<String>,
 }
@@ -349,6 +362,14 @@ pub(crate) fn with_hint(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// A filter; what is wrong with it is shown below it.
+fn filter(text: &str) -> Result<Filter, String> {
+    Filter::parse(text).map_err(|error| {
+        let lines = error.pointed().replace('\n', "\n  ");
+        format!("\n  {lines}")
+    })
+}
+
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep
 /// count of.
 const RING: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
@@ -380,6 +401,14 @@ mod tests {
     fn command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_filter_is_pointed_at() {
+        let error = Cli::try_parse_from(["tracer", "dump", "x", "--filter", "op:recv kidn:leak"]);
+        let said = error.unwrap_err().to_string();
+        let shown = "\n  op:recv kidn:leak\n          ^^^^ there is no field `kidn`; did you mean `kind`?\n";
+        assert!(said.contains(shown), "{said}");
     }
 
     #[test]

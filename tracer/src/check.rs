@@ -1,24 +1,25 @@
 //! `tracer check`: the verdict over traces as text, and as an exit code.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use traces::Trace;
+use traces::selection::Selection;
 
-use crate::args::Color;
+use crate::args::{Check, Color};
 use crate::exit::{CANNOT_LOOK, CANNOT_TELL, CLEAN, Exit, FINDINGS, Failure};
-use crate::symbols::{self, Places};
+use crate::symbols;
 use crate::{open, page, talk};
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
-pub(crate) fn run(files: &[PathBuf], places: &Places, color: Color) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
     let mut worst = CLEAN;
-    for (index, file) in files.iter().enumerate() {
-        if files.len() > 1 {
+    for (index, file) in args.files.iter().enumerate() {
+        if args.files.len() > 1 {
             let gap = if index == 0 { "" } else { "\n" };
             writeln!(io::stdout(), "{gap}{}:", crate::safe::path(file))?;
         }
-        let code = match judge(file, places, color) {
+        let code = match judge(file, args, color) {
             Ok(code) => code,
             Err(failure) => {
                 talk::error(&failure.error);
@@ -30,16 +31,21 @@ pub(crate) fn run(files: &[PathBuf], places: &Places, color: Color) -> Result<Ex
     Ok(Exit::Code(worst))
 }
 
-fn judge(file: &Path, places: &Places, color: Color) -> Result<u8, Failure> {
+fn judge(file: &Path, args: &Check, color: Color) -> Result<u8, Failure> {
     let mut trace = open::read(file)?;
-    symbols::name(&mut trace, places);
-    print(&trace, color)?;
-    Ok(trace.verdict().exit_code())
+    symbols::name(&mut trace, &args.names.places());
+    let mut selection = Selection::all(&trace);
+    if !args.filter.is_empty() {
+        selection.filter(&trace, &args.filter.prepare(&trace));
+    }
+    print(&trace, &selection, color)?;
+    Ok(selection.verdict.exit_code())
 }
 
 /// Prints the verdict. Whoever stops reading still gets the exit code.
-pub(crate) fn print(trace: &Trace, color: Color) -> Result<(), Failure> {
-    match page::print(&traces::report::lines(trace, page::width()), color) {
+pub(crate) fn print(trace: &Trace, selection: &Selection, color: Color) -> Result<(), Failure> {
+    let lines = traces::report::lines_of(trace, selection, page::width());
+    match page::print(&lines, color) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use demo_runtime::ring::RingKind;
 use demo_runtime::{Scenario, io_uring_permitted, scenarios};
+use traces::selection::Selection;
 
 use crate::args::{Color, Demo};
 use crate::exit::{CANNOT_LOOK, CLEAN, Exit, Failure};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
     recorded.let_signals_through();
     // Sets the verdict apart from what the program printed. Whoever reads no more gets the exit code.
     let _ = writeln!(io::stdout());
-    check::print(&trace, color)?;
+    check::print(&trace, &Selection::all(&trace), color)?;
     if let Some(output) = &args.output {
         let file = crate::safe::path(output);
         talk::line(format_args!(

@@ -1,22 +1,27 @@
-//! `tracer dump`: all events of a trace as text, one a line, for `grep`, `less` and `diff`.
+//! `tracer dump`: the events of a trace as text, one a line, for `grep`, `less` and `diff`.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
 use traces::Trace;
 use traces::event::Event;
 
+use crate::args::Dump;
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open;
-use crate::symbols::{self, Places};
+use crate::symbols;
 
 /// The command.
-pub(crate) fn run(file: &Path, places: &Places) -> Result<Exit, Failure> {
-    let mut trace = open::read(file)?;
+pub(crate) fn run(args: &Dump) -> Result<Exit, Failure> {
+    let mut trace = open::read(&args.file)?;
     open::tell_problems(&trace);
-    symbols::name(&mut trace, places);
+    symbols::name(&mut trace, &args.names.places());
+    let filter = args.filter.prepare(&trace);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    for event in trace.events() {
+    for event in trace
+        .events()
+        .iter()
+        .filter(|event| filter.event(&trace, event))
+    {
         writeln!(out, "{}", line(&trace, event))?;
     }
     out.flush()?;

@@ -4,7 +4,7 @@
 //! coroutines and scopes are those of their process: identities are pairs with [`Event::process`].
 
 use wire::payload::Submit;
-use wire::record::{CookieState, Owner, RingKind};
+use wire::record::{CookieState, Kind, Owner, RingKind};
 
 /// Position of an event in the causal order of its recording, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,6 +265,61 @@ pub enum What {
         /// Its words.
         words: Vec<u64>,
     },
+}
+
+/// The words of [`What::kind`].
+#[rustfmt::skip]
+pub static KINDS: &[&str] = &[
+    "leak", "reclaim", "peek", "retain", "release", "leak-forever", "ring-create", "ring-drop", "claim", "submit", "enter", "complete", "overflow", "spawn", "resume", "suspend", "done", "coroutine-drop", "wake", "scope-begin", "scope-end", "scope-enter", "scheme", "shared", "owner", "alloc", "free", "realloc", "unmap", "fd-open", "fd-close", "borrow-begin", "borrow-end", "buffer-init", "buffer-provide", "stack-pointer", "thread", "fork", "mark", "lost", "other",
+];
+
+impl What {
+    /// The word for it: the first one of its line in a dump, and what filters know it by.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Leak(_) => Kind::Leak.name(),
+            Self::Reclaim(_) => Kind::Reclaim.name(),
+            Self::Peek(_) => Kind::Peek.name(),
+            Self::Retain(_) => Kind::Retain.name(),
+            Self::Release(_) => Kind::Release.name(),
+            Self::LeakForever(_) => Kind::LeakForever.name(),
+            Self::RingCreate(_) => Kind::RingCreate.name(),
+            Self::RingDrop { .. } => Kind::RingDrop.name(),
+            Self::Claim { .. } => Kind::Claim.name(),
+            Self::Submit(_) => Kind::Submit.name(),
+            Self::Enter { .. } => Kind::Enter.name(),
+            Self::Complete(_) => Kind::Complete.name(),
+            Self::Overflow { .. } => Kind::Overflow.name(),
+            Self::Spawn { .. } => Kind::Spawn.name(),
+            Self::Resume { .. } => Kind::Resume.name(),
+            Self::Suspend { .. } => Kind::Suspend.name(),
+            Self::Done { .. } => Kind::Done.name(),
+            Self::CoroutineDrop { .. } => Kind::CoroutineDrop.name(),
+            Self::Wake { .. } => Kind::Wake.name(),
+            Self::ScopeBegin { .. } => Kind::ScopeBegin.name(),
+            Self::ScopeEnd { .. } => Kind::ScopeEnd.name(),
+            Self::ScopeEnter { .. } => Kind::ScopeEnter.name(),
+            Self::Scheme { .. } => Kind::Scheme.name(),
+            Self::Shared { .. } => Kind::Shared.name(),
+            Self::OwnerLabel { .. } => Kind::OwnerLabel.name(),
+            Self::Alloc { .. } => Kind::Alloc.name(),
+            Self::Free { .. } => Kind::Free.name(),
+            Self::Realloc { .. } => Kind::Realloc.name(),
+            Self::Unmap { .. } => Kind::Unmap.name(),
+            Self::FdOpen { .. } => Kind::FdOpen.name(),
+            Self::FdClose { .. } => Kind::FdClose.name(),
+            Self::BorrowBegin(_) => Kind::BorrowBegin.name(),
+            Self::BorrowEnd(_) => Kind::BorrowEnd.name(),
+            Self::BufferInit { .. } => Kind::BufferInit.name(),
+            Self::BufferProvide { .. } => Kind::BufferProvide.name(),
+            Self::StackPointer { .. } => Kind::StackPointer.name(),
+            Self::Thread { .. } => Kind::Thread.name(),
+            Self::Fork { .. } => Kind::Fork.name(),
+            Self::Mark { .. } => Kind::Mark.name(),
+            Self::Lost(_) => Kind::Lost.name(),
+            Self::Other { .. } => "other",
+        }
+    }
 }
 
 impl Event {

@@ -7,7 +7,9 @@
 //! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
 //! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
 //! [`biography`] (one thing's whole life), [`stack`] (who called), [`source`] (lines of the program),
-//! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see).
+//! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see), [`filter`]
+//! (which events and findings somebody asks for), [`selection`] (what is left of a verdict), [`near`] (the
+//! name that was meant).
 
 #![forbid(unsafe_code)]
 
@@ -52,6 +54,12 @@ pub mod source;
 pub mod packed;
 
 pub mod redact;
+
+pub mod filter;
+
+pub mod selection;
+
+pub mod near;
 
 mod untrusted;
 pub use untrusted::{Untrusted, tty};

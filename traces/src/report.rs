@@ -5,8 +5,9 @@
 //! are in here. Every text is safe for a terminal already.
 
 use crate::event::{Event, EventId};
-use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary};
+use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary, Verdict};
 use crate::recording::Recording;
+use crate::selection::{LeftOut, Selection};
 use crate::trace::Trace;
 
 /// What a line says, for colours.
@@ -60,17 +61,28 @@ pub fn text(trace: &Trace, width: usize) -> String {
 
 /// The report.
 pub fn lines(trace: &Trace, width: usize) -> Vec<Line> {
+    report(trace, trace.verdict(), LeftOut::default(), width)
+}
+
+/// The report on what is left of the verdict.
+pub fn lines_of(trace: &Trace, selection: &Selection, width: usize) -> Vec<Line> {
+    report(trace, &selection.verdict, selection.left_out, width)
+}
+
+fn report(trace: &Trace, verdict: &Verdict, left_out: LeftOut, width: usize) -> Vec<Line> {
     let mut page = Page {
         width: width.max(WIDTH_MIN),
         lines: Vec::new(),
     };
-    let stories = &trace.verdict().stories;
+    let stories = &verdict.stories;
     for (index, story) in stories.iter().enumerate() {
         page.story(trace, story, (index + 1, stories.len()));
     }
-    page.questions(trace);
+    page.questions(verdict);
     page.losses(trace);
-    page.summary(trace);
+    page.summary(trace, verdict);
+    page.left_out(left_out);
+    page.outcome(verdict);
     page.lines
 }
 
@@ -170,8 +182,7 @@ impl Page {
         }
     }
 
-    fn questions(&mut self, trace: &Trace) {
-        let verdict = trace.verdict();
+    fn questions(&mut self, verdict: &Verdict) {
         for question in verdict.cannot_tell.iter().take(LISTED_MAX) {
             let name = crate::rules::rule(question.rule).map_or("", |rule| rule.name);
             self.line(
@@ -236,8 +247,7 @@ impl Page {
         }
     }
 
-    fn summary(&mut self, trace: &Trace) {
-        let verdict = trace.verdict();
+    fn summary(&mut self, trace: &Trace, verdict: &Verdict) {
         let summary = &verdict.summary;
         let recording = trace.recording();
         for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
@@ -264,6 +274,15 @@ impl Page {
             );
             self.block(Class::Summary, "", &text);
         }
+    }
+
+    fn left_out(&mut self, left_out: LeftOut) {
+        if let Some(words) = left_out.in_words() {
+            self.block(Class::Summary, "", &format!("findings left out: {words}"));
+        }
+    }
+
+    fn outcome(&mut self, verdict: &Verdict) {
         let stories = verdict.stories.len() as u64;
         match verdict.outcome() {
             Outcome::Clean => self.line(Class::Good, "no findings"),

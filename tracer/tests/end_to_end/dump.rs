@@ -33,6 +33,31 @@ fn every_event_is_a_line_with_hex_cookies_and_generations() {
 }
 
 #[test]
+fn a_filter_chooses_events_and_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = demo_trace(folder.path(), &["leftover"]);
+    let run = |arguments: &[&str]| run(tracer(folder.path()).args(arguments).arg(&path));
+    let all = run(&["dump"]).exits(0);
+    let some = run(&["dump", "--filter", "kind:submit op:nop"]).exits(0);
+    assert!(some.stdout().lines().count() > 0);
+    for line in some.stdout().lines() {
+        assert!(all.stdout().contains(line), "{line}");
+        assert!(line.contains("NOP)"), "{line}");
+    }
+    let submits = all.stdout().lines().filter(|line| line.contains(", NOP)"));
+    assert_eq!(submits.count(), some.stdout().lines().count());
+
+    run(&["check", "--filter", "rule:leftover-cookie"])
+        .exits(1)
+        .prints("T02");
+    run(&["check", "--filter", "not rule:T02"])
+        .exits(0)
+        .prints("findings left out: 1 by the filter\nno findings\n");
+    let wrong = run(&["check", "--filter", "rule:leftovr-cookie"]).exits(2);
+    assert_eq!(wrong.says("did you mean `leftover-cookie`?").stdout(), "");
+}
+
+#[test]
 fn reader_that_goes_away_is_a_normal_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = demo_trace(folder.path(), &["leftover"]);

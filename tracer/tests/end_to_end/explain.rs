@@ -31,6 +31,12 @@ fn unknown_rule_is_answered_with_the_nearest() {
     run(tracer(folder.path()).args(["explain", "\x1b[31m"]))
         .exits(2)
         .says("\\u{1b}[31m");
+    run(tracer(folder.path()).args(["explain", "fliter"]))
+        .exits(2)
+        .says("did you mean filter?");
+    run(tracer(folder.path()).args(["explain", "filter"]))
+        .exits(0)
+        .prints("kind:submit");
 }
 
 #[test]
