@@ -7,7 +7,7 @@ use traces::finding::{Finding, Outcome, Summary};
 
 use crate::layout::Pane;
 use crate::model::{FindingRow, LifeRow, Model};
-use crate::text::{Line, Tone, count, counted, sentence, wrap, wrap_after};
+use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
@@ -18,6 +18,7 @@ pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
     match pane {
         Pane::Findings => about_finding(model, columns),
         Pane::Biography => about_life_row(model, columns),
+        Pane::Timeline => about_moment(model, columns),
         Pane::Events => match model.event_at(model.events_selected()) {
             Some(event) => about_event(model, event, columns),
             None => Vec::new(),
@@ -147,6 +148,47 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
         },
         None => Vec::new(),
     }
+}
+
+/// What is under the timeline's cursor.
+fn about_moment(model: &Model, columns: usize) -> Vec<Line> {
+    match model.focus.event {
+        Some(event) => {
+            let mut lines = about_event(model, event, columns);
+            lines.extend(about_flow(model, event, columns));
+            lines
+        }
+        None => {
+            let text = format!(
+                "{} s: no event of this lane in this column. . and , go to the next and the previous one.",
+                time(model.focus.at_ns)
+            );
+            plain(&text, Tone::Faint, columns)
+        }
+    }
+}
+
+/// How an operation went from its submission to the resume that it led to.
+fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
+    let index = model.timeline.index.as_ref();
+    let Some((_, _, span)) = index.and_then(|index| index.operation_of(&model.trace, event)) else {
+        return Vec::new();
+    };
+    let characters = model.look.characters;
+    let arrow = either(characters, "→", "->");
+    let mut text = format!("{} submitted", traces::names::opcode(span.opcode));
+    let since = |event: EventId| {
+        let at_ns = model.event(event).map_or(0, |event| event.at_ns);
+        difference(i128::from(at_ns) - i128::from(span.start_ns), characters)
+    };
+    match span.end {
+        Some(end) => text.push_str(&format!(" {arrow} completed {}", since(end))),
+        None => text.push_str(&format!(" {arrow} no completion was taken")),
+    }
+    if let Some(resume) = span.resume {
+        text.push_str(&format!(" {arrow} resumed {}", since(resume)));
+    }
+    plain(&text, Tone::Faint, columns)
 }
 
 fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {

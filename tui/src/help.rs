@@ -3,8 +3,10 @@
 use ratatui::layout::Rect;
 
 use crate::keys::help;
+use crate::layout::Pane;
 use crate::model::Model;
 use crate::text::{Line, Tone, wrap_beside};
+use crate::words::either;
 
 /// Where the text of the help stands; nothing where the terminal is too small. Around it is a frame.
 pub fn area(size: (u16, u16)) -> Option<Rect> {
@@ -31,11 +33,27 @@ pub fn lines(model: &Model) -> Vec<Line> {
         .map(|(keys, _)| crate::text::width(keys))
         .max()
         .unwrap_or(0);
-    keys.iter()
+    let mut lines: Vec<Line> = keys
+        .iter()
         .flat_map(|(keys, text)| {
             let pad = widest - crate::text::width(keys) + 2;
             let label = format!("{keys}{}", " ".repeat(pad));
             wrap_beside(&label, Tone::Strong, text, area.width.into())
         })
-        .collect()
+        .collect();
+    if model.pane == Pane::Timeline {
+        let signs = crate::view::SIGNS.map(|(unicode, ascii, word)| {
+            let sign = either(model.look.characters, unicode, ascii);
+            format!("{sign} {word}")
+        });
+        let text = format!(
+            "{}; several events in one column are a height. Coroutines: {} running, {} waiting.",
+            signs.join(", "),
+            either(model.look.characters, "█", "#"),
+            either(model.look.characters, "─", "-"),
+        );
+        let label = format!("signs{}", " ".repeat(widest.saturating_sub(3)));
+        lines.extend(wrap_beside(&label, Tone::Strong, &text, area.width.into()));
+    }
+    lines
 }

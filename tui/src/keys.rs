@@ -5,7 +5,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::msg::{Fold, Msg, Prefix, Step, Toward, View};
+use crate::layout::Pane;
+use crate::msg::{Msg, Prefix};
+use Key::{AfterG, Char, Code, Ctrl};
+
+mod table;
+
+pub use table::BINDINGS;
 
 /// A key as the table writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +31,10 @@ pub enum Key {
 pub enum On {
     /// Everywhere, also while text is typed.
     Anywhere,
-    /// In each of the three panes.
+    /// In every pane.
     Panes,
-    /// In the findings.
-    Findings,
+    /// In one pane.
+    Pane(Pane),
     /// While a filter is typed.
     Prompt,
     /// In the help.
@@ -38,12 +44,8 @@ pub enum On {
 /// What the keyboard talks to at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// The findings pane.
-    Findings,
-    /// The biography pane.
-    Biography,
-    /// The events pane.
-    Events,
+    /// A pane.
+    Pane(Pane),
     /// The filter being typed.
     Prompt,
     /// The help.
@@ -52,13 +54,10 @@ pub enum Listener {
 
 impl Listener {
     /// Every listener there is.
-    pub const ALL: [Self; 5] = [
-        Self::Findings,
-        Self::Biography,
-        Self::Events,
-        Self::Prompt,
-        Self::Help,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let panes = Pane::ALL.into_iter().map(Self::Pane);
+        panes.chain([Self::Prompt, Self::Help])
+    }
 }
 
 /// All that a key's meaning depends on.
@@ -86,395 +85,6 @@ pub struct Binding {
     /// The word for it in the hint bar; neighbours with the same word share one place there.
     pub hint: Option<&'static str>,
 }
-
-const fn bind(
-    id: &'static str,
-    keys: &'static [Key],
-    on: On,
-    msg: Msg,
-    hint: Option<&'static str>,
-    help: &'static str,
-) -> Binding {
-    Binding {
-        id,
-        keys,
-        on,
-        msg,
-        help,
-        hint,
-    }
-}
-
-use Key::{AfterG, Char, Code, Ctrl};
-
-/// Every binding, in the order in which the help lists them.
-pub const BINDINGS: &[Binding] = &[
-    bind(
-        "move.down",
-        &[Char('j'), Code(KeyCode::Down)],
-        On::Panes,
-        Msg::Move(Step::Lines(1)),
-        Some("move"),
-        "next row",
-    ),
-    bind(
-        "move.up",
-        &[Char('k'), Code(KeyCode::Up)],
-        On::Panes,
-        Msg::Move(Step::Lines(-1)),
-        Some("move"),
-        "previous row",
-    ),
-    bind(
-        "open",
-        &[Code(KeyCode::Enter)],
-        On::Panes,
-        Msg::Open,
-        Some("open"),
-        "open the biography of what is selected; from a biography, show the row among all events",
-    ),
-    bind(
-        "up",
-        &[Code(KeyCode::Esc), Code(KeyCode::Backspace)],
-        On::Panes,
-        Msg::Up,
-        Some("up"),
-        "one level up: end the filter, then back to the findings; never quits",
-    ),
-    bind(
-        "finding.next",
-        &[Char('e')],
-        On::Panes,
-        Msg::Finding(Toward::Next),
-        Some("finding"),
-        "next finding, from anywhere",
-    ),
-    bind(
-        "finding.previous",
-        &[Char('E')],
-        On::Panes,
-        Msg::Finding(Toward::Previous),
-        Some("finding"),
-        "previous finding, from anywhere",
-    ),
-    bind(
-        "object.next",
-        &[Char('o')],
-        On::Panes,
-        Msg::SameObject(Toward::Next),
-        Some("same object"),
-        "next event of the same object",
-    ),
-    bind(
-        "object.previous",
-        &[Char('O')],
-        On::Panes,
-        Msg::SameObject(Toward::Previous),
-        Some("same object"),
-        "previous event of the same object",
-    ),
-    bind(
-        "finding.first-cause",
-        &[Char('x')],
-        On::Panes,
-        Msg::FirstCause,
-        Some("first cause"),
-        "go to the first cause",
-    ),
-    bind(
-        "events.filter",
-        &[Char('/')],
-        On::Panes,
-        Msg::Prompt,
-        Some("filter"),
-        "show only events whose line contains what you type",
-    ),
-    bind(
-        "help",
-        &[Char('?'), Code(KeyCode::F(1))],
-        On::Panes,
-        Msg::Help,
-        Some("keys"),
-        "all keys",
-    ),
-    bind(
-        "leave",
-        &[Char('q')],
-        On::Panes,
-        Msg::Leave,
-        Some("quit"),
-        "back to the findings; from there, quit",
-    ),
-    bind(
-        "move.first",
-        &[AfterG('g'), Code(KeyCode::Home)],
-        On::Panes,
-        Msg::Move(Step::First),
-        None,
-        "first row",
-    ),
-    bind(
-        "move.last",
-        &[Char('G'), Code(KeyCode::End)],
-        On::Panes,
-        Msg::Move(Step::Last),
-        None,
-        "last row",
-    ),
-    bind(
-        "move.half-down",
-        &[Ctrl('d')],
-        On::Panes,
-        Msg::Move(Step::Halves(1)),
-        None,
-        "half a page down",
-    ),
-    bind(
-        "move.half-up",
-        &[Ctrl('u')],
-        On::Panes,
-        Msg::Move(Step::Halves(-1)),
-        None,
-        "half a page up",
-    ),
-    bind(
-        "move.page-down",
-        &[Code(KeyCode::PageDown), Ctrl('f')],
-        On::Panes,
-        Msg::Move(Step::Pages(1)),
-        None,
-        "a page down",
-    ),
-    bind(
-        "move.page-up",
-        &[Code(KeyCode::PageUp), Ctrl('b')],
-        On::Panes,
-        Msg::Move(Step::Pages(-1)),
-        None,
-        "a page up",
-    ),
-    bind(
-        "findings.unfold",
-        &[Char('l'), Code(KeyCode::Right)],
-        On::Findings,
-        Msg::Fold(Fold::Open),
-        None,
-        "unfold what followed from the finding",
-    ),
-    bind(
-        "findings.fold",
-        &[Char('h'), Code(KeyCode::Left)],
-        On::Findings,
-        Msg::Fold(Fold::Shut),
-        None,
-        "fold it again",
-    ),
-    bind(
-        "text.down",
-        &[Char('J')],
-        On::Panes,
-        Msg::Text(1),
-        None,
-        "scroll the text beside the list down",
-    ),
-    bind(
-        "text.up",
-        &[Char('K')],
-        On::Panes,
-        Msg::Text(-1),
-        None,
-        "scroll the text beside the list up",
-    ),
-    bind(
-        "pane.next",
-        &[Code(KeyCode::Tab)],
-        On::Panes,
-        Msg::Pane(Toward::Next),
-        None,
-        "next pane",
-    ),
-    bind(
-        "pane.previous",
-        &[Code(KeyCode::BackTab)],
-        On::Panes,
-        Msg::Pane(Toward::Previous),
-        None,
-        "previous pane",
-    ),
-    bind(
-        "view.findings",
-        &[Char('1')],
-        On::Panes,
-        Msg::Show(View::Findings),
-        None,
-        "the findings",
-    ),
-    bind(
-        "view.biography",
-        &[Char('2')],
-        On::Panes,
-        Msg::Show(View::Biography),
-        None,
-        "the biography of the selected object",
-    ),
-    bind(
-        "view.events",
-        &[Char('3')],
-        On::Panes,
-        Msg::Show(View::Events),
-        None,
-        "all events",
-    ),
-    bind(
-        "history.back",
-        &[Char('[')],
-        On::Panes,
-        Msg::History(Toward::Previous),
-        None,
-        "back to where you were",
-    ),
-    bind(
-        "history.forward",
-        &[Char(']')],
-        On::Panes,
-        Msg::History(Toward::Next),
-        None,
-        "forward again",
-    ),
-    bind(
-        "hit.next",
-        &[Char('n')],
-        On::Panes,
-        Msg::Hit(Toward::Next),
-        None,
-        "next event that the filter matches",
-    ),
-    bind(
-        "hit.previous",
-        &[Char('N')],
-        On::Panes,
-        Msg::Hit(Toward::Previous),
-        None,
-        "previous event that the filter matches",
-    ),
-    bind(
-        "prompt.accept",
-        &[Code(KeyCode::Enter)],
-        On::Prompt,
-        Msg::Accept,
-        Some("keep"),
-        "keep it",
-    ),
-    bind(
-        "prompt.cancel",
-        &[Code(KeyCode::Esc)],
-        On::Prompt,
-        Msg::Cancel,
-        Some("drop"),
-        "end the filter: show all events again",
-    ),
-    bind(
-        "prompt.erase",
-        &[Code(KeyCode::Backspace)],
-        On::Prompt,
-        Msg::Erase,
-        None,
-        "erase a character; with nothing typed, end the filter",
-    ),
-    bind(
-        "prompt.erase-all",
-        &[Ctrl('u')],
-        On::Prompt,
-        Msg::EraseAll,
-        Some("clear"),
-        "erase all",
-    ),
-    bind(
-        "help.down",
-        &[Char('j'), Code(KeyCode::Down)],
-        On::Help,
-        Msg::Move(Step::Lines(1)),
-        Some("scroll"),
-        "scroll down",
-    ),
-    bind(
-        "help.up",
-        &[Char('k'), Code(KeyCode::Up)],
-        On::Help,
-        Msg::Move(Step::Lines(-1)),
-        Some("scroll"),
-        "scroll up",
-    ),
-    bind(
-        "help.half-down",
-        &[Ctrl('d'), Code(KeyCode::PageDown)],
-        On::Help,
-        Msg::Move(Step::Halves(1)),
-        None,
-        "half a page down",
-    ),
-    bind(
-        "help.half-up",
-        &[Ctrl('u'), Code(KeyCode::PageUp)],
-        On::Help,
-        Msg::Move(Step::Halves(-1)),
-        None,
-        "half a page up",
-    ),
-    bind(
-        "help.first",
-        &[AfterG('g'), Code(KeyCode::Home)],
-        On::Help,
-        Msg::Move(Step::First),
-        None,
-        "to the top",
-    ),
-    bind(
-        "help.last",
-        &[Char('G'), Code(KeyCode::End)],
-        On::Help,
-        Msg::Move(Step::Last),
-        None,
-        "to the end",
-    ),
-    bind(
-        "help.close",
-        &[
-            Code(KeyCode::Esc),
-            Char('?'),
-            Code(KeyCode::F(1)),
-            Char('q'),
-        ],
-        On::Help,
-        Msg::Up,
-        Some("close"),
-        "close the help",
-    ),
-    bind(
-        "quit",
-        &[Ctrl('c')],
-        On::Anywhere,
-        Msg::Quit,
-        None,
-        "quit at once",
-    ),
-    bind(
-        "suspend",
-        &[Ctrl('z')],
-        On::Anywhere,
-        Msg::Suspend,
-        None,
-        "suspend; the shell's fg returns",
-    ),
-    bind(
-        "repaint",
-        &[Ctrl('l')],
-        On::Anywhere,
-        Msg::Repaint,
-        None,
-        "draw the screen anew",
-    ),
-];
 
 /// What `key` means in `context`; nothing where it means nothing.
 pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
@@ -517,16 +127,20 @@ pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
 pub fn holds(on: On, listener: Listener) -> bool {
     match on {
         On::Anywhere => true,
-        On::Panes => {
-            matches!(
-                listener,
-                Listener::Findings | Listener::Biography | Listener::Events
-            )
-        }
-        On::Findings => listener == Listener::Findings,
+        On::Panes => matches!(listener, Listener::Pane(_)),
+        On::Pane(pane) => listener == Listener::Pane(pane),
         On::Prompt => listener == Listener::Prompt,
         On::Help => listener == Listener::Help,
     }
+}
+
+/// What holds for a listener: what holds nowhere else first.
+fn bindings_of(listener: Listener) -> impl Iterator<Item = &'static Binding> {
+    let holding = move |b: &&Binding| holds(b.on, listener);
+    let own = |b: &&Binding| matches!(b.on, On::Pane(_));
+    let first = BINDINGS.iter().filter(holding).filter(own);
+    let rest = BINDINGS.iter().filter(holding).filter(move |b| !own(b));
+    first.chain(rest)
 }
 
 /// The characters that screens may be drawn with.
@@ -562,7 +176,7 @@ pub fn label(key: Key, characters: Characters) -> String {
 /// The hint bar of a listener: keys and the word for what they do, most needed first.
 pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
-    for binding in BINDINGS.iter().filter(|b| holds(b.on, listener)) {
+    for binding in bindings_of(listener) {
         let (Some(word), Some(key)) = (binding.hint, binding.keys.first()) else {
             continue;
         };
@@ -580,9 +194,7 @@ pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'stati
 
 /// The help of a listener: all keys of each action that holds there, and what it does.
 pub fn help(listener: Listener, characters: Characters) -> Vec<(String, &'static str)> {
-    BINDINGS
-        .iter()
-        .filter(|b| holds(b.on, listener))
+    bindings_of(listener)
         .map(|b| {
             let keys: Vec<String> = b.keys.iter().map(|k| label(*k, characters)).collect();
             (keys.join(" "), b.help)
@@ -591,102 +203,4 @@ pub fn help(listener: Listener, characters: Characters) -> Vec<(String, &'static
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(key: Key) -> KeyEvent {
-        match key {
-            Char(c) | AfterG(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE),
-            Ctrl(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL),
-            Code(code) => KeyEvent::new(code, KeyModifiers::NONE),
-        }
-    }
-
-    #[test]
-    fn no_key_has_two_meanings_in_one_place() {
-        for listener in Listener::ALL {
-            let mut seen: Vec<(Key, &str)> = Vec::new();
-            for binding in BINDINGS.iter().filter(|b| holds(b.on, listener)) {
-                for key in binding.keys {
-                    if let Some((_, other)) = seen.iter().find(|(k, _)| k == key) {
-                        panic!("{key:?} is {other} and {} in {listener:?}", binding.id);
-                    }
-                    seen.push((*key, binding.id));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
-        for (index, binding) in BINDINGS.iter().enumerate() {
-            assert!(!binding.help.is_empty(), "{} has no help", binding.id);
-            assert!(!binding.keys.is_empty(), "{} has no key", binding.id);
-            assert!(
-                BINDINGS[index + 1..].iter().all(|b| b.id != binding.id),
-                "{} is there twice",
-                binding.id
-            );
-            for listener in Listener::ALL.into_iter().filter(|l| holds(binding.on, *l)) {
-                for key in binding.keys {
-                    let prefix = matches!(key, AfterG(_)).then_some(Prefix::G);
-                    assert_eq!(
-                        message_for(event(*key), Context { listener, prefix }),
-                        Some(binding.msg),
-                        "{} in {listener:?}",
-                        binding.id
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_movement_has_a_letter_and_a_key_without_one() {
-        for id in ["move.down", "move.up", "move.first", "move.last"] {
-            let binding = BINDINGS.iter().find(|b| b.id == id).expect(id);
-            assert!(binding.keys.iter().any(|k| matches!(k, Code(_))), "{id}");
-            assert!(binding.keys.iter().any(|k| !matches!(k, Code(_))), "{id}");
-        }
-    }
-
-    #[test]
-    fn text_is_typed_into_the_prompt_and_nowhere_else() {
-        let context = |listener| Context {
-            listener,
-            prefix: None,
-        };
-        assert_eq!(
-            message_for(event(Char('q')), context(Listener::Prompt)),
-            Some(Msg::Type('q'))
-        );
-        assert_eq!(
-            message_for(event(Char('g')), context(Listener::Prompt)),
-            Some(Msg::Type('g'))
-        );
-        assert_eq!(
-            message_for(event(Char('%')), context(Listener::Events)),
-            None
-        );
-    }
-
-    #[test]
-    fn a_pair_of_keys_that_does_not_exist_is_forgotten() {
-        let context = Context {
-            listener: Listener::Events,
-            prefix: Some(Prefix::G),
-        };
-        assert_eq!(message_for(event(Char('%')), context), Some(Msg::Nothing));
-        assert_eq!(
-            message_for(event(Char('j')), context),
-            Some(Msg::Move(Step::Lines(1)))
-        );
-    }
-
-    #[test]
-    fn the_hint_bar_joins_the_keys_of_a_pair() {
-        let hints = hints(Listener::Findings, Characters::Ascii);
-        assert_eq!(hints[0], ("j/k".to_owned(), "move"));
-        assert!(hints.contains(&("e/E".to_owned(), "finding")));
-    }
-}
+mod tests;

@@ -37,14 +37,27 @@ pub enum Pane {
     Biography,
     /// Everything that happened.
     Events,
+    /// Who did what when.
+    Timeline,
+}
+
+impl Pane {
+    /// Every pane.
+    pub const ALL: [Self; 4] = [
+        Self::Findings,
+        Self::Biography,
+        Self::Events,
+        Self::Timeline,
+    ];
 }
 
 /// The panes of a view, main one first.
-pub fn panes_of(view: View) -> [Pane; 2] {
+pub fn panes_of(view: View) -> &'static [Pane] {
     match view {
-        View::Findings => [Pane::Findings, Pane::Biography],
-        View::Biography => [Pane::Biography, Pane::Events],
-        View::Events => [Pane::Events, Pane::Biography],
+        View::Findings => &[Pane::Findings, Pane::Biography],
+        View::Biography => &[Pane::Biography, Pane::Events],
+        View::Events => &[Pane::Events, Pane::Biography],
+        View::Timeline => &[Pane::Timeline, Pane::Biography],
     }
 }
 
@@ -54,6 +67,7 @@ pub fn view_of(pane: Pane) -> View {
         Pane::Findings => View::Findings,
         Pane::Biography => View::Biography,
         Pane::Events => View::Events,
+        Pane::Timeline => View::Timeline,
     }
 }
 
@@ -110,8 +124,8 @@ pub struct Wanted {
     pub listener: Listener,
     /// How keys are written.
     pub characters: Characters,
-    /// Rows that the findings list has.
-    pub findings: usize,
+    /// Rows of the list in a pane that is mostly text.
+    pub rows: usize,
 }
 
 impl Layout {
@@ -126,52 +140,18 @@ impl Layout {
             hint_lines(wanted.listener, wanted.characters, columns).len() as u16
         };
         let body = Rect::new(0, 1, columns, rows - 2 - hint_rows);
-        let [main, other] = panes_of(wanted.view);
-        let mut divider = Rect::default();
-        let panes = if columns >= BESIDE_COLUMNS {
-            // Findings are sentences and do with less; of a biography every column counts.
-            let share = if wanted.view == View::Findings {
-                42
-            } else {
-                58
-            };
-            let left = columns * share / 100;
-            divider = Rect::new(left, body.y, 1, body.height);
-            let right = Rect::new(left + 1, body.y, columns - left - 1, body.height);
-            vec![
-                pane_area(
-                    main,
-                    Rect {
-                        width: left,
-                        ..body
-                    },
-                    wanted.findings,
-                ),
-                pane_area(other, right, wanted.findings),
-            ]
-        } else if columns >= ABOVE.0 && rows >= ABOVE.1 {
-            let upper = body.height / 2;
-            vec![
-                pane_area(
-                    main,
-                    Rect {
-                        height: upper,
-                        ..body
-                    },
-                    wanted.findings,
-                ),
-                pane_area(
-                    other,
-                    Rect {
-                        y: body.y + upper,
-                        height: body.height - upper,
-                        ..body
-                    },
-                    wanted.findings,
-                ),
-            ]
-        } else {
-            vec![pane_area(wanted.pane, body, wanted.findings)]
+        let (panes, divider) = match panes_of(wanted.view) {
+            // Time needs all the columns there are.
+            [main, other] if columns >= BESIDE_COLUMNS && wanted.view != View::Timeline => {
+                beside(*main, *other, body, wanted)
+            }
+            [main, other] if columns >= ABOVE.0 && rows >= ABOVE.1 => {
+                (above(*main, *other, body, wanted), Rect::default())
+            }
+            _ => (
+                vec![pane_area(wanted.pane, body, wanted.rows)],
+                Rect::default(),
+            ),
         };
         Some(Self {
             tabs: Rect::new(0, 0, columns, 1),
@@ -188,17 +168,61 @@ impl Layout {
     }
 }
 
-fn pane_area(pane: Pane, area: Rect, findings: usize) -> PaneArea {
+fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> (Vec<PaneArea>, Rect) {
+    // Findings are sentences and do with less; of a biography every column counts.
+    let share = if wanted.view == View::Findings {
+        42
+    } else {
+        58
+    };
+    let wide = body.width * share / 100;
+    let left = Rect {
+        width: wide,
+        ..body
+    };
+    let right = Rect::new(wide + 1, body.y, body.width - wide - 1, body.height);
+    let divider = Rect::new(wide, body.y, 1, body.height);
+    let panes = vec![
+        pane_area(main, left, wanted.rows),
+        pane_area(other, right, wanted.rows),
+    ];
+    (panes, divider)
+}
+
+fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> Vec<PaneArea> {
+    let upper = body.height / 2;
+    let first = Rect {
+        height: upper,
+        ..body
+    };
+    let second = Rect {
+        y: body.y + upper,
+        height: body.height - upper,
+        ..body
+    };
+    vec![
+        pane_area(main, first, wanted.rows),
+        pane_area(other, second, wanted.rows),
+    ]
+}
+
+/// Columns for the names of lanes and for time, of so many.
+pub fn timeline_columns(width: u16) -> (u16, u16) {
+    let names = (width / 4).clamp(8, 22).min(width);
+    (names, width - names)
+}
+
+fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
     let inside = area.height.saturating_sub(1);
     let (list, rule, text) = match pane {
         // The list is short, its text is what people read.
         Pane::Findings => {
             let rule = u16::from(inside >= 10);
             let most = if inside < 10 { 2 } else { inside / 2 };
-            let list = most.min(findings.try_into().unwrap_or(u16::MAX).max(1));
+            let list = most.min(rows.try_into().unwrap_or(u16::MAX).max(1));
             (list, rule, inside.saturating_sub(list + rule))
         }
-        Pane::Biography | Pane::Events => {
+        Pane::Biography | Pane::Events | Pane::Timeline => {
             let text = match inside {
                 0..7 => 0,
                 7..14 => 3,
@@ -257,9 +281,9 @@ mod tests {
         Wanted {
             view,
             pane: panes_of(view)[0],
-            listener: Listener::Findings,
+            listener: Listener::Pane(Pane::Findings),
             characters: Characters::Unicode,
-            findings: 3,
+            rows: 3,
         }
     }
 
@@ -292,10 +316,10 @@ mod tests {
     proptest! {
         #[test]
         fn everything_lies_inside_and_nothing_overlaps(
-            columns in 0u16..300, rows in 0u16..100, view in 0usize..3, findings in 0usize..100
+            columns in 0u16..300, rows in 0u16..100, view in 0usize..View::ALL.len(), list in 0usize..100
         ) {
             let mut wanted = wanted(View::ALL[view]);
-            wanted.findings = findings;
+            wanted.rows = list;
             let Some(layout) = Layout::of(columns, rows, wanted) else {
                 prop_assert!(columns < 40 || rows < 10);
                 return Ok(());

@@ -15,6 +15,7 @@ pub mod msg;
 
 pub mod filter;
 pub mod model;
+pub mod timeline;
 pub mod update;
 
 pub mod about;

@@ -18,6 +18,7 @@ use crate::filter::{Filter, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 use crate::msg::{Prefix, View};
+use crate::timeline::Timeline;
 use crate::words::rule_name;
 
 /// Columns that a thread name may take in a list.
@@ -196,6 +197,51 @@ pub struct Events {
     pub text_top: usize,
 }
 
+/// A selected stretch of time: every screen shows what happened in it only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// From when.
+    pub from_ns: u64,
+    /// Until when, inclusive.
+    pub to_ns: u64,
+    /// The first event in it.
+    pub first: EventId,
+    /// The first event behind it.
+    pub end: EventId,
+}
+
+/// Events that the causal order may have moved behind later ones, or before earlier ones.
+const OUT_OF_ORDER: usize = 256;
+
+impl Range {
+    /// The stretch between two times of a trace.
+    pub fn of(trace: &Trace, from_ns: u64, to_ns: u64) -> Self {
+        let events = trace.events();
+        let is_in = |event: &Event| (from_ns..=to_ns).contains(&event.at_ns);
+        let near = events.partition_point(|event| event.at_ns < from_ns);
+        let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
+        let first = window.clone().find(|at| is_in(&events[*at]));
+        let near = events.partition_point(|event| event.at_ns <= to_ns);
+        let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
+        let last = window.rev().find(|at| is_in(&events[*at]));
+        let (first, end) = match (first, last) {
+            (Some(first), Some(last)) => (first, last + 1),
+            _ => (near, near),
+        };
+        Self {
+            from_ns,
+            to_ns,
+            first: EventId(first as u64),
+            end: EventId(end as u64),
+        }
+    }
+
+    /// Whether an event is in it.
+    pub fn has(&self, event: EventId) -> bool {
+        self.first <= event && event < self.end
+    }
+}
+
 /// A place that one can go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -242,6 +288,9 @@ pub struct Model {
     pub(crate) findings: Findings,
     pub(crate) life: Life,
     pub(crate) events: Events,
+    pub(crate) timeline: Timeline,
+    /// The stretch of time that all screens are about; all of it where there is none.
+    pub(crate) range: Option<Range>,
     /// Places that `Esc` leads back to, nearest last.
     pub(crate) crumbs: Vec<Place>,
     pub(crate) back: Vec<Place>,
@@ -262,7 +311,7 @@ impl Model {
         let mut model = Self {
             marks: marks(&verdict),
             findings: Findings {
-                rows: finding_rows(&verdict, &BTreeSet::new()),
+                rows: finding_rows(&verdict, &BTreeSet::new(), None),
                 unfolded: BTreeSet::new(),
                 selected: 0,
                 top: 0,
@@ -278,6 +327,8 @@ impl Model {
             focus: Focus::default(),
             life: Life::default(),
             events: Events::default(),
+            timeline: Timeline::default(),
+            range: None,
             crumbs: Vec::new(),
             back: Vec::new(),
             forward: Vec::new(),
@@ -313,11 +364,7 @@ impl Model {
 
     /// Who gets the keys once help and prompt are gone.
     pub(crate) fn pane_listener(&self) -> Listener {
-        match self.pane {
-            Pane::Findings => Listener::Findings,
-            Pane::Biography => Listener::Biography,
-            Pane::Events => Listener::Events,
-        }
+        Listener::Pane(self.pane)
     }
 
     /// What everything is about.
@@ -327,7 +374,7 @@ impl Model {
 
     /// What work [`crate::msg::Msg::Work`] would go on with.
     pub fn work(&self) -> Work {
-        if self.is_filtering() {
+        if self.is_filtering() || self.is_gathering_lanes() {
             Work::Now
         } else if self.owes_life() {
             Work::WhenQuiet
@@ -339,6 +386,12 @@ impl Model {
     /// Whether the focused object's life is still to be gathered.
     pub(crate) fn owes_life(&self) -> bool {
         self.focus.object.is_some() && self.life.told.is_none()
+    }
+
+    /// Whether the timeline was asked for and is not yet there.
+    pub(crate) fn is_gathering_lanes(&self) -> bool {
+        let index = self.timeline.index.as_ref();
+        index.is_some_and(|index| index.scanned() < self.trace.events().len())
     }
 
     /// Whether the filter has not yet looked at all events.
@@ -361,7 +414,7 @@ impl Model {
                 pane: self.pane,
                 listener,
                 characters: self.look.characters,
-                findings: self.findings.rows.len(),
+                rows: self.findings.rows.len(),
             },
         )
     }
@@ -404,31 +457,79 @@ impl Model {
         self.trace.event(id)
     }
 
+    /// What the filter found, within the selected time.
+    pub(crate) fn hits(&self) -> &[EventId] {
+        let Some(filter) = &self.events.filter else {
+            return &[];
+        };
+        let hits = filter.hits();
+        match self.range {
+            None => hits,
+            Some(range) => {
+                let first = hits.partition_point(|hit| *hit < range.first);
+                let end = hits.partition_point(|hit| *hit < range.end);
+                hits.get(first..end).unwrap_or(&[])
+            }
+        }
+    }
+
+    /// Whether the events list shows only what the filter found.
+    fn shows_hits(&self) -> bool {
+        let filter = self.events.filter.as_ref();
+        filter.is_some_and(|filter| filter.shown == Shown::Hits)
+    }
+
+    /// Positions of the first event of the selected time, and of the first one behind it.
+    fn bounds(&self) -> (usize, usize) {
+        let all = self.trace.events().len();
+        let within = |id: EventId| usize::try_from(id.0).unwrap_or(all).min(all);
+        self.range
+            .map_or((0, all), |range| (within(range.first), within(range.end)))
+    }
+
     /// How many rows the events list has.
     pub fn events_len(&self) -> usize {
-        match &self.events.filter {
-            Some(filter) if filter.shown == Shown::Hits => filter.hits().len(),
-            _ => self.trace.events().len(),
+        if self.shows_hits() {
+            return self.hits().len();
         }
+        let (first, end) = self.bounds();
+        end - first
     }
 
     /// The event at a position of the events list.
     pub fn event_at(&self, position: usize) -> Option<EventId> {
-        match &self.events.filter {
-            Some(filter) if filter.shown == Shown::Hits => filter.hits().get(position).copied(),
-            _ => self.trace.events().get(position).map(|event| event.id),
+        if self.shows_hits() {
+            return self.hits().get(position).copied();
+        }
+        let (first, end) = self.bounds();
+        let at = first.checked_add(position).filter(|at| *at < end)?;
+        self.trace.events().get(at).map(|event| event.id)
+    }
+
+    /// The focused event, or the nearest one to the focused time.
+    fn nearest_event(&self) -> usize {
+        match self.focus.event {
+            Some(event) => usize::try_from(event.0).unwrap_or(usize::MAX),
+            None => {
+                let at_ns = self.focus.at_ns;
+                let events = self.trace.events();
+                events.partition_point(|event| event.at_ns < at_ns)
+            }
         }
     }
 
     /// The selected position of the events list: the focused event, or the nearest one shown.
     pub fn events_selected(&self) -> usize {
-        let event = self.focus.event.unwrap_or(EventId(0));
-        match &self.events.filter {
-            Some(filter) if filter.shown == Shown::Hits => filter.nearest(event).unwrap_or(0),
-            _ => usize::try_from(event.0)
-                .unwrap_or(usize::MAX)
-                .min(self.trace.events().len().saturating_sub(1)),
+        let event = self.nearest_event();
+        if self.shows_hits() {
+            let hits = self.hits();
+            let event = EventId(event as u64);
+            let near = hits.partition_point(|hit| *hit < event);
+            return near.min(hits.len().saturating_sub(1));
         }
+        let (first, end) = self.bounds();
+        let last = end.saturating_sub(first).saturating_sub(1);
+        event.saturating_sub(first).min(last)
     }
 
     /// The time of an event, marked where it is that of its batch.
@@ -491,16 +592,32 @@ impl Model {
     }
 }
 
-/// The rows of the findings list.
-pub(crate) fn finding_rows(verdict: &Verdict, unfolded: &BTreeSet<usize>) -> Vec<FindingRow> {
+/// The rows of the findings list: of a selected time, those that rest on something in it.
+pub(crate) fn finding_rows(
+    verdict: &Verdict,
+    unfolded: &BTreeSet<usize>,
+    range: Option<Range>,
+) -> Vec<FindingRow> {
+    let is_in = |event: EventId| range.is_none_or(|range| range.has(event));
+    let touches = |finding: &Finding| {
+        is_in(finding.first_cause) || finding.evidence.iter().any(|e| is_in(e.event))
+    };
     let mut rows = Vec::new();
     for (index, story) in verdict.stories.iter().enumerate() {
+        if !touches(&story.head) && !story.folded.iter().any(touches) {
+            continue;
+        }
         rows.push(FindingRow::Story(index));
         if unfolded.contains(&index) {
             rows.extend((0..story.folded.len()).map(|n| FindingRow::Consequence(index, n)));
         }
     }
-    rows.extend((0..verdict.cannot_tell.len()).map(FindingRow::CannotTell));
+    let questions = verdict.cannot_tell.iter().enumerate();
+    rows.extend(
+        questions
+            .filter(|(_, question)| is_in(question.at))
+            .map(|(index, _)| FindingRow::CannotTell(index)),
+    );
     rows.push(FindingRow::Summary);
     rows
 }

@@ -34,6 +34,22 @@ pub enum Msg {
     History(Toward),
     /// Fold or unfold what followed from the selected finding.
     Fold(Fold),
+    /// Move the cursor in time by so many columns.
+    Time(i32),
+    /// Go to another event of the lane.
+    OnLane(Toward),
+    /// Show another stretch of time.
+    Zoom(Zoom),
+    /// Move the stretch of time that is shown.
+    Pan(Toward),
+    /// Mark the time of the cursor.
+    MarkTime,
+    /// Begin, end or drop a selected stretch of time.
+    Range,
+    /// Keep a lane on top, or let it go.
+    Pin,
+    /// Show a ring's operations one by one, or as a depth.
+    Turn,
     /// Begin to type a filter.
     Prompt,
     /// A character of the filter.
@@ -101,11 +117,43 @@ pub enum View {
     Biography,
     /// Everything that happened.
     Events,
+    /// Who did what when.
+    Timeline,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 3] = [Self::Findings, Self::Biography, Self::Events];
+    pub const ALL: [Self; 4] = [
+        Self::Findings,
+        Self::Biography,
+        Self::Events,
+        Self::Timeline,
+    ];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Findings => "Findings",
+            Self::Biography => "Biography",
+            Self::Events => "Events",
+            Self::Timeline => "Timeline",
+        }
+    }
+}
+
+/// How the stretch of time that is shown changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zoom {
+    /// Half as long.
+    In,
+    /// Twice as long.
+    Out,
+    /// The life of the focused object; where that is shown already, all.
+    Fit,
+    /// All of the recording.
+    All,
+    /// What was shown before.
+    Back,
 }
 
 /// Whether the consequences of a finding are rows of their own.

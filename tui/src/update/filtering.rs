@@ -70,6 +70,8 @@ pub(super) fn cancel(model: &mut Model) {
 pub(super) fn work(model: &mut Model) {
     if model.is_filtering() {
         filter_work(model);
+    } else if model.is_gathering_lanes() {
+        super::timeline::gather(model);
     } else if model.owes_life() {
         gather_life(model);
     }

@@ -38,17 +38,27 @@ pub(super) fn reveal(model: &mut Model, row: FindingRow) {
     if let FindingRow::Consequence(story, _) = row
         && model.findings.unfolded.insert(story)
     {
-        model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded);
+        list_findings(model);
     }
     if let Some(position) = model.findings.rows.iter().position(|other| *other == row) {
         select_finding(model, position);
     }
 }
 
+/// Lists the findings anew, and keeps the selected one.
+pub(super) fn list_findings(model: &mut Model) {
+    let selected = model.selected_finding();
+    model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded, model.range);
+    let rows = &model.findings.rows;
+    if let Some(position) = rows.iter().position(|row| *row == selected) {
+        model.findings.selected = position;
+    }
+}
+
 /// Every finding, consequences after their causes.
 pub(super) fn all_findings(model: &Model) -> impl Iterator<Item = FindingRow> {
     let all: BTreeSet<usize> = (0..model.verdict.stories.len()).collect();
-    finding_rows(&model.verdict, &all).into_iter()
+    finding_rows(&model.verdict, &all, model.range).into_iter()
 }
 
 pub(super) fn next_finding(model: &mut Model, toward: Toward) {
@@ -168,7 +178,7 @@ pub(super) fn set_fold(model: &mut Model, fold: Fold) {
             model.findings.unfolded.remove(&story);
         }
     }
-    model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded);
+    list_findings(model);
     let head = match fold {
         Fold::Open => row,
         Fold::Shut => FindingRow::Story(story),

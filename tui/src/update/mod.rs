@@ -1,13 +1,14 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `places`.
+//! `filtering`, `timeline`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
 mod places;
 mod selection;
+mod timeline;
 mod walk;
 
 use crate::Goto;
@@ -124,6 +125,14 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Hit(toward) => walk::next_hit(model, toward, was_walking),
         Msg::History(toward) => places::history(model, toward),
         Msg::Fold(fold) => findings::set_fold(model, fold),
+        Msg::Time(columns) => timeline::move_cursor(model, columns),
+        Msg::OnLane(toward) => timeline::on_lane(model, toward),
+        Msg::Zoom(zoom) => timeline::zoom(model, zoom),
+        Msg::Pan(toward) => timeline::pan(model, toward),
+        Msg::MarkTime => timeline::mark(model),
+        Msg::Range => timeline::range(model),
+        Msg::Pin => timeline::pin(model),
+        Msg::Turn => timeline::turn(model),
         Msg::Prompt => filtering::begin(model),
         _ => {}
     }

@@ -1,10 +1,10 @@
 //! Views and panes, and the ways back: up, and through history.
 
-use super::findings::select_finding;
+use super::findings::{list_findings, select_finding};
 use super::focus::set_focus;
 use crate::filter::Shown;
 use crate::layout::{Pane, panes_of, view_of};
-use crate::model::{FindingRow, LifeRow, Model, Place, finding_rows};
+use crate::model::{FindingRow, LifeRow, Model, Place};
 use crate::msg::{Msg, Toward, View};
 
 /// Places that are remembered.
@@ -37,9 +37,10 @@ pub(super) fn remember(model: &mut Model) {
 pub(super) fn return_to(model: &mut Model, place: Place) {
     model.view = place.view;
     model.pane = place.pane;
+    prepare(model);
     if let FindingRow::Consequence(story, _) = place.finding {
         model.findings.unfolded.insert(story);
-        model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded);
+        list_findings(model);
     }
     if let Some(position) = model
         .findings
@@ -56,6 +57,7 @@ pub(super) fn return_to(model: &mut Model, place: Place) {
 pub(super) fn show(model: &mut Model, view: View) {
     model.view = view;
     model.pane = panes_of(view)[0];
+    prepare(model);
     if view == View::Findings {
         // The biography beside the findings is that of the selected one.
         let selected = model.findings.selected;
@@ -72,11 +74,19 @@ pub(super) fn show(model: &mut Model, view: View) {
     }
 }
 
+/// Begins what a view needs and nothing else does.
+fn prepare(model: &mut Model) {
+    if model.view == View::Timeline {
+        super::timeline::begin(model);
+    }
+}
+
 pub(super) fn other_pane(model: &mut Model, toward: Toward) {
     let panes = model.layout().map_or(0, |layout| layout.panes.len());
     if panes == 2 {
-        let [main, other] = panes_of(model.view);
-        model.pane = if model.pane == main { other } else { main };
+        let panes = panes_of(model.view);
+        let at = panes.iter().position(|pane| *pane == model.pane);
+        model.pane = panes[(at.unwrap_or(0) + 1) % panes.len()];
         return;
     }
     let now = View::ALL
@@ -95,6 +105,7 @@ pub(super) fn other_pane(model: &mut Model, toward: Toward) {
 pub(super) fn open(model: &mut Model) {
     let from = place(model);
     match model.pane {
+        Pane::Timeline => return super::timeline::open(model),
         Pane::Findings => {
             let row = model.selected_finding();
             if row == FindingRow::Summary {

@@ -49,6 +49,10 @@ pub(super) fn move_selection(model: &mut Model, step: Step) {
             let to = moved(model.life.selected, model.life.len(), height, step);
             select_life_row(model, to);
         }
+        Pane::Timeline => {
+            let rows = model.timeline.rows.len();
+            model.timeline.selected = moved(model.timeline.selected, rows, height, step);
+        }
         Pane::Events => {
             let to = moved(model.events_selected(), model.events_len(), height, step);
             if let Some(filter) = &mut model.events.filter {
@@ -90,6 +94,7 @@ pub(super) fn scroll_text(model: &mut Model, lines: i32) {
         Pane::Findings => &mut model.findings.text_top,
         Pane::Biography => &mut model.life.text_top,
         Pane::Events => &mut model.events.text_top,
+        Pane::Timeline => &mut model.timeline.text_top,
     };
     *top = top.saturating_add_signed(lines as isize).min(most);
 }
@@ -105,15 +110,16 @@ pub(super) fn scroll_help(model: &mut Model, step: Step) {
 }
 
 pub(super) fn settle(model: &mut Model) {
-    let [main, other] = panes_of(model.view);
-    if model.pane != main && model.pane != other {
-        model.pane = main;
+    let panes = panes_of(model.view);
+    if !panes.contains(&model.pane) {
+        model.pane = panes[0];
     }
     model.findings.selected = model
         .findings
         .selected
         .min(model.findings.rows.len().saturating_sub(1));
     model.life.selected = model.life.selected.min(model.life.len().saturating_sub(1));
+    super::timeline::settle(model);
     let Some(layout) = model.layout() else { return };
     for area in &layout.panes {
         let height = usize::from(area.list.height);
@@ -131,6 +137,8 @@ pub(super) fn settle(model: &mut Model) {
                 let (selected, len) = (model.events_selected(), model.events_len());
                 (&mut model.events.top, selected, len)
             }
+            // Rows that are pinned do not scroll: it settled by itself.
+            Pane::Timeline => (&mut 0, 0, 0),
         };
         *top = scrolled(*top, selected, len, height);
         let len = about::lines(model, area.pane, area.text.width.into()).len();
@@ -139,6 +147,7 @@ pub(super) fn settle(model: &mut Model) {
             Pane::Findings => &mut model.findings.text_top,
             Pane::Biography => &mut model.life.text_top,
             Pane::Events => &mut model.events.text_top,
+            Pane::Timeline => &mut model.timeline.text_top,
         };
         *text_top = (*text_top).min(most);
     }

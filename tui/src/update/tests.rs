@@ -254,7 +254,7 @@ fn an_empty_filter_is_no_filter() {
     send(&mut model, &[Msg::Erase, Msg::Accept]);
     assert!(model.events.filter.is_none());
     send(&mut model, &[Msg::Prompt, Msg::Erase]);
-    assert_eq!(model.listener(), Listener::Events);
+    assert_eq!(model.listener(), Listener::Pane(Pane::Events));
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn assert_inside(model: &Model, msg: Msg) {
     let all: std::collections::BTreeSet<usize> = model.findings.unfolded.clone();
     assert_eq!(
         model.findings.rows,
-        finding_rows(&model.verdict, &all),
+        finding_rows(&model.verdict, &all, model.range),
         "{msg:?}"
     );
     assert!(
@@ -400,7 +400,20 @@ fn assert_inside(model: &Model, msg: Msg) {
         "{msg:?}: the pane with the keys is not shown"
     );
     for area in &layout.panes {
+        let mut height = usize::from(area.list.height);
         let (top, selected, len) = match area.pane {
+            Pane::Timeline => {
+                height -= 1;
+                let timeline = &model.timeline;
+                let pinned = timeline.pinned_rows.min(height / 2);
+                height -= pinned;
+                assert!(timeline.selected < timeline.rows.len().max(1));
+                if height == 0 || timeline.selected < pinned {
+                    continue;
+                }
+                let rest = timeline.rows.len().saturating_sub(pinned);
+                (timeline.top, timeline.selected - pinned, rest)
+            }
             Pane::Findings => (
                 model.findings.top,
                 model.findings.selected,
@@ -413,9 +426,8 @@ fn assert_inside(model: &Model, msg: Msg) {
                 model.events_len(),
             ),
         };
-        let height = usize::from(area.list.height);
         assert!(
-            len == 0 || (top..top + height).contains(&selected),
+            len == 0 || height == 0 || (top..top + height).contains(&selected),
             "{msg:?} {:?}",
             area.pane
         );

@@ -8,7 +8,7 @@ use crate::keys::Listener;
 use crate::layout::{Pane, PaneArea, hint_lines, view_of};
 use crate::model::Model;
 use crate::msg::View;
-use crate::text::{Line, Tone, clip, clip_front, count, counted, time, width};
+use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
 use crate::words::{either, severity};
 
 use super::paint::{Paint, Selection};
@@ -21,18 +21,22 @@ pub(super) fn tabs(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     } else {
         model.view
     };
+    paint.line(area, &tab_line(shown, area.width));
+}
+
+/// Where there is no room for all names, the others are numbers.
+fn tab_line(shown: View, columns: u16) -> Line {
+    let names = View::ALL.iter().map(|view| view.name().len() + 3);
+    let has_room = names.sum::<usize>() < usize::from(columns);
     let mut line = Line::new();
-    for (view, name) in View::ALL
-        .into_iter()
-        .zip(["1 Findings", "2 Biography", "3 Events"])
-    {
-        line.push(if view == shown {
-            (format!("[{name}]"), Tone::Strong)
-        } else {
-            (format!(" {name} "), Tone::Plain)
+    for (number, view) in (1..).zip(View::ALL) {
+        line.push(match (view == shown, has_room) {
+            (true, _) => (format!("[{number} {}]", view.name()), Tone::Strong),
+            (false, true) => (format!(" {number} {}", view.name()), Tone::Plain),
+            (false, false) => (format!(" {number}"), Tone::Plain),
         });
     }
-    paint.line(area, &line);
+    line
 }
 
 /// The title of a pane. Where two panes share the screen, the one with the keys has a sign.
@@ -86,6 +90,7 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
         Pane::Findings => model.findings.text_top,
         Pane::Biography => model.life.text_top,
         Pane::Events => model.events.text_top,
+        Pane::Timeline => model.timeline.text_top,
     };
     let lines = about::lines(model, area.pane, area.text.width.into());
     let height = area.text_rows(lines.len());
@@ -169,6 +174,7 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         Pane::Findings => (model.findings.selected, model.findings.rows.len()),
         Pane::Biography => (model.life.selected, model.life.len()),
         Pane::Events => (model.events_selected(), model.events_len()),
+        Pane::Timeline => (model.timeline.selected, model.timeline.rows.len()),
     };
     let position = if len == 0 { 0 } else { selected + 1 };
     let lost = model.verdict.summary.records_lost;
@@ -177,6 +183,13 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         count(position as u64),
         count(len as u64)
     )];
+    if let Some(range) = model.range {
+        let long = difference(
+            i128::from(range.to_ns) - i128::from(range.from_ns),
+            model.look.characters,
+        );
+        parts.push(format!("only {} of the time", long.trim_start_matches('+')));
+    }
     if model.focus.object.is_some() {
         parts.push(model.life.names.object.clone());
     }

@@ -15,6 +15,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         let text = match &model.events.filter {
             Some(_) if model.is_filtering() => "nothing yet...",
             Some(_) => "No event contains that.",
+            None if model.range.is_some() => "Nothing happened in the selected time.",
             None => "Nothing was recorded.",
         };
         paint.line(area.list, &vec![(text.into(), Tone::Plain)]);
@@ -29,9 +30,16 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         |position| line(model, position, columns),
     );
     let Some(filter) = &model.events.filter else {
-        return counted(all as u64, "event");
+        return match model.range {
+            Some(_) => format!(
+                "{} of {} in the selected time",
+                count(model.events_len() as u64),
+                counted(all as u64, "event")
+            ),
+            None => counted(all as u64, "event"),
+        };
     };
-    let hits = count(filter.hits().len() as u64);
+    let hits = count(model.hits().len() as u64);
     let so_far = if model.is_filtering() {
         let percent = filter.scanned() * 100 / all.max(1);
         format!(", {percent}% searched")

@@ -29,6 +29,11 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         0 => "No finding".to_owned(),
         stories => counted(stories as u64, "finding"),
     };
+    if model.range.is_some() {
+        let is_story = |row: &&FindingRow| matches!(row, FindingRow::Story(_));
+        let shown = model.findings.rows.iter().filter(is_story).count();
+        title.push_str(&format!(", {} in the selected time", count(shown as u64)));
+    }
     let open = verdict
         .summary
         .cannot_tell

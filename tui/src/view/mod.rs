@@ -7,6 +7,9 @@ mod events;
 mod findings;
 mod help;
 mod paint;
+mod timeline;
+
+pub(crate) use timeline::SIGNS;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -33,6 +36,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             Pane::Findings => findings::draw(model, &mut paint, area),
             Pane::Biography => biography::draw(model, &mut paint, area),
             Pane::Events => events::draw(model, &mut paint, area),
+            Pane::Timeline => timeline::draw(model, &mut paint, area),
         };
         bars::title(model, &mut paint, area, is_shared, title);
         bars::text(model, &mut paint, area);

@@ -70,13 +70,18 @@ impl<'a> Paint<'a> {
     /// Writes a line that may be selected.
     pub(super) fn row(&mut self, row: Rect, line: &Line, selection: Selection) {
         self.line(row, line);
+        self.select(row, selection);
+    }
+
+    /// Shows cells as selected.
+    pub(super) fn select(&mut self, area: Rect, selection: Selection) {
         let modifier = match selection {
             Selection::None => return,
             Selection::Resting => Modifier::UNDERLINED,
             Selection::Active => Modifier::REVERSED,
         };
         self.buffer.set_style(
-            row.intersection(self.buffer.area),
+            area.intersection(self.buffer.area),
             Style::new().add_modifier(modifier),
         );
     }

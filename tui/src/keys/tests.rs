@@ -1,0 +1,100 @@
+//! No key has two meanings, and none is without one.
+
+use super::*;
+use crate::msg::Step;
+
+fn event(key: Key) -> KeyEvent {
+    match key {
+        Char(c) | AfterG(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE),
+        Ctrl(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL),
+        Code(code) => KeyEvent::new(code, KeyModifiers::NONE),
+    }
+}
+
+#[test]
+fn no_key_has_two_meanings_in_one_place() {
+    for listener in Listener::all() {
+        let mut seen: Vec<(Key, &str)> = Vec::new();
+        for binding in BINDINGS.iter().filter(|b| holds(b.on, listener)) {
+            for key in binding.keys {
+                if let Some((_, other)) = seen.iter().find(|(k, _)| k == key) {
+                    panic!("{key:?} is {other} and {} in {listener:?}", binding.id);
+                }
+                seen.push((*key, binding.id));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
+    for (index, binding) in BINDINGS.iter().enumerate() {
+        assert!(!binding.help.is_empty(), "{} has no help", binding.id);
+        assert!(!binding.keys.is_empty(), "{} has no key", binding.id);
+        assert!(
+            BINDINGS[index + 1..].iter().all(|b| b.id != binding.id),
+            "{} is there twice",
+            binding.id
+        );
+        for listener in Listener::all().filter(|l| holds(binding.on, *l)) {
+            for key in binding.keys {
+                let prefix = matches!(key, AfterG(_)).then_some(Prefix::G);
+                assert_eq!(
+                    message_for(event(*key), Context { listener, prefix }),
+                    Some(binding.msg),
+                    "{} in {listener:?}",
+                    binding.id
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_movement_has_a_letter_and_a_key_without_one() {
+    for id in ["move.down", "move.up", "move.first", "move.last"] {
+        let binding = BINDINGS.iter().find(|b| b.id == id).expect(id);
+        assert!(binding.keys.iter().any(|k| matches!(k, Code(_))), "{id}");
+        assert!(binding.keys.iter().any(|k| !matches!(k, Code(_))), "{id}");
+    }
+}
+
+#[test]
+fn text_is_typed_into_the_prompt_and_nowhere_else() {
+    let context = |listener| Context {
+        listener,
+        prefix: None,
+    };
+    assert_eq!(
+        message_for(event(Char('q')), context(Listener::Prompt)),
+        Some(Msg::Type('q'))
+    );
+    assert_eq!(
+        message_for(event(Char('g')), context(Listener::Prompt)),
+        Some(Msg::Type('g'))
+    );
+    assert_eq!(
+        message_for(event(Char('%')), context(Listener::Pane(Pane::Events))),
+        None
+    );
+}
+
+#[test]
+fn a_pair_of_keys_that_does_not_exist_is_forgotten() {
+    let context = Context {
+        listener: Listener::Pane(Pane::Events),
+        prefix: Some(Prefix::G),
+    };
+    assert_eq!(message_for(event(Char('%')), context), Some(Msg::Nothing));
+    assert_eq!(
+        message_for(event(Char('j')), context),
+        Some(Msg::Move(Step::Lines(1)))
+    );
+}
+
+#[test]
+fn the_hint_bar_joins_the_keys_of_a_pair() {
+    let hints = hints(Listener::Pane(Pane::Findings), Characters::Ascii);
+    assert_eq!(hints[0], ("j/k".to_owned(), "move"));
+    assert!(hints.contains(&("e/E".to_owned(), "finding")));
+}
