@@ -92,7 +92,7 @@ fn every_field_is_asked_for() {
         ("operation:1", vec![6, 7]),
         ("coroutine:9", vec![9]),
         ("coroutine:serve", vec![9]),
-        ("scope:cancel", vec![1]),
+        ("scope:cancel", vec![1, 2, 3, 4, 5]),
         ("result:ECANCELED", vec![4]),
         ("result<0", vec![4]),
         ("result:0", vec![7]),
