@@ -169,6 +169,13 @@ pub(crate) struct Record {
     )]
     pub(crate) time: Times,
 
+    /// End the recording at the first finding; the program goes on.
+    ///
+    /// The recording is read and judged while the program runs, every quarter of a second or more seldom: what
+    /// led to the finding is kept, however long the program runs after it.
+    #[arg(long)]
+    pub(crate) until_finding: bool,
+
     /// Leave out of the file what may identify a person or a machine: see `tracer pack --help`.
     #[arg(long)]
     pub(crate) redact: bool,

@@ -97,6 +97,7 @@ fn record(
         stacks: false,
         times: crate::record::Times::Event,
         redact: false,
+        until_finding: false,
         command,
     })
     .map_err(|failure| Failure::new(CANNOT_LOOK, failure.error))?;

@@ -57,6 +57,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             stacks: args.stacks,
             times: args.time,
             redact: args.redact,
+            until_finding: args.until_finding,
             command: args.command,
         }),
         Command::Check(args) => check::run(&args, cli.common.color),

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
 //! and [`warden`] with
-//! [`room`] (during), [`seal`] (after), [`closing`] (what is said).
+//! [`room`] and [`lookout`] (during), [`seal`] (after), [`closing`] (what is said).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ mod session;
 mod signals;
 mod spawn;
 
+mod lookout;
 mod room;
 mod warden;
 
@@ -111,6 +112,8 @@ pub(crate) struct Plan {
     pub(crate) times: Times,
     /// Whether the sealed file is redacted.
     pub(crate) redact: bool,
+    /// Whether the recording ends with its first finding.
+    pub(crate) until_finding: bool,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -179,7 +182,13 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let grow_to = matches!(plan.room, Room::Grow(_)).then_some(chunks);
     let warden = warden::Warden::start(folder.same(), grow_to);
     let warden = warden.map_err(|error| own(error.into()))?;
+    let lookout = plan
+        .until_finding
+        .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
+        .transpose()
+        .map_err(|error| own(error.into()))?;
     let run = spawn::run(&plan.command, folder.path(), warden.stopper());
+    drop(lookout);
     for remark in warden.end() {
         crate::talk::line(remark);
     }

@@ -1,14 +1,15 @@
 //! How much a recording keeps, and until when: files that grow, and recordings that end before the program.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
+use traces::finding::RuleId;
 use traces::recording::Stopped;
 
 use crate::account::{Account, Writer};
 use crate::hammered::{Acknowledged, Hammered};
-use crate::support::{Ran, end_of, memory_folder, read, read_until, run, tracer};
+use crate::support::{Ran, end_of, has_io_uring, memory_folder, read, read_until, run, tracer};
 
 /// Kills it once so many records are made; what its recorder says, and what the trace holds.
 fn killed_at(mut hammered: Hammered, folder: &Path, records: u64) -> (Ran, Account) {
@@ -158,4 +159,50 @@ fn ring_and_growth_exclude_each_other() {
     let mut command = tracer(folder.path());
     command.args(["record", "--ring", "1MiB", "--grow", "2MiB", "--", "true"]);
     run(&mut command).exits(2).says("cannot be used with");
+}
+
+#[test]
+fn first_finding_ends_the_recording_and_the_program_goes_on() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let told = folder.path().join("told");
+    // The second program begins when the first one's bug has been found.
+    let script = format!(
+        "{tracer} __scenario leftover; while [ ! -e {} ]; do sleep 0.05; done; {tracer} __scenario echo",
+        told.display(),
+        tracer = env!("CARGO_BIN_EXE_tracer"),
+    );
+    let mut command = tracer(folder.path());
+    command.args(["record", "--until-finding", "--", "sh", "-c", &script]);
+    command.stderr(Stdio::piped()).stdout(Stdio::piped());
+    let mut recorder = command.spawn().unwrap();
+    let said = read_until(recorder.stderr.as_mut().unwrap(), "the recording ends here");
+    assert!(said.contains("tracer: T02: operation #"), "{said}");
+    std::fs::write(told, "").unwrap();
+    end_of(recorder).exits(0);
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.recording().processes.len(), 1);
+    let heads = trace.verdict().stories.iter().map(|story| story.head.rule);
+    assert_eq!(heads.collect::<Vec<_>>(), [RuleId(2)]);
+}
+
+#[test]
+fn without_a_finding_the_recording_goes_on_to_the_end() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let mut command = tracer(folder.path());
+    command.args([
+        "record",
+        "--until-finding",
+        "--",
+        env!("CARGO_BIN_EXE_tracer"),
+    ]);
+    let ran = run(command.args(["__scenario", "echo"])).exits(0);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.recording().processes[0].stopped, None);
 }

@@ -237,7 +237,7 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
 
 /// Reads until a line appears that holds `text`; fails when the output ends before.
 #[track_caller]
-pub(crate) fn read_until(output: &mut impl Read, text: &str) {
+pub(crate) fn read_until(output: &mut impl Read, text: &str) -> String {
     let mut seen = Vec::new();
     let mut byte = [0];
     while !String::from_utf8_lossy(&seen).contains(text) {
@@ -249,6 +249,7 @@ pub(crate) fn read_until(output: &mut impl Read, text: &str) {
         );
         seen.push(byte[0]);
     }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 fn collect(output: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
