@@ -485,6 +485,13 @@ fn note_completion<C: cqueue::EntryMarker>(hooks: &Ring, entry: &C) {
 }
 
 impl<C: cqueue::EntryMarker> CompletionQueue<'_, C> {
+    /// As `io_uring::CompletionQueue::is_empty`.
+    // Here and not through `Deref`, so that it is not mistaken for one that iterators may get some day.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// As `io_uring::CompletionQueue::fill`.
     pub fn fill<'b>(&mut self, entries: &'b mut [MaybeUninit<C>]) -> &'b mut [C] {
         let filled = self.queue.fill(entries);

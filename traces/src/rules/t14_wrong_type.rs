@@ -151,7 +151,7 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
     }
     let (a, b) = (judge.names().ty(out), judge.names().ty(back));
     // On the way a pointer may lose its length, or become one to what its type can do.
-    if is_wide(&a) || is_wide(&b) {
+    if ends_wide(&a) || ends_wide(&b) {
         return None;
     }
     (a != "?" && b != "?" && bare(&a) != bare(&b)).then_some(Difference::Name)
@@ -166,6 +166,22 @@ fn are_one(a: Owner, b: Owner) -> bool {
 fn is_wide(name: &str) -> bool {
     let is_slice = name.starts_with('[') && !name.contains(';');
     is_slice || name.starts_with("dyn ") || name == "str"
+}
+
+/// Whether a type's pointers may be two words: as [`is_wide`], or a structure that ends with what its last
+/// parameter says, `Header<dyn Future>`. A pointer's parameter is not a part of it.
+fn ends_wide(name: &str) -> bool {
+    let Some((outer, parameters)) = name.split_once('<') else {
+        return is_wide(name);
+    };
+    let is_pointer =
+        ["Box", "Rc", "Arc", "Weak", "NonNull"].contains(&outer) || outer.contains(['&', '*']);
+    let ends_so = || {
+        let parameters = parameters.strip_suffix('>').unwrap_or(parameters);
+        let last = parameters.rsplit(", ").next().unwrap_or_default();
+        ends_wide(parameters) || ends_wide(last)
+    };
+    is_wide(name) || (!is_pointer && ends_so())
 }
 
 /// A type's name without wrappers that have the layout of what they wrap.
@@ -241,6 +257,21 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+
+    #[test]
+    fn a_header_with_a_trait_object_behind_it_is_silent() {
+        check_rule(
+            &RULE,
+            r#"
+            1 main leak 0x1000 type="RawOp<Recv<Vec<u8>>>" key.rs:8 owner=Box
+            2 main reclaim 0x1000 type="RawOp<dyn OpCode>" key.rs:9 owner=Box
+            3 main leak 0x1000 type="Task<Conn, Recv>" key.rs:8 owner=Box
+            4 main reclaim 0x1000 type="Task<Conn, dyn OpCode>" key.rs:9 owner=Box
+            5 main leak 0x1000 type="Task<Recv>" key.rs:8 owner=Box
+            6 main reclaim 0x1000 type="Task<Box<dyn OpCode>>" key.rs:9 owner=Box   <- came back
+            "#,
+        );
+    }
 
     #[test]
     fn another_layout() {
