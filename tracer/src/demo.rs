@@ -13,6 +13,7 @@ use traces::selection::Selection;
 use crate::args::{Color, Demo};
 use crate::exit::{CANNOT_LOOK, CLEAN, Exit, Failure};
 use crate::record::{self, How, Plan, Poison, Recorded};
+use crate::symbols::Places;
 use crate::{check, open, scenario, talk, view};
 
 /// Enough for every scenario, and little to look through.
@@ -58,6 +59,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         goto: None,
         ascii: false,
         color,
+        places: Places::default(),
     };
     recorded.leave_signals_to_others();
     match view::show(trace, start)? {

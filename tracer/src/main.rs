@@ -17,11 +17,13 @@ mod explain;
 mod open;
 mod pack;
 mod scenario;
+mod sources;
 mod symbols;
 mod version;
 mod view;
 
 mod color;
+mod editor;
 mod exit;
 mod log;
 mod page;

@@ -1,14 +1,20 @@
-//! `tracer view`: hands a trace to the viewer.
+//! `tracer view`: hands a trace to the viewer, and finds what it asks for: sources and an editor.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
-use traces::Trace;
-use tui::{Characters, Colour, Goto, Options};
+use traces::{Trace, Untrusted};
+use tui::{Characters, Colour, Goto, Options, Outside, Search};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
-use crate::{color, open, symbols};
+use crate::sources::Question;
+use crate::symbols::Places;
+use crate::{color, editor, open, symbols};
 
 /// How the viewer starts.
 #[derive(Clone, Debug)]
@@ -21,7 +27,12 @@ pub(crate) struct Start {
     pub(crate) ascii: bool,
     /// Whether it uses colour.
     pub(crate) color: Color,
+    /// Where sources lie.
+    pub(crate) places: Places,
 }
+
+/// Lines kept before and behind each place, so that one can look around.
+const CONTEXT: u32 = 400;
 
 /// The command.
 pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
@@ -34,7 +45,8 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         .into());
     }
     let mut trace = open::read(&args.file)?;
-    symbols::name(&mut trace, &args.names.places());
+    let places = args.names.places();
+    symbols::name(&mut trace, &places);
     show(
         trace,
         Start {
@@ -42,6 +54,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             goto: args.goto,
             ascii: args.ascii,
             color,
+            places,
         },
     )
 }
@@ -67,8 +80,50 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
             Colour::Off
         },
     };
-    match tui::run(trace, options).context("the viewer could not use the terminal")? {
+    let around = Around {
+        places: start.places,
+        files: Arc::default(),
+    };
+    match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
         tui::Exit::Quit => Ok(Exit::Code(CLEAN)),
         tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
+    }
+}
+
+/// What the viewer cannot do by itself.
+struct Around {
+    places: Places,
+    /// Where the sources lie that were found, by the names that the trace has for them.
+    files: Arc<Mutex<HashMap<Vec<u8>, PathBuf>>>,
+}
+
+impl Outside for Around {
+    fn sources(&self, trace: &Trace) -> Option<Search> {
+        // A packed trace has its lines inside, and nothing of this machine is opened for it.
+        if trace.recording().is_packed {
+            return None;
+        }
+        let question = Question::of(trace, &self.places, CONTEXT);
+        let files = self.files.clone();
+        Some(Box::new(move || {
+            let answer = question.answer();
+            *files.lock().unwrap_or_else(PoisonError::into_inner) = answer.files;
+            answer.sources
+        }))
+    }
+
+    fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        match files.get(file.bytes()) {
+            Some(path) if path.is_file() => Ok(editor::command(&editor::wanted(), path, line)),
+            Some(_) => Err(format!(
+                "{} is not there; view --path-map FROM=TO says where it lies",
+                file.tty()
+            )),
+            None => Err(format!(
+                "{} is not opened: the recorded program's debug information does not name it, or was not found",
+                file.tty()
+            )),
+        }
     }
 }

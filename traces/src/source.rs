@@ -95,6 +95,11 @@ impl Sources {
         self.0.iter()
     }
 
+    /// What was found of a source.
+    pub fn of(&self, path: &Untrusted) -> Option<&Found> {
+        self.0.get(path)
+    }
+
     /// Whether nobody looked for any.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

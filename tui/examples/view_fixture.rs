@@ -7,12 +7,39 @@
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 use tui::keys::Listener;
 use tui::{Characters, Colour, Exit, Options};
+
+/// The program that `EDITOR` names is given file and line.
+struct Editor;
+
+impl tui::Outside for Editor {
+    fn sources(&self, _trace: &traces::Trace) -> Option<tui::Search> {
+        Some(Box::new(|| {
+            let lines = (1..=80u32).map(|line| {
+                let text = format!("    fn line_{line}() {{}}");
+                (line, traces::Untrusted::from(text.as_str()))
+            });
+            let mut sources = traces::source::Sources::default();
+            sources.add(
+                "src/wake.rs".into(),
+                traces::source::Found::Lines(lines.collect()),
+            );
+            sources
+        }))
+    }
+
+    fn editor(&self, file: &traces::Untrusted, line: u32) -> Result<Command, String> {
+        let editor = std::env::var_os("EDITOR").ok_or("EDITOR is not set")?;
+        let mut command = Command::new(editor);
+        command.arg(format!("+{line}")).arg(file.tty());
+        Ok(command)
+    }
+}
 
 fn main() -> ExitCode {
     let mut options = Options {
@@ -57,13 +84,17 @@ fn main() -> ExitCode {
         });
     }
     let mut model = tui::open(trace, verdict, options);
-    let shown = tui::show(&mut model, |model, frame| {
-        tui::view::view(model, frame);
-        assert!(
-            panics != "viewer" || model.listener() != Listener::Help,
-            "the viewer was asked to"
-        );
-    });
+    let shown = tui::show(
+        &mut model,
+        |model, frame| {
+            tui::view::view(model, frame);
+            assert!(
+                panics != "viewer" || model.listener() != Listener::Help,
+                "the viewer was asked to"
+            );
+        },
+        &Editor,
+    );
     match shown {
         Ok(Exit::Quit) => ExitCode::SUCCESS,
         Ok(Exit::Signal(signal)) => {

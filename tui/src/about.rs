@@ -6,6 +6,7 @@ use traces::event::{Event, EventId};
 use traces::finding::{Finding, Outcome, Summary};
 
 use crate::layout::Pane;
+use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
@@ -19,6 +20,11 @@ pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
         Pane::Findings => about_finding(model, columns),
         Pane::Biography => about_life_row(model, columns),
         Pane::Timeline => about_moment(model, columns),
+        Pane::Neighbours => about_neighbour(model, columns),
+        Pane::Source => match model.focus().event {
+            Some(event) => about_event(model, event, columns),
+            None => Vec::new(),
+        },
         Pane::Events => match model.event_at(model.events_selected()) {
             Some(event) => about_event(model, event, columns),
             None => Vec::new(),
@@ -142,6 +148,15 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
             let text = format!("{} came here next. Enter opens it.", model.life.names.next);
             plain(&text, Tone::Plain, columns)
         }
+        Some(LifeRow::Folded(fold)) => {
+            let steps = model.life.folds.get(fold);
+            let text = steps.map_or("", |steps| &steps.text);
+            plain(
+                &format!("{text}. l or Enter shows them one by one."),
+                Tone::Plain,
+                columns,
+            )
+        }
         Some(LifeRow::Event(index)) => match told.rows.get(index) {
             Some(row) => about_event(model, row.event, columns),
             None => Vec::new(),
@@ -191,6 +206,20 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
     plain(&text, Tone::Faint, columns)
 }
 
+fn about_neighbour(model: &Model, columns: usize) -> Vec<Line> {
+    let Some(around) = &model.life.around else {
+        return Vec::new();
+    };
+    match around.row(model.neighbours.selected) {
+        Some(NeighbourRow::Event(side, index)) => {
+            let row = around.side(side).and_then(|told| told.rows.get(index));
+            row.map_or_else(Vec::new, |row| about_event(model, row.event, columns))
+        }
+        Some(NeighbourRow::Head(_)) => plain("Enter opens this life.", Tone::Plain, columns),
+        None => Vec::new(),
+    }
+}
+
 fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     let Some(event) = model.event(id) else {
         return Vec::new();
@@ -198,6 +227,12 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     let mut lines = plain(&model.trace.describe(event), Tone::Plain, columns);
     for (sign, tone, text) in marks_of(model, event) {
         lines.extend(plain(&format!("{sign} {text}"), tone, columns));
+    }
+    if let Some((number, text)) = model.source_line(event) {
+        lines.push(vec![
+            (format!("{} ", count(number.into())), Tone::Faint),
+            (text, Tone::Place),
+        ]);
     }
     let place = format!(
         "{} s, {}, event {}",

@@ -39,15 +39,21 @@ pub enum Pane {
     Events,
     /// Who did what when.
     Timeline,
+    /// The lives before and after, in the same place.
+    Neighbours,
+    /// Where in the source it happened.
+    Source,
 }
 
 impl Pane {
     /// Every pane.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
         Self::Timeline,
+        Self::Neighbours,
+        Self::Source,
     ];
 }
 
@@ -55,9 +61,10 @@ impl Pane {
 pub fn panes_of(view: View) -> &'static [Pane] {
     match view {
         View::Findings => &[Pane::Findings, Pane::Biography],
-        View::Biography => &[Pane::Biography, Pane::Events],
+        View::Biography => &[Pane::Biography, Pane::Neighbours],
         View::Events => &[Pane::Events, Pane::Biography],
         View::Timeline => &[Pane::Timeline, Pane::Biography],
+        View::Source => &[Pane::Source, Pane::Biography],
     }
 }
 
@@ -65,9 +72,10 @@ pub fn panes_of(view: View) -> &'static [Pane] {
 pub fn view_of(pane: Pane) -> View {
     match pane {
         Pane::Findings => View::Findings,
-        Pane::Biography => View::Biography,
+        Pane::Biography | Pane::Neighbours => View::Biography,
         Pane::Events => View::Events,
         Pane::Timeline => View::Timeline,
+        Pane::Source => View::Source,
     }
 }
 
@@ -222,7 +230,7 @@ fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
             let list = most.min(rows.try_into().unwrap_or(u16::MAX).max(1));
             (list, rule, inside.saturating_sub(list + rule))
         }
-        Pane::Biography | Pane::Events | Pane::Timeline => {
+        _ => {
             let text = match inside {
                 0..7 => 0,
                 7..14 => 3,

@@ -14,7 +14,9 @@ pub mod keys;
 pub mod msg;
 
 pub mod filter;
+pub mod life;
 pub mod model;
+pub mod source;
 pub mod timeline;
 pub mod update;
 
@@ -28,6 +30,7 @@ pub mod snapshot;
 pub mod view;
 
 mod goto;
+mod outside;
 mod shell;
 
 #[cfg(test)]
@@ -39,6 +42,7 @@ use std::io;
 pub use goto::{Goto, GotoError};
 pub use keys::Characters;
 pub use model::Colour;
+pub use outside::{Nobody, Outside, Search};
 
 use model::{Look, Model};
 use ratatui::Frame;
@@ -69,19 +73,28 @@ pub enum Exit {
 }
 
 /// Shows a trace and its verdict until the user leaves. Needs a terminal.
-pub fn run(trace: Trace, options: Options) -> io::Result<Exit> {
+pub fn run(trace: Trace, options: Options, outside: &dyn Outside) -> io::Result<Exit> {
     let verdict = trace.verdict().clone();
-    run_with(trace, verdict, options)
+    run_with(trace, verdict, options, outside)
 }
 
 /// As [`run`], with a verdict from elsewhere: one with suppressions applied, for example.
-pub fn run_with(trace: Trace, verdict: Verdict, options: Options) -> io::Result<Exit> {
-    show(&mut open(trace, verdict, options), view::view)
+pub fn run_with(
+    trace: Trace,
+    verdict: Verdict,
+    options: Options,
+    outside: &dyn Outside,
+) -> io::Result<Exit> {
+    show(&mut open(trace, verdict, options), view::view, outside)
 }
 
 /// Shows a model, drawn by `view`, until the user leaves. Needs a terminal.
-pub fn show(model: &mut Model, view: impl FnMut(&Model, &mut Frame<'_>)) -> io::Result<Exit> {
-    shell::run(model, view)
+pub fn show(
+    model: &mut Model,
+    view: impl FnMut(&Model, &mut Frame<'_>),
+    outside: &dyn Outside,
+) -> io::Result<Exit> {
+    shell::run(model, view, outside)
 }
 
 /// The model that [`run_with`] begins with: for tests and for drawing screens without a terminal.

@@ -10,14 +10,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use traces::Trace;
-use traces::biography::Biography;
 use traces::event::{Event, EventId};
 use traces::finding::{CannotTell, Finding, Subject, Verdict};
 
 use crate::filter::{Filter, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
+pub use crate::life::{Life, LifeRow};
 use crate::msg::{Prefix, View};
+use crate::source::SourcePane;
 use crate::timeline::Timeline;
 use crate::words::rule_name;
 
@@ -100,90 +101,15 @@ pub struct Findings {
     pub text_top: usize,
 }
 
-/// A row of the biography.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LifeRow {
-    /// What lived there before.
-    Previous(Subject),
-    /// An event of the life, as a position in the biography's rows.
-    Event(usize),
-    /// What lived there afterwards.
-    Next(Subject),
-}
-
-/// The biography of the focused object.
-#[derive(Clone, Debug, Default)]
-pub struct Life {
-    /// The life, once it was gathered.
-    pub told: Option<Biography>,
-    /// The names of the object, and of what was there before and after it: looking them up may take a
-    /// pass over all events, which a frame has no time for.
-    pub names: LifeNames,
+/// A list that nothing but its own pane looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scroll {
     /// Position of the selected row.
     pub selected: usize,
     /// Position of the first visible row.
     pub top: usize,
     /// First visible line of the text about the selected row.
     pub text_top: usize,
-}
-
-/// What the object of a life and its neighbours are called; empty where there is none.
-#[derive(Clone, Debug, Default)]
-pub struct LifeNames {
-    /// The object itself.
-    pub object: String,
-    /// What was there before.
-    pub previous: String,
-    /// What came next.
-    pub next: String,
-}
-
-impl Life {
-    /// How many rows there are, neighbours included.
-    pub fn len(&self) -> usize {
-        self.told.as_ref().map_or(0, |told| {
-            told.rows.len()
-                + usize::from(told.previous.is_some())
-                + usize::from(told.next.is_some())
-        })
-    }
-
-    /// Whether there is nothing to show.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The row at a position.
-    pub fn row(&self, position: usize) -> Option<LifeRow> {
-        let told = self.told.as_ref()?;
-        let mut position = position;
-        if let Some(previous) = told.previous {
-            if position == 0 {
-                return Some(LifeRow::Previous(previous));
-            }
-            position -= 1;
-        }
-        if position < told.rows.len() {
-            return Some(LifeRow::Event(position));
-        }
-        (position == told.rows.len()).then_some(LifeRow::Next(told.next?))
-    }
-
-    /// The position of an event, or of the last one before it.
-    pub fn position_of(&self, event: EventId) -> usize {
-        let Some(told) = &self.told else { return 0 };
-        let after = told.rows.partition_point(|row| row.event <= event);
-        after.saturating_sub(1) + usize::from(told.previous.is_some())
-    }
-
-    /// Whether an event belongs to this life.
-    pub fn has(&self, event: EventId) -> bool {
-        self.told.as_ref().is_some_and(|told| {
-            told.rows
-                .binary_search_by_key(&event, |row| row.event)
-                .is_ok()
-        })
-    }
 }
 
 /// The events list. Its selection is the focused event.
@@ -289,6 +215,8 @@ pub struct Model {
     pub(crate) life: Life,
     pub(crate) events: Events,
     pub(crate) timeline: Timeline,
+    pub(crate) neighbours: Scroll,
+    pub(crate) source: SourcePane,
     /// The stretch of time that all screens are about; all of it where there is none.
     pub(crate) range: Option<Range>,
     /// Places that `Esc` leads back to, nearest last.
@@ -328,6 +256,8 @@ impl Model {
             life: Life::default(),
             events: Events::default(),
             timeline: Timeline::default(),
+            neighbours: Scroll::default(),
+            source: SourcePane::default(),
             range: None,
             crumbs: Vec::new(),
             back: Vec::new(),
@@ -376,7 +306,7 @@ impl Model {
     pub fn work(&self) -> Work {
         if self.is_filtering() || self.is_gathering_lanes() {
             Work::Now
-        } else if self.owes_life() {
+        } else if self.owes_life() || self.owes_neighbours() {
             Work::WhenQuiet
         } else {
             Work::None
@@ -386,6 +316,13 @@ impl Model {
     /// Whether the focused object's life is still to be gathered.
     pub(crate) fn owes_life(&self) -> bool {
         self.focus.object.is_some() && self.life.told.is_none()
+    }
+
+    /// Whether the lives around are shown and still to be gathered.
+    pub(crate) fn owes_neighbours(&self) -> bool {
+        self.life.told.is_some()
+            && self.life.around.is_none()
+            && self.area(Pane::Neighbours).is_some()
     }
 
     /// Whether the timeline was asked for and is not yet there.
@@ -455,6 +392,65 @@ impl Model {
     /// An event.
     pub fn event(&self, id: EventId) -> Option<&Event> {
         self.trace.event(id)
+    }
+
+    /// How many rows the list of a pane has.
+    pub(crate) fn len_of(&self, pane: Pane) -> usize {
+        match pane {
+            Pane::Findings => self.findings.rows.len(),
+            Pane::Biography => self.life.len(),
+            Pane::Neighbours => self.life.around.as_ref().map_or(0, |around| around.len()),
+            Pane::Events => self.events_len(),
+            Pane::Timeline => self.timeline.rows.len(),
+            Pane::Source => self.source.rows.len(),
+        }
+    }
+
+    /// The selected position in the list of a pane.
+    pub(crate) fn selected_of(&self, pane: Pane) -> usize {
+        match pane {
+            Pane::Findings => self.findings.selected,
+            Pane::Biography => self.life.selected,
+            Pane::Neighbours => self.neighbours.selected,
+            Pane::Events => self.events_selected(),
+            Pane::Timeline => self.timeline.selected,
+            Pane::Source => self.source.selected,
+        }
+    }
+
+    /// The first visible row in the list of a pane.
+    pub(crate) fn top_of(&mut self, pane: Pane) -> &mut usize {
+        match pane {
+            Pane::Findings => &mut self.findings.top,
+            Pane::Biography => &mut self.life.top,
+            Pane::Neighbours => &mut self.neighbours.top,
+            Pane::Events => &mut self.events.top,
+            Pane::Timeline => &mut self.timeline.top,
+            Pane::Source => &mut self.source.top,
+        }
+    }
+
+    /// The first visible line of the text of a pane.
+    pub(crate) fn text_top_of(&self, pane: Pane) -> usize {
+        match pane {
+            Pane::Findings => self.findings.text_top,
+            Pane::Biography => self.life.text_top,
+            Pane::Neighbours => self.neighbours.text_top,
+            Pane::Events => self.events.text_top,
+            Pane::Timeline => self.timeline.text_top,
+            Pane::Source => self.source.text_top,
+        }
+    }
+
+    pub(crate) fn text_top_mut(&mut self, pane: Pane) -> &mut usize {
+        match pane {
+            Pane::Findings => &mut self.findings.text_top,
+            Pane::Biography => &mut self.life.text_top,
+            Pane::Neighbours => &mut self.neighbours.text_top,
+            Pane::Events => &mut self.events.text_top,
+            Pane::Timeline => &mut self.timeline.text_top,
+            Pane::Source => &mut self.source.text_top,
+        }
     }
 
     /// What the filter found, within the selected time.
@@ -548,6 +544,18 @@ impl Model {
         } else {
             ""
         }
+    }
+
+    /// The line of source that an event is at, with its number, where it is here and not blank.
+    pub(crate) fn source_line(&self, event: &Event) -> Option<(u32, String)> {
+        let site = event.site();
+        let number = self.trace.recording().site(site).line;
+        let traces::source::Source::Lines(lines) = self.trace.source(site) else {
+            return None;
+        };
+        let (_, text) = lines.into_iter().find(|line| line.0 == number)?;
+        let text = text.bytes().trim_ascii();
+        (!text.is_empty()).then(|| (number, traces::tty(text)))
     }
 
     /// The name of an event's thread, behind the process id where there are several processes.

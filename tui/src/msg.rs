@@ -50,6 +50,8 @@ pub enum Msg {
     Pin,
     /// Show a ring's operations one by one, or as a depth.
     Turn,
+    /// Open the source at the event's line in an editor.
+    Edit,
     /// Begin to type a filter.
     Prompt,
     /// A character of the filter.
@@ -119,15 +121,18 @@ pub enum View {
     Events,
     /// Who did what when.
     Timeline,
+    /// Where in the source it happened.
+    Source,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
         Self::Timeline,
+        Self::Source,
     ];
 
     /// What it is called.
@@ -137,6 +142,7 @@ impl View {
             Self::Biography => "Biography",
             Self::Events => "Events",
             Self::Timeline => "Timeline",
+            Self::Source => "Source",
         }
     }
 }
@@ -183,6 +189,8 @@ pub enum Effect {
     Repaint,
     /// Stop the process until the shell continues it.
     Suspend,
+    /// Open the place of [`crate::source::place_of`] in an editor.
+    Edit,
     /// Leave.
     Quit,
 }

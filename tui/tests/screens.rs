@@ -12,6 +12,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use traces::finding::Verdict;
+use traces::source::{Absence, Found, Sources};
 use tui::keys::message_for;
 use tui::model::{Model, Work};
 use tui::msg::{Effect, Msg};
@@ -178,6 +179,94 @@ fn the_timeline_shows_who_did_what_when() {
     check("timeline-marks-80x24", "40mllllllllmr", 80, 24);
 }
 
+fn with_source(options: Options) -> Model {
+    let mut trace = fixture::trace(fixture::LEFTOVER);
+    let lines =
+        (20..=60u32).map(|line| (line, format!("\tlet line_{line} = {line};").as_str().into()));
+    let mut sources = Sources::default();
+    sources.add("src/timer.rs".into(), Found::Lines(lines.collect()));
+    sources.add("src/wake.rs".into(), Found::Absent(Absence::Newer));
+    trace.add_sources(sources);
+    tui::open(trace, fixture::leftover_verdict(), options)
+}
+
+#[test]
+fn the_source_has_the_lines_that_a_life_passes_through() {
+    let mut model = with_source(options());
+    // The focused event is at a line of a file that was changed since.
+    compare(
+        "source-absent-80x24",
+        &styled_snapshot(&screen(&mut model, "5", 80, 24)),
+    );
+    compare(
+        "source-80x24",
+        &styled_snapshot(&screen(&mut model, "2ggj5", 80, 24)),
+    );
+    compare(
+        "source-120x40",
+        &styled_snapshot(&screen(&mut model, "", 120, 40)),
+    );
+    compare(
+        "source-40x10",
+        &styled_snapshot(&screen(&mut model, "", 40, 10)),
+    );
+    // Where an event has no place of its own, the last one before it is shown, and that is said.
+    let shown = plain_snapshot(&screen(&mut model, "oo", 120, 24));
+    assert!(shown.contains("src/timer.rs:44"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "O", 120, 24));
+    assert!(
+        shown.contains("the last known place before this event"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_lives_before_and_after_stand_beside_a_life() {
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, "2<tab>j", 160, 40));
+    assert!(
+        shown.contains("> Before and after") || shown.contains("▶ Before and after"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("↑ before Timer#2 0x55d0c2e0b040@1"),
+        "{shown}"
+    );
+    press(&mut model, "<enter>");
+    let shown = plain_snapshot(&draw(&model, 160, 40));
+    assert!(
+        shown.contains("Biography of Timer#2 0x55d0c2e0b040@1"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("↓ after Timer#2 0x55d0c2e0b040@2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn trivial_steps_are_folded_until_asked_for() {
+    let text = "
+0 main ring-create 0 sq=8 cq=16 copied
+10 main leak 0x7f0010 conn::Conn src/conn.rs:88 owner=Box
+20 main peek 0x7f0010 conn::Conn src/conn.rs:89 owner=Box
+30 main peek 0x7f0010 conn::Conn src/conn.rs:89 owner=Box
+40 main peek 0x7f0010 conn::Conn src/conn.rs:89 owner=Box
+50 main reclaim 0x7f0010 conn::Conn src/conn.rs:131 owner=Box
+";
+    let mut model = tui::open(fixture::trace(text), Verdict::default(), options());
+    let shown = plain_snapshot(&screen(&mut model, "3jo2", 80, 24));
+    assert!(shown.contains("▸ 3 steps: 3 peek"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "l", 80, 24));
+    assert_eq!(
+        shown.matches("peek Conn#1").count(),
+        4,
+        "three rows and a text: {shown}"
+    );
+    let shown = plain_snapshot(&screen(&mut model, "h", 80, 24));
+    assert!(shown.contains("▸ 3 steps: 3 peek"), "{shown}");
+}
+
 #[test]
 fn a_selected_stretch_of_time_holds_for_every_screen() {
     let mut model = leftover(options());
@@ -286,6 +375,10 @@ fn every_screen_is_drawn_at_every_size() {
         "4",
         "4wwwaadl",
         "4sp?",
+        "5",
+        "5jjG",
+        "2<tab>G",
+        "2lhj<tab>j<enter>",
         "4jzrlllr3",
     ];
     let sizes = [

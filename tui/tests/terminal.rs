@@ -359,6 +359,42 @@ fn a_terminal_that_hangs_up_ends_the_viewer() {
 }
 
 #[test]
+fn an_editor_gets_the_terminal_and_gives_it_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let editor = folder.path().join("editor");
+    std::fs::write(
+        &editor,
+        "#!/bin/sh\necho \"editing $@\"; read line; exit 3\n",
+    )
+    .expect("a script can be written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&editor, mode).expect("a script can be made executable");
+    let path = editor.to_str().expect("a plain path");
+    let mut terminal = Terminal::start(80, 24, &[("EDITOR", path)]);
+    terminal.wait_for_text(FIRST);
+    terminal.type_keys("v");
+    terminal.wait_for("the editor", |screen| {
+        !screen.alternate_screen() && screen.contents().contains("editing +29 src/wake.rs")
+    });
+    let modes = terminal.modes().local_modes;
+    assert!(
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO),
+        "{modes:?}"
+    );
+    assert!(!terminal.emulator.screen().hide_cursor());
+    terminal.type_keys("typed to the editor\r");
+    terminal.wait_for("the viewer again", |screen| {
+        screen.alternate_screen() && screen.contents().contains("ended with exit status: 3")
+    });
+    // Lines of source came from another thread meanwhile.
+    terminal.type_keys("5");
+    terminal.wait_for_text("fn line_29() {}");
+    terminal.type_keys("qq");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+}
+
+#[test]
 fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     let mut command = Command::new("sh");
     command.arg("-i").env("PS1", "ready> ").env_remove("ENV");

@@ -2,7 +2,7 @@
 //! lines of source around each place are put inside, so that a colleague needs neither the program nor its
 //! sources. `--redact` takes out what is nobody else's business.
 //!
-//! Reading order: [`run`], then [`sources`] (which lines, and why some are missing), [`copy`] (the trace
+//! Reading order: [`run`], then [`crate::sources`] (which lines, and why some are missing), [`copy`] (the trace
 //! itself, as it is or redacted).
 
 use std::io::{BufWriter, Write};
@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use traces::read::bundle::{self, Section};
 use traces::redact::Redactor;
+use traces::source::CONTEXT;
 use traces::{Trace, packed};
 
 use crate::args::Pack;
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::record::{Unfinished, random, target};
+use crate::sources::Question;
 use crate::symbols::{self, Places};
 use crate::{open, safe, talk};
 
 pub(crate) mod copy;
-mod sources;
 
 /// The command.
 pub(crate) fn run(args: &Pack) -> Result<Exit, Failure> {
@@ -77,8 +78,11 @@ fn output(args: &Pack, wanted: &Path) -> Result<PathBuf> {
 fn add_what_is_known(trace: &mut Trace, places: &Places) {
     if !trace.recording().is_packed {
         symbols::name(trace, places);
-        let found = sources::gather(trace, places);
-        trace.add_sources(found);
+        let found = Question::of(trace, places, CONTEXT).answer();
+        for problem in &found.problems {
+            talk::line(format_args!("{problem}"));
+        }
+        trace.add_sources(found.sources);
     }
 }
 

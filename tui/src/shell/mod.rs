@@ -2,8 +2,10 @@
 //!
 //! The loop waits for keys and signals, turns them into messages, applies them, and draws when
 //! something changed. Unfinished work of the model gets its slices here while no key is waiting.
-//! Reading order: this file, [`screen`] (the terminal), [`input`] (bytes to keys), [`signals`].
+//! Reading order: this file, [`screen`] (the terminal), [`input`] (bytes to keys), [`signals`],
+//! [`errand`] (what takes its time, on another thread).
 
+mod errand;
 mod input;
 mod screen;
 mod signals;
@@ -20,7 +22,10 @@ use crate::Exit;
 use crate::keys::message_for;
 use crate::model::{Colour, Model, Work};
 use crate::msg::{Effect, Msg};
-use crate::update::update;
+use crate::outside::Outside;
+use crate::source::place_of;
+use crate::update::{self, update};
+use errand::Errand;
 use input::Decoder;
 use screen::{Drawn, Screen};
 use signals::{Asked, Signals};
@@ -38,6 +43,7 @@ const FRAME: Duration = Duration::from_millis(33);
 pub(crate) fn run(
     model: &mut Model,
     mut view: impl FnMut(&Model, &mut Frame<'_>),
+    outside: &dyn Outside,
 ) -> io::Result<Exit> {
     // crossterm asks the environment for NO_COLOR by itself; that was the caller's to decide.
     crossterm::style::force_color_output(model.look.colour == Colour::On);
@@ -45,6 +51,7 @@ pub(crate) fn run(
     let mut screen = Screen::take(signals.waker()?)?;
     let (columns, rows) = screen::size();
     update(model, Msg::Resize { columns, rows });
+    let mut errand = Errand::begin(model, outside, &signals)?;
     let mut decoder = Decoder::default();
     let mut is_dirty = true;
     let mut drawn_at = Instant::now();
@@ -70,6 +77,10 @@ pub(crate) fn run(
         }
 
         let mut messages = Vec::new();
+        if let Some(sources) = errand.as_mut().and_then(Errand::answer) {
+            update::found_sources(model, sources);
+            (errand, is_dirty) = (None, true);
+        }
         if ready.signals {
             for asked in signals.take() {
                 match asked {
@@ -123,6 +134,12 @@ pub(crate) fn run(
                     is_dirty = true;
                     suspend(&mut screen, &signals)?;
                     update(model, resize(&mut screen)?);
+                }
+                Effect::Edit => {
+                    is_dirty = true;
+                    edit(model, outside, &mut screen, &signals)?;
+                    let size = resize(&mut screen)?;
+                    update(model, size);
                 }
                 Effect::Quit => return Ok(Exit::Quit),
             }
@@ -185,7 +202,47 @@ fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
         kill_current_process_group(Signal::TSTP)?;
         signal_hook::low_level::emulate_default_handler(SIGTSTP)
     })?;
-    signals.forget_suspend();
+    signals.forget_meanwhile();
+    Ok(())
+}
+
+/// Lends the terminal to an editor, at the source in focus.
+fn edit(
+    model: &mut Model,
+    outside: &dyn Outside,
+    screen: &mut Screen,
+    signals: &Signals,
+) -> io::Result<()> {
+    let Some(place) = place_of(model) else {
+        return Ok(());
+    };
+    let site = model.trace.recording().site(place.site);
+    let file = model.trace.recording().string(site.file);
+    let mut command = match outside.editor(file, site.line) {
+        Ok(command) => command,
+        Err(why) => {
+            update::say(model, why);
+            return Ok(());
+        }
+    };
+    let name = traces::tty(command.get_program().as_encoded_bytes());
+    let mut ended = None;
+    screen.lend(|| {
+        // An editor that stops itself stops all of the job, or the shell would wait for us.
+        let _lent = signals.lend();
+        ended = Some(command.status());
+        Ok(())
+    })?;
+    signals.forget_meanwhile();
+    match ended {
+        Some(Ok(status)) if status.success() => {}
+        Some(Ok(status)) => update::say(model, format!("{name} ended with {status}")),
+        Some(Err(error)) => update::say(
+            model,
+            format!("{name} cannot be started: {error}; $VISUAL or $EDITOR names another editor"),
+        ),
+        None => {}
+    }
     Ok(())
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Signals {
     flags: Vec<Arc<AtomicBool>>,
     /// Set once nobody looks at the flags any more: handlers then act as the default does.
     over: Arc<AtomicBool>,
+    /// Set while the terminal is lent to another program: a stop then stops us too.
+    lent: Arc<AtomicBool>,
     ids: Vec<SigId>,
 }
 
@@ -59,9 +61,13 @@ impl Signals {
             waker,
             flags: Vec::new(),
             over: Arc::new(AtomicBool::new(false)),
+            lent: Arc::new(AtomicBool::new(false)),
             ids: Vec::new(),
         };
         for (signal, _) in ALL {
+            if signal == SIGTSTP {
+                signal_hook::flag::register_conditional_default(signal, signals.lent.clone())?;
+            }
             let flag = Arc::new(AtomicBool::new(false));
             // The default first, then the flag, then the pipe: who reads the byte sees the flag.
             if signal != SIGCONT && signal != SIGWINCH {
@@ -100,13 +106,31 @@ impl Signals {
             .collect()
     }
 
-    /// Forgets a request to suspend that the viewer itself caused.
-    pub(super) fn forget_suspend(&self) {
+    /// Lets a stop have its default effect until the answer is dropped.
+    pub(super) fn lend(&self) -> Lent {
+        self.lent.store(true, Ordering::SeqCst);
+        Lent(self.lent.clone())
+    }
+
+    /// Forgets what was meant for whoever had the terminal: stops, and keys that interrupt.
+    pub(super) fn forget_meanwhile(&self) {
         for ((_, asked), flag) in ALL.iter().zip(&self.flags) {
-            if matches!(asked, Asked::Suspend | Asked::Continue) {
+            if matches!(
+                asked,
+                Asked::Suspend | Asked::Continue | Asked::Leave(SIGINT | SIGQUIT)
+            ) {
                 flag.store(false, Ordering::SeqCst);
             }
         }
+    }
+}
+
+/// The terminal is somebody else's while this lives.
+pub(super) struct Lent(Arc<AtomicBool>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 

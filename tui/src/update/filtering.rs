@@ -74,6 +74,8 @@ pub(super) fn work(model: &mut Model) {
         super::timeline::gather(model);
     } else if model.owes_life() {
         gather_life(model);
+    } else if model.owes_neighbours() {
+        super::focus::gather_neighbours(model);
     }
 }
 

@@ -3,7 +3,9 @@
 use traces::event::EventId;
 use traces::finding::Subject;
 
-use crate::model::{Focus, Life, Model};
+use crate::life::Around;
+use crate::model::{Focus, Life, LifeRow, Model, Scroll};
+use crate::msg::Fold;
 
 /// Up to so many events a life is gathered at once; above, when no key waits.
 const AT_ONCE: usize = 100_000;
@@ -25,6 +27,7 @@ pub(super) fn set_focus(model: &mut Model, event: Option<EventId>, object: Optio
     }
     if old.object != object {
         model.life = Life::default();
+        model.neighbours = Scroll::default();
         if let Some(object) = object {
             model.life.names.object = model.trace.name_of(object);
         }
@@ -56,8 +59,54 @@ pub(super) fn gather_life(model: &mut Model) {
         model.life.names.previous = name(told.previous);
         model.life.names.next = name(told.next);
         model.life.told = Some(told);
-        select_in_life(model);
+        list_life(model);
+        super::source::relist(model);
     }
+}
+
+/// Lists the life anew: it is another one, or a fold or the selected time has changed.
+pub(super) fn list_life(model: &mut Model) {
+    let marks = &model.marks;
+    let is_marked = |event: EventId| marks.contains_key(&event);
+    model.life.list(&model.trace, model.range, is_marked);
+    select_in_life(model);
+}
+
+/// Gathers the lives around, where they are shown and the trace is small enough to do it at once.
+pub(super) fn settle_neighbours(model: &mut Model) {
+    if model.owes_neighbours() && model.trace.events().len() <= AT_ONCE {
+        gather_neighbours(model);
+    }
+    let last = model.life.around.as_ref().map_or(0, Around::len);
+    model.neighbours.selected = model.neighbours.selected.min(last.saturating_sub(1));
+}
+
+pub(super) fn gather_neighbours(model: &mut Model) {
+    let Some(told) = &model.life.told else { return };
+    let life = |subject: Option<Subject>| subject.map(|subject| model.trace.biography(subject));
+    model.life.around = Some(Around {
+        before: life(told.previous),
+        after: life(told.next),
+    });
+}
+
+/// Opens or shuts the fold that is selected, or that the selected step was in.
+pub(super) fn set_fold(model: &mut Model, fold: Fold) {
+    match (fold, model.life.row(model.life.selected)) {
+        (Fold::Open, Some(LifeRow::Folded(at))) => {
+            if let Some(steps) = model.life.folds.get(at) {
+                model.life.opened.insert(steps.from);
+            }
+        }
+        (Fold::Shut, Some(LifeRow::Event(index))) => {
+            let Some(from) = model.life.opened.range(..=index).next_back().copied() else {
+                return;
+            };
+            model.life.opened.remove(&from);
+        }
+        _ => return,
+    }
+    list_life(model);
 }
 
 pub(super) fn select_in_life(model: &mut Model) {

@@ -1,17 +1,19 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `places`.
+//! `filtering`, `timeline`, `source`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
 mod places;
 mod selection;
+mod source;
 mod timeline;
 mod walk;
 
 use crate::Goto;
+use crate::layout::Pane;
 use crate::model::{FindingRow, Model};
 use crate::msg::{Effect, Msg, View};
 
@@ -52,6 +54,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
             model.help = None;
             Effect::Draw
         }
+        Msg::Edit => source::edit(model),
         Msg::Leave if model.view == View::Findings && model.crumbs.is_empty() => Effect::Quit,
         Msg::Type(_) | Msg::Erase | Msg::EraseAll | Msg::Accept | Msg::Cancel => {
             filtering::prompt(model, msg);
@@ -70,6 +73,13 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
 pub(crate) fn start(model: &mut Model) {
     findings::select_finding(model, 0);
     selection::settle(model);
+}
+
+pub(crate) use source::{found as found_sources, search_begins};
+
+/// Tells the user something, until the next key. The text is safe for a terminal.
+pub(crate) fn say(model: &mut Model, text: String) {
+    model.notice = Some(text);
 }
 
 /// Goes where a command line asked to start.
@@ -124,6 +134,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::FirstCause => findings::first_cause(model),
         Msg::Hit(toward) => walk::next_hit(model, toward, was_walking),
         Msg::History(toward) => places::history(model, toward),
+        Msg::Fold(fold) if model.pane == Pane::Biography => focus::set_fold(model, fold),
         Msg::Fold(fold) => findings::set_fold(model, fold),
         Msg::Time(columns) => timeline::move_cursor(model, columns),
         Msg::OnLane(toward) => timeline::on_lane(model, toward),

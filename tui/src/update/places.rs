@@ -4,8 +4,9 @@ use super::findings::{list_findings, select_finding};
 use super::focus::set_focus;
 use crate::filter::Shown;
 use crate::layout::{Pane, panes_of, view_of};
+use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model, Place};
-use crate::msg::{Msg, Toward, View};
+use crate::msg::{Fold, Msg, Toward, View};
 
 /// Places that are remembered.
 const PLACES_MAX: usize = 200;
@@ -106,6 +107,15 @@ pub(super) fn open(model: &mut Model) {
     let from = place(model);
     match model.pane {
         Pane::Timeline => return super::timeline::open(model),
+        Pane::Source => {
+            show(model, View::Events);
+            show_all_events(model);
+        }
+        Pane::Neighbours => {
+            if !open_neighbour(model) {
+                return;
+            }
+        }
         Pane::Findings => {
             let row = model.selected_finding();
             if row == FindingRow::Summary {
@@ -121,6 +131,7 @@ pub(super) fn open(model: &mut Model) {
                 set_focus(model, event.or(model.focus.event), Some(subject));
                 show(model, View::Biography);
             }
+            Some(LifeRow::Folded(_)) => return super::focus::set_fold(model, Fold::Open),
             Some(LifeRow::Event(_)) => {
                 show(model, View::Events);
                 show_all_events(model);
@@ -145,6 +156,29 @@ pub(super) fn open(model: &mut Model) {
     push(&mut model.crumbs, from);
     push(&mut model.back, from);
     model.forward.clear();
+}
+
+/// Opens the life whose row is selected among those around; false where there is none.
+fn open_neighbour(model: &mut Model) -> bool {
+    let position = model.neighbours.selected;
+    let Some(around) = &model.life.around else {
+        return false;
+    };
+    let Some(row) = around.row(position) else {
+        return false;
+    };
+    let (NeighbourRow::Head(side) | NeighbourRow::Event(side, _)) = row;
+    let Some(told) = around.side(side) else {
+        return false;
+    };
+    let index = match row {
+        NeighbourRow::Head(_) => 0,
+        NeighbourRow::Event(_, index) => index,
+    };
+    let (event, subject) = (told.rows.get(index).map(|row| row.event), told.subject);
+    set_focus(model, event.or(model.focus.event), Some(subject));
+    show(model, View::Biography);
+    true
 }
 
 pub(super) fn show_all_events(model: &mut Model) {

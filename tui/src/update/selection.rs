@@ -53,6 +53,15 @@ pub(super) fn move_selection(model: &mut Model, step: Step) {
             let rows = model.timeline.rows.len();
             model.timeline.selected = moved(model.timeline.selected, rows, height, step);
         }
+        Pane::Neighbours => {
+            let len = model.len_of(Pane::Neighbours);
+            let to = moved(model.neighbours.selected, len, height, step);
+            (model.neighbours.selected, model.neighbours.text_top) = (to, 0);
+        }
+        Pane::Source => {
+            let len = model.source.rows.len();
+            model.source.selected = moved(model.source.selected, len, height, step);
+        }
         Pane::Events => {
             let to = moved(model.events_selected(), model.events_len(), height, step);
             if let Some(filter) = &mut model.events.filter {
@@ -69,14 +78,19 @@ pub(super) fn select_life_row(model: &mut Model, position: usize) {
     if position != model.life.selected {
         model.life.text_top = 0;
     }
-    let event = match model.life.row(position) {
-        Some(LifeRow::Event(index)) => model
-            .life
-            .told
-            .as_ref()
-            .and_then(|told| told.rows.get(index))
-            .map(|row| row.event),
-        _ => None,
+    let row = model.life.row(position);
+    let event = match row {
+        // Where the focus is among the folded steps already, it stays.
+        Some(LifeRow::Folded(fold))
+            if model
+                .focus
+                .event
+                .is_some_and(|event| model.life.is_folded_in(fold, event)) =>
+        {
+            None
+        }
+        Some(row) => model.life.event_of(row),
+        None => None,
     };
     if let Some(event) = event {
         set_focus(model, Some(event), model.focus.object);
@@ -90,12 +104,7 @@ pub(super) fn scroll_text(model: &mut Model, lines: i32) {
     };
     let len = about::lines(model, model.pane, area.text.width.into()).len();
     let most = len.saturating_sub(area.text_rows(len));
-    let top = match model.pane {
-        Pane::Findings => &mut model.findings.text_top,
-        Pane::Biography => &mut model.life.text_top,
-        Pane::Events => &mut model.events.text_top,
-        Pane::Timeline => &mut model.timeline.text_top,
-    };
+    let top = model.text_top_mut(model.pane);
     *top = top.saturating_add_signed(lines as isize).min(most);
 }
 
@@ -120,35 +129,20 @@ pub(super) fn settle(model: &mut Model) {
         .min(model.findings.rows.len().saturating_sub(1));
     model.life.selected = model.life.selected.min(model.life.len().saturating_sub(1));
     super::timeline::settle(model);
+    super::source::settle(model);
+    super::focus::settle_neighbours(model);
     let Some(layout) = model.layout() else { return };
     for area in &layout.panes {
         let height = usize::from(area.list.height);
-        let (top, selected, len) = match area.pane {
-            Pane::Findings => (
-                &mut model.findings.top,
-                model.findings.selected,
-                model.findings.rows.len(),
-            ),
-            Pane::Biography => {
-                let len = model.life.len();
-                (&mut model.life.top, model.life.selected, len)
-            }
-            Pane::Events => {
-                let (selected, len) = (model.events_selected(), model.events_len());
-                (&mut model.events.top, selected, len)
-            }
-            // Rows that are pinned do not scroll: it settled by itself.
-            Pane::Timeline => (&mut 0, 0, 0),
-        };
-        *top = scrolled(*top, selected, len, height);
+        // Rows that are pinned do not scroll: the timeline settled by itself.
+        if area.pane != Pane::Timeline {
+            let (selected, len) = (model.selected_of(area.pane), model.len_of(area.pane));
+            let top = model.top_of(area.pane);
+            *top = scrolled(*top, selected, len, height);
+        }
         let len = about::lines(model, area.pane, area.text.width.into()).len();
         let most = len.saturating_sub(area.text_rows(len));
-        let text_top = match area.pane {
-            Pane::Findings => &mut model.findings.text_top,
-            Pane::Biography => &mut model.life.text_top,
-            Pane::Events => &mut model.events.text_top,
-            Pane::Timeline => &mut model.timeline.text_top,
-        };
+        let text_top = model.text_top_mut(area.pane);
         *text_top = (*text_top).min(most);
     }
     if model.help.is_some() {

@@ -368,7 +368,7 @@ fn any_message() -> impl Strategy<Value = Msg> {
     ]
 }
 
-fn assert_inside(model: &Model, msg: Msg) {
+fn assert_inside(model: &mut Model, msg: Msg) {
     let all: std::collections::BTreeSet<usize> = model.findings.unfolded.clone();
     assert_eq!(
         model.findings.rows,
@@ -414,16 +414,10 @@ fn assert_inside(model: &Model, msg: Msg) {
                 let rest = timeline.rows.len().saturating_sub(pinned);
                 (timeline.top, timeline.selected - pinned, rest)
             }
-            Pane::Findings => (
-                model.findings.top,
-                model.findings.selected,
-                model.findings.rows.len(),
-            ),
-            Pane::Biography => (model.life.top, model.life.selected, model.life.len()),
-            Pane::Events => (
-                model.events.top,
-                model.events_selected(),
-                model.events_len(),
+            pane => (
+                *model.top_of(pane),
+                model.selected_of(pane),
+                model.len_of(pane),
             ),
         };
         assert!(
@@ -457,7 +451,7 @@ proptest! {
         };
         for msg in messages {
             update(&mut model, msg);
-            assert_inside(&model, msg);
+            assert_inside(&mut model, msg);
         }
     }
 }

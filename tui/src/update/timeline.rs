@@ -290,6 +290,7 @@ pub(super) fn range(model: &mut Model) {
         model.notice = Some("the stretch begins here; r again where it ends".into());
     }
     list_findings(model);
+    super::focus::list_life(model);
 }
 
 /// Opens what the focused event is about.

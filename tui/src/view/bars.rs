@@ -5,7 +5,7 @@ use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
 use crate::keys::Listener;
-use crate::layout::{Pane, PaneArea, hint_lines, view_of};
+use crate::layout::{PaneArea, hint_lines, view_of};
 use crate::model::Model;
 use crate::msg::View;
 use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
@@ -86,12 +86,7 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
         area.rule,
         &vec![(rule.repeat(area.rule.width.into()), Tone::Faint)],
     );
-    let top = match area.pane {
-        Pane::Findings => model.findings.text_top,
-        Pane::Biography => model.life.text_top,
-        Pane::Events => model.events.text_top,
-        Pane::Timeline => model.timeline.text_top,
-    };
+    let top = model.text_top_of(area.pane);
     let lines = about::lines(model, area.pane, area.text.width.into());
     let height = area.text_rows(lines.len());
     for (line, y) in lines
@@ -170,12 +165,7 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
         paint.line(area, &vec![(notice.clone(), Tone::Strong)]);
         return;
     }
-    let (selected, len) = match model.pane {
-        Pane::Findings => (model.findings.selected, model.findings.rows.len()),
-        Pane::Biography => (model.life.selected, model.life.len()),
-        Pane::Events => (model.events_selected(), model.events_len()),
-        Pane::Timeline => (model.timeline.selected, model.timeline.rows.len()),
-    };
+    let (selected, len) = (model.selected_of(model.pane), model.len_of(model.pane));
     let position = if len == 0 { 0 } else { selected + 1 };
     let lost = model.verdict.summary.records_lost;
     let mut parts = vec![format!(

@@ -1,9 +1,11 @@
 //! The life of one object: a row an event, the lives before and after it in the same place around.
 
+use traces::event::EventId;
+
 use crate::layout::PaneArea;
 use crate::model::{LifeRow, Model};
 use crate::text::{Line, Tone, difference, width};
-use crate::words::either;
+use crate::words::{either, severity};
 
 use super::bars::{WITH_PLACE, event_and_place, rows, sign_of, thread_of, time_width, timed};
 use super::paint::Paint;
@@ -41,6 +43,14 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     format!("Biography of {}", model.life.names.object)
 }
 
+/// The rule that was broken first at an event.
+fn broken_rule(model: &Model, event: EventId) -> Option<(String, Tone)> {
+    let mark = model.marks.get(&event)?.iter().find(|mark| mark.is_cause)?;
+    let finding = model.finding(mark.finding)?;
+    let tone = severity(finding.severity, model.look.characters).2;
+    Some((format!("{} ", finding.rule), tone))
+}
+
 fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
     let characters = model.look.characters;
     let neighbour = |sign: &str, word: &str, name: &str| {
@@ -60,6 +70,11 @@ fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
             "after it, same place:",
             &model.life.names.next,
         ),
+        LifeRow::Folded(fold) => {
+            let text = model.life.folds.get(fold).map_or("", |steps| &steps.text);
+            let sign = either(characters, "▸", "+");
+            vec![(format!("{sign} {text}"), Tone::Faint)]
+        }
         LifeRow::Event(index) => {
             let rows = model
                 .life
@@ -85,6 +100,7 @@ fn line(model: &Model, row: LifeRow, columns: usize) -> Line {
             if columns >= WITH_PLACE {
                 line.push(thread_of(model, event, columns));
             }
+            line.extend(broken_rule(model, event.id));
             let used = line.iter().map(|(text, _)| width(text)).sum();
             line.extend(event_and_place(model, event, Tone::Plain, columns, used));
             line

@@ -6,7 +6,9 @@ mod biography;
 mod events;
 mod findings;
 mod help;
+mod neighbours;
 mod paint;
+mod source;
 mod timeline;
 
 pub(crate) use timeline::SIGNS;
@@ -37,6 +39,8 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             Pane::Biography => biography::draw(model, &mut paint, area),
             Pane::Events => events::draw(model, &mut paint, area),
             Pane::Timeline => timeline::draw(model, &mut paint, area),
+            Pane::Neighbours => neighbours::draw(model, &mut paint, area),
+            Pane::Source => source::draw(model, &mut paint, area),
         };
         bars::title(model, &mut paint, area, is_shared, title);
         bars::text(model, &mut paint, area);

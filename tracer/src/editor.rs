@@ -1,0 +1,74 @@
+//! The user's editor, opened at a line: `$VISUAL`, else `$EDITOR`, else `vi`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+
+/// The editor that the environment asks for.
+pub(crate) fn wanted() -> OsString {
+    let set = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    set("VISUAL")
+        .or_else(|| set("EDITOR"))
+        .unwrap_or_else(|| "vi".into())
+}
+
+/// The command that opens a file at a line. Words behind the editor's name are its arguments; its name
+/// decides how a line is said to it.
+pub(crate) fn command(editor: &OsStr, file: &Path, line: u32) -> Command {
+    let text = editor.to_string_lossy();
+    let mut words = text.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let mut command = Command::new(program);
+    command.args(words);
+    let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    let with_line = || {
+        let mut path = file.as_os_str().to_owned();
+        path.push(format!(":{line}"));
+        path
+    };
+    match name.unwrap_or_default() {
+        "hx" | "helix" | "zed" | "zeditor" | "subl" | "sublime_text" => {
+            command.arg(with_line());
+        }
+        "code" | "code-insiders" | "codium" | "cursor" => {
+            command.arg("--goto").arg(with_line());
+        }
+        "idea" | "clion" | "rustrover" => {
+            command.arg("--line").arg(line.to_string()).arg(file);
+        }
+        // vi and its kin, emacs, nano, kakoune, micro, and most that came after them.
+        _ => {
+            command.arg(format!("+{line}")).arg(file);
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(editor: &str) -> Vec<String> {
+        let command = command(OsStr::new(editor), Path::new("/src/conn rs"), 88);
+        std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn each_editor_is_told_the_line_in_its_own_way() {
+        assert_eq!(words("vim -R"), ["vim", "-R", "+88", "/src/conn rs"]);
+        assert_eq!(words("/usr/bin/hx"), ["/usr/bin/hx", "/src/conn rs:88"]);
+        assert_eq!(
+            words("code -w"),
+            ["code", "-w", "--goto", "/src/conn rs:88"]
+        );
+        assert_eq!(
+            words("rustrover"),
+            ["rustrover", "--line", "88", "/src/conn rs"]
+        );
+        assert_eq!(words("unheard-of"), ["unheard-of", "+88", "/src/conn rs"]);
+        assert_eq!(words(" "), ["vi", "+88", "/src/conn rs"]);
+    }
+}

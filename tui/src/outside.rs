@@ -1,0 +1,34 @@
+//! What the viewer asks of the program around it: it opens no file and reads no environment itself.
+
+use std::process::Command;
+
+use traces::source::Sources;
+use traces::{Trace, Untrusted};
+
+/// A search that takes its time; it is run on a thread of its own.
+pub type Search = Box<dyn FnOnce() -> Sources + Send>;
+
+/// The program around the viewer.
+pub trait Outside {
+    /// How lines of source around the places of a trace are to be looked for; nothing where nobody
+    /// should look for any. What it finds must be the sources that were built.
+    fn sources(&self, trace: &Trace) -> Option<Search>;
+
+    /// The command that opens a file, named as the trace names it, at a line; or why there is none, as a
+    /// sentence for the user that is safe for a terminal.
+    fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String>;
+}
+
+/// Nobody to ask: for tests, and where only the screen is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nobody;
+
+impl Outside for Nobody {
+    fn sources(&self, _trace: &Trace) -> Option<Search> {
+        None
+    }
+
+    fn editor(&self, _file: &Untrusted, _line: u32) -> Result<Command, String> {
+        Err("there is nobody here who could open an editor".into())
+    }
+}
