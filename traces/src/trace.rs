@@ -4,7 +4,7 @@ use crate::biography::Biography;
 use crate::event::{Event, EventId};
 use crate::finding::{Subject, Verdict};
 use crate::input::Input;
-use crate::model::Judged;
+use crate::model::{Facts, Judged};
 use crate::names::Names;
 use crate::read::ReadError;
 use crate::recording::Recording;
@@ -28,25 +28,25 @@ impl Trace {
     /// What can be read is read; what cannot is in [`Recording::problems`]. It fails only where
     /// there is nothing to show.
     pub fn read(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
-        let (recording, events) = crate::read::read(inputs)?;
-        Ok(Self::judge(recording, events))
+        let (recording, facts, events) = crate::read::read(inputs)?;
+        Ok(Self::judge(recording, facts, events))
     }
 
     /// Reads as [`Trace::read`] does, and judges nothing: what the recording is made of, and how many events
     /// there are.
     pub fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
-        let (recording, events) = crate::read::read(inputs)?;
-        Ok((recording, events.len() as u64))
+        crate::read::survey(inputs)
     }
 
     /// Reads a trace in the language of [`crate::text`].
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         let (recording, events) = crate::text::parse(text)?;
-        Ok(Self::judge(recording, events))
+        let facts = Facts::survey(&events);
+        Ok(Self::judge(recording, facts, events))
     }
 
-    fn judge(recording: Recording, events: Vec<Event>) -> Self {
-        let judged = crate::model::judge(&recording, &events);
+    fn judge(recording: Recording, facts: Facts, events: Vec<Event>) -> Self {
+        let judged = crate::model::judge(&recording, facts, &events);
         let mut trace = Self {
             recording,
             events,

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `schemes` (how cookies are read), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
+//! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process).
 
 mod borrows;
@@ -16,6 +16,7 @@ mod coroutines;
 mod cuts;
 mod drops;
 mod expect;
+mod facts;
 mod finish;
 mod loss;
 mod memory;
@@ -32,6 +33,7 @@ mod state;
 mod things;
 
 pub(crate) use buffers::Part;
+pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;
 pub(crate) use moment::{
     Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
@@ -95,7 +97,7 @@ impl Observer<'_> {
 }
 
 /// Goes through a recording once.
-pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
+pub(crate) fn judge(recording: &Recording, facts: Facts, events: &[Event]) -> Judged {
     let sharing = Sharing::survey(recording, events);
     let mut observer = Observer {
         recording,
@@ -105,7 +107,7 @@ pub(crate) fn judge(recording: &Recording, events: &[Event]) -> Judged {
         sharing,
         drafts: Drafts::default(),
     };
-    let mut state = state::State::new(recording, events);
+    let mut state = state::State::new(recording, facts, events);
     for event in events {
         state.step(event, &mut observer);
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::borrows::Borrows;
+use super::facts::Facts;
 use super::memory::Memory;
 use super::moment::Gone;
 use super::provided::Provided;
@@ -65,47 +66,48 @@ pub(super) struct State {
 
 impl State {
     /// A state before the first of these events.
-    pub(super) fn new(recording: &Recording, events: &[Event]) -> Self {
+    pub(super) fn new(recording: &Recording, facts: Facts, events: &[Event]) -> Self {
         let mut state = Self {
             links: vec![Link::default(); events.len()],
+            entered: facts.entered,
+            is_lossy: facts.is_lossy,
             ..Self::default()
         };
+        state.memory.is_recorded = facts.has_memory;
+        state.results.recorded = facts.has_descriptors;
         for (index, lane) in recording.lanes.iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));
         }
-        for event in events {
+        if recording
+            .processes
+            .iter()
+            .any(|process| process.times_by_batch)
+        {
+            state.declare_all(recording, events);
+        }
+        state
+    }
+
+    /// By batch: another thread may have declared it before, whatever the times say. Only that cookies are
+    /// pointers lets rules speak.
+    fn declare_all(&mut self, recording: &Recording, events: &[Event]) {
+        for event in events
+            .iter()
+            .filter(|event| recording.is_by_batch(event.process))
+        {
             match event.what {
-                What::Enter { ring, .. } => {
-                    let lane = state.entered.entry((event.process, ring));
-                    let lane = lane.or_insert(Some(event.lane));
-                    *lane = lane.filter(|lane| *lane == event.lane);
-                }
-                What::Free { .. }
-                | What::Realloc { .. }
-                | What::Unmap { .. }
-                | What::StackPointer { .. } => state.memory.is_recorded = true,
-                // Another thread may have declared it before, whatever the times say. Only that cookies are
-                // pointers lets rules speak.
                 What::Scheme {
                     ring,
                     scheme,
                     parameter,
-                } if scheme != POINTER && recording.is_by_batch(event.process) => {
-                    let schemes = &mut state.schemes;
-                    schemes.declare(event.process, ring, scheme, parameter);
+                } if scheme != POINTER => {
+                    self.schemes.declare(event.process, ring, scheme, parameter);
                 }
-                What::Shared { cookie } if recording.is_by_batch(event.process) => {
-                    state.schemes.share(event.process, cookie);
-                }
-                What::FdOpen { .. } | What::FdClose { .. } => {
-                    state.results.recorded.insert(event.process);
-                }
-                What::Lost(_) => state.is_lossy = true,
+                What::Shared { cookie } => self.schemes.share(event.process, cookie),
                 _ => {}
             }
         }
-        state
     }
 
     /// The thread that a lane belongs to now.

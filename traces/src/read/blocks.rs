@@ -17,13 +17,14 @@
 //!   that are fewer are padded. So what a reader allocates is bounded by what is in the file.
 //! - The offset of a block is at most [`PIECE_BYTES`] for each possible block before it.
 //!
+use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use wire::crc::crc32c;
 use wire::layout;
 
 use super::bundle::{Running, SECTION_HEADER_BYTES, Section, section_header};
-use super::{columns, u32_at, u64_at};
+use super::{Part, columns, u32_at, u64_at};
 use crate::input::{ReadAt, read_full};
 
 /// Longest piece of a process file in a block.
@@ -132,19 +133,26 @@ fn padded(bytes: &[u8]) -> u64 {
 
 /// A process file, unpacked as far as its blocks are in order. Zeros where a block is missing: a chunk
 /// of zeros is a free one, and its lane knows from its neighbours that it is gone.
-#[derive(Debug, Default)]
-pub(super) struct Unpacked {
+///
+/// Where the blocks lie is known from one look at all of them, checksums included; each is unpacked when
+/// it is read, and the latest one is kept.
+pub(super) struct Unpacked<'a> {
+    section: Part<'a>,
     /// By offset, without overlap.
     blocks: Vec<Block>,
     /// End of the last block.
     len: u64,
+    latest: RefCell<Option<(usize, Vec<u8>)>>,
 }
 
 #[derive(Debug)]
 struct Block {
     offset: u64,
     raw_len: u64,
-    used: Vec<u8>,
+    /// Where its stored bytes begin in the section, and how many of them are its own.
+    body: u64,
+    packed: usize,
+    used: usize,
 }
 
 /// A block's header that is in order.
@@ -156,13 +164,19 @@ struct Head {
     sum: u32,
 }
 
-impl Unpacked {
-    /// Unpacks a section. `damaged` is told the place of each gap in it, and what it means.
+impl<'a> Unpacked<'a> {
+    /// Looks at a section. `damaged` is told the place of each gap in it, and what it means.
     pub(super) fn read(
-        section: &dyn ReadAt,
+        section: Part<'a>,
         mut damaged: impl FnMut(u64, &'static str),
     ) -> io::Result<Self> {
-        let mut unpacked = Self::default();
+        let mut unpacked = Self {
+            section,
+            blocks: Vec::new(),
+            len: 0,
+            latest: RefCell::new(None),
+        };
+        let section = &unpacked.section;
         let len = section.len()?;
         let mut at = 0;
         let mut bytes = [0; HEADER_BYTES];
@@ -187,24 +201,26 @@ impl Unpacked {
                 // Cut off; whoever knows the section's length has said so.
                 break;
             }
-            match used_bytes(&head, &stored) {
-                Some(_) if head.offset < unpacked.len => {
+            let is_whole = stored.get(..head.packed).map(sum) == Some(head.sum);
+            match is_whole {
+                true if head.offset < unpacked.len => {
                     damaged(
                         at,
                         "a block of a process file that is there twice; it is left out",
                     );
                 }
-                Some(used) => {
+                true => {
                     let raw_len = head.raw as u64;
                     unpacked.len = head.offset.saturating_add(raw_len);
-                    let offset = head.offset;
                     unpacked.blocks.push(Block {
-                        offset,
+                        offset: head.offset,
                         raw_len,
-                        used,
+                        body,
+                        packed: head.packed,
+                        used: head.used,
                     });
                 }
-                None => damaged(
+                false => damaged(
                     at,
                     "a block of a process file whose checksum does not fit; it is left out",
                 ),
@@ -213,6 +229,53 @@ impl Unpacked {
         }
         Ok(unpacked)
     }
+
+    /// Hands the used bytes of a block on, from `from` on; of no more than `count` of them nothing else
+    /// is unpacked.
+    fn used(&self, index: usize, from: usize, count: usize, to: &mut [u8]) -> io::Result<()> {
+        let mut copy = |used: &[u8]| {
+            let used = used.get(from..).unwrap_or_default();
+            for (to, from) in to.iter_mut().zip(used) {
+                *to = *from;
+            }
+        };
+        let mut latest = self.latest.borrow_mut();
+        if let Some((known, used)) = &*latest
+            && *known == index
+        {
+            copy(used);
+            return Ok(());
+        }
+        let Some(block) = self.blocks.get(index) else {
+            return Ok(());
+        };
+        // Looking through the headers of all chunks must not unpack the chunks.
+        let is_head = from == 0 && count <= PREFIX_BYTES && block.packed < block.used;
+        let mut stored = vec![0; block.packed];
+        let got = read_full(&self.section, block.body, &mut stored)?;
+        stored.truncate(got);
+        if is_head {
+            copy(&unpacked_bytes(&stored, block.used.min(PREFIX_BYTES)));
+            return Ok(());
+        }
+        let used = match block.packed == block.used {
+            true => stored,
+            false => unpacked_bytes(&stored, block.used),
+        };
+        copy(&used);
+        *latest = Some((index, used));
+        Ok(())
+    }
+}
+
+/// Bytes that are unpacked alone: those of a chunk's header, which do not depend on what follows.
+const PREFIX_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
+
+fn unpacked_bytes(packed: &[u8], count: usize) -> Vec<u8> {
+    let words = columns::unpack(packed, count.div_ceil(8));
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.truncate(count);
+    bytes
 }
 
 /// The header of a block at `at` of its section, if there is one.
@@ -260,37 +323,26 @@ fn next_block(section: &dyn ReadAt, mut at: u64) -> io::Result<Option<u64>> {
     }
 }
 
-/// The used bytes of a block; nothing where they are not the ones that were packed.
-fn used_bytes(head: &Head, stored: &[u8]) -> Option<Vec<u8>> {
-    let packed = stored.get(..head.packed)?;
-    if crc32c(packed) != head.sum {
-        return None;
-    }
-    let used = if head.packed == head.used {
-        packed.to_vec()
-    } else {
-        let words = columns::unpack(packed, head.used.div_ceil(8));
-        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        bytes.truncate(head.used);
-        bytes
-    };
-    Some(used)
+/// The checksum of stored bytes.
+fn sum(bytes: &[u8]) -> u32 {
+    crc32c(bytes)
 }
 
-impl ReadAt for Unpacked {
+impl ReadAt for Unpacked<'_> {
     fn len(&self) -> io::Result<u64> {
         Ok(self.len)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let next = self.blocks.partition_point(|block| block.offset <= offset);
-        let block = next.checked_sub(1).and_then(|at| self.blocks.get(at));
+        let index = next.checked_sub(1);
+        let block = index.and_then(|at| Some((at, self.blocks.get(at)?)));
         // How much of the buffer one block, or one gap, can fill.
         let within = block
-            .map(|block| (block, offset - block.offset))
-            .filter(|(block, from)| *from < block.raw_len);
+            .map(|(index, block)| (index, block, offset - block.offset))
+            .filter(|(_, block, from)| *from < block.raw_len);
         let end = match within {
-            Some((block, _)) => block.offset.saturating_add(block.raw_len),
+            Some((_, block, _)) => block.offset.saturating_add(block.raw_len),
             None => self.blocks.get(next).map_or(self.len, |block| block.offset),
         };
         let room = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
@@ -299,12 +351,9 @@ impl ReadAt for Unpacked {
             return Ok(0);
         };
         part.fill(0);
-        if let Some((block, from)) = within {
+        if let Some((index, _, from)) = within {
             let from = usize::try_from(from).unwrap_or(usize::MAX);
-            let used = block.used.get(from..).unwrap_or_default();
-            for (to, from) in part.iter_mut().zip(used) {
-                *to = *from;
-            }
+            self.used(index, from, count, part)?;
         }
         Ok(count)
     }
@@ -326,19 +375,20 @@ mod tests {
         out
     }
 
-    fn whole(unpacked: &Unpacked) -> Vec<u8> {
+    fn whole(unpacked: &Unpacked<'_>) -> Vec<u8> {
         let mut bytes = vec![7; usize::try_from(unpacked.len).unwrap()];
         assert_eq!(read_full(unpacked, 0, &mut bytes).unwrap(), bytes.len());
         bytes
     }
 
-    #[expect(
-        clippy::ptr_arg,
-        reason = "a reader is behind a pointer, so it has a size"
-    )]
-    fn read(section: &Vec<u8>) -> (Unpacked, usize) {
+    fn read(section: &Vec<u8>) -> (Unpacked<'_>, usize) {
         let mut problems = 0;
-        let unpacked = Unpacked::read(section, |_, _| problems += 1).unwrap();
+        let part = Part {
+            bytes: section,
+            from: 0,
+            len: section.len() as u64,
+        };
+        let unpacked = Unpacked::read(part, |_, _| problems += 1).unwrap();
         (unpacked, problems)
     }
 
@@ -410,7 +460,8 @@ mod tests {
                 bytes
             };
             let pieces: Vec<Vec<u8>> = pieces.into_iter().map(padded).collect();
-            let (unpacked, problems) = read(&blocks(&pieces));
+            let section = blocks(&pieces);
+            let (unpacked, problems) = read(&section);
             prop_assert_eq!(problems, 0);
             prop_assert_eq!(whole(&unpacked), pieces.concat());
         }

@@ -14,6 +14,7 @@
 //! cut off, or of a kind or encoding that this build does not know is reported; the rest is read.
 
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use wire::crc::crc32c;
 use wire::layout::BUNDLE_MAGIC;
@@ -126,7 +127,11 @@ pub fn end_record(pid: u32, start_time: u64, ended: Ended) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Result<(), String> {
+pub(super) fn read<'a>(
+    gathered: &mut Gathered<'a>,
+    input: &Input<'a>,
+    len: u64,
+) -> Result<(), String> {
     let mut header = [0; HEADER_BYTES];
     let broken = |error: io::Error| format!("cannot be read: {error}");
     let got = read_full(input.bytes, 0, &mut header).map_err(broken)?;
@@ -187,7 +192,7 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
             }
         }
         if is_whole || !is_packed {
-            section(gathered, input.name, at, &head, &part).map_err(broken)?;
+            section(gathered, input.name, at, &head, part).map_err(broken)?;
         }
         let padded = stored.checked_next_multiple_of(8);
         let Some(next) = padded.and_then(|padded| body.checked_add(padded)) else {
@@ -199,20 +204,26 @@ pub(super) fn read(gathered: &mut Gathered, input: &Input<'_>, len: u64) -> Resu
 }
 
 /// Reads one process file; one that was never begun is a note, any other failure a problem.
-fn process(gathered: &mut Gathered, name: &str, bytes: &dyn ReadAt, from: u64, len: u64) {
-    match super::file::read(gathered, name, bytes, from, len) {
+fn process<'a>(
+    gathered: &mut Gathered<'a>,
+    name: &'a str,
+    bytes: Rc<dyn ReadAt + 'a>,
+    from: u64,
+    len: u64,
+) {
+    match super::file::read(gathered, name, Rc::clone(&bytes), from, len) {
         Ok(()) => {}
-        Err(_) if super::is_unborn(bytes) => gathered.unborn.push((name.to_owned(), from)),
+        Err(_) if super::is_unborn(&*bytes) => gathered.unborn.push((name.to_owned(), from)),
         Err(message) => gathered.recording.problem(name, from, message),
     }
 }
 
-fn section(
-    gathered: &mut Gathered,
-    name: &str,
+fn section<'a>(
+    gathered: &mut Gathered<'a>,
+    name: &'a str,
     at: u64,
     head: &[u8],
-    part: &Part<'_>,
+    part: Part<'a>,
 ) -> io::Result<()> {
     let (kind, encoding) = (u32_at(head, 0), u32_at(head, 4));
     let is_process = kind == Section::Process as u32;
@@ -235,9 +246,10 @@ fn section(
             let recording = &mut gathered.recording;
             // A section that is cut off has been reported.
             let mut is_told = part.len < u64_at(head, 16);
+            let from = part.from;
             let unpacked = Unpacked::read(part, |at, message| {
                 is_told = true;
-                recording.problem(name, part.from.saturating_add(at), message);
+                recording.problem(name, from.saturating_add(at), message);
             })?;
             let len = unpacked.len()?;
             let wanted = u64_at(head, 8);
@@ -248,11 +260,14 @@ fn section(
                 );
                 recording.problem(name, at, message);
             }
-            process(gathered, name, &unpacked, part.from, len);
+            process(gathered, name, Rc::new(unpacked), from, len);
         }
-        1 => process(gathered, name, part, part.from, part.len),
+        1 => {
+            let (from, len) = (part.from, part.len);
+            process(gathered, name, Rc::new(part), from, len);
+        }
         2 => {
-            let bytes = small(part, SMALL_MAX)?;
+            let bytes = small(&part, SMALL_MAX)?;
             let value = u64_at(&bytes, 24) as i32;
             let ended = match u64_at(&bytes, 16) {
                 1 => Ended::Exited { code: value },
@@ -270,12 +285,12 @@ fn section(
             });
         }
         3 => {
-            let bytes = small(part, SMALL_MAX)?;
+            let bytes = small(&part, SMALL_MAX)?;
             let words = bytes.split(|byte| *byte == 0);
             gathered.recording.command = words.map(Untrusted::new).collect();
         }
         4 => {
-            for line in small(part, SMALL_MAX)?.split(|byte| *byte == b'\n') {
+            for line in small(&part, SMALL_MAX)?.split(|byte| *byte == b'\n') {
                 if let Some(equals) = line.iter().position(|byte| *byte == b'=') {
                     let (key, value) = line.split_at(equals);
                     let value = value.get(1..).unwrap_or_default();
@@ -289,12 +304,12 @@ fn section(
                 gathered.recording.said(crate::packed::PACKED).is_some();
         }
         5 => {
-            let bytes = small(part, PACKED_MAX)?;
+            let bytes = small(&part, PACKED_MAX)?;
             let packed = gathered.recording.packed.get_or_insert_default();
             packed.read_symbols(&bytes);
         }
         6 => {
-            let bytes = small(part, PACKED_MAX)?;
+            let bytes = small(&part, PACKED_MAX)?;
             let packed = gathered.recording.packed.get_or_insert_default();
             packed.read_sources(&bytes);
         }
@@ -393,7 +408,7 @@ impl SectionBytes<'_> {
         let Part { bytes, from, len } = self.content;
         let content = Part { bytes, from, len };
         if self.is_packed {
-            return Ok(Box::new(Unpacked::read(&content, |_, _| {})?));
+            return Ok(Box::new(Unpacked::read(content, |_, _| {})?));
         }
         Ok(Box::new(content))
     }

@@ -18,6 +18,13 @@ pub(super) struct Line {
 /// Pairs closer than this say less than the rate that the writer measured.
 const SHORTEST_NS: u64 = 1_000_000;
 
+/// Ticks and nanoseconds below this have a quotient that floating point knows to a unit.
+const NEAR: u64 = 1 << 50;
+
+fn saturated(at_ns: i128) -> i64 {
+    i64::try_from(at_ns).unwrap_or(if at_ns < 0 { i64::MIN } else { i64::MAX })
+}
+
 impl Line {
     /// A line through the first pair and the farthest of the later ones. Where there is none, the rate
     /// is `ticks_per_second`; where that is 0 too, a tick is taken for a nanosecond.
@@ -52,13 +59,40 @@ impl Line {
         }
     }
 
-    /// Time of a tick count, which may lie before the first pair. All factors are below 2^64, so
-    /// that their product fits.
-    pub(super) fn at(&self, ticks: u64) -> i128 {
+    /// Time of a tick count, which may lie before the first pair.
+    #[inline]
+    pub(super) fn at(&self, ticks: u64) -> i64 {
+        match ticks.checked_sub(self.from.ticks) {
+            Some(since) if since < NEAR => self.near(since),
+            _ => self.anywhere(ticks),
+        }
+    }
+
+    /// As [`Line::anywhere`], without dividing: a quotient below 2^50 is known to a unit from its
+    /// floating-point one, and which of two it is, a product says.
+    #[inline]
+    fn near(&self, since: u64) -> i64 {
+        let ticks = self.ticks.max(1);
+        let guess = since as f64 * (self.ns as f64 / ticks as f64);
+        if guess >= NEAR as f64 {
+            return self.anywhere(self.from.ticks.saturating_add(since));
+        }
+        let wanted = u128::from(since) * u128::from(self.ns);
+        let mut scaled = guess as u64;
+        if u128::from(scaled) * u128::from(ticks) > wanted {
+            scaled = scaled.saturating_sub(1);
+        } else if u128::from(scaled + 1) * u128::from(ticks) <= wanted {
+            scaled += 1;
+        }
+        saturated(i128::from(scaled) + i128::from(self.from.ns))
+    }
+
+    /// All factors are below 2^64, so that their product fits.
+    fn anywhere(&self, ticks: u64) -> i64 {
         let since = i128::from(ticks) - i128::from(self.from.ticks);
         // |since| < 2^64 and ns < 2^63 in any sane file; a hostile one saturates.
         let scaled = since.saturating_mul(i128::from(self.ns)) / i128::from(self.ticks.max(1));
-        scaled.saturating_add(i128::from(self.from.ns))
+        saturated(scaled.saturating_add(i128::from(self.from.ns)))
     }
 }
 
@@ -96,6 +130,34 @@ mod tests {
         };
         let line = Line::through(FIRST, std::iter::once(near), 2_000_000_000);
         assert_eq!(line.at(3000), 5_000_001_000);
+    }
+
+    #[test]
+    fn near_and_far_say_the_same() {
+        let mut random = 1u64;
+        for (ticks, ns) in [
+            (2_600_000_017, 1_000_000_000),
+            (1, 1),
+            (3, 1),
+            (1, 3),
+            (7, u64::MAX),
+            (u64::MAX, 7),
+            (999_999_999, 1_000_000_007),
+        ] {
+            let line = Line {
+                from: FIRST,
+                ticks,
+                ns,
+            };
+            for shift in 0..64 {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let since = random >> shift;
+                let at = FIRST.ticks.saturating_add(since);
+                assert_eq!(line.at(at), line.anywhere(at), "{ticks} {ns} {since}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
+use std::rc::Rc;
+
 use wire::crc::crc32c;
 use wire::layout::{
     self, ChunkKind, capture, chunk, clock, header, lane, lane_state, mode, state, stopped,
@@ -21,7 +23,7 @@ pub(super) struct File<'a> {
     /// Its name in messages.
     pub(super) name: &'a str,
     /// Its bytes.
-    pub(super) bytes: &'a dyn ReadAt,
+    pub(super) bytes: Rc<dyn ReadAt + 'a>,
     /// Offset of this file within the input, for messages.
     pub(super) base: u64,
     chunk_bytes: usize,
@@ -47,16 +49,16 @@ pub(super) struct ChunkRef {
 }
 
 /// Reads a process file that begins at `base` of the input called `name`.
-pub(super) fn read(
-    gathered: &mut Gathered,
-    name: &str,
-    bytes: &dyn ReadAt,
+pub(super) fn read<'a>(
+    gathered: &mut Gathered<'a>,
+    name: &'a str,
+    bytes: Rc<dyn ReadAt + 'a>,
     base: u64,
     len: u64,
 ) -> Result<(), String> {
     let broken = |error: std::io::Error| format!("cannot be read: {error}");
     let mut head = vec![0; layout::HEADER_BYTES];
-    let got = read_full(bytes, 0, &mut head).map_err(broken)?;
+    let got = read_full(&*bytes, 0, &mut head).map_err(broken)?;
     if got < layout::HEADER_BYTES {
         return Err(format!(
             "is cut off within its header ({got} of {} bytes); nothing can be read of it",
@@ -99,9 +101,9 @@ pub(super) fn read(
     gathered.recording.processes.push(process);
     gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
-    let ids =
-        lanes::read(gathered, &file, index, &lanes, chunks, &line, no_lane).map_err(broken)?;
-    let stopped = stopped(u64_at(&head, header::STOPPED), &ids);
+    let source = lanes::read(gathered, file, index, line, &chunks).map_err(broken)?;
+    let stopped = stopped(u64_at(&head, header::STOPPED), &source.ids);
+    lanes::scan(gathered, source, &lanes, chunks, no_lane).map_err(broken)?;
     if let Some(process) = gathered.recording.processes.get_mut(index as usize) {
         process.stopped = stopped;
     }
@@ -130,7 +132,7 @@ fn stopped(word: u64, ids: &Ids) -> Option<Stopped> {
 
 fn validate<'a>(
     name: &'a str,
-    bytes: &'a dyn ReadAt,
+    bytes: Rc<dyn ReadAt + 'a>,
     base: u64,
     head: &[u8],
 ) -> Result<File<'a>, String> {
@@ -224,7 +226,7 @@ fn lane_directory(file: &File<'_>, head: &[u8], len: u64) -> std::io::Result<Vec
     let count = u64::from(file.lanes).min(room).min(1 << 16);
     let mut entries = Vec::new();
     let mut directory = vec![0; usize::try_from(count).unwrap_or(0) * layout::LANE_BYTES];
-    read_full(file.bytes, offset, &mut directory)?;
+    read_full(&*file.bytes, offset, &mut directory)?;
     for entry in directory.chunks_exact(layout::LANE_BYTES) {
         let word = |at: usize| u64_at(entry, at * 8);
         let owner = word(lane::OWNER);
@@ -255,12 +257,12 @@ fn chunk_index(
     let mut at = first;
     while at.saturating_add(CHUNK_HEADER_BYTES as u64) <= len {
         let mut words = [0; CHUNK_HEADER_BYTES];
-        read_full(file.bytes, at, &mut words)?;
+        read_full(&*file.bytes, at, &mut words)?;
         let found = chunk_header(file, at, &words);
         // A writer may just have recycled it: then what we hold is of two laps, and no damage.
         let mut again = [0; 8];
         if found.is_err() {
-            read_full(file.bytes, at, &mut again)?;
+            read_full(&*file.bytes, at, &mut again)?;
         }
         match found {
             Err(_) if again != words[..8] => {}
@@ -315,12 +317,12 @@ impl File<'_> {
     /// nothing when the chunk was recycled since it was indexed.
     pub(super) fn body(&self, chunk: &ChunkRef) -> std::io::Result<Option<(Vec<u64>, bool)>> {
         let mut bytes = vec![0; self.chunk_bytes];
-        let got = read_full(self.bytes, chunk.offset, &mut bytes)?;
+        let got = read_full(&*self.bytes, chunk.offset, &mut bytes)?;
         bytes.truncate(got);
         // The writer may have begun a new lap while we read: what we hold is one lap's only if the
         // gate is the same before and after.
         let mut gate = [0; 8];
-        read_full(self.bytes, chunk.offset, &mut gate)?;
+        read_full(&*self.bytes, chunk.offset, &mut gate)?;
         if u64_at(&bytes, 0) != chunk.gate || u64_at(&gate, 0) != chunk.gate {
             return Ok(None);
         }
@@ -334,7 +336,7 @@ impl File<'_> {
     /// after it did, so each thread may be one further.
     pub(super) fn was_recycled(&self) -> std::io::Result<bool> {
         let mut words = [0; 16];
-        read_full(self.bytes, header::CHUNKS_TAKEN as u64, &mut words)?;
+        read_full(&*self.bytes, header::CHUNKS_TAKEN as u64, &mut words)?;
         let (chunks, lanes) = (u64_at(&words, 0), u64_at(&words, 8));
         Ok(self.is_ring && chunks.saturating_add(lanes) >= u64::from(self.chunks))
     }
@@ -348,7 +350,7 @@ impl File<'_> {
         wire::protocol::settle(&mut body, |from, words| {
             let at = (CHUNK_HEADER_BYTES as u64).saturating_add(from as u64 * 8);
             let mut bytes = vec![0; words.len() * 8];
-            read_full(self.bytes, chunk.offset.saturating_add(at), &mut bytes)?;
+            read_full(&*self.bytes, chunk.offset.saturating_add(at), &mut bytes)?;
             for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
                 *word = u64_at(bytes, 0);
             }
@@ -363,7 +365,7 @@ impl File<'_> {
             .offset
             .saturating_add((CHUNK_HEADER_BYTES + index * 8) as u64);
         let mut word = [0; 8];
-        read_full(self.bytes, at, &mut word)?;
+        read_full(&*self.bytes, at, &mut word)?;
         Ok(u64_at(&word, 0) == 0)
     }
 }

@@ -1,17 +1,22 @@
-//! The chunks of a process into the streams of its threads, with the places where records are missing.
+//! A first look at the chunks of a process: whose records they hold, and where records are missing.
+//!
+//! What is found here is a [`Script`] for each lane, by which `stream` goes through its records as often as
+//! somebody wants to, without asking any of this again.
 //!
 //! A lane of the file may serve several threads one after the other; each of them is a lane of the
 //! recording. The lane of a thread's signal handlers is merged into the thread's own by time, unless times
 //! are by batch: then nothing says where between the thread's records a handler's belong.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 use wire::layout::ChunkKind;
-use wire::payload::word;
-use wire::record::{Header, Kind, State};
+use wire::record::{Header, State};
 
 use super::clock::Line;
 use super::file::{ChunkRef, File};
-use super::records::{self, Ids, Sequences};
+use super::records::Ids;
+use super::stream::{Piece, Reading, Script, Source, Whose};
 use super::{Gathered, Loose};
 use crate::event::{Loss, LossReason, StringId, What};
 use crate::recording::Lane;
@@ -33,16 +38,14 @@ pub(super) struct LaneEntry {
     pub(super) is_running: bool,
 }
 
-/// Puts the events of all lanes into `gathered`; says what the numbers of names mean.
-pub(super) fn read(
-    gathered: &mut Gathered,
-    file: &File<'_>,
+/// Learns what the numbers of names mean.
+pub(super) fn read<'a>(
+    gathered: &mut Gathered<'_>,
+    file: File<'a>,
     process: u32,
-    entries: &[LaneEntry],
-    chunks: Vec<ChunkRef>,
-    line: &Line,
-    no_lane: u64,
-) -> std::io::Result<Ids> {
+    line: Line,
+    chunks: &[ChunkRef],
+) -> std::io::Result<Source<'a>> {
     let mut ids = Ids::default();
     let mut torn = 0u64;
     for chunk in chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Meta) {
@@ -61,7 +64,56 @@ pub(super) fn read(
         gathered.recording.note(file.name, file.base, message);
     }
     ids.settle(&mut gathered.recording, process);
+    Ok(Source {
+        file,
+        ids,
+        line,
+        process,
+        by_batch: gathered.recording.is_by_batch(process),
+    })
+}
 
+/// Looks through all lanes of a file.
+pub(super) fn scan<'a>(
+    gathered: &mut Gathered<'a>,
+    source: Source<'a>,
+    entries: &[LaneEntry],
+    chunks: Vec<ChunkRef>,
+    no_lane: u64,
+) -> std::io::Result<()> {
+    let number = gathered.sources.len();
+    let done = scan_lanes(gathered, &source, number, entries, chunks);
+    let process = source.process;
+    gathered.sources.push(source);
+    let last_ns = done?;
+    if no_lane != 0 {
+        let lane = new_lane(gathered, process, 0, StringId(0));
+        let loss = Loss {
+            records: Some(no_lane),
+            reason: LossReason::NoLane,
+        };
+        let at_ns = if last_ns == i64::MIN { 0 } else { last_ns };
+        let lost = Loose {
+            at_ns,
+            process,
+            lane,
+            what: What::Lost(loss),
+            stack: StackId(0),
+        };
+        gathered.facts.learn(process, lane, &lost.what);
+        gathered.scripts.push(Script::of_one(number, lost));
+    }
+    Ok(())
+}
+
+/// Says when the last of their records was written.
+fn scan_lanes(
+    gathered: &mut Gathered<'_>,
+    source: &Source<'_>,
+    number: usize,
+    entries: &[LaneEntry],
+    chunks: Vec<ChunkRef>,
+) -> std::io::Result<i64> {
     let mut by_lane: FxHashMap<u32, Vec<ChunkRef>> = FxHashMap::default();
     for chunk in chunks
         .into_iter()
@@ -82,8 +134,7 @@ pub(super) fn read(
         (parent.is_some(), *lane)
     });
     let mut threads: FxHashMap<u32, u32> = FxHashMap::default();
-    let mut last_ns = i128::MIN;
-    let by_batch = gathered.recording.is_by_batch(process);
+    let mut last_ns = i64::MIN;
     for lane in lanes {
         let entry = entries.get(lane as usize).copied().unwrap_or(LaneEntry {
             is_used: true,
@@ -98,53 +149,38 @@ pub(super) fn read(
         if chunks.is_empty() && !entry.is_used {
             continue;
         }
-        let mut stream = Stream {
-            gathered,
-            file,
-            ids: &ids,
-            line,
-            process,
-            threads: &mut threads,
-            entry,
-            lane: None,
-            scope: 0,
-            tid: 0,
-            now_ns: line.at(chunks.first().map_or(0, |chunk| chunk.ticks)),
-            by_batch,
-            floor_ns: i128::MIN,
-            sequences: Sequences::default(),
-        };
         if chunks.is_empty() && entry.lost == 0 && entry.last_seq == 0 {
             continue;
         }
-        stream.run(&chunks)?;
-        last_ns = last_ns.max(stream.now_ns);
+        let begun = source
+            .line
+            .at(chunks.first().map_or(0, |chunk| chunk.ticks));
+        let mut scan = Scan {
+            gathered,
+            source,
+            threads: &mut threads,
+            entry,
+            lane: None,
+            reading: Reading::new(source.by_batch, begun),
+            script: Script::new(number, entry.tid),
+            last_ns: i64::MIN,
+        };
+        let done = scan.run(&chunks);
+        last_ns = last_ns.max(scan.reading.now_ns);
+        let (latest, script) = (scan.lane, scan.script);
+        gathered.scripts.push(script);
+        done?;
         // Of several threads that wrote here, the last one is the one that may still run.
-        let (latest, is_running) = (stream.lane, entry.is_running && entry.parent.is_none());
+        let is_running = entry.is_running && entry.parent.is_none();
         let latest = latest.and_then(|lane| gathered.recording.lanes.get_mut(lane as usize));
         if let Some(latest) = latest {
             latest.is_running |= is_running;
         }
     }
-    if no_lane != 0 {
-        let lane = new_lane(gathered, process, 0, StringId(0));
-        let loss = Loss {
-            records: Some(no_lane),
-            reason: LossReason::NoLane,
-        };
-        let at_ns = if last_ns == i128::MIN { 0 } else { last_ns };
-        gathered.events.push(Loose {
-            at_ns,
-            process,
-            lane,
-            what: What::Lost(loss),
-            stack: StackId(0),
-        });
-    }
-    Ok(ids)
+    Ok(last_ns)
 }
 
-fn new_lane(gathered: &mut Gathered, process: u32, tid: u32, thread: StringId) -> u32 {
+fn new_lane(gathered: &mut Gathered<'_>, process: u32, tid: u32, thread: StringId) -> u32 {
     let index = u32::try_from(gathered.recording.lanes.len()).unwrap_or(u32::MAX);
     gathered.recording.lanes.push(Lane {
         process,
@@ -213,28 +249,21 @@ enum End {
     Broken { at: usize, torn: u64 },
 }
 
-/// One lane of the file while it is read.
-struct Stream<'a, 'b> {
-    gathered: &'a mut Gathered,
-    file: &'a File<'b>,
-    ids: &'a Ids,
-    line: &'a Line,
-    process: u32,
+/// One lane of the file while it is looked through.
+struct Scan<'a, 'b, 'c> {
+    gathered: &'a mut Gathered<'b>,
+    source: &'a Source<'c>,
     /// Lanes of the recording by thread id, for handlers to find their thread.
     threads: &'a mut FxHashMap<u32, u32>,
     entry: LaneEntry,
     /// The recording's lane, once it is known whose it is.
     lane: Option<u32>,
-    scope: u32,
-    tid: u32,
-    now_ns: i128,
-    by_batch: bool,
-    /// By batch: a record of an older batch may lie behind one with a time of its own, and came later.
-    floor_ns: i128,
-    sequences: Sequences,
+    reading: Reading,
+    script: Script,
+    last_ns: i64,
 }
 
-impl Stream<'_, '_> {
+impl Scan<'_, '_, '_> {
     fn run(&mut self, chunks: &[ChunkRef]) -> std::io::Result<()> {
         let mut last_seq = 0;
         let mut records = 0u64;
@@ -250,7 +279,7 @@ impl Stream<'_, '_> {
                 self.lose(None, LossReason::Damaged);
                 continue;
             }
-            self.now_ns = self.line.at(chunk.ticks);
+            self.reading.now_ns = self.source.line.at(chunk.ticks);
             // Each chunk has a record at least: whose it is. So a gap is one, whatever the counts say.
             let chunks = chunk.seq.saturating_sub(last_seq).saturating_sub(1);
             let missing = chunk.records.saturating_sub(records).max(chunks);
@@ -260,7 +289,7 @@ impl Stream<'_, '_> {
                 // what is kept, unless something is wrong with the file. Where there was still room,
                 // nothing was overwritten.
                 let is_whole = self.gathered.recording.problems.is_empty();
-                let reason = if (last_seq == 0 || is_whole) && self.file.was_recycled()? {
+                let reason = if (last_seq == 0 || is_whole) && self.source.file.was_recycled()? {
                     LossReason::Overwritten
                 } else {
                     LossReason::Damaged
@@ -274,16 +303,17 @@ impl Stream<'_, '_> {
                 lost = chunk.lost;
             }
             last_seq = chunk.seq;
-            let Some((body, all)) = self.file.body(chunk)? else {
+            let Some((body, all)) = self.source.file.body(chunk)? else {
                 // Recycled while we read: the next chunk that can be read says how much is gone.
                 is_damaged = true;
                 records = chunk.records;
                 continue;
             };
-            let (count, whole) = self.chunk(chunk, &body)?;
+            let (count, whole) = self.chunk(chunk, body.into())?;
             records = chunk.records.saturating_add(count);
             if !all {
-                self.problem(chunk, body.len(), "the file is cut off within a chunk");
+                let length = self.script.pieces.last().map_or(0, Piece::length);
+                self.problem(chunk, length, "the file is cut off within a chunk");
             }
             is_damaged = !whole || !all;
         }
@@ -305,27 +335,18 @@ impl Stream<'_, '_> {
     }
 
     /// The records of one chunk: how many there were, and whether its end is in order.
-    fn chunk(&mut self, chunk: &ChunkRef, body: &[u64]) -> std::io::Result<(u64, bool)> {
-        let mut base = chunk.ticks;
+    fn chunk(&mut self, chunk: &ChunkRef, body: Rc<[u64]>) -> std::io::Result<(u64, bool)> {
+        let source = self.source;
+        self.reading.base = chunk.ticks;
         let mut count = 0u64;
-        let end = walk(body, |header, _, words| {
+        let mut bytes = 0;
+        let end = walk(&body, |header, at, words| {
             count = count.saturating_add(1);
-            if header.kind() == Some(Kind::Time) {
-                base = word(words, 0);
-            }
-            let delta = u64::from(header.delta_ticks());
-            // A time record is its own base.
-            let ticks = if header.kind() == Some(Kind::Time) {
-                base
-            } else {
-                base.saturating_add(delta)
-            };
-            self.now_ns = self.line.at(ticks);
-            let (words, stack) = self.ids.take_stack(header, words);
-            let events = records::events(self.ids, &mut self.sequences, header, words);
+            bytes = at;
+            let (events, stack) = self.reading.record(source, header, words);
             for mut what in events.into_iter().flatten() {
                 let recording = &mut self.gathered.recording;
-                match self.ids.bears(recording, self.process, &mut what) {
+                match source.ids.translate(&mut what) {
                     None => {}
                     Some(false) => {
                         recording.records_unknown = recording.records_unknown.saturating_add(1);
@@ -335,11 +356,19 @@ impl Stream<'_, '_> {
                 self.event(what, stack);
             }
         });
+        let length = body.len();
+        self.script.pieces.push(Piece {
+            chunk: *chunk,
+            until: if count > 0 { bytes + 1 } else { 0 },
+            records: count,
+            length,
+            body: self.gathered.keep(length).then_some(body),
+        });
         let (torn, whole) = match end {
             End::Room { torn } => (torn, true),
             End::Hole { at, torn } => {
                 // The writer may have filled the hole while we read what lies behind it.
-                let damaged = self.file.still_zero(chunk, at)?;
+                let damaged = source.file.still_zero(chunk, at)?;
                 if damaged {
                     self.problem(chunk, at, "words behind the end of a chunk's records");
                 }
@@ -361,86 +390,74 @@ impl Stream<'_, '_> {
     }
 
     fn problem(&mut self, chunk: &ChunkRef, index: usize, message: &str) {
-        let place = self.file.base.saturating_add(chunk.offset);
+        let file = &self.source.file;
+        let place = file.base.saturating_add(chunk.offset);
         let place = place.saturating_add((wire::layout::CHUNK_HEADER_WORDS + index) as u64 * 8);
-        self.gathered
-            .recording
-            .problem(self.file.name, place, message);
+        self.gathered.recording.problem(file.name, place, message);
     }
 
     fn event(&mut self, what: What, stack: StackId) {
-        match what {
-            // Every chunk says again whose it is; only a change is an event.
-            What::Thread { tid, name } => {
-                let known = self.lane.filter(|_| self.tid == tid);
-                self.tid = tid;
-                match known {
-                    Some(lane) => {
-                        if let Some(entry) = self.gathered.recording.lanes.get_mut(lane as usize) {
-                            entry.thread = if name.0 == 0 { entry.thread } else { name };
-                        }
-                    }
-                    None => {
-                        self.lane = Some(self.lane_of(tid, name));
-                        self.scope = 0;
-                        self.push(what, stack);
-                    }
+        match self.reading.whose(&what) {
+            Whose::Nobodys => {}
+            Whose::Same(name) => {
+                let lane = self.lane.unwrap_or(u32::MAX);
+                if let Some(entry) = self.gathered.recording.lanes.get_mut(lane as usize) {
+                    entry.thread = if name.0 == 0 { entry.thread } else { name };
                 }
             }
-            What::ScopeEnter { scope } if scope == self.scope => {}
-            _ => {
-                match what {
-                    What::ScopeEnter { scope } | What::ScopeBegin { scope, .. } => {
-                        self.scope = scope;
-                    }
-                    // What it goes back to is the scope's parent: let the next record say so.
-                    What::ScopeEnd { .. } => self.scope = u32::MAX,
-                    _ => {}
-                }
+            Whose::Threads(tid, name) => {
+                self.set_lane(tid, name);
+                self.push(what, stack);
+            }
+            Whose::Lanes => {
                 self.push(what, stack);
             }
         }
     }
 
     /// The recording's lane of a thread: that of the thread itself where this is its handlers' lane.
-    fn lane_of(&mut self, tid: u32, name: StringId) -> u32 {
-        if self.entry.parent.is_some()
-            && !self.by_batch
-            && let Some(lane) = self.threads.get(&tid)
-        {
-            return *lane;
-        }
-        let lane = new_lane(self.gathered, self.process, tid, name);
-        self.threads.insert(tid, lane);
-        self.floor_ns = i128::MIN;
-        lane
+    fn set_lane(&mut self, tid: u32, name: StringId) {
+        let of_handlers = self.entry.parent.is_some() && !self.source.by_batch;
+        let known = self.threads.get(&tid).copied().filter(|_| of_handlers);
+        let lane = known.unwrap_or_else(|| {
+            let lane = new_lane(self.gathered, self.source.process, tid, name);
+            self.threads.insert(tid, lane);
+            lane
+        });
+        self.lane = Some(lane);
+        self.reading.taken_over(tid);
+        self.script.lanes.push((self.script.events, lane));
     }
 
     fn lose(&mut self, records: Option<u64>, reason: LossReason) {
         if records != Some(0) {
-            self.push(What::Lost(Loss { records, reason }), StackId(0));
+            let at = self.script.events;
+            let what = What::Lost(Loss { records, reason });
+            let lost = self.push(what, StackId(0));
+            self.script.extra.push((at, lost));
         }
     }
 
-    fn push(&mut self, what: What, stack: StackId) {
+    /// Counts an event of this lane.
+    fn push(&mut self, what: What, stack: StackId) -> Loose {
         let lane = match self.lane {
             Some(lane) => lane,
             None => {
-                let lane = self.lane_of(self.entry.tid, StringId(0));
-                self.lane = Some(lane);
-                self.tid = self.entry.tid;
-                lane
+                self.set_lane(self.entry.tid, StringId(0));
+                self.lane.unwrap_or(u32::MAX)
             }
         };
-        if self.by_batch {
-            self.floor_ns = self.floor_ns.max(self.now_ns);
-        }
-        self.gathered.events.push(Loose {
-            at_ns: self.now_ns.max(self.floor_ns),
-            process: self.process,
+        let at_ns = self.reading.time();
+        self.script.is_sorted &= self.last_ns <= at_ns;
+        self.last_ns = at_ns;
+        self.script.events = self.script.events.saturating_add(1);
+        self.gathered.facts.learn(self.source.process, lane, &what);
+        Loose {
+            at_ns,
+            process: self.source.process,
             lane,
             what,
             stack,
-        });
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` (how a
 //! chunk is packed), `file` (header, chunks), `records` (words into
-//! events), `lanes` (streams of threads, and what they lost), `clock` (ticks into time), `order`
-//! (one causal order over all lanes).
+//! events), `lanes` (a first look at the streams of threads, and what they lost), `stream` (their events one
+//! after the other), `clock` (ticks into time), `order` (one causal order over all lanes), `pass` (all events
+//! in that order, as often as somebody wants them).
 //!
 //! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
 //! is damaged is left out and reported alone.
@@ -15,17 +16,24 @@ mod columns;
 mod file;
 mod lanes;
 mod order;
+mod pass;
 mod records;
+mod stream;
+
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use wire::layout;
 
-use crate::event::{Event, EventId};
+use crate::event::Event;
 use crate::input::{Input, ReadAt, read_full};
-use crate::recording::{Ended, LocatedLoss, Process, Recording};
-use crate::scopes::ScopeTracker;
+use crate::model::Facts;
+pub(crate) use pass::Reader;
+
+use crate::recording::{Ended, Process, Recording};
 use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
+use stream::{Script, Source};
 
 /// Why nothing could be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +49,7 @@ pub struct ReadError {
 #[derive(Clone, Debug)]
 pub(crate) struct Loose {
     /// `CLOCK_MONOTONIC` in ns, or what stands for it.
-    at_ns: i128,
+    at_ns: i64,
     process: u32,
     lane: u32,
     what: crate::event::What,
@@ -56,10 +64,13 @@ struct EndRecord {
 }
 
 /// What is gathered from all inputs.
-#[derive(Default)]
-struct Gathered {
+struct Gathered<'a> {
     recording: Recording,
-    events: Vec<Loose>,
+    facts: Facts,
+    sources: Vec<Source<'a>>,
+    scripts: Vec<Script>,
+    /// Words of chunks that may still be kept in memory.
+    keep_words: usize,
     /// When each process's file was begun, in ns of its clock.
     begun_ns: Vec<u64>,
     ends: Vec<EndRecord>,
@@ -69,8 +80,65 @@ struct Gathered {
     unborn: Vec<(String, u64)>,
 }
 
-pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), ReadError> {
-    let mut gathered = Gathered::default();
+impl Gathered<'_> {
+    fn new(keep_words: usize) -> Self {
+        Self {
+            recording: Recording::default(),
+            facts: Facts::default(),
+            sources: Vec::new(),
+            scripts: Vec::new(),
+            keep_words,
+            begun_ns: Vec::new(),
+            ends: Vec::new(),
+            unknown_encoding: None,
+            unborn: Vec::new(),
+        }
+    }
+
+    /// Whether so many more words may be kept in memory.
+    fn keep(&mut self, words: usize) -> bool {
+        let left = self.keep_words.checked_sub(words);
+        self.keep_words = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+/// All of a recording at once. What is read is kept, so that it stays what it is while somebody writes on.
+pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
+    let reader = Reader::open(inputs, usize::MAX)?;
+    let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
+    let mut pass = reader.pass();
+    events.extend(pass.by_ref());
+    let found = pass.finish();
+    let (mut recording, facts) = (reader.recording, reader.facts);
+    found.put_into(&mut recording);
+    Ok((recording, facts, events))
+}
+
+/// Words of chunks that are kept in memory where a recording is gone through event by event: 64 MiB, what a
+/// process keeps by default. What is beyond is read again each time.
+pub(crate) const KEEP_WORDS: usize = 8 << 20;
+
+/// What a recording is made of, and how many events there are.
+pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
+    let mut reader = Reader::open(inputs, KEEP_WORDS)?;
+    if reader.facts.is_lossy {
+        let mut pass = reader.pass();
+        pass.by_ref().for_each(drop);
+        let mut found = pass.finish();
+        if reader.is_changed() {
+            reader = Reader::open(inputs, usize::MAX)?;
+            let mut pass = reader.pass();
+            pass.by_ref().for_each(drop);
+            found = pass.finish();
+        }
+        found.put_into(&mut reader.recording);
+    }
+    Ok((reader.recording, reader.events))
+}
+
+fn gather<'a>(inputs: &[Input<'a>], keep_words: usize) -> Result<Gathered<'a>, ReadError> {
+    let mut gathered = Gathered::new(keep_words);
     let mut failed: Vec<ReadError> = Vec::new();
     let mut unborn: Vec<ReadError> = Vec::new();
     for input in inputs {
@@ -97,7 +165,7 @@ pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Vec<Event>), Read
     let names = unborn.into_iter().map(|error| (error.source_name, 0));
     gathered.unborn.extend(names);
     note_unborn(&mut gathered);
-    Ok(finish(gathered))
+    Ok(gathered)
 }
 
 /// Why there is no process: the first thing that is wrong, or that nothing is.
@@ -131,7 +199,7 @@ fn is_unborn(bytes: &dyn ReadAt) -> bool {
 }
 
 /// One note for all of them: they hide nothing, and must not crowd out what does.
-fn note_unborn(gathered: &mut Gathered) {
+fn note_unborn(gathered: &mut Gathered<'_>) {
     let Some((name, offset)) = gathered.unborn.first() else {
         return;
     };
@@ -142,7 +210,7 @@ fn note_unborn(gathered: &mut Gathered) {
     gathered.recording.note(name, *offset, message);
 }
 
-fn one(gathered: &mut Gathered, input: &Input<'_>) -> Result<(), String> {
+fn one<'a>(gathered: &mut Gathered<'a>, input: &Input<'a>) -> Result<(), String> {
     let len = input
         .bytes
         .len()
@@ -156,7 +224,12 @@ fn one(gathered: &mut Gathered, input: &Input<'_>) -> Result<(), String> {
     if magic == layout::BUNDLE_MAGIC {
         bundle::read(gathered, input, len)
     } else if magic == layout::MAGIC {
-        file::read(gathered, input.name, input.bytes, 0, len)
+        let whole = Part {
+            bytes: input.bytes,
+            from: 0,
+            len: u64::MAX,
+        };
+        file::read(gathered, input.name, Rc::new(whole), 0, len)
     } else {
         let begins = tty(magic.get(..got).unwrap_or_default());
         Err(format!(
@@ -165,18 +238,11 @@ fn one(gathered: &mut Gathered, input: &Input<'_>) -> Result<(), String> {
     }
 }
 
-/// Puts end records to their processes, events into order, and gives both their ids.
-fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
-    let Gathered {
-        mut recording,
-        mut events,
-        begun_ns,
-        ends,
-        unknown_encoding: _,
-        unborn: _,
-    } = gathered;
-    tell_replaced(&mut recording.processes, &begun_ns);
-    for end in ends {
+/// Puts end records to their processes.
+fn put_ends(gathered: &mut Gathered<'_>) {
+    let recording = &mut gathered.recording;
+    tell_replaced(&mut recording.processes, &gathered.begun_ns);
+    for end in &gathered.ends {
         let fits = |process: &&mut crate::recording::Process| {
             process.pid == end.pid && process.start_time == end.start_time
         };
@@ -201,42 +267,6 @@ fn finish(gathered: Gathered) -> (Recording, Vec<Event>) {
         let message = format!("records of kinds that this version does not know: {count}");
         recording.note(&source.unwrap_or_default(), 0, message);
     }
-    order::causal(&mut events, |process| recording.is_by_batch(process));
-    let first_ns = events.first().map_or(0, |event| event.at_ns);
-    let mut scopes = ScopeTracker::default();
-    let mut ordered = Vec::with_capacity(events.len());
-    for (index, loose) in events.into_iter().enumerate() {
-        let Loose {
-            at_ns,
-            process,
-            lane,
-            what,
-            stack,
-        } = loose;
-        let id = EventId(index as u64);
-        if let crate::event::What::Lost(loss) = what {
-            recording.losses.push(LocatedLoss {
-                event: id,
-                process,
-                lane,
-                loss,
-            });
-        }
-        recording.tables.stacks.of_event(id, stack);
-        let scope = scopes.step(process, lane, &what);
-        // Sorted, so never before the first; a hostile clock may be centuries after it.
-        let since = at_ns.saturating_sub(first_ns).max(0);
-        let at_ns = u64::try_from(since).unwrap_or(u64::MAX);
-        ordered.push(Event {
-            id,
-            at_ns,
-            process,
-            lane,
-            scope,
-            what,
-        });
-    }
-    (recording, ordered)
 }
 
 /// Each image of a process has a file of its own, and cannot say itself that `exec` put another one in its

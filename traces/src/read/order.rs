@@ -9,18 +9,25 @@
 //!
 //! `handback` knows the case in which nothing is missing, but there is one handle too many.
 
+//! Nothing of this needs more than a few events at once, but for what becomes of a block later: so all is
+//! gone through until nothing is left to move ([`Plan`]), and what was found is done when events are wanted.
+
 mod handback;
+mod merge;
+
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use handback::Blocks;
+use handback::{Blocks, Group, Place};
+pub(super) use merge::Merge;
 
 use super::Loose;
 use crate::event::What;
 use crate::model::is_sole;
 
 /// How far the clocks of two cores may be apart.
-const UNCERTAIN_NS: i128 = 100;
+const UNCERTAIN_NS: i64 = 100;
 /// Events that are looked at for a cause.
 const LOOK_AHEAD: usize = 64;
 /// Causes that are looked for at one place.
@@ -41,55 +48,171 @@ enum Thing {
     Delivery(u32, u32, u64),
 }
 
-/// Sorts by time, then mends what contradicts itself.
-pub(super) fn causal(events: &mut [Loose], is_by_batch: impl Fn(u32) -> bool) {
-    // Stable: what is of one time and one lane keeps its place.
-    events.sort_by_key(|event| event.at_ns);
-    for _ in 0..PASSES_MAX {
-        if !mend(events, &is_by_batch) {
-            break;
+/// What has to be done to put events that are in the order of time into their causal order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Times that all is mended, each with what is moved behind that.
+    passes: Vec<Vec<Group>>,
+}
+
+/// Events in some order.
+type Events<'a> = Box<dyn Iterator<Item = Loose> + 'a>;
+
+impl Plan {
+    /// Goes through events that are in the order of time, as often as it takes.
+    pub(super) fn make<'a>(
+        merged: impl Fn() -> Events<'a>,
+        is_by_batch: &'a dyn Fn(u32) -> bool,
+    ) -> Self {
+        let mut plan = Self::default();
+        if !contradicts_itself(merged(), is_by_batch) {
+            return plan;
         }
+        for _ in 0..PASSES_MAX {
+            let mut mend = Mend::new(plan.clone().carry_out(merged(), is_by_batch), is_by_batch);
+            mend.by_ref().for_each(drop);
+            let moves = mend.blocks.moves();
+            let is_done = moves.is_empty();
+            plan.passes.push(moves);
+            if is_done {
+                break;
+            }
+        }
+        plan
+    }
+
+    /// Puts events that are in the order of time into their causal order.
+    pub(super) fn carry_out<'a>(
+        self,
+        merged: Events<'a>,
+        is_by_batch: &'a dyn Fn(u32) -> bool,
+    ) -> Events<'a> {
+        let mut events = merged;
+        for moves in self.passes {
+            let mended = Mend::new(events, is_by_batch);
+            events = Box::new(Settle {
+                events: mended,
+                at: 0,
+                groups: moves.into(),
+                ready: VecDeque::new(),
+            });
+        }
+        events
     }
 }
 
-/// Goes through all events once; whether it has to be done again.
-fn mend(events: &mut [Loose], is_by_batch: &impl Fn(u32) -> bool) -> bool {
-    let mut there: FxHashMap<Thing, u32> = FxHashMap::default();
-    let mut blocks = Blocks::default();
-    for at in 0..events.len() {
-        if events
-            .get(at)
-            .is_some_and(|event| is_by_batch(event.process))
+/// Whether any event may have to be moved: there is an effect with a cause behind it, or a block that is
+/// leaked in front of its reclaim, within what the clock is uncertain by.
+fn contradicts_itself(events: Events<'_>, is_by_batch: &dyn Fn(u32) -> bool) -> bool {
+    struct Before {
+        at_ns: i64,
+        lane: u32,
+        needs: Option<Thing>,
+        leaks: Option<Thing>,
+    }
+    let mut window: VecDeque<Before> = VecDeque::with_capacity(LOOK_AHEAD);
+    for event in events {
+        let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
+        while window
+            .front()
+            .is_some_and(|before| before.at_ns < earliest || window.len() >= LOOK_AHEAD)
         {
+            window.pop_front();
+        }
+        let gives = gives(&event);
+        let takes_back = match &event.what {
+            What::Reclaim(_) | What::Release(_) => needs(&event),
+            _ => None,
+        };
+        let is_contradicted = |before: &Before| {
+            before.lane != event.lane
+                && ((before.needs.is_some() && gives.contains(&before.needs))
+                    || (before.leaks.is_some() && before.leaks == takes_back))
+        };
+        if window.iter().any(is_contradicted) {
+            return true;
+        }
+        if is_by_batch(event.process) {
             continue;
         }
+        let leaks = match &event.what {
+            What::Leak(p) => Some(Thing::Lease(event.process, p.address)),
+            _ => None,
+        };
+        window.push_back(Before {
+            at_ns: event.at_ns,
+            lane: event.lane,
+            needs: needs(&event),
+            leaks,
+        });
+    }
+    false
+}
+
+/// Moves causes in front of their effects, and finds out what else has to be moved.
+struct Mend<'a> {
+    events: Events<'a>,
+    is_by_batch: &'a dyn Fn(u32) -> bool,
+    /// The next events.
+    window: VecDeque<Loose>,
+    /// Events before them.
+    at: usize,
+    there: FxHashMap<Thing, u32>,
+    blocks: Blocks,
+}
+
+impl<'a> Mend<'a> {
+    fn new(events: Events<'a>, is_by_batch: &'a dyn Fn(u32) -> bool) -> Self {
+        Self {
+            events,
+            is_by_batch,
+            window: VecDeque::with_capacity(LOOK_AHEAD + 2),
+            at: 0,
+            there: FxHashMap::default(),
+            blocks: Blocks::default(),
+        }
+    }
+
+    /// Puts in front of the next event what it needs.
+    fn find_causes(&mut self) {
         // What comes in front may need something itself.
         for _ in 0..CAUSES_MAX {
-            let effect = events.get(at);
-            let missing = effect
+            let missing = self
+                .window
+                .front()
                 .and_then(needs)
-                .filter(|thing| !is_there(*thing, &there, &blocks));
-            let cause = missing.and_then(|thing| find_cause(events, at, thing));
-            match cause.and_then(|cause| events.get_mut(at..=cause)) {
+                .filter(|thing| !is_there(*thing, &self.there, &self.blocks));
+            let cause = missing.and_then(|thing| find_cause(&self.window, thing));
+            let window = self.window.make_contiguous();
+            match cause.and_then(|cause| window.get_mut(..=cause)) {
                 Some(range) => last_lane_first(range),
                 None => break,
             }
         }
-        let Some(event) = events.get(at) else { break };
+    }
+
+    fn note(&mut self, event: &Loose) {
         let process = event.process;
+        let place = Place {
+            at: self.at,
+            lane: event.lane,
+            at_ns: event.at_ns,
+        };
+        let blocks = &mut self.blocks;
         match &event.what {
             What::Leak(p) | What::Retain(p) => {
                 let sole = matches!(event.what, What::Leak(_)) && is_sole(p.owner);
-                blocks.leak((process, p.address), sole, at);
+                blocks.leak((process, p.address), sole, place);
             }
             What::Reclaim(p) | What::Release(p) => {
-                blocks.reclaim((process, p.address), at, events);
+                blocks.reclaim((process, p.address), place);
             }
             What::Peek(p) => blocks.used((process, p.address)),
             What::Submit(s) => blocks.carried(process, s.entry.cookie),
             What::Complete(c) => blocks.carried(process, c.cookie),
             _ => {}
         }
+        let there = &mut self.there;
         if let Some(thing) = uses(event)
             && let Some(count) = there.get_mut(&thing)
         {
@@ -105,7 +228,61 @@ fn mend(events: &mut [Loose], is_by_batch: &impl Fn(u32) -> bool) -> bool {
             }
         }
     }
-    blocks.settle(events)
+}
+
+impl Iterator for Mend<'_> {
+    type Item = Loose;
+
+    fn next(&mut self) -> Option<Loose> {
+        while self.window.len() <= LOOK_AHEAD {
+            match self.events.next() {
+                Some(event) => self.window.push_back(event),
+                None => break,
+            }
+        }
+        let ordered = self.window.front()?.process;
+        let ordered = !(self.is_by_batch)(ordered);
+        if ordered {
+            self.find_causes();
+        }
+        let event = self.window.pop_front()?;
+        if ordered {
+            self.note(&event);
+        }
+        self.at += 1;
+        Some(event)
+    }
+}
+
+/// Puts reclaims in front of the leaks that they made possible.
+struct Settle<I> {
+    events: I,
+    at: usize,
+    groups: VecDeque<Group>,
+    ready: VecDeque<Loose>,
+}
+
+impl<I: Iterator<Item = Loose>> Iterator for Settle<I> {
+    type Item = Loose;
+
+    fn next(&mut self) -> Option<Loose> {
+        if let Some(event) = self.ready.pop_front() {
+            return Some(event);
+        }
+        let is_next = |group: &Group| group.first <= self.at;
+        if self.groups.front().is_some_and(is_next)
+            && let Some(group) = self.groups.pop_front()
+        {
+            let count = (group.last - group.first).saturating_add(1);
+            let mut part: Vec<Loose> = self.events.by_ref().take(count).collect();
+            handback::rearrange(&mut part, &group);
+            self.at += part.len();
+            self.ready = part.into();
+            return self.ready.pop_front();
+        }
+        self.at += 1;
+        self.events.next()
+    }
 }
 
 fn is_there(thing: Thing, there: &FxHashMap<Thing, u32>, blocks: &Blocks) -> bool {
@@ -115,10 +292,11 @@ fn is_there(thing: Thing, there: &FxHashMap<Thing, u32>, blocks: &Blocks) -> boo
     }
 }
 
-fn find_cause(events: &[Loose], at: usize, thing: Thing) -> Option<usize> {
-    let effect = events.get(at)?;
+/// Of the next events, the first being the effect.
+fn find_cause(events: &VecDeque<Loose>, thing: Thing) -> Option<usize> {
+    let effect = events.front()?;
     let latest = effect.at_ns.saturating_add(UNCERTAIN_NS);
-    let ahead = events.iter().enumerate().skip(at + 1).take(LOOK_AHEAD);
+    let ahead = events.iter().enumerate().skip(1).take(LOOK_AHEAD);
     for (index, event) in ahead.take_while(|(_, event)| event.at_ns <= latest) {
         if event.lane != effect.lane && gives(event).contains(&Some(thing)) {
             return Some(index);
@@ -207,7 +385,18 @@ mod tests {
     use crate::event::{Pointer, SiteId, TypeId};
     use wire::record::Owner;
 
-    fn at(at_ns: i128, lane: u32, what: What) -> Loose {
+    /// Sorts by time, then mends what contradicts itself.
+    fn causal(events: &mut Vec<Loose>, is_by_batch: impl Fn(u32) -> bool) {
+        // Stable: what is of one time and one lane keeps its place.
+        events.sort_by_key(|event| event.at_ns);
+        let merged = || -> Events<'_> { Box::new(events.iter().cloned()) };
+        let ordered: Vec<Loose> = Plan::make(merged, &is_by_batch)
+            .carry_out(merged(), &is_by_batch)
+            .collect();
+        *events = ordered;
+    }
+
+    fn at(at_ns: i64, lane: u32, what: What) -> Loose {
         Loose {
             at_ns,
             process: 0,

@@ -27,6 +27,7 @@ pub(super) struct Ids {
     stack_ids: FxHashMap<u32, StackId>,
     /// Records that explain kinds which this build does not know.
     schemas: FxHashMap<u8, Vec<u64>>,
+    known_schemas: FxHashMap<u8, Schema>,
 }
 
 impl Ids {
@@ -119,6 +120,7 @@ impl Ids {
         }
         for (kind, words) in &self.schemas {
             let schema = Schema::new(words, |id| self.string(id));
+            self.known_schemas.insert(*kind, schema.clone());
             recording.tables.schemas.insert((process, *kind), schema);
         }
         let stacks = &mut recording.tables.stacks;
@@ -150,19 +152,14 @@ impl Ids {
 
     /// Looks at a record of a kind that this build does not know: puts the recording's numbers of names into
     /// it, and says whether rules would have to know what it means. One that nobody explains may mean anything.
-    pub(super) fn bears(
-        &self,
-        recording: &Recording,
-        process: u32,
-        what: &mut What,
-    ) -> Option<bool> {
+    pub(super) fn translate(&self, what: &mut What) -> Option<bool> {
         let What::Other { kind, words } = what else {
             return None;
         };
         if Kind::from_u8(*kind).is_some() {
             return None;
         }
-        let Some(schema) = recording.tables.schemas.get(&(process, *kind)) else {
+        let Some(schema) = self.known_schemas.get(kind) else {
             return Some(true);
         };
         schema.translate(words, |shape, id| match shape {

@@ -12,6 +12,14 @@ use rustc_hash::FxHashMap;
 use super::super::Loose;
 use super::{LOOK_AHEAD, UNCERTAIN_NS};
 
+/// An event's place, lane and time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) at: usize,
+    pub(super) lane: u32,
+    pub(super) at_ns: i64,
+}
+
 /// Process and address.
 type Key = (u32, u64);
 
@@ -37,16 +45,25 @@ struct Block {
 /// A leak that may have come before the reclaim that it follows.
 #[derive(Clone, Copy, Debug)]
 struct Early {
-    at: usize,
+    place: Place,
     /// Its cookie travelled before any reclaim: it can hardly be its own that comes next.
     used: bool,
 }
 
 /// A reclaim that belongs in front of a leak, both by position.
-#[derive(Clone, Copy, Debug)]
-struct Move {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Move {
     leak: usize,
     reclaim: usize,
+}
+
+/// Moves that reach into each other, and are done together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    /// Places of its first and its last event.
+    pub(super) first: usize,
+    pub(super) last: usize,
+    moves: Vec<Move>,
 }
 
 impl Blocks {
@@ -57,7 +74,7 @@ impl Blocks {
     }
 
     /// One more handle; `sole`: there can be no other.
-    pub(super) fn leak(&mut self, key: Key, sole: bool, at: usize) {
+    pub(super) fn leak(&mut self, key: Key, sole: bool, place: Place) {
         let block = self.blocks.entry(key).or_default();
         if !sole {
             block.leases = block.leases.saturating_add(1);
@@ -68,14 +85,14 @@ impl Blocks {
             if block.early.len() >= LOOK_AHEAD {
                 block.early.pop_front();
             }
-            block.early.push_back(Early { at, used: false });
+            block.early.push_back(Early { place, used: false });
             self.is_doubtful = true;
         }
         block.leases = 1;
     }
 
     /// One handle less.
-    pub(super) fn reclaim(&mut self, key: Key, at: usize, events: &[Loose]) {
+    pub(super) fn reclaim(&mut self, key: Key, place: Place) {
         let Some(block) = self.blocks.get_mut(&key) else {
             return;
         };
@@ -83,10 +100,10 @@ impl Blocks {
             block.accept(&mut self.moves);
         }
         while let Some(early) = block.early.pop_front() {
-            if fits(events, early.at, at) {
+            if fits(early.place, place) {
                 block.open.push(Move {
-                    leak: early.at,
-                    reclaim: at,
+                    leak: early.place.at,
+                    reclaim: place.at,
                 });
                 block.leases = 0;
                 if early.used {
@@ -129,29 +146,26 @@ impl Blocks {
         }
     }
 
-    /// Puts reclaims in front of the leaks that they made possible; whether there were any.
-    pub(super) fn settle(self, events: &mut [Loose]) -> bool {
+    /// The reclaims that belong in front of the leaks that they made possible, first ones first.
+    pub(super) fn moves(self) -> Vec<Group> {
         let mut moves = self.moves;
         moves.sort_by_key(|one| (one.leak, one.reclaim));
-        let mut rest = moves.as_slice();
-        while let Some(first) = rest.first() {
-            // Moves that reach into each other are done together.
-            let mut end = first.reclaim;
-            let mut count = 0;
-            for one in rest {
-                if one.leak > end {
-                    break;
+        let mut groups: Vec<Group> = Vec::new();
+        for one in moves {
+            match groups.last_mut() {
+                // Moves that reach into each other are done together.
+                Some(group) if one.leak <= group.last => {
+                    group.last = group.last.max(one.reclaim);
+                    group.moves.push(one);
                 }
-                end = end.max(one.reclaim);
-                count += 1;
+                _ => groups.push(Group {
+                    first: one.leak,
+                    last: one.reclaim,
+                    moves: vec![one],
+                }),
             }
-            let (together, behind) = rest.split_at(count.max(1));
-            if let Some(part) = events.get_mut(first.leak..=end) {
-                rearrange(part, first.leak, together);
-            }
-            rest = behind;
         }
-        !moves.is_empty()
+        groups
     }
 }
 
@@ -166,18 +180,16 @@ impl Block {
 }
 
 /// Whether the clock leaves it open which of the two came first.
-fn fits(events: &[Loose], leak: usize, reclaim: usize) -> bool {
-    let (Some(first), Some(second)) = (events.get(leak), events.get(reclaim)) else {
-        return false;
-    };
-    first.lane != second.lane
-        && reclaim.saturating_sub(leak) <= LOOK_AHEAD
-        && second.at_ns.saturating_sub(first.at_ns) <= UNCERTAIN_NS
+pub(super) fn fits(leak: Place, reclaim: Place) -> bool {
+    leak.lane != reclaim.lane
+        && reclaim.at.saturating_sub(leak.at) <= LOOK_AHEAD
+        && reclaim.at_ns.saturating_sub(leak.at_ns) <= UNCERTAIN_NS
 }
 
 /// Moves each reclaim in front of its leak, and with it what its lane did in between: time is right
-/// within a lane. Positions count from `base`.
-fn rearrange(part: &mut [Loose], base: usize, moves: &[Move]) {
+/// within a lane. `part` holds the events of the group.
+pub(super) fn rearrange(part: &mut [Loose], group: &Group) {
+    let (base, moves) = (group.first, &group.moves);
     let mut order: Vec<usize> = (0..part.len()).collect();
     let mut place = order.clone();
     for one in moves {
@@ -204,7 +216,7 @@ fn rearrange(part: &mut [Loose], base: usize, moves: &[Move]) {
             *event = moved.clone();
         }
     }
-    let mut next_ns = i128::MAX;
+    let mut next_ns = i64::MAX;
     for event in part.iter_mut().rev() {
         event.at_ns = event.at_ns.min(next_ns);
         next_ns = event.at_ns;

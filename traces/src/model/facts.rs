@@ -1,0 +1,51 @@
+//! What is known of a recording before its first event is judged: which kinds of events it has at all.
+//!
+//! Gathered from all events in any order, before they are in the right one.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::event::{Event, What};
+
+/// Found in one look over all events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// Rings whose enters are recorded, and the one lane that they all come from.
+    pub(super) entered: FxHashMap<(u32, u32), Option<u32>>,
+    /// Frees, moves or stacks are recorded.
+    pub(super) has_memory: bool,
+    /// Processes that say which descriptors they open and close.
+    pub(super) has_descriptors: FxHashSet<u32>,
+    /// Records are missing somewhere.
+    pub(crate) is_lossy: bool,
+}
+
+impl Facts {
+    /// Looks over all events.
+    pub(crate) fn survey(events: &[Event]) -> Self {
+        let mut facts = Self::default();
+        for event in events {
+            facts.learn(event.process, event.lane, &event.what);
+        }
+        facts
+    }
+
+    /// Looks at an event.
+    #[inline]
+    pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
+        match *what {
+            What::Enter { ring, .. } => {
+                let only = self.entered.entry((process, ring)).or_insert(Some(lane));
+                *only = only.filter(|only| *only == lane);
+            }
+            What::Free { .. }
+            | What::Realloc { .. }
+            | What::Unmap { .. }
+            | What::StackPointer { .. } => self.has_memory = true,
+            What::FdOpen { .. } | What::FdClose { .. } => {
+                self.has_descriptors.insert(process);
+            }
+            What::Lost(_) => self.is_lossy = true,
+            _ => {}
+        }
+    }
+}

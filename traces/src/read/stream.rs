@@ -1,0 +1,376 @@
+//! The records of a lane as events, one after the other, as often as somebody wants to go through them.
+//!
+//! What had to be found out first is in a [`Script`]: which chunks there are and how far they were written,
+//! whose records they hold, and where losses stand between them. A chunk that fits into what may be kept in
+//! memory is kept; any other is read again, and where it is not what it was, the stream ends and says so:
+//! somebody still writes the file.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use wire::payload::word;
+use wire::record::{Header, Kind, State};
+
+use super::Loose;
+use super::clock::Line;
+use super::file::{ChunkRef, File};
+use super::records::{self, Ids, Sequences};
+use crate::event::{StringId, What};
+use crate::stack::StackId;
+
+/// A process file, and what its records refer to.
+pub(super) struct Source<'a> {
+    pub(super) file: File<'a>,
+    pub(super) ids: Ids,
+    pub(super) line: Line,
+    pub(super) process: u32,
+    pub(super) by_batch: bool,
+}
+
+/// What is known of a lane of a file before its records are gone through.
+#[derive(Debug)]
+pub(super) struct Script {
+    /// Whose it is, by number.
+    pub(super) source: usize,
+    /// The thread that it belongs to until its records say otherwise.
+    pub(super) tid: u32,
+    pub(super) pieces: Vec<Piece>,
+    /// Events that no record stands for, each with the number of events before it.
+    pub(super) extra: Vec<(u64, Loose)>,
+    /// Lanes of the recording, each from an event on.
+    pub(super) lanes: Vec<(u64, u32)>,
+    /// Events in all.
+    pub(super) events: u64,
+    /// Whether no event is earlier than the one before it.
+    pub(super) is_sorted: bool,
+}
+
+/// A chunk as far as it was written.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) chunk: ChunkRef,
+    /// A word behind the beginning of the last record.
+    pub(super) until: usize,
+    /// Records before that.
+    pub(super) records: u64,
+    pub(super) length: usize,
+    /// Its words, where they are kept.
+    pub(super) body: Option<Rc<[u64]>>,
+}
+
+impl Piece {
+    /// Words that were there.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl Script {
+    pub(super) fn new(source: usize, tid: u32) -> Self {
+        Self {
+            source,
+            tid,
+            pieces: Vec::new(),
+            extra: Vec::new(),
+            lanes: Vec::new(),
+            events: 0,
+            is_sorted: true,
+        }
+    }
+
+    /// A lane with one event that no record stands for.
+    pub(super) fn of_one(source: usize, event: Loose) -> Self {
+        Self {
+            lanes: vec![(0, event.lane)],
+            extra: vec![(0, event)],
+            events: 1,
+            ..Self::new(source, 0)
+        }
+    }
+}
+
+/// Whose an event is.
+pub(super) enum Whose {
+    /// It only says again what is known.
+    Nobodys,
+    /// It says again whose lane this is, and what that thread is called.
+    Same(StringId),
+    /// It says that from itself on the lane is another thread's.
+    Threads(u32, StringId),
+    /// The lane's.
+    Lanes,
+}
+
+/// What is carried from one record of a lane to the next.
+pub(super) struct Reading {
+    /// What the ticks of records count from.
+    pub(super) base: u64,
+    pub(super) now_ns: i64,
+    /// By batch: a record of an older batch may lie behind one with a time of its own, and came later.
+    floor_ns: i64,
+    by_batch: bool,
+    scope: u32,
+    /// The thread, where it is known.
+    tid: Option<u32>,
+    sequences: Sequences,
+}
+
+impl Reading {
+    pub(super) fn new(by_batch: bool, now_ns: i64) -> Self {
+        Self {
+            base: 0,
+            now_ns,
+            floor_ns: i64::MIN,
+            by_batch,
+            scope: 0,
+            tid: None,
+            sequences: Sequences::default(),
+        }
+    }
+
+    /// The events that a record stands for, and the call stack of both.
+    #[inline]
+    pub(super) fn record(
+        &mut self,
+        source: &Source<'_>,
+        header: Header,
+        words: &[u64],
+    ) -> ([Option<What>; 2], StackId) {
+        let kind = header.kind();
+        // A time record is its own base.
+        let ticks = if kind == Some(Kind::Time) {
+            self.base = word(words, 0);
+            self.base
+        } else {
+            self.base.saturating_add(u64::from(header.delta_ticks()))
+        };
+        self.now_ns = source.line.at(ticks);
+        let (words, stack) = source.ids.take_stack(header, words);
+        let events = records::events(&source.ids, &mut self.sequences, header, words);
+        (events, stack)
+    }
+
+    /// Whose an event is; from then on it is taken for granted.
+    #[inline]
+    pub(super) fn whose(&mut self, what: &What) -> Whose {
+        match *what {
+            // Every chunk says again whose it is; only a change is an event.
+            What::Thread { tid, name } if self.tid == Some(tid) => Whose::Same(name),
+            What::Thread { tid, name } => {
+                self.scope = 0;
+                Whose::Threads(tid, name)
+            }
+            What::ScopeEnter { scope } if scope == self.scope => Whose::Nobodys,
+            What::ScopeEnter { scope } | What::ScopeBegin { scope, .. } => {
+                self.scope = scope;
+                Whose::Lanes
+            }
+            // What it goes back to is the scope's parent: let the next record say so.
+            What::ScopeEnd { .. } => {
+                self.scope = u32::MAX;
+                Whose::Lanes
+            }
+            _ => Whose::Lanes,
+        }
+    }
+
+    /// The lane is a thread's from here on.
+    pub(super) fn taken_over(&mut self, tid: u32) {
+        self.tid = Some(tid);
+        self.floor_ns = i64::MIN;
+    }
+
+    /// As [`Reading::taken_over`], where nobody has it yet.
+    #[inline]
+    fn belong(&mut self, tid: u32) {
+        if self.tid.is_none() {
+            self.taken_over(tid);
+        }
+    }
+
+    /// The time of the next event.
+    #[inline]
+    pub(super) fn time(&mut self) -> i64 {
+        if self.by_batch {
+            self.floor_ns = self.floor_ns.max(self.now_ns);
+        }
+        self.now_ns.max(self.floor_ns)
+    }
+}
+
+/// Goes through a lane once.
+pub(super) struct Stream<'a> {
+    source: &'a Source<'a>,
+    script: &'a Script,
+    reading: Reading,
+    /// The next piece.
+    piece: usize,
+    body: Rc<[u64]>,
+    at: usize,
+    until: usize,
+    records: u64,
+    /// Events so far, the number of them before the next extra one, and before the next lane.
+    events: u64,
+    extra: usize,
+    extra_at: u64,
+    lanes: usize,
+    lane_at: u64,
+    lane: u32,
+    /// Decoded and not handed out.
+    ready: [Option<Loose>; 2],
+    /// Set where a chunk is not what it was.
+    is_changed: &'a Cell<bool>,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        script: &'a Script,
+        is_changed: &'a Cell<bool>,
+    ) -> Self {
+        let mut stream = Self {
+            source,
+            script,
+            reading: Reading::new(source.by_batch, 0),
+            piece: 0,
+            body: Rc::default(),
+            at: 0,
+            until: 0,
+            records: 0,
+            events: 0,
+            extra: 0,
+            extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
+            lanes: 0,
+            lane_at: script.lanes.first().map_or(u64::MAX, |lane| lane.0),
+            lane: u32::MAX,
+            ready: [None, None],
+            is_changed,
+        };
+        stream.lane_of_next();
+        stream
+    }
+
+    /// Takes over the lane that the next event is of.
+    fn lane_of_next(&mut self) {
+        while self.lane_at <= self.events {
+            if let Some((_, lane)) = self.script.lanes.get(self.lanes) {
+                self.lane = *lane;
+            }
+            self.lanes += 1;
+            let next = self.script.lanes.get(self.lanes);
+            self.lane_at = next.map_or(u64::MAX, |lane| lane.0);
+        }
+    }
+
+    fn extra(&mut self) -> Option<Loose> {
+        let (_, event) = self.script.extra.get(self.extra)?;
+        // The clock stands where it stood when the loss was found, and times by batch do not go back.
+        self.reading.belong(self.script.tid);
+        self.reading.now_ns = event.at_ns;
+        self.reading.time();
+        self.extra += 1;
+        let next = self.script.extra.get(self.extra);
+        self.extra_at = next.map_or(u64::MAX, |extra| extra.0);
+        Some(event.clone())
+    }
+
+    /// Decodes the next record; whether there was one.
+    fn record(&mut self) -> bool {
+        while self.at >= self.until {
+            if !self.next_piece() {
+                return false;
+            }
+        }
+        let Some(header) = self.body.get(self.at).map(|word| Header(*word)) else {
+            return self.change();
+        };
+        let end = self.at.saturating_add(header.words());
+        let Some(words) = self.body.get(self.at + 1..end) else {
+            return self.change();
+        };
+        self.at = end;
+        match header.state() {
+            Some(State::Committed) => {}
+            Some(State::Reserved | State::Aborted) => return true,
+            None => return self.change(),
+        }
+        self.records += 1;
+        let (events, stack) = self.reading.record(self.source, header, words);
+        for (what, ready) in events.into_iter().zip(&mut self.ready) {
+            let Some(mut what) = what else { continue };
+            if matches!(what, What::Other { .. }) {
+                self.source.ids.translate(&mut what);
+            }
+            match self.reading.whose(&what) {
+                Whose::Nobodys | Whose::Same(_) => continue,
+                Whose::Threads(tid, _) => self.reading.taken_over(tid),
+                Whose::Lanes => self.reading.belong(self.script.tid),
+            }
+            *ready = Some(Loose {
+                at_ns: self.reading.time(),
+                process: self.source.process,
+                lane: u32::MAX,
+                what,
+                stack,
+            });
+        }
+        true
+    }
+
+    fn next_piece(&mut self) -> bool {
+        if let Some(before) = self.piece.checked_sub(1)
+            && let Some(before) = self.script.pieces.get(before)
+            && before.records != self.records
+        {
+            return self.change();
+        }
+        let Some(piece) = self.script.pieces.get(self.piece) else {
+            return false;
+        };
+        self.piece += 1;
+        self.records = 0;
+        (self.at, self.until) = (0, piece.until);
+        self.reading.base = piece.chunk.ticks;
+        self.body = match &piece.body {
+            Some(body) => Rc::clone(body),
+            None => match self.source.file.body(&piece.chunk) {
+                Ok(Some((body, _))) if body.len() >= piece.until => body.into(),
+                _ => return self.change(),
+            },
+        };
+        true
+    }
+
+    /// Ends the stream, because a chunk is not what it was.
+    fn change(&mut self) -> bool {
+        self.is_changed.set(true);
+        self.piece = usize::MAX;
+        self.at = self.until;
+        false
+    }
+}
+
+impl Iterator for Stream<'_> {
+    type Item = Loose;
+
+    #[inline]
+    fn next(&mut self) -> Option<Loose> {
+        let mut event = loop {
+            if self.extra_at <= self.events {
+                break self.extra()?;
+            }
+            if let Some(event) = self.ready[0].take().or_else(|| self.ready[1].take()) {
+                break event;
+            }
+            if !self.record() {
+                break self.extra()?;
+            }
+        };
+        if self.lane_at <= self.events {
+            self.lane_of_next();
+        }
+        event.lane = self.lane;
+        self.events += 1;
+        Some(event)
+    }
+}
