@@ -10,6 +10,7 @@ use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
+use crate::{losses, rings};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
 const LISTED_MAX: usize = 50;
@@ -21,6 +22,16 @@ pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
         Pane::Biography => about_life_row(model, columns),
         Pane::Timeline => about_moment(model, columns),
         Pane::Neighbours => about_neighbour(model, columns),
+        Pane::Rings => {
+            let rings = model.rings.rings.as_ref();
+            let ring = rings.and_then(|rings| rings.get(model.rings.selected));
+            ring.map_or_else(Vec::new, |ring| rings::about(model, ring, columns))
+        }
+        Pane::Objects => about_object(model, columns),
+        Pane::Losses => {
+            let row = losses::row(model, model.losses.selected);
+            row.map_or_else(Vec::new, |row| losses::about(model, row, columns))
+        }
         Pane::Source => match model.focus().event {
             Some(event) => about_event(model, event, columns),
             None => Vec::new(),
@@ -204,6 +215,20 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
         text.push_str(&format!(" {arrow} resumed {}", since(resume)));
     }
     plain(&text, Tone::Faint, columns)
+}
+
+fn about_object(model: &Model, columns: usize) -> Vec<Line> {
+    let index = model.timeline.index.as_ref();
+    let position = model.objects.selected;
+    if model.objects.opened.is_none() {
+        let text = "Enter lists them one by one; c counts by type, place, age or thread.";
+        return plain(text, Tone::Faint, columns);
+    }
+    let at = model.objects.object(position);
+    match at.and_then(|at| index?.objects.all.get(at)) {
+        Some(object) => about_event(model, object.born, columns),
+        None => Vec::new(),
+    }
 }
 
 fn about_neighbour(model: &Model, columns: usize) -> Vec<Line> {

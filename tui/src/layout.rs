@@ -43,17 +43,26 @@ pub enum Pane {
     Neighbours,
     /// Where in the source it happened.
     Source,
+    /// What rings did.
+    Rings,
+    /// What is held.
+    Objects,
+    /// What was lost.
+    Losses,
 }
 
 impl Pane {
     /// Every pane.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
         Self::Timeline,
         Self::Neighbours,
         Self::Source,
+        Self::Rings,
+        Self::Objects,
+        Self::Losses,
     ];
 }
 
@@ -65,6 +74,9 @@ pub fn panes_of(view: View) -> &'static [Pane] {
         View::Events => &[Pane::Events, Pane::Biography],
         View::Timeline => &[Pane::Timeline, Pane::Biography],
         View::Source => &[Pane::Source, Pane::Biography],
+        View::Rings => &[Pane::Rings],
+        View::Objects => &[Pane::Objects],
+        View::Losses => &[Pane::Losses],
     }
 }
 
@@ -76,6 +88,9 @@ pub fn view_of(pane: Pane) -> View {
         Pane::Events => View::Events,
         Pane::Timeline => View::Timeline,
         Pane::Source => View::Source,
+        Pane::Rings => View::Rings,
+        Pane::Objects => View::Objects,
+        Pane::Losses => View::Losses,
     }
 }
 
@@ -224,7 +239,7 @@ fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
     let inside = area.height.saturating_sub(1);
     let (list, rule, text) = match pane {
         // The list is short, its text is what people read.
-        Pane::Findings => {
+        Pane::Findings | Pane::Rings => {
             let rule = u16::from(inside >= 10);
             let most = if inside < 10 { 2 } else { inside / 2 };
             let list = most.min(rows.try_into().unwrap_or(u16::MAX).max(1));

@@ -15,7 +15,10 @@ pub mod msg;
 
 pub mod filter;
 pub mod life;
+pub mod losses;
 pub mod model;
+pub mod objects;
+pub mod rings;
 pub mod source;
 pub mod timeline;
 pub mod update;

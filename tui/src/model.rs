@@ -18,6 +18,8 @@ use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
 use crate::msg::{Prefix, View};
+use crate::objects::ObjectsPane;
+use crate::rings::RingsPane;
 use crate::source::SourcePane;
 use crate::timeline::Timeline;
 use crate::words::rule_name;
@@ -217,6 +219,9 @@ pub struct Model {
     pub(crate) timeline: Timeline,
     pub(crate) neighbours: Scroll,
     pub(crate) source: SourcePane,
+    pub(crate) rings: RingsPane,
+    pub(crate) objects: ObjectsPane,
+    pub(crate) losses: Scroll,
     /// The stretch of time that all screens are about; all of it where there is none.
     pub(crate) range: Option<Range>,
     /// Places that `Esc` leads back to, nearest last.
@@ -258,6 +263,9 @@ impl Model {
             timeline: Timeline::default(),
             neighbours: Scroll::default(),
             source: SourcePane::default(),
+            rings: RingsPane::default(),
+            objects: ObjectsPane::default(),
+            losses: Scroll::default(),
             range: None,
             crumbs: Vec::new(),
             back: Vec::new(),
@@ -351,7 +359,10 @@ impl Model {
                 pane: self.pane,
                 listener,
                 characters: self.look.characters,
-                rows: self.findings.rows.len(),
+                rows: match self.view {
+                    View::Rings => self.len_of(Pane::Rings),
+                    _ => self.findings.rows.len(),
+                },
             },
         )
     }
@@ -403,6 +414,9 @@ impl Model {
             Pane::Events => self.events_len(),
             Pane::Timeline => self.timeline.rows.len(),
             Pane::Source => self.source.rows.len(),
+            Pane::Rings => self.rings.rings.as_ref().map_or(0, Vec::len),
+            Pane::Objects => self.objects.len(),
+            Pane::Losses => crate::losses::len(self),
         }
     }
 
@@ -415,6 +429,9 @@ impl Model {
             Pane::Events => self.events_selected(),
             Pane::Timeline => self.timeline.selected,
             Pane::Source => self.source.selected,
+            Pane::Rings => self.rings.selected,
+            Pane::Objects => self.objects.selected,
+            Pane::Losses => self.losses.selected,
         }
     }
 
@@ -427,6 +444,9 @@ impl Model {
             Pane::Events => &mut self.events.top,
             Pane::Timeline => &mut self.timeline.top,
             Pane::Source => &mut self.source.top,
+            Pane::Rings => &mut self.rings.top,
+            Pane::Objects => &mut self.objects.top,
+            Pane::Losses => &mut self.losses.top,
         }
     }
 
@@ -439,6 +459,9 @@ impl Model {
             Pane::Events => self.events.text_top,
             Pane::Timeline => self.timeline.text_top,
             Pane::Source => self.source.text_top,
+            Pane::Rings => self.rings.text_top,
+            Pane::Objects => self.objects.text_top,
+            Pane::Losses => self.losses.text_top,
         }
     }
 
@@ -450,6 +473,9 @@ impl Model {
             Pane::Events => &mut self.events.text_top,
             Pane::Timeline => &mut self.timeline.text_top,
             Pane::Source => &mut self.source.text_top,
+            Pane::Rings => &mut self.rings.text_top,
+            Pane::Objects => &mut self.objects.text_top,
+            Pane::Losses => &mut self.losses.text_top,
         }
     }
 
@@ -563,7 +589,7 @@ impl Model {
         self.thread_name(event.process, event.lane)
     }
 
-    fn thread_name(&self, process: u32, lane: u32) -> String {
+    pub(crate) fn thread_name(&self, process: u32, lane: u32) -> String {
         let thread = self.trace.names().thread(lane);
         match self.trace.recording().process(process) {
             Some(process) if self.trace.recording().processes.len() > 1 => {

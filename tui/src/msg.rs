@@ -50,6 +50,8 @@ pub enum Msg {
     Pin,
     /// Show a ring's operations one by one, or as a depth.
     Turn,
+    /// Count what is held by another column.
+    Pivot,
     /// Open the source at the event's line in an editor.
     Edit,
     /// Begin to type a filter.
@@ -123,16 +125,25 @@ pub enum View {
     Timeline,
     /// Where in the source it happened.
     Source,
+    /// What rings did.
+    Rings,
+    /// What is held.
+    Objects,
+    /// What was lost.
+    Losses,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
         Self::Timeline,
         Self::Source,
+        Self::Rings,
+        Self::Objects,
+        Self::Losses,
     ];
 
     /// What it is called.
@@ -143,6 +154,9 @@ impl View {
             Self::Events => "Events",
             Self::Timeline => "Timeline",
             Self::Source => "Source",
+            Self::Rings => "Rings",
+            Self::Objects => "Objects",
+            Self::Losses => "Loss",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The words for what a verdict holds: severities, confidences, rules.
 
+use traces::event::LossReason;
 use traces::finding::{Confidence, RuleId, Severity};
 
 use crate::keys::Characters;
@@ -47,4 +48,39 @@ pub fn either<'a>(characters: Characters, unicode: &'a str, ascii: &'a str) -> &
 /// The name of a rule, as `leftover-cookie`.
 pub fn rule_name(rule: RuleId) -> &'static str {
     traces::rules::rule(rule).map_or("(a rule of a newer version)", |rule| rule.name)
+}
+
+/// How records got lost, as what stands behind their number.
+pub fn loss_word(reason: LossReason) -> &'static str {
+    match reason {
+        LossReason::Overwritten => "overwritten by newer ones",
+        LossReason::Full => "found no room",
+        LossReason::Nested => "of a signal handler found no lane",
+        LossReason::NoLane => "of a thread found no lane",
+        LossReason::Damaged => "in a damaged part of the file",
+        LossReason::Torn => "cut off by the end of a thread",
+        LossReason::NotFollowed => "of a ring that is not followed",
+        LossReason::Newer => "of a kind that a newer tracer knows",
+        LossReason::Removed => "removed on purpose",
+    }
+}
+
+/// What to do about it, as a sentence.
+pub fn loss_help(reason: LossReason) -> &'static str {
+    match reason {
+        LossReason::Overwritten => {
+            "`record --ring SIZE` keeps more of the newest, `record --grow SIZE` all from the start."
+        }
+        LossReason::Full => {
+            "`record --grow SIZE` with a larger size has room for more; see that the disk has it, too."
+        }
+        LossReason::Nested | LossReason::NoLane => {
+            "Too many threads or signal handlers recorded at once."
+        }
+        LossReason::Damaged => "The file was changed or cut off after it was written.",
+        LossReason::Torn => "A kill in the middle of a record loses that one record.",
+        LossReason::NotFollowed => "The probe saw the ring, and not how it was used.",
+        LossReason::Newer => "A newer tracer can read them.",
+        LossReason::Removed => "A filter or a test took them out.",
+    }
 }

@@ -179,6 +179,73 @@ fn the_timeline_shows_who_did_what_when() {
     check("timeline-marks-80x24", "40mllllllllmr", 80, 24);
 }
 
+#[test]
+fn rings_objects_and_losses_have_pages() {
+    for (name, key) in [("rings", "6"), ("objects", "7"), ("losses", "8")] {
+        for (columns, rows) in [(80, 24), (120, 40), (200, 60), (40, 10)] {
+            check(&format!("{name}-{columns}x{rows}"), key, columns, rows);
+        }
+    }
+}
+
+#[test]
+fn what_is_held_is_counted_by_any_column_and_leads_to_biographies() {
+    let text = "
+0 main leak 0x10 conn::Conn src/conn.rs:88 owner=Box
+10 main leak 0x20 conn::Conn src/conn.rs:88 owner=Box
+20 worker leak 0x30 timer::Timer src/timer.rs:41 owner=Rc
+30 worker leak 0x40 timer::Timer src/timer.rs:41 owner=Rc
+40 main leak 0x50 conn::Conn src/accept.rs:7 owner=Box
+50 main reclaim 0x40 timer::Timer src/timer.rs:52 owner=Rc
+";
+    let mut model = tui::open(fixture::trace(text), Verdict::default(), options());
+    let shown = plain_snapshot(&screen(&mut model, "7", 80, 24));
+    assert!(
+        shown.contains("4 objects held at the end, by type"),
+        "{shown}"
+    );
+    assert!(shown.contains("3 ████████████████████ Conn"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "c", 80, 24));
+    assert!(
+        shown.contains("2 ████████████████████ src/conn.rs:88"),
+        "{shown}"
+    );
+    let shown = plain_snapshot(&screen(&mut model, "cc", 80, 24));
+    assert!(
+        shown.contains("by thread") && shown.contains("worker"),
+        "{shown}"
+    );
+    let shown = plain_snapshot(&screen(&mut model, "c<enter>j<enter>", 80, 24));
+    assert!(shown.contains("Biography of Conn#2 0x20@1"), "{shown}");
+    // Up is the list again, then its groups.
+    let shown = plain_snapshot(&screen(&mut model, "<esc>", 80, 24));
+    assert!(shown.contains("Conn, oldest first"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "<esc>", 80, 24));
+    assert!(shown.contains("by type"), "{shown}");
+}
+
+#[test]
+fn a_loss_says_what_to_do_and_leads_to_its_place() {
+    let text = "
+10 main spawn 1 serve src/serve.rs:1
+20 main lost 5 overwritten
+30 main done 1
+";
+    let mut model = tui::open(fixture::trace(text), fixture::leftover_verdict(), options());
+    let shown = plain_snapshot(&screen(&mut model, "8", 80, 24));
+    assert!(
+        shown.contains("5 records overwritten by newer ones"),
+        "{shown}"
+    );
+    assert!(shown.contains("--ring"), "{shown}");
+    assert!(shown.contains("T11 never-resumed"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "<enter>", 80, 24));
+    assert!(
+        shown.contains("[3 Events]") && shown.contains("row 2/3"),
+        "{shown}"
+    );
+}
+
 fn with_source(options: Options) -> Model {
     let mut trace = fixture::trace(fixture::LEFTOVER);
     let lines =
@@ -376,6 +443,9 @@ fn every_screen_is_drawn_at_every_size() {
         "4wwwaadl",
         "4sp?",
         "5",
+        "6J",
+        "7c<enter>j",
+        "8jj<enter>",
         "5jjG",
         "2<tab>G",
         "2lhj<tab>j<enter>",

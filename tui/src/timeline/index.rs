@@ -13,8 +13,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use traces::Trace;
-use traces::event::{Completion, Event, EventId, What};
+use traces::event::{Completion, Event, EventId, Pointer, What};
 use traces::finding::Subject;
+
+use crate::objects::{Object, Objects};
 
 /// Events that are looked at in one slice: some milliseconds.
 const SLICE: usize = 16_384;
@@ -197,6 +199,8 @@ struct Place {
 pub struct Index {
     /// All lanes: those of a process together; threads, then rings, then coroutines.
     pub lanes: Vec<Lane>,
+    /// Leaked pointers, held and taken back.
+    pub objects: Objects,
     by_who: HashMap<Who, usize>,
     /// Operations without a terminal completion.
     open: HashMap<(u32, u32, u64), Place>,
@@ -331,7 +335,33 @@ impl Index {
                 let coroutine = *coroutine;
                 self.point(Who::Coroutine { process, coroutine }, event);
             }
+            What::Leak(pointer) | What::Retain(pointer) => self.leased(trace, event, pointer),
+            What::Reclaim(_) | What::Release(_) => {
+                if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+                    self.objects.returned(subject, event.at_ns);
+                }
+            }
+            What::LeakForever(_) => {
+                if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+                    self.objects.forgotten(subject, event.at_ns);
+                }
+            }
             _ => {}
+        }
+    }
+
+    fn leased(&mut self, trace: &Trace, event: &Event, pointer: &Pointer) {
+        if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+            self.objects.leased(Object {
+                subject,
+                born: event.id,
+                born_ns: event.at_ns,
+                gone_ns: u64::MAX,
+                ty: pointer.ty,
+                site: pointer.site,
+                lane: event.lane,
+                process: event.process,
+            });
         }
     }
 
@@ -393,7 +423,7 @@ impl Index {
         let Some(place) = place else { return };
         if let Some(span) = self.span(place) {
             span.end = Some(event.id);
-            span.failed = completion.res < 0;
+            span.failed = completion.res < 0 && !is_run_out(span.opcode, completion.res);
         }
         if completion.flags & F_MORE != 0 {
             return;
@@ -453,6 +483,13 @@ impl Index {
         self.free = HashMap::new();
         self.completed = HashMap::new();
     }
+}
+
+/// Whether an error only says that a timer did what it was for.
+fn is_run_out(opcode: u8, res: i32) -> bool {
+    const ETIME: i32 = -62;
+    const TIMEOUT: u8 = 11;
+    opcode == TIMEOUT && res == ETIME
 }
 
 /// Operations that a track may have had since the one that a resume belongs to.

@@ -1,11 +1,12 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `source`, `places`.
+//! `filtering`, `timeline`, `source`, `lists`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
+mod lists;
 mod places;
 mod selection;
 mod source;
@@ -142,6 +143,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Pan(toward) => timeline::pan(model, toward),
         Msg::MarkTime => timeline::mark(model),
         Msg::Range => timeline::range(model),
+        Msg::Pivot => lists::pivot(model),
         Msg::Pin => timeline::pin(model),
         Msg::Turn => timeline::turn(model),
         Msg::Prompt => filtering::begin(model),

@@ -77,7 +77,7 @@ pub(super) fn show(model: &mut Model, view: View) {
 
 /// Begins what a view needs and nothing else does.
 fn prepare(model: &mut Model) {
-    if model.view == View::Timeline {
+    if matches!(model.view, View::Timeline | View::Rings | View::Objects) {
         super::timeline::begin(model);
     }
 }
@@ -110,6 +110,11 @@ pub(super) fn open(model: &mut Model) {
         Pane::Source => {
             show(model, View::Events);
             show_all_events(model);
+        }
+        pane @ (Pane::Rings | Pane::Objects | Pane::Losses) => {
+            if !super::lists::open(model, pane) {
+                return;
+            }
         }
         Pane::Neighbours => {
             if !open_neighbour(model) {
@@ -198,6 +203,9 @@ pub(super) fn up(model: &mut Model, msg: Msg) {
             "all events again; n and N go to those with {}",
             filter.text()
         ));
+        return;
+    }
+    if model.pane == Pane::Objects && super::lists::close_group(model) {
         return;
     }
     if let Some(place) = model.crumbs.pop() {

@@ -58,6 +58,10 @@ pub(super) fn move_selection(model: &mut Model, step: Step) {
             let to = moved(model.neighbours.selected, len, height, step);
             (model.neighbours.selected, model.neighbours.text_top) = (to, 0);
         }
+        pane @ (Pane::Rings | Pane::Objects | Pane::Losses) => {
+            let to = moved(model.selected_of(pane), model.len_of(pane), height, step);
+            super::lists::select(model, pane, to);
+        }
         Pane::Source => {
             let len = model.source.rows.len();
             model.source.selected = moved(model.source.selected, len, height, step);
@@ -130,6 +134,7 @@ pub(super) fn settle(model: &mut Model) {
     model.life.selected = model.life.selected.min(model.life.len().saturating_sub(1));
     super::timeline::settle(model);
     super::source::settle(model);
+    super::lists::settle(model);
     super::focus::settle_neighbours(model);
     let Some(layout) = model.layout() else { return };
     for area in &layout.panes {

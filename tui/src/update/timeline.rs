@@ -291,6 +291,7 @@ pub(super) fn range(model: &mut Model) {
     }
     list_findings(model);
     super::focus::list_life(model);
+    super::lists::forget(model);
 }
 
 /// Opens what the focused event is about.

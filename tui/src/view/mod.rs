@@ -6,8 +6,11 @@ mod biography;
 mod events;
 mod findings;
 mod help;
+mod losses;
 mod neighbours;
+mod objects;
 mod paint;
+mod rings;
 mod source;
 mod timeline;
 
@@ -16,7 +19,7 @@ pub(crate) use timeline::SIGNS;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use crate::layout::{Pane, SMALLEST};
+use crate::layout::{Pane, PaneArea, SMALLEST};
 use crate::model::Model;
 use crate::text::Tone;
 use crate::words::either;
@@ -41,6 +44,9 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             Pane::Timeline => timeline::draw(model, &mut paint, area),
             Pane::Neighbours => neighbours::draw(model, &mut paint, area),
             Pane::Source => source::draw(model, &mut paint, area),
+            Pane::Rings => rings::draw(model, &mut paint, area),
+            Pane::Objects => objects::draw(model, &mut paint, area),
+            Pane::Losses => losses::draw(model, &mut paint, area),
         };
         bars::title(model, &mut paint, area, is_shared, title);
         bars::text(model, &mut paint, area);
@@ -54,6 +60,16 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     if model.help.is_some() {
         help::draw(model, &mut paint);
     }
+}
+
+/// What stands in a pane while all events are sorted into lanes.
+fn sorting(model: &Model, paint: &mut Paint<'_>, area: &PaneArea, title: &str) -> String {
+    let index = model.timeline.index.as_ref();
+    let done = index.map_or(0, |index| index.scanned());
+    let percent = done * 100 / model.trace.events().len().max(1);
+    let text = format!("sorting all events into lanes... {percent}%");
+    paint.line(area.list, &vec![(text, Tone::Faint)]);
+    title.into()
 }
 
 fn row_of(area: Rect, y: u16) -> Rect {

@@ -45,11 +45,7 @@ struct Scene<'a> {
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
     let timeline = &model.timeline;
     let (Some(index), Some(window)) = (&timeline.index, timeline.window) else {
-        let done = timeline.index.as_ref().map_or(0, Index::scanned);
-        let percent = done * 100 / model.trace.events().len().max(1);
-        let text = format!("sorting all events into lanes... {percent}%");
-        paint.line(area.list, &vec![(text, Tone::Faint)]);
-        return "Timeline".into();
+        return super::sorting(model, paint, area, "Timeline");
     };
     let (names, columns) = timeline_columns(area.list.width);
     let mut scene = Scene {

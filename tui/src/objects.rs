@@ -1,0 +1,277 @@
+//! What is held: leaked and not yet taken back, counted by type, place, age or thread.
+//!
+//! Held means: at the end of the selected time, or of the recording. What was declared never to come
+//! back is not counted.
+
+use std::collections::HashMap;
+
+use traces::event::{EventId, SiteId, TypeId};
+use traces::finding::Subject;
+
+use crate::model::Model;
+use crate::text::counted;
+
+/// A generation of a leaked pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Which.
+    pub subject: Subject,
+    /// The leak that it began with.
+    pub born: EventId,
+    /// When that was.
+    pub born_ns: u64,
+    /// When its last lease was taken back; `u64::MAX` where it was not.
+    pub gone_ns: u64,
+    /// What it points to.
+    pub ty: TypeId,
+    /// Where it was leaked.
+    pub site: SiteId,
+    /// The thread that leaked it: an index into the lanes of the recording.
+    pub lane: u32,
+    /// Its process.
+    pub process: u32,
+}
+
+/// By what held objects are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Column {
+    /// What they point to.
+    #[default]
+    Type,
+    /// Where they were leaked.
+    Site,
+    /// How long they have been held.
+    Age,
+    /// Who leaked them.
+    Thread,
+}
+
+impl Column {
+    /// The next one, and the first after the last.
+    pub fn next(self) -> Self {
+        match self {
+            Self::Type => Self::Site,
+            Self::Site => Self::Age,
+            Self::Age => Self::Thread,
+            Self::Thread => Self::Type,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Site => "place",
+            Self::Age => "age",
+            Self::Thread => "thread",
+        }
+    }
+}
+
+/// Objects that have something in common.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What they have in common.
+    pub label: String,
+    /// Which, oldest first, as positions in the index.
+    pub objects: Vec<usize>,
+}
+
+/// The objects pane.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectsPane {
+    /// Held objects in groups; nothing before somebody looked.
+    pub groups: Option<Vec<Group>>,
+    /// By what they are counted.
+    pub by: Column,
+    /// The group whose objects are listed one by one.
+    pub opened: Option<usize>,
+    /// Position of the selected row.
+    pub selected: usize,
+    /// Position of the first visible row.
+    pub top: usize,
+    /// First visible line of the text about the selected row.
+    pub text_top: usize,
+}
+
+impl ObjectsPane {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        match (&self.groups, self.opened) {
+            (Some(groups), None) => groups.len(),
+            (Some(groups), Some(group)) => groups.get(group).map_or(0, |g| g.objects.len()),
+            (None, _) => 0,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The object of a row, as a position in the index, where objects are listed one by one.
+    pub fn object(&self, position: usize) -> Option<usize> {
+        let group = self.groups.as_ref()?.get(self.opened?)?;
+        group.objects.get(position).copied()
+    }
+
+    /// How many are held.
+    pub fn held(&self) -> usize {
+        let groups = self.groups.iter().flatten();
+        groups.map(|group| group.objects.len()).sum()
+    }
+}
+
+/// When what is held is looked at.
+pub fn moment(model: &Model) -> u64 {
+    let end = model
+        .timeline
+        .index
+        .as_ref()
+        .map_or(0, |index| index.last_ns());
+    model.range.map_or(end, |range| range.to_ns)
+}
+
+/// The held objects of the index in groups, largest first.
+pub fn groups(model: &Model) -> Vec<Group> {
+    let at_ns = moment(model);
+    let Some(index) = &model.timeline.index else {
+        return Vec::new();
+    };
+    let names = model.trace.names();
+    let mut by_key: HashMap<(u32, u64), Vec<usize>> = HashMap::new();
+    for (position, object) in index.objects.all.iter().enumerate() {
+        if object.born_ns > at_ns || object.gone_ns <= at_ns {
+            continue;
+        }
+        let key = match model.objects.by {
+            Column::Type => (0, object.ty.0.into()),
+            Column::Site => (0, object.site.0.into()),
+            Column::Age => (0, decade(at_ns - object.born_ns).into()),
+            Column::Thread => (object.process, object.lane.into()),
+        };
+        by_key.entry(key).or_default().push(position);
+    }
+    let label = |(process, key): (u32, u64)| {
+        let number = u32::try_from(key).unwrap_or(0);
+        match model.objects.by {
+            Column::Type => named(names.ty(TypeId(number)), "of unknown type"),
+            Column::Site => named(names.site(SiteId(number)), "leaked at an unknown place"),
+            Column::Age => age(number).to_owned(),
+            Column::Thread => model.thread_name(process, number),
+        }
+    };
+    let mut groups: Vec<Group> = by_key
+        .into_iter()
+        .map(|(key, objects)| Group {
+            label: label(key),
+            objects,
+        })
+        .collect();
+    groups.sort_by(|a, b| {
+        let most = b.objects.len().cmp(&a.objects.len());
+        most.then_with(|| a.label.cmp(&b.label))
+    });
+    groups
+}
+
+fn named(name: String, unknown: &str) -> String {
+    if name == "?" {
+        unknown.to_owned()
+    } else {
+        name
+    }
+}
+
+const AGES: [&str; 7] = [
+    "under 10µs",
+    "10µs to 100µs",
+    "100µs to 1ms",
+    "1ms to 10ms",
+    "10ms to 100ms",
+    "100ms to 1s",
+    "1s and more",
+];
+
+fn decade(ns: u64) -> u32 {
+    match ns {
+        0..10_000 => 0,
+        10_000..100_000 => 1,
+        100_000..1_000_000 => 2,
+        1_000_000..10_000_000 => 3,
+        10_000_000..100_000_000 => 4,
+        100_000_000..1_000_000_000 => 5,
+        _ => 6,
+    }
+}
+
+fn age(decade: u32) -> &'static str {
+    AGES.get(decade as usize)
+        .copied()
+        .unwrap_or("of unknown age")
+}
+
+/// The title of the pane.
+pub fn title(model: &Model) -> String {
+    let when = if model.range.is_some() {
+        "at the end of the selected time"
+    } else {
+        "at the end"
+    };
+    let held = counted(model.objects.held() as u64, "object");
+    let opened = model.objects.opened.and_then(|at| {
+        let groups = model.objects.groups.as_ref()?;
+        groups.get(at).map(|group| group.label.as_str())
+    });
+    match opened {
+        Some(label) => format!("Held {when}: {label}, oldest first"),
+        None => format!("{held} held {when}, by {}", model.objects.by.name()),
+    }
+}
+
+/// Objects while they are gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// All that there were, in the order they were leaked.
+    pub all: Vec<Object>,
+    /// Those held: their position, and their leases.
+    open: HashMap<Subject, (usize, i64)>,
+}
+
+impl Objects {
+    /// A lease more: of something new, it begins the object.
+    pub fn leased(&mut self, object: Object) {
+        let next = self.all.len();
+        let entry = self.open.entry(object.subject).or_insert((next, 0));
+        entry.1 += 1;
+        if entry.0 == next {
+            self.all.push(object);
+        }
+    }
+
+    /// A lease less; with the last one, the object is gone.
+    pub fn returned(&mut self, subject: Subject, at_ns: u64) {
+        if let Some((position, leases)) = self.open.get_mut(&subject) {
+            *leases -= 1;
+            if *leases <= 0 {
+                let position = *position;
+                self.gone(subject, position, at_ns);
+            }
+        }
+    }
+
+    /// Nobody expects it back.
+    pub fn forgotten(&mut self, subject: Subject, at_ns: u64) {
+        if let Some((position, _)) = self.open.get(&subject) {
+            let position = *position;
+            self.gone(subject, position, at_ns);
+        }
+    }
+
+    fn gone(&mut self, subject: Subject, position: usize, at_ns: u64) {
+        self.open.remove(&subject);
+        if let Some(object) = self.all.get_mut(position) {
+            object.gone_ns = at_ns;
+        }
+    }
+}
