@@ -5,15 +5,19 @@
 //! record is lost and counted. So each lane is written strictly one record after the other, and stays
 //! sorted by time.
 //!
+//! Reading order: [`record`], then [`room`] (where it goes) and [`life`] (whose a cursor is).
+//!
 //! Holds `unsafe`: the thread's pointer to its cursor, and the chunk behind the cursor.
 
+mod life;
+mod room;
+
 use core::cell::Cell;
-use core::ffi::c_void;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, compiler_fence,
 };
 
-use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane, lane_state};
+use wire::layout::{self, CHUNK_HEADER_WORDS, ChunkKind, lane};
 use wire::payload::pair;
 use wire::protocol::{self, ChunkHeader};
 use wire::record::{Header, Kind, WITH_STACK};
@@ -21,6 +25,11 @@ use wire::record::{Header, Kind, WITH_STACK};
 use crate::recorder::intern::{OriginKey, Origins};
 use crate::recorder::process::{self, Process};
 use crate::recorder::{clock, modules, stack, sys};
+
+pub(crate) use life::thread_ends;
+#[cfg(any(feature = "assert", feature = "c"))]
+pub(crate) use life::{enter_scope, scope};
+use room::Room;
 
 std::thread_local! {
     // Without a destructor: it can be used to the very end of a thread, and in signal handlers.
@@ -38,24 +47,6 @@ fn set_hot(cursor: *const Cursor) {
 
 /// Bytes of records that share a time in recordings by batch, at most; longer records count whole.
 const BATCH_BYTES: u64 = 1024;
-
-/// Room for records in one chunk.
-#[repr(C)]
-struct Room {
-    /// Where the next record goes.
-    head: AtomicPtr<AtomicU64>,
-    /// Address up to which the hot path may write: the end of the chunk, or of the batch.
-    limit: AtomicU64,
-    /// Address of the end of the chunk.
-    end: AtomicU64,
-    /// Index of the chunk plus one, 0 for none.
-    chunk: AtomicU32,
-    /// Number of the chunk within the lane and kind.
-    seq: AtomicU64,
-}
-
-/// Where a record goes: made by [`Room::place`] alone, for a record of the length it was asked for.
-struct Place(*mut AtomicU64);
 
 /// A lane's writing end. In memory that is wiped in a forked child: then it has no room, and the slow
 /// path finds out why. Only the owning thread touches it, except for `state`; the fields are atomics
@@ -229,40 +220,12 @@ pub(crate) fn now() -> u64 {
 /// Runs `body` with the cursor of this thread, made now where it has none, and the depth it is at.
 pub(crate) fn with_cursor<T>(body: impl FnOnce(&'static Cursor, u32) -> T) -> Option<T> {
     sys::keep_errno(|| {
-        let cursor = own()?;
+        let cursor = life::own()?;
         let depth = cursor.enter();
         let result = body(cursor, depth);
         cursor.leave(depth);
         Some(result)
     })
-}
-
-/// The cursor of this thread, if it has one that is still good.
-fn own() -> Option<&'static Cursor> {
-    let process = process::current()?;
-    // SAFETY: as in `try_record`.
-    if let Some(cursor) = unsafe { CURSOR.get().as_ref() }
-        && core::ptr::eq(cursor.process.load(Ordering::Relaxed), process)
-    {
-        return Some(cursor);
-    }
-    let cursor = process.take_cursor()?;
-    cursor.prepare(process);
-    // A signal handler may have recorded meanwhile, and made this thread a cursor of its own.
-    // SAFETY: as in `try_record`.
-    if let Some(other) = unsafe { CURSOR.get().as_ref() }
-        && core::ptr::eq(other.process.load(Ordering::Relaxed), process)
-    {
-        cursor.hand_back(process);
-        return Some(other);
-    }
-    CURSOR.set(cursor);
-    if let Some(key) = process::exit_key() {
-        sys::set_thread_exit_value(key, core::ptr::from_ref(cursor).cast());
-    }
-    cursor.introduce(process);
-    process.introduce();
-    Some(cursor)
 }
 
 /// Writes the header of a chunk just taken and opens its gate. `counts` are the records that its lane lost
@@ -294,96 +257,6 @@ pub(crate) fn open_chunk(
             uuid_low: process.uuid_low.load(Ordering::Relaxed),
         },
     );
-}
-
-/// Destructor of the exit key: the lane goes on with the next new thread.
-pub(crate) extern "C" fn thread_ends(value: *mut c_void) {
-    // SAFETY: the key's values are cursors, which stay mapped.
-    let Some(cursor) = (unsafe { value.cast::<Cursor>().as_ref() }) else {
-        return;
-    };
-    // In a forked child the memory was wiped and there is nothing to give back.
-    // SAFETY: the recording's memory is never unmapped.
-    let Some(process) = (unsafe { cursor.process.load(Ordering::Relaxed).as_ref() }) else {
-        return;
-    };
-    if !core::ptr::eq(CURSOR.get(), cursor) {
-        return;
-    }
-    set_hot(core::ptr::null());
-    CURSOR.set(core::ptr::null());
-    cursor.hand_back(process);
-}
-
-/// The scope that this thread works for, 0 for none.
-#[cfg(any(feature = "assert", feature = "c"))]
-pub(crate) fn scope() -> u32 {
-    with_cursor(|cursor, _| cursor.scope.load(Ordering::Relaxed)).unwrap_or(0)
-}
-
-/// Has this thread work for a scope from now on.
-#[cfg(any(feature = "assert", feature = "c"))]
-pub(crate) fn enter_scope(scope: u32) {
-    with_cursor(|cursor, depth| {
-        cursor.scope.store(scope, Ordering::Relaxed);
-        cursor.record_at(depth, Kind::ScopeEnter, 0, 0, &[u64::from(scope)]);
-    });
-}
-
-impl Room {
-    /// Where a record of so many words would go, if there is room for it up to `limit`.
-    ///
-    /// The place is loaded first: should a signal handler that forks come between the two loads, or
-    /// into the middle of a chunk switch, the child finds no room, or a place where nobody looks (see
-    /// `sys::map_over`). Nothing but the place is stored by a record, so that a child that was forked in
-    /// its middle still finds no room.
-    #[inline(always)]
-    fn place(&self, words: usize, limit: &AtomicU64) -> Option<Place> {
-        let head = self.head.load(Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        let end = (head as u64).wrapping_add(words as u64 * 8);
-        (end <= limit.load(Ordering::Relaxed)).then_some(Place(head))
-    }
-
-    /// Writes a record to a place that [`Room::place`] found for it.
-    ///
-    /// The slice is rebuilt from the pointer each time; between `head` and `end` lie unwritten bytes of
-    /// one open chunk, which this thread alone writes.
-    #[inline(always)]
-    fn write(&self, place: Place, header: Header, payload: &[u64]) {
-        let words = payload.len() + 1;
-        // SAFETY: the place has room for the record, and the invariant above.
-        let slot = unsafe { core::slice::from_raw_parts(place.0, words) };
-        protocol::reserve(slot, words as u8);
-        protocol::commit(slot, header, payload);
-        // SAFETY: within the chunk, or one past its end.
-        self.head
-            .store(unsafe { place.0.add(words) }, Ordering::Relaxed);
-    }
-
-    /// Writes a record if there is room for it.
-    fn try_write(&self, kind: Kind, flags: u8, aux: u8, delta: u32, payload: &[u64]) -> bool {
-        let words = payload.len() + 1;
-        let Some(place) = self.place(words, &self.end) else {
-            return false;
-        };
-        let header = Header::committed(kind, words as u8, flags, aux, delta);
-        self.write(place, header, payload);
-        true
-    }
-
-    /// Points at the body of a chunk that was just opened.
-    fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
-        let end = body.as_ptr_range().end as u64;
-        self.limit.store(0, Ordering::Relaxed);
-        self.end.store(0, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
-        self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        self.end.store(end, Ordering::Relaxed);
-        self.limit.store(end, Ordering::Relaxed);
-    }
 }
 
 impl Cursor {
@@ -567,36 +440,6 @@ impl Cursor {
         }
     }
 
-    /// The cursor for handlers, which says who it belongs to first: its lane may have been another thread's.
-    fn nested_cursor(&self) -> Option<&'static Cursor> {
-        let tid = self.tid.load(Ordering::Relaxed);
-        // SAFETY: cursors stay mapped.
-        let kept = unsafe { self.nested.load(Ordering::Relaxed).as_ref() };
-        if let Some(nested) = kept
-            && nested.tid.load(Ordering::Relaxed) == tid
-        {
-            return Some(nested);
-        }
-        let process = self.process()?;
-        let nested = match kept {
-            Some(nested) => nested,
-            None => process.take_cursor()?,
-        };
-        let name = self.name.load(Ordering::Relaxed);
-        nested.belong(tid, name);
-        if nested.events.chunk.load(Ordering::Relaxed) != 0 {
-            // A thread that ended wrote here before.
-            nested.write_or_lose(now(), Kind::Thread, 0, 0, &[pair(tid, name)]);
-        }
-        let lane = self.lane.load(Ordering::Relaxed);
-        process
-            .lane_word(nested.lane.load(Ordering::Relaxed), lane::OWNER)
-            .store(pair(tid, lane + 1), Ordering::Relaxed);
-        self.nested
-            .store(core::ptr::from_ref(nested).cast_mut(), Ordering::Relaxed);
-        Some(nested)
-    }
-
     #[inline(always)]
     fn process(&self) -> Option<&'static Process> {
         // SAFETY: set by `start` to the recording, which is never unmapped.
@@ -685,94 +528,5 @@ impl Cursor {
             said = 2;
         }
         self.records.fetch_add(said, Ordering::Relaxed);
-    }
-
-    /// Takes a cursor whose thread ended.
-    pub(crate) fn revive(&self) -> bool {
-        let (idle, in_use) = (lane_state::IDLE as u8, lane_state::IN_USE as u8);
-        protocol::take_over(&self.state, idle, in_use)
-    }
-
-    /// Makes a cursor that nobody had before.
-    pub(crate) fn start(&self, lane: u32, process: &'static Process) {
-        self.lane.store(lane, Ordering::Relaxed);
-        self.process
-            .store(core::ptr::from_ref(process).cast_mut(), Ordering::Relaxed);
-        let origins = core::ptr::from_ref(process.table.origins());
-        self.origins.store(origins.cast_mut(), Ordering::Relaxed);
-        self.state
-            .store(lane_state::IN_USE as u8, Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::START_TICKS)
-            .store(now(), Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::STATE)
-            .store(lane_state::IN_USE, Ordering::Relaxed);
-    }
-
-    /// Makes the cursor the calling thread's, before anybody can find it: whose it is, and no scope. Until
-    /// [`Cursor::introduce`] ends, a handler that finds it writes to its second lane.
-    fn prepare(&self, process: &'static Process) {
-        self.depth.store(1, Ordering::Relaxed);
-        let state = process::STATE.load(Ordering::Relaxed);
-        let is_hot = match state {
-            process::ON => true,
-            // The hot path takes no time of its own.
-            process::ON_WITH_CALLS => process.is_by_batch(),
-            _ => false,
-        };
-        self.is_hot.store(is_hot, Ordering::Relaxed);
-        let (tid, name) = if state == process::SIMULATED {
-            (1, *b"simulated\0\0\0\0\0\0\0")
-        } else {
-            (sys::thread_id(), sys::thread_name())
-        };
-        let end = name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(name.len());
-        let id = process.table.text(process, name.get(..end).unwrap_or(&[]));
-        self.belong(tid, id);
-        self.stack.forget();
-    }
-
-    fn belong(&self, tid: u32, name: u32) {
-        self.tid.store(tid, Ordering::Relaxed);
-        self.name.store(name, Ordering::Relaxed);
-        self.scope.store(0, Ordering::Relaxed);
-    }
-
-    /// Tells the reader whose lane this is, and lets records in.
-    fn introduce(&self, process: &'static Process) {
-        let lane = self.lane.load(Ordering::Relaxed);
-        let tid = self.tid.load(Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::OWNER)
-            .store(pair(tid, 0), Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::STATE)
-            .store(lane_state::IN_USE, Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::STOP_TICKS)
-            .store(0, Ordering::Relaxed);
-        if self.events.chunk.load(Ordering::Relaxed) != 0 {
-            let name = self.name.load(Ordering::Relaxed);
-            self.record_at(0, Kind::Thread, 0, 0, &[pair(tid, name)]);
-        }
-        self.leave(0);
-    }
-
-    /// Leaves the lane to the next thread that needs one.
-    fn hand_back(&self, process: &Process) {
-        let lane = self.lane.load(Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::STOP_TICKS)
-            .store(now(), Ordering::Relaxed);
-        process
-            .lane_word(lane, lane::STATE)
-            .store(lane_state::IDLE, Ordering::Relaxed);
-        // Taken over in `revive`: the next owner sees all we wrote to the cursor.
-        protocol::hand_over(&self.state, lane_state::IDLE as u8);
-        process.lane_is_idle();
     }
 }

@@ -1,0 +1,92 @@
+//! Room for records in one chunk, and the writing of one.
+//!
+//! Invariant: between `head` and `end` lie unwritten bytes of one open chunk, which the owning thread alone
+//! writes.
+//!
+//! Holds `unsafe`: the words of the chunk are rebuilt from a pointer.
+
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+
+use wire::protocol;
+use wire::record::{Header, Kind};
+
+/// Room for records in one chunk.
+#[repr(C)]
+pub(super) struct Room {
+    /// Where the next record goes.
+    pub(super) head: AtomicPtr<AtomicU64>,
+    /// Address up to which the hot path may write: the end of the chunk, or of the batch.
+    pub(super) limit: AtomicU64,
+    /// Address of the end of the chunk.
+    pub(super) end: AtomicU64,
+    /// Index of the chunk plus one, 0 for none.
+    pub(super) chunk: AtomicU32,
+    /// Number of the chunk within the lane and kind.
+    pub(super) seq: AtomicU64,
+}
+
+/// Where a record goes: made by [`Room::place`] alone, for a record of the length it was asked for.
+pub(super) struct Place(*mut AtomicU64);
+
+impl Room {
+    /// Where a record of so many words would go, if there is room for it up to `limit`.
+    ///
+    /// The place is loaded first: should a signal handler that forks come between the two loads, or
+    /// into the middle of a chunk switch, the child finds no room, or a place where nobody looks (see
+    /// `sys::map_over`). Nothing but the place is stored by a record, so that a child that was forked in
+    /// its middle still finds no room.
+    #[inline(always)]
+    pub(super) fn place(&self, words: usize, limit: &AtomicU64) -> Option<Place> {
+        let head = self.head.load(Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let end = (head as u64).wrapping_add(words as u64 * 8);
+        (end <= limit.load(Ordering::Relaxed)).then_some(Place(head))
+    }
+
+    /// Writes a record to a place that [`Room::place`] found for it.
+    ///
+    /// The slice is rebuilt from the pointer each time; between `head` and `end` lie unwritten bytes of
+    /// one open chunk, which this thread alone writes.
+    #[inline(always)]
+    pub(super) fn write(&self, place: Place, header: Header, payload: &[u64]) {
+        let words = payload.len() + 1;
+        // SAFETY: the place has room for the record, and the invariant above.
+        let slot = unsafe { core::slice::from_raw_parts(place.0, words) };
+        protocol::reserve(slot, words as u8);
+        protocol::commit(slot, header, payload);
+        // SAFETY: within the chunk, or one past its end.
+        self.head
+            .store(unsafe { place.0.add(words) }, Ordering::Relaxed);
+    }
+
+    /// Writes a record if there is room for it.
+    pub(super) fn try_write(
+        &self,
+        kind: Kind,
+        flags: u8,
+        aux: u8,
+        delta: u32,
+        payload: &[u64],
+    ) -> bool {
+        let words = payload.len() + 1;
+        let Some(place) = self.place(words, &self.end) else {
+            return false;
+        };
+        let header = Header::committed(kind, words as u8, flags, aux, delta);
+        self.write(place, header, payload);
+        true
+    }
+
+    /// Points at the body of a chunk that was just opened.
+    pub(super) fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
+        let end = body.as_ptr_range().end as u64;
+        self.limit.store(0, Ordering::Relaxed);
+        self.end.store(0, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.end.store(end, Ordering::Relaxed);
+        self.limit.store(end, Ordering::Relaxed);
+    }
+}
