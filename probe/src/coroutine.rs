@@ -3,6 +3,54 @@
 //!
 //! A runtime calls them where it polls; the order of calls is what the rules judge. A handle is a
 //! number and can be copied; one that was made while nothing was recorded stays silent.
+//!
+//! For executors that go by wakers there is nothing to call where they poll: what is spawned is wrapped, with
+//! [`trace`]. The link to the operations is two lines in the runtime's own future of an operation, the one place
+//! that knows its cookie: [`waits_for`] where it returns pending, [`resumed_by`] where it has its completion.
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use std::future::Future;
+//! use std::pin::Pin;
+//! use std::rc::Rc;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! /// What the loop that takes completions and the future of an operation share.
+//! #[derive(Default)]
+//! struct Slot {
+//!     result: Option<i32>,
+//!     waker: Option<Waker>,
+//! }
+//!
+//! struct Operation {
+//!     ring: u32, // `ring.hooks().id()`
+//!     cookie: u64,
+//!     slot: Rc<RefCell<Slot>>,
+//! }
+//!
+//! impl Future for Operation {
+//!     type Output = i32;
+//!
+//!     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<i32> {
+//!         let mut slot = self.slot.borrow_mut();
+//!         if let Some(result) = slot.result.take() {
+//!             probe::coroutine::resumed_by(self.ring, self.cookie);
+//!             return Poll::Ready(result);
+//!         }
+//!         probe::coroutine::waits_for(self.cookie);
+//!         slot.waker = Some(context.waker().clone());
+//!         Poll::Pending
+//!     }
+//! }
+//!
+//! let slot = Rc::new(RefCell::new(Slot::default()));
+//! let operation = Operation { ring: 0, cookie: 7, slot: Rc::clone(&slot) };
+//! let mut coroutine = Box::pin(probe::coroutine::trace(operation));
+//! let mut context = Context::from_waker(Waker::noop());
+//! assert!(coroutine.as_mut().poll(&mut context).is_pending());
+//! slot.borrow_mut().result = Some(5); // by whoever takes the completion
+//! assert_eq!(coroutine.as_mut().poll(&mut context), Poll::Ready(5));
+//! ```
 
 use std::cell::Cell;
 use std::panic::Location;
@@ -15,6 +63,9 @@ use wire::record::Kind;
 #[cfg(feature = "c")]
 use crate::foreign::AsPlace;
 use crate::recorder;
+
+mod waits;
+pub use waits::waits_for;
 
 #[expect(unsafe_code, reason = "the pin of a wrapped future")]
 mod traced;
@@ -98,6 +149,7 @@ impl Coroutine {
     /// Records nothing.
     pub fn running(self) -> Running {
         Running {
+            waits: waits::Waits::begin(),
             before: CURRENT
                 .try_with(|current| current.replace(self.0))
                 .unwrap_or(0),
@@ -177,7 +229,20 @@ impl Coroutine {
 #[derive(Debug)]
 #[must_use = "the coroutine runs until this is dropped"]
 pub struct Running {
+    waits: waits::Waits,
     before: u32,
+}
+
+/// The coroutine that this thread polls goes on because of this completion: its ring's id and its cookie. Call it
+/// where the future of an operation takes its result, once for each completion. Outside of a coroutine that
+/// [`Coroutine::current`] knows it does nothing.
+#[inline]
+pub fn resumed_by(ring: u32, cookie: u64) {
+    if recorder::recording()
+        && let Some(coroutine) = Coroutine::current()
+    {
+        coroutine.resumed(Some((ring, cookie)));
+    }
 }
 
 impl Drop for Running {

@@ -22,7 +22,8 @@ pub struct Traced<F> {
 
 /// Has a coroutine's life recorded, on any executor that polls futures and goes by their wakers:
 /// `spawn(probe::coroutine::trace(future))`. Each poll is a resume and a suspension, each call of its
-/// waker a wake, and operations submitted while it is polled are its own.
+/// waker a wake, and operations submitted while it is polled are its own. What it waits for is what the futures
+/// inside said with [`waits_for`](super::waits_for): where they say nothing, that it was never resumed cannot be told.
 #[track_caller]
 pub fn trace<F: Future>(future: F) -> Traced<F> {
     Traced {
@@ -67,12 +68,11 @@ impl<F: Future> Future for Traced<F> {
         let running = coroutine.running();
         coroutine.resumed(None);
         let result = future.poll(&mut Context::from_waker(&known));
-        drop(running);
         if result.is_ready() {
             *over = true;
             coroutine.done();
         } else {
-            coroutine.suspended(&[]);
+            running.waits.list(|cookies| coroutine.suspended(cookies));
         }
         result
     }

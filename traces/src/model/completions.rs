@@ -302,6 +302,17 @@ impl State {
         let Some(waiting) = self.waiting.get(&(process, completion.cookie)) else {
             return;
         };
+        // Tables of two rings have the same indices: it may be the other ring's that they wait for.
+        let others = self
+            .rings
+            .iter()
+            .filter(|((owner, other), _)| *owner == process && *other != completion.ring);
+        if others
+            .into_iter()
+            .any(|(_, ring)| ring.by_cookie.contains_key(&completion.cookie))
+        {
+            return;
+        }
         for number in waiting {
             if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
                 coroutine.owed.get_or_insert(Owed {

@@ -96,6 +96,27 @@ mod tests {
         );
     }
 
+    /// Tables of two rings have the same indices.
+    #[test]
+    fn the_same_index_on_another_ring_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            0 main ring-create 0 sq=8 cq=16
+            0 main ring-create 1 sq=8 cq=16
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x3
+            20 main suspend 9 0x3
+            25 main submit 1 NOP 0x3
+            30 main complete 1 0x3 0
+            40 main submit 1 NOP 0x7
+            50 main complete 1 0x7 0
+            60 main submit 1 NOP 0x7
+            70 main complete 1 0x7 0
+            ",
+        );
+    }
+
     #[test]
     fn cut_off_a_moment_after_is_silent() {
         check_rule(
