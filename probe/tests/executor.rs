@@ -285,15 +285,12 @@ fn woken_by_each_other_and_dropped() {
         runtime.submit(opcode::Timeout::new(&long).build()).await;
     }));
     let speaker = task(async move {
-        {
+        let started = poll_fn(|context| {
             let mut dropped = dropped.borrow_mut();
             let future = dropped.as_mut().expect("not dropped yet");
-            assert!(
-                poll_fn(|context| Poll::Ready(future.as_mut().poll(context)))
-                    .await
-                    .is_pending()
-            );
-        }
+            Poll::Ready(future.as_mut().poll(context))
+        });
+        assert!(started.await.is_pending());
         assert_eq!(runtime.nop().await, 0);
         dropped.borrow_mut().take();
         // Thrown away without being asked once.
