@@ -50,6 +50,8 @@ pub(crate) fn handlers_interrupt_handlers() {
 
 /// Threads one after the other, each interrupted from its first record on; every record names its thread.
 pub(crate) fn handlers_in_threads() {
+    /// For each thread.
+    const SIGNALS: u32 = 10;
     static ANSWERED: AtomicU32 = AtomicU32::new(0);
     fn own() -> u64 {
         // SAFETY: asks for a number.
@@ -62,16 +64,23 @@ pub(crate) fn handlers_in_threads() {
     note(own());
     // SAFETY: the handler does what a handler may do.
     unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
-    for _ in 0..60 {
+    for _ in 0..25 {
         ANSWERED.store(0, Relaxed);
         let thread = std::thread::spawn(|| {
-            while ANSWERED.load(Relaxed) < 20 {
-                note(own());
+            let mut noted = 0;
+            while ANSWERED.load(Relaxed) < SIGNALS {
+                // Busy when a signal comes, without filling the file while it waits for one.
+                if noted < (ANSWERED.load(Relaxed) + 1) * 2000 {
+                    note(own());
+                    noted += 1;
+                } else {
+                    std::thread::yield_now();
+                }
             }
         });
         use std::os::unix::thread::JoinHandleExt;
         let target = thread.as_pthread_t();
-        for sent in 1..=20 {
+        for sent in 1..=SIGNALS {
             // SAFETY: a thread that was not joined yet.
             unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
             while ANSWERED.load(Relaxed) < sent {
