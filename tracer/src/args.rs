@@ -231,9 +231,17 @@ pub(crate) struct View {
     #[arg(long, value_name = "PLACE")]
     pub(crate) goto: Option<Goto>,
 
+    /// Run commands at the start, `;` between them; in the viewer `:` lists them all.
+    #[arg(long, value_name = "COMMANDS", value_parser = tui::commands::script)]
+    pub(crate) exec: Option<Vec<String>>,
+
     /// Draw with ASCII characters only.
     #[arg(long)]
     pub(crate) ascii: bool,
+
+    /// Draw with these colours: `terminal`, `dark`, `light`, `contrast`, `deutan`, `tritan` or `mono`.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) theme: tui::Theme,
 
     #[command(flatten)]
     pub(crate) names: Names,

@@ -59,6 +59,8 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         goto: None,
         ascii: false,
         color,
+        theme: tui::Theme::default(),
+        exec: Vec::new(),
         places: Places::default(),
     };
     recorded.leave_signals_to_others();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use traces::{Trace, Untrusted};
-use tui::{Characters, Colour, Goto, Options, Outside, Search};
+use tui::{Characters, Colour, Goto, Options, Outside, Search, Theme};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
@@ -27,6 +27,10 @@ pub(crate) struct Start {
     pub(crate) ascii: bool,
     /// Whether it uses colour.
     pub(crate) color: Color,
+    /// In which colours.
+    pub(crate) theme: Theme,
+    /// Commands to run at the start.
+    pub(crate) exec: Vec<String>,
     /// Where sources lie.
     pub(crate) places: Places,
 }
@@ -54,6 +58,8 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             goto: args.goto,
             ascii: args.ascii,
             color,
+            theme: args.theme,
+            exec: args.exec.unwrap_or_default(),
             places,
         },
     )
@@ -68,6 +74,8 @@ pub(crate) fn has_terminal() -> bool {
 pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
     let options = Options {
         title: start.title,
+        theme: start.theme,
+        exec: start.exec,
         goto: start.goto,
         characters: if start.ascii {
             Characters::Ascii

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--ascii" => options.characters = Characters::Ascii,
+            "--exec" => {
+                let script = arguments.next().unwrap_or_default();
+                options.exec = tui::commands::script(&script).expect("a script that reads");
+            }
             "--no-color" => options.colour = Colour::Off,
             "--goto" => {
                 options.goto = arguments.next().and_then(|place| place.parse().ok());

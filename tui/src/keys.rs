@@ -37,6 +37,8 @@ pub enum On {
     Pane(Pane),
     /// While a filter is typed.
     Prompt,
+    /// While a command is typed.
+    Palette,
     /// In the help.
     Help,
 }
@@ -48,6 +50,8 @@ pub enum Listener {
     Pane(Pane),
     /// The filter being typed.
     Prompt,
+    /// The command being typed.
+    Palette,
     /// The help.
     Help,
 }
@@ -56,7 +60,7 @@ impl Listener {
     /// Every listener there is.
     pub fn all() -> impl Iterator<Item = Self> {
         let panes = Pane::ALL.into_iter().map(Self::Pane);
-        panes.chain([Self::Prompt, Self::Help])
+        panes.chain([Self::Prompt, Self::Palette, Self::Help])
     }
 }
 
@@ -115,7 +119,7 @@ pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
         return Some(msg);
     }
     match (context.listener, typed) {
-        (Listener::Prompt, Some(c)) => Some(Msg::Type(c)),
+        (Listener::Prompt | Listener::Palette, Some(c)) => Some(Msg::Type(c)),
         (_, Some('g')) if context.prefix.is_none() => Some(Msg::Prefix(Prefix::G)),
         // The second key of a pair that does not exist: forget the first.
         _ if context.prefix.is_some() => Some(Msg::Nothing),
@@ -130,6 +134,7 @@ pub fn holds(on: On, listener: Listener) -> bool {
         On::Panes => matches!(listener, Listener::Pane(_)),
         On::Pane(pane) => listener == Listener::Pane(pane),
         On::Prompt => listener == Listener::Prompt,
+        On::Palette => listener == Listener::Palette,
         On::Help => listener == Listener::Help,
     }
 }

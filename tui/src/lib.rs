@@ -13,7 +13,9 @@
 pub mod keys;
 pub mod msg;
 
-pub mod filter;
+pub mod commands;
+pub mod copy;
+pub mod hits;
 pub mod life;
 pub mod losses;
 pub mod model;
@@ -27,6 +29,7 @@ pub mod about;
 pub mod help;
 pub mod layout;
 pub mod text;
+pub mod theme;
 pub mod words;
 
 pub mod snapshot;
@@ -46,6 +49,7 @@ pub use goto::{Goto, GotoError};
 pub use keys::Characters;
 pub use model::Colour;
 pub use outside::{Nobody, Outside, Search};
+pub use theme::Theme;
 
 use model::{Look, Model};
 use ratatui::Frame;
@@ -63,6 +67,10 @@ pub struct Options {
     pub characters: Characters,
     /// Whether there are colours.
     pub colour: Colour,
+    /// Which ones.
+    pub theme: Theme,
+    /// Commands to run at the start, as [`commands::script`] reads them.
+    pub exec: Vec<String>,
 }
 
 /// Why the viewer ended.
@@ -106,10 +114,12 @@ pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
         title: traces::tty(options.title.as_bytes()),
         characters: options.characters,
         colour: options.colour,
+        theme: options.theme,
     };
     let mut model = Model::new(trace, verdict, look);
     if let Some(target) = options.goto {
         update::go_to(&mut model, target);
     }
+    model.script = options.exec.into();
     model
 }

@@ -7,13 +7,13 @@
 //! - Every selection is inside its list, and visible in each pane that is shown.
 //! - `biography` is that of `focus.object`, or is still owed (see [`Model::work`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use traces::Trace;
 use traces::event::{Event, EventId};
 use traces::finding::{CannotTell, Finding, Subject, Verdict};
 
-use crate::filter::{Filter, Shown};
+use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
@@ -21,8 +21,8 @@ use crate::msg::{Prefix, View};
 use crate::objects::ObjectsPane;
 use crate::rings::RingsPane;
 use crate::source::SourcePane;
+use crate::theme::Theme;
 use crate::timeline::Timeline;
-use crate::words::rule_name;
 
 /// Columns that a thread name may take in a list.
 const THREAD_COLUMNS_MAX: usize = 12;
@@ -52,6 +52,8 @@ pub struct Look {
     pub characters: Characters,
     /// Whether there are colours.
     pub colour: Colour,
+    /// Which ones.
+    pub theme: Theme,
 }
 
 /// Whether colours are used. Without them weight and reversal remain.
@@ -118,7 +120,7 @@ pub struct Scroll {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     /// The filter, if there is one.
-    pub filter: Option<Filter>,
+    pub filter: Option<Hits>,
     /// Position of the first visible row.
     pub top: usize,
     /// First visible line of the text about the selected row.
@@ -179,13 +181,64 @@ pub struct Place {
     pub(crate) finding: FindingRow,
 }
 
-/// A filter while it is typed.
+/// What a prompt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    /// A filter over the events.
+    Filter,
+    /// A command.
+    Command,
+}
+
+/// Characters that a prompt may have.
+const PROMPT_MAX: usize = 400;
+
+/// A filter or a command while it is typed.
 #[derive(Clone, Debug)]
 pub struct Prompt {
+    /// What it is for.
+    pub kind: PromptKind,
     /// What stands in it.
     pub text: String,
+    /// What is wrong with it: for a filter two lines, the second one with a caret.
+    pub error: Option<String>,
+    /// Which of the commands that fit is chosen.
+    pub chosen: usize,
     /// Where to return to when it is dropped.
     pub(crate) from: Place,
+}
+
+impl Prompt {
+    pub(crate) fn new(kind: PromptKind, from: Place) -> Self {
+        Self {
+            kind,
+            text: String::new(),
+            error: None,
+            chosen: 0,
+            from,
+        }
+    }
+
+    pub(crate) fn add(&mut self, c: char) {
+        if self.text.chars().count() < PROMPT_MAX {
+            self.text.push(c);
+        }
+        self.changed();
+    }
+
+    pub(crate) fn erase(&mut self) {
+        self.text.pop();
+        self.changed();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.changed();
+    }
+
+    fn changed(&mut self) {
+        (self.error, self.chosen) = (None, 0);
+    }
 }
 
 /// What a finding says about an event.
@@ -231,6 +284,10 @@ pub struct Model {
     /// Whether the last message walked along an object or through hits: a walk is one step of history.
     pub(crate) is_walking: bool,
     pub(crate) prompt: Option<Prompt>,
+    /// Commands that are still to be run.
+    pub(crate) script: VecDeque<String>,
+    /// What is to be copied.
+    pub(crate) clipboard: String,
     /// First visible line of the help, while it is shown.
     pub(crate) help: Option<usize>,
     pub(crate) prefix: Option<Prefix>,
@@ -272,6 +329,8 @@ impl Model {
             forward: Vec::new(),
             is_walking: false,
             prompt: None,
+            script: VecDeque::new(),
+            clipboard: String::new(),
             help: None,
             prefix: None,
             notice: None,
@@ -293,8 +352,11 @@ impl Model {
     pub fn listener(&self) -> Listener {
         if self.help.is_some() {
             Listener::Help
-        } else if self.prompt.is_some() {
-            Listener::Prompt
+        } else if let Some(prompt) = &self.prompt {
+            match prompt.kind {
+                PromptKind::Filter => Listener::Prompt,
+                PromptKind::Command => Listener::Palette,
+            }
         } else {
             self.pane_listener()
         }
@@ -312,7 +374,7 @@ impl Model {
 
     /// What work [`crate::msg::Msg::Work`] would go on with.
     pub fn work(&self) -> Work {
-        if self.is_filtering() || self.is_gathering_lanes() {
+        if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
             Work::Now
         } else if self.owes_life() || self.owes_neighbours() {
             Work::WhenQuiet
@@ -341,7 +403,7 @@ impl Model {
 
     /// Whether the filter has not yet looked at all events.
     pub(crate) fn is_filtering(&self) -> bool {
-        let scanned = self.events.filter.as_ref().map(Filter::scanned);
+        let scanned = self.events.filter.as_ref().map(Hits::scanned);
         scanned.is_some_and(|scanned| scanned < self.trace.events().len())
     }
 
@@ -607,22 +669,6 @@ impl Model {
             crate::text::width(&thread)
         });
         widest.max().unwrap_or(0).clamp(1, THREAD_COLUMNS_MAX)
-    }
-
-    /// What an event says, with its thread and the findings that rest on it: what a filter looks at.
-    pub(crate) fn filter_line(&self, id: EventId) -> String {
-        let Some(event) = self.trace.event(id) else {
-            return String::new();
-        };
-        let mut line = self.thread_of(event);
-        line.push(' ');
-        line.push_str(&self.trace.describe(event));
-        for mark in self.marks.get(&id).into_iter().flatten() {
-            if let Some(finding) = self.finding(mark.finding) {
-                line.push_str(&format!(" {} {}", finding.rule, rule_name(finding.rule)));
-            }
-        }
-        line
     }
 }
 

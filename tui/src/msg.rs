@@ -56,7 +56,17 @@ pub enum Msg {
     Edit,
     /// Begin to type a filter.
     Prompt,
-    /// A character of the filter.
+    /// Begin to type a command.
+    Palette,
+    /// Choose another command of those that fit.
+    Choose(Toward),
+    /// Write the chosen command out.
+    Complete,
+    /// Copy what the selected row says.
+    CopyRow,
+    /// Copy the finding in focus as Markdown.
+    CopyFinding,
+    /// A character of what is typed.
     Type(char),
     /// Take the last character away.
     Erase,
@@ -205,6 +215,8 @@ pub enum Effect {
     Suspend,
     /// Open the place of [`crate::source::place_of`] in an editor.
     Edit,
+    /// Give what the model holds for it to the terminal's clipboard, and draw.
+    Copy,
     /// Leave.
     Quit,
 }

@@ -19,7 +19,7 @@ use tui::msg::{Effect, Msg};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
 use tui::update::update;
 use tui::view::view;
-use tui::{Characters, Colour, Options};
+use tui::{Characters, Colour, Options, Theme};
 
 fn options() -> Options {
     Options {
@@ -246,6 +246,101 @@ fn a_loss_says_what_to_do_and_leads_to_its_place() {
     );
 }
 
+#[test]
+fn commands_are_found_by_their_letters_and_run() {
+    check("palette-80x24", ":zoom", 80, 24);
+    check("palette-all-120x40", ":", 120, 40);
+    check("palette-40x10", ":goto", 40, 10);
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, ":timel<enter>", 80, 24));
+    assert!(shown.contains("[4 Timeline]"), "{shown}");
+    // A command of another pane goes there first.
+    let shown = plain_snapshot(&screen(&mut model, "1:pivot<enter>", 80, 24));
+    assert!(shown.contains("by place"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, ":goto event:5<enter>", 80, 24));
+    assert!(shown.contains("row 6/32"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, ":goto<enter>", 80, 24));
+    assert!(shown.contains(":goto"), "it waits for the place: {shown}");
+    let shown = plain_snapshot(&screen(&mut model, "nowhere<enter>", 80, 24));
+    assert!(!shown.contains(":goto"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, ":nonsense x<enter>", 80, 24));
+    assert!(shown.contains("no command is called nonsense"), "{shown}");
+    let shown = plain_snapshot(&screen(
+        &mut model,
+        "<esc>:filter kind:submit<enter>",
+        80,
+        24,
+    ));
+    assert!(shown.contains("4 of 32 events with kind:submit"), "{shown}");
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_says_where_under_a_caret() {
+    check("filter-error-80x24", "/kind:sumbit op:recv", 80, 24);
+    check("filter-error-40x10", "/kind:sumbit op:recv", 40, 10);
+    let mut model = leftover(options());
+    // It is not kept either; mended, it is.
+    let shown = plain_snapshot(&screen(&mut model, "/kind:sumbit<enter>", 80, 24));
+    assert!(shown.contains("^^^^^^"), "{shown}");
+    let mended = "<backspace><backspace><backspace><backspace>bmit<enter>";
+    let shown = plain_snapshot(&screen(&mut model, mended, 80, 24));
+    assert!(shown.contains("4 of 32 events with kind:submit"), "{shown}");
+}
+
+#[test]
+fn a_script_is_run_before_the_first_key() {
+    let commands = "filter op:nop; object.next; timeline; timeline.zoom-in 2";
+    let mut model = leftover(Options {
+        exec: tui::commands::script(commands).expect("it reads"),
+        ..options()
+    });
+    update(
+        &mut model,
+        Msg::Resize {
+            columns: 80,
+            rows: 24,
+        },
+    );
+    while model.work() != Work::None {
+        update(&mut model, Msg::Work);
+    }
+    compare("script-80x24", &styled_snapshot(&draw(&model, 80, 24)));
+}
+
+#[test]
+fn a_finding_is_copied_as_markdown() {
+    let mut model = leftover(options());
+    screen(&mut model, "", 80, 24);
+    assert_eq!(press(&mut model, "Y"), Effect::Copy);
+    let row = model.selected_finding();
+    compare(
+        "finding.md",
+        &tui::copy::finding(&model, row).expect("a finding"),
+    );
+    assert_eq!(press(&mut model, "3y"), Effect::Copy);
+    let said = tui::copy::row(&model);
+    assert!(said.starts_with("submit operation #3"), "{said}");
+}
+
+#[test]
+fn themes_colour_every_cell_and_change_no_letter() {
+    let mut plain = leftover(options());
+    let letters = plain_snapshot(&screen(&mut plain, "", 80, 24));
+    for theme in Theme::ALL {
+        let mut model = leftover(Options { theme, ..options() });
+        let buffer = screen(&mut model, "", 80, 24);
+        assert_eq!(plain_snapshot(&buffer), letters, "{theme}");
+        compare(&format!("theme-{theme}-80x24"), &styled_snapshot(&buffer));
+        if theme.ground().is_some() {
+            let bare = buffer
+                .content()
+                .iter()
+                .find(|cell| cell.bg == ratatui::style::Color::Reset);
+            assert_eq!(bare, None, "{theme}");
+        }
+    }
+}
+
 fn with_source(options: Options) -> Model {
     let mut trace = fixture::trace(fixture::LEFTOVER);
     let lines =
@@ -444,6 +539,9 @@ fn every_screen_is_drawn_at_every_size() {
         "4sp?",
         "5",
         "6J",
+        ":",
+        ":zoom<down><down><enter>",
+        "/kind:x",
         "7c<enter>j",
         "8jj<enter>",
         "5jjG",

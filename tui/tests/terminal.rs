@@ -395,6 +395,23 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
 }
 
 #[test]
+fn commands_run_at_the_start_and_what_is_copied_reaches_the_terminal_encoded() {
+    let mut command = Command::new(example());
+    command.args(["--exec", "timeline; goto event:20; copy.row"]);
+    let mut terminal = Terminal::run(command, 80, 24);
+    terminal.wait_for_text("copied what the row says");
+    let written = String::from_utf8_lossy(&terminal.written).into_owned();
+    // Base64 of `submit operation #3`, and nothing else between the marks of OSC 52.
+    assert!(
+        written.contains("\x1b]52;c;c3VibWl0IG9wZXJhdGlvbiAjM"),
+        "{written:?}"
+    );
+    terminal.type_keys("\x03");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+}
+
+#[test]
 fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     let mut command = Command::new("sh");
     command.arg("-i").env("PS1", "ready> ").env_remove("ENV");

@@ -141,6 +141,10 @@ pub(crate) fn run(
                     let size = resize(&mut screen)?;
                     update(model, size);
                 }
+                Effect::Copy => {
+                    is_dirty = true;
+                    screen.copy(&model.clipboard)?;
+                }
                 Effect::Quit => return Ok(Exit::Quit),
             }
         }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
 use crossterm::queue;
 use crossterm::style::{Attribute, SetAttribute};
@@ -137,6 +138,17 @@ impl Screen {
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
         Ok(Drawn::Shown)
+    }
+
+    /// Asks the terminal to copy a text (OSC 52); many do, and those that do not say nothing.
+    pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
+        let _drawing = drawing();
+        if self.is_lost() {
+            return Ok(());
+        }
+        let backend = self.terminal.backend_mut();
+        queue!(backend, CopyToClipboard::to_clipboard_from(text))?;
+        backend.flush()
     }
 
     /// Whether a thread panicked: the terminal was given back, or must not be taken again.

@@ -4,13 +4,10 @@ use traces::event::EventId;
 
 use super::focus::{focus_event, gather_life, set_focus};
 use super::places::{place, remember, return_to, show};
-use crate::filter::Filter;
+use crate::hits::Hits;
 use crate::layout::Pane;
-use crate::model::{Model, Prompt};
-use crate::msg::{Msg, View};
-
-/// Characters that a filter may have.
-const FILTER_MAX: usize = 200;
+use crate::model::{Model, Prompt, PromptKind};
+use crate::msg::{Effect, Msg, View};
 
 /// Opens the prompt over the events.
 pub(super) fn begin(model: &mut Model) {
@@ -20,23 +17,32 @@ pub(super) fn begin(model: &mut Model) {
         show(model, View::Events);
     }
     model.pane = Pane::Events;
-    model.prompt = Some(Prompt {
-        text: String::new(),
-        from,
-    });
+    model.prompt = Some(Prompt::new(PromptKind::Filter, from));
 }
 
-pub(super) fn prompt(model: &mut Model, msg: Msg) {
+/// A key while something is typed.
+pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
+    match model.prompt.as_ref().map(|prompt| prompt.kind) {
+        Some(PromptKind::Command) => super::palette::typed(model, msg),
+        Some(PromptKind::Filter) => {
+            prompt(model, msg);
+            Effect::Draw
+        }
+        None => Effect::Draw,
+    }
+}
+
+fn prompt(model: &mut Model, msg: Msg) {
     let Some(prompt) = &mut model.prompt else {
         return;
     };
     match msg {
-        Msg::Type(c) if prompt.text.chars().count() < FILTER_MAX => prompt.text.push(c),
+        Msg::Type(c) => prompt.add(c),
         Msg::Erase if prompt.text.is_empty() => return cancel(model),
-        Msg::Erase => {
-            prompt.text.pop();
-        }
-        Msg::EraseAll => prompt.text.clear(),
+        Msg::Erase => prompt.erase(),
+        Msg::EraseAll => prompt.clear(),
+        // What cannot be read is not kept: its error stays below it.
+        Msg::Accept if prompt.error.is_some() => return,
         Msg::Accept => {
             let is_empty = prompt.text.trim().is_empty();
             model.prompt = None;
@@ -48,10 +54,16 @@ pub(super) fn prompt(model: &mut Model, msg: Msg) {
         Msg::Cancel => return cancel(model),
         _ => return,
     }
-    let text = prompt.text.clone();
     let from = prompt.from;
-    model.events.filter = (!text.trim().is_empty())
-        .then(|| Filter::new(&text, Some(from.focus.event.unwrap_or(EventId(0)))));
+    let wanted = Some(from.focus.event.unwrap_or(EventId(0)));
+    match Hits::of(&model.trace, &prompt.text, wanted) {
+        Ok(hits) => model.events.filter = hits,
+        // While a word is half typed, what the last whole one found stays.
+        Err(error) => {
+            prompt.error = Some(error.pointed());
+            return;
+        }
+    }
     if model.events.filter.is_none() {
         set_focus(model, from.focus.event, from.focus.object);
     }
@@ -67,23 +79,26 @@ pub(super) fn cancel(model: &mut Model) {
 }
 
 /// A slice of unfinished work.
-pub(super) fn work(model: &mut Model) {
+pub(super) fn work(model: &mut Model) -> Effect {
     if model.is_filtering() {
         filter_work(model);
     } else if model.is_gathering_lanes() {
         super::timeline::gather(model);
+    } else if !model.script.is_empty() {
+        return super::palette::run_script(model);
     } else if model.owes_life() {
         gather_life(model);
     } else if model.owes_neighbours() {
         super::focus::gather_neighbours(model);
     }
+    Effect::Draw
 }
 
 pub(super) fn filter_work(model: &mut Model) {
     let Some(mut filter) = model.events.filter.take() else {
         return;
     };
-    filter.work(model.trace.events().len(), |id| model.filter_line(id));
+    filter.work(&model.trace);
     let wanted = filter
         .wanted
         .and_then(|event| filter.nearest(event))

@@ -1,12 +1,13 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `source`, `lists`, `places`.
+//! `filtering`, `timeline`, `source`, `lists`, `palette`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
 mod lists;
+mod palette;
 mod places;
 mod selection;
 mod source;
@@ -40,8 +41,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         }
         Msg::Work => {
             model.is_walking = was_walking;
-            filtering::work(model);
-            Effect::Draw
+            filtering::work(model)
         }
         Msg::Help => {
             model.help = Some(0);
@@ -57,10 +57,15 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         }
         Msg::Edit => source::edit(model),
         Msg::Leave if model.view == View::Findings && model.crumbs.is_empty() => Effect::Quit,
-        Msg::Type(_) | Msg::Erase | Msg::EraseAll | Msg::Accept | Msg::Cancel => {
-            filtering::prompt(model, msg);
-            Effect::Draw
-        }
+        Msg::Type(_)
+        | Msg::Erase
+        | Msg::EraseAll
+        | Msg::Accept
+        | Msg::Cancel
+        | Msg::Choose(_)
+        | Msg::Complete => filtering::typed(model, msg),
+        Msg::CopyRow => palette::copy_row(model),
+        Msg::CopyFinding => palette::copy_finding(model),
         msg => {
             go(model, msg, was_walking);
             Effect::Draw
@@ -147,6 +152,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Pin => timeline::pin(model),
         Msg::Turn => timeline::turn(model),
         Msg::Prompt => filtering::begin(model),
+        Msg::Palette => palette::begin(model),
         _ => {}
     }
 }

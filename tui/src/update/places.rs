@@ -2,7 +2,7 @@
 
 use super::findings::{list_findings, select_finding};
 use super::focus::set_focus;
-use crate::filter::Shown;
+use crate::hits::Shown;
 use crate::layout::{Pane, panes_of, view_of};
 use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model, Place};

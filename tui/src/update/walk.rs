@@ -4,7 +4,7 @@ use traces::event::EventId;
 
 use super::focus::{focus_event, set_focus};
 use super::places::{place, push, remember, show};
-use crate::filter::Shown;
+use crate::hits::Shown;
 use crate::layout::Pane;
 use crate::model::Model;
 use crate::msg::{Toward, View};

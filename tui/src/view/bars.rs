@@ -4,9 +4,8 @@ use ratatui::layout::Rect;
 use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
-use crate::keys::Listener;
-use crate::layout::{PaneArea, hint_lines, view_of};
-use crate::model::Model;
+use crate::layout::{Layout, PaneArea, hint_lines, view_of};
+use crate::model::{Model, Prompt, PromptKind};
 use crate::msg::View;
 use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
 use crate::words::{either, severity};
@@ -48,12 +47,30 @@ pub(super) fn title(
     title: String,
 ) {
     let has_keys = model.pane == area.pane;
+    let title = if has_keys {
+        format!("{}{title}", crumbs(model, paint))
+    } else {
+        title
+    };
     let (sign, tone) = match (is_shared, has_keys) {
         (false, _) => ("", Tone::Strong),
         (true, true) => (either(paint.characters, "▶ ", "> "), Tone::Strong),
         (true, false) => ("  ", Tone::Faint),
     };
     paint.line(area.title, &vec![(sign.into(), tone), (title, tone)]);
+}
+
+/// Crumbs that are shown.
+const CRUMBS_MAX: usize = 3;
+
+/// Where `Esc` leads: `Findings › Events › `.
+fn crumbs(model: &Model, paint: &Paint<'_>) -> String {
+    let skipped = model.crumbs.len().saturating_sub(CRUMBS_MAX);
+    let places = model.crumbs.iter().skip(skipped);
+    let arrow = either(paint.characters, " › ", " > ");
+    places
+        .map(|place| format!("{}{arrow}", place.view.name()))
+        .collect()
 }
 
 /// The visible rows of a list.
@@ -143,22 +160,47 @@ pub(super) fn hints(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     }
 }
 
-/// The filter being typed, else a notice, else what is shown and where in it we are.
-pub(super) fn status(model: &Model, paint: &mut Paint<'_>, area: Rect) {
-    if model.listener() == Listener::Prompt
-        && let Some(prompt) = &model.prompt
+/// What is being typed, and what is wrong with it.
+fn prompt(model: &Model, paint: &mut Paint<'_>, layout: &Layout, prompt: &Prompt) {
+    let (cursor, area) = (either(paint.characters, "▏", "_"), layout.status);
+    let sign = match prompt.kind {
+        PromptKind::Filter => "/",
+        PromptKind::Command => ":",
+    };
+    let room = usize::from(area.width).saturating_sub(3);
+    let text = clip_front(&traces::tty(prompt.text.as_bytes()), room, paint.characters);
+    let typed = |text: String| {
+        vec![
+            (sign.to_owned(), Tone::Strong),
+            (text, Tone::Plain),
+            (cursor.to_owned(), Tone::Strong),
+        ]
+    };
+    let error = prompt.error.as_deref().unwrap_or("");
+    let (above, below) = error.rsplit_once('\n').unwrap_or(("", error));
+    if below.is_empty() {
+        paint.line(area, &typed(text));
+        return;
+    }
+    // The caret stands below the place that it points at: the prompt moves up where there is room.
+    let place = Rect {
+        y: area.y.saturating_sub(1),
+        ..area
+    };
+    let shown = if above.is_empty() { &text } else { above };
+    paint.clear(place);
+    paint.line(place, &typed(shown.to_owned()));
+    let below = clip(below, room, model.look.characters);
+    paint.line(area, &vec![(format!(" {below}"), Tone::Error)]);
+}
+
+/// What is typed, else a notice, else what is shown and where in it we are.
+pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
+    let area = layout.status;
+    if let Some(typed) = &model.prompt
+        && model.help.is_none()
     {
-        let cursor = either(paint.characters, "▏", "_");
-        let room = usize::from(area.width).saturating_sub(3);
-        let text = clip_front(&traces::tty(prompt.text.as_bytes()), room, paint.characters);
-        paint.line(
-            area,
-            &vec![
-                ("/".into(), Tone::Strong),
-                (text, Tone::Plain),
-                (cursor.into(), Tone::Strong),
-            ],
-        );
+        prompt(model, paint, layout, typed);
         return;
     }
     if let Some(notice) = &model.notice {

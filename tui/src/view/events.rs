@@ -1,6 +1,6 @@
 //! Everything that happened, in causal order; with a filter, what it matches.
 
-use crate::filter::Shown;
+use crate::hits::Shown;
 use crate::layout::PaneArea;
 use crate::model::Model;
 use crate::text::{Line, Tone, count, counted, width};
@@ -14,7 +14,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     if model.events_len() == 0 {
         let text = match &model.events.filter {
             Some(_) if model.is_filtering() => "nothing yet...",
-            Some(_) => "No event contains that.",
+            Some(_) => "No event is like that.",
             None if model.range.is_some() => "Nothing happened in the selected time.",
             None => "Nothing was recorded.",
         };

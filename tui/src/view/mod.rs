@@ -10,6 +10,7 @@ mod losses;
 mod neighbours;
 mod objects;
 mod paint;
+mod palette;
 mod rings;
 mod source;
 mod timeline;
@@ -28,7 +29,7 @@ use paint::Paint;
 /// Draws the model.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let mut paint = Paint::new(frame.buffer_mut(), model.look.characters, model.look.colour);
+    let mut paint = Paint::new(frame.buffer_mut(), &model.look);
     let fits = (area.width, area.height) == model.size;
     let Some(layout) = model.layout().filter(|_| fits) else {
         too_small(&mut paint, area);
@@ -56,7 +57,8 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         paint.line(row_of(layout.divider, y), &vec![(bar.into(), Tone::Faint)]);
     }
     bars::hints(model, &mut paint, layout.hints);
-    bars::status(model, &mut paint, layout.status);
+    bars::status(model, &mut paint, &layout);
+    palette::draw(model, &mut paint, layout.status);
     if model.help.is_some() {
         help::draw(model, &mut paint);
     }

@@ -7,8 +7,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::keys::Characters;
-use crate::model::Colour;
+use crate::model::{Colour, Look};
 use crate::text::{Line, Tone, clip, width};
+use crate::theme::Theme;
 
 /// Whether a row is the selected one, and whether its pane has the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +26,31 @@ pub(super) enum Selection {
 pub(super) struct Paint<'a> {
     buffer: &'a mut Buffer,
     pub(super) characters: Characters,
-    colour: Colour,
+    theme: Theme,
 }
 
 impl<'a> Paint<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, characters: Characters, colour: Colour) -> Self {
-        Self {
+    /// Cells on the ground of the theme.
+    pub(super) fn new(buffer: &'a mut Buffer, look: &Look) -> Self {
+        let theme = match look.colour {
+            Colour::On => look.theme,
+            Colour::Off => Theme::Mono,
+        };
+        let mut paint = Self {
             buffer,
-            characters,
-            colour,
+            characters: look.characters,
+            theme,
+        };
+        paint.lay_ground(paint.buffer.area);
+        paint
+    }
+
+    fn lay_ground(&mut self, area: Rect) {
+        if let Some((letters, ground)) = self.theme.ground() {
+            let style = Style::new()
+                .fg(Color::Indexed(letters))
+                .bg(Color::Indexed(ground));
+            self.buffer.set_style(area, style);
         }
     }
 
@@ -94,23 +111,32 @@ impl<'a> Paint<'a> {
                 self.buffer[(x, y)].reset();
             }
         }
+        self.lay_ground(area);
     }
 
     fn style(&self, tone: Tone) -> Style {
-        let (colour, modifier) = match tone {
-            Tone::Plain => (Color::Reset, Modifier::empty()),
-            Tone::Faint => (Color::Reset, Modifier::DIM),
-            Tone::Strong => (Color::Reset, Modifier::BOLD),
-            Tone::Error => (Color::Red, Modifier::BOLD),
-            Tone::Warning => (Color::Yellow, Modifier::BOLD),
-            Tone::Note => (Color::Cyan, Modifier::empty()),
-            Tone::Unsure => (Color::Magenta, Modifier::empty()),
-            Tone::Place => (Color::Green, Modifier::empty()),
+        let modifier = match tone {
+            Tone::Strong | Tone::Error | Tone::Warning => Modifier::BOLD,
+            // A colour that is dimmed may no longer be read; one that is known to be needs no dimming.
+            Tone::Faint if self.theme.dims() => Modifier::DIM,
+            _ => Modifier::empty(),
         };
         let style = Style::new().add_modifier(modifier);
-        match self.colour {
-            Colour::On => style.fg(colour),
-            Colour::Off => style,
+        match self.theme.colour(tone) {
+            Some(colour) => style.fg(ansi(colour)),
+            None => style,
         }
+    }
+}
+
+/// The terminal's own colours by their names, the others by their numbers.
+fn ansi(number: u8) -> Color {
+    match number {
+        1 => Color::Red,
+        2 => Color::Green,
+        3 => Color::Yellow,
+        5 => Color::Magenta,
+        6 => Color::Cyan,
+        number => Color::Indexed(number),
     }
 }

@@ -1,0 +1,71 @@
+//! What is copied to the clipboard: a row with all there is to say about it, or a finding as Markdown.
+//!
+//! All of it comes out of `traces` safe for a terminal, so it is also safe to paste into one.
+
+use std::fmt::Write as _;
+
+use crate::about;
+use crate::model::{FindingRow, Model};
+use crate::text::sentence;
+use crate::words::{confidence, rule_name, severity};
+
+/// Bytes that terminals take as one copy; some take no more.
+pub const BYTES_MAX: usize = 56_000;
+
+/// Columns that no text is wrapped at.
+const WIDE: usize = 100_000;
+
+/// What the selected row of the pane with the keys says.
+pub fn row(model: &Model) -> String {
+    let lines = about::lines(model, model.pane, WIDE);
+    let texts = lines.iter().map(|line| {
+        let pieces: String = line.iter().map(|(text, _)| text.as_str()).collect();
+        pieces.trim_end().to_owned()
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// A finding with its evidence and what followed, for a bug report.
+pub fn finding(model: &Model, row: FindingRow) -> Option<String> {
+    let finding = model.finding(row)?;
+    let (_, word, _) = severity(finding.severity, model.look.characters);
+    let mut out = format!(
+        "### {} {} ({word}, {})\n\n{}\n",
+        finding.rule,
+        rule_name(finding.rule),
+        confidence(finding.confidence),
+        sentence(&finding.message)
+    );
+    if !finding.evidence.is_empty() {
+        out.push_str("\nIt rests on\n\n");
+    }
+    for evidence in &finding.evidence {
+        if let Some(event) = model.event(evidence.event) {
+            let _ = writeln!(
+                out,
+                "- {}: `{}` (event {}, {} s, {})",
+                evidence.role,
+                model.trace.describe(event).replace('`', "'"),
+                event.id.0,
+                model.time_of(event),
+                model.thread_of(event).replace('`', "'"),
+            );
+        }
+    }
+    if let FindingRow::Story(story) = row
+        && let Some(story) = model.verdict.stories.get(story)
+        && !story.folded.is_empty()
+    {
+        out.push_str("\nWhat followed\n\n");
+        for folded in &story.folded {
+            let _ = writeln!(
+                out,
+                "- {} {}: {}",
+                folded.rule,
+                rule_name(folded.rule),
+                sentence(&folded.message)
+            );
+        }
+    }
+    Some(out)
+}
