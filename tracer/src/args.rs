@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
+use crate::check::reports::{Kind, To};
 use crate::record::{Poison, Times};
 use crate::symbols::{PathMap, Places};
 use traces::filter::Filter;
@@ -212,6 +213,9 @@ pub(crate) struct Check {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) reports: Reports,
+
     /// Only findings that this asks for, as `severity:error not site:vendored`; the exit code too. See
     /// `tracer explain filter`.
     #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
@@ -219,6 +223,27 @@ pub(crate) struct Check {
 
     #[command(flatten)]
     pub(crate) names: Names,
+}
+
+/// Who is told.
+#[derive(Debug, Args)]
+pub(crate) struct Reports {
+    /// What to print: `text`, `json`, `jsonl` (a finding a line), `sarif`, `junit`, `github` or `markdown`.
+    #[arg(long, value_name = "FORM")]
+    pub(crate) format: Option<Kind>,
+
+    /// Another report from the same look at the traces, as `sarif=out.sarif`; may be given several times.
+    ///
+    /// The forms are those of --format; without a file, or with `-`, it is printed. `github` are the commands of a
+    /// GitHub workflow, which make annotations; they may be printed beside the text, and where
+    /// GITHUB_STEP_SUMMARY names a file, a summary in Markdown is added to it.
+    #[arg(long, value_name = "FORM[=FILE]")]
+    pub(crate) report: Vec<To>,
+
+    /// Where paths of sources begin that reports tell: those below it are told relative to it. Without it,
+    /// the current folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) source_root: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ mod poison;
 mod processes;
 mod readme;
 mod record;
+mod reports;
 mod room;
 mod simulated;
 mod soak;

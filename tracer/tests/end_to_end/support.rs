@@ -71,8 +71,22 @@ impl Ran {
     }
 }
 
+/// Gives children the usual dispositions of the keyboard's signals. Whoever started the tests may have them
+/// ignored (a shell that runs them with `&` does), and children inherit that; what is handled here is the
+/// default in them.
+fn reset_signals() {
+    static DONE: std::sync::Once = std::sync::Once::new();
+    DONE.call_once(|| {
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGQUIT] {
+            let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+            signal_hook::flag::register_conditional_default(signal, always).unwrap();
+        }
+    });
+}
+
 /// `tracer` in a folder of the test's own, with nothing of the caller's environment that changes it.
 pub(crate) fn tracer(folder: &Path) -> Command {
+    reset_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
     command.current_dir(folder);
     for name in [

@@ -1,6 +1,8 @@
-//! `tracer check`: the verdict over traces as text, and as an exit code.
+//! `tracer check`: the verdict over traces, for people and machines, and as an exit code.
 
-use std::io::{self, Write};
+pub(crate) mod reports;
+
+use std::io;
 use std::path::Path;
 
 use traces::Trace;
@@ -10,36 +12,38 @@ use crate::args::{Check, Color};
 use crate::exit::{CANNOT_LOOK, CANNOT_TELL, CLEAN, Exit, FINDINGS, Failure};
 use crate::symbols;
 use crate::{open, page, talk};
+use reports::Out;
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
 pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
+    let mut out = Out::new(&args.reports, color, args.files.len() > 1)?;
     let mut worst = CLEAN;
-    for (index, file) in args.files.iter().enumerate() {
-        if args.files.len() > 1 {
-            let gap = if index == 0 { "" } else { "\n" };
-            writeln!(io::stdout(), "{gap}{}:", crate::safe::path(file))?;
-        }
-        let code = match judge(file, args, color) {
-            Ok(code) => code,
-            Err(failure) => {
-                talk::error(&failure.error);
+    for file in &args.files {
+        let code = match judge(file, args) {
+            Ok((trace, selection)) => {
+                out.add(file, &trace, &selection)?;
+                selection.verdict.exit_code()
+            }
+            Err(error) => {
+                out.add_unreadable(file, &format!("{error:#}"))?;
+                talk::error(&error);
                 CANNOT_LOOK
             }
         };
         worst = worse(worst, code);
     }
+    out.finish()?;
     Ok(Exit::Code(worst))
 }
 
-fn judge(file: &Path, args: &Check, color: Color) -> Result<u8, Failure> {
+fn judge(file: &Path, args: &Check) -> anyhow::Result<(Trace, Selection)> {
     let mut trace = open::read(file)?;
     symbols::name(&mut trace, &args.names.places());
     let mut selection = Selection::all(&trace);
     if !args.filter.is_empty() {
         selection.filter(&trace, &args.filter.prepare(&trace));
     }
-    print(&trace, &selection, color)?;
-    Ok(selection.verdict.exit_code())
+    Ok((trace, selection))
 }
 
 /// Prints the verdict. Whoever stops reading still gets the exit code.

@@ -1,0 +1,365 @@
+//! What reports say to machines: every trace of the corpus in every form, held against the schemas.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use traces::Trace;
+use traces::export::{Form, Report, Root};
+use traces::selection::Selection;
+
+const SCHEMA: &str = include_str!("../schema/report.json");
+
+fn corpus() -> Vec<(String, Trace)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "trace"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() > 100, "{}", paths.len());
+    let read = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(path).unwrap();
+        (name, Trace::parse_text(&text).unwrap())
+    };
+    paths.iter().map(read).collect()
+}
+
+fn report(name: &str, trace: &Trace) -> Report {
+    let mut report = Report::new("1.2.3");
+    report.add(name, trace, &Selection::all(trace), Root(None));
+    report
+}
+
+fn written(report: &Report, form: Form) -> String {
+    let mut bytes = Vec::new();
+    report.write(form, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A schema in which every member must be named, so that none goes undocumented.
+fn strict(mut schema: Value) -> Value {
+    fn close(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.values_mut().for_each(close);
+                if members.contains_key("properties") {
+                    members.insert("additionalProperties".to_owned(), json!(false));
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    close(&mut schema);
+    schema
+}
+
+#[track_caller]
+fn valid(validator: &jsonschema::Validator, name: &str, value: &Value) {
+    let wrong: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{name}: {}", wrong.join("\n"));
+}
+
+#[test]
+fn json_is_what_its_schema_says() {
+    let schema = strict(serde_json::from_str(SCHEMA).unwrap());
+    let document = jsonschema::validator_for(&schema).unwrap();
+    let mut of_line = json!({ "$ref": "#/$defs/line" });
+    of_line["$defs"] = schema["$defs"].clone();
+    let line = jsonschema::validator_for(&of_line).unwrap();
+    for (name, trace) in corpus() {
+        let report = report(&name, &trace);
+        let value: Value = serde_json::from_str(&written(&report, Form::Json)).unwrap();
+        valid(&document, &name, &value);
+        let told = &value["traces"][0];
+        assert_eq!(told["exit_code"], trace.verdict().exit_code());
+        let lines = written(&report, Form::Jsonl);
+        assert_eq!(lines.lines().count(), trace.verdict().stories.len());
+        for (index, text) in lines.lines().enumerate() {
+            let mut value: Value = serde_json::from_str(text).unwrap();
+            valid(&line, &name, &value);
+            assert_eq!(value["file"], name.as_str());
+            let members = value.as_object_mut().unwrap();
+            members.remove("file");
+            members.remove("schema_version");
+            assert_eq!(value, told["findings"][index], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_lacks_a_member_is_noticed() {
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    schema["$defs"]["summary"]["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("events");
+    let validator = jsonschema::validator_for(&strict(schema)).unwrap();
+    let (name, trace) = corpus().swap_remove(0);
+    let value: Value = serde_json::from_str(&written(&report(&name, &trace), Form::Json)).unwrap();
+    assert!(!validator.is_valid(&value));
+}
+
+#[test]
+fn a_trace_that_could_not_be_read_is_in_every_report() {
+    let mut report = Report::new("1.2.3");
+    report.add_unreadable("x\u{1b}[2J.bin", "not a trace: \u{1} & <b>");
+    let schema = strict(serde_json::from_str(SCHEMA).unwrap());
+    let value: Value = serde_json::from_str(&written(&report, Form::Json)).unwrap();
+    valid(
+        &jsonschema::validator_for(&schema).unwrap(),
+        "unreadable",
+        &value,
+    );
+    for form in [
+        Form::Json,
+        Form::Sarif,
+        Form::Junit,
+        Form::Github,
+        Form::Markdown,
+    ] {
+        let text = written(&report, form);
+        assert!(text.contains("not a trace"), "{form:?}: {text}");
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{1}'),
+            "{form:?}: {text}"
+        );
+    }
+    let sarif: Value = serde_json::from_str(&written(&report, Form::Sarif)).unwrap();
+    assert_eq!(
+        sarif["runs"][0]["invocations"][0]["executionSuccessful"],
+        false
+    );
+}
+
+/// The official schema, from the sources of the crate that carries it.
+fn sarif_schema() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--offline",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let carrier = packages
+        .iter()
+        .find(|package| package["name"] == "serde-sarif");
+    let manifest = carrier.unwrap()["manifest_path"].as_str().unwrap();
+    let path = Path::new(manifest)
+        .with_file_name("src")
+        .join("schema.json");
+    let mut schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    // The pattern of a run's language has a bracket too many, which validators refuse. We set no language.
+    for owner in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][owner]["properties"]["language"];
+        assert!(
+            language
+                .as_object_mut()
+                .unwrap()
+                .remove("pattern")
+                .is_some()
+        );
+    }
+    schema
+}
+
+#[test]
+fn sarif_is_what_the_standard_says() {
+    let schema = sarif_schema();
+    assert!(schema["title"].as_str().unwrap().contains("2.1.0"));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for (name, trace) in corpus() {
+        let value: Value =
+            serde_json::from_str(&written(&report(&name, &trace), Form::Sarif)).unwrap();
+        valid(&validator, &name, &value);
+        let run = &value["runs"][0];
+        let results = run["results"].as_array().unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(results.len(), stories.len(), "{name}");
+        for (result, story) in results.iter().zip(stories) {
+            let print = format!("{:#018x}", story.head.fingerprint);
+            assert_eq!(
+                result["partialFingerprints"]["tracerFinding/v1"],
+                print.as_str()
+            );
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(
+                run["tool"]["driver"]["rules"][index]["id"],
+                result["ruleId"]
+            );
+            orders_are_those_of_the_biography(&name, result);
+        }
+    }
+    let broken = json!({ "version": "2.1.0", "runs": [{ "results": [] }] });
+    assert!(
+        !validator.is_valid(&broken),
+        "a run without a tool is not SARIF"
+    );
+}
+
+/// Each step once, over all threads.
+fn orders_are_those_of_the_biography(name: &str, result: &Value) {
+    let flows = result["codeFlows"][0]["threadFlows"].as_array().unwrap();
+    let mut orders: Vec<u64> = Vec::new();
+    for flow in flows {
+        let steps = flow["locations"].as_array().unwrap();
+        let within: Vec<u64> = steps
+            .iter()
+            .map(|it| it["executionOrder"].as_u64().unwrap())
+            .collect();
+        assert!(within.is_sorted(), "{name}: {within:?}");
+        orders.extend(within);
+    }
+    orders.sort_unstable();
+    assert_eq!(
+        orders,
+        (1..=orders.len() as u64).collect::<Vec<_>>(),
+        "{name}"
+    );
+}
+
+#[test]
+fn sarif_paths_are_relative_below_the_root() {
+    let trace = Trace::parse_text(
+        "process 0 pid=1 end=exit:0
+        1 main leak 0x1000 Conn /home/me/my%20app/src/conn.rs:8 owner=Rc
+        2 main reclaim 0x1000 Conn /home/me/my%20app/src/conn.rs:9 owner=Rc
+        3 main reclaim 0x1000 Conn /usr/src/other.rs:10 owner=Rc",
+    )
+    .unwrap();
+    let mut report = Report::new("1.2.3");
+    report.add(
+        "t.bin",
+        &trace,
+        &Selection::all(&trace),
+        Root(Some("/home/me/")),
+    );
+    let text = written(&report, Form::Sarif);
+    assert!(
+        text.contains("\"uri\": \"my%2520app/src/conn.rs\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("\"uri\": \"file:///usr/src/other.rs\""),
+        "{text}"
+    );
+    assert!(written(&report, Form::Json).contains("\"file\": \"my%20app/src/conn.rs\""));
+}
+
+#[test]
+fn junit_has_a_case_for_each_rule_and_a_failure_for_each_finding() {
+    for (name, trace) in corpus() {
+        let text = written(&report(&name, &trace), Form::Junit);
+        assert_eq!(text.matches("<testsuite ").count(), 1, "{text}");
+        let stories = &trace.verdict().stories;
+        assert_eq!(text.matches("<failure ").count(), stories.len(), "{text}");
+        for rule in traces::rules::ALL {
+            assert!(
+                text.contains(&format!("name=\"{} {}", rule.id, rule.name)),
+                "{text}"
+            );
+        }
+        let asked: std::collections::BTreeSet<_> = trace
+            .verdict()
+            .cannot_tell
+            .iter()
+            .map(|question| question.rule)
+            .filter(|rule| stories.iter().all(|story| story.head.rule != *rule))
+            .collect();
+        assert_eq!(text.matches("<skipped").count(), asked.len(), "{text}");
+    }
+}
+
+/// Stories of different places: more of a kind than GitHub shows.
+fn many(count: u64) -> Trace {
+    let mut text = "process 0 pid=1 end=exit:0\n".to_owned();
+    for index in 0..count {
+        let (at, address) = (index * 10, 0x1000 + index * 64);
+        for (offset, kind) in [(1, "leak"), (2, "reclaim"), (3, "reclaim")] {
+            let at = at + offset;
+            text.push_str(&format!(
+                "{at} main {kind} {address:#x} Conn{index} f{index}.rs:8\n"
+            ));
+        }
+    }
+    Trace::parse_text(&text).unwrap()
+}
+
+#[test]
+fn github_gets_ten_of_a_kind_and_hears_of_the_rest() {
+    let trace = many(12);
+    assert_eq!(trace.verdict().stories.len(), 12);
+    let text = written(&report("t.bin", &trace), Form::Github);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 10, "{text}");
+    assert!(
+        lines.iter().all(|line| line.starts_with("::error ")),
+        "{text}"
+    );
+    assert!(
+        lines[0].starts_with("::error file=f0.rs,line=8,title=T08 reclaimed-twice (observed)::"),
+        "{text}"
+    );
+    assert_eq!(
+        lines[9],
+        "::error title=tracer::and 3 more: see the step's summary"
+    );
+    let ten = written(&report("t.bin", &many(10)), Form::Github);
+    assert_eq!(ten.matches("title=T08").count(), 10);
+    assert!(!ten.contains("more:"));
+}
+
+#[test]
+fn a_summary_keeps_to_its_limit_and_says_what_is_missing() {
+    let trace = many(40);
+    let report = report("t.bin", &trace);
+    let whole = written(&report, Form::Markdown);
+    assert_eq!(whole.matches("\n## T08").count(), 40);
+    let mut cut = Vec::new();
+    report.write_summary(whole.len() / 2, &mut cut).unwrap();
+    let cut = String::from_utf8(cut).unwrap();
+    assert!(cut.len() <= whole.len() / 2);
+    let told = cut.matches("\n## T08").count();
+    assert!((10..40).contains(&told), "{told}");
+    assert!(
+        cut.ends_with(&format!(
+            "And {} more sections that found no room here.\n",
+            40 - told
+        )),
+        "{cut}"
+    );
+}
+
+#[test]
+fn texts_of_a_trace_stay_texts() {
+    let trace = Trace::parse_text(
+        "process 0 pid=1 end=exit:0
+        1 main leak 0x1000 type=\"Evil|<script>\" file=\"a,b:c.rs\" line=3
+        2 main reclaim 0x1000 type=\"Evil|<script>\" file=\"a,b:c.rs\" line=3
+        3 main reclaim 0x1000 type=\"Evil|<script>\" file=\"a,b:c.rs\" line=3",
+    )
+    .unwrap();
+    let report = report("t|x.bin", &trace);
+    assert!(written(&report, Form::Github).starts_with("::error file=a%2Cb%3Ac.rs,line=3,"));
+    let markdown = written(&report, Form::Markdown);
+    assert!(markdown.contains("| t\\|x.bin |"), "{markdown}");
+    let outside: String = markdown.split("````").step_by(2).collect();
+    assert!(!outside.contains("<script>"), "{markdown}");
+    let junit = written(&report, Form::Junit);
+    assert!(!junit.contains("<script>"), "{junit}");
+}
