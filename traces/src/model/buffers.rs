@@ -237,8 +237,8 @@ mod tests {
     fn descriptors_that_are_named() {
         let of = |entry: &Submit| descriptors(entry).collect::<Vec<_>>();
         assert_eq!(of(&entry(op::READ)), [5]);
-        assert_eq!(of(&entry(op::SOCKET)), []);
-        assert_eq!(of(&entry(200)), []);
+        assert_eq!(of(&entry(op::SOCKET)), [0i32; 0]);
+        assert_eq!(of(&entry(200)), [0i32; 0]);
         let epoll = Submit {
             off: 9,
             ..entry(op::EPOLL_CTL)
@@ -248,7 +248,7 @@ mod tests {
             sqe_flags: op::SQE_FIXED_FILE,
             ..entry(op::READ)
         };
-        assert_eq!(of(&fixed), []);
+        assert_eq!(of(&fixed), [0i32; 0]);
     }
 
     #[test]
