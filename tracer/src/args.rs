@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::check::reports::{Kind, To};
+use crate::matrix::{Dimensions, Tool, Wanted};
 use crate::record::{Poison, Times};
 use crate::symbols::{PathMap, Places};
 use traces::filter::Filter;
@@ -99,6 +100,18 @@ pub(crate) enum Command {
     /// file is looked at without opening any other.
     Pack(Pack),
 
+    /// Run the same tests under every tool, and merge what they say into one table.
+    ///
+    /// CMD is a command that builds with cargo (`cargo test`, `cargo nextest run`, `cargo run`, a script
+    /// that calls them), or the path of a program. It is run once for each column, with the flags that the
+    /// tool needs on today's compilers and in a target folder that fits them. Each test runs in a process of
+    /// its own, so that what a tool reports belongs to one test, and is judged by its exit code and by what
+    /// the tool reported. A tool that is not here is a column `skipped`, with what brings it.
+    ///
+    /// Exit codes: 0 no cell fails, 1 at least one does, 2 it could not be run, 3 no cell fails, but a
+    /// column was skipped or could not tell.
+    Matrix(Matrix),
+
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     ///
     /// `tracer explain filter` says what filters can ask for.
@@ -115,6 +128,10 @@ pub(crate) enum Command {
     ///
     /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.
     Demo(Demo),
+
+    /// What cargo runs in place of a program.
+    #[command(name = "__matrix-run", hide = true)]
+    MatrixRun(MatrixRun),
 
     /// What `demo` records.
     #[command(name = "__scenario", hide = true)]
@@ -312,6 +329,57 @@ pub(crate) struct Pack {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    /// The columns.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TOOLS",
+        value_delimiter = ',',
+        default_value = "plain,asan,tsan,memcheck,tracer"
+    )]
+    pub(crate) with: Vec<Tool>,
+
+    /// More dimensions: `features=default,all,a+b × profile=dev,release`; a lone `x` will do for `×`.
+    ///
+    /// Features are `default`, `all`, `none`, or names with `+` between them (`none+a`: `a` without the
+    /// default ones). `tool=…` takes the place of --with.
+    #[arg(long, value_name = "DIMENSIONS", default_value = "", value_parser = dimensions, hide_default_value = true)]
+    pub(crate) matrix: Dimensions,
+
+    /// Also write the table to a file: `junit=FILE` or `json=FILE`; may be given twice.
+    #[arg(long, value_name = "FORM=FILE")]
+    pub(crate) report: Vec<Wanted>,
+
+    /// How many tests run at the same time. Without it: as many as there are processors.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) jobs: Option<std::num::NonZeroU8>,
+
+    /// A test that takes longer is ended, and fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+
+    /// Where target folders, logs and traces go, instead of cargo's target folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// The command and its arguments, after `--`.
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MatrixRun {
+    /// In place of Miri.
+    #[arg(long)]
+    pub(crate) miri: bool,
+
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`.
     #[arg(value_name = "RULE")]
@@ -385,6 +453,14 @@ pub(crate) struct Symbolize {
 
     /// The file.
     pub(crate) file: PathBuf,
+}
+
+/// Nothing is no dimension.
+fn dimensions(text: &str) -> Result<Dimensions, String> {
+    if text.is_empty() {
+        return Ok(Dimensions::default());
+    }
+    text.parse()
 }
 
 /// Says to whoever left out the `--` of `record` where it belongs.

@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod dump;
 mod explain;
+mod matrix;
 mod open;
 mod pack;
 mod scenario;
@@ -66,6 +67,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Matrix(args) => matrix::run(&args, cli.common.color),
+        Command::MatrixRun(args) => matrix::runner::run(args.words, args.miri),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
         Command::Doctor(args) => doctor::run(args.program.as_deref()),
         Command::Demo(args) => demo::run(&args, cli.common.color),

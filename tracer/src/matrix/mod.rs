@@ -1,0 +1,163 @@
+//! `tracer matrix`: the same tests under every tool, merged into one table.
+//!
+//! The command is run once for each column. What makes a column is in the environment of that command:
+//! toolchain, compiler flags, target folder, and this program as cargo's runner, which runs each test in a
+//! process of its own under the tool and judges it by exit code and by what the tool reported.
+//!
+//! Reading order: [`tools`], [`variants`] (what a column can be), [`machine`] (what is here), [`plan`]
+//! (how each is run), [`run`] (running them), [`runner`] with [`libtest`] and [`verdict`] (the other end),
+//! [`doctests`], [`cell`], [`table`], [`reports`].
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, anyhow, bail};
+
+use crate::args::{Color, Matrix};
+use crate::exit::{Exit, Failure};
+use crate::{page, talk};
+
+mod tools;
+pub(crate) use tools::Tool;
+
+mod variants;
+pub(crate) use variants::Dimensions;
+
+mod machine;
+
+mod plan;
+use plan::{Asked, Setting, Way};
+
+mod run;
+
+pub(crate) mod runner;
+
+pub(crate) mod libtest;
+
+mod verdict;
+
+mod doctests;
+
+mod cell;
+
+mod table;
+use table::Table;
+
+mod reports;
+pub(crate) use reports::Wanted;
+
+/// The command.
+pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
+    let asked = Asked::new(&args.command).map_err(|why| anyhow!(why))?;
+    let machine = machine::Machine::look(asked.toolchain.as_deref());
+    let machine = match (machine, asked.way) {
+        (Some(machine), _) => machine,
+        (None, Way::Program) => machine::Machine {
+            valgrind: machine::in_path("valgrind"),
+            ..machine::Machine::default()
+        },
+        (None, _) => Err(anyhow!(
+            "cannot run `rustc -vV`: the matrix builds with a Rust toolchain, and none is in PATH"
+        ))?,
+    };
+    let folder = folder(args.dir.as_deref(), asked.way)?;
+    let tools = if args.matrix.tools.is_empty() {
+        &args.with
+    } else {
+        &args.matrix.tools
+    };
+    let tools = without_repeats(tools);
+    let columns = plan::columns(
+        &Setting {
+            asked: &asked,
+            machine: &machine,
+            tools: &tools,
+            folder: &folder,
+            variable: &|name| std::env::var_os(name),
+        },
+        &args.matrix.variants(),
+    );
+    let runs = run::Runs {
+        folder: &folder,
+        way: asked.way,
+        machine: &machine,
+        at_once: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
+        timeout_seconds: args.timeout,
+        leaks_apart: tools.contains(&Tool::Lsan),
+    };
+    let ran = runs.all(columns)?;
+    let table = Table::new(&ran);
+    let printed = page::print(&table.lines(), color);
+    for wanted in &args.report {
+        wanted.write(&table, &in_words(&args.command))?;
+    }
+    std::io::stderr().flush()?;
+    talk::line(format_args!(
+        "logs and traces are in {}",
+        crate::safe::path(&folder)
+    ));
+    printed?;
+    Ok(Exit::Code(table.exit_code()))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn without_repeats(tools: &[Tool]) -> Vec<Tool> {
+    let mut kept = Vec::new();
+    for tool in tools {
+        if !kept.contains(tool) {
+            kept.push(*tool);
+        }
+    }
+    kept
+}
+
+fn in_words(command: &[OsString]) -> String {
+    let words: Vec<String> = command
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    words.join(" ")
+}
+
+/// Where the matrix keeps target folders, logs and traces: in cargo's target folder.
+fn folder(asked: Option<&Path>, way: Way) -> anyhow::Result<PathBuf> {
+    let folder = match asked {
+        Some(folder) => folder.to_path_buf(),
+        None => target_folder(way)?.join("tracer-matrix"),
+    };
+    let folder = std::path::absolute(folder)?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", crate::safe::path(&folder)))?;
+    Ok(folder)
+}
+
+/// The target folder that cargo would use here.
+fn target_folder(way: Way) -> anyhow::Result<PathBuf> {
+    let metadata = Command::new("cargo")
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .output();
+    let metadata = metadata.ok().filter(|output| output.status.success());
+    let parsed = metadata
+        .and_then(|output| serde_json::from_slice::<serde_json::Value>(&output.stdout).ok());
+    match parsed
+        .as_ref()
+        .and_then(|value| value["target_directory"].as_str())
+    {
+        Some(path) => Ok(path.into()),
+        None if way == Way::Program => Ok(PathBuf::from("target")),
+        None => {
+            bail!("no Cargo.toml here; run it in the folder of the package, or say `--dir DIR`")
+        }
+    }
+}

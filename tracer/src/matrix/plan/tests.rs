@@ -1,0 +1,227 @@
+use super::*;
+
+fn words(text: &str) -> Vec<OsString> {
+    text.split_whitespace().map(OsString::from).collect()
+}
+
+fn stable() -> Machine {
+    Machine {
+        host: "x86_64-unknown-linux-gnu".to_owned(),
+        has_rustup: true,
+        has_ubsan: true,
+        ..Machine::default()
+    }
+}
+
+fn nightly() -> Machine {
+    Machine {
+        nightly: Some(Nightly {
+            name: Some("nightly-x".to_owned()),
+            has_source: true,
+            miri: Some(PathBuf::from("/bin/miri")),
+        }),
+        valgrind: Some(PathBuf::from("/bin/valgrind")),
+        has_careful: true,
+        ..stable()
+    }
+}
+
+fn planned(
+    command: &str,
+    machine: &Machine,
+    tool: Tool,
+    variables: &[(&str, &str)],
+) -> Result<Build, String> {
+    let asked = Asked::new(&words(command))?;
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    let setting = Setting {
+        asked: &asked,
+        machine,
+        tools: &[tool],
+        folder: Path::new("/m"),
+        variable: &variable,
+    };
+    columns(&setting, &[Variant::default()]).remove(0).build
+}
+
+fn variable(build: &Build, name: &str) -> Option<String> {
+    let found = build.environment.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.to_str().unwrap().to_owned())
+}
+
+const FLAGS: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS";
+
+#[test]
+fn address_sanitizer_takes_the_standard_library_as_it_is() {
+    let build = planned("cargo test", &nightly(), Tool::Asan, &[]).unwrap();
+    assert_eq!(variable(&build, "RUSTUP_TOOLCHAIN").unwrap(), "nightly-x");
+    assert_eq!(
+        variable(&build, FLAGS).unwrap(),
+        "-Zsanitizer=address -Cforce-frame-pointers=yes"
+    );
+    // Procedural macros and build scripts are left as they are only with a target of its own.
+    assert_eq!(
+        variable(&build, "CARGO_BUILD_TARGET").unwrap(),
+        "x86_64-unknown-linux-gnu"
+    );
+    assert_eq!(variable(&build, "CARGO_UNSTABLE_BUILD_STD"), None);
+    assert_eq!(variable(&build, "RUSTC_BOOTSTRAP"), None);
+    assert_eq!(build.target_folder, Path::new("/m/target/asan"));
+}
+
+#[test]
+fn who_has_to_see_every_access_builds_the_standard_library() {
+    for tool in [Tool::Tsan, Tool::Msan] {
+        let build = planned("cargo test", &nightly(), tool, &[]).unwrap();
+        assert_eq!(
+            variable(&build, "CARGO_UNSTABLE_BUILD_STD").unwrap(),
+            "std,panic_abort"
+        );
+    }
+    let mut bare = nightly();
+    bare.nightly.as_mut().unwrap().has_source = false;
+    let why = planned("cargo test", &bare, Tool::Tsan, &[]).unwrap_err();
+    assert!(
+        why.contains("rustup component add --toolchain nightly-x rust-src"),
+        "{why}"
+    );
+    assert!(planned("cargo test", &bare, Tool::Asan, &[]).is_ok());
+}
+
+#[test]
+fn stable_has_address_sanitizer_by_a_target_of_its_own() {
+    let mut machine = stable();
+    let why = planned("cargo test", &machine, Tool::Asan, &[]).unwrap_err();
+    assert!(why.contains("rustup toolchain install nightly`"), "{why}");
+    machine.asan_target = Some("x86_64-unknown-linux-gnuasan".to_owned());
+    let build = planned("cargo test", &machine, Tool::Asan, &[]).unwrap();
+    assert_eq!(
+        variable(&build, "CARGO_BUILD_TARGET").unwrap(),
+        "x86_64-unknown-linux-gnuasan"
+    );
+    let flags = variable(
+        &build,
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNUASAN_RUSTFLAGS",
+    )
+    .unwrap();
+    assert!(!flags.contains("-Z"), "{flags}");
+    assert!(planned("cargo test", &machine, Tool::Tsan, &[]).is_err());
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_brings_it() {
+    let missing = |tool| planned("cargo test", &stable(), tool, &[]).unwrap_err();
+    assert!(missing(Tool::Memcheck).contains("apt-get install valgrind"));
+    assert!(
+        missing(Tool::Miri)
+            .contains("rustup toolchain install nightly --component rust-src --component miri")
+    );
+    let mut machine = nightly();
+    machine.has_careful = false;
+    machine.nightly.as_mut().unwrap().miri = None;
+    let careful = planned("cargo test", &machine, Tool::Careful, &[]).unwrap_err();
+    assert!(careful.contains("cargo install cargo-careful"));
+    let miri = planned("cargo test", &machine, Tool::Miri, &[]).unwrap_err();
+    assert!(miri.contains("rustup component add --toolchain nightly-x miri rust-src"));
+    machine.has_ubsan = false;
+    let ubsan = planned("cargo test", &machine, Tool::Ubsan, &[]).unwrap_err();
+    assert!(ubsan.contains("libubsan"));
+}
+
+#[test]
+fn commands_of_cargo_become_those_of_miri_and_careful() {
+    let command =
+        |command: &str, tool| planned(command, &nightly(), tool, &[]).map(|build| build.command);
+    assert_eq!(
+        command("cargo --locked test -p a -- b", Tool::Miri).unwrap(),
+        words("cargo --locked miri test -p a -- b")
+    );
+    assert_eq!(
+        command("cargo +beta run", Tool::Careful).unwrap(),
+        words("cargo careful run")
+    );
+    assert!(
+        command("cargo bench", Tool::Miri)
+            .unwrap_err()
+            .contains("cargo miri bench")
+    );
+    assert!(
+        command("make test", Tool::Miri)
+            .unwrap_err()
+            .contains("only a command of cargo's")
+    );
+}
+
+#[test]
+fn flags_of_the_caller_stay() {
+    let flags = |variables: &[(&str, &str)], name: &str| {
+        let build = planned("cargo test", &nightly(), Tool::Asan, variables).unwrap();
+        variable(&build, name)
+    };
+    let ours = "-Zsanitizer=address -Cforce-frame-pointers=yes";
+    assert_eq!(
+        flags(&[("RUSTFLAGS", "-Copt-level=1")], "RUSTFLAGS").unwrap(),
+        format!("-Copt-level=1 {ours}")
+    );
+    assert_eq!(flags(&[("RUSTFLAGS", "-Copt-level=1")], FLAGS), None);
+    assert_eq!(
+        flags(&[(FLAGS, "--cfg x")], FLAGS).unwrap(),
+        format!("--cfg x {ours}")
+    );
+    let encoded = flags(
+        &[("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1fx")],
+        "CARGO_ENCODED_RUSTFLAGS",
+    );
+    assert_eq!(
+        encoded.unwrap(),
+        "--cfg\x1fx\x1f-Zsanitizer=address\x1f-Cforce-frame-pointers=yes"
+    );
+}
+
+#[test]
+fn program_that_is_built_already_has_the_columns_that_do_not_build() {
+    let program = std::env::current_exe().unwrap();
+    let program = program.to_str().unwrap();
+    for tool in [Tool::Plain, Tool::Memcheck, Tool::Tracer] {
+        assert_eq!(
+            planned(program, &nightly(), tool, &[]).unwrap().command,
+            words(program)
+        );
+    }
+    let why = planned(program, &nightly(), Tool::Asan, &[]).unwrap_err();
+    assert!(
+        why.contains("the command of cargo's that builds it"),
+        "{why}"
+    );
+}
+
+#[test]
+fn folders_and_targets_are_the_matrix_s_own() {
+    for command in ["cargo test --target-dir x", "cargo test --target=a-b-c"] {
+        assert!(
+            planned(command, &nightly(), Tool::Plain, &[])
+                .unwrap_err()
+                .contains("leave `--target")
+        );
+    }
+    assert!(planned("cargo test -- --target x", &nightly(), Tool::Plain, &[]).is_ok());
+    assert!(planned("cargo --config a", &nightly(), Tool::Plain, &[]).is_err());
+}
+
+#[test]
+fn undefined_behaviour_of_c_is_asked_of_the_c_compiler() {
+    let build = planned("cargo test", &nightly(), Tool::Ubsan, &[]).unwrap();
+    assert!(
+        variable(&build, "CFLAGS_x86_64_unknown_linux_gnu")
+            .unwrap()
+            .contains("-fsanitize=undefined")
+    );
+    assert_eq!(
+        variable(&build, FLAGS).unwrap(),
+        "-Clink-arg=-fsanitize=undefined"
+    );
+    assert_eq!(variable(&build, "RUSTUP_TOOLCHAIN"), None);
+}

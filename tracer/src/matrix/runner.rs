@@ -1,0 +1,456 @@
+//! The other end of the matrix: what cargo starts in place of each program that it has built.
+//!
+//! A test binary with the standard harness is asked for its tests, and each runs in a process of its own:
+//! a tool that ends the process, or speaks at its end, then speaks of one test. Everything else runs as a
+//! whole. What came of it is written to files, a cell each; test binaries end in order all the same, so
+//! that cargo goes on to the next one.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Cell, Id, Report, Status};
+use super::libtest::{self, Ignored};
+use super::tools::{MEMCHECK, Tool};
+use super::verdict::{self, Ending, Seen};
+use crate::exit::{Exit, Failure};
+
+/// The variable that names the job's file.
+pub(super) const VARIABLE: &str = "TRACER_MATRIX_JOB";
+/// In front of a cell that goes through rustdoc's output.
+pub(super) const MARK: &str = "tracer-matrix: ";
+/// More of a log is not looked at.
+const LOG_MAX: u64 = 16 << 20;
+
+/// What a column asks of its runners.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) tool: Tool,
+    /// Where cells, logs and traces go.
+    pub(super) results: PathBuf,
+    /// Places in the source below it are shown relative to it.
+    pub(super) root: PathBuf,
+    /// Cargo's target folder: what lies elsewhere was not built as a test or program.
+    pub(super) target_folder: PathBuf,
+    /// Tests at the same time.
+    pub(super) at_once: usize,
+    /// A test is ended after so long.
+    pub(super) timeout_seconds: u64,
+    /// For the tool's runtime.
+    pub(super) environment: Vec<(String, String)>,
+    /// The real Miri, where its place is taken.
+    pub(super) miri: Option<PathBuf>,
+}
+
+/// A program of cargo's, and what it was to be run with.
+struct Program {
+    /// The words that start it; several under Miri.
+    start: Vec<OsString>,
+    arguments: Vec<OsString>,
+    what: What,
+    /// Package and binary.
+    suite: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// With the standard harness.
+    Tests,
+    /// A test with a harness of its own.
+    OwnHarness,
+    /// An example of the documentation: rustdoc looks at its end.
+    Doctest,
+    /// Anything else.
+    Whole,
+}
+
+/// The hidden command: `words` is a program with its arguments, or what was to be said to Miri.
+pub(crate) fn run(words: Vec<OsString>, is_miri: bool) -> Result<Exit, Failure> {
+    let job = Job::from_environment()?;
+    let program = if is_miri {
+        let miri = job.miri.clone().context("the job names no Miri")?;
+        // Miri is also the compiler of what it will run.
+        if std::env::var_os("MIRI_BE_RUSTC").is_some() || !words.iter().any(|word| word == "--") {
+            return Err(replace(&miri, &words));
+        }
+        Program::for_miri(miri, words)
+    } else {
+        Program::of_cargo(words, &job)?
+    };
+    if libtest::is_listing(&program.arguments) {
+        let mut words = program.start[1..].to_vec();
+        words.extend(program.arguments);
+        return Err(replace(Path::new(&program.start[0]), &words));
+    }
+    match program.what {
+        What::Tests => {
+            job.tests(&program)?;
+            Ok(Exit::Code(0))
+        }
+        What::OwnHarness => {
+            job.keep(&job.one(&program, "")?.0)?;
+            Ok(Exit::Code(0))
+        }
+        What::Whole => {
+            let (cell, ending) = job.one(&program, "")?;
+            job.keep(&cell)?;
+            Ok(exit(ending))
+        }
+        What::Doctest => job.doctest(&program),
+    }
+}
+
+/// Becomes another program.
+fn replace(program: &Path, words: &[OsString]) -> Failure {
+    let error = Command::new(program).args(words).exec();
+    anyhow!(error)
+        .context(format!("cannot run {}", crate::safe::path(program)))
+        .into()
+}
+
+fn exit(ending: Ending) -> Exit {
+    match ending {
+        Ending::Code(code) => Exit::Code(code.to_le_bytes()[0]),
+        Ending::Signal(number) => Exit::Signal(number),
+        Ending::TimedOut(_) => Exit::Code(124),
+    }
+}
+
+impl Program {
+    fn of_cargo(words: Vec<OsString>, job: &Job) -> Result<Self> {
+        let mut words = words.into_iter();
+        let file = words.next().context("there is no program to run")?;
+        let arguments = words.collect();
+        let path = Path::new(&file);
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let folder = path.parent().and_then(Path::file_name);
+        let what = if !whole.starts_with(&job.target_folder) {
+            What::Doctest
+        } else if folder.is_some_and(|folder| folder == "deps") {
+            let bytes = std::fs::read(path)
+                .with_context(|| format!("cannot read {}", crate::safe::path(path)))?;
+            if libtest::is_harness(&bytes) {
+                What::Tests
+            } else {
+                What::OwnHarness
+            }
+        } else {
+            What::Whole
+        };
+        let stem = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let binary = match (what, stem.rsplit_once('-')) {
+            // Without the number that cargo gives each.
+            (What::Tests | What::OwnHarness, Some((name, _))) => name.to_owned(),
+            _ => stem,
+        };
+        Ok(Self {
+            suite: suite(&binary),
+            start: vec![file],
+            arguments,
+            what,
+        })
+    }
+
+    /// Miri's words are the compiler's, then `--`, then the program's.
+    fn for_miri(miri: PathBuf, words: Vec<OsString>) -> Self {
+        let end = words
+            .iter()
+            .rposition(|word| word == "--")
+            .unwrap_or(words.len());
+        let end = words[..end]
+            .iter()
+            .position(|word| word == "--")
+            .unwrap_or(end);
+        let (compiler, arguments) = words.split_at(end);
+        let after = |name: &str| {
+            let at = compiler.iter().position(|word| word == name)?;
+            Some(compiler.get(at + 1)?.to_string_lossy().into_owned())
+        };
+        let binary = after("--crate-name").unwrap_or_default();
+        let what = if compiler.iter().any(|word| word == "--test") {
+            What::Tests
+        } else if binary == "rust_out" || binary.starts_with("doctest_") {
+            What::Doctest
+        } else {
+            What::Whole
+        };
+        let mut start = vec![miri.into_os_string()];
+        start.extend_from_slice(compiler);
+        start.push("--".into());
+        Self {
+            suite: suite(&binary),
+            start,
+            arguments: arguments.get(1..).unwrap_or_default().to_vec(),
+            what,
+        }
+    }
+}
+
+/// `package`, or `package::binary` where the binary has another name.
+fn suite(binary: &str) -> String {
+    match std::env::var("CARGO_PKG_NAME") {
+        Ok(package) if package.replace('-', "_") == binary.replace('-', "_") => package,
+        Ok(package) => format!("{package}::{binary}"),
+        Err(_) => binary.to_owned(),
+    }
+}
+
+impl Job {
+    fn from_environment() -> Result<Self> {
+        let path = std::env::var_os(VARIABLE)
+            .with_context(|| format!("this is for `tracer matrix`, which sets {VARIABLE}"))?;
+        let text = std::fs::read(&path)
+            .with_context(|| format!("cannot read {}", crate::safe::os(&path)))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// A program that cargo did not build: a cell, kept.
+    pub(super) fn whole(&self, words: &[OsString]) -> Result<()> {
+        let name = Path::new(&words[0]).file_name().unwrap_or_default();
+        let program = Program {
+            start: vec![words[0].clone()],
+            arguments: words[1..].to_vec(),
+            what: What::Whole,
+            suite: name.to_string_lossy().into_owned(),
+        };
+        self.keep(&self.one(&program, "")?.0)
+    }
+
+    /// Each test of a binary in a process of its own.
+    fn tests(&self, program: &Program) -> Result<()> {
+        let names = match self.names(program) {
+            Ok(names) => names,
+            Err(error) => {
+                let report = Report::new(format!("its tests cannot be listed: {error:#}"));
+                return self.keep(&self.failed(program, report));
+            }
+        };
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<()> {
+            while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.keep(&self.one(program, name)?.0)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.at_once.min(names.len()))
+                .map(|_| scope.spawn(work))
+                .collect();
+            workers.into_iter().try_for_each(|worker| {
+                let end = worker.join();
+                end.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
+            })
+        })
+    }
+
+    /// The tests that the arguments ask for.
+    fn names(&self, program: &Program) -> Result<Vec<String>> {
+        let list = |only_ignored: bool| -> Result<Vec<String>> {
+            let output = Command::new(&program.start[0])
+                .args(&program.start[1..])
+                .args(libtest::to_list(&program.arguments, only_ignored))
+                // What listing leaves behind is nobody's leak.
+                .env("ASAN_OPTIONS", "detect_leaks=0")
+                .env("LSAN_OPTIONS", "detect_leaks=0")
+                .stdin(Stdio::null())
+                .output()?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(anyhow!(
+                    "{}: {}",
+                    output.status,
+                    traces::tty(said.lines().next().unwrap_or_default().as_bytes())
+                ));
+            }
+            Ok(libtest::listed(&String::from_utf8_lossy(&output.stdout)))
+        };
+        match libtest::ignored(&program.arguments) {
+            Ignored::Too => list(false),
+            Ignored::Only => list(true),
+            Ignored::No => {
+                let ignored = list(true)?;
+                let mut names = list(false)?;
+                names.retain(|name| !ignored.contains(name));
+                Ok(names)
+            }
+        }
+    }
+
+    /// An example of the documentation: what came of it goes to rustdoc, which alone knows its name.
+    fn doctest(&self, program: &Program) -> Result<Exit, Failure> {
+        let (cell, ending) = self.one(program, "")?;
+        if let Some(log) = &cell.log {
+            std::io::stderr().write_all(&std::fs::read(log).context("the log of an example")?)?;
+        }
+        if matches!(cell.status, Status::Passed | Status::Nothing) {
+            return Ok(exit(ending));
+        }
+        let line = serde_json::to_string(&cell).context("a cell")?;
+        writeln!(std::io::stderr(), "{MARK}{line}")?;
+        Ok(match exit(ending) {
+            Exit::Code(0) => Exit::Code(1),
+            other => other,
+        })
+    }
+
+    /// Runs a test, or with an empty name the whole program, and judges it.
+    fn one(&self, program: &Program, test: &str) -> Result<(Cell, Ending)> {
+        let id = Id {
+            suite: program.suite.clone(),
+            test: test.to_owned(),
+        };
+        let stem = self.stem(&id);
+        let log = self.results.join(format!("{stem}.txt"));
+        let beside = self.results.join(format!("{stem}.memcheck"));
+        let trace = self.results.join(format!("{stem}.bin"));
+        let mut command = self.command(program, &beside, &trace)?;
+        match test {
+            "" => command.args(&program.arguments),
+            test => command.args(libtest::to_run(&program.arguments, test)),
+        };
+        let output = File::create(&log)
+            .with_context(|| format!("cannot write {}", crate::safe::path(&log)))?;
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", crate::safe::os(&program.start[0])))?;
+        let ending = wait(child, self.timeout_seconds)?;
+        let text = text_of(&log);
+        let (status, reports) = verdict::judge(&Seen {
+            tool: self.tool,
+            ending,
+            output: &text,
+            memcheck: &text_of(&beside),
+            trace: (self.tool == Tool::Tracer).then_some(&trace),
+            root: &self.root,
+        });
+        let cell = Cell {
+            id,
+            status,
+            reports,
+            seconds: started.elapsed().as_secs_f64(),
+            log: Some(log),
+            trace: trace.exists().then_some(trace),
+        };
+        Ok((cell, ending))
+    }
+
+    /// What starts the program under the tool.
+    fn command(&self, program: &Program, beside: &Path, trace: &Path) -> Result<Command> {
+        let mut command = match self.tool {
+            Tool::Memcheck => {
+                let mut command = Command::new("valgrind");
+                let mut log = OsString::from("--log-file=");
+                log.push(beside);
+                command.args(MEMCHECK).arg(log);
+                if program.what == What::Doctest {
+                    // Examples that were built together are processes below one.
+                    command.arg("--trace-children=yes");
+                }
+                command
+            }
+            Tool::Tracer => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["record", "-o"]).arg(trace).arg("--");
+                command
+            }
+            _ => {
+                let mut command = Command::new(&program.start[0]);
+                command.args(&program.start[1..]);
+                return Ok(command);
+            }
+        };
+        command.args(&program.start);
+        Ok(command)
+    }
+
+    fn failed(&self, program: &Program, report: Report) -> Cell {
+        Cell {
+            id: Id {
+                suite: program.suite.clone(),
+                test: String::new(),
+            },
+            status: Status::Failed,
+            reports: vec![report],
+            seconds: 0.0,
+            log: None,
+            trace: None,
+        }
+    }
+
+    /// A file name of its own for a test.
+    fn stem(&self, id: &Id) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let plain = |letter: char| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '_'
+            }
+        };
+        let name: String = format!("{} {}", id.suite, id.test)
+            .chars()
+            .map(plain)
+            .take(120)
+            .collect();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{}-{number}", name.trim_matches('_'), std::process::id())
+    }
+
+    /// Writes a cell under another name first: the column counts them while they come.
+    pub(super) fn keep(&self, cell: &Cell) -> Result<()> {
+        let path = self.results.join(format!("{}.cell", self.stem(&cell.id)));
+        let unfinished = path.with_extension("unfinished");
+        std::fs::write(&unfinished, serde_json::to_vec(cell)?)
+            .and_then(|()| std::fs::rename(&unfinished, &path))
+            .with_context(|| format!("cannot write {}", crate::safe::path(&path)))
+    }
+}
+
+/// Waits for the end, and brings it about when it takes too long.
+fn wait(mut child: Child, seconds: u64) -> Result<Ending> {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(match status.signal() {
+                Some(number) => Ending::Signal(number),
+                None => Ending::Code(status.code().unwrap_or(0)),
+            });
+        }
+        if Instant::now() >= until {
+            // A tool that hangs does not hear of a polite signal.
+            child.kill()?;
+            child.wait()?;
+            return Ok(Ending::TimedOut(seconds));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn text_of(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(path) {
+        // What cannot be read has nothing to say.
+        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(file, LOG_MAX), &mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
