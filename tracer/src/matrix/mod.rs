@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
         ))?,
     };
     let folder = folder(args.dir.as_deref(), asked.way)?;
+    let _lock = lock(&folder)?;
     let tools = if args.matrix.tools.is_empty() {
         &args.with
     } else {
@@ -83,7 +84,9 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
         folder: &folder,
         way: asked.way,
         machine: &machine,
-        at_once: args.jobs.map_or_else(processors, |jobs| usize::from(jobs.get())),
+        at_once: args
+            .jobs
+            .map_or_else(processors, |jobs| usize::from(jobs.get())),
         timeout_seconds: args.timeout,
         leaks_apart: tools.contains(&Tool::Lsan),
     };
@@ -136,6 +139,17 @@ fn folder(asked: Option<&Path>, way: Way) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Two at once would take each other's results away.
+fn lock(folder: &Path) -> anyhow::Result<std::fs::File> {
+    let shown = crate::safe::path(folder);
+    let file = std::fs::File::create(folder.join("lock"))
+        .with_context(|| format!("cannot write into {shown}"))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).with_context(
+        || format!("another matrix runs in {shown}; `--dir DIR` names another place"),
+    )?;
+    Ok(file)
+}
+
 /// The target folder that cargo would use here.
 fn target_folder(way: Way) -> anyhow::Result<PathBuf> {
     let metadata = Command::new("cargo")
@@ -155,7 +169,7 @@ fn target_folder(way: Way) -> anyhow::Result<PathBuf> {
         .and_then(|value| value["target_directory"].as_str())
     {
         Some(path) => Ok(path.into()),
-        None if way == Way::Program => Ok(PathBuf::from("target")),
+        None if !matches!(way, Way::Cargo { .. }) => Ok(PathBuf::from("target")),
         None => {
             bail!("no Cargo.toml here; run it in the folder of the package, or say `--dir DIR`")
         }

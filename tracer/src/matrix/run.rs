@@ -202,10 +202,17 @@ fn cells(results: &Path) -> Result<Vec<Cell>> {
     for entry in std::fs::read_dir(results)? {
         let path = entry?.path();
         if path.extension().is_some_and(|end| end == "cell") {
-            cells.push(serde_json::from_slice(&std::fs::read(path)?)?);
+            cells.push(read_cell(&path)?);
         }
     }
     Ok(cells)
+}
+
+fn read_cell(path: &Path) -> Result<Cell> {
+    let bytes =
+        std::fs::read(path).with_context(|| format!("cannot read {}", crate::safe::path(path)))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not a result", crate::safe::path(path)))
 }
 
 /// The command itself as a cell: it failed though no test did, or it ran nothing.

@@ -206,18 +206,15 @@ impl<'a> Table<'a> {
             } else {
                 Class::Warning
             };
-            line(class, format!("{tests} rows, no cell fails"));
+            line(class, format!("{tests} tests, no cell fails"));
         } else {
             line(
                 Class::Headline(Severity::Error),
-                format!("{tests} rows, {failed} with a cell that fails"),
+                format!("{tests} tests, {failed} with a cell that fails"),
             );
         }
         if alone > 0 {
-            line(
-                Class::Sentence,
-                format!("{alone} of them found by tracer alone"),
-            );
+            line(Class::Sentence, format!("found by tracer alone: {alone}"));
         }
         if self.cells().any(|cell| cell.status == Status::Nothing) {
             line(
@@ -329,8 +326,8 @@ sample  a
 sample  b
   tracer     leak, src/lib.rs:3
 
-3 rows, 2 with a cell that fails
-1 of them found by tracer alone
+3 tests, 2 with a cell that fails
+found by tracer alone: 1
 `-`: there was nothing for the tool to look at"
         );
         assert_eq!(table.exit_code(), FINDINGS);

@@ -27,6 +27,7 @@ mod ffi;
 mod garbage;
 mod kill;
 mod late;
+mod matrix;
 mod modes;
 mod oracle;
 mod pack;

@@ -1,0 +1,210 @@
+//! `matrix` over the sample project: each bug in the columns of the tools that see it, and in no other.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::{run, tracer};
+
+/// The sample project in a folder of its own, with the probe of this repository and the main lock file.
+fn sample(folder: &Path) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = folder.join("sample");
+    copy(&here.join("tests/sample"), &sample);
+    let probe = here.parent().unwrap().join("probe");
+    let manifest = std::fs::read_to_string(sample.join("Cargo.toml")).unwrap();
+    let manifest = manifest.replace("../../../probe", probe.to_str().unwrap());
+    std::fs::write(sample.join("Cargo.toml"), manifest).unwrap();
+    std::fs::copy(
+        here.parent().unwrap().join("Cargo.lock"),
+        sample.join("Cargo.lock"),
+    )
+    .unwrap();
+    sample
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if entry.file_type().unwrap().is_dir() {
+            if name != "target" {
+                copy(&entry.path(), &to.join(name));
+            }
+        } else {
+            std::fs::copy(entry.path(), to.join(name)).unwrap();
+        }
+    }
+}
+
+/// `tracer matrix`; what it builds of the probe is kept between runs.
+fn matrix(folder: &Path, name: &str, arguments: &[&str]) -> Output {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut command: Command = tracer(folder);
+    command
+        .env_remove("CARGO_TARGET_DIR")
+        .arg("matrix")
+        .arg("--dir")
+        .arg(kept);
+    command.args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The words of a test's row.
+#[track_caller]
+fn row<'a>(table: &'a str, test: &str) -> Vec<&'a str> {
+    let row = table
+        .lines()
+        .filter(|line| !line.starts_with("test "))
+        .find(|line| line.split_whitespace().any(|word| word == test));
+    let row = row.unwrap_or_else(|| panic!("no row `{test}` in:\n{table}"));
+    row.split_whitespace()
+        .skip_while(|word| *word != test)
+        .skip(1)
+        .collect()
+}
+
+#[test]
+fn each_bug_is_in_the_columns_of_those_who_see_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = sample(folder.path());
+    let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
+    assert!(
+        has_valgrind || std::env::var_os("TRACER_REQUIRE_ALL").is_none(),
+        "valgrind is missing: apt-get install valgrind"
+    );
+    let ran = matrix(
+        &sample,
+        "matrix-sample",
+        &[
+            "--with",
+            "plain,memcheck,tracer",
+            "--report",
+            "json=m.json",
+            "--report",
+            "junit=m.xml",
+            "--",
+            "cargo",
+            "test",
+            "--offline",
+        ],
+    );
+    let (table, said) = (text(&ran.stdout), text(&ran.stderr));
+    assert_eq!(ran.status.code(), Some(1), "{table}\n{said}");
+    let memcheck = |word: &'static str| if has_valgrind { vec![word] } else { Vec::new() };
+    let expect = |test: &str, by_memcheck: &'static str, by_tracer: &'static str| {
+        let expected = [vec!["ok"], memcheck(by_memcheck), vec![by_tracer]].concat();
+        assert_eq!(row(&table, test), expected, "{test} in:\n{table}");
+    };
+    expect("sound", "ok", "ok");
+    expect("cookie_reclaimed_twice", "ok", "FAIL");
+    expect("memory_leaked", "FAIL", "-");
+    expect("memory_used_after_free", "FAIL", "-");
+    expect("memory_uninitialised", "FAIL", "-");
+    expect("panics_as_it_should", "ok", "-");
+    assert!(!table.contains("  ignored "), "{table}");
+    assert!(
+        table.contains("src/lib.rs - next"),
+        "an example of the documentation: {table}"
+    );
+    if has_valgrind {
+        assert!(
+            table.contains("Invalid read of size 8, src/memory.rs:"),
+            "{table}"
+        );
+    } else {
+        assert!(
+            table.contains("memcheck skipped: no valgrind here"),
+            "{table}"
+        );
+    }
+    assert!(
+        table.contains("T08 reclaimed-twice (observed), src/cookies.rs:"),
+        "{table}"
+    );
+    assert!(table.contains("found by tracer alone: 1\n"), "{table}");
+    trace_can_be_looked_at(&table);
+    reports_say_the_same(&sample, has_valgrind);
+    assert!(
+        said.contains("[1/3] plain") && said.contains("[3/3] tracer"),
+        "{said}"
+    );
+}
+
+fn trace_can_be_looked_at(table: &str) {
+    let line = table
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tracer view "));
+    let trace = Path::new(line.expect("the command that shows the trace"));
+    let folder = trace.parent().unwrap();
+    run(tracer(folder).arg("check").arg(trace))
+        .exits(1)
+        .prints("T08");
+}
+
+fn reports_say_the_same(sample: &Path, has_valgrind: bool) {
+    let json = std::fs::read(sample.join("m.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["exit_code"], 1);
+    assert_eq!(json["columns"].as_array().unwrap().len(), 3);
+    assert_eq!(json["by_tracer_alone"][0]["test"], "cookie_reclaimed_twice");
+    let rows = json["rows"].as_array().unwrap();
+    let leaked = rows
+        .iter()
+        .find(|row| row["test"] == "memory_leaked")
+        .unwrap();
+    assert_eq!(leaked["cells"]["plain"]["status"], "passed");
+    assert_eq!(leaked["cells"]["tracer"]["status"], "nothing");
+    let xml = std::fs::read_to_string(sample.join("m.xml")).unwrap();
+    let failures = if has_valgrind { 4 } else { 1 };
+    assert!(xml.contains(&format!("failures=\"{failures}\"")), "{xml}");
+    assert!(xml.contains("T08 reclaimed-twice"), "{xml}");
+}
+
+#[test]
+fn program_that_is_built_already_and_columns_that_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_tracer");
+    let ran = matrix(
+        folder.path(),
+        "matrix-program",
+        &["--with", "plain,tsan,tracer", "--", program, "--version"],
+    );
+    let table = text(&ran.stdout);
+    assert_eq!(row(&table, "tracer")[..], ["ok", "-"], "{table}");
+    assert!(
+        table.contains("tsan skipped: it needs the program built in its own way"),
+        "{table}"
+    );
+    assert_eq!(ran.status.code(), Some(3), "{table}");
+}
+
+#[test]
+fn command_that_runs_nothing_is_not_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = matrix(
+        folder.path(),
+        "matrix-script",
+        &["--with", "plain", "--", "true"],
+    );
+    assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stdout));
+    assert!(
+        text(&ran.stdout).contains("cargo ran no program"),
+        "{}",
+        text(&ran.stdout)
+    );
+    let wrong = matrix(
+        folder.path(),
+        "matrix-wrong",
+        &["--", "cargo", "test", "--target-dir", "x"],
+    );
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        text(&wrong.stderr).contains("leave `--target-dir` out"),
+        "{}",
+        text(&wrong.stderr)
+    );
+}
