@@ -5,7 +5,8 @@
 //! method that is not listed here is reached through `Deref`.
 //!
 //! Not seen: what goes around the wrapper, such as a [`Builder`] or ring that was made from the crate
-//! directly. With SQPOLL the kernel consumes entries by itself: they count as consumed when they are
+//! directly; that completions found no room, where the queues are asked for with `submission_shared` and
+//! `completion_shared` alone. With SQPOLL the kernel consumes entries by itself: they count as consumed when they are
 //! pushed.
 //!
 //! Holds `unsafe`: passes on the crate's unsafe functions, and reads the bytes of an entry.
@@ -132,6 +133,7 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
     ) {
         let (submitter, submissions, completions) = self.ring.split();
         let hooks = &self.hooks;
+        note_overflow(hooks, &submissions);
         (
             Submitter { hooks, submitter },
             SubmissionQueue {
@@ -147,10 +149,9 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
 
     /// As `io_uring::IoUring::submission`.
     pub fn submission(&mut self) -> SubmissionQueue<'_, S> {
-        SubmissionQueue {
-            hooks: &self.hooks,
-            queue: self.ring.submission(),
-        }
+        let (hooks, queue) = (&self.hooks, self.ring.submission());
+        note_overflow(hooks, &queue);
+        SubmissionQueue { hooks, queue }
     }
 
     /// As `io_uring::IoUring::submission_shared`.
@@ -169,6 +170,10 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
 
     /// As `io_uring::IoUring::completion`.
     pub fn completion(&mut self) -> CompletionQueue<'_, C> {
+        if recorder::recording() {
+            // The flag is the other queue's, which nobody else has now.
+            note_overflow(&self.hooks, &self.ring.submission());
+        }
         CompletionQueue {
             hooks: &self.hooks,
             queue: self.ring.completion(),
@@ -345,6 +350,14 @@ impl DerefMut for Submitter<'_> {
 pub struct SubmissionQueue<'a, S: squeue::EntryMarker = squeue::Entry> {
     queue: inner::SubmissionQueue<'a, S>,
     hooks: &'a Ring,
+}
+
+/// Looks whether the kernel keeps completions that found no room: whoever sees that has to enter.
+#[inline]
+fn note_overflow<S: squeue::EntryMarker>(hooks: &Ring, queue: &inner::SubmissionQueue<'_, S>) {
+    if recorder::recording() && queue.cq_overflow() {
+        hooks.overflowed(1);
+    }
 }
 
 /// The first 64 bytes of an entry: what every kind of submission entry begins with.

@@ -545,6 +545,20 @@ impl Ring {
         self.reaped_words(cookie, pair(res as u32, flags));
     }
 
+    /// As [`Ring::reaped`], for programs that do not take completions in the order of the queue, or that
+    /// move its head later: `index` is the completion's, not masked (the head, for the first one). A completion
+    /// that is taken twice is then seen.
+    #[inline]
+    pub fn reaped_at(&self, index: u32, cookie: u64, res: i32, flags: u32) {
+        let result = pair(res as u32, flags);
+        sanitizer::completed(self.fd, cookie, result);
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            recorder::record(Record::CompleteAt, 0, 0, [cookie, result, pair(id, index)]);
+        }
+    }
+
     /// As [`Ring::reaped`], with the result and the flags as they stand in the queue.
     #[inline(always)]
     pub(crate) fn reaped_words(&self, cookie: u64, result: u64) {
@@ -630,7 +644,8 @@ impl Ring {
         }
     }
 
-    /// The kernel keeps this many completions that found no room in the queue.
+    /// The kernel keeps this many completions that found no room in the queue; 1 where it only says that there
+    /// are some (`IORING_SQ_CQ_OVERFLOW`), 0 when there are none any more.
     #[inline]
     pub fn overflowed(&self, count: u64) {
         if recorder::recording()
@@ -665,6 +680,29 @@ impl Ring {
         {
             // 0 would mean all rings.
             recorder::record(Record::Scheme, 0, 0, [u64::from(id) + 1, scheme, parameter]);
+        }
+    }
+
+    /// From here on what this thread submits to this ring belongs to one part of the program, and so do the
+    /// completions that it takes; an empty name stands for nobody, or for all. Where several parts share a ring, a
+    /// completion that the wrong one took is then seen.
+    pub fn owner(&self, name: &str) {
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            let name = recorder::text(name);
+            recorder::record(Record::OwnerLabel, 0, 0, [pair(id, name)]);
+        }
+    }
+
+    /// As [`Ring::owner`], of a name in another language.
+    #[cfg(feature = "c")]
+    pub fn owner_of_bytes(&self, name: &[u8]) {
+        if recorder::recording()
+            && let Some(id) = self.known()
+        {
+            let name = recorder::foreign::text(name);
+            recorder::record(Record::OwnerLabel, 0, 0, [pair(id, name)]);
         }
     }
 

@@ -123,6 +123,8 @@ void tracer_ring_submitting(const struct tracer_ring *ring, unsigned slot, void 
 void tracer_ring_pushed(const struct tracer_ring *ring, const void *sqe, const struct tracer_place *place);
 void tracer_ring_entered(const struct tracer_ring *ring, unsigned to_submit, unsigned min_complete, int result);
 void tracer_ring_reaped(const struct tracer_ring *ring, uint64_t cookie, int res, unsigned flags);
+void tracer_ring_reaped_at(const struct tracer_ring *ring, unsigned index, uint64_t cookie, int res, unsigned flags);
+void tracer_ring_owner(const struct tracer_ring *ring, const char *name);
 void tracer_ring_overflowed(const struct tracer_ring *ring, uint64_t count);
 void tracer_ring_cookies(const struct tracer_ring *ring, unsigned scheme, uint64_t tag_mask);
 void tracer_ring_sentinel(const struct tracer_ring *ring, uint64_t cookie);
@@ -277,12 +279,18 @@ void tracer_scope_end(uint64_t scope);
 #define TRACER_RING_ENTERED(ring, to_submit, min_complete, result) \
 	TRACER_CALL_(tracer_ring_entered(ring, to_submit, min_complete, result))
 #define TRACER_RING_REAPED(ring, cookie, res, flags) TRACER_CALL_(tracer_ring_reaped(ring, cookie, res, flags))
-/* So many completions found no room in the queue so far. */
+/* As REAPED, not in the order of the queue: `index` is the completion's, not masked. */
+#define TRACER_RING_REAPED_AT(ring, index, cookie, res, flags) \
+	TRACER_CALL_(tracer_ring_reaped_at(ring, index, cookie, res, flags))
+/* So many completions found no room in the queue so far; 1 where it is only known that there are some. */
 #define TRACER_RING_OVERFLOWED(ring, count) TRACER_CALL_(tracer_ring_overflowed(ring, count))
 /* How to read its cookies (enum tracer_cookies); `tag_mask`: the bits that are no part of the pointer. */
 #define TRACER_RING_COOKIES(ring, scheme, tag_mask) TRACER_CALL_(tracer_ring_cookies(ring, scheme, tag_mask))
 /* A cookie that means nothing on purpose, such as 0. */
 #define TRACER_RING_SENTINEL(ring, cookie) TRACER_CALL_(tracer_ring_sentinel(ring, cookie))
+/* The part of the program that this thread submits to the ring for, and takes completions for, from here on; "" for
+ * nobody, or for all. */
+#define TRACER_RING_OWNER(ring, name) TRACER_CALL_(tracer_ring_owner(ring, name))
 /* Operations carry this cookie several at a time, on purpose. */
 #define TRACER_RING_SHARED(ring, cookie) TRACER_CALL_(tracer_ring_shared(ring, cookie))
 

@@ -1,11 +1,11 @@
 //! Rings: what C holds as `struct tracer_ring *`, and the hooks for rings that are driven by hand.
 
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_char, c_int, c_uint};
 use std::sync::atomic::AtomicU32;
 
 use probe::ring::{Cookies, Entry, Kind};
 
-use crate::place::Place;
+use crate::place::{self, Place};
 
 /// `struct tracer_ring`.
 #[derive(Debug)]
@@ -169,6 +169,25 @@ pub unsafe extern "C" fn tracer_ring_reaped(
     }
 }
 
+/// `TRACER_RING_REAPED_AT`.
+///
+/// # Safety
+///
+/// `ring` as above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_ring_reaped_at(
+    ring: *const Ring,
+    index: c_uint,
+    cookie: u64,
+    res: c_int,
+    flags: c_uint,
+) {
+    // SAFETY: the caller's promise.
+    if let Some(hooks) = unsafe { hooks(ring) } {
+        hooks.reaped_at(index, cookie, res, flags);
+    }
+}
+
 /// `TRACER_RING_OVERFLOWED`.
 ///
 /// # Safety
@@ -211,6 +230,20 @@ pub unsafe extern "C" fn tracer_ring_sentinel(ring: *const Ring, cookie: u64) {
     // SAFETY: the caller's promise.
     if let Some(hooks) = unsafe { hooks(ring) } {
         hooks.sentinel(cookie);
+    }
+}
+
+/// `TRACER_RING_OWNER`.
+///
+/// # Safety
+///
+/// `ring` as above; `name` is null or ends with a zero, and is not written to meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_ring_owner(ring: *const Ring, name: *const c_char) {
+    // SAFETY: the caller's promise.
+    let (hooks, name) = unsafe { (hooks(ring), place::bytes(name)) };
+    if let Some(hooks) = hooks {
+        hooks.owner_of_bytes(name);
     }
 }
 

@@ -50,6 +50,9 @@ static void rings_and_coroutines(void)
 	TRACER_RING_OVERFLOWED(ring, 1);
 	TRACER_RING_REAPED(ring, 5, 0, 0);
 	TRACER_RING_REAPED(ring, 6, -62, 0);
+	TRACER_RING_OWNER(ring, "part");
+	TRACER_RING_REAPED_AT(ring, 2, 6, -62, 0);
+	TRACER_RING_OWNER(ring, "");
 	TRACER_RESUME(first, TRACER_RING_ID(ring), 5);
 	TRACER_DONE(first);
 	TRACER_WAKE(second);

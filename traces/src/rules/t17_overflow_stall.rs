@@ -52,10 +52,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     if !had_time {
         return;
     }
+    // Of 1 it is not known how many they are.
+    let count = match overflow.count {
+        1 => String::new(),
+        count => format!("{count} "),
+    };
     let message = format!(
-        "ring {number} has {} completions waiting in the kernel and was not entered again; {owed} \
+        "ring {number} has {count}completions waiting in the kernel and was not entered again; {owed} \
          operations are owed, {} the oldest",
-        overflow.count,
         judge.operation(operation)
     );
     let draft = Draft::new(operation.id.subject(), overflow.since, *until)
