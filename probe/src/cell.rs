@@ -152,7 +152,14 @@ fn note<T: ?Sized>(
 ) {
     if let Some(at) = began {
         let address = cell.as_ptr().cast::<u8>() as u64;
-        recorder::record_at(kind, mode, at, |site| [address, site]);
+        // A cell that lies at the beginning of another has the same address, but not the same type. What is seen
+        // through a pointer of two words may be seen through one of one word elsewhere: that says nothing.
+        if size_of::<&T>() == size_of::<usize>() {
+            let typed = (std::any::type_name::<T>(), 0, 1);
+            recorder::record_typed(kind, 0, mode, typed, at, |origin| [address, origin]);
+        } else {
+            recorder::record_at(kind, mode, at, |site| [address, site]);
+        }
     }
 }
 

@@ -77,8 +77,8 @@ fn in_place(moves_the_head: bool) -> Option<()> {
         }
     };
     let hooks = Ring::created(Kind::Copied, -1, 8, 16, 0, 0);
-    let mut head = 0;
-    for cookie in [0x10_u64, 0x20, 0x30] {
+    for (head, cookie) in [0x10_u64, 0x20, 0x30].into_iter().enumerate() {
+        let head = head as u32;
         let entry = opcode::Nop::new().build().user_data(cookie);
         let mut words: probe::ring::Entry = [0; 8];
         words[4] = cookie;
@@ -93,7 +93,6 @@ fn in_place(moves_the_head: bool) -> Option<()> {
             // The handler ended early: the same place is worked through again.
             hooks.reaped_at(head, entry.user_data(), entry.result(), entry.flags());
         }
-        head += 1;
     }
     Some(())
 }

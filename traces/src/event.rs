@@ -361,6 +361,8 @@ pub struct Pointer {
 pub struct Borrow {
     /// Address of the cell.
     pub cell: u64,
+    /// What it holds: another cell may lie at its beginning. Not known for types whose pointers have two words.
+    pub ty: TypeId,
     /// Where in the source it began.
     pub site: SiteId,
     /// Whether nobody else may borrow the cell meanwhile.

@@ -138,3 +138,26 @@ fn owners_that_leave_and_come_back_with_their_operations() {
     }
     scope.assert_clean();
 }
+
+/// What is in a cell begins with a cell: both are borrowed at once, at one address.
+#[test]
+fn a_cell_that_begins_with_a_cell() {
+    struct Outer {
+        inner: TracedCell<u64>,
+        rest: u64,
+    }
+    let scope = probe::scope();
+    let outer = TracedCell::new(Outer {
+        inner: TracedCell::new(1),
+        rest: 2,
+    });
+    let borrow = outer.exclusive();
+    // SAFETY: borrowed exclusively just now.
+    let held = unsafe { &*borrow.as_ptr() };
+    // SAFETY: nobody else borrows the inner cell.
+    held.inner.with_mut(|inner| unsafe { *inner += held.rest });
+    // SAFETY: as above.
+    assert_eq!(held.inner.with(|inner| unsafe { *inner }), 3);
+    drop(borrow);
+    scope.assert_clean();
+}

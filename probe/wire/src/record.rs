@@ -273,7 +273,8 @@ kinds! {
     FdOpen = 64, "fd-open";
     /// `[descriptor, site]`
     FdClose = 65, "fd-close";
-    /// `[cell, site]`, aux: 1 shared, 2 exclusive.
+    /// `[cell, site | type << 32]`, aux: 1 shared, 2 exclusive. The type is that of what the cell holds, 0 where its
+    /// pointers have two words: a cell may begin with another one.
     BorrowBegin = 66, "borrow-begin";
     /// As [`Kind::BorrowBegin`].
     BorrowEnd = 67, "borrow-end";

@@ -196,7 +196,7 @@ pub const fn fields(kind: Kind) -> &'static [Field<&'static str>] {
         Kind::Realloc => const { &[whole("old", Hex, 0), whole("new", Hex, 1), whole("size", Decimal, 2)] },
         Kind::Unmap => const { &[whole("address", Hex, 0), whole("size", Decimal, 1)] },
         Kind::FdOpen | Kind::FdClose => const { &[whole("fd", Decimal, 0), low("site", Site, 1)] },
-        Kind::BorrowBegin | Kind::BorrowEnd => const { &[whole("cell", Hex, 0), low("site", Site, 1)] },
+        Kind::BorrowBegin | Kind::BorrowEnd => const { &[whole("cell", Hex, 0), low("site", Site, 1), high("type", Type, 1)] },
         Kind::BufferInit => const { &[whole("address", Hex, 0), whole("size", Decimal, 1), whole("initialised", Decimal, 2)] },
         Kind::BufferProvide => const { &[low("ring", Decimal, 0), high("group", Decimal, 0), low("buffer", Decimal, 1), high("count", Decimal, 1)] },
         Kind::StackPointer => const { &[whole("address", Hex, 0), whole("lowest", Hex, 1)] },

@@ -7,7 +7,7 @@ use super::memory::UNCERTAIN_NS;
 use super::moment::Moment;
 use super::state::State;
 use super::things::Doing;
-use crate::event::{Borrow, Event, EventId};
+use crate::event::{Borrow, Event, EventId, TypeId};
 
 /// Borrows of one cell that are kept.
 const BORROWS_MAX: usize = 64;
@@ -53,7 +53,8 @@ impl Borrows {
         let likeness = |other: &Held| {
             let same_kind = other.borrow.exclusive == borrow.exclusive;
             let same_site = other.borrow.site == borrow.site;
-            same_kind.then_some((same_site, other.lane == event.lane))
+            (same_kind && may_be_one(&other.borrow, borrow))
+                .then_some((same_site, other.lane == event.lane))
         };
         let best = held.iter().filter_map(likeness).max();
         let at = best.and_then(|best| held.iter().rposition(|held| likeness(held) == Some(best)));
@@ -73,6 +74,11 @@ impl Borrows {
         self.cells
             .retain(|(owner, cell), _| *owner != process || !within.contains(cell));
     }
+}
+
+/// Whether two borrows at one address are of one cell: of two types, one lies at the beginning of the other.
+fn may_be_one(one: &Borrow, other: &Borrow) -> bool {
+    one.ty == other.ty || one.ty == TypeId(0) || other.ty == TypeId(0)
 }
 
 impl Overlap {
@@ -124,6 +130,7 @@ impl State {
             .or_default();
         let clash = held
             .iter()
+            .filter(|held| may_be_one(&held.borrow, borrow))
             .find(|held| held.borrow.exclusive || borrow.exclusive)
             .copied();
         if held.len() < BORROWS_MAX {

@@ -407,6 +407,7 @@ fn event(ids: &Ids, sequences: &mut Sequences, header: Header, words: &[u64]) ->
         Some(kind @ (Kind::BorrowBegin | Kind::BorrowEnd)) => {
             let borrow = Borrow {
                 cell: word(words, 0),
+                ty: ids.ty(halves(word(words, 1)).1),
                 site: ids.site(word(words, 1) as u32),
                 exclusive: header.aux() == 2,
             };

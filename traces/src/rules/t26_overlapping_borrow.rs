@@ -84,6 +84,21 @@ mod tests {
     use super::RULE;
     use crate::trace::Trace;
 
+    /// A structure in a cell begins with a cell: two cells at one address.
+    #[test]
+    fn a_cell_at_the_beginning_of_another_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main borrow-begin 0x1000 exclusive type=Outer conn.rs:8
+            20 main borrow-begin 0x1000 exclusive type=Inner conn.rs:9
+            30 main borrow-end 0x1000 exclusive type=Outer conn.rs:8
+            40 main borrow-begin 0x1000 shared type=Outer conn.rs:10
+            50 main borrow-begin 0x1000 shared type=Inner conn.rs:11    <- shared at conn.rs:11 while it is borrowed exclusively at conn.rs:9
+            ",
+        );
+    }
+
     #[test]
     fn two_at_once() {
         check_rule(

@@ -482,9 +482,10 @@ impl Parser {
             "exclusive" => true,
             other => return Err(format!("neither shared nor exclusive: {other}")),
         };
-        let (_, site) = self.type_and_site(rest)?;
+        let (ty, site) = self.type_and_site(rest)?;
         Ok(Borrow {
             cell,
+            ty,
             site,
             exclusive,
         })

@@ -172,7 +172,7 @@ fn borrow(recording: &Recording, kind: &str, borrow: &Borrow) -> Vec<String> {
         "shared"
     };
     let mut words = vec![format!("{kind} {:#x} {how}", borrow.cell)];
-    words.extend(type_and_site(recording, TypeId(0), borrow.site));
+    words.extend(type_and_site(recording, borrow.ty, borrow.site));
     words
 }
 
