@@ -61,6 +61,11 @@ pub(crate) fn read(path: &Path) -> Result<Trace> {
     Ok(Trace::read(&open(path)?.inputs())?)
 }
 
+/// Reads what `path` names as one recording, for its verdict alone: see [`Trace::check`].
+pub(crate) fn check(path: &Path) -> Result<Trace> {
+    Ok(Trace::check(&open(path)?.inputs())?)
+}
+
 /// What the recording that `path` names is made of, and how many events there are; nothing is judged.
 pub(crate) fn survey(path: &Path) -> Result<(Recording, u64)> {
     Ok(Trace::survey(&open(path)?.inputs())?)

@@ -243,10 +243,13 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
 
 impl Trace {
     pub(crate) fn link(&self, id: EventId) -> Link {
-        let at = usize::try_from(id.0).ok();
-        at.and_then(|at| self.judged.links.get(at))
-            .copied()
-            .unwrap_or_default()
+        let at = usize::try_from(id.0).unwrap_or(usize::MAX);
+        let at = match self.events.get(at) {
+            Some(event) if event.id == id => Some(at),
+            _ => self.events.binary_search_by_key(&id, |event| event.id).ok(),
+        };
+        let link = at.and_then(|at| self.judged.links.get(at));
+        link.copied().unwrap_or_default()
     }
 
     /// The event that submitted an operation.

@@ -4,13 +4,40 @@ use crate::biography::Biography;
 use crate::event::{Event, EventId};
 use crate::finding::{Subject, Verdict};
 use crate::input::Input;
+use crate::model::course::{self, Again};
 use crate::model::{Facts, Judged};
 use crate::names::Names;
 use crate::read::ReadError;
-use crate::recording::Recording;
+use crate::read::{KEEP_WORDS, Reader};
+use crate::recording::{LocatedLoss, Recording};
 use crate::source::Sources;
-use crate::stack::Known;
+use crate::stack::{Known, StackId};
 use crate::text::TextError;
+
+/// Events that are at hand, gone through as if they were not.
+struct Whole<'a> {
+    events: &'a [Event],
+    losses: &'a [LocatedLoss],
+}
+
+impl Again for Whole<'_> {
+    fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss> {
+        for event in self.events {
+            each(event.clone(), StackId(0));
+        }
+        self.losses.to_vec()
+    }
+}
+
+impl Again for Reader<'_> {
+    fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss> {
+        let mut pass = Reader::pass(self);
+        for (event, stack) in pass.by_ref() {
+            each(event, stack);
+        }
+        pass.losses()
+    }
+}
 
 /// A recording that was read and judged.
 #[derive(Debug)]
@@ -32,6 +59,36 @@ impl Trace {
         Ok(Self::judge(recording, facts, events))
     }
 
+    /// Reads as [`Trace::read`] does, for the verdict alone: what is kept of the events is what findings rest
+    /// on, and the lives of their subjects. Memory grows with the things that are alive, not with the
+    /// recording. Times by batch, and findings beyond counting, need all events all the same.
+    pub fn check(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
+        let reader = Reader::open(inputs, KEEP_WORDS)?;
+        let mut recording = reader.recording.clone();
+        let judged = course::judge(&mut recording, &reader.facts, &reader);
+        match judged {
+            Some((judged, events)) if !reader.is_changed() => {
+                Ok(Self::of(recording, events, judged))
+            }
+            // Somebody still writes it: what is read has to be kept.
+            _ => Self::read(inputs),
+        }
+    }
+
+    /// As [`Trace::parse_text`], with what [`Trace::check`] keeps.
+    pub fn check_text(text: &str) -> Result<Self, TextError> {
+        let (mut recording, events) = crate::text::parse(text)?;
+        let facts = Facts::survey(&events);
+        let all = Whole {
+            events: &events,
+            losses: &recording.losses.clone(),
+        };
+        Ok(match course::judge(&mut recording, &facts, &all) {
+            Some((judged, events)) => Self::of(recording, events, judged),
+            None => Self::judge(recording, facts, events),
+        })
+    }
+
     /// Reads as [`Trace::read`] does, and judges nothing: what the recording is made of, and how many events
     /// there are.
     pub fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
@@ -46,7 +103,11 @@ impl Trace {
     }
 
     fn judge(recording: Recording, facts: Facts, events: Vec<Event>) -> Self {
-        let judged = crate::model::judge(&recording, facts, &events);
+        let judged = crate::model::judge(&recording, &facts, &events);
+        Self::of(recording, events, judged)
+    }
+
+    fn of(recording: Recording, events: Vec<Event>, judged: Judged) -> Self {
         let mut trace = Self {
             recording,
             events,
@@ -66,14 +127,15 @@ impl Trace {
         crate::text::print(&self.recording, &self.events)
     }
 
-    /// All events in causal order: the event with id `n` is at `n`.
+    /// All events in causal order: the event with id `n` is at `n`. Of a trace that was only checked, those
+    /// that were kept.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
     /// The event of an id.
     pub fn event(&self, id: EventId) -> Option<&Event> {
-        self.events.get(usize::try_from(id.0).ok()?)
+        crate::model::find(&self.events, id)
     }
 
     /// Processes, lanes, problems, losses.

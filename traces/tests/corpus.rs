@@ -6,9 +6,12 @@
 //! and where they apply `# source:` (where that bug was reported) and `# mends:` (the trace of the bug
 //! that this one has not).
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use support::same::assert_same;
 use traces::{Trace, report};
 
 fn traces() -> Vec<PathBuf> {
@@ -35,6 +38,7 @@ fn verdicts_are_as_expected() {
             Ok(trace) => trace,
             Err(error) => panic!("{}: {error}", path.display()),
         };
+        assert_same(&trace, &Trace::check_text(&text).unwrap());
         let code = trace.verdict().exit_code();
         let verdict = format!("{}exit code {code}\n", report::text(&trace, 80));
         let beside = path.with_extension("verdict");

@@ -5,9 +5,12 @@
 //! They were recorded from the `leftover` demo on the simulated ring, with fewer lanes and smaller
 //! chunks than usual, so that they are small and hold nothing of the machine.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use support::same::assert_same;
 use traces::{Input, Trace, report};
 
 fn files() -> Vec<PathBuf> {
@@ -27,7 +30,9 @@ fn read(path: &Path) -> Trace {
         name: "golden",
         bytes: &bytes,
     };
-    Trace::read(&[input]).unwrap()
+    let trace = Trace::read(&[input]).unwrap();
+    assert_same(&trace, &Trace::check(&[input]).unwrap());
+    trace
 }
 
 #[test]

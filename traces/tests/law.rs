@@ -8,12 +8,14 @@ use proptest::prelude::*;
 use support::faults::{FAULTS, plant};
 use support::file::File;
 use support::runtime::run;
+use support::same::assert_same;
 use traces::{Input, Trace};
 use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind, Owner};
 
 fn stories(lines: &[String]) -> Vec<String> {
     let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+    assert_same(&trace, &Trace::check_text(&lines.join("\n")).unwrap());
     let verdict = trace.verdict();
     verdict
         .stories
@@ -141,6 +143,7 @@ proptest! {
         let bytes = handed_back(&rounds, &errors);
         let input = Input { name: "x.trc", bytes: &bytes };
         let trace = Trace::read(&[input]).unwrap();
+        assert_same(&trace, &Trace::check(&[input]).unwrap());
         let found = &trace.verdict().stories;
         let heads: Vec<_> = found.iter().map(|story| &story.head.message).collect();
         prop_assert!(heads.is_empty(), "{heads:#?}\n{}", trace.to_text());

@@ -37,7 +37,11 @@ pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
 }
 
 fn judge(file: &Path, args: &Check) -> anyhow::Result<(Trace, Selection)> {
-    let mut trace = open::read(file)?;
+    // A filter may ask for any event.
+    let mut trace = match args.filter.is_empty() {
+        true => open::check(file)?,
+        false => open::read(file)?,
+    };
     symbols::name(&mut trace, &args.names.places());
     let mut selection = Selection::all(&trace);
     if !args.filter.is_empty() {

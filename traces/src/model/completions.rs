@@ -112,25 +112,18 @@ impl State {
             label: label.unwrap_or_default(),
         }));
         if last {
-            self.owe(
-                process,
-                completion,
-                event.id,
-                round,
-                operation_id,
-                bound_or_live,
-            );
+            self.owe(event, completion, round, operation_id, bound_or_live);
         }
         let flagged = operation.filter(|operation| last && is_flagged(operation));
-        self.credit(
-            key,
-            completion.cookie,
-            event.id,
+        let credit = Credit {
+            completion: event.id,
+            lane: event.lane,
+            about: bound_or_live.map_or((0, 0), |generation| (address, generation.number)),
             round,
-            operation_id,
-            flagged,
-            observer,
-        );
+            operation: operation_id,
+            flagged: flagged.map(Box::new),
+        };
+        self.credit(key, completion.cookie, credit, observer);
     }
 
     /// What an operation's completion changes besides what it carries.
@@ -222,17 +215,14 @@ impl State {
     }
 
     /// Remembers a completion until it resumes a coroutine, or until it is too late for that.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one completion")]
     fn credit(
         &mut self,
         key: (u32, u32),
         cookie: u64,
-        completion: EventId,
-        round: u64,
-        operation: Option<OperationId>,
-        flagged: Option<Operation>,
+        credit: Credit,
         observer: &mut Observer<'_>,
     ) {
+        let round = credit.round;
         let Some(ring) = self.rings.get_mut(&key) else {
             return;
         };
@@ -257,13 +247,7 @@ impl State {
         }
         ring.credit_order.push_back((round, cookie));
         let credits = ring.credits.entry(cookie).or_default();
-        let flagged = flagged.map(Box::new);
-        credits.push_back(Credit {
-            completion,
-            round,
-            operation,
-            flagged,
-        });
+        credits.push_back(credit);
         if credits.len() > CREDITS_MAX
             && let Some(credit) = credits.pop_front()
         {
@@ -292,13 +276,13 @@ impl State {
     /// Notes that coroutines which wait for this cookie are to be resumed.
     fn owe(
         &mut self,
-        process: u32,
+        event: &Event,
         completion: &Completion,
-        event: EventId,
         round: u64,
         operation: Option<OperationId>,
         generation: Option<super::GenerationId>,
     ) {
+        let process = event.process;
         let Some(waiting) = self.waiting.get(&(process, completion.cookie)) else {
             return;
         };
@@ -316,7 +300,8 @@ impl State {
         for number in waiting {
             if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
                 coroutine.owed.get_or_insert(Owed {
-                    completion: event,
+                    completion: event.id,
+                    lane: event.lane,
                     cookie: completion.cookie,
                     ring: completion.ring,
                     round,

@@ -91,13 +91,12 @@ impl State {
             }
         }
         let operation = credit.as_ref().and_then(|credit| credit.operation);
-        let completion = credit.as_ref().map(|credit| credit.completion);
-        let of_completion = completion.map(|completion| *self.link(completion));
+        let about = credit.as_ref().map(|credit| credit.about);
         let link = self.link(event.id);
         link.coroutine = Some(number);
         link.operation = operation.map(|id| (id.ring, id.sequence));
-        if let Some(completed) = of_completion {
-            (link.address, link.generation) = (completed.address, completed.generation);
+        if let Some(about) = about {
+            (link.address, link.generation) = about;
         }
         observer.see(&Moment::Resumed(Resumed {
             event: event.id,
@@ -177,6 +176,7 @@ impl State {
         coroutine.owed = owed;
         coroutine.doing = Doing::Suspended {
             event: event.id,
+            lane: event.lane,
             cookies: cookies.to_vec(),
         };
     }
@@ -196,6 +196,7 @@ impl State {
             let credit = ring.credits.get(&cookie)?.back()?;
             (credit.round == ring.round).then_some(Owed {
                 completion: credit.completion,
+                lane: credit.lane,
                 cookie,
                 ring: *number,
                 round: credit.round,

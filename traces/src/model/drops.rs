@@ -89,7 +89,7 @@ impl State {
 
     /// Judges what is left when all processes ended.
     pub(super) fn drops_at_end(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
-        let until = EventId(observer.events.len() as u64);
+        let until = EventId(self.summary.events);
         for mut drop in std::mem::take(&mut self.drops) {
             let mut flown = std::mem::take(&mut drop.flown);
             // It may be taken back where nobody looked any more.

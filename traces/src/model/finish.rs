@@ -86,38 +86,21 @@ impl State {
     }
 
     /// The end of all processes.
-    pub(super) fn finish(
-        &mut self,
-        recording: &Recording,
-        events: &[Event],
-        observer: &mut Observer<'_>,
-    ) {
-        let mut last = vec![EventId(0); recording.processes.len()];
-        let mut at_ns = vec![0; recording.processes.len()];
-        for event in events {
-            let index = event.process as usize;
-            if let (Some(last), Some(at_ns)) = (last.get_mut(index), at_ns.get_mut(index)) {
-                (*last, *at_ns) = (event.id, event.at_ns);
-            }
-        }
+    pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         self.settle_all(observer);
         for (index, process) in recording.processes.iter().enumerate() {
             let Ok(number) = u32::try_from(index) else {
                 break;
             };
-            let at = last.get(index).copied().unwrap_or_default();
+            let (at, at_ns) = self.last.get(index).copied().unwrap_or_default();
             let clean = process.ended_clean();
-            let lane = |event: EventId| {
-                let index = usize::try_from(event.0).unwrap_or(usize::MAX);
-                events.get(index).map_or(u32::MAX, |event| event.lane)
-            };
             // What a thread was at that still ran is cut off as by a kill, however orderly the exit.
             let is_cut = |lane: u32| !clean || recording.is_cut(lane);
-            self.strand(number, at, |event| is_cut(lane(event)), observer);
+            self.strand(number, at, is_cut, observer);
             let end = End {
                 process: number,
                 at,
-                at_ns: at_ns.get(index).copied().unwrap_or_default(),
+                at_ns,
                 clean,
             };
             self.rings_at_end(&end, observer);
@@ -132,7 +115,7 @@ impl State {
             let sure = sure.count() as u64;
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);
             for generation in &held {
-                let when = if is_cut(generation.lane) || is_cut(lane(generation.leaked)) {
+                let when = if is_cut(generation.lane) || is_cut(generation.leak_lane) {
                     HeldAt::Cut
                 } else {
                     HeldAt::CleanExit
@@ -169,7 +152,7 @@ impl State {
         &self,
         process: u32,
         at: EventId,
-        is_cut: impl Fn(EventId) -> bool,
+        is_cut: impl Fn(u32) -> bool,
         observer: &mut Observer<'_>,
     ) {
         let mut owed: Vec<_> = self
@@ -186,10 +169,10 @@ impl State {
                 .map_or(0, |ring| ring.round);
             let rounds_since = round.saturating_sub(owed.round);
             let suspended = match coroutine.doing {
-                Doing::Suspended { event, .. } => event,
-                _ => owed.completion,
+                Doing::Suspended { lane, .. } => lane,
+                _ => owed.lane,
             };
-            let clean = !is_cut(owed.completion) && !is_cut(suspended);
+            let clean = !is_cut(owed.lane) && !is_cut(suspended);
             observer.see(&Moment::Stranded {
                 at,
                 coroutine,

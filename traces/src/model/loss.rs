@@ -24,31 +24,43 @@ struct Span {
     reason: LossReason,
 }
 
-impl Losses {
-    /// Looks over all events. `end` gives the event by which another had happened: where times are by
+/// One look over all events, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// The latest event of each lane, and the losses since then.
+    last: FxHashMap<u32, u64>,
+    open: FxHashMap<u32, Vec<usize>>,
+    losses: Losses,
+}
+
+impl Survey {
+    /// Looks at the next event. `end` gives the event by which another had happened: where times are by
     /// batch, that is not itself.
-    pub(crate) fn survey(events: &[Event], end: impl Fn(EventId) -> EventId) -> Self {
-        let mut last: FxHashMap<u32, u64> = FxHashMap::default();
-        let mut open: FxHashMap<u32, Vec<usize>> = FxHashMap::default();
-        let mut losses = Self::default();
-        for event in events {
-            if let What::Lost(loss) = &event.what {
-                open.entry(event.lane).or_default().push(losses.spans.len());
-                losses.spans.push(Span {
-                    process: event.process,
-                    after: last.get(&event.lane).copied().unwrap_or(0),
-                    before: u64::MAX,
-                    reason: loss.reason,
-                });
-                continue;
-            }
-            for index in open.remove(&event.lane).unwrap_or_default() {
-                if let Some(span) = losses.spans.get_mut(index) {
+    pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(EventId) -> EventId) {
+        let spans = &mut self.losses.spans;
+        if let What::Lost(loss) = &event.what {
+            self.open.entry(event.lane).or_default().push(spans.len());
+            spans.push(Span {
+                process: event.process,
+                after: self.last.get(&event.lane).copied().unwrap_or(0),
+                before: u64::MAX,
+                reason: loss.reason,
+            });
+            return;
+        }
+        if !self.open.is_empty() {
+            for index in self.open.remove(&event.lane).unwrap_or_default() {
+                if let Some(span) = spans.get_mut(index) {
                     span.before = end(event.id).0;
                 }
             }
-            last.insert(event.lane, event.id.0);
         }
+        self.last.insert(event.lane, event.id.0);
+    }
+
+    /// What is missing, when all events were looked at.
+    pub(crate) fn finish(self) -> Losses {
+        let mut losses = self.losses;
         // What a kill cut off while it was written did not happen before the kill.
         losses
             .spans
@@ -58,6 +70,13 @@ impl Losses {
             .iter()
             .any(|span| span.reason != LossReason::Overwritten);
         losses
+    }
+}
+
+impl Losses {
+    /// Begins to look for what is missing.
+    pub(crate) fn survey() -> Survey {
+        Survey::default()
     }
 
     /// The reason of a loss that may have taken a record of this process between two events.
@@ -73,13 +92,21 @@ mod tests {
     use super::*;
     use crate::trace::Trace;
 
+    fn survey(trace: &Trace) -> Losses {
+        let mut survey = Losses::survey();
+        for event in trace.events() {
+            survey.learn(event, |event| event);
+        }
+        survey.finish()
+    }
+
     #[test]
     fn a_loss_reaches_from_the_event_before_it_to_the_one_behind() {
         let trace = Trace::parse_text(
             "0 a mark x\n1 a mark x\n2 b mark x\n3 a lost 1 removed\n4 b mark x\n5 a mark x\n6 b mark x\n",
         )
         .unwrap();
-        let losses = Losses::survey(trace.events(), |event| event);
+        let losses = survey(&trace);
         assert!(losses.hide);
         assert_eq!(losses.between(0, 0, EventId(1)), None);
         assert_eq!(losses.between(0, 0, EventId(2)), Some(LossReason::Removed));
@@ -90,12 +117,7 @@ mod tests {
 
     #[test]
     fn what_a_kill_tore_off_hides_nothing() {
-        let losses = Losses::survey(
-            Trace::parse_text("0 a mark x\n1 a lost 1 torn\n")
-                .unwrap()
-                .events(),
-            |event| event,
-        );
+        let losses = survey(&Trace::parse_text("0 a mark x\n1 a lost 1 torn\n").unwrap());
         assert!(!losses.hide);
         assert_eq!(losses.between(0, 0, EventId(9)), None);
     }

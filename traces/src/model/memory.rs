@@ -214,24 +214,14 @@ impl State {
     ///
     /// Said when it is done: by then another thread may have the old block, and operations that point
     /// into it. So a move is judged for operations of the thread that moved it.
-    pub(super) fn realloc(
-        &mut self,
-        event: &Event,
-        (from, to): (u64, u64),
-        size: u64,
-        events: &[Event],
-    ) {
+    pub(super) fn realloc(&mut self, event: &Event, (from, to): (u64, u64), size: u64) {
         let process = event.process;
         self.memory.drop_buffers(process, from, 1);
         if from != to {
-            let own = |submit: EventId| {
-                let submit = usize::try_from(submit.0).ok().and_then(|at| events.get(at));
-                submit.is_some_and(|submit| submit.lane == event.lane)
-            };
             for (key, piece) in self.memory.touching(process, from, from.saturating_add(1)) {
                 let ring = self.rings.get(&(process, key.2));
                 let operation = ring.and_then(|ring| ring.flying.get(&key.3));
-                let own = operation.is_some_and(|operation| own(operation.submit));
+                let own = operation.is_some_and(|operation| operation.lane == event.lane);
                 if own && piece.part != Part::Cookie {
                     self.hit(event, key, piece, Gone::Moved);
                 }

@@ -7,17 +7,20 @@
 //! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
-//! (rings dropped with operations in flight), `finish` (the end of a process).
+//! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
+//! to), `course` (judging without having all events at once).
 
 mod borrows;
 mod buffers;
 mod completions;
 mod coroutines;
+pub(crate) mod course;
 mod cuts;
 mod drops;
 mod expect;
 mod facts;
 mod finish;
+mod links;
 mod loss;
 mod memory;
 mod moment;
@@ -33,6 +36,7 @@ mod state;
 mod things;
 
 pub(crate) use buffers::Part;
+pub(crate) use course::Asked;
 pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;
 pub(crate) use moment::{
@@ -45,6 +49,9 @@ pub(crate) use things::{
     Pointers, Poll, Standing, is_nowhere, is_sole,
 };
 
+use links::Links;
+use state::State;
+
 use crate::event::{Event, EventId};
 use crate::finding::Verdict;
 use crate::names::Objects;
@@ -56,7 +63,7 @@ use crate::rules::Drafts;
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     pub(crate) objects: Objects,
-    /// One for each event.
+    /// One for each event that is at hand.
     pub(crate) links: Vec<Link>,
     /// Parents of scopes, by process and scope.
     pub(crate) scope_parents: rustc_hash::FxHashMap<(u32, u32), u32>,
@@ -83,7 +90,10 @@ pub(crate) struct Link {
 /// Who watches the model: hands each moment to the rules and keeps what they say.
 pub(crate) struct Observer<'a> {
     pub(crate) recording: &'a Recording,
+    /// In their order: all events, or those that rules look back at.
     pub(crate) events: &'a [Event],
+    /// Set where rules only say what they will look back at.
+    pub(crate) asked: Option<&'a Asked>,
     pub(crate) objects: Objects,
     pub(crate) losses: Losses,
     pub(crate) sharing: Sharing,
@@ -96,56 +106,112 @@ impl Observer<'_> {
     }
 }
 
-/// Goes through a recording once.
-pub(crate) fn judge(recording: &Recording, facts: Facts, events: &[Event]) -> Judged {
-    let sharing = Sharing::survey(recording, events);
-    let mut observer = Observer {
-        recording,
-        events,
-        objects: Objects::default(),
-        losses: Losses::survey(events, |event| sharing.end(event)),
-        sharing,
-        drafts: Drafts::default(),
-    };
-    let mut state = state::State::new(recording, facts, events);
-    for event in events {
-        state.step(event, &mut observer);
+/// The event of an id, among some in their order: where all are there, at its place.
+pub(crate) fn find(events: &[Event], id: EventId) -> Option<&Event> {
+    let at = usize::try_from(id.0).ok()?;
+    match events.get(at) {
+        Some(event) if event.id == id => Some(event),
+        _ => {
+            let found = events.binary_search_by_key(&id, |event| event.id).ok()?;
+            events.get(found)
+        }
     }
-    state.show_hits(u64::MAX, &mut observer);
-    state.show_overlaps(u64::MAX, &mut observer);
-    state.drops_at_end(recording, &mut observer);
-    state.finish(recording, events, &mut observer);
-    let mut summary = state.summary;
-    let lost = recording
-        .losses
-        .iter()
-        .filter_map(|located| located.loss.records);
-    summary.events = events.len() as u64;
-    summary.ended = recording
-        .processes
-        .iter()
-        .map(|process| (process.pid, process.ended))
-        .collect();
-    summary.losses = recording.losses.len() as u64;
-    summary.records_lost = lost.fold(0, u64::saturating_add);
-    summary.losses_hide = observer.losses.hide
-        || recording.problems_more > 0
-        || recording.problems.iter().any(|problem| problem.hides);
-    summary.problems = (recording.problems.len() as u64).saturating_add(recording.problems_more);
-    #[cfg(test)]
-    let drafts = observer.drafts.all();
-    let (stories, cannot_tell, unanswered) = observer.drafts.fold();
-    summary.cannot_tell = unanswered;
-    Judged {
-        verdict: Verdict {
-            stories,
-            cannot_tell,
-            summary,
-        },
-        objects: observer.objects,
-        links: state.links,
-        scope_parents: state.scope_parents,
+}
+
+/// Goes through a recording once, with all its events at hand.
+pub(crate) fn judge(recording: &Recording, facts: &Facts, events: &[Event]) -> Judged {
+    let mut course = Course::new(recording, facts, Links::all(events.len()));
+    let sharing = Sharing::survey(recording, events);
+    let mut losses = Losses::survey();
+    for event in events {
+        losses.learn(event, |event| sharing.end(event));
+    }
+    course.observer.losses = losses.finish();
+    course.observer.sharing = sharing;
+    course.observer.events = events;
+    course.state.declare_all(recording, events);
+    for event in events {
+        course.step(event);
+    }
+    course.finish()
+}
+
+/// One pass over the events of a recording.
+struct Course<'a> {
+    state: State,
+    observer: Observer<'a>,
+}
+
+impl<'a> Course<'a> {
+    fn new(recording: &'a Recording, facts: &Facts, links: Links) -> Self {
+        Self {
+            state: State::new(recording, facts, links),
+            observer: Observer {
+                recording,
+                events: &[],
+                asked: None,
+                objects: Objects::default(),
+                losses: Losses::default(),
+                sharing: Sharing::default(),
+                drafts: Drafts::default(),
+            },
+        }
+    }
+
+    fn step(&mut self, event: &Event) {
+        self.state.step(event, &mut self.observer);
+        self.state.links.end(event);
+    }
+
+    fn finish(self) -> Judged {
+        self.finish_with_events().0
+    }
+
+    /// With the events that were kept, if not all are at hand.
+    fn finish_with_events(self) -> (Judged, Vec<Event>) {
+        let Self {
+            mut state,
+            mut observer,
+        } = self;
+        let recording = observer.recording;
+        state.show_hits(u64::MAX, &mut observer);
+        state.show_overlaps(u64::MAX, &mut observer);
+        state.drops_at_end(recording, &mut observer);
+        state.finish(recording, &mut observer);
+        let mut summary = state.summary;
+        summary.ended = recording
+            .processes
+            .iter()
+            .map(|process| (process.pid, process.ended))
+            .collect();
+        summary.problems =
+            (recording.problems.len() as u64).saturating_add(recording.problems_more);
+        let lost = recording
+            .losses
+            .iter()
+            .filter_map(|located| located.loss.records);
+        summary.losses = recording.losses.len() as u64;
+        summary.records_lost = lost.fold(0, u64::saturating_add);
+        summary.losses_hide = observer.losses.hide
+            || recording.problems_more > 0
+            || recording.problems.iter().any(|problem| problem.hides);
         #[cfg(test)]
-        drafts,
+        let drafts = observer.drafts.all();
+        let (stories, cannot_tell, unanswered) = observer.drafts.fold();
+        summary.cannot_tell = unanswered;
+        let (events, links) = state.links.into_parts();
+        let judged = Judged {
+            verdict: Verdict {
+                stories,
+                cannot_tell,
+                summary,
+            },
+            objects: observer.objects,
+            links,
+            scope_parents: state.scope_parents,
+            #[cfg(test)]
+            drafts,
+        };
+        (judged, events)
     }
 }

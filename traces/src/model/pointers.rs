@@ -65,6 +65,7 @@ impl State {
                 ty: pointer.ty,
                 leaked: event.id,
                 leak_site: pointer.site,
+                leak_lane: event.lane,
                 scope: event.scope,
                 leases: 1,
                 handed: 1,

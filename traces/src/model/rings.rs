@@ -120,6 +120,7 @@ impl State {
             id,
             ring_kind: ring.info.map(|info| info.kind),
             submit: event.id,
+            lane: event.lane,
             entry,
             cookie_state: submission.cookie_state,
             scope: event.scope,

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::borrows::Borrows;
 use super::facts::Facts;
+use super::links::Links;
 use super::memory::Memory;
 use super::moment::Gone;
 use super::provided::Provided;
@@ -59,39 +60,34 @@ pub(super) struct State {
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
     /// Records are missing somewhere.
     pub(super) is_lossy: bool,
-    pub(super) links: Vec<Link>,
-    spare_link: Link,
+    /// The latest event of each process, and its time.
+    pub(super) last: Vec<(EventId, u64)>,
+    pub(super) links: Links,
     pub(super) summary: Summary,
 }
 
 impl State {
     /// A state before the first of these events.
-    pub(super) fn new(recording: &Recording, facts: Facts, events: &[Event]) -> Self {
+    pub(super) fn new(recording: &Recording, facts: &Facts, links: Links) -> Self {
         let mut state = Self {
-            links: vec![Link::default(); events.len()],
-            entered: facts.entered,
+            links,
+            last: vec![(EventId(0), 0); recording.processes.len()],
+            entered: facts.entered.clone(),
             is_lossy: facts.is_lossy,
             ..Self::default()
         };
         state.memory.is_recorded = facts.has_memory;
-        state.results.recorded = facts.has_descriptors;
+        state.results.recorded = facts.has_descriptors.clone();
         for (index, lane) in recording.lanes.iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));
-        }
-        if recording
-            .processes
-            .iter()
-            .any(|process| process.times_by_batch)
-        {
-            state.declare_all(recording, events);
         }
         state
     }
 
     /// By batch: another thread may have declared it before, whatever the times say. Only that cookies are
     /// pointers lets rules speak.
-    fn declare_all(&mut self, recording: &Recording, events: &[Event]) {
+    pub(super) fn declare_all(&mut self, recording: &Recording, events: &[Event]) {
         for event in events
             .iter()
             .filter(|event| recording.is_by_batch(event.process))
@@ -120,6 +116,11 @@ impl State {
 
     /// What an event changes.
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
+        self.links.begin(event.id);
+        self.summary.events = self.summary.events.saturating_add(1);
+        if let Some(last) = self.last.get_mut(event.process as usize) {
+            *last = (event.id, event.at_ns);
+        }
         self.show_hits(event.at_ns, observer);
         self.show_overlaps(event.at_ns, observer);
         match &event.what {
@@ -142,7 +143,7 @@ impl State {
                 self.freed(event, *address, *size, Gone::Unmapped, observer);
             }
             What::Realloc { from, to, size } => {
-                self.realloc(event, (*from, *to), *size, observer.events);
+                self.realloc(event, (*from, *to), *size);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, .. } => self.fd_open(event, *fd, observer),
@@ -227,9 +228,7 @@ impl State {
 
     /// The link of an event, to be filled in.
     pub(super) fn link(&mut self, id: EventId) -> &mut Link {
-        let index = usize::try_from(id.0).unwrap_or(usize::MAX);
-        // Ids are the positions of events; the spare one is for whoever breaks that rule.
-        self.links.get_mut(index).unwrap_or(&mut self.spare_link)
+        self.links.of(id)
     }
 
     /// What a cookie stands for now.

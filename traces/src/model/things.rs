@@ -65,6 +65,7 @@ pub(crate) struct Generation {
     pub(crate) ty: TypeId,
     pub(crate) leaked: EventId,
     pub(crate) leak_site: SiteId,
+    pub(crate) leak_lane: u32,
     pub(crate) scope: u32,
     /// Raw handles that are out.
     pub(crate) leases: u32,
@@ -195,6 +196,7 @@ pub(crate) struct Operation {
     /// How the slots of its ring are filled, where the ring's creation was seen.
     pub(crate) ring_kind: Option<RingKind>,
     pub(crate) submit: EventId,
+    pub(crate) lane: u32,
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
     pub(crate) scope: u32,
@@ -280,6 +282,9 @@ pub(crate) struct Lap {
 #[derive(Clone, Debug)]
 pub(crate) struct Credit {
     pub(crate) completion: EventId,
+    pub(crate) lane: u32,
+    /// Address and generation that it is about; generation 0 for none.
+    pub(crate) about: (u64, u32),
     pub(crate) round: u64,
     pub(crate) operation: Option<OperationId>,
     /// The operation itself where it ended and its rule waits for what comes of it.
@@ -430,6 +435,8 @@ pub(crate) enum Doing {
     Suspended {
         /// At this event.
         event: EventId,
+        /// Of this lane.
+        lane: u32,
         /// What it said it waits for; empty where it did not say.
         cookies: Vec<u64>,
     },
@@ -443,6 +450,7 @@ pub(crate) enum Doing {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owed {
     pub(crate) completion: EventId,
+    pub(crate) lane: u32,
     pub(crate) cookie: u64,
     pub(crate) ring: u32,
     pub(crate) round: u64,

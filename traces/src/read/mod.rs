@@ -107,12 +107,14 @@ impl Gathered<'_> {
 pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
     let reader = Reader::open(inputs, usize::MAX)?;
     let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
+    let mut recording = reader.recording.clone();
     let mut pass = reader.pass();
-    events.extend(pass.by_ref());
-    let found = pass.finish();
-    let (mut recording, facts) = (reader.recording, reader.facts);
-    found.put_into(&mut recording);
-    Ok((recording, facts, events))
+    for (event, stack) in pass.by_ref() {
+        recording.tables.stacks.of_event(event.id, stack);
+        events.push(event);
+    }
+    recording.losses = pass.losses();
+    Ok((recording, reader.facts, events))
 }
 
 /// Words of chunks that are kept in memory where a recording is gone through event by event: 64 MiB, what a
@@ -123,16 +125,17 @@ pub(crate) const KEEP_WORDS: usize = 8 << 20;
 pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
     let mut reader = Reader::open(inputs, KEEP_WORDS)?;
     if reader.facts.is_lossy {
-        let mut pass = reader.pass();
-        pass.by_ref().for_each(drop);
-        let mut found = pass.finish();
-        if reader.is_changed() {
-            reader = Reader::open(inputs, usize::MAX)?;
+        let losses = |reader: &Reader<'_>| {
             let mut pass = reader.pass();
             pass.by_ref().for_each(drop);
-            found = pass.finish();
+            pass.losses()
+        };
+        let mut found = losses(&reader);
+        if reader.is_changed() {
+            reader = Reader::open(inputs, usize::MAX)?;
+            found = losses(&reader);
         }
-        found.put_into(&mut reader.recording);
+        reader.recording.losses = found;
     }
     Ok((reader.recording, reader.events))
 }

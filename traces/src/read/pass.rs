@@ -14,7 +14,7 @@ use crate::stack::StackId;
 
 /// A recording that was looked through once, and can be gone through event by event.
 pub(crate) struct Reader<'a> {
-    /// All but what is known of single events: see [`Found`].
+    /// All but what is known of single events: their call stacks, and the losses among them.
     pub(crate) recording: Recording,
     pub(crate) facts: Facts,
     /// How many events there are.
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             first_ns: None,
             count: 0,
             scopes: ScopeTracker::default(),
-            found: Found::default(),
+            losses: Vec::new(),
         }
     }
 
@@ -120,45 +120,27 @@ impl Iterator for Lane<'_> {
     }
 }
 
-/// What one pass finds out about single events.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Where records are missing.
-    pub(crate) losses: Vec<LocatedLoss>,
-    /// Events with a call stack.
-    pub(crate) stacks: Vec<(EventId, StackId)>,
-}
-
-impl Found {
-    pub(crate) fn put_into(self, recording: &mut Recording) {
-        recording.losses = self.losses;
-        for (event, stack) in self.stacks {
-            recording.tables.stacks.of_event(event, stack);
-        }
-    }
-}
-
-/// All events, one after the other.
+/// All events, one after the other, each with its call stack.
 pub(crate) struct Pass<'a> {
     ordered: Box<dyn Iterator<Item = Loose> + 'a>,
     first_ns: Option<i64>,
     count: u64,
     scopes: ScopeTracker,
-    found: Found,
+    losses: Vec<LocatedLoss>,
 }
 
 impl Pass<'_> {
-    /// What was found on the way.
-    pub(crate) fn finish(self) -> Found {
-        self.found
+    /// Where records were missing on the way.
+    pub(crate) fn losses(self) -> Vec<LocatedLoss> {
+        self.losses
     }
 }
 
 impl Iterator for Pass<'_> {
-    type Item = Event;
+    type Item = (Event, StackId);
 
     #[inline]
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<(Event, StackId)> {
         let Loose {
             at_ns,
             process,
@@ -169,28 +151,26 @@ impl Iterator for Pass<'_> {
         let id = EventId(self.count);
         self.count += 1;
         if let What::Lost(loss) = what {
-            self.found.losses.push(LocatedLoss {
+            self.losses.push(LocatedLoss {
                 event: id,
                 process,
                 lane,
                 loss,
             });
         }
-        if stack != StackId(0) {
-            self.found.stacks.push((id, stack));
-        }
         let scope = self.scopes.step(process, lane, &what);
         let first_ns = *self.first_ns.get_or_insert(at_ns);
         // In order, so never before the first; a hostile clock may be centuries after it.
         let since = i128::from(at_ns) - i128::from(first_ns);
         let at_ns = u64::try_from(since.max(0)).unwrap_or(u64::MAX);
-        Some(Event {
+        let event = Event {
             id,
             at_ns,
             process,
             lane,
             scope,
             what,
-        })
+        };
+        Some((event, stack))
     }
 }

@@ -8,7 +8,7 @@ use crate::event::{Event, EventId};
 use crate::finding::{
     CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject,
 };
-use crate::model::{GenerationId, OperationId};
+use crate::model::{Asked, GenerationId, OperationId};
 
 /// Drafts of one kind that are kept whole; further ones are counted.
 const SAME_MAX: u64 = 1 << 14;
@@ -182,11 +182,20 @@ impl Draft {
         let evidence = self.finding.evidence.iter().map(|evidence| evidence.event);
         let mut place = Fingerprint::default();
         for id in std::iter::once(self.finding.first_cause).chain(evidence) {
-            let event = usize::try_from(id.0).ok().and_then(|id| events.get(id));
+            let event = crate::model::find(events, id);
             place.add(event.map_or(0, |event| event.site().0).to_le_bytes());
         }
         self.place = place.0;
         self
+    }
+
+    /// Says which events it rests on, and whose life it is about, without being kept.
+    pub(super) fn ask(&self, asked: &Asked) {
+        let evidence = self.finding.evidence.iter().map(|evidence| evidence.event);
+        for id in std::iter::once(self.finding.first_cause).chain(evidence) {
+            asked.event(id);
+        }
+        asked.subject(self.finding.subject);
     }
 
     pub(super) fn same(&self) -> Same {

@@ -48,7 +48,10 @@ use rustc_hash::FxHashSet;
 
 use crate::event::{Event, EventId, SiteId};
 use crate::finding::{Doubt, Finding, RuleId, Severity, Subject};
-use crate::model::{GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered};
+use crate::model::find as find_event;
+use crate::model::{
+    Asked, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
+};
 use crate::names::Names;
 
 /// Every rule, by id.
@@ -130,6 +133,7 @@ pub(crate) struct Judge<'a> {
     losses: &'a Losses,
     sharing: &'a Sharing,
     events: &'a [Event],
+    asked: Option<&'a Asked>,
     drafts: &'a mut Drafts,
 }
 
@@ -163,13 +167,17 @@ impl Judge<'_> {
 
     /// The place of an event in the source.
     pub(crate) fn site_of(&self, event: EventId) -> SiteId {
-        let at = usize::try_from(event.0).ok();
-        at.and_then(|at| self.events.get(at))
-            .map_or(SiteId(0), Event::site)
+        if let Some(asked) = self.asked {
+            asked.event(event);
+        }
+        find_event(self.events, event).map_or(SiteId(0), Event::site)
     }
 
     /// Says it, unless missing records could explain it, or another order.
     pub(crate) fn say(&mut self, draft: Draft) {
+        if let Some(asked) = self.asked {
+            return draft.ask(asked);
+        }
         let draft = draft.of(self.rule).placed(self.events);
         let doubt = self.loss(&draft).or_else(|| self.order(&draft));
         self.drafts.push(draft, doubt);
@@ -196,10 +204,8 @@ impl Judge<'_> {
             ..
         } = &draft.finding;
         let ids = evidence.iter().map(|evidence| evidence.event);
-        let events = std::iter::once(*first_cause).chain(ids).filter_map(|id| {
-            let at = usize::try_from(id.0).ok()?;
-            self.events.get(at)
-        });
+        let ids = std::iter::once(*first_cause).chain(ids);
+        let events = ids.filter_map(|id| find_event(self.events, id));
         let process = draft.process();
         let unordered = self.sharing.unordered((process, *subject), events)?;
         let clause = format!(
@@ -259,6 +265,7 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
             losses: &observer.losses,
             sharing: &observer.sharing,
             events: observer.events,
+            asked: observer.asked,
             drafts: &mut observer.drafts,
         };
         (rule.check)(moment, &mut judge);

@@ -12,6 +12,11 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
         Ok(trace) => trace,
         Err(error) => panic!("fixture: {error}\n{fixture}"),
     };
+    // Judged event by event, without all of them at hand, it is the same.
+    let checked = Trace::check_text(fixture).expect("it was read before");
+    assert_eq!(checked.verdict(), trace.verdict());
+    let report = |trace| crate::report::text(trace, 100);
+    assert_eq!(report(&checked), report(&trace));
     let mut event = 0;
     let mut wanted = Vec::new();
     for line in fixture.lines() {

@@ -1,0 +1,175 @@
+//! What each event belongs to, for all events or for those that somebody wants.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Link;
+use crate::event::{Event, EventId, What};
+use crate::finding::Subject;
+
+/// Events of subjects that are kept besides those that were asked for by their ids.
+const KEPT_MAX: usize = 1 << 17;
+
+/// The links of events.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// One for each event, or none where nobody asks for them.
+    all: Vec<Link>,
+    /// Instead of all of them.
+    kept: Option<Box<Kept>>,
+    /// For links that nobody asks for.
+    spare: Link,
+}
+
+/// What is asked for: single events, and the lives of subjects.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) events: FxHashSet<EventId>,
+    pub(crate) subjects: FxHashSet<Subject>,
+}
+
+/// Events that are kept, with their links.
+#[derive(Debug, Default)]
+struct Kept {
+    wanted: Wanted,
+    now: (EventId, Link),
+    events: FxHashMap<EventId, (Event, Link)>,
+    /// The latest claims of slots, by process, ring and slot.
+    claims: FxHashMap<(u32, u32, u32), Event>,
+    /// One that is kept was linked to the event at hand.
+    is_named: bool,
+    spare: Link,
+}
+
+impl Links {
+    /// Those of so many events.
+    pub(super) fn all(events: usize) -> Self {
+        Self {
+            all: vec![Link::default(); events],
+            ..Self::default()
+        }
+    }
+
+    /// Those of some events, and the events themselves.
+    pub(super) fn some(wanted: Wanted) -> Self {
+        let kept = Kept {
+            wanted,
+            ..Kept::default()
+        };
+        Self {
+            kept: Some(Box::new(kept)),
+            ..Self::default()
+        }
+    }
+
+    /// An event begins.
+    pub(super) fn begin(&mut self, id: EventId) {
+        if let Some(kept) = &mut self.kept {
+            kept.now = (id, Link::default());
+            kept.is_named = false;
+        }
+    }
+
+    /// The link of an event, to be filled in.
+    pub(super) fn of(&mut self, id: EventId) -> &mut Link {
+        match &mut self.kept {
+            Some(kept) => kept.of(id),
+            None => {
+                // Ids are the positions of events.
+                let index = usize::try_from(id.0).unwrap_or(usize::MAX);
+                self.all.get_mut(index).unwrap_or(&mut self.spare)
+            }
+        }
+    }
+
+    /// An event is over, and its link is what it will be but for the enter that takes a submission.
+    pub(super) fn end(&mut self, event: &Event) {
+        if let Some(kept) = &mut self.kept {
+            kept.end(event);
+        }
+    }
+
+    /// Whether an event is kept.
+    pub(super) fn has(&self, id: EventId) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| kept.events.contains_key(&id))
+    }
+
+    /// The links of all events; or some events in their order, and theirs.
+    pub(super) fn into_parts(self) -> (Vec<Event>, Vec<Link>) {
+        let Some(kept) = self.kept else {
+            return (Vec::new(), self.all);
+        };
+        let mut parts: Vec<(Event, Link)> = kept.events.into_values().collect();
+        parts.sort_by_key(|(event, _)| event.id);
+        parts.into_iter().unzip()
+    }
+}
+
+impl Kept {
+    fn of(&mut self, id: EventId) -> &mut Link {
+        if id == self.now.0 {
+            return &mut self.now.1;
+        }
+        match self.events.get_mut(&id) {
+            Some((_, link)) => {
+                self.is_named = true;
+                link
+            }
+            None => &mut self.spare,
+        }
+    }
+
+    fn end(&mut self, event: &Event) {
+        let link = self.now.1;
+        if let What::Claim { ring, slot } = event.what {
+            self.claims
+                .insert((event.process, ring, slot), event.clone());
+        }
+        let has_room = self.events.len() < KEPT_MAX;
+        let is_of_life = has_room && (self.is_named || self.is_of_subject(event, &link));
+        if !is_of_life && !self.wanted.events.contains(&event.id) {
+            return;
+        }
+        if let What::Submit(submission) = &event.what {
+            let entry = &submission.entry;
+            let place = (event.process, entry.ring.into(), entry.slot.into());
+            if let Some(claim) = self.claims.remove(&place) {
+                self.events.insert(claim.id, (claim, Link::default()));
+            }
+        }
+        self.events.insert(event.id, (event.clone(), link));
+    }
+
+    fn is_of_subject(&self, event: &Event, link: &Link) -> bool {
+        let process = event.process;
+        let is_wanted = |subject| self.wanted.subjects.contains(&subject);
+        let cookie = match &event.what {
+            What::Complete(completion) => Some((completion.ring, completion.cookie)),
+            What::Submit(submission) => {
+                Some((submission.entry.ring.into(), submission.entry.cookie))
+            }
+            What::Resume { by, .. } => *by,
+            _ => None,
+        };
+        is_wanted(Subject::Generation {
+            process,
+            address: link.address,
+            generation: link.generation,
+        }) || link.operation.is_some_and(|(ring, sequence)| {
+            is_wanted(Subject::Operation {
+                process,
+                ring,
+                sequence,
+            })
+        }) || link
+            .coroutine
+            .is_some_and(|coroutine| is_wanted(Subject::Coroutine { process, coroutine }))
+            || cookie.is_some_and(|(ring, cookie)| {
+                is_wanted(Subject::Cookie {
+                    process,
+                    ring,
+                    cookie,
+                })
+            })
+    }
+}
