@@ -16,7 +16,7 @@ use crate::stack::StackId;
 /// Events that findings may rest on; where there are more, it is better to have all events at hand.
 const ASKED_MAX: usize = 1 << 20;
 /// Losses whose events are kept.
-const LOSSES_MAX: usize = 1 << 10;
+const LOSSES_MAX: usize = 1 << 16;
 
 /// What rules said they would look back at.
 #[derive(Debug, Default)]
