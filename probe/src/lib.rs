@@ -167,6 +167,13 @@ mod scope;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use scope::{Entered, Expectation, Rule, Scope, ScopeHandle, scope};
+/// What [`Scope::numbers`] counts.
+#[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use traces::Numbers;
 
 #[cfg(all(
     feature = "record",

@@ -14,14 +14,16 @@
 //! its memory; judging reads the records that are committed by then, while other tests go on.
 //!
 //! An assertion that fails panics with the story, saves the trace and ends with the command to look at
-//! it. Where records were lost that could have changed the answer, it fails as inconclusive.
+//! it. Where records were lost that could have changed the answer, or the recording was ended, it fails as
+//! inconclusive.
 
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use traces::finding::{RuleId, Verdict};
-use traces::{Input, Trace};
+use traces::finding::{Finding, RuleId, Story, Verdict};
+use traces::{Input, Numbers, Trace};
 use wire::payload::pair;
 use wire::record::Kind;
 
@@ -29,6 +31,16 @@ use crate::recorder;
 
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
 const CHUNKS: u32 = if cfg!(miri) { 8 } else { 512 };
+
+/// Stories, operations and questions that a failure shows; the trace has all.
+const SHOWN_MAX: usize = 5;
+
+/// Between two looks of [`Scope::settle`], at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// A scope that cannot see must not pass.
+const ENDED: &str = "inconclusive: the recording of this process was ended (by probe::stop_recording, or by \
+                     the recorder), and a process records once";
 
 /// Columns of a failure's text.
 const WIDTH: usize = 100;
@@ -56,10 +68,20 @@ rules! {
 }
 
 /// Opens a scope for the calling thread, until it is asserted or dropped.
+///
+/// # Panics
+///
+/// Where the recording of this process was ended (`probe::stop_recording`): a process records once, and a
+/// scope that sees nothing must not pass.
 #[track_caller]
 pub fn scope() -> Scope {
     let at = Location::caller();
     let started = recorder::start_in_process(CHUNKS);
+    assert!(
+        !recorder::has_ended(),
+        "{ENDED}, so that a scope opened now would see nothing. Open it before, or give the test that ends \
+         the recording a process of its own: nextest, or a test file with that one test"
+    );
     assert!(
         started,
         "probe::scope: no memory could be mapped for the recording"
@@ -137,7 +159,68 @@ impl Scope {
     /// Ends the scope and panics if any rule has found anything in it.
     #[track_caller]
     pub fn assert_clean(mut self) {
-        self.judge(None);
+        self.judge(Asked::Clean);
+    }
+
+    /// Ends the scope and panics if something that it gave away was never taken back (T09). Other findings
+    /// are left to other assertions.
+    #[track_caller]
+    pub fn assert_no_leaks(mut self) {
+        self.judge(Asked::Without("leaks", &[Rule::T09]));
+    }
+
+    /// Ends the scope and panics unless each generation was taken back as often as it was given away: not
+    /// twice (T08), not never (T09), not by a count that drifted (T20).
+    #[track_caller]
+    pub fn assert_balanced(mut self) {
+        self.judge(Asked::Without(
+            "imbalance",
+            &[Rule::T08, Rule::T09, Rule::T20],
+        ));
+    }
+
+    /// Ends the scope and panics if a coroutine was resumed twice for one completion (T10), or a completion
+    /// was taken and its coroutine never ran again (T11).
+    #[track_caller]
+    pub fn assert_resumed_once(mut self) {
+        self.judge(Asked::Without("wrong resumption", &[Rule::T10, Rule::T11]));
+    }
+
+    /// Ends the scope and panics if an operation that it submitted still owes a completion. One that posts
+    /// nothing on success counts as in flight for ever. [`Scope::settle`] first gives the kernel time.
+    #[track_caller]
+    pub fn assert_no_inflight(mut self) {
+        self.judge(Asked::NothingInFlight);
+    }
+
+    /// What the scope did so far, for assertions of one's own: an operation counts for the scope that
+    /// submitted it and a handle for the one that gave it away, whoever takes them back.
+    ///
+    /// # Panics
+    ///
+    /// Where the recording cannot be read.
+    #[track_caller]
+    pub fn numbers(&self) -> Numbers {
+        self.look().0.numbers_of_scope(0, self.id)
+    }
+
+    /// Waits until no operation of the scope is in flight, at most so long; whether it came to that.
+    /// Somebody else has to take the completions meanwhile: this only looks.
+    #[track_caller]
+    pub fn settle(&self, most: Duration) -> bool {
+        let until = Instant::now() + most;
+        let mut pause = PAUSE.0;
+        loop {
+            if self.numbers().in_flight.is_empty() {
+                return true;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(PAUSE.1);
+        }
     }
 
     /// Ends the scope with a finding that must be there.
@@ -151,87 +234,165 @@ impl Scope {
         recorder::enter_scope(self.around);
     }
 
+    /// The recording as it is now, read and as bytes.
     #[track_caller]
-    fn judge(&mut self, expected: Option<(Rule, usize)>) {
-        self.end();
+    fn look(&self) -> (Trace, Vec<u8>) {
         let Some(bytes) = recorder::snapshot() else {
-            panic!("probe::scope: the recording is gone");
+            let (name, at) = (&self.name, self.at);
+            panic!("{ENDED}; the scope `{name}` (opened at {at}) saw a part of its test only");
         };
         let inputs = [Input {
             name: &self.name,
             bytes: &bytes,
         }];
-        let trace = match Trace::read(&inputs) {
-            Ok(trace) => trace,
+        match Trace::read(&inputs) {
+            Ok(trace) => (trace, bytes),
             Err(error) => panic!("probe::scope: the recording cannot be read: {error}"),
+        }
+    }
+
+    #[track_caller]
+    fn judge(&mut self, asked: Asked) {
+        self.end();
+        let (trace, bytes) = self.look();
+        let verdict = asked.part_of(trace.verdict_for_scope(0, self.id));
+        let in_flight = match asked {
+            Asked::NothingInFlight => trace.numbers_of_scope(0, self.id).in_flight,
+            _ => Vec::new(),
         };
-        let verdict = trace.verdict_for_scope(0, self.id);
-        let as_expected = match expected {
-            None => verdict.stories.is_empty(),
-            Some((rule, times)) => {
-                let headed = |story: &&traces::finding::Story| story.head.rule == rule.id();
-                let found: u64 = verdict
-                    .stories
-                    .iter()
-                    .filter(headed)
-                    .map(|story| story.head.count)
-                    .sum();
-                found == times as u64 && verdict.stories.iter().all(|story| headed(&story))
-            }
-        };
-        let conclusive = !verdict.stories.is_empty()
-            || verdict.outcome() != traces::finding::Outcome::CannotTell;
-        if as_expected && conclusive {
+        let as_asked = in_flight.is_empty() && asked.is_met(&verdict);
+        let found = !verdict.stories.is_empty() || !in_flight.is_empty();
+        let conclusive = found || verdict.outcome() != traces::finding::Outcome::CannotTell;
+        if as_asked && conclusive {
             return;
         }
-        let text = self.explain(&trace, &verdict, expected, conclusive, &bytes);
+        let mut text = String::new();
+        let headline = if conclusive {
+            asked.headline(&verdict, in_flight.len())
+        } else {
+            "inconclusive: records were lost".to_owned()
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{headline} in `{}` (scope opened at {})",
+            self.name, self.at
+        );
+        explain(&mut text, &trace, &verdict, &in_flight);
+        self.keep(&mut text, &verdict, &bytes);
         panic!("{text}");
     }
 
-    fn explain(
-        &self,
-        trace: &Trace,
-        verdict: &Verdict,
-        expected: Option<(Rule, usize)>,
-        conclusive: bool,
-        bytes: &[u8],
-    ) -> String {
-        let mut text = String::new();
-        let stories: u64 = verdict.stories.iter().map(|story| story.head.count).sum();
-        // Writing to a string cannot fail.
-        let _ = match (expected, stories, conclusive) {
-            (_, _, false) => write!(text, "inconclusive: records were lost"),
-            (Some((rule, times)), _, _) => {
-                write!(
-                    text,
-                    "expected {rule:?} {times} times and nothing else, found {stories}"
-                )
-            }
-            (None, 1, _) => write!(text, "1 finding"),
-            (None, _, _) => write!(text, "{stories} findings"),
-        };
-        let _ = writeln!(text, " in `{}` (scope opened at {})", self.name, self.at);
-        for story in &verdict.stories {
-            for line in traces::report::story_lines(trace, story, WIDTH) {
-                let _ = writeln!(text, "{}", line.text);
-            }
-        }
-        for question in &verdict.cannot_tell {
-            let _ = writeln!(text, "{}: {}", question.rule, question.message);
-        }
-        match save(&self.name, bytes) {
+    /// Saves the trace, and says how to look at it.
+    fn keep(&self, text: &mut String, verdict: &Verdict, bytes: &[u8]) {
+        let _ = match save(&self.name, bytes) {
             Ok(path) => {
                 let path = path.display();
-                let _ = writeln!(text, "trace: {path}");
-                if let Some(story) = verdict.stories.first() {
-                    let _ = writeln!(text, "view:  tracer view {path} --goto {}", story.head.rule);
-                }
+                let goto = match verdict.stories.first() {
+                    Some(story) => format!(" --goto {}", story.head.rule),
+                    None => String::new(),
+                };
+                write!(text, "trace: {path}\nview:  tracer view {path}{goto}\n")
             }
-            Err(error) => {
-                let _ = writeln!(text, "the trace could not be saved: {error}");
+            Err(error) => writeln!(text, "the trace could not be saved: {error}"),
+        };
+    }
+}
+
+/// What an assertion asks for.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// Nothing was found.
+    Clean,
+    /// Nothing of these rules was found, whatever else was; with a word for it.
+    Without(&'static str, &'static [Rule]),
+    /// All operations have had their last completion.
+    NothingInFlight,
+    /// So many findings of a rule, and nothing else.
+    Expected(Rule, usize),
+}
+
+impl Asked {
+    /// The part of a verdict that it concerns.
+    fn part_of(self, mut verdict: Verdict) -> Verdict {
+        let rules = match self {
+            Self::Without(_, rules) => rules,
+            Self::NothingInFlight => &[],
+            Self::Clean | Self::Expected(..) => return verdict,
+        };
+        let concerns = |rule: RuleId| rules.iter().any(|asked| asked.id() == rule);
+        let of = |finding: &Finding| concerns(finding.rule);
+        verdict
+            .stories
+            .retain(|story| of(&story.head) || story.folded.iter().any(of));
+        verdict
+            .cannot_tell
+            .retain(|question| concerns(question.rule));
+        verdict
+    }
+
+    fn is_met(self, verdict: &Verdict) -> bool {
+        let Self::Expected(rule, times) = self else {
+            return verdict.stories.is_empty();
+        };
+        let headed = |story: &&Story| story.head.rule == rule.id();
+        let found: u64 = verdict
+            .stories
+            .iter()
+            .filter(headed)
+            .map(|story| story.head.count)
+            .sum();
+        found == times as u64 && verdict.stories.iter().all(|story| headed(&story))
+    }
+
+    fn headline(self, verdict: &Verdict, in_flight: usize) -> String {
+        let found: u64 = verdict.stories.iter().map(|story| story.head.count).sum();
+        let findings = if found == 1 { "finding" } else { "findings" };
+        match self {
+            Self::Clean => format!("{found} {findings}"),
+            Self::Without(what, _) => format!("{found} {findings} of {what}"),
+            Self::NothingInFlight if in_flight == 1 => "1 operation is in flight".to_owned(),
+            Self::NothingInFlight => format!("{in_flight} operations are in flight"),
+            Self::Expected(rule, times) => {
+                format!("expected {rule:?} {times} times and nothing else, found {found}")
             }
         }
-        text
+    }
+}
+
+/// What was found, a screen of it.
+fn explain(
+    text: &mut String,
+    trace: &Trace,
+    verdict: &Verdict,
+    in_flight: &[traces::event::EventId],
+) {
+    for story in verdict.stories.iter().take(SHOWN_MAX) {
+        for line in traces::report::story_lines(trace, story, WIDTH) {
+            let _ = writeln!(text, "{}", line.text);
+        }
+    }
+    for event in in_flight
+        .iter()
+        .filter_map(|id| trace.event(*id))
+        .take(SHOWN_MAX)
+    {
+        let _ = writeln!(text, "  {}", trace.describe(event));
+    }
+    for question in verdict.cannot_tell.iter().take(SHOWN_MAX) {
+        let _ = writeln!(text, "{}: {}", question.rule, question.message);
+    }
+    let more = [
+        verdict.stories.len(),
+        in_flight.len(),
+        verdict.cannot_tell.len(),
+    ];
+    let more: usize = more
+        .iter()
+        .map(|count| count.saturating_sub(SHOWN_MAX))
+        .sum();
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more, in the trace");
     }
 }
 
@@ -241,7 +402,7 @@ impl Drop for Scope {
             return;
         }
         if !std::thread::panicking() {
-            self.judge(None);
+            self.judge(Asked::Clean);
             return;
         }
         self.end();
@@ -265,7 +426,7 @@ impl Expectation {
     #[track_caller]
     pub fn times(mut self, count: usize) {
         let rule = self.rule;
-        self.scope.judge(Some((rule, count)));
+        self.scope.judge(Asked::Expected(rule, count));
     }
 }
 

@@ -250,3 +250,107 @@ fn many_types_at_one_place_are_not_taken_for_each_other() {
     of_many_types!(10 20 30 40 50 60 70 80 90 100 110 120 130 140 150 160 170 180 190 200);
     scope.assert_clean();
 }
+
+/// A ring told of by hand: submits, and hands each completion out when asked.
+fn ring_with_one_in_flight() -> probe::ring::Ring {
+    let ring = probe::ring::Ring::created(probe::ring::Kind::Copied, 3, 8, 16, 0, 0);
+    let raw = probe::into_raw(Box::new(Conn(0)));
+    let mut entry = [0_u64; 8];
+    entry[4] = raw as u64;
+    ring.pushed(&entry);
+    ring.entered(1, 1, 0);
+    ring
+}
+
+fn complete(ring: &probe::ring::Ring, cookie: u64) {
+    ring.reaped(cookie, 0, 0);
+    // SAFETY: leaked in `ring_with_one_in_flight`, taken back once.
+    drop(unsafe { probe::from_raw::<Box<Conn>>(cookie as *mut Conn) });
+}
+
+fn cookie_in_flight(scope: &probe::Scope) -> usize {
+    scope.numbers().in_flight.len()
+}
+
+#[test]
+fn numbers_follow_things_to_whoever_takes_them_back() {
+    let scope = probe::scope();
+    let raw = probe::into_raw(Box::new(Conn(0))) as usize;
+    let kept = probe::into_raw(Box::new(Conn(1)));
+    assert_eq!((scope.numbers().leaked, scope.numbers().held), (2, 2));
+    std::thread::spawn(move || {
+        // SAFETY: leaked above, taken back once, on a thread that is in no scope.
+        drop(unsafe { probe::from_raw::<Box<Conn>>(raw as *mut Conn) });
+    })
+    .join()
+    .expect("a plain thread");
+    let numbers = scope.numbers();
+    assert_eq!((numbers.leaked, numbers.reclaimed, numbers.held), (2, 1, 1));
+    // SAFETY: as above.
+    drop(unsafe { probe::from_raw::<Box<Conn>>(kept) });
+    assert_eq!(scope.numbers().held, 0);
+    scope.assert_balanced();
+}
+
+#[test]
+fn what_is_in_flight_fails_and_settling_waits_for_it() {
+    let text = failure(|| {
+        let scope = probe::scope();
+        let ring = ring_with_one_in_flight();
+        assert!(!scope.settle(std::time::Duration::from_millis(3)));
+        std::mem::forget(ring);
+        scope.assert_no_inflight();
+    });
+    assert!(text.starts_with("1 operation is in flight in `"), "{text}");
+    assert!(text.contains("NOP"), "{text}");
+    assert!(text.contains("view:  tracer view "), "{text}");
+    let scope = probe::scope();
+    let raw = probe::into_raw(Box::new(Conn(0))) as u64;
+    let ring = probe::ring::Ring::created(probe::ring::Kind::Copied, 3, 8, 16, 0, 0);
+    let mut entry = [0_u64; 8];
+    entry[4] = raw;
+    ring.pushed(&entry);
+    ring.entered(1, 1, 0);
+    assert_eq!(cookie_in_flight(&scope), 1);
+    let other = std::thread::spawn(move || {
+        complete(&ring, raw);
+        ring
+    });
+    assert!(scope.settle(std::time::Duration::from_secs(60)));
+    drop(other.join().expect("a plain thread"));
+    let numbers = scope.numbers();
+    assert_eq!((numbers.submitted, numbers.completed), (1, 1));
+    scope.assert_no_inflight();
+}
+
+#[test]
+fn assertions_of_one_kind_leave_the_others_alone() {
+    let leaky = || {
+        let scope = probe::scope();
+        let _ = probe::into_raw(Box::new(Conn(0)));
+        scope
+    };
+    leaky().assert_resumed_once();
+    leaky().assert_no_inflight();
+    let text = failure(|| leaky().assert_no_leaks());
+    assert!(text.starts_with("1 finding of leaks in `"), "{text}");
+    let text = failure(|| leaky().assert_balanced());
+    assert!(text.starts_with("1 finding of imbalance in `"), "{text}");
+}
+
+#[test]
+fn more_findings_than_a_screen_holds_are_counted() {
+    let text = failure(|| {
+        let scope = probe::scope();
+        let _ = probe::into_raw(Box::new(1_u8));
+        let _ = probe::into_raw(Box::new(1_u16));
+        let _ = probe::into_raw(Box::new(1_u32));
+        let _ = probe::into_raw(Box::new(1_u64));
+        let _ = probe::into_raw(Box::new(1_i8));
+        let _ = probe::into_raw(Box::new(1_i16));
+        let _ = probe::into_raw(Box::new(1_i32));
+        scope.assert_clean();
+    });
+    assert!(text.starts_with("7 findings in `"), "{text}");
+    assert!(text.contains("\nand 2 more, in the trace\n"), "{text}");
+}

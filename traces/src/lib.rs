@@ -33,6 +33,9 @@ pub mod text;
 
 mod scopes;
 
+mod numbers;
+pub use numbers::Numbers;
+
 mod model;
 
 pub mod rules;

@@ -157,6 +157,11 @@ impl Trace {
         })
     }
 
+    /// What a scope of a process did so far, the scopes within it included.
+    pub fn numbers_of_scope(&self, process: u32, scope: u32) -> crate::Numbers {
+        crate::numbers::numbers(self, process, scope)
+    }
+
     /// What things are called.
     pub fn names(&self) -> Names<'_> {
         Names {

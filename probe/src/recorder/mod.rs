@@ -67,6 +67,12 @@ pub(crate) fn start_in_process(chunks: u32) -> bool {
     process::open_in_process(chunks).is_some()
 }
 
+/// Whether the recording was ended before its process.
+#[cfg(feature = "assert")]
+pub(crate) fn has_ended() -> bool {
+    process::ENDED.load(core::sync::atomic::Ordering::Acquire)
+}
+
 /// The trace file as it is now.
 #[cfg(feature = "assert")]
 pub(crate) fn snapshot() -> Option<Vec<u8>> {

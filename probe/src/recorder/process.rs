@@ -119,6 +119,9 @@ pub(crate) enum Poison {
     Off = 2,
 }
 
+/// Whether a recording of this process was ended: threads still hold on to it, so there is no second one.
+pub(crate) static ENDED: AtomicBool = AtomicBool::new(false);
+
 /// Whether hooks may have something to do. One load and one branch.
 #[inline(always)]
 pub(crate) fn recording() -> bool {
@@ -302,6 +305,8 @@ impl Process {
         let (success, failure) = (Ordering::Release, Ordering::Relaxed);
         if word.compare_exchange(0, why, success, failure).is_ok() {
             self.beat();
+            // Before the state: who finds recording off learns why.
+            ENDED.store(true, Ordering::Release);
             STATE.store(OFF, Ordering::Release);
         }
     }

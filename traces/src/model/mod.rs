@@ -42,6 +42,7 @@ pub(crate) use loss::Losses;
 pub(crate) use moment::{
     Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
 };
+pub(crate) use opcodes::CQE_MORE;
 pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{

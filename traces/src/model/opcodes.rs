@@ -12,7 +12,7 @@ pub(super) const SQE_SKIP_SUCCESS: u8 = 64;
 /// `IORING_CQE_F_BUFFER`
 pub(super) const CQE_BUFFER: u32 = 1;
 /// `IORING_CQE_F_MORE`
-pub(super) const CQE_MORE: u32 = 2;
+pub(crate) const CQE_MORE: u32 = 2;
 /// `IORING_CQE_F_NOTIF`
 pub(super) const CQE_NOTIF: u32 = 8;
 /// `IORING_CQE_F_BUF_MORE`

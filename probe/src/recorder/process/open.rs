@@ -110,7 +110,8 @@ fn has_its_standard_error() -> bool {
         .all(|(first, now)| first.load(Ordering::Relaxed) == now)
 }
 
-/// Opens a recording in the memory of this process, for test scopes. Whatever was there stays.
+/// Opens a recording in the memory of this process, for test scopes. Whatever was there stays; one that was
+/// ended stays so.
 #[cfg(feature = "assert")]
 pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
     if let Some(process) = current() {
@@ -120,6 +121,9 @@ pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
         return Some(process);
     }
     loop {
+        if super::ENDED.load(Ordering::Acquire) {
+            return None;
+        }
         match STATE.compare_exchange(OFF, STARTING, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 let session = Session {
