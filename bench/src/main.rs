@@ -25,6 +25,7 @@ mod scenarios;
 mod session;
 mod size;
 mod stacks;
+mod surface;
 
 pub use measure::{Variant, compare, table};
 
@@ -33,13 +34,13 @@ type Measurement = (&'static str, Where, fn());
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Where {
-    /// In a process of its own, which finds a recorder unless it is called `off`.
+    /// In a process of its own, which finds a recorder unless it is `off` or `hooks-off`.
     Alone,
     /// Here: it starts its own processes.
     Here,
 }
 
-const MEASUREMENTS: [Measurement; 18] = [
+const MEASUREMENTS: [Measurement; 20] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on("own times")),
@@ -48,6 +49,8 @@ const MEASUREMENTS: [Measurement; 18] = [
     }),
     ("threads", Where::Alone, record::threads),
     ("memory", Where::Alone, memory::all),
+    ("hooks-off", Where::Alone, surface::off),
+    ("hooks", Where::Alone, surface::on),
     ("stacks=off", Where::Alone, stacks::off),
     ("stacks=on", Where::Alone, stacks::on),
     ("ring", Where::Alone, || ring::nop(32, "own times")),

@@ -24,7 +24,7 @@ pub fn fill() {
     }
 }
 
-/// Runs `body` in a child process. Every measurement but `off` finds a recorder's folder; those whose
+/// Runs `body` in a child process. Every measurement but `off` and `hooks-off` finds a recorder's folder; those whose
 /// name ends in `-batch` have records share times.
 pub fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var(CHILD).as_deref() == Ok(name) {
@@ -37,7 +37,7 @@ pub fn alone(name: &str, body: impl FnOnce()) {
     if is_quick() {
         child.arg("--quick");
     }
-    if name != "off" {
+    if name != "off" && name != "hooks-off" {
         child.env("TRACER_DIR", folder.path());
     }
     let status = child.status().expect("the benchmark starts itself");

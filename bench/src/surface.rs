@@ -1,0 +1,222 @@
+//! What each of the other hooks adds to what it stands beside: wakers, coroutines, keys of a table, cells, buffers,
+//! descriptors, callbacks, and owners that the attribute found. Once while nothing records, and once recording.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::{Variant, table};
+
+fn variant<'a>(name: &'static str, mut once: impl FnMut() + 'a) -> Variant<'a> {
+    Variant {
+        name,
+        run: Box::new(move |n| {
+            for _ in 0..n {
+                once();
+            }
+        }),
+    }
+}
+
+/// A table of two: the bare thing, and the same with its hooks.
+fn beside(title: &str, bare: impl FnMut(), hooked: impl FnMut()) {
+    let mut variants = [variant("bare", bare), variant("with the hooks", hooked)];
+    table(title, &mut variants, 60, 20_000);
+}
+
+pub fn off() {
+    println!("while nothing records\n");
+    all();
+}
+
+pub fn on() {
+    println!("recording\n");
+    all();
+}
+
+fn all() {
+    wakers();
+    coroutines();
+    keys();
+    cells();
+    buffers();
+    descriptors();
+    callbacks();
+    owners();
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn wakers() {
+    let bare = Waker::from(Arc::new(Nobody));
+    let hooked = probe::waker(bare.clone());
+    let copy = |waker: &Waker| drop(black_box(black_box(waker).clone()));
+    beside(
+        "waker: a copy made and dropped (2 records)",
+        || copy(&bare),
+        || copy(&hooked),
+    );
+}
+
+/// Pending for ever; the one with hooks says what it waits for.
+struct Pending {
+    hooked: bool,
+}
+
+impl Future for Pending {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.hooked {
+            probe::coroutine::waits_for(black_box(0x1000));
+        }
+        Poll::Pending
+    }
+}
+
+fn coroutines() {
+    let waker = Waker::from(Arc::new(Nobody));
+    // As an executor has them, which does not know their types.
+    let mut bare: Pin<Box<dyn Future<Output = ()>>> = Box::pin(Pending { hooked: false });
+    let mut traced: Pin<Box<dyn Future<Output = ()>>> =
+        Box::pin(probe::coroutine::trace(Pending { hooked: true }));
+    let poll = |future: &mut Pin<Box<dyn Future<Output = ()>>>| {
+        let mut context = Context::from_waker(&waker);
+        assert!(black_box(future).as_mut().poll(&mut context).is_pending());
+    };
+    let mut variants = [
+        variant("bare", || poll(&mut bare)),
+        variant("with the hooks", || poll(&mut traced)),
+    ];
+    table(
+        "coroutine: a poll that returns pending (4 records, a waker is wrapped)",
+        &mut variants,
+        60,
+        20_000,
+    );
+    let coroutine = probe::coroutine::Coroutine::spawned_named("bench", None);
+    beside(
+        "coroutine: resumed and suspended, by hand (2 records)",
+        || {
+            black_box(0x1000_u64);
+        },
+        || {
+            coroutine.resumed(Some((1, black_box(0x1000))));
+            coroutine.suspended(&[black_box(0x1000)]);
+        },
+    );
+}
+
+fn keys() {
+    struct Op(#[expect(dead_code, reason = "as large as an operation may be")] [u64; 4]);
+    let table = probe::index::Table::new();
+    let (mut bare, mut hooked) = (Vec::with_capacity(8), Vec::with_capacity(8));
+    let fresh = || Op(black_box([0; 4]));
+    beside(
+        "index: put into a table and taken out (2 records)",
+        || {
+            bare.push(fresh());
+            black_box(bare.pop());
+        },
+        || {
+            let key = hooked.len() as u64;
+            hooked.push(fresh());
+            table.inserted::<Op>(key);
+            table.removed::<Op>(key);
+            black_box(hooked.pop());
+        },
+    );
+}
+
+fn cells() {
+    let plain = std::cell::UnsafeCell::new(1u64);
+    let traced = probe::cell::TracedCell::new(1u64);
+    beside(
+        "cell: a borrow (2 records)",
+        // SAFETY: one thread, and no reference is kept.
+        || unsafe { *black_box(plain.get()) += 1 },
+        // SAFETY: as above.
+        || traced.with_mut(|value| unsafe { *black_box(value) += 1 }),
+    );
+}
+
+fn buffers() {
+    let mut bare = vec![0u8; 4096];
+    let mut hooked = vec![0u8; 4096];
+    let start = hooked.as_ptr();
+    beside(
+        "buffer: 64 bytes written, and said to be initialised (1 record)",
+        || black_box(&mut bare)[..64].fill(1),
+        || {
+            black_box(&mut hooked)[..64].fill(1);
+            probe::buffer::initialised(start, 4096, 64);
+        },
+    );
+}
+
+fn descriptor() -> RawFd {
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    assert!(fd >= 0, "a descriptor");
+    fd
+}
+
+fn descriptors() {
+    // SAFETY: just opened, and nobody else has it.
+    let owned = || unsafe { OwnedFd::from_raw_fd(descriptor()) };
+    beside(
+        "fd: opened and closed (2 records)",
+        || drop(black_box(owned())),
+        || drop(black_box(probe::fd::Descriptor::new(owned()))),
+    );
+}
+
+fn callbacks() {
+    extern "C" fn back(data: *mut std::ffi::c_void) {
+        // SAFETY: given away once below, and taken back here.
+        drop(unsafe { Box::from_raw(data.cast::<u64>()) });
+    }
+    extern "C" fn hooked_back(data: *mut std::ffi::c_void) {
+        // SAFETY: as above.
+        drop(unsafe { probe::ffi::take_back::<Box<u64>>(data) });
+    }
+    type Function = extern "C" fn(*mut std::ffi::c_void);
+    let call = |function: Function, data| black_box(function)(data);
+    beside(
+        "ffi: a box through a callback (2 records)",
+        || call(back, Box::into_raw(Box::new(black_box(7u64))).cast()),
+        || call(hooked_back, probe::ffi::hand_out(Box::new(black_box(7u64)))),
+    );
+}
+
+#[probe::instrument]
+mod instrumented {
+    use std::rc::Rc;
+
+    pub fn there_and_back(shared: &Rc<u64>) {
+        let raw = Rc::into_raw(Rc::clone(shared));
+        // SAFETY: leaked just now.
+        drop(unsafe { Rc::from_raw(std::hint::black_box(raw)) });
+    }
+}
+
+fn owners() {
+    let shared = Rc::new(7);
+    beside(
+        "instrumented: an Rc given away and taken back (2 records)",
+        || {
+            let raw = Rc::into_raw(Rc::clone(&shared));
+            // SAFETY: leaked just now.
+            drop(unsafe { Rc::from_raw(black_box(raw)) });
+        },
+        || instrumented::there_and_back(&shared),
+    );
+}
