@@ -66,6 +66,13 @@ pub(crate) fn check(path: &Path) -> Result<Trace> {
     Ok(Trace::check(&open(path)?.inputs())?)
 }
 
+/// The recording in a folder that is still written to, as it was when this was called.
+pub(crate) fn read_running(folder: &Path) -> Result<Trace> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now_ns = now.tv_sec * 1_000_000_000 + now.tv_nsec;
+    Ok(Trace::read_until(&open(folder)?.inputs(), now_ns)?)
+}
+
 /// What the recording that `path` names is made of, and how many events there are; nothing is judged.
 pub(crate) fn survey(path: &Path) -> Result<(Recording, u64)> {
     Ok(Trace::survey(&open(path)?.inputs())?)

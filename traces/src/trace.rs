@@ -55,7 +55,15 @@ impl Trace {
     /// What can be read is read; what cannot is in [`Recording::problems`]. It fails only where
     /// there is nothing to show.
     pub fn read(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
-        let (recording, facts, events) = crate::read::read(inputs)?;
+        Self::read_until(inputs, i64::MAX)
+    }
+
+    /// As [`Trace::read`], without what happened after `until_ns` by `CLOCK_MONOTONIC`.
+    ///
+    /// For a recording that is still written: its lanes are read one after the other, so that what one of them
+    /// tells of may have its beginning in one that was read before. Of the time before reading began all is there.
+    pub fn read_until(inputs: &[Input<'_>], until_ns: i64) -> Result<Self, ReadError> {
+        let (recording, facts, events) = crate::read::read(inputs, until_ns)?;
         Ok(Self::judge(recording, facts, events))
     }
 

@@ -65,3 +65,34 @@ fn encodings_of_one_recording_say_the_same() {
     let packed = read(&folder.join("sealed-encoding-1.bin"));
     assert_eq!(plain.to_text(), packed.to_text());
 }
+
+#[test]
+fn recording_can_be_read_up_to_a_time() {
+    for path in files() {
+        let bytes = fs::read(&path).unwrap();
+        let input = [Input {
+            name: "cut",
+            bytes: &bytes,
+        }];
+        let all = Trace::read(&input).unwrap();
+        let until = |ns| Trace::read_until(&input, ns).unwrap();
+        assert_eq!(until(i64::MIN).events(), []);
+        assert_eq!(until(i64::MAX).events(), all.events());
+        // Where its clock stood is found by halving: the last time that gives not all of it.
+        let (mut low, mut high) = (i64::MIN / 2, i64::MAX / 2);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if until(middle).events().len() < all.events().len() {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        let cut = until(low);
+        let kept = cut.events().len();
+        assert!(kept > 0 && kept < all.events().len(), "{kept} events");
+        assert_eq!(cut.events(), &all.events()[..kept]);
+        let last = cut.events().last().unwrap().at_ns;
+        assert!(all.events()[kept..].iter().all(|event| event.at_ns > last));
+    }
+}

@@ -1,11 +1,14 @@
 //! `--until-finding`: reads and judges the recording while the program runs, and ends it at the first finding, so
 //! that what led to it is not overwritten.
 //!
-//! A finding counts when two looks in a row have it: the files of running threads are read one after the other,
-//! so that one look may miss the leak whose submission it sees.
+//! A look ends where it began: what threads record while their files are read one after the other is left to the
+//! next one. A finding counts when two looks in a row have it, because a thread may have been stopped just before
+//! it finished a record of an earlier time.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
+
+use traces::finding::Subject;
 
 use super::folder::Folder;
 
@@ -51,30 +54,41 @@ fn first_finding(folder: &Folder, ended: &Receiver<()>) -> Option<String> {
         }
         let confirmed = now
             .iter()
-            .find(|found| before.iter().any(|(print, _)| *print == found.0));
+            .find(|found| before.iter().any(|(key, _)| *key == found.0));
         if let Some((_, line)) = confirmed {
             return Some(line.clone());
         }
-        pause = if now.is_empty() {
-            PAUSE.max(began.elapsed() * PAUSE_FACTOR)
-        } else {
-            // Nobody waits long for the second look.
-            Duration::ZERO
-        };
+        pause = PAUSE.max(began.elapsed() * PAUSE_FACTOR);
         before = now;
     }
 }
 
-/// The causes found so far: fingerprint, and the line to say. None while there is nothing to read.
-fn look(folder: &Folder) -> Vec<(u64, String)> {
-    let Ok(trace) = crate::open::read(folder.path()) else {
+/// What stays of a finding from one look to the next: generations count anew when the oldest are overwritten.
+type Key = (u64, Subject);
+
+/// The causes found so far, each with the line to say. None while there is nothing to read.
+fn look(folder: &Folder) -> Vec<(Key, String)> {
+    let Ok(trace) = crate::open::read_running(folder.path()) else {
         return Vec::new();
     };
     let heads = trace.verdict().stories.iter().map(|story| &story.head);
     heads
         .map(|finding| {
             let line = format!("{}: {}", finding.rule, finding.message);
-            (finding.fingerprint, line)
+            ((finding.fingerprint, lasting(finding.subject)), line)
         })
         .collect()
+}
+
+fn lasting(subject: Subject) -> Subject {
+    match subject {
+        Subject::Generation {
+            process, address, ..
+        } => Subject::Generation {
+            process,
+            address,
+            generation: 0,
+        },
+        other => other,
+    }
 }

@@ -103,12 +103,16 @@ impl Gathered<'_> {
     }
 }
 
-/// All of a recording at once. What is read is kept, so that it stays what it is while somebody writes on.
-pub(crate) fn read(inputs: &[Input<'_>]) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
+/// All of a recording at once, up to a time by `CLOCK_MONOTONIC`. What is read is kept, so that it stays what it
+/// is while somebody writes on.
+pub(crate) fn read(
+    inputs: &[Input<'_>],
+    until_ns: i64,
+) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
     let reader = Reader::open(inputs, usize::MAX)?;
     let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
     let mut recording = reader.recording.clone();
-    let mut pass = reader.pass();
+    let mut pass = reader.pass().until(until_ns);
     for (event, stack) in pass.by_ref() {
         recording.tables.stacks.of_event(event.id, stack);
         events.push(event);

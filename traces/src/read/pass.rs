@@ -69,6 +69,7 @@ impl<'a> Reader<'a> {
         Pass {
             ordered: plan.carry_out(self.merged(), &self.is_by_batch),
             first_ns: None,
+            until_ns: i64::MAX,
             count: 0,
             scopes: ScopeTracker::default(),
             losses: Vec::new(),
@@ -124,12 +125,19 @@ impl Iterator for Lane<'_> {
 pub(crate) struct Pass<'a> {
     ordered: Box<dyn Iterator<Item = Loose> + 'a>,
     first_ns: Option<i64>,
+    /// `CLOCK_MONOTONIC` in ns, after which it ends.
+    until_ns: i64,
     count: u64,
     scopes: ScopeTracker,
     losses: Vec<LocatedLoss>,
 }
 
 impl Pass<'_> {
+    /// The same, up to the first event after `until_ns` by `CLOCK_MONOTONIC`.
+    pub(crate) fn until(self, until_ns: i64) -> Self {
+        Self { until_ns, ..self }
+    }
+
     /// Where records were missing on the way.
     pub(crate) fn losses(self) -> Vec<LocatedLoss> {
         self.losses
@@ -148,6 +156,10 @@ impl Iterator for Pass<'_> {
             what,
             stack,
         } = self.ordered.next()?;
+        if at_ns > self.until_ns {
+            self.ordered = Box::new(std::iter::empty());
+            return None;
+        }
         let id = EventId(self.count);
         self.count += 1;
         if let What::Lost(loss) = what {

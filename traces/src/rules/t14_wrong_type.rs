@@ -170,18 +170,39 @@ fn is_wide(name: &str) -> bool {
 
 /// Whether a type's pointers may be two words: as [`is_wide`], or a structure that ends with what its last
 /// parameter says, `Header<dyn Future>`. A pointer's parameter is not a part of it.
-fn ends_wide(name: &str) -> bool {
-    let Some((outer, parameters)) = name.split_once('<') else {
-        return is_wide(name);
-    };
-    let is_pointer =
-        ["Box", "Rc", "Arc", "Weak", "NonNull"].contains(&outer) || outer.contains(['&', '*']);
-    let ends_so = || {
-        let parameters = parameters.strip_suffix('>').unwrap_or(parameters);
-        let last = parameters.rsplit(", ").next().unwrap_or_default();
-        ends_wide(parameters) || ends_wide(last)
-    };
-    is_wide(name) || (!is_pointer && ends_so())
+fn ends_wide(mut name: &str) -> bool {
+    /// Nobody nests types so deeply.
+    const DEEPEST: usize = 64;
+    for _ in 0..DEEPEST {
+        if is_wide(name) {
+            return true;
+        }
+        let Some((outer, parameters)) = name.split_once('<') else {
+            return false;
+        };
+        let is_pointer =
+            ["Box", "Rc", "Arc", "Weak", "NonNull"].contains(&outer) || outer.contains(['&', '*']);
+        if is_pointer {
+            return false;
+        }
+        name = last_of(parameters.strip_suffix('>').unwrap_or(parameters));
+    }
+    true
+}
+
+/// The last of several parameters, each with parameters of its own.
+fn last_of(parameters: &str) -> &str {
+    let mut depth = 0u32;
+    let mut start = 0;
+    for (at, byte) in parameters.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    parameters.get(start..).unwrap_or_default().trim_start()
 }
 
 /// A type's name without wrappers that have the layout of what they wrap.
@@ -369,6 +390,19 @@ mod tests {
             22 main reclaim 0x8 u64 size=0 align=8 c.rs:9 owner=Vec
             ",
         );
+    }
+
+    #[test]
+    fn types_are_looked_through_however_deep_they_nest() {
+        let nested = |depth: usize, inner: &str| {
+            format!("{}{inner}{}", "A<u8, ".repeat(depth), ">".repeat(depth))
+        };
+        assert!(ends_wide(&nested(40, "dyn Future<Output = u8>")));
+        assert!(!ends_wide(&nested(40, "u8")));
+        assert!(!ends_wide(&nested(40, "Box<dyn Future>")));
+        assert!(!ends_wide("Map<dyn Fn(u8), u8>"));
+        // Of what nobody wrote nothing is said.
+        assert!(ends_wide(&nested(500, "u8")));
     }
 
     #[test]
