@@ -263,6 +263,14 @@ pub(crate) struct Reports {
     pub(crate) source_root: Option<PathBuf>,
 }
 
+/// Commands of the viewer, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Script(pub(crate) Vec<String>);
+
+fn script(text: &str) -> Result<Script, String> {
+    tui::commands::script(text).map(Script)
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct View {
     /// A recorded file, a `.trc` file or a recording folder.
@@ -274,8 +282,8 @@ pub(crate) struct View {
     pub(crate) goto: Option<Goto>,
 
     /// Run commands at the start, `;` between them; in the viewer `:` lists them all.
-    #[arg(long, value_name = "COMMANDS", value_parser = tui::commands::script)]
-    pub(crate) exec: Option<Vec<String>>,
+    #[arg(long, value_name = "COMMANDS", value_parser = script)]
+    pub(crate) exec: Option<Script>,
 
     /// Draw with ASCII characters only.
     #[arg(long)]
@@ -517,6 +525,15 @@ mod tests {
     fn command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_of_the_viewer_are_taken_apart() {
+        let line = ["tracer", "view", "x", "--exec", "timeline; goto event:3"];
+        let Command::View(view) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(view.exec.unwrap().0, ["timeline", "goto event:3"]);
     }
 
     #[test]

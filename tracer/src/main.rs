@@ -27,6 +27,7 @@ mod color;
 mod editor;
 mod exit;
 mod log;
+mod outputs;
 mod page;
 mod safe;
 mod talk;

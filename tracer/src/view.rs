@@ -59,7 +59,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             ascii: args.ascii,
             color,
             theme: args.theme,
-            exec: args.exec.unwrap_or_default(),
+            exec: args.exec.map_or_else(Vec::new, |script| script.0),
             places,
         },
     )

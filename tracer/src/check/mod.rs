@@ -16,6 +16,8 @@ use reports::Out;
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
 pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
+    let inputs: Vec<&Path> = args.files.iter().map(|file| file.as_path()).collect();
+    crate::outputs::apart(&args.reports.files(), &inputs)?;
     let mut out = Out::new(&args.reports, color, args.files.len() > 1)?;
     let mut worst = CLEAN;
     for file in &args.files {

@@ -76,6 +76,14 @@ impl FromStr for To {
     }
 }
 
+impl Reports {
+    /// The files that are asked for.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        let files = self.report.iter().filter_map(|to| to.file.as_deref());
+        files.collect()
+    }
+}
+
 /// The reports of one call.
 pub(super) struct Out {
     /// What is printed besides text, and whether text is.

@@ -62,6 +62,8 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
             "cannot run `rustc -vV`: the matrix builds with a Rust toolchain, and none is in PATH"
         ))?,
     };
+    let outputs: Vec<&Path> = args.report.iter().map(Wanted::file).collect();
+    crate::outputs::apart(&outputs, &[])?;
     let folder = folder(args.dir.as_deref(), asked.way)?;
     let _lock = lock(&folder)?;
     let tools = if args.matrix.tools.is_empty() {

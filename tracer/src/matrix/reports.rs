@@ -46,6 +46,10 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
+    pub(super) fn file(&self) -> &std::path::Path {
+        &self.file
+    }
+
     /// Writes it; `command` is what was run.
     pub(super) fn write(&self, table: &Table<'_>, command: &str) -> Result<()> {
         let text = match self.form {

@@ -42,6 +42,7 @@ pub(crate) fn found(model: &mut Model, sources: Sources) {
     model.trace.add_sources(sources);
     model.source.search = Search::Over;
     relist(model);
+    super::selection::settle(model);
 }
 
 /// Asks for an editor, where there is a place to open.
