@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demo_runtime::ring::RingKind;
 
 use crate::check::reports::{Kind, To};
+use crate::check::sieve::FailOn;
 use crate::matrix::{Dimensions, Tool, Wanted};
 use crate::record::{Poison, Times};
 use crate::symbols::{PathMap, Places};
@@ -83,15 +84,29 @@ pub(crate) enum Command {
     /// Judge traces and print the verdict.
     ///
     /// FILE is a recorded file, the `.trc` file of one process, or a recording folder. Exit codes:
-    /// 0 no finding, 1 at least one finding, 2 a trace could not be read, 3 no finding, but not all
-    /// could be told: records are lost, or times are by batch.
+    /// 0 no finding, 1 at least one finding (that --fail-on asks for), 2 a trace could not be read, 3 no
+    /// finding, but not all could be told: records are lost, or times are by batch.
     Check(Check),
 
     /// Look around in a trace: findings, the life of each pointer, all events.
     View(View),
 
     /// Print the events of a trace, one a line.
+    ///
+    /// Columns: number, seconds since the first event (`~` before it: of a batch), thread (its blanks as `_`), the
+    /// word for what happened, and the rest.
     Dump(Dump),
+
+    /// Print numbers over a trace.
+    ///
+    /// Operations by ring and opcode with latencies, how many were in flight, what was leaked and not taken back,
+    /// what is missing, events by thread. Where records are missing the counts are too small.
+    Stats(Stats),
+
+    /// Say what changed from one trace to another: findings, by fingerprint, and numbers.
+    ///
+    /// Exit codes: 0 no new finding, 1 at least one, 2 a trace could not be read.
+    Diff(Diff),
 
     /// Make a file that says everything by itself, for a colleague on another machine.
     ///
@@ -238,6 +253,32 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
     pub(crate) filter: Filter,
 
+    /// What makes it fail: a rule (`T02`), or the least severity (`error`) or confidence (`proved`) that
+    /// does; may be given several times. Without it, every finding.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) fail_on: Vec<FailOn>,
+
+    /// The exit code for findings, instead of 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) error_exitcode: Option<u8>,
+
+    /// Findings that this file holds are known: they are counted and not told.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Write the findings that there are now, suppressed ones left out, to a file for --baseline.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_baseline: Option<PathBuf>,
+
+    /// Findings that this TOML file names are not told. Each `[[suppress]]` has a `reason`, what it covers
+    /// (`rule`, `site`, `function`, `filter`) and perhaps `expires`, a day. Those without use are told.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+
+    /// Add a suppression for each finding that is told to a file; the reasons are yours to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gen_suppressions: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) names: Names,
 }
@@ -310,6 +351,54 @@ pub(crate) struct Dump {
 
     #[command(flatten)]
     pub(crate) names: Names,
+}
+
+/// What a command prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One document, for scripts.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// What to print: `text` or `json`.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub(crate) format: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The trace from before.
+    #[arg(value_name = "A")]
+    pub(crate) before: PathBuf,
+
+    /// The trace from now.
+    #[arg(value_name = "B")]
+    pub(crate) after: PathBuf,
+
+    /// What to print: `text` or `json`.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub(crate) format: Output,
 }
 
 #[derive(Debug, Args)]

@@ -41,6 +41,8 @@ fn line(trace: &Trace, event: &Event) -> String {
     ) {
         thread = format!("{}/{thread}", process.pid);
     }
+    // One word, so that columns can be counted.
+    let thread = thread.replace(' ', "_");
     format!(
         "{:<8} {seconds:>4}.{ns:09} {thread:<16} {}",
         event.id.0,

@@ -11,6 +11,7 @@ mod record;
 
 mod check;
 mod demo;
+mod diff;
 mod doctor;
 mod dump;
 mod explain;
@@ -19,6 +20,7 @@ mod open;
 mod pack;
 mod scenario;
 mod sources;
+mod stats;
 mod symbols;
 mod version;
 mod view;
@@ -67,6 +69,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&args, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),
+        Command::Stats(args) => stats::run(&args, cli.common.color),
+        Command::Diff(args) => diff::run(&args, cli.common.color),
         Command::Pack(args) => pack::run(&args),
         Command::Matrix(args) => matrix::run(&args, cli.common.color),
         Command::MatrixRun(args) => matrix::runner::run(args.words, args.miri),

@@ -8,8 +8,8 @@
 //! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
 //! [`biography`] (one thing's whole life), [`stack`] (who called), [`source`] (lines of the program),
 //! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see), [`filter`]
-//! (which events and findings somebody asks for), [`selection`] (what is left of a verdict), [`export`]
-//! (the verdict for machines), [`near`] (the name that was meant).
+//! (which events and findings somebody asks for), [`selection`] (what is left of a verdict), [`stats`]
+//! (numbers), [`diff`] (what changed), [`export`] (the verdict for machines), [`near`] (the name that was meant).
 
 #![forbid(unsafe_code)]
 
@@ -61,6 +61,10 @@ pub mod redact;
 pub mod filter;
 
 pub mod selection;
+
+pub mod stats;
+
+pub mod diff;
 
 #[cfg(feature = "export")]
 pub mod export;

@@ -1,6 +1,9 @@
 //! `tracer check`: the verdict over traces, for people and machines, and as an exit code.
 
+mod baseline;
 pub(crate) mod reports;
+pub(crate) mod sieve;
+mod suppressions;
 
 use std::io;
 use std::path::Path;
@@ -13,20 +16,28 @@ use crate::exit::{CANNOT_LOOK, CANNOT_TELL, CLEAN, Exit, FINDINGS, Failure};
 use crate::symbols;
 use crate::{open, page, talk};
 use reports::Out;
+use sieve::Sieve;
 
 /// The command. Each file is judged for itself; one that cannot be read does not stop the others.
 pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
     let inputs: Vec<&Path> = args.files.iter().map(|file| file.as_path()).collect();
-    crate::outputs::apart(&args.reports.files(), &inputs)?;
+    let mut outputs = args.reports.files();
+    outputs.extend(args.write_baseline.as_deref());
+    outputs.extend(args.gen_suppressions.as_deref());
+    crate::outputs::apart(&outputs, &inputs)?;
+    let mut sieve = Sieve::new(args)?;
     let mut out = Out::new(&args.reports, color, args.files.len() > 1)?;
     let mut worst = CLEAN;
+    let mut is_whole = true;
     for file in &args.files {
-        let code = match judge(file, args) {
-            Ok((trace, selection)) => {
+        let code = match read(file, args) {
+            Ok(trace) => {
+                let selection = sieve.select(&trace);
                 out.add(file, &trace, &selection)?;
-                selection.verdict.exit_code()
+                sieve.code(&trace, &selection)
             }
             Err(error) => {
+                is_whole = false;
                 out.add_unreadable(file, &format!("{error:#}"))?;
                 talk::error(&error);
                 CANNOT_LOOK
@@ -35,21 +46,26 @@ pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
         worst = worse(worst, code);
     }
     out.finish()?;
-    Ok(Exit::Code(worst))
+    sieve.finish(is_whole)?;
+    Ok(Exit::Code(match args.error_exitcode {
+        Some(code) if worst == FINDINGS => code,
+        _ => worst,
+    }))
 }
 
-fn judge(file: &Path, args: &Check) -> anyhow::Result<(Trace, Selection)> {
-    // A filter may ask for any event.
-    let mut trace = match args.filter.is_empty() {
-        true => open::check(file)?,
-        false => open::read(file)?,
+fn read(file: &Path, args: &Check) -> anyhow::Result<Trace> {
+    // A filter may ask for any event, and reports tell whole lives.
+    let needs_all = !args.filter.is_empty()
+        || args.suppressions.is_some()
+        || args.reports.format.is_some()
+        || !args.reports.report.is_empty();
+    let mut trace = if needs_all {
+        open::read(file)?
+    } else {
+        open::check(file)?
     };
     symbols::name(&mut trace, &args.names.places());
-    let mut selection = Selection::all(&trace);
-    if !args.filter.is_empty() {
-        selection.filter(&trace, &args.filter.prepare(&trace));
-    }
-    Ok((trace, selection))
+    Ok(trace)
 }
 
 /// Prints the verdict. Whoever stops reading still gets the exit code.

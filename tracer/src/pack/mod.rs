@@ -125,6 +125,11 @@ fn read_again(unfinished: &Unfinished, trace: &Trace) -> Result<String> {
     }
 }
 
+/// The date, in UTC: `2026-01-31`.
+pub(crate) fn today() -> String {
+    now().chars().take(10).collect()
+}
+
 /// Date and time to the minute, in UTC.
 fn now() -> String {
     let seconds = std::time::SystemTime::now()

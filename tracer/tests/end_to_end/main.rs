@@ -26,6 +26,7 @@ mod explain;
 mod ffi;
 mod garbage;
 mod kill;
+mod known;
 mod late;
 mod matrix;
 mod modes;

@@ -95,7 +95,7 @@ pub fn help(width: usize) -> String {
         them.\n  FIELD:VALUE asks for a field, any other word for a text in the line. Texts are \
         contained, in either case unless they have capitals; FIELD=VALUE is exact, FIELD!=VALUE is not. \
         Numbers and times have < <= > >= and ranges FROM..TO, both ends included. VALUE,VALUE is either. \
-        Quotes keep spaces, commas and parentheses together.\n";
+        Quotes keep spaces, commas and parentheses together.";
     let mut out = String::new();
     for paragraph in HEAD.split('\n') {
         if paragraph.is_empty() {
