@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         color,
         theme: tui::Theme::default(),
         exec: Vec::new(),
+        file: None,
         places: Places::default(),
     };
     recorded.leave_signals_to_others();

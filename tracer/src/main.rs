@@ -32,6 +32,7 @@ mod log;
 mod outputs;
 mod page;
 mod safe;
+mod session;
 mod talk;
 
 use clap::Parser;

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use traces::{Trace, Untrusted};
-use tui::{Characters, Colour, Goto, Options, Outside, Search, Theme};
+use tui::{Characters, Colour, Goto, Note, Options, Outside, Search, Theme};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::sources::Question;
 use crate::symbols::Places;
-use crate::{color, editor, open, symbols};
+use crate::{color, editor, open, safe, session, symbols};
 
 /// How the viewer starts.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Start {
     pub(crate) theme: Theme,
     /// Commands to run at the start.
     pub(crate) exec: Vec<String>,
+    /// The file that is shown, beside which notes are exported; nothing where it will not stay.
+    pub(crate) file: Option<PathBuf>,
     /// Where sources lie.
     pub(crate) places: Places,
 }
@@ -60,6 +62,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             color,
             theme: args.theme,
             exec: args.exec.map_or_else(Vec::new, |script| script.0),
+            file: Some(args.file),
             places,
         },
     )
@@ -72,10 +75,13 @@ pub(crate) fn has_terminal() -> bool {
 
 /// Shows a trace until the user or a signal ends the viewer.
 pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
+    let session = start.file.as_ref().and_then(|_| session::path(&trace));
+    let notes = session.as_deref().map(session::read).unwrap_or_default();
     let options = Options {
         title: start.title,
         theme: start.theme,
         exec: start.exec,
+        notes,
         goto: start.goto,
         characters: if start.ascii {
             Characters::Ascii
@@ -91,6 +97,8 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
     let around = Around {
         places: start.places,
         files: Arc::default(),
+        session,
+        export: start.file.map(|file| file.with_extension("notes.md")),
     };
     match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
         tui::Exit::Quit => Ok(Exit::Code(CLEAN)),
@@ -103,6 +111,10 @@ struct Around {
     places: Places,
     /// Where the sources lie that were found, by the names that the trace has for them.
     files: Arc<Mutex<HashMap<Vec<u8>, PathBuf>>>,
+    /// Where notes are kept.
+    session: Option<PathBuf>,
+    /// Where they are written for others.
+    export: Option<PathBuf>,
 }
 
 impl Outside for Around {
@@ -132,6 +144,27 @@ impl Outside for Around {
                 "{} is not opened: the recorded program's debug information does not name it, or was not found",
                 file.tty()
             )),
+        }
+    }
+
+    fn keep(&self, notes: &[Note]) -> Result<(), String> {
+        let Some(path) = &self.session else {
+            return Err("notes are not kept: this trace has no file, or HOME is not set".into());
+        };
+        session::write(path, notes)
+            .map_err(|error| format!("notes are not kept: {}: {error}", safe::path(path)))
+    }
+
+    fn export(&self, markdown: &str) -> Result<String, String> {
+        let Some(path) = &self.export else {
+            return Err(
+                "this trace has no file to write beside; `record -o` and `view` give it one".into(),
+            );
+        };
+        let shown = safe::path(path);
+        match std::fs::write(path, markdown) {
+            Ok(()) => Ok(format!("notes and findings are in {shown}")),
+            Err(error) => Err(format!("cannot write {shown}: {error}")),
         }
     }
 }

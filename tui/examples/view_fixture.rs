@@ -39,6 +39,14 @@ impl tui::Outside for Editor {
         command.arg(format!("+{line}")).arg(file.tty());
         Ok(command)
     }
+
+    fn keep(&self, _notes: &[tui::Note]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn export(&self, _markdown: &str) -> Result<String, String> {
+        Err("a fixture has no place for files".into())
+    }
 }
 
 fn main() -> ExitCode {

@@ -10,7 +10,7 @@ use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
-use crate::{losses, rings};
+use crate::{losses, notes, rings};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
 const LISTED_MAX: usize = 50;
@@ -32,6 +32,10 @@ pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
             let row = losses::row(model, model.losses.selected);
             row.map_or_else(Vec::new, |row| losses::about(model, row, columns))
         }
+        Pane::Notes => match model.notes.list.get(model.notes.selected) {
+            Some(note) => about_event(model, note.event, columns),
+            None => Vec::new(),
+        },
         Pane::Source => match model.focus().event {
             Some(event) => about_event(model, event, columns),
             None => Vec::new(),
@@ -250,6 +254,13 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
         return Vec::new();
     };
     let mut lines = plain(&model.trace.describe(event), Tone::Plain, columns);
+    if let Some(note) = notes::of(&model.notes.list, id) {
+        let text = match note.text.as_str() {
+            "" => "bookmarked".to_owned(),
+            text => format!("note: {}", traces::tty(text.as_bytes())),
+        };
+        lines.extend(plain(&text, Tone::Note, columns));
+    }
     for (sign, tone, text) in marks_of(model, event) {
         lines.extend(plain(&format!("{sign} {text}"), tone, columns));
     }

@@ -35,7 +35,7 @@ pub enum On {
     Panes,
     /// In one pane.
     Pane(Pane),
-    /// While a filter is typed.
+    /// While a filter or a note is typed.
     Prompt,
     /// While a command is typed.
     Palette,
@@ -48,7 +48,7 @@ pub enum On {
 pub enum Listener {
     /// A pane.
     Pane(Pane),
-    /// The filter being typed.
+    /// The filter or note being typed.
     Prompt,
     /// The command being typed.
     Palette,
@@ -200,6 +200,7 @@ pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'stati
 /// The help of a listener: all keys of each action that holds there, and what it does.
 pub fn help(listener: Listener, characters: Characters) -> Vec<(String, &'static str)> {
     bindings_of(listener)
+        .filter(|b| !b.keys.is_empty())
         .map(|b| {
             let keys: Vec<String> = b.keys.iter().map(|k| label(*k, characters)).collect();
             (keys.join(" "), b.help)

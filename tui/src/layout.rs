@@ -49,11 +49,13 @@ pub enum Pane {
     Objects,
     /// What was lost.
     Losses,
+    /// What the reader noted.
+    Notes,
 }
 
 impl Pane {
     /// Every pane.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
@@ -63,6 +65,7 @@ impl Pane {
         Self::Rings,
         Self::Objects,
         Self::Losses,
+        Self::Notes,
     ];
 }
 
@@ -77,6 +80,7 @@ pub fn panes_of(view: View) -> &'static [Pane] {
         View::Rings => &[Pane::Rings],
         View::Objects => &[Pane::Objects],
         View::Losses => &[Pane::Losses],
+        View::Notes => &[Pane::Notes],
     }
 }
 
@@ -91,6 +95,7 @@ pub fn view_of(pane: Pane) -> View {
         Pane::Rings => View::Rings,
         Pane::Objects => View::Objects,
         Pane::Losses => View::Losses,
+        Pane::Notes => View::Notes,
     }
 }
 

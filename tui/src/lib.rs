@@ -19,6 +19,7 @@ pub mod hits;
 pub mod life;
 pub mod losses;
 pub mod model;
+pub mod notes;
 pub mod objects;
 pub mod rings;
 pub mod source;
@@ -48,6 +49,7 @@ use std::io;
 pub use goto::{Goto, GotoError};
 pub use keys::Characters;
 pub use model::Colour;
+pub use notes::Note;
 pub use outside::{Nobody, Outside, Search};
 pub use theme::Theme;
 
@@ -71,6 +73,8 @@ pub struct Options {
     pub theme: Theme,
     /// Commands to run at the start, as [`commands::script`] reads them.
     pub exec: Vec<String>,
+    /// Bookmarks and notes that the trace has already, by event.
+    pub notes: Vec<Note>,
 }
 
 /// Why the viewer ended.
@@ -121,5 +125,8 @@ pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
         update::go_to(&mut model, target);
     }
     model.script = options.exec.into();
+    model.notes.list = options.notes;
+    model.notes.list.sort_by_key(|note| note.event);
+    model.notes.list.dedup_by_key(|note| note.event);
     model
 }

@@ -18,6 +18,7 @@ use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
 use crate::msg::{Prefix, View};
+use crate::notes::NotesPane;
 use crate::objects::ObjectsPane;
 use crate::rings::RingsPane;
 use crate::source::SourcePane;
@@ -188,6 +189,8 @@ pub enum PromptKind {
     Filter,
     /// A command.
     Command,
+    /// A note to an event.
+    Note(EventId),
 }
 
 /// Characters that a prompt may have.
@@ -275,6 +278,7 @@ pub struct Model {
     pub(crate) rings: RingsPane,
     pub(crate) objects: ObjectsPane,
     pub(crate) losses: Scroll,
+    pub(crate) notes: NotesPane,
     /// The stretch of time that all screens are about; all of it where there is none.
     pub(crate) range: Option<Range>,
     /// Places that `Esc` leads back to, nearest last.
@@ -323,6 +327,7 @@ impl Model {
             rings: RingsPane::default(),
             objects: ObjectsPane::default(),
             losses: Scroll::default(),
+            notes: NotesPane::default(),
             range: None,
             crumbs: Vec::new(),
             back: Vec::new(),
@@ -354,7 +359,7 @@ impl Model {
             Listener::Help
         } else if let Some(prompt) = &self.prompt {
             match prompt.kind {
-                PromptKind::Filter => Listener::Prompt,
+                PromptKind::Filter | PromptKind::Note(_) => Listener::Prompt,
                 PromptKind::Command => Listener::Palette,
             }
         } else {
@@ -479,6 +484,7 @@ impl Model {
             Pane::Rings => self.rings.rings.as_ref().map_or(0, Vec::len),
             Pane::Objects => self.objects.len(),
             Pane::Losses => crate::losses::len(self),
+            Pane::Notes => self.notes.list.len(),
         }
     }
 
@@ -494,6 +500,7 @@ impl Model {
             Pane::Rings => self.rings.selected,
             Pane::Objects => self.objects.selected,
             Pane::Losses => self.losses.selected,
+            Pane::Notes => self.notes.selected,
         }
     }
 
@@ -509,6 +516,7 @@ impl Model {
             Pane::Rings => &mut self.rings.top,
             Pane::Objects => &mut self.objects.top,
             Pane::Losses => &mut self.losses.top,
+            Pane::Notes => &mut self.notes.top,
         }
     }
 
@@ -524,6 +532,7 @@ impl Model {
             Pane::Rings => self.rings.text_top,
             Pane::Objects => self.objects.text_top,
             Pane::Losses => self.losses.text_top,
+            Pane::Notes => self.notes.text_top,
         }
     }
 
@@ -538,6 +547,7 @@ impl Model {
             Pane::Rings => &mut self.rings.text_top,
             Pane::Objects => &mut self.objects.text_top,
             Pane::Losses => &mut self.losses.text_top,
+            Pane::Notes => &mut self.notes.text_top,
         }
     }
 

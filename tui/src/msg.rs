@@ -62,6 +62,12 @@ pub enum Msg {
     Choose(Toward),
     /// Write the chosen command out.
     Complete,
+    /// Bookmark the event, or take its bookmark away.
+    Bookmark,
+    /// Write a note to the event.
+    Note,
+    /// Write all notes and findings as Markdown.
+    Export,
     /// Copy what the selected row says.
     CopyRow,
     /// Copy the finding in focus as Markdown.
@@ -141,11 +147,13 @@ pub enum View {
     Objects,
     /// What was lost.
     Losses,
+    /// What the reader noted.
+    Notes,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
@@ -154,6 +162,7 @@ impl View {
         Self::Rings,
         Self::Objects,
         Self::Losses,
+        Self::Notes,
     ];
 
     /// What it is called.
@@ -167,6 +176,7 @@ impl View {
             Self::Rings => "Rings",
             Self::Objects => "Objects",
             Self::Losses => "Loss",
+            Self::Notes => "Notes",
         }
     }
 }
@@ -215,6 +225,10 @@ pub enum Effect {
     Suspend,
     /// Open the place of [`crate::source::place_of`] in an editor.
     Edit,
+    /// Keep the notes.
+    Save,
+    /// Write notes and findings as Markdown.
+    Export,
     /// Give what the model holds for it to the terminal's clipboard, and draw.
     Copy,
     /// Leave.

@@ -5,6 +5,8 @@ use std::process::Command;
 use traces::source::Sources;
 use traces::{Trace, Untrusted};
 
+use crate::notes::Note;
+
 /// A search that takes its time; it is run on a thread of its own.
 pub type Search = Box<dyn FnOnce() -> Sources + Send>;
 
@@ -17,6 +19,12 @@ pub trait Outside {
     /// The command that opens a file, named as the trace names it, at a line; or why there is none, as a
     /// sentence for the user that is safe for a terminal.
     fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String>;
+
+    /// Keeps the notes of the trace for the next time; or says why not.
+    fn keep(&self, notes: &[Note]) -> Result<(), String>;
+
+    /// Writes notes and findings for others; says where, or why not. Safe for a terminal, both.
+    fn export(&self, markdown: &str) -> Result<String, String>;
 }
 
 /// Nobody to ask: for tests, and where only the screen is wanted.
@@ -30,5 +38,13 @@ impl Outside for Nobody {
 
     fn editor(&self, _file: &Untrusted, _line: u32) -> Result<Command, String> {
         Err("there is nobody here who could open an editor".into())
+    }
+
+    fn keep(&self, _notes: &[Note]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn export(&self, _markdown: &str) -> Result<String, String> {
+        Err("there is nobody here who could write a file".into())
     }
 }

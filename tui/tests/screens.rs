@@ -341,6 +341,39 @@ fn themes_colour_every_cell_and_change_no_letter() {
     }
 }
 
+#[test]
+fn events_are_bookmarked_noted_and_found_again() {
+    let mut model = leftover(options());
+    screen(&mut model, "", 80, 24);
+    compare(
+        "notes-empty-80x24",
+        &styled_snapshot(&screen(&mut model, "9", 80, 24)),
+    );
+    assert_eq!(press(&mut model, "1b"), Effect::Save);
+    assert_eq!(
+        press(&mut model, "3ggBthe ring\u{202e}<enter>"),
+        Effect::Save
+    );
+    compare(
+        "notes-80x24",
+        &styled_snapshot(&screen(&mut model, "9", 80, 24)),
+    );
+    compare(
+        "notes-40x10",
+        &styled_snapshot(&screen(&mut model, "", 40, 10)),
+    );
+    let shown = plain_snapshot(&screen(&mut model, "j<enter>", 80, 24));
+    assert!(
+        shown.contains("row 21/32") && shown.contains("bookmarked"),
+        "{shown}"
+    );
+    compare("notes.md", &tui::notes::markdown(&model));
+    // An empty note takes note and bookmark away; dropping one changes nothing.
+    press(&mut model, "9ggB<esc>B^u<enter>");
+    assert_eq!(tui::notes::markdown(&model).matches("(event ").count(), 6);
+    assert_eq!(press(&mut model, ":export<enter>"), Effect::Export);
+}
+
 fn with_source(options: Options) -> Model {
     let mut trace = fixture::trace(fixture::LEFTOVER);
     let lines =
@@ -539,6 +572,8 @@ fn every_screen_is_drawn_at_every_size() {
         "4sp?",
         "5",
         "6J",
+        "b9",
+        "3bjBx<enter>9G",
         ":",
         ":zoom<down><down><enter>",
         "/kind:x",

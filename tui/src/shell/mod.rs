@@ -141,6 +141,17 @@ pub(crate) fn run(
                     let size = resize(&mut screen)?;
                     update(model, size);
                 }
+                Effect::Save => {
+                    is_dirty = true;
+                    if let Err(why) = outside.keep(&model.notes.list) {
+                        update::say(model, why);
+                    }
+                }
+                Effect::Export => {
+                    is_dirty = true;
+                    let (Ok(said) | Err(said)) = outside.export(&crate::notes::markdown(model));
+                    update::say(model, said);
+                }
                 Effect::Copy => {
                     is_dirty = true;
                     screen.copy(&model.clipboard)?;

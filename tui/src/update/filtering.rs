@@ -24,7 +24,8 @@ pub(super) fn begin(model: &mut Model) {
 pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
     match model.prompt.as_ref().map(|prompt| prompt.kind) {
         Some(PromptKind::Command) => super::palette::typed(model, msg),
-        Some(PromptKind::Filter) => {
+        Some(PromptKind::Note(_)) if msg == Msg::Accept => super::notes::accept(model),
+        Some(PromptKind::Filter | PromptKind::Note(_)) => {
             prompt(model, msg);
             Effect::Draw
         }
@@ -54,6 +55,9 @@ fn prompt(model: &mut Model, msg: Msg) {
         Msg::Cancel => return cancel(model),
         _ => return,
     }
+    if prompt.kind != PromptKind::Filter {
+        return;
+    }
     let from = prompt.from;
     let wanted = Some(from.focus.event.unwrap_or(EventId(0)));
     match Hits::of(&model.trace, &prompt.text, wanted) {
@@ -72,6 +76,10 @@ fn prompt(model: &mut Model, msg: Msg) {
 }
 
 pub(super) fn cancel(model: &mut Model) {
+    if let Some(PromptKind::Note(_)) = model.prompt.as_ref().map(|prompt| prompt.kind) {
+        model.prompt = None;
+        return;
+    }
     model.events.filter = None;
     if let Some(prompt) = model.prompt.take() {
         return_to(model, prompt.from);

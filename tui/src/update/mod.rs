@@ -1,12 +1,13 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `source`, `lists`, `palette`, `places`.
+//! `filtering`, `timeline`, `source`, `lists`, `notes`, `palette`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
 mod lists;
+mod notes;
 mod palette;
 mod places;
 mod selection;
@@ -64,6 +65,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         | Msg::Cancel
         | Msg::Choose(_)
         | Msg::Complete => filtering::typed(model, msg),
+        Msg::Bookmark => notes::bookmark(model),
+        Msg::Export => Effect::Export,
         Msg::CopyRow => palette::copy_row(model),
         Msg::CopyFinding => palette::copy_finding(model),
         msg => {
@@ -153,6 +156,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Turn => timeline::turn(model),
         Msg::Prompt => filtering::begin(model),
         Msg::Palette => palette::begin(model),
+        Msg::Note => notes::begin(model),
         _ => {}
     }
 }

@@ -111,6 +111,11 @@ pub(super) fn open(model: &mut Model) {
             show(model, View::Events);
             show_all_events(model);
         }
+        Pane::Notes => {
+            if !super::notes::open(model) {
+                return;
+            }
+        }
         pane @ (Pane::Rings | Pane::Objects | Pane::Losses) => {
             if !super::lists::open(model, pane) {
                 return;

@@ -62,6 +62,11 @@ pub(super) fn move_selection(model: &mut Model, step: Step) {
             let to = moved(model.selected_of(pane), model.len_of(pane), height, step);
             super::lists::select(model, pane, to);
         }
+        Pane::Notes => {
+            let len = model.len_of(Pane::Notes);
+            let to = moved(model.notes.selected, len, height, step);
+            select_note(model, to);
+        }
         Pane::Source => {
             let len = model.source.rows.len();
             model.source.selected = moved(model.source.selected, len, height, step);
@@ -102,6 +107,14 @@ pub(super) fn select_life_row(model: &mut Model, position: usize) {
     model.life.selected = position;
 }
 
+/// Selects a note, and puts its event into focus.
+fn select_note(model: &mut Model, position: usize) {
+    (model.notes.selected, model.notes.text_top) = (position, 0);
+    if let Some(event) = model.notes.list.get(position).map(|note| note.event) {
+        focus_event(model, event);
+    }
+}
+
 pub(super) fn scroll_text(model: &mut Model, lines: i32) {
     let Some(area) = model.area(model.pane) else {
         return;
@@ -135,6 +148,7 @@ pub(super) fn settle(model: &mut Model) {
     super::timeline::settle(model);
     super::source::settle(model);
     super::lists::settle(model);
+    super::notes::settle(model);
     super::focus::settle_neighbours(model);
     let Some(layout) = model.layout() else { return };
     for area in &layout.panes {

@@ -25,11 +25,17 @@ pub(super) fn tabs(model: &Model, paint: &mut Paint<'_>, area: Rect) {
 
 /// Where there is no room for all names, the others are numbers.
 fn tab_line(shown: View, columns: u16) -> Line {
-    let names = View::ALL.iter().map(|view| view.name().len() + 3);
-    let has_room = names.sum::<usize>() < usize::from(columns);
+    let columns = usize::from(columns);
+    let wide = |view: &View| view.name().len() + 3;
+    let all: usize = View::ALL.iter().map(wide).sum();
+    // Notes are the reader's own: their name is missed least.
+    let without_notes = all - wide(&View::Notes) + 2;
+    let has_room = |view: View| {
+        all < columns || (without_notes < columns && shown != View::Notes && view != View::Notes)
+    };
     let mut line = Line::new();
     for (number, view) in (1..).zip(View::ALL) {
-        line.push(match (view == shown, has_room) {
+        line.push(match (view == shown, has_room(view)) {
             (true, _) => (format!("[{number} {}]", view.name()), Tone::Strong),
             (false, true) => (format!(" {number} {}", view.name()), Tone::Plain),
             (false, false) => (format!(" {number}"), Tone::Plain),
@@ -166,6 +172,7 @@ fn prompt(model: &Model, paint: &mut Paint<'_>, layout: &Layout, prompt: &Prompt
     let sign = match prompt.kind {
         PromptKind::Filter => "/",
         PromptKind::Command => ":",
+        PromptKind::Note(_) => "note: ",
     };
     let room = usize::from(area.width).saturating_sub(3);
     let text = clip_front(&traces::tty(prompt.text.as_bytes()), room, paint.characters);

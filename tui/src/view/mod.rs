@@ -8,6 +8,7 @@ mod findings;
 mod help;
 mod losses;
 mod neighbours;
+mod notes;
 mod objects;
 mod paint;
 mod palette;
@@ -48,6 +49,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             Pane::Rings => rings::draw(model, &mut paint, area),
             Pane::Objects => objects::draw(model, &mut paint, area),
             Pane::Losses => losses::draw(model, &mut paint, area),
+            Pane::Notes => notes::draw(model, &mut paint, area),
         };
         bars::title(model, &mut paint, area, is_shared, title);
         bars::text(model, &mut paint, area);
