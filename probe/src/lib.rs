@@ -124,6 +124,14 @@ pub mod coroutine;
 pub mod foreign;
 
 #[cfg(all(
+    feature = "preload",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[doc(hidden)]
+pub mod preload;
+
+#[cfg(all(
     feature = "sanitizers",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

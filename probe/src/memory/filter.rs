@@ -68,6 +68,13 @@ impl Filter {
         }
     }
 
+    /// Whether anything is watched at all.
+    #[cfg(feature = "preload")]
+    #[inline(always)]
+    pub(super) fn is_watching(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether anything is watched on one of a block's pages.
     #[inline(always)]
     pub(super) fn may_hold(&self, address: u64, size: u64) -> bool {

@@ -81,3 +81,40 @@ pub(super) fn resized(old: u64, old_size: usize, new: u64, new_size: usize) {
         recorder::record(Kind::Realloc, 0, 0, [old, new, new_size as u64]);
     }
 }
+
+/// For the shim, which is asked for blocks of which it knows the size only from the allocator.
+#[cfg(feature = "preload")]
+pub(crate) mod shim {
+    use super::{FILTER, INSTALLED, Ordering};
+    use crate::ring::Entry;
+
+    /// Lowest and highest address that a cookie must lie between to be watched as a pointer.
+    const POINTERS: core::ops::Range<u64> = 0x1_0000..1 << 56;
+
+    pub(crate) fn watch(entry: &Entry) {
+        INSTALLED.store(true, Ordering::Relaxed);
+        super::watch_entry(entry);
+        let cookie = entry[4];
+        if POINTERS.contains(&cookie) {
+            super::keep(cookie);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_watching() -> bool {
+        FILTER.is_watching()
+    }
+
+    #[inline(always)]
+    pub(crate) fn may_be_watched(address: u64, size: usize) -> bool {
+        super::may_be_watched(address, size)
+    }
+
+    pub(crate) fn is_watched(address: u64, size: usize) -> bool {
+        FILTER.holds(address, size as u64)
+    }
+
+    pub(crate) fn freeing(address: u64, size: usize) {
+        super::free(address, size as u64);
+    }
+}

@@ -7,6 +7,14 @@ mod clock;
 
 mod process;
 
+mod announcement;
+#[cfg(feature = "preload")]
+pub(crate) use announcement::another_recorder;
+#[cfg(feature = "preload")]
+pub(crate) use process::capture_as;
+#[cfg(feature = "preload")]
+pub(crate) use sys::process_id;
+
 mod cursor;
 
 mod intern;

@@ -343,10 +343,19 @@ fn describe(loaded: &Loaded<'_>) -> Module {
     module
 }
 
-/// The build-id in a segment of notes: each has the lengths of its name and its content and its kind,
-/// then both, padded.
-fn build_id_in(mut notes: &[u8], align: u64) -> Option<&[u8]> {
+/// The build-id in a segment of notes.
+fn build_id_in(notes: &[u8], align: u64) -> Option<&[u8]> {
     const GNU_BUILD_ID: u32 = 3;
+    note_in(notes, align, (b"GNU\0", GNU_BUILD_ID))
+}
+
+/// The content of a note in a segment of them, by its name (with NUL) and kind: each has the lengths of its
+/// name and its content and its kind, then both, padded. Empty ones do not count.
+pub(super) fn note_in<'a>(
+    mut notes: &'a [u8],
+    align: u64,
+    (owner, kind): (&[u8], u32),
+) -> Option<&'a [u8]> {
     let padded = |len: usize| {
         let mask = if align == 8 { 7 } else { 3 };
         len.checked_add(mask).map(|len| len & !mask)
@@ -364,7 +373,7 @@ fn build_id_in(mut notes: &[u8], align: u64) -> Option<&[u8]> {
         // Padding counts from the start of the note, whose head is not a multiple of 8.
         let begin = padded(12usize.checked_add(name_len)?)?.checked_sub(12)?;
         let content = rest.get(begin..begin.checked_add(len)?)?;
-        if number(8) == GNU_BUILD_ID && rest.get(..name_len) == Some(b"GNU\0") && len > 0 {
+        if number(8) == kind && rest.get(..name_len) == Some(owner) && len > 0 {
             return Some(content);
         }
         let next = padded(12usize.checked_add(begin)?.checked_add(len)?)?;

@@ -59,6 +59,15 @@ const STARTING: u8 = 4;
 /// Hooks record, and some of them their call stack: never on the hot path.
 pub(crate) const ON_WITH_STACKS: u8 = 6;
 
+/// A `layout::capture` constant: who writes the file of this process.
+static CAPTURE: AtomicU32 = AtomicU32::new(layout::capture::LINKED);
+
+/// Says who writes the file, before it is opened.
+#[cfg(feature = "preload")]
+pub(crate) fn capture_as(level: u32) {
+    CAPTURE.store(level, Ordering::Relaxed);
+}
+
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
 /// Process id (high half) and thread id of who opens the recording.
 static STARTER: AtomicU64 = AtomicU64::new(0);

@@ -57,7 +57,8 @@ impl Process {
         put(header::TOKEN, &session.token);
         put(header::CLOCK_SOURCE, &source.to_le_bytes());
         put(header::MODE, &session.mode.to_le_bytes());
-        put(header::CAPTURE, &layout::capture::LINKED.to_le_bytes());
+        let capture = super::CAPTURE.load(Ordering::Relaxed);
+        put(header::CAPTURE, &capture.to_le_bytes());
         put(header::WRITER_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
         let bit = |set: bool, bit: u64| if set { bit } else { 0 };
         let incompat = bit(session.stacks, layout::incompat::STACKS)

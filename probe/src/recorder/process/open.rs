@@ -18,6 +18,7 @@ static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Opens the file in the recorder's folder, if there is a recorder that may be trusted.
 pub(super) fn open_for_recorder() -> Option<&'static Process> {
+    crate::recorder::announcement::keep();
     let folder = sys::environment(c"TRACER_DIR")?;
     if folder.is_empty() {
         return None;

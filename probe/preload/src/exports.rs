@@ -1,0 +1,198 @@
+//! The names that the shim takes in the program's place. Each does its part and goes on to the next one of
+//! that name, the C library's or another preloaded library's.
+//!
+//! `syscall` and `close` go on by a jump, with all registers as they were: system calls that are not
+//! io_uring's behave as without the shim, even those that come back on another stack, and a thread that is
+//! cancelled in `close` has no frame of the shim's to unwind.
+//!
+//! Not in unit tests, whose own process they would take over.
+
+use core::ffi::{c_int, c_long, c_void};
+
+use crate::uring::Call;
+use crate::{kernel, memory, next, rings, start, uring};
+
+const _: () = assert!(kernel::SETUP == 425 && kernel::REGISTER == 427);
+
+/// `syscall(2)`
+///
+/// # Safety
+///
+/// As for the system call.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn syscall() -> c_long {
+    core::arch::naked_asm!(
+        "lea rax, [rdi - 425]",
+        "cmp rax, 2",
+        "jbe {ring}",
+        "mov rax, qword ptr [rip + {next}]",
+        "test rax, rax",
+        "jz {first}",
+        "jmp rax",
+        ring = sym ring_call,
+        next = sym next::SYSCALL,
+        first = sym first_call,
+    )
+}
+
+/// `syscall(2)`
+///
+/// # Safety
+///
+/// As for the system call.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn syscall() -> c_long {
+    core::arch::naked_asm!(
+        "sub x9, x0, #425",
+        "cmp x9, #2",
+        "b.ls 2f",
+        "adrp x9, {next}",
+        "ldr x9, [x9, :lo12:{next}]",
+        "cbz x9, 3f",
+        "br x9",
+        "2: b {ring}",
+        "3: b {first}",
+        ring = sym ring_call,
+        next = sym next::SYSCALL,
+        first = sym first_call,
+    )
+}
+
+/// A system call of io_uring. C's function is variadic, which on these architectures passes arguments as any
+/// other: those that were not given are not looked at by the kernel.
+unsafe extern "C" fn ring_call(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    let arguments = [a, b, c, d, e, f];
+    // SAFETY: the program's call, with its arguments.
+    unsafe { uring::call(&Call { number, arguments }) }
+}
+
+/// The first call of another number: looks up where they go.
+unsafe extern "C" fn first_call(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    // SAFETY: the program's call, with its arguments.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// `close(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn close(_: c_int) -> c_int {
+    core::arch::naked_asm!(
+        "push rdi",
+        "call {closing}",
+        "pop rdi",
+        "test rax, rax",
+        "jz 2f",
+        "jmp rax",
+        "2: mov eax, -1",
+        "ret",
+        closing = sym closing,
+    )
+}
+
+/// `close(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn close(_: c_int) -> c_int {
+    core::arch::naked_asm!(
+        "stp x0, x30, [sp, #-16]!",
+        "bl {closing}",
+        "mov x9, x0",
+        "ldp x0, x30, [sp], #16",
+        "cbz x9, 2f",
+        "br x9",
+        "2: mov w0, #-1",
+        "ret",
+        closing = sym closing,
+    )
+}
+
+/// What there is to do before a descriptor is closed. Returns the function that closes it.
+extern "C" fn closing(fd: c_int) -> *mut c_void {
+    if start::is_on() && rings::find(fd).is_some() && start::is_own_process() {
+        uring::gone(fd);
+    }
+    next::close_address()
+}
+
+/// `close_range(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
+    /// `CLOSE_RANGE_CLOEXEC` closes nothing yet.
+    const CLOEXEC: c_int = 4;
+    if start::is_on() && flags & CLOEXEC == 0 && start::is_own_process() {
+        for fd in rings::between(first, last) {
+            uring::gone(fd);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { next::close_range(first, last, flags) }
+}
+
+/// `free(3)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    memory::freeing(block);
+    // SAFETY: the caller's promise.
+    unsafe { next::free(block) }
+}
+
+/// `realloc(3)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { memory::realloc(block, size) }
+}
+
+/// `munmap(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn munmap(start: *mut c_void, len: usize) -> c_int {
+    memory::unmapping(start, len);
+    // SAFETY: the caller's promise.
+    unsafe { next::munmap(start, len) }
+}

@@ -1,0 +1,198 @@
+//! What of the Linux user API for io_uring is used here, and the few system calls that are the shim's own.
+//!
+//! They are made in line: the C library's wrappers set `errno`, and are what this interposes.
+
+use core::arch::asm;
+use core::ffi::c_long;
+
+/// Numbers of system calls that are the same on all architectures.
+pub(crate) const SETUP: c_long = 425;
+pub(crate) const ENTER: c_long = 426;
+pub(crate) const REGISTER: c_long = 427;
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub(super) const MMAP: i64 = 9;
+    pub(super) const MUNMAP: i64 = 11;
+    pub(super) const MADVISE: i64 = 28;
+    pub(super) const SCHED_YIELD: i64 = 24;
+    pub(super) const CLOSE: i64 = 3;
+    pub(super) const OPENAT: i64 = 257;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub(super) const MMAP: i64 = 222;
+    pub(super) const MUNMAP: i64 = 215;
+    pub(super) const MADVISE: i64 = 233;
+    pub(super) const SCHED_YIELD: i64 = 124;
+    pub(super) const CLOSE: i64 = 57;
+    pub(super) const OPENAT: i64 = 56;
+}
+
+/// `IORING_SETUP_*`
+pub(crate) const SQPOLL: u32 = 1 << 1;
+pub(crate) const SQE128: u32 = 1 << 10;
+pub(crate) const CQE32: u32 = 1 << 11;
+pub(crate) const NO_MMAP: u32 = 1 << 14;
+pub(crate) const REGISTERED_FD_ONLY: u32 = 1 << 15;
+pub(crate) const NO_SQARRAY: u32 = 1 << 16;
+pub(crate) const CQE_MIXED: u32 = 1 << 18;
+pub(crate) const SQE_MIXED: u32 = 1 << 19;
+pub(crate) const SQ_REWIND: u32 = 1 << 20;
+/// `IORING_FEAT_SINGLE_MMAP`
+pub(crate) const SINGLE_MMAP: u32 = 1;
+/// `IORING_FEAT_EXT_ARG`
+pub(crate) const EXT_ARG: u32 = 1 << 8;
+/// `IORING_ENTER_REGISTERED_RING`
+pub(crate) const ENTER_REGISTERED: u32 = 1 << 4;
+/// `IORING_SQ_CQ_OVERFLOW`, a bit of the submission queue's flags.
+pub(crate) const CQ_OVERFLOW: u32 = 1 << 1;
+/// `IORING_REGISTER_*`
+pub(crate) const REGISTER_RING_FDS: u32 = 20;
+pub(crate) const UNREGISTER_RING_FDS: u32 = 21;
+pub(crate) const RESIZE_RINGS: u32 = 33;
+/// `IORING_REGISTER_USE_REGISTERED_RING`
+pub(crate) const USE_REGISTERED: u32 = 1 << 31;
+/// Offsets for `mmap` of a ring's descriptor.
+pub(crate) const OFF_SQ: i64 = 0;
+pub(crate) const OFF_CQ: i64 = 0x800_0000;
+pub(crate) const OFF_SQES: i64 = 0x1000_0000;
+
+/// `struct io_sqring_offsets` and `struct io_cqring_offsets`: eight numbers, and an address of the user's.
+/// Of the submission queue: head, tail, mask, entries, flags, dropped, array. Of the completion queue: head, tail,
+/// mask, entries, overflow, completions, flags.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Offsets {
+    pub(crate) at: [u32; 8],
+    pub(crate) user_addr: u64,
+}
+
+/// `struct io_uring_params`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Params {
+    pub(crate) sq_entries: u32,
+    pub(crate) cq_entries: u32,
+    pub(crate) flags: u32,
+    pub(crate) sq_thread_cpu: u32,
+    pub(crate) sq_thread_idle: u32,
+    pub(crate) features: u32,
+    pub(crate) wq_fd: u32,
+    pub(crate) reserved: [u32; 3],
+    pub(crate) sq: Offsets,
+    pub(crate) cq: Offsets,
+}
+
+const _: () = assert!(size_of::<Params>() == 120);
+
+/// Makes a system call without `errno`: an error is a negative number.
+///
+/// # Safety
+///
+/// That of the call.
+unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the kernel's convention on this architecture; the caller answers for the call.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "svc #0",
+            in("x8") number,
+            inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack)
+        );
+    }
+    result
+}
+
+/// Maps `len` bytes that can be read and written: of a descriptor from an offset on, or private and zeroed.
+/// A forked child does not have the former, and finds the latter zeroed.
+pub(crate) fn map(file: Option<(i32, i64)>, len: usize) -> Option<*mut u8> {
+    const READ_WRITE: usize = 3;
+    const SHARED: usize = 1;
+    const PRIVATE_ANONYMOUS: usize = 0x22;
+    const DONTFORK: usize = 10;
+    const WIPEONFORK: usize = 18;
+    let (flags, fd, offset, advice) = match file {
+        Some((fd, offset)) => (SHARED, fd as usize, offset as usize, DONTFORK),
+        None => (PRIVATE_ANONYMOUS, usize::MAX, 0, WIPEONFORK),
+    };
+    let arguments = [0, len, READ_WRITE, flags, fd, offset];
+    // SAFETY: a new mapping at a place of the kernel's choice.
+    let start = unsafe { call(number::MMAP, arguments) };
+    if start <= 0 {
+        return None;
+    }
+    let start = start as *mut u8;
+    // SAFETY: advice about the mapping just made.
+    if unsafe { call(number::MADVISE, [start as usize, len, advice, 0, 0, 0]) } != 0 {
+        // Without it a child would use what is its parent's.
+        // SAFETY: made above, and known to nobody.
+        unsafe { unmap(start, len) };
+        return None;
+    }
+    Some(start)
+}
+
+/// Takes a mapping of [`map`] away.
+///
+/// # Safety
+///
+/// Nobody uses it any more.
+pub(crate) unsafe fn unmap(start: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { call(number::MUNMAP, [start as usize, len, 0, 0, 0, 0]) };
+}
+
+/// Lets another thread run.
+pub(crate) fn give_way() {
+    // SAFETY: no arguments.
+    unsafe { call(number::SCHED_YIELD, [0; 6]) };
+}
+
+/// Makes an empty file, if there is none; its path ends in NUL.
+pub(crate) fn touch(path: &[u8]) {
+    const AT_FDCWD: usize = -100isize as usize;
+    const WRITE_CREATE_EXCLUSIVE_CLOEXEC: usize = 1 | 0o100 | 0o200 | 0o2_000_000;
+    if path.last() != Some(&0) {
+        return;
+    }
+    let flags = WRITE_CREATE_EXCLUSIVE_CLOEXEC;
+    let arguments = [AT_FDCWD, path.as_ptr() as usize, flags, 0o600, 0, 0];
+    // SAFETY: the path ends in NUL and outlives the call.
+    let fd = unsafe { call(number::OPENAT, arguments) };
+    if fd >= 0 {
+        // SAFETY: opened above, and known to nobody.
+        unsafe { call(number::CLOSE, [fd as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// A number that no other running thread of this process has, without a system call.
+pub(crate) fn thread() -> u64 {
+    let thread: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the first word behind the thread pointer holds its own address (System V ABI, TLS).
+    unsafe {
+        asm!("mov {}, fs:0", out(reg) thread, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads the thread pointer.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) thread, options(nostack, preserves_flags, nomem));
+    }
+    thread
+}

@@ -1,0 +1,143 @@
+//! The functions behind the ones that are interposed: the C library's, or another preloaded library's.
+//!
+//! They are looked up at their first use, which may come before any constructor ran, and from within the
+//! loader. The loader frees what it allocates for error messages: such a free, which comes while `free` is being
+//! looked up, is not carried out.
+
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use crate::kernel;
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+const RTLD_NEXT: *mut c_void = usize::MAX as *mut c_void;
+
+/// A function that is looked up at its first use.
+#[derive(Debug)]
+pub(crate) struct Next {
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+    /// The thread that looks it up.
+    seeker: AtomicU64,
+}
+
+impl Next {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Self {
+            name,
+            found: AtomicPtr::new(core::ptr::null_mut()),
+            seeker: AtomicU64::new(0),
+        }
+    }
+
+    /// Its address; null where there is none, and in a call from within its own look-up.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> *mut c_void {
+        let found = self.found.load(Ordering::Relaxed);
+        if found.is_null() { self.seek() } else { found }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn seek(&self) -> *mut c_void {
+        let me = kernel::thread();
+        if self.seeker.load(Ordering::Relaxed) == me {
+            return core::ptr::null_mut();
+        }
+        // Several threads may look at once, and find the same.
+        self.seeker.store(me, Ordering::Relaxed);
+        // SAFETY: the name ends in NUL.
+        let found = unsafe { dlsym(RTLD_NEXT, self.name.as_ptr()) };
+        self.seeker.store(0, Ordering::Relaxed);
+        self.found.store(found, Ordering::Relaxed);
+        found
+    }
+}
+
+/// Where `syscall` goes on, once it is known: read by its own code.
+pub(crate) static SYSCALL: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+static NEXT_SYSCALL: Next = Next::new(c"syscall");
+static NEXT_CLOSE: Next = Next::new(c"close");
+
+/// Where `close` goes on.
+pub(crate) fn close_address() -> *mut c_void {
+    NEXT_CLOSE.address()
+}
+
+/// `syscall`
+///
+/// # Safety
+///
+/// As for the system call.
+pub(crate) unsafe fn syscall(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    type Syscall =
+        unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
+    let address = NEXT_SYSCALL.address();
+    if address.is_null() {
+        return -1;
+    }
+    SYSCALL.store(address, Ordering::Relaxed);
+    // SAFETY: the function of that name takes a number and six words at most; those that a call does not
+    // have are not looked at.
+    let function: Syscall = unsafe { core::mem::transmute(address) };
+    // SAFETY: the caller's promise.
+    unsafe { function(number, a, b, c, d, e, f) }
+}
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $name:ident = $symbol:literal ($($argument:ident: $kind:ty),*) -> $result:ty, else $missing:expr;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// As for the function of that name.
+            pub(crate) unsafe fn $name($($argument: $kind),*) -> $result {
+                static NEXT: Next = Next::new($symbol);
+                let address = NEXT.address();
+                if address.is_null() {
+                    return $missing;
+                }
+                // SAFETY: the function of that name in the C library has this signature.
+                let function: unsafe extern "C" fn($($kind),*) -> $result =
+                    unsafe { core::mem::transmute(address) };
+                // SAFETY: the caller's promise.
+                unsafe { function($($argument),*) }
+            }
+        )*
+    };
+}
+
+functions! {
+    /// `close_range`
+    close_range = c"close_range" (first: u32, last: u32, flags: c_int) -> c_int, else -1;
+    /// `munmap`
+    munmap = c"munmap" (start: *mut c_void, len: usize) -> c_int, else -1;
+    /// `free`
+    free = c"free" (block: *mut c_void) -> (), else ();
+    /// `realloc`
+    realloc = c"realloc" (block: *mut c_void, size: usize) -> *mut c_void, else core::ptr::null_mut();
+    /// `malloc_usable_size`
+    usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
+}
+
+/// Where the C library keeps `errno` of this thread.
+pub(crate) fn errno() -> c_int {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: the location is the calling thread's own.
+    unsafe { *__errno_location() }
+}

@@ -1,0 +1,78 @@
+//! Whether the shim has anything to do in this process.
+
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use probe::preload;
+
+use crate::kernel;
+
+/// Nothing is done.
+const OFF: u8 = 0;
+/// Rings are followed.
+const ON: u8 = 1;
+
+static STATE: AtomicU8 = AtomicU8::new(OFF);
+/// The process that follows rings.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Whether rings are followed in this process.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    STATE.load(Ordering::Relaxed) == ON
+}
+
+/// Whether a ring that was just made is to be followed. Not in a program that announces a probe of its own, which
+/// a library may have brought since the last ring: then the shim's recording ends.
+pub(crate) fn wanted() -> bool {
+    // Before anything opens the recording.
+    preload::is_shim();
+    if !probe::is_recording() {
+        return false;
+    }
+    if preload::another_recorder() {
+        if is_on() {
+            STATE.store(OFF, Ordering::Relaxed);
+            probe::stop_recording("a library with a probe of its own was loaded");
+        }
+        return false;
+    }
+    PROCESS.store(preload::process_id(), Ordering::Relaxed);
+    STATE.store(ON, Ordering::Relaxed);
+    true
+}
+
+/// Whether this is the process that the rings belong to, and not a child between `vfork` and `exec` that
+/// shares its memory and closes what it does not need.
+pub(crate) fn is_own_process() -> bool {
+    PROCESS.load(Ordering::Relaxed) == preload::process_id()
+}
+
+/// Leaves word in the recording's folder that the shim was loaded, so that `record` can tell a program that made
+/// no ring from one that it could not be loaded into.
+#[cfg_attr(test, expect(dead_code, reason = "called by the loader"))]
+extern "C" fn loaded() {
+    unsafe extern "C" {
+        fn getenv(name: *const c_char) -> *const c_char;
+    }
+    // SAFETY: the name ends in NUL; constructors run before the program can change its environment.
+    let folder = unsafe { getenv(c"TRACER_DIR".as_ptr()) };
+    if folder.is_null() {
+        return;
+    }
+    // SAFETY: what `getenv` returns ends in NUL.
+    let folder = unsafe { CStr::from_ptr(folder) }.to_bytes();
+    let name = b"/preloaded\0";
+    let mut path = [0u8; 512];
+    let whole = folder.len().saturating_add(name.len());
+    if folder.first() == Some(&b'/') && whole <= path.len() {
+        path[..folder.len()].copy_from_slice(folder);
+        path[folder.len()..whole].copy_from_slice(name);
+        kernel::touch(&path[..whole]);
+    }
+}
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = loaded;

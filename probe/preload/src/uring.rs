@@ -1,0 +1,347 @@
+//! The three system calls of io_uring, with a look at the ring before and after.
+
+use core::ffi::{c_int, c_long};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use probe::preload;
+
+use crate::follow::{Followed, Made, Queues};
+use crate::kernel::{self, Params};
+use crate::rings::{self, Found, Owned};
+use crate::{next, start};
+
+/// A system call of io_uring, as the program makes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) number: c_long,
+    pub(crate) arguments: [usize; 6],
+}
+
+impl Call {
+    /// Makes it.
+    ///
+    /// # Safety
+    ///
+    /// As for the call.
+    unsafe fn make(&self) -> c_long {
+        let [a, b, c, d, e, f] = self.arguments;
+        // SAFETY: the caller's promise.
+        unsafe { next::syscall(self.number, a, b, c, d, e, f) }
+    }
+
+    /// The argument as the kernel reads it.
+    fn number(&self, index: usize) -> u32 {
+        self.arguments.get(index).copied().unwrap_or(0) as u32
+    }
+}
+
+/// Makes a system call of io_uring for the program, and sees what it does.
+///
+/// # Safety
+///
+/// As for the call.
+pub(crate) unsafe fn call(call: &Call) -> c_long {
+    match call.number {
+        // SAFETY: the caller's promise.
+        kernel::SETUP => unsafe { setup(call) },
+        // SAFETY: the caller's promise.
+        kernel::ENTER => unsafe { enter(call) },
+        // SAFETY: the caller's promise.
+        kernel::REGISTER => unsafe { register(call) },
+        // SAFETY: the caller's promise.
+        _ => unsafe { call.make() },
+    }
+}
+
+/// # Safety
+///
+/// As for `io_uring_setup`.
+unsafe fn setup(call: &Call) -> c_long {
+    // SAFETY: the caller's promise.
+    let result = unsafe { call.make() };
+    let params = call.arguments[1] as *const Params;
+    if let Ok(fd) = c_int::try_from(result)
+        && fd >= 0
+        && !params.is_null()
+        && start::wanted()
+    {
+        // SAFETY: the kernel just filled it for the program.
+        let params = unsafe { params.read_unaligned() };
+        // SAFETY: the ring was just made, and the program does not know of it yet.
+        unsafe { made(fd, &params) };
+    }
+    result
+}
+
+/// A ring that is not followed, and why: on the timeline, where `record` finds it.
+pub(crate) fn refuse(why: &str) {
+    probe::mark(why);
+    preload::lost(1);
+}
+
+/// Why a ring of these settings is not followed, if so.
+pub(crate) fn refusal(setup: u32) -> Option<&'static str> {
+    let refused = [
+        (
+            kernel::SQPOLL,
+            "not recorded: a ring with IORING_SETUP_SQPOLL, whose entries a thread of the kernel takes unseen",
+        ),
+        (
+            kernel::REGISTERED_FD_ONLY,
+            "not recorded: a ring without a descriptor (IORING_SETUP_REGISTERED_FD_ONLY)",
+        ),
+        (
+            kernel::CQE_MIXED | kernel::SQE_MIXED,
+            "not recorded: a ring with entries of mixed sizes (IORING_SETUP_CQE_MIXED, _SQE_MIXED)",
+        ),
+        (
+            kernel::SQ_REWIND,
+            "not recorded: a ring whose submission queue is rewound (IORING_SETUP_SQ_REWIND)",
+        ),
+    ];
+    let found = refused.iter().find(|(bit, _)| setup & bit != 0);
+    found.map(|(_, why)| *why)
+}
+
+/// # Safety
+///
+/// The ring was just made with these parameters, and nobody uses it yet.
+unsafe fn made(fd: c_int, params: &Params) {
+    gone(fd);
+    if !probe::is_recording() {
+        return;
+    }
+    if let Some(why) = refusal(params.flags) {
+        return refuse(why);
+    }
+    let Some((queues, mappings)) = map(fd, params) else {
+        return refuse("not recorded: a ring whose queues could not be mapped a second time");
+    };
+    let made = Made {
+        fd,
+        setup: params.flags,
+        features: params.features,
+    };
+    // SAFETY: the queues of a ring that nobody uses yet, mapped until it is removed.
+    let ring = unsafe { Followed::new(queues, made) };
+    if let Err(owned) = rings::insert(fd, Owned { ring, mappings }) {
+        drop_ring(owned);
+        refuse("not recorded: a ring beyond the 1,024 that are followed at a time");
+    }
+}
+
+type Mappings = [(*mut u8, usize); 3];
+
+/// Maps a ring's queues for the shim itself: the program's own mappings come and go as it likes.
+fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
+    let (sq, cq) = (&params.sq.at, &params.cq.at);
+    let has = |bit: u32| params.flags & bit != 0;
+    let (sqe_shift, cqe_shift) = (u32::from(has(kernel::SQE128)), u32::from(has(kernel::CQE32)));
+    let mut mappings: Mappings = [(core::ptr::null_mut(), 0); 3];
+    let (rings, completions, sqes);
+    if has(kernel::NO_MMAP) {
+        // They lie in memory of the program's own, which it keeps for as long as the ring.
+        rings = params.cq.user_addr as *mut u8;
+        completions = rings;
+        sqes = params.sq.user_addr as *mut u8;
+    } else {
+        let array = sq[6] as usize + params.sq_entries as usize * 4;
+        let end = cq[5] as usize + ((params.cq_entries as usize * 16) << cqe_shift);
+        let mut take = |at: usize, offset: i64, len: usize| {
+            let start = kernel::map(Some((fd, offset)), len)?;
+            mappings[at] = (start, len);
+            Some(start)
+        };
+        let mapped = (|| {
+            let sqe_bytes = (params.sq_entries as usize * 64) << sqe_shift;
+            if params.features & kernel::SINGLE_MMAP != 0 {
+                let both = take(0, kernel::OFF_SQ, array.max(end))?;
+                Some((both, both, take(2, kernel::OFF_SQES, sqe_bytes)?))
+            } else {
+                let first = take(0, kernel::OFF_SQ, array)?;
+                let second = take(1, kernel::OFF_CQ, end)?;
+                Some((first, second, take(2, kernel::OFF_SQES, sqe_bytes)?))
+            }
+        })();
+        let Some(mapped) = mapped else {
+            unmap(mappings);
+            return None;
+        };
+        (rings, completions, sqes) = mapped;
+    }
+    let word = |base: *mut u8, offset: u32| base.wrapping_add(offset as usize).cast::<AtomicU32>();
+    let queues = Queues {
+        sq_head: word(rings, sq[0]),
+        sq_tail: word(rings, sq[1]),
+        sq_flags: word(rings, sq[4]),
+        sq_array: if has(kernel::NO_SQARRAY) {
+            core::ptr::null()
+        } else {
+            word(rings, sq[6])
+        },
+        sqes: sqes.cast(),
+        sq_entries: params.sq_entries,
+        sqe_shift,
+        cq_tail: word(completions, cq[1]),
+        cq_overflow: word(completions, cq[4]),
+        cqes: completions.wrapping_add(cq[5] as usize).cast(),
+        cq_entries: params.cq_entries,
+        cqe_shift,
+    };
+    let parts = [rings, completions, sqes];
+    parts.iter().all(|part| !part.is_null()).then_some((queues, mappings))
+}
+
+fn unmap(mappings: Mappings) {
+    for (start, len) in mappings {
+        if !start.is_null() {
+            // SAFETY: a mapping of the shim's own, of a ring that nobody finds any more.
+            unsafe { kernel::unmap(start, len) };
+        }
+    }
+}
+
+fn drop_ring(owned: Owned) {
+    let Owned { mut ring, mappings } = owned;
+    ring.look();
+    ring.let_go();
+    drop(ring);
+    unmap(mappings);
+}
+
+/// A descriptor is about to be closed, or belongs to another ring now.
+pub(crate) fn gone(fd: c_int) {
+    if let Some(owned) = rings::find(fd).and_then(|found| found.remove()) {
+        drop_ring(owned);
+    }
+}
+
+/// # Safety
+///
+/// As for `io_uring_enter`.
+unsafe fn enter(call: &Call) -> c_long {
+    let (to_submit, min_complete) = (call.number(1), call.number(2));
+    let found = the_ring(call.number(0), call.number(3) & kernel::ENTER_REGISTERED != 0);
+    let Some(found) = found else {
+        if start::is_on() {
+            unknown();
+        }
+        // SAFETY: the caller's promise.
+        return unsafe { call.make() };
+    };
+    before(&found, None);
+    // SAFETY: the caller's promise.
+    let result = unsafe { call.make() };
+    let said = if result < 0 {
+        -next::errno()
+    } else {
+        c_int::try_from(result).unwrap_or(c_int::MAX)
+    };
+    after(&found, to_submit, min_complete, said);
+    result
+}
+
+/// The program is about to enter a ring; its entries up to `tail` are published then, or up to its own tail.
+pub(crate) fn before(found: &Found, tail: Option<u32>) {
+    if found.with(|ring| ring.before_enter(tail)).is_none() {
+        preload::lost(1);
+    }
+}
+
+/// The enter came back with a result, or a negative error number.
+pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_int) {
+    found.with(|ring| ring.after_enter(to_submit, min_complete, result));
+}
+
+/// An enter of a ring that is not followed.
+fn unknown() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        refuse("not recorded: a ring that was not seen being made");
+    }
+}
+
+/// # Safety
+///
+/// As for `io_uring_register`.
+unsafe fn register(call: &Call) -> c_long {
+    // SAFETY: the caller's promise.
+    let result = unsafe { call.make() };
+    if result < 0 || !rings::any() {
+        return result;
+    }
+    let (fd, opcode, count) = (call.number(0), call.number(1), call.number(3));
+    let indexed = opcode & kernel::USE_REGISTERED != 0;
+    match opcode & !kernel::USE_REGISTERED {
+        kernel::REGISTER_RING_FDS | kernel::UNREGISTER_RING_FDS => {
+            let is_new = opcode & !kernel::USE_REGISTERED == kernel::REGISTER_RING_FDS;
+            let done = u32::try_from(result).unwrap_or(0).min(count);
+            let updates = call.arguments[2] as *const Update;
+            for index in 0..done {
+                // SAFETY: the kernel just went through as many of them.
+                let update = unsafe { updates.add(index as usize).read_unaligned() };
+                note_registered(update.offset, is_new.then_some(update.data as c_int));
+            }
+        }
+        kernel::RESIZE_RINGS => {
+            if let Some(found) = the_ring(fd, indexed) {
+                gone(found.fd());
+                refuse("not recorded any further: a ring that was given another size");
+            }
+        }
+        _ => {}
+    }
+    result
+}
+
+/// `struct io_uring_rsrc_update`
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Update {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+/// Rings that threads registered: thread, then number in the high and descriptor in the low half.
+static REGISTERED: [(AtomicU64, AtomicU64); 256] =
+    [const { (AtomicU64::new(0), AtomicU64::new(0)) }; 256];
+
+fn note_registered(number: u32, fd: Option<c_int>) {
+    let me = kernel::thread();
+    let word = |fd: c_int| u64::from(number) << 32 | u64::from(fd.cast_unsigned());
+    let is_same = |place: &&(AtomicU64, AtomicU64)| {
+        place.0.load(Ordering::Relaxed) == me
+            && (place.1.load(Ordering::Relaxed) >> 32) as u32 == number
+    };
+    if let Some(place) = REGISTERED.iter().find(is_same) {
+        match fd {
+            Some(fd) => place.1.store(word(fd), Ordering::Relaxed),
+            None => place.0.store(0, Ordering::Relaxed),
+        }
+        return;
+    }
+    let Some(fd) = fd else { return };
+    let relaxed = Ordering::Relaxed;
+    // The thread's own place: others do not look at it.
+    let free = |place: &&(AtomicU64, AtomicU64)| {
+        place.0.compare_exchange(0, me, relaxed, relaxed).is_ok()
+    };
+    if let Some(place) = REGISTERED.iter().find(free) {
+        place.1.store(word(fd), Ordering::Relaxed);
+    }
+}
+
+/// The ring that a call names, by descriptor or by the number that its thread registered it under.
+fn the_ring(named: u32, registered: bool) -> Option<Found> {
+    if !registered {
+        return rings::find(named.cast_signed());
+    }
+    let me = kernel::thread();
+    let mine = REGISTERED.iter().find_map(|(thread, word)| {
+        let word = word.load(Ordering::Relaxed);
+        let is_it = thread.load(Ordering::Relaxed) == me && (word >> 32) as u32 == named;
+        is_it.then_some(word as u32)
+    });
+    rings::find(mine?.cast_signed())
+}

@@ -1,0 +1,66 @@
+//! What the shim for programs that do not link the probe needs of it beside [`crate::ring`]. Not for
+//! anybody else.
+
+use wire::record::{Kind, LOST_NOT_FOLLOWED};
+
+use crate::memory::shim;
+use crate::recorder;
+use crate::ring::Entry;
+
+/// Whether another file of this process announces a recorder: it links the probe, and this copy of it has to
+/// step aside. Takes the loader's lock.
+pub fn another_recorder() -> bool {
+    recorder::another_recorder()
+}
+
+/// Files that are opened from here on say that a shim wrote them.
+pub fn is_shim() {
+    recorder::capture_as(wire::layout::capture::PRELOAD);
+}
+
+/// The number of this process, from the kernel.
+pub fn process_id() -> u32 {
+    recorder::process_id()
+}
+
+/// Events of a ring were seen and cannot be followed.
+pub fn lost(count: u64) {
+    if recorder::recording() && count != 0 {
+        recorder::record(Kind::Lost, 0, 0, [count, LOST_NOT_FOLLOWED]);
+    }
+}
+
+/// Watches what an entry points at, and what its cookie points at where it may be a pointer.
+pub fn watch(entry: &Entry) {
+    shim::watch(entry);
+}
+
+/// Whether a block may be watched.
+#[inline(always)]
+pub fn may_be_watched(block: usize, size: usize) -> bool {
+    shim::may_be_watched(block as u64, size)
+}
+
+/// Whether any block is watched.
+#[inline(always)]
+pub fn is_watching() -> bool {
+    shim::is_watching()
+}
+
+/// Whether a block is watched for certain.
+pub fn is_watched(block: usize, size: usize) -> bool {
+    shim::is_watched(block as u64, size)
+}
+
+/// A watched block is about to be freed.
+pub fn freeing(block: usize, size: usize) {
+    shim::freeing(block as u64, size);
+}
+
+/// A watched block has another place or size.
+pub fn resized(old: usize, new: usize, new_size: usize) {
+    if recorder::recording() {
+        let words = [old as u64, new as u64, new_size as u64];
+        recorder::record(Kind::Realloc, 0, 0, words);
+    }
+}
