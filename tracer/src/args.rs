@@ -26,7 +26,7 @@ use tui::Goto;
     max_term_width = 100,
     after_help = "First steps:\n  \
         tracer demo                       see the bug that this was built for\n  \
-        tracer record -- ./my-program     record a program that uses the probe\n  \
+        tracer record -- ./my-program     record a program, best one that uses the probe\n  \
         tracer check trace.bin            the verdict as text\n  \
         tracer view trace.bin             look around in it"
 )]
@@ -201,6 +201,13 @@ pub(crate) struct Record {
         hide_possible_values = true
     )]
     pub(crate) time: Times,
+
+    /// Do not load the shim into programs that do not link the probe.
+    ///
+    /// The shim sees the rings of dynamically linked programs whose system calls go through the C library, and what
+    /// memory they give back while the kernel uses it; it steps aside where a program links the probe.
+    #[arg(long)]
+    pub(crate) no_preload: bool,
 
     /// End the recording at the first finding; the program goes on.
     ///

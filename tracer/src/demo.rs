@@ -103,6 +103,7 @@ fn record(
         times: crate::record::Times::Event,
         redact: false,
         until_finding: false,
+        preload: false,
         command,
     })
     .map_err(|failure| Failure::new(CANNOT_LOOK, failure.error))?;

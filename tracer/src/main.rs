@@ -65,6 +65,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             times: args.time,
             redact: args.redact,
             until_finding: args.until_finding,
+            preload: !args.no_preload,
             command: args.command,
         }),
         Command::Check(args) => check::run(&args, cli.common.color),

@@ -34,12 +34,23 @@ pub struct Recording {
     pub modules: Vec<Module>,
     /// Whether all that is to be known of the program is in the file, so that no other may be looked into.
     pub is_packed: bool,
+    /// How much there was of what rules judge, where nothing was judged: see [`crate::Trace::survey`].
+    pub seen: Seen,
     pub(crate) packed: Option<Packed>,
     pub(crate) tables: Tables,
 }
 
 /// Problems that are kept with their text.
 pub const PROBLEMS_MAX: usize = 64;
+
+/// Counts over all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Rings that were made.
+    pub rings: u64,
+    /// Operations that were submitted.
+    pub operations: u64,
+}
 
 /// One recorded process.
 #[derive(Clone, Debug)]
@@ -262,6 +273,12 @@ pub struct Type {
 }
 
 impl Recording {
+    /// What recorders in the programs put on the timeline about rings that they saw and could not record.
+    pub fn not_recorded(&self) -> impl Iterator<Item = String> {
+        let texts = self.tables.strings.iter().map(Untrusted::tty);
+        texts.filter(|text| text.starts_with("not recorded"))
+    }
+
     /// The text of an id; empty for 0 and for ids that do not exist.
     pub fn string(&self, id: StringId) -> &Untrusted {
         get(&self.tables.strings, id.0)

@@ -263,6 +263,9 @@ impl Page {
             self.block(Class::Summary, "", &text);
         }
         self.block(Class::Summary, "", &counts(summary));
+        if let Some(text) = crate::rules::levels::in_words(recording) {
+            self.block(Class::Summary, "", &text);
+        }
         if let Some(packed) = crate::packed::in_words(trace) {
             self.block(Class::Summary, "", &packed);
         }

@@ -41,8 +41,6 @@ pub(crate) const SQE_MIXED: u32 = 1 << 19;
 pub(crate) const SQ_REWIND: u32 = 1 << 20;
 /// `IORING_FEAT_SINGLE_MMAP`
 pub(crate) const SINGLE_MMAP: u32 = 1;
-/// `IORING_FEAT_EXT_ARG`
-pub(crate) const EXT_ARG: u32 = 1 << 8;
 /// `IORING_ENTER_REGISTERED_RING`
 pub(crate) const ENTER_REGISTERED: u32 = 1 << 4;
 /// `IORING_SQ_CQ_OVERFLOW`, a bit of the submission queue's flags.

@@ -1,10 +1,10 @@
 //! The shim: loaded by `LD_PRELOAD` into programs that do not link the probe, it sees their rings at the
 //! system calls, and records what it sees with the probe's own recorder.
 //!
-//! Seen: system calls for io_uring that go through `syscall(2)` of the C library, and through the functions of
-//! liburing where that is a shared library (`liburing`); frees, moves and unmaps of memory that an
-//! operation points at, where they go through the C library's names (`memory`).
-//! Not seen: system calls made in line, what happens between two calls, ownership given away and taken back.
+//! Seen: system calls for io_uring that go through `syscall(2)` of the C library (`uring`); frees, moves and
+//! unmaps of memory that an operation points at, where they go through the C library's names (`memory`).
+//! Not seen: system calls made in line (liburing's shared library, the `direct-syscall` feature of the
+//! `io-uring` crate), what happens between two calls, ownership given away and taken back.
 //!
 //! # What it never does
 //!
@@ -28,8 +28,6 @@
 pub mod exports;
 mod follow;
 mod kernel;
-#[cfg(not(test))]
-mod liburing;
 mod lock;
 mod memory;
 mod next;

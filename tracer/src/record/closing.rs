@@ -1,11 +1,10 @@
 //! What `record` says at its end, on stderr.
 
-use std::ffi::OsString;
-use std::path::Path;
 
 use traces::event::{Loss, LossReason};
-use traces::recording::Recording;
+use traces::recording::{Capture, Recording};
 
+use super::preload::{self, Outcome};
 use super::{Plan, Sealed};
 use crate::{safe, talk};
 
@@ -26,12 +25,10 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan) {
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
+    by_shim(&recording);
     let frames = recording.frames().count();
     if plan.stacks && events > 0 && are_short(recording.stacks_count(), frames) {
-        let program = plan
-            .command
-            .first()
-            .map_or_else(String::new, |word| safe::os(word));
+        let program = preload::name(&plan.command);
         talk::line(format_args!(
             "call stacks are missing or one frame deep: code without frame pointers cannot be followed; \
              `tracer doctor {program}` says whether that is so and how to build it"
@@ -84,29 +81,47 @@ fn records(losses: &[Loss]) -> Option<String> {
 }
 
 /// What to say when no process wrote anything.
-pub(super) fn nothing(command: &[OsString], output: &Path) {
-    let program = command
-        .first()
-        .map_or_else(String::new, |word| safe::os(word));
+pub(super) fn nothing(plan: &Plan, preload: &Outcome) {
+    let program = preload::name(&plan.command);
     talk::line(format_args!(
-        "nothing was recorded: `{program}` never used the probe"
+        "nothing was recorded: `{program}` never used the probe, and {}",
+        preload.why_nothing()
     ));
     talk::more(
-        "`tracer` sees a program that links the `tracer-probe` crate and makes its calls: README.md, \
-         \"Adopt the probe in ten lines\".",
-    );
-    talk::more(
-        "Recording a program as it is (preload shim, kernel tracepoints, uprobes) is not there yet.",
-    );
-    talk::more(
         "If it does link the probe: did it say above why it does not record, was it built without \
-         the `record` feature, or did it clear its environment?",
+         the `record` feature, or did it clear its environment? README.md, \"Adopt the probe in ten lines\".",
     );
-    if output.exists() {
+    if plan.output.exists() {
         talk::more(format_args!(
             "{} is from an earlier recording and was left as it was.",
-            safe::path(output)
+            safe::path(&plan.output)
         ));
+    }
+}
+
+/// What of the recording is the shim's, which sees less than the probe does.
+fn by_shim(recording: &Recording) {
+    let shims = recording
+        .processes
+        .iter()
+        .filter(|process| process.capture == Capture::Preload)
+        .count();
+    if shims == 0 {
+        return;
+    }
+    let who = if shims == recording.processes.len() {
+        String::new()
+    } else {
+        format!(" in {shims} of {} processes", recording.processes.len())
+    };
+    talk::line(format_args!(
+        "recorded by preload{who}: saw {} and {}; cannot see who owns a cookie (into_raw, from_raw), nor \
+         coroutines: the probe does",
+        counted(recording.seen.rings, "ring", "rings"),
+        counted(recording.seen.operations, "operation", "operations"),
+    ));
+    for text in recording.not_recorded().take(4) {
+        talk::more(text);
     }
 }
 

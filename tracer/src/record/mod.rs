@@ -4,6 +4,8 @@
 //! writes its own file, and what it wrote survives the program's end, however that comes, and this
 //! process's too.
 //!
+//! [`preload`] has programs without the probe load a shim that sees their rings.
+//!
 //! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
 //! and [`warden`] with
 //! [`room`] and [`lookout`] (during), [`seal`] (after), [`closing`] (what is said).
@@ -29,6 +31,8 @@ mod warden;
 
 pub(crate) mod process_file;
 mod seal;
+
+pub(crate) mod preload;
 
 mod closing;
 
@@ -114,6 +118,8 @@ pub(crate) struct Plan {
     pub(crate) redact: bool,
     /// Whether the recording ends with its first finding.
     pub(crate) until_finding: bool,
+    /// Whether the shim for programs without the probe is loaded into them.
+    pub(crate) preload: bool,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -125,6 +131,8 @@ pub(crate) struct Recorded {
     pub(crate) how: How,
     /// The trace; nothing where no process used the probe.
     pub(crate) sealed: Option<Sealed>,
+    /// What became of the shim.
+    preload: preload::Outcome,
     signals: Signals,
 }
 
@@ -153,7 +161,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
     match &recorded.sealed {
         Some(sealed) => closing::sealed(sealed, plan),
-        None => closing::nothing(&plan.command, &plan.output),
+        None => closing::nothing(plan, &recorded.preload),
     }
     Ok(recorded.exit())
 }
@@ -187,7 +195,10 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
         .transpose()
         .map_err(|error| own(error.into()))?;
-    let run = spawn::run(&plan.command, folder.path(), warden.stopper());
+    let preload = preload::Preload::prepare(plan.preload, &folder, &plan.command);
+    let more = preload.variable();
+    let run = spawn::run(&plan.command, folder.path(), more, warden.stopper());
+    let preload = preload.end(&folder);
     drop(lookout);
     for remark in warden.end() {
         crate::talk::line(remark);
@@ -206,6 +217,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     Ok(Recorded {
         how: end.how,
         sealed,
+        preload,
         signals,
     })
 }

@@ -38,12 +38,13 @@ pub(crate) struct End {
     pub(crate) how: How,
 }
 
-/// Runs `command` with the recording folder announced to it. From its end on, signals to this process
+/// Runs `command` with the recording folder announced to it, and with one more variable. From its end on, signals to this process
 /// are survived until [`Signals`] are told otherwise. `stop` is called when a signal asks for an end of the
 /// recording.
 pub(crate) fn run(
     command: &[OsString],
     folder: &Path,
+    more: Option<(&'static str, OsString)>,
     stop: impl Fn() + Send + 'static,
 ) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
@@ -53,6 +54,7 @@ pub(crate) fn run(
     let child = Command::new(program)
         .args(arguments)
         .env(session::VARIABLE, folder)
+        .envs(more)
         .spawn()
         .map_err(|error| cannot_run(program, &error))?;
     wait(child, caught, stop).map_err(|error| {

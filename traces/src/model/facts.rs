@@ -15,6 +15,10 @@ pub(crate) struct Facts {
     pub(super) has_memory: bool,
     /// Processes that say which descriptors they open and close.
     pub(super) has_descriptors: FxHashSet<u32>,
+    /// Rings that were made.
+    pub(crate) rings: u64,
+    /// Operations that were submitted.
+    pub(crate) operations: u64,
     /// Records are missing somewhere.
     pub(crate) is_lossy: bool,
 }
@@ -44,6 +48,8 @@ impl Facts {
             What::FdOpen { .. } | What::FdClose { .. } => {
                 self.has_descriptors.insert(process);
             }
+            What::Submit(_) => self.operations += 1,
+            What::RingCreate(_) => self.rings += 1,
             What::Lost(_) => self.is_lossy = true,
             _ => {}
         }

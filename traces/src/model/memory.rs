@@ -249,7 +249,10 @@ impl State {
 
     fn gone(&mut self, event: &Event, start: u64, end: u64, how: Gone) {
         for (key, piece) in self.memory.touching(event.process, start, end) {
-            if piece.part != Part::Cookie {
+            // Who owns a cookie the probe knows from leaks; the shim only from the block that it points into.
+            let is_cookie = piece.part == Part::Cookie;
+            let by_shim = self.by_shim.contains(&event.process) && how == Gone::Freed;
+            if !is_cookie || by_shim {
                 self.hit(event, key, piece, how);
             }
         }
@@ -266,6 +269,10 @@ impl State {
             return;
         };
         let ring_dropped = ring.dropped.is_some();
+        if ring_dropped && self.by_shim.contains(&process) {
+            // Whether the program waited for the kernel in its own way is not seen.
+            return;
+        }
         let copied = piece.until == Until::Taken && !self.is_untaken(operation, event.lane);
         let hidden = ring.books_are_wrong && piece.until == Until::Taken;
         // The word of a cancelled one comes back all the same.

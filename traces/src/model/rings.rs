@@ -52,6 +52,7 @@ impl State {
         };
         let coroutine = self.running.get(&event.lane).copied();
         let label = self.labels.get(&(event.lane, number)).copied();
+        let cookie_state = self.believed(process, submission);
         let ring = self.rings.entry(key).or_default();
         ring.in_batch = false;
         let owes = expect::owes(&entry);
@@ -106,7 +107,7 @@ impl State {
             }
             live.laps.push((number, entry.slot));
             // Only a cookie that the program set is evidence of what it takes cookies for.
-            if !never_set(submission.cookie_state) {
+            if !never_set(cookie_state) {
                 ring.proof.get_or_insert(live.leaked);
             }
         }
@@ -122,7 +123,7 @@ impl State {
             submit: event.id,
             lane: event.lane,
             entry,
-            cookie_state: submission.cookie_state,
+            cookie_state,
             scope: event.scope,
             label: label.unwrap_or_default(),
             owes,
@@ -173,6 +174,17 @@ impl State {
         for gone in replaced.into_iter().chain(outlived) {
             self.forget_memory(&gone);
             self.bury_operation(&gone, None);
+        }
+    }
+
+    /// What is believed of how a submission got its cookie. Of a program that the shim recorded nobody knows
+    /// whether its cookies mean anything: one that never sets any, and never looks at them, is correct, and all
+    /// that its slots hold is 0.
+    fn believed(&self, process: u32, submission: &Submission) -> CookieState {
+        if submission.entry.cookie == 0 && self.by_shim.contains(&process) {
+            CookieState::Unknown
+        } else {
+            submission.cookie_state
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::borrows::Borrows;
 use super::facts::Facts;
@@ -16,7 +16,7 @@ use super::things::{Address, Coroutine, GenerationId, RingDrop, RingState, Stand
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
-use crate::recording::Recording;
+use crate::recording::{Capture, Recording};
 use crate::scheme::POINTER;
 
 /// Tombstones that are kept.
@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
     /// Records are missing somewhere.
     pub(super) is_lossy: bool,
+    /// Processes that the shim recorded.
+    pub(super) by_shim: FxHashSet<u32>,
     /// The latest event of each process, and its time.
     pub(super) last: Vec<(EventId, u64)>,
     pub(super) links: Links,
@@ -78,6 +80,11 @@ impl State {
         };
         state.memory.is_recorded = facts.has_memory;
         state.results.recorded = facts.has_descriptors.clone();
+        for (index, process) in (0u32..).zip(&recording.processes) {
+            if process.capture == Capture::Preload {
+                state.by_shim.insert(index);
+            }
+        }
         for (index, lane) in recording.lanes.iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));

@@ -30,7 +30,7 @@ use crate::input::{Input, ReadAt, read_full};
 use crate::model::Facts;
 pub(crate) use pass::Reader;
 
-use crate::recording::{Ended, Process, Recording};
+use crate::recording::{Ended, Process, Recording, Seen};
 use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
 use stream::{Script, Source};
@@ -141,6 +141,10 @@ pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError
         }
         reader.recording.losses = found;
     }
+    let Facts {
+        rings, operations, ..
+    } = reader.facts;
+    reader.recording.seen = Seen { rings, operations };
     Ok((reader.recording, reader.events))
 }
 

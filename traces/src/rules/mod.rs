@@ -10,6 +10,7 @@
 mod draft;
 mod explain;
 mod fold;
+pub(crate) mod levels;
 #[cfg(test)]
 mod testing;
 
@@ -53,6 +54,7 @@ use crate::model::{
     Asked, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
 };
 use crate::names::Names;
+use crate::recording::Capture;
 
 /// Every rule, by id.
 pub static ALL: &[&Rule] = &[
@@ -175,6 +177,13 @@ impl Judge<'_> {
 
     /// Says it, unless missing records could explain it, or another order.
     pub(crate) fn say(&mut self, draft: Draft) {
+        let recording = self.names.recording;
+        let capture = recording
+            .process(draft.process())
+            .map_or(Capture::Linked, |process| process.capture);
+        if !levels::speaks(self.rule.id, capture) {
+            return;
+        }
         if let Some(asked) = self.asked {
             return draft.ask(asked);
         }

@@ -3,6 +3,8 @@
 //! Fires on the reclaim that leaves a generation with fewer leases than operations in flight.
 //! Fires on a ring dropped with operations in flight whose owners were taken back only afterwards, as a
 //! warning: nothing in the recording says whether the kernel was done with them.
+//! Fires on the free of a block that a cookie in flight points into, where the shim recorded and leaks are
+//! not seen.
 //! Stays silent while leases are left for what is in flight, and for operations that post nothing on
 //! success.
 //! Points at the reclaim, or at the drop of the ring.
@@ -12,7 +14,7 @@ use std::collections::BTreeSet;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Flown, Moment};
+use crate::model::{Flown, Gone, MemoryGone, Moment, Part};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(7),
@@ -35,6 +37,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::MemoryGone(gone) = moment {
+        block_freed(gone, judge);
+    }
     if let Moment::TakenBackAfterDrop { event, ring, flown } = moment {
         after_drop(*event, *ring, flown, judge);
     }
@@ -99,6 +104,33 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(names.ty(generation.ty))
         .shape(names.file(generation.leak_site))
         .shape(names.file(*site));
+    judge.say(draft);
+}
+
+/// The block that a cookie points into was freed, as the shim sees it: nobody saw who owned it.
+fn block_freed(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
+    let operation = gone.operation;
+    if gone.piece.part != Part::Cookie || gone.how != Gone::Freed {
+        return;
+    }
+    let owes = match operation.completions {
+        0 => "owes its completion",
+        _ => "owes further completions",
+    };
+    let message = format!(
+        "the block that cookie {:#x} points into was freed while {}, which carries it, still {owes}",
+        operation.entry.cookie,
+        judge.operation(operation)
+    );
+    let draft = Draft::new(operation.id.subject(), gone.event, gone.event)
+        .scope(operation.scope)
+        .history(History::Since(operation.submit))
+        .message(message)
+        .evidence(operation.submit, "in flight since here")
+        .evidence(gone.event, "its block freed here")
+        .key(operation.id)
+        .shape("block freed")
+        .shape(crate::names::opcode(operation.entry.opcode));
     judge.say(draft);
 }
 

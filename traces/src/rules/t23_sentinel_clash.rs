@@ -32,7 +32,11 @@ pub(super) static RULE: Rule = Rule {
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
         Moment::Submitted(submitted) => sentinel(submitted, judge),
-        Moment::MemoryGone(gone) if gone.piece.part == Part::Cookie => frame(gone, judge),
+        Moment::MemoryGone(gone)
+            if gone.piece.part == Part::Cookie && gone.how == Gone::Returned =>
+        {
+            frame(gone, judge);
+        }
         _ => {}
     }
 }

@@ -1,0 +1,357 @@
+//! The shim for programs that do not link the probe: puts it where the recorded program can load it, and says why
+//! it saw nothing where it did not.
+//!
+//! It lies in the recording's own folder, or where no code may be loaded from there, in one below the temporary
+//! folder. A program that would not start with it is looked for first, and started without it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSection, SectionKind};
+use rustix::fs::StatVfsMountFlags;
+
+use super::folder::Folder;
+use crate::safe;
+
+/// The shim; empty where this build has none.
+static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.so"));
+const NAME: &str = "libtracer_preload.so";
+/// What the shim leaves in the recording folder when it is loaded.
+const WORD: &str = "preloaded";
+const VARIABLE: &str = "LD_PRELOAD";
+/// Larger programs are not looked into.
+const PROGRAM_MAX: u64 = 1 << 30;
+
+/// The shim, as it is handed to the program.
+#[derive(Debug)]
+pub(crate) struct Preload {
+    /// Where it lies; nothing where it is not handed on.
+    path: Option<PathBuf>,
+    /// A folder of its own, where the recording's does not do.
+    extra: Option<Folder>,
+    /// What is known of the program.
+    program: Program,
+    /// Why it is not handed on.
+    why_not: Option<String>,
+}
+
+impl Preload {
+    /// Puts the shim in its place, if it is wanted and does the program no harm.
+    pub(crate) fn prepare(wanted: bool, folder: &Folder, command: &[OsString]) -> Self {
+        let program = command
+            .first()
+            .map_or(Program::Unknown, |name| Program::of(name));
+        let mut preload = Self {
+            path: None,
+            extra: None,
+            why_not: None,
+            program,
+        };
+        if !wanted {
+            preload.why_not = Some("`--no-preload` kept the shim out of it".to_owned());
+        } else if SHIM.is_empty() {
+            let why = "this build of tracer has no shim for this platform (Linux with glibc on x86-64 or aarch64)";
+            preload.why_not = Some(why.to_owned());
+        } else if !preload.program.refuses() {
+            preload.place(folder);
+        }
+        preload
+    }
+
+    fn place(&mut self, folder: &Folder) {
+        if let Some(path) = write(folder) {
+            self.path = Some(path);
+            return;
+        }
+        if let Ok(extra) = Folder::make(Some(&std::env::temp_dir()), 0) {
+            self.path = write(&extra);
+            self.extra = Some(extra);
+        }
+        if self.path.is_none() {
+            let why = "there is no folder that the shim could be loaded from: neither the recording's (`--dir`) nor \
+                       the temporary one has room and lets code be loaded";
+            self.why_not = Some(why.to_owned());
+        }
+    }
+
+    /// The environment variable that has the program load it, and what it is to be.
+    pub(crate) fn variable(&self) -> Option<(&'static str, OsString)> {
+        let mut value = self.path.clone()?.into_os_string();
+        if let Some(others) = std::env::var_os(VARIABLE).filter(|others| !others.is_empty()) {
+            value.push(":");
+            value.push(others);
+        }
+        Some((VARIABLE, value))
+    }
+
+    /// The program ended: whether the shim was loaded into any process, and what else it takes to say why nothing
+    /// was seen.
+    pub(crate) fn end(self, folder: &Folder) -> Outcome {
+        let was_loaded = folder.path().join(WORD).exists();
+        if let Some(extra) = self.extra {
+            let _ = extra.remove();
+        }
+        Outcome {
+            was_loaded,
+            program: self.program,
+            why_not: self.why_not,
+        }
+    }
+}
+
+/// Writes the shim into a folder that code may be loaded from, under a name that the loader's list can hold.
+fn write(folder: &Folder) -> Option<PathBuf> {
+    let path = folder.path().join(NAME);
+    let is_name = |byte: &u8| !matches!(byte, b':' | b' ' | b'\t' | b'\n' | b'$');
+    if !path.as_os_str().as_bytes().iter().all(is_name) {
+        return None;
+    }
+    let mount = rustix::fs::statvfs(folder.path()).ok()?;
+    if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        return None;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&path).ok()?;
+    match std::io::Write::write_all(&mut file, SHIM) {
+        Ok(()) => Some(path),
+        Err(_) => {
+            // What little room there is belongs to the trace.
+            let _ = std::fs::remove_file(&path);
+            None
+        }
+    }
+}
+
+/// What there is to say of a recording beside what is in it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    was_loaded: bool,
+    program: Program,
+    why_not: Option<String>,
+}
+
+impl Outcome {
+    /// Why nothing was seen of the program, and what to do.
+    pub(crate) fn why_nothing(&self) -> String {
+        if let Some(why) = &self.why_not {
+            return why.clone();
+        }
+        let way_out = "link the probe (README.md, \"Adopt the probe in ten lines\")";
+        match &self.program {
+            Program::Static => {
+                format!("it is linked statically, so that nothing can be loaded into it: link it dynamically, or {way_out}")
+            }
+            Program::Raised => format!(
+                "it runs with raised privileges (setuid, setgid), and nothing is loaded into such programs: record it as \
+                 the user that it runs as, or {way_out}"
+            ),
+            Program::Foreign => format!(
+                "it was built for another C library or another machine than the shim (glibc, {}): {way_out}",
+                std::env::consts::ARCH
+            ),
+            Program::Sanitizer(library) => format!(
+                "it loads {library}, which insists on being the first library: link the sanitizer statically \
+                 (-static-libasan, -static-libtsan), or {way_out}"
+            ),
+            Program::Liburing => "it uses liburing, whose functions make their system calls unseen: the header \
+                                  tracer_liburing.h (probe/c) has them recorded"
+                .to_owned(),
+            Program::Inline => format!(
+                "it makes the system calls of io_uring itself, past the C library: build it without the feature \
+                 `direct-syscall`, or {way_out}"
+            ),
+            Program::Ordinary | Program::Unknown if self.was_loaded => {
+                "the shim was loaded and saw no ring: it used no io_uring, or past the C library".to_owned()
+            }
+            Program::Ordinary | Program::Unknown => {
+                "the shim was not loaded: it cleared its environment, or is linked statically".to_owned()
+            }
+        }
+    }
+}
+
+/// What a program's file says about loading the shim into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Program {
+    /// Nothing is against it.
+    Ordinary,
+    /// Not looked into: a script, or not to be read.
+    Unknown,
+    Static,
+    Raised,
+    /// Of another C library, or another architecture.
+    Foreign,
+    /// It loads the runtime of a sanitizer.
+    Sanitizer(String),
+    /// It uses liburing.
+    Liburing,
+    /// It makes the system calls in line.
+    Inline,
+}
+
+impl Program {
+    fn of(name: &OsStr) -> Self {
+        let Some(path) = find(name) else {
+            return Self::Unknown;
+        };
+        let Ok(found) = std::fs::metadata(&path) else {
+            return Self::Unknown;
+        };
+        // Of a setuid program that belongs to this very user nothing is raised.
+        let uid = rustix::process::geteuid().as_raw();
+        let gid = rustix::process::getegid().as_raw();
+        let mode = found.mode();
+        if mode & 0o4000 != 0 && found.uid() != uid || mode & 0o2000 != 0 && found.gid() != gid {
+            return Self::Raised;
+        }
+        if !found.is_file() || found.len() > PROGRAM_MAX {
+            return Self::Unknown;
+        }
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path);
+        let read = file.and_then(|file| file.take(PROGRAM_MAX).read_to_end(&mut bytes));
+        match read {
+            Ok(_) if bytes.starts_with(b"\x7FELF") => Self::of_elf(&bytes),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_elf(bytes: &[u8]) -> Self {
+        type Elf<'a> = object::read::elf::ElfFile64<'a, object::Endianness>;
+        let Ok(file) = Elf::parse(bytes) else {
+            return Self::Foreign;
+        };
+        let own = match std::env::consts::ARCH {
+            "x86_64" => object::Architecture::X86_64,
+            _ => object::Architecture::Aarch64,
+        };
+        let section = |name: &str| {
+            let found = file.section_by_name(name);
+            found.and_then(|section| section.data().ok())
+        };
+        if file.architecture() != own {
+            return Self::Foreign;
+        }
+        let Some(interpreter) = section(".interp") else {
+            return Self::Static;
+        };
+        if !holds(interpreter, b"/ld-linux") {
+            return Self::Foreign;
+        }
+        let libraries = section(".dynstr").unwrap_or(&[]);
+        for library in ["libasan.so", "libtsan.so", "libhwasan.so"] {
+            if libraries
+                .split(|byte| *byte == 0)
+                .any(|text| text.starts_with(library.as_bytes()))
+            {
+                return Self::Sanitizer(library.to_owned());
+            }
+        }
+        if libraries
+            .split(|byte| *byte == 0)
+            .any(|text| text.starts_with(b"liburing.so"))
+        {
+            return Self::Liburing;
+        }
+        let code = file
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text);
+        let in_line = code
+            .filter_map(|section| section.data().ok())
+            .any(calls_the_kernel);
+        if in_line { Self::Inline } else { Self::Ordinary }
+    }
+
+    /// Whether it would not start, or not as ever, with the shim.
+    fn refuses(&self) -> bool {
+        matches!(
+            self,
+            Self::Static | Self::Raised | Self::Foreign | Self::Sanitizer(_)
+        )
+    }
+}
+
+/// Whether x86-64 code loads the number of `io_uring_enter` and makes a system call right behind it.
+fn calls_the_kernel(code: &[u8]) -> bool {
+    /// `mov eax, 426`
+    const NUMBER: [u8; 5] = [0xB8, 0xAA, 0x01, 0, 0];
+    /// `syscall`
+    const CALL: [u8; 2] = [0x0F, 0x05];
+    const REACH: usize = 48;
+    if !cfg!(target_arch = "x86_64") {
+        return false;
+    }
+    let mut places = code.windows(NUMBER.len()).enumerate();
+    places.any(|(at, bytes)| {
+        let end = code.len().min(at + REACH);
+        bytes == NUMBER && holds(&code[at..end], &CALL)
+    })
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The file that a command's first word names.
+fn find(name: &OsStr) -> Option<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return Some(PathBuf::from(name));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && is_file(path))
+}
+
+fn is_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.is_file())
+}
+
+/// The command as it was typed, for a sentence.
+pub(crate) fn name(command: &[OsString]) -> String {
+    command
+        .first()
+        .map_or_else(String::new, |word| safe::os(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_told_apart_by_their_files() {
+        assert_eq!(Program::of(OsStr::new("sh")), Program::Ordinary);
+        assert_eq!(Program::of(OsStr::new("no-such-program")), Program::Unknown);
+        assert_eq!(Program::of(OsStr::new("/etc/passwd")), Program::Unknown);
+        assert_eq!(Program::of_elf(b"\x7FELF"), Program::Foreign);
+    }
+
+    #[test]
+    fn system_calls_in_line_are_found_with_their_number() {
+        let mut code = vec![0x90; 100];
+        code[10..15].copy_from_slice(&[0xB8, 0xAA, 0x01, 0, 0]);
+        assert!(!calls_the_kernel(&code));
+        code[30..32].copy_from_slice(&[0x0F, 0x05]);
+        assert_eq!(calls_the_kernel(&code), cfg!(target_arch = "x86_64"));
+        code[10] = 0xB9;
+        assert!(!calls_the_kernel(&code));
+    }
+
+    #[test]
+    fn the_shim_lies_in_the_recordings_folder_and_others_keep_their_place_in_the_list() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = Folder::make(Some(base.path()), 0).unwrap();
+        let command = [OsString::from("sh")];
+        let preload = Preload::prepare(true, &folder, &command);
+        let (name, value) = preload.variable().unwrap();
+        assert_eq!(name, "LD_PRELOAD");
+        let value = value.into_string().unwrap();
+        let first = value.split(':').next().unwrap();
+        assert_eq!(std::fs::read(first).unwrap(), SHIM);
+        assert!(Preload::prepare(false, &folder, &command).variable().is_none());
+    }
+}

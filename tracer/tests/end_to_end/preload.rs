@@ -1,0 +1,228 @@
+//! Programs that do not link the probe, recorded by the shim: they do what they always did, what is wrong with them
+//! is found, and what cannot be seen is said.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use traces::recording::Capture;
+
+use crate::support::{Ran, has_io_uring, read, record, run, scenario, tracer};
+
+/// A program over the plain `io-uring` crate, built beside this test as a package of its own.
+fn plain() -> &'static str {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain");
+        std::fs::create_dir_all(&package).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"plain\"\nedition = \"2024\"\n[workspace]\n\
+             [[bin]]\nname = \"plain\"\npath = {:?}\n\
+             [dependencies]\nio-uring = \"0.7.15\"\nlibc = \"0.2\"\n",
+            root.join("tracer/tests/plain/main.rs"),
+        );
+        std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
+        std::fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build
+            .args(["build", "--quiet", "--offline", "--target-dir", "target"])
+            .current_dir(&package);
+        run(&mut build).exits(0);
+        package.join("target/debug/plain")
+    });
+    built.to_str().expect("a path of text")
+}
+
+/// A program in C that fills its slots in place.
+fn leftover() -> &'static str {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/leftover.c");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain-leftover");
+        let mut build = Command::new("cc");
+        build.arg("-O1").arg("-o").arg(&program).arg(source);
+        run(&mut build).exits(0);
+        program
+    });
+    built.to_str().expect("a path of text")
+}
+
+/// Runs a program as it is, then recorded: it must do the same. Returns what the recorder said.
+#[track_caller]
+fn same(folder: &Path, words: &[&str], options: &[&str]) -> Ran {
+    let alone = run(Command::new(words[0]).args(&words[1..]));
+    let mut recorder = tracer(folder);
+    recorder.arg("record").args(options).arg("--").args(words);
+    let recorded = run(&mut recorder);
+    assert_eq!(recorded.status.code(), alone.status.code(), "{recorded:#?}");
+    assert_eq!(recorded.stdout(), alone.stdout(), "{recorded:#?}");
+    recorded
+}
+
+#[track_caller]
+fn check(folder: &Path) -> Ran {
+    run(tracer(folder).args(["check", "trace.bin"]))
+}
+
+#[test]
+fn correct_programs_do_what_they_did_and_are_clean() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, rings, operations) in [
+        ("correct", 1, 200),
+        ("threads", 80, 3200),
+        ("shared", 1, 2000),
+        ("closed", 1, 1),
+    ] {
+        let said = format!(
+            "recorded by preload: saw {rings} ring{} and {}",
+            if rings == 1 { "" } else { "s" },
+            match operations {
+                1 => "1 operation".to_owned(),
+                3200 => "3,200 operations".to_owned(),
+                2000 => "2,000 operations".to_owned(),
+                count => format!("{count} operations"),
+            }
+        );
+        same(folder.path(), &[plain(), mode], &[]).says(&said);
+        check(folder.path()).exits(0).prints("recorded by preload");
+        let trace = read(&folder.path().join("trace.bin"));
+        let summary = &trace.verdict().summary;
+        assert_eq!((summary.rings, summary.operations), (rings, operations));
+        if mode != "closed" {
+            assert_eq!(summary.completions, operations, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn a_child_with_a_ring_of_its_own_is_a_process_of_its_own() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    same(folder.path(), &[plain(), "forked"], &[]);
+    check(folder.path()).exits(0);
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.recording().processes.len(), 2);
+    assert_eq!(trace.verdict().summary.operations, 20 + 20 + 1);
+}
+
+#[test]
+fn memory_given_away_in_flight_is_found_without_the_probe() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, found) in [
+        ("buffer-freed", "T16 buffer-freed-in-flight (observed)"),
+        ("cookie-freed", "T07 reclaimed-in-flight (observed)"),
+        ("moved", "T16 buffer-freed-in-flight (observed)"),
+    ] {
+        same(folder.path(), &[plain(), mode], &[]);
+        check(folder.path())
+            .exits(1)
+            .prints(found)
+            .prints("1 finding\n");
+    }
+}
+
+#[test]
+fn a_forgotten_cookie_is_proved_without_the_probe() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // The program prints whose cookie came back: the leftover's owner, as without the shim.
+    same(folder.path(), &[leftover(), "forget"], &[]);
+    check(folder.path())
+        .exits(1)
+        .prints("T02 leftover-cookie (proved)")
+        .prints("operation #6 (ring 1, slot 2, NOP)");
+    same(folder.path(), &[leftover()], &[]);
+    check(folder.path()).exits(0);
+    // A program that never sets a cookie and never looks at one.
+    same(folder.path(), &[leftover(), "none"], &[]);
+    check(folder.path()).exits(0);
+    // What was left out is not found, and said to be not there.
+    same(folder.path(), &[leftover(), "forget"], &["--poison=off"]);
+    check(folder.path()).exits(0);
+}
+
+#[test]
+fn poison_that_is_kept_reaches_the_program() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // It takes the word for a pointer: what would have happened sometime happens at once.
+    let keep = ["record", "--poison=keep", "--", leftover(), "forget"];
+    run(tracer(folder.path()).args(keep)).dies_by(11);
+    check(folder.path())
+        .exits(1)
+        .prints("T02 leftover-cookie (proved)");
+}
+
+#[test]
+fn rings_that_cannot_be_followed_are_named() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    same(folder.path(), &[plain(), "sqpoll"], &[])
+        .says("not recorded: a ring with IORING_SETUP_SQPOLL");
+}
+
+#[test]
+fn a_program_with_a_probe_of_its_own_has_one_recorder_also_when_stripped() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = scenario(&["echo"]);
+    let stripped = folder.path().join("stripped");
+    let mut strip = Command::new("strip");
+    run(strip.arg("-o").arg(&stripped).arg(&scenario[0])).exits(0);
+    for program in [PathBuf::from(&scenario[0]), stripped] {
+        let words = std::iter::once(program.into_os_string()).chain(scenario[1..].iter().cloned());
+        let ran = run(&mut record(folder.path(), words)).exits(0);
+        assert!(!ran.stderr.contains("recorded by preload"), "{ran:#?}");
+        let trace = read(&folder.path().join("trace.bin"));
+        let captures = trace.recording().processes.iter();
+        let captures: Vec<_> = captures.map(|process| process.capture).collect();
+        assert_eq!(captures, [Capture::Linked]);
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_said_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    std::fs::write(path.join("hello.c"), "int main(void) { return 3; }").unwrap();
+    let mut build = Command::new("cc");
+    build.current_dir(path);
+    run(build.args(["-static", "-o", "static", "hello.c"])).exits(0);
+    run(tracer(path).args(["record", "--", "./static"]))
+        .exits(3)
+        .says("it is linked statically, so that nothing can be loaded into it");
+    run(tracer(path).args(["record", "--no-preload", "--", "true"]))
+        .exits(0)
+        .says("`--no-preload` kept the shim out of it");
+    run(tracer(path).args(["record", "--", "env", "-u", "LD_PRELOAD", "true"]))
+        .exits(0)
+        .says("saw no ring");
+    let asm = "int main(void) { int r; __asm__ volatile(\"movl $426, %%eax; syscall\" : \"=a\"(r) : \"D\"(-1L) : \
+               \"rcx\", \"r11\", \"memory\"); return 4; }";
+    if cfg!(target_arch = "x86_64") {
+        std::fs::write(path.join("inline.c"), asm).unwrap();
+        let mut build = Command::new("cc");
+        build.current_dir(path);
+        run(build.args(["-o", "inline", "inline.c"])).exits(0);
+        run(tracer(path).args(["record", "--", "./inline"]))
+            .exits(4)
+            .says("makes the system calls of io_uring itself");
+    }
+}
