@@ -33,6 +33,7 @@ mod modes;
 mod oracle;
 mod pack;
 mod poison;
+mod preload;
 mod processes;
 mod readme;
 mod record;
