@@ -56,7 +56,13 @@ fn build(root: &Path, out: &Path) -> PathBuf {
     let (target, folder) = (variable("TARGET"), out.join("shim"));
     let mut cargo = Command::new(variable("CARGO"));
     cargo
-        .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--manifest-path",
+        ])
         .arg(root.join("probe/preload/Cargo.toml"))
         .arg("--target-dir")
         .arg(&folder)

@@ -140,10 +140,15 @@ impl Followed {
         self.taken = head;
         let taken = i32::try_from(count).unwrap_or(i32::MAX);
         if taken > 0 {
-            self.hooks.entered(to_submit.max(count), min_complete, taken);
+            self.hooks
+                .entered(to_submit.max(count), min_complete, taken);
         } else {
             // What it took was recorded by another thread's look.
-            let (offered, result) = if result > 0 { (0, 0) } else { (to_submit, result) };
+            let (offered, result) = if result > 0 {
+                (0, 0)
+            } else {
+                (to_submit, result)
+            };
             self.hooks.entered(offered, min_complete, result);
         }
         self.look();
@@ -249,9 +254,7 @@ impl Followed {
         let entries = self.queues.cq_entries;
         // Acquire pairs with the kernel's Release: who sees the tail also sees what is before it.
         let tail = self.load(self.queues.cq_tail, Ordering::Acquire);
-        let missed = tail
-            .wrapping_sub(self.seen)
-            .saturating_sub(entries);
+        let missed = tail.wrapping_sub(self.seen).saturating_sub(entries);
         if tail.wrapping_sub(self.seen).cast_signed() <= 0 {
             return;
         }
@@ -259,7 +262,10 @@ impl Followed {
         self.seen = self.seen.wrapping_add(missed);
         while self.seen != tail {
             let index = (self.seen & entries.wrapping_sub(1)) as usize;
-            let place = self.queues.cqes.wrapping_add(index << self.queues.cqe_shift);
+            let place = self
+                .queues
+                .cqes
+                .wrapping_add(index << self.queues.cqe_shift);
             // SAFETY: within the mapping; the kernel may write there once more, which shows in the tail.
             let [cookie, result] = unsafe { core::ptr::read_volatile(place) };
             core::sync::atomic::fence(Ordering::Acquire);

@@ -82,8 +82,7 @@ pub(crate) unsafe fn syscall(
     e: usize,
     f: usize,
 ) -> c_long {
-    type Syscall =
-        unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
+    type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
     let address = NEXT_SYSCALL.address();
     if address.is_null() {
         return -1;

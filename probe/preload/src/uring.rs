@@ -136,7 +136,10 @@ type Mappings = [(*mut u8, usize); 3];
 fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
     let (sq, cq) = (&params.sq.at, &params.cq.at);
     let has = |bit: u32| params.flags & bit != 0;
-    let (sqe_shift, cqe_shift) = (u32::from(has(kernel::SQE128)), u32::from(has(kernel::CQE32)));
+    let (sqe_shift, cqe_shift) = (
+        u32::from(has(kernel::SQE128)),
+        u32::from(has(kernel::CQE32)),
+    );
     let mut mappings: Mappings = [(core::ptr::null_mut(), 0); 3];
     let (rings, completions, sqes);
     if has(kernel::NO_MMAP) {
@@ -189,7 +192,10 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
         cqe_shift,
     };
     let parts = [rings, completions, sqes];
-    parts.iter().all(|part| !part.is_null()).then_some((queues, mappings))
+    parts
+        .iter()
+        .all(|part| !part.is_null())
+        .then_some((queues, mappings))
 }
 
 fn unmap(mappings: Mappings) {
@@ -221,7 +227,10 @@ pub(crate) fn gone(fd: c_int) {
 /// As for `io_uring_enter`.
 unsafe fn enter(call: &Call) -> c_long {
     let (to_submit, min_complete) = (call.number(1), call.number(2));
-    let found = the_ring(call.number(0), call.number(3) & kernel::ENTER_REGISTERED != 0);
+    let found = the_ring(
+        call.number(0),
+        call.number(3) & kernel::ENTER_REGISTERED != 0,
+    );
     let Some(found) = found else {
         if start::is_on() {
             unknown();
@@ -324,9 +333,8 @@ fn note_registered(number: u32, fd: Option<c_int>) {
     let Some(fd) = fd else { return };
     let relaxed = Ordering::Relaxed;
     // The thread's own place: others do not look at it.
-    let free = |place: &&(AtomicU64, AtomicU64)| {
-        place.0.compare_exchange(0, me, relaxed, relaxed).is_ok()
-    };
+    let free =
+        |place: &&(AtomicU64, AtomicU64)| place.0.compare_exchange(0, me, relaxed, relaxed).is_ok();
     if let Some(place) = REGISTERED.iter().find(free) {
         place.1.store(word(fd), Ordering::Relaxed);
     }

@@ -29,13 +29,13 @@ mod watch;
 #[path = "inactive.rs"]
 mod watch;
 
-pub(crate) use watch::{watch, watch_entry};
 #[cfg(all(
     feature = "preload",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(crate) use watch::shim;
+pub(crate) use watch::{watch, watch_entry};
 
 #[expect(unsafe_code, reason = "is an allocator, around another one")]
 mod alloc;

@@ -54,7 +54,9 @@ pub(crate) fn another_recorder() -> bool {
         found = !is_own
             && notes
                 .filter_map(|header| Some((loaded.segment(header)?, header.align)))
-                .any(|(notes, align)| modules::note_in(notes, align, (b"tracer\0", RECORDER)).is_some());
+                .any(|(notes, align)| {
+                    modules::note_in(notes, align, (b"tracer\0", RECORDER)).is_some()
+                });
         !found
     });
     found

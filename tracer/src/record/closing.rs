@@ -1,6 +1,5 @@
 //! What `record` says at its end, on stderr.
 
-
 use traces::event::{Loss, LossReason};
 use traces::recording::{Capture, Recording};
 

@@ -143,7 +143,9 @@ impl Outcome {
         let way_out = "link the probe (README.md, \"Adopt the probe in ten lines\")";
         match &self.program {
             Program::Static => {
-                format!("it is linked statically, so that nothing can be loaded into it: link it dynamically, or {way_out}")
+                format!(
+                    "it is linked statically, so that nothing can be loaded into it: link it dynamically, or {way_out}"
+                )
             }
             Program::Raised => format!(
                 "it runs with raised privileges (setuid, setgid), and nothing is loaded into such programs: record it as \
@@ -157,18 +159,22 @@ impl Outcome {
                 "it loads {library}, which insists on being the first library: link the sanitizer statically \
                  (-static-libasan, -static-libtsan), or {way_out}"
             ),
-            Program::Liburing => "it uses liburing, whose functions make their system calls unseen: the header \
+            Program::Liburing => {
+                "it uses liburing, whose functions make their system calls unseen: the header \
                                   tracer_liburing.h (probe/c) has them recorded"
-                .to_owned(),
+                    .to_owned()
+            }
             Program::Inline => format!(
                 "it makes the system calls of io_uring itself, past the C library: build it without the feature \
                  `direct-syscall`, or {way_out}"
             ),
             Program::Ordinary | Program::Unknown if self.was_loaded => {
-                "the shim was loaded and saw no ring: it used no io_uring, or past the C library".to_owned()
+                "the shim was loaded and saw no ring: it used no io_uring, or past the C library"
+                    .to_owned()
             }
             Program::Ordinary | Program::Unknown => {
-                "the shim was not loaded: it cleared its environment, or is linked statically".to_owned()
+                "the shim was not loaded: it cleared its environment, or is linked statically"
+                    .to_owned()
             }
         }
     }
@@ -263,7 +269,11 @@ impl Program {
         let in_line = code
             .filter_map(|section| section.data().ok())
             .any(calls_the_kernel);
-        if in_line { Self::Inline } else { Self::Ordinary }
+        if in_line {
+            Self::Inline
+        } else {
+            Self::Ordinary
+        }
     }
 
     /// Whether it would not start, or not as ever, with the shim.
@@ -352,6 +362,10 @@ mod tests {
         let value = value.into_string().unwrap();
         let first = value.split(':').next().unwrap();
         assert_eq!(std::fs::read(first).unwrap(), SHIM);
-        assert!(Preload::prepare(false, &folder, &command).variable().is_none());
+        assert!(
+            Preload::prepare(false, &folder, &command)
+                .variable()
+                .is_none()
+        );
     }
 }

@@ -20,7 +20,7 @@ fn plain() -> &'static str {
             "[package]\nname = \"plain\"\nedition = \"2024\"\n[workspace]\n\
              [[bin]]\nname = \"plain\"\npath = {:?}\n\
              [dependencies]\nio-uring = \"0.7.15\"\nlibc = \"0.2\"\n",
-            root.join("tracer/tests/plain/main.rs"),
+            root.join("tracer/tests/plain/rings.rs"),
         );
         std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
         std::fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();

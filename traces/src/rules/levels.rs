@@ -15,7 +15,10 @@ pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
         RuleId(7),
         "a block that a cookie points into is freed in flight; reclaims are not seen",
     ),
-    (RuleId(15), "several operations in flight with the cookie that is named"),
+    (
+        RuleId(15),
+        "several operations in flight with the cookie that is named",
+    ),
     (
         RuleId(16),
         "blocks and mappings given back through the C library; no stack frames, no descriptors",

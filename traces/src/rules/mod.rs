@@ -343,7 +343,13 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
             const { &[&t08_reclaimed_twice::RULE, &t20_count_drift::RULE] }
         }
         Moment::MemoryGone(_) => {
-            const { &[&t16_buffer_freed_in_flight::RULE, &t23_sentinel_clash::RULE] }
+            const {
+                &[
+                    &t07_reclaimed_in_flight::RULE,
+                    &t16_buffer_freed_in_flight::RULE,
+                    &t23_sentinel_clash::RULE,
+                ]
+            }
         }
         Moment::Cancels(_) => const { &[&t15_ambiguous_cancel::RULE, &t25_truncated_cookie::RULE] },
         Moment::Unset { .. } => const { &[&t01_unset_cookie::RULE] },

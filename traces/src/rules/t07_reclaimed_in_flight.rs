@@ -26,7 +26,8 @@ pub(super) static RULE: Rule = Rule {
             in flight, and their owners are taken back afterwards.",
     silent: "Other leases remain for what is in flight (an Rc leaked once for each operation), or the \
              operation was asked to post nothing when it succeeds.",
-    needs: "Leaks, reclaims, submissions and completions.",
+    needs: "Leaks, reclaims, submissions and completions. Of a program without the probe: frees of the blocks \
+            that cookies point into.",
     points_at: "The reclaim that came too early, or the drop of the ring.",
     example: "The keys of operations in flight were freed before the ring was closed; the kernel's later \
               completions and writes went to freed memory (malloc_consolidate: unaligned fastbin chunk).",

@@ -133,7 +133,10 @@ fn threads() {
     let threads: Vec<_> = (0..8)
         .map(|_| std::thread::spawn(|| (0..10).map(|_| correct(20)).sum::<i32>()))
         .collect();
-    let bytes: i32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let bytes: i32 = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum();
     println!("{bytes}");
 }
 
