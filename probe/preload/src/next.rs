@@ -109,9 +109,9 @@ macro_rules! functions {
                 if address.is_null() {
                     return $missing;
                 }
+                type Function = unsafe extern "C" fn($($kind),*) -> $result;
                 // SAFETY: the function of that name in the C library has this signature.
-                let function: unsafe extern "C" fn($($kind),*) -> $result =
-                    unsafe { core::mem::transmute(address) };
+                let function = unsafe { core::mem::transmute::<*mut c_void, Function>(address) };
                 // SAFETY: the caller's promise.
                 unsafe { function($($argument),*) }
             }
@@ -124,12 +124,27 @@ functions! {
     close_range = c"close_range" (first: u32, last: u32, flags: c_int) -> c_int, else -1;
     /// `munmap`
     munmap = c"munmap" (start: *mut c_void, len: usize) -> c_int, else -1;
-    /// `free`
-    free = c"free" (block: *mut c_void) -> (), else ();
     /// `realloc`
     realloc = c"realloc" (block: *mut c_void, size: usize) -> *mut c_void, else core::ptr::null_mut();
     /// `malloc_usable_size`
     usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
+}
+
+/// `free`
+///
+/// # Safety
+///
+/// As for the function of that name.
+pub(crate) unsafe fn free(block: *mut c_void) {
+    type Free = unsafe extern "C" fn(*mut c_void);
+    static NEXT: Next = Next::new(c"free");
+    let address = NEXT.address();
+    if !address.is_null() {
+        // SAFETY: the function of that name in the C library has this signature.
+        let function = unsafe { core::mem::transmute::<*mut c_void, Free>(address) };
+        // SAFETY: the caller's promise.
+        unsafe { function(block) }
+    }
 }
 
 /// Where the C library keeps `errno` of this thread.

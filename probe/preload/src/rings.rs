@@ -125,6 +125,10 @@ impl Found {
 }
 
 /// Puts a ring into the table. Gives it back where there is no room.
+#[expect(
+    clippy::result_large_err,
+    reason = "moved twice in a ring's life, and never allocated"
+)]
 pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
     let (Some(table), Ok(fd)) = (make(), u32::try_from(fd)) else {
         return Err(owned);
@@ -142,8 +146,8 @@ pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
             continue;
         }
         place.fd.store(fd, Ordering::Relaxed);
-        // SAFETY: the place was free and is ours; nobody finds it before its number is stored below, but for
-        // `each`, which looks at `used` and at the lock.
+        // The place was free and is ours; nobody finds it before its number is stored below, but for `each`, which
+        // looks at the number and at the lock.
         let Some(held) = place.lock.take() else {
             return Err(owned);
         };
