@@ -277,7 +277,7 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
-    use super::RULE;
+    use super::{RULE, ends_wide};
 
     #[test]
     fn a_header_with_a_trait_object_behind_it_is_silent() {
