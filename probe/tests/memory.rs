@@ -146,7 +146,10 @@ fn compare(turn: &str, kinds: &[Kind], show: impl Fn(&Record, u64) -> Vec<u64>) 
         .filter(|record| kinds.contains(&record.kind))
         .map(|record| {
             let mut words = vec![record.kind.name().to_owned()];
-            let site = record.words.get(1).copied().map_or(0, line);
+            let site = record
+                .words
+                .get(1)
+                .map_or(0, |word| line(word & 0xFFFF_FFFF));
             words.extend(show(record, site).iter().map(|word| match word {
                 // Addresses, as the example prints them.
                 0x10000.. => format!("{word:#x}"),

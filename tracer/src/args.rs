@@ -629,7 +629,9 @@ mod tests {
         let Command::View(view) = Cli::try_parse_from(line).unwrap().command else {
             panic!("another command");
         };
-        assert_eq!(view.exec.unwrap().0, ["timeline", "goto event:3"]);
+        let script = view.exec.unwrap().0;
+        let commands: Vec<&str> = script.iter().map(|command| command.trim()).collect();
+        assert_eq!(commands, ["timeline", "goto event:3"]);
     }
 
     #[test]
