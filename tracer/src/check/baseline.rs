@@ -68,7 +68,7 @@ fn print(finding: &Finding) -> String {
     format!("{:#018x}", finding.fingerprint)
 }
 
-/// Reads a file that [`write`] made.
+/// Reads a file that [`write()`] made.
 pub(super) fn read(path: &Path) -> Result<Baseline> {
     let name = shown(path);
     let text = std::fs::read_to_string(path)

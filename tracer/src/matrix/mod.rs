@@ -5,7 +5,7 @@
 //! process of its own under the tool and judges it by exit code and by what the tool reported.
 //!
 //! Reading order: [`tools`], [`variants`] (what a column can be), [`machine`] (what is here), [`plan`]
-//! (how each is run), [`run`] (running them), [`runner`] with [`libtest`] and [`verdict`] (the other end),
+//! (how each is run), [`mod@run`] (running them), [`runner`] with [`libtest`] and [`verdict`] (the other end),
 //! [`doctests`], [`cell`], [`table`], [`reports`].
 
 use std::ffi::OsString;
