@@ -10,11 +10,12 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, Id, Report, Status};
@@ -424,22 +425,35 @@ impl Job {
     }
 }
 
-/// Waits for the end, and brings it about when it takes too long.
+/// How long a program that was asked to end may take, and a recorder to write what it has.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Waits for the end, and brings it about when it takes too long: first by asking, because a recorder then
+/// still writes the trace of the hang; a tool that does not hear is killed.
 fn wait(mut child: Child, seconds: u64) -> Result<Ending> {
-    let until = Instant::now() + Duration::from_secs(seconds);
+    if let Some(status) = ended_within(&mut child, Duration::from_secs(seconds))? {
+        return Ok(match status.signal() {
+            Some(number) => Ending::Signal(number),
+            None => Ending::Code(status.code().unwrap_or(0)),
+        });
+    }
+    // Fails only where it has ended meanwhile.
+    let _ = rustix::process::kill_process(Pid::from_child(&child), Signal::TERM);
+    if ended_within(&mut child, GRACE)?.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(Ending::TimedOut(seconds))
+}
+
+/// How it ended, if it did so in time.
+fn ended_within(child: &mut Child, time: Duration) -> Result<Option<ExitStatus>> {
+    let began = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(match status.signal() {
-                Some(number) => Ending::Signal(number),
-                None => Ending::Code(status.code().unwrap_or(0)),
-            });
-        }
-        if Instant::now() >= until {
-            // A tool that hangs does not hear of a polite signal.
-            child.kill()?;
-            child.wait()?;
-            return Ok(Ending::TimedOut(seconds));
+        let ended = child.try_wait()?;
+        if ended.is_some() || began.elapsed() >= time {
+            return Ok(ended);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

@@ -208,3 +208,27 @@ fn command_that_runs_nothing_is_not_clean() {
         text(&wrong.stderr)
     );
 }
+
+/// A lost completion is a hang, so this is the trace that one wants most.
+#[test]
+fn what_hangs_is_ended_and_its_trace_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let ack = folder.path().join("ack");
+    let program = env!("CARGO_BIN_EXE_tracer");
+    let forever = ["__scenario", "hammer", "--ack", ack.to_str().unwrap()];
+    let mut arguments = vec!["--with", "tracer", "--timeout", "1", "--", program];
+    arguments.extend(forever);
+    let ran = matrix(folder.path(), "matrix-hang", &arguments);
+    let table = text(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{table}");
+    assert!(table.contains("did not end within 1 s"), "{table}");
+    let named = table
+        .lines()
+        .find_map(|line| line.split("tracer view ").nth(1));
+    let trace = crate::support::read(Path::new(named.unwrap().trim()));
+    assert!(
+        trace.events().len() > 1_000,
+        "{} events",
+        trace.events().len()
+    );
+}
