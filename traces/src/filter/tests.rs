@@ -1,3 +1,5 @@
+//! What filters mean, what they choose, and how a mistake in one is pointed at.
+
 use super::*;
 use crate::finding::Severity;
 

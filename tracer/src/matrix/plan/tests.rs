@@ -1,3 +1,5 @@
+//! What is planned for columns: which flags, which toolchain, what is skipped and why.
+
 use super::*;
 
 fn words(text: &str) -> Vec<OsString> {
