@@ -216,6 +216,11 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) until_finding: bool,
 
+    /// End the program when it takes longer: a lost completion is a hang. It is asked to end (SIGTERM), and 10
+    /// seconds later killed; the trace is written all the same, and the exit code is then 124.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+
     /// Leave out of the file what may identify a person or a machine: see `tracer pack --help`.
     #[arg(long)]
     pub(crate) redact: bool,

@@ -103,6 +103,7 @@ fn record(
         times: crate::record::Times::Event,
         redact: false,
         until_finding: false,
+        limit: None,
         preload: false,
         command,
     })

@@ -13,6 +13,8 @@ pub(crate) const FINDINGS: u8 = 1;
 pub(crate) const CANNOT_LOOK: u8 = 2;
 /// No finding, but something that was lost could have been one.
 pub(crate) const CANNOT_TELL: u8 = 3;
+/// `record` ended the program because it took longer than it was given.
+pub(crate) const TIMED_OUT: u8 = 124;
 /// `record` could not do its own part.
 pub(crate) const RECORD_FAILED: u8 = 125;
 /// The recorded command was found and could not be run.

@@ -35,6 +35,8 @@ mod safe;
 mod session;
 mod talk;
 
+use std::time::Duration;
+
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -65,6 +67,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             times: args.time,
             redact: args.redact,
             until_finding: args.until_finding,
+            limit: args.timeout.map(Duration::from_secs),
             preload: !args.no_preload,
             command: args.command,
         }),

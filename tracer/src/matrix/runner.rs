@@ -22,7 +22,7 @@ use super::cell::{Cell, Id, Report, Status};
 use super::libtest::{self, Ignored};
 use super::tools::{MEMCHECK, Tool};
 use super::verdict::{self, Ending, Seen};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, TIMED_OUT};
 
 /// The variable that names the job's file.
 pub(super) const VARIABLE: &str = "TRACER_MATRIX_JOB";
@@ -332,7 +332,16 @@ impl Job {
         let child = command
             .spawn()
             .with_context(|| format!("cannot run {}", crate::safe::os(&program.start[0])))?;
-        let ending = wait(child, self.timeout_seconds)?;
+        let ending = match self.tool {
+            // The recorder ends the program itself, and then writes the trace of the hang.
+            Tool::Tracer => match wait(child, self.timeout_seconds.saturating_add(SEALING))? {
+                Ending::Code(code) if code == i32::from(TIMED_OUT) => {
+                    Ending::TimedOut(self.timeout_seconds)
+                }
+                other => other,
+            },
+            _ => wait(child, self.timeout_seconds)?,
+        };
         let text = text_of(&log);
         let (status, reports) = verdict::judge(&Seen {
             tool: self.tool,
@@ -369,7 +378,9 @@ impl Job {
             }
             Tool::Tracer => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args(["record", "-o"]).arg(trace).arg("--");
+                command.args(["record", "-o"]).arg(trace);
+                command.arg(format!("--timeout={}", self.timeout_seconds));
+                command.arg("--");
                 command
             }
             _ => {
@@ -425,11 +436,12 @@ impl Job {
     }
 }
 
-/// How long a program that was asked to end may take, and a recorder to write what it has.
+/// How long a program that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
+/// Seconds that a recorder may take beyond its program to write the trace, on a machine that has other things to do.
+const SEALING: u64 = 600;
 
-/// Waits for the end, and brings it about when it takes too long: first by asking, because a recorder then
-/// still writes the trace of the hang; a tool that does not hear is killed.
+/// Waits for the end, and brings it about when it takes too long: first by asking; what does not hear is killed.
 fn wait(mut child: Child, seconds: u64) -> Result<Ending> {
     if let Some(status) = ended_within(&mut child, Duration::from_secs(seconds))? {
         return Ok(match status.signal() {

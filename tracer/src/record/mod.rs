@@ -12,8 +12,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::exit::{Exit, Failure, RECORD_FAILED};
+use crate::exit::{Exit, Failure, RECORD_FAILED, TIMED_OUT};
 
 pub(crate) mod folder;
 
@@ -118,6 +119,8 @@ pub(crate) struct Plan {
     pub(crate) redact: bool,
     /// Whether the recording ends with its first finding.
     pub(crate) until_finding: bool,
+    /// How long the program may take.
+    pub(crate) limit: Option<Duration>,
     /// Whether the shim for programs without the probe is loaded into them.
     pub(crate) preload: bool,
     /// Program and arguments.
@@ -129,6 +132,8 @@ pub(crate) struct Plan {
 pub(crate) struct Recorded {
     /// How the program ended.
     pub(crate) how: How,
+    /// Whether it was ended because it took longer than it may.
+    timed_out: bool,
     /// The trace; nothing where no process used the probe.
     pub(crate) sealed: Option<Sealed>,
     /// What became of the shim.
@@ -150,6 +155,7 @@ impl Recorded {
     /// How this process has to end so that its caller sees the program's own end.
     pub(crate) fn exit(&self) -> Exit {
         match self.how {
+            _ if self.timed_out => Exit::Code(TIMED_OUT),
             How::Exited(code) => Exit::Code(code),
             How::Signal { number, .. } => Exit::Signal(number),
         }
@@ -197,7 +203,13 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         .map_err(|error| own(error.into()))?;
     let preload = preload::Preload::prepare(plan.preload, &folder, &plan.command);
     let more = preload.variable();
-    let run = spawn::run(&plan.command, folder.path(), more, warden.stopper());
+    let run = spawn::run(
+        &plan.command,
+        folder.path(),
+        more,
+        plan.limit,
+        warden.stopper(),
+    );
     let preload = preload.end(&folder);
     drop(lookout);
     for remark in warden.end() {
@@ -216,6 +228,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let sealed = finish(folder, &session, plan, &end, &target)?;
     Ok(Recorded {
         how: end.how,
+        timed_out: end.timed_out,
         sealed,
         preload,
         signals,

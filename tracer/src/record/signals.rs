@@ -113,6 +113,15 @@ impl Signals {
         self.set(Reaction::Default);
     }
 
+    /// Sends the program a signal, unless its number may belong to another process by now.
+    pub(crate) fn send(&self, signal: Signal) {
+        let reaction = self.reaction.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Reaction::PassOn(pid) = *reaction {
+            // Fails only where the program changed its user; then it is not ours to signal.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
     fn set(&self, reaction: Reaction) {
         *self.reaction.lock().unwrap_or_else(PoisonError::into_inner) = reaction;
     }

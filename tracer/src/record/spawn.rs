@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::session;
 use super::signals::{Caught, Signals};
@@ -36,15 +39,18 @@ pub(crate) struct End {
     pub(crate) start_time: u64,
     /// How it ended.
     pub(crate) how: How,
+    /// Whether it was ended because it took too long.
+    pub(crate) timed_out: bool,
 }
 
-/// Runs `command` with the recording folder announced to it, and with one more variable. From its end on, signals to this process
-/// are survived until [`Signals`] are told otherwise. `stop` is called when a signal asks for an end of the
-/// recording.
+/// Runs `command` with the recording folder announced to it, and with one more variable, for no longer than `limit`.
+/// From its end on, signals to this process are survived until [`Signals`] are told otherwise. `stop` is called when a
+/// signal asks for an end of the recording.
 pub(crate) fn run(
     command: &[OsString],
     folder: &Path,
     more: Option<(&'static str, OsString)>,
+    limit: Option<Duration>,
     stop: impl Fn() + Send + 'static,
 ) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
@@ -57,7 +63,7 @@ pub(crate) fn run(
         .envs(more)
         .spawn()
         .map_err(|error| cannot_run(program, &error))?;
-    wait(child, caught, stop).map_err(|error| {
+    wait(child, caught, limit, stop).map_err(|error| {
         Failure::new(
             RECORD_FAILED,
             anyhow!(error).context("cannot wait for the program; its recording stays"),
@@ -70,6 +76,7 @@ pub(crate) fn run(
 fn wait(
     mut child: Child,
     caught: Caught,
+    limit: Option<Duration>,
     stop: impl Fn() + Send + 'static,
 ) -> io::Result<(End, Signals)> {
     let id = child.id();
@@ -78,6 +85,9 @@ fn wait(
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidData)?;
     let signals = caught.pass_on_to(pid, stop)?;
+    let deadline = limit
+        .map(|limit| Deadline::start(limit, signals.clone()))
+        .transpose()?;
     let ended = loop {
         match rustix::process::waitid(
             WaitId::Pid(pid),
@@ -91,6 +101,7 @@ fn wait(
     let start_time = start_time(id).map_or(0, |(start, _)| start);
     signals.survive();
     child.wait()?;
+    let timed_out = deadline.is_some_and(Deadline::end);
     let how = match (ended.terminating_signal(), ended.exit_status()) {
         (Some(number), _) => How::Signal {
             number,
@@ -102,8 +113,50 @@ fn wait(
         pid: id,
         start_time,
         how,
+        timed_out,
     };
     Ok((end, signals))
+}
+
+/// How long a program that was asked to end may take over it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The thread that ends a program which takes too long: by asking, then by force.
+struct Deadline {
+    over: Sender<()>,
+    thread: JoinHandle<bool>,
+}
+
+impl Deadline {
+    fn start(limit: Duration, signals: Signals) -> io::Result<Self> {
+        let (over, ended) = channel();
+        let is_late =
+            move |time| matches!(ended.recv_timeout(time), Err(RecvTimeoutError::Timeout));
+        let thread = std::thread::Builder::new()
+            .name("deadline".into())
+            .spawn(move || {
+                if !is_late(limit) {
+                    return false;
+                }
+                crate::talk::line(format_args!(
+                    "the program did not end within {} s and is asked to (SIGTERM); its trace is written then",
+                    limit.as_secs()
+                ));
+                signals.send(Signal::TERM);
+                if is_late(GRACE) {
+                    signals.send(Signal::KILL);
+                }
+                true
+            })?;
+        Ok(Self { over, thread })
+    }
+
+    /// The program has ended; says whether that was because of the deadline.
+    fn end(self) -> bool {
+        // Fails only where the thread has ended already.
+        let _ = self.over.send(());
+        self.thread.join().unwrap_or(false)
+    }
 }
 
 /// Start of a process in clock ticks since boot, and whether it is still more than a zombie.

@@ -58,6 +58,22 @@ fn own_failures_have_their_own_codes() {
 }
 
 #[test]
+fn program_that_takes_too_long_is_asked_to_end_and_then_made_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = |script: &str| {
+        let mut command = tracer(folder.path());
+        command.args(["record", "--timeout", "1", "--", "sh", "-c", script]);
+        run(&mut command)
+    };
+    limited("trap 'echo asked; exit 3' TERM; while :; do sleep 0.1; done")
+        .exits(124)
+        .says("did not end within 1 s")
+        .prints("asked");
+    limited("trap '' TERM; while :; do sleep 0.1; done").exits(124);
+    limited("exit 3").exits(3);
+}
+
+#[test]
 fn signals_that_end_the_program_end_the_recorder() {
     let folder = tempfile::tempdir().unwrap();
     for signal in [
