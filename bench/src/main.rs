@@ -53,13 +53,13 @@ const MEASUREMENTS: [Measurement; 20] = [
     ("hooks", Where::Alone, surface::on),
     ("stacks=off", Where::Alone, stacks::off),
     ("stacks=on", Where::Alone, stacks::on),
-    ("ring", Where::Alone, || ring::nop(32, "own times")),
+    ("ring", Where::Alone, || ring::nop(32, ring::Times::Own)),
     ("ring-batch", Where::Alone, || {
-        ring::nop(32, "times by batch")
+        ring::nop(32, ring::Times::Batch)
     }),
-    ("ring-1", Where::Alone, || ring::nop(1, "own times")),
+    ("ring-1", Where::Alone, || ring::nop(1, ring::Times::Own)),
     ("ring-1-batch", Where::Alone, || {
-        ring::nop(1, "times by batch")
+        ring::nop(1, ring::Times::Batch)
     }),
     ("single", Where::Alone, scenarios::single_nop),
     ("files", Where::Alone, scenarios::reads),

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 
 use crate::{Variant, compare, table};
 
-fn ticks() -> u64 {
+pub fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has the instruction.
     return unsafe { core::arch::x86_64::_rdtsc() };
