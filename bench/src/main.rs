@@ -15,6 +15,7 @@
 //! measurement has a process of its own (`session`), since a program decides once whether it records.
 
 mod analysis;
+mod floor;
 mod measure;
 mod memory;
 mod program;
@@ -40,27 +41,45 @@ enum Where {
     Here,
 }
 
+/// What has a time of its own: each event, or a batch of them.
+#[derive(Clone, Copy)]
+enum Times {
+    Own,
+    Batch,
+}
+
+impl Times {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own times",
+            Self::Batch => "times by batch",
+        }
+    }
+
+    /// What the least that could be done is called.
+    fn floor(self) -> &'static str {
+        match self {
+            Self::Own => "the floor: timestamps and stores alone",
+            Self::Batch => "the floor: stores alone",
+        }
+    }
+}
+
 const MEASUREMENTS: [Measurement; 20] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
-    ("record", Where::Alone, || record::on("own times")),
-    ("record-batch", Where::Alone, || {
-        record::on("times by batch")
-    }),
+    ("record", Where::Alone, || record::on(Times::Own)),
+    ("record-batch", Where::Alone, || record::on(Times::Batch)),
     ("threads", Where::Alone, record::threads),
     ("memory", Where::Alone, memory::all),
     ("hooks-off", Where::Alone, surface::off),
     ("hooks", Where::Alone, surface::on),
     ("stacks=off", Where::Alone, stacks::off),
     ("stacks=on", Where::Alone, stacks::on),
-    ("ring", Where::Alone, || ring::nop(32, ring::Times::Own)),
-    ("ring-batch", Where::Alone, || {
-        ring::nop(32, ring::Times::Batch)
-    }),
-    ("ring-1", Where::Alone, || ring::nop(1, ring::Times::Own)),
-    ("ring-1-batch", Where::Alone, || {
-        ring::nop(1, ring::Times::Batch)
-    }),
+    ("ring", Where::Alone, || ring::nop(32, Times::Own)),
+    ("ring-batch", Where::Alone, || ring::nop(32, Times::Batch)),
+    ("ring-1", Where::Alone, || ring::nop(1, Times::Own)),
+    ("ring-1-batch", Where::Alone, || ring::nop(1, Times::Batch)),
     ("single", Where::Alone, scenarios::single_nop),
     ("files", Where::Alone, scenarios::reads),
     ("echo", Where::Alone, scenarios::echo),

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Barrier;
 
-use crate::{Variant, compare, table};
+use crate::{Times, Variant, compare, floor, table};
 
 pub fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -35,6 +35,16 @@ fn peek(operations: u32) {
     }
 }
 
+/// The loop of `peek` around the stores alone.
+#[inline(always)]
+fn least(operations: u32, write: impl Fn(u64)) {
+    let value = 7u64;
+    for index in 0..operations {
+        let pointer = black_box(std::ptr::from_ref(&value).wrapping_add(index as usize & 63));
+        write(pointer as u64);
+    }
+}
+
 fn empty(operations: u32) {
     let value = 7u64;
     for index in 0..operations {
@@ -47,8 +57,9 @@ fn empty(operations: u32) {
 }
 
 /// A pointer record has the size and the words of a leak and of a reclaim, and does nothing else.
-pub fn on(times: &str) {
+pub fn on(times: Times) {
     assert!(probe::is_recording());
+    floor::lay();
     // What is recorded into chunks that were never used pays for the kernel's zeros.
     let fresh = compare(
         &mut [Variant {
@@ -61,11 +72,21 @@ pub fn on(times: &str) {
     println!("a pointer record into a fresh chunk: {:.1} ns\n", fresh[0]);
     lap();
     table(
-        &format!("one pointer record (24 bytes), a tight loop; {times}"),
+        &format!(
+            "one pointer record (24 bytes), a tight loop; {}",
+            times.name()
+        ),
         &mut [
             Variant {
                 name: "bare timestamp (rdtsc)",
                 run: Box::new(bare),
+            },
+            Variant {
+                name: times.floor(),
+                run: Box::new(move |n| match times {
+                    Times::Own => least(n, |word| floor::stamped([word, 7])),
+                    Times::Batch => least(n, |word| floor::unstamped([word, 7])),
+                }),
             },
             Variant {
                 name: "pointer record",

@@ -2,14 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::{Variant, record, table};
-
-/// What has a time of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Times {
-    Own,
-    Batch,
-}
+use crate::{Times, Variant, floor, table};
 
 struct Operation {
     value: u64,
@@ -71,66 +64,42 @@ fn merged(ring: &mut probe::io_uring::IoUring, batch: u32, operations: u32) {
     }
 }
 
-/// What nothing that records four events an operation can do without: a timestamp for each, where each has its
-/// own, and the words of the records, written to 64 MiB in turn. No names, no lanes, no signal handlers, no reader.
-struct Floor {
-    words: Vec<u64>,
-    at: usize,
-    own_times: bool,
-}
-
-impl Floor {
-    fn new(own_times: bool) -> Self {
-        let mut words = vec![0u64; (64 << 20) / 8];
-        // So that no page is the kernel's zeros any more.
-        words.iter_mut().step_by(512).for_each(|word| *word = 1);
-        Self {
-            words,
-            at: 0,
-            own_times,
-        }
-    }
-
-    #[inline(always)]
-    fn record<const N: usize>(&mut self, payload: [u64; N]) {
-        let time = if self.own_times { record::ticks() } else { 1 };
-        if self.at + N + 1 > self.words.len() {
-            self.at = 0;
-        }
-        if let Some((header, body)) = self.words[self.at..=self.at + N].split_first_mut() {
-            body.copy_from_slice(&payload);
-            *header = time;
-        }
-        self.at += N + 1;
-    }
-
-    fn run(&mut self, ring: &mut io_uring::IoUring, batch: u32, operations: u32) {
-        let mut left = operations;
-        while left > 0 {
-            let batch = left.min(batch);
-            left -= batch;
-            for index in 0..batch {
-                let operation = Box::new(Operation {
-                    value: u64::from(index),
-                    _room: [0; 5],
-                });
-                let cookie = Box::into_raw(operation) as u64;
-                self.record([cookie, 7]);
-                let entry = io_uring::opcode::Nop::new().build().user_data(cookie);
-                // SAFETY: a NOP points to nothing.
-                unsafe { ring.submission().push(&entry) }.expect("room in the queue");
-                self.record([cookie, u64::from(index), 7]);
+/// The timestamps and stores that four events an operation cannot do without.
+#[inline(always)]
+fn least(ring: &mut io_uring::IoUring, batch: u32, operations: u32, times: Times) {
+    macro_rules! event {
+        ($($word:expr),*) => {
+            match times {
+                Times::Own => floor::stamped([$($word),*]),
+                Times::Batch => floor::unstamped([$($word),*]),
             }
-            ring.submit_and_wait(batch as usize)
-                .expect("the kernel takes the batch");
-            for entry in ring.completion() {
-                let cookie = entry.user_data();
-                self.record([cookie, u64::from(entry.result().cast_unsigned())]);
-                // SAFETY: every cookie came from `into_raw` and completes once.
-                let operation = unsafe { Box::from_raw(cookie as *mut Operation) };
-                self.record([cookie, 7]);
-                black_box(operation.value);
-            }
+        };
+    }
+    let mut left = operations;
+    while left > 0 {
+        let batch = left.min(batch);
+        left -= batch;
+        for index in 0..batch {
+            let operation = Box::new(Operation {
+                value: u64::from(index),
+                _room: [0; 5],
+            });
+            let cookie = Box::into_raw(operation) as u64;
+            event!(cookie, 7);
+            let entry = io_uring::opcode::Nop::new().build().user_data(cookie);
+            // SAFETY: a NOP points to nothing.
+            unsafe { ring.submission().push(&entry) }.expect("room in the queue");
+            event!(cookie, u64::from(index), 7);
+        }
+        ring.submit_and_wait(batch as usize)
+            .expect("the kernel takes the batch");
+        for entry in ring.completion() {
+            let cookie = entry.user_data();
+            event!(cookie, u64::from(entry.result().cast_unsigned()));
+            event!(cookie, 7);
+            // SAFETY: every cookie came from `into_raw` and completes once.
+            let operation = unsafe { Box::from_raw(cookie as *mut Operation) };
+            black_box(operation.value);
         }
     }
 }
@@ -143,17 +112,16 @@ pub fn nop(batch: u32, times: Times) {
     };
     crate::record::lap();
     let mut lowest = io_uring::IoUring::new(64).expect("a ring for the floor");
-    let mut floor = Floor::new(times == Times::Own);
-    let (times, least) = match times {
-        Times::Own => ("own times", "the floor: four timestamps and stores alone"),
-        Times::Batch => ("times by batch", "the floor: the stores alone"),
-    };
+    floor::lay();
     let mut half = io_uring::IoUring::new(64).expect("a second ring");
     let mut other = probe::io_uring::IoUring::new(64).expect("a third ring");
     let mut traced = probe::io_uring::IoUring::new(64).expect("a fourth ring");
     let mut both = probe::io_uring::IoUring::new(64).expect("a fifth ring");
     table(
-        &format!("NOP, batches of {batch}: leak, submit, complete, reclaim; {times}"),
+        &format!(
+            "NOP, batches of {batch}: leak, submit, complete, reclaim; {}",
+            times.name()
+        ),
         &mut [
             Variant {
                 name: "bare",
@@ -169,8 +137,11 @@ pub fn nop(batch: u32, times: Times) {
                 }),
             },
             Variant {
-                name: least,
-                run: Box::new(move |n| floor.run(&mut lowest, batch, n)),
+                name: times.floor(),
+                run: Box::new(move |n| match times {
+                    Times::Own => least(&mut lowest, batch, n, Times::Own),
+                    Times::Batch => least(&mut lowest, batch, n, Times::Batch),
+                }),
             },
             Variant {
                 name: "pointers recorded (leak, reclaim)",

@@ -353,7 +353,7 @@ pub struct SubmissionQueue<'a, S: squeue::EntryMarker = squeue::Entry> {
 }
 
 /// Looks whether the kernel keeps completions that found no room: whoever sees that has to enter.
-#[inline]
+#[inline(always)]
 fn note_overflow<S: squeue::EntryMarker>(hooks: &Ring, queue: &inner::SubmissionQueue<'_, S>) {
     if recorder::recording() && queue.cq_overflow() {
         hooks.overflowed(1);

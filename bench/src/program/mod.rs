@@ -9,7 +9,7 @@ mod tools;
 
 pub use batch::{Nops, Reads};
 pub use echo::Echo;
-pub use tools::{Bare, Lttng, Recorded, Traced};
+pub use tools::{Bare, Floor, Lttng, Recorded, Traced};
 
 use io_uring::squeue::Entry;
 

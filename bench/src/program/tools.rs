@@ -8,6 +8,7 @@ use io_uring::squeue::Entry;
 use probe::coroutine::Coroutine;
 
 use super::{Operation, Ring, Tool};
+use crate::floor;
 
 macro_rules! ring {
     ($ring:ty, $id:expr) => {
@@ -153,6 +154,13 @@ macro_rules! by_events {
         }
     };
 }
+
+/// The least that a recorder can do: see [`floor`].
+pub struct Floor;
+
+by_events!(Floor, |what: u64, cookie: u64, number: u64| {
+    floor::stamped([what << 32 | number, cookie]);
+});
 
 /// The `tracing` crate; where its events go is the subscriber's.
 pub struct Traced;
