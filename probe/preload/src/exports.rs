@@ -9,7 +9,7 @@
 
 use core::ffi::{c_int, c_long, c_void};
 
-use crate::uring::Call;
+use crate::uring::{Call, Way};
 use crate::{kernel, memory, next, rings, start, uring};
 
 const _: () = assert!(kernel::SETUP == 425 && kernel::REGISTER == 427);
@@ -73,9 +73,13 @@ unsafe extern "C" fn ring_call(
     e: usize,
     f: usize,
 ) -> c_long {
-    let arguments = [a, b, c, d, e, f];
+    let call = Call {
+        number,
+        arguments: [a, b, c, d, e, f],
+        way: Way::Library,
+    };
     // SAFETY: the program's call, with its arguments.
-    unsafe { uring::call(&Call { number, arguments }) }
+    unsafe { uring::call(&call) }
 }
 
 /// The first call of another number: looks up where they go.

@@ -102,6 +102,21 @@ impl Followed {
         ring
     }
 
+    /// An entry's slot is its position, whatever the queue says of entries that are not published yet.
+    pub(crate) fn slots_are_positions(&mut self) {
+        self.queues.sq_array = core::ptr::null();
+    }
+
+    /// Entries that the program filled, up to `tail`, and that the kernel did not take yet.
+    pub(crate) fn pending(&self, tail: u32) -> u32 {
+        tail.wrapping_sub(self.head())
+    }
+
+    /// Whether completions wait in the kernel for an enter that fetches them.
+    pub(crate) fn has_overflown(&self) -> bool {
+        self.load(self.queues.sq_flags, Ordering::Relaxed) & CQ_OVERFLOW != 0
+    }
+
     /// A word of the queues.
     fn load(&self, word: *const AtomicU32, order: Ordering) -> u32 {
         // SAFETY: a pointer of the queues, which are mapped: `new`. Kernel and program use these words

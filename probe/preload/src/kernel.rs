@@ -61,7 +61,7 @@ pub(crate) const OFF_SQES: i64 = 0x1000_0000;
 /// mask, entries, overflow, completions, flags.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Offsets {
+pub struct Offsets {
     pub(crate) at: [u32; 8],
     pub(crate) user_addr: u64,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Offsets {
 /// `struct io_uring_params`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Params {
+pub struct Params {
     pub(crate) sq_entries: u32,
     pub(crate) cq_entries: u32,
     pub(crate) flags: u32,
@@ -89,7 +89,7 @@ const _: () = assert!(size_of::<Params>() == 120);
 /// # Safety
 ///
 /// That of the call.
-unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
+pub(crate) unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result: isize;
     #[cfg(target_arch = "x86_64")]

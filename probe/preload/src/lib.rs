@@ -28,6 +28,8 @@
 pub mod exports;
 mod follow;
 mod kernel;
+#[cfg(not(test))]
+pub mod liburing;
 mod lock;
 mod memory;
 mod next;

@@ -22,6 +22,8 @@ pub(crate) struct Next {
     found: AtomicPtr<c_void>,
     /// The thread that looks it up.
     seeker: AtomicU64,
+    /// Whether it may lie in a library that is not among those that come next.
+    anywhere: bool,
 }
 
 impl Next {
@@ -30,7 +32,15 @@ impl Next {
             name,
             found: AtomicPtr::new(core::ptr::null_mut()),
             seeker: AtomicU64::new(0),
+            anywhere: false,
         }
+    }
+
+    /// A function of a library that a plugin may have brought for itself.
+    pub(crate) const fn of_any(name: &'static CStr) -> Self {
+        let mut next = Self::new(name);
+        next.anywhere = true;
+        next
     }
 
     /// Its address; null where there is none, and in a call from within its own look-up.
@@ -50,11 +60,83 @@ impl Next {
         // Several threads may look at once, and find the same.
         self.seeker.store(me, Ordering::Relaxed);
         // SAFETY: the name ends in NUL.
-        let found = unsafe { dlsym(RTLD_NEXT, self.name.as_ptr()) };
+        let mut found = unsafe { dlsym(RTLD_NEXT, self.name.as_ptr()) };
+        if found.is_null() && self.anywhere {
+            found = anywhere(self.name);
+        }
         self.seeker.store(0, Ordering::Relaxed);
         self.found.store(found, Ordering::Relaxed);
         found
     }
+}
+
+/// Looks for a name in each loaded library, and in those that it needs. A library that was loaded for one other
+/// library alone (a plugin's) is not among those that come next. The one that is found stays loaded.
+fn anywhere(name: &CStr) -> *mut c_void {
+    // SAFETY: no name: the handle of the program itself, which is a `struct link_map`.
+    let mut library = unsafe { dlopen(core::ptr::null(), RTLD_LAZY) }.cast::<LinkMap>();
+    while !library.is_null() {
+        // SAFETY: the list of loaded libraries; the names in it end in NUL.
+        let (path, next) = unsafe { ((*library).name, (*library).next) };
+        library = next;
+        // SAFETY: as above.
+        if path.is_null() || unsafe { *path } == 0 {
+            continue;
+        }
+        // SAFETY: a name that ends in NUL, of a library that is loaded already: nothing of it is run.
+        let handle = unsafe { dlopen(path, RTLD_LAZY | RTLD_NOLOAD) };
+        if handle.is_null() {
+            continue;
+        }
+        // SAFETY: a handle of above, and a name that ends in NUL.
+        let found = unsafe { dlsym(handle, name.as_ptr()) };
+        // Of the shim itself it is what is looked for that is to come behind it.
+        if !found.is_null() && !is_own(found) {
+            return found;
+        }
+        // SAFETY: opened above.
+        unsafe { dlclose(handle) };
+    }
+    core::ptr::null_mut()
+}
+
+/// Whether an address lies in the shim.
+fn is_own(address: *mut c_void) -> bool {
+    let base = |address: *const c_void| {
+        let mut found = Place::default();
+        // SAFETY: any address may be asked for.
+        let known = unsafe { dladdr(address, &raw mut found) } != 0;
+        known.then_some(found.base)
+    };
+    base(address) == base((&raw const SYSCALL).cast())
+}
+
+const RTLD_LAZY: c_int = 1;
+const RTLD_NOLOAD: c_int = 4;
+
+/// `struct link_map`, as far as it is public.
+#[repr(C)]
+struct LinkMap {
+    difference: usize,
+    name: *const c_char,
+    dynamic: *const c_void,
+    next: *mut LinkMap,
+}
+
+/// `Dl_info`
+#[repr(C)]
+#[derive(Default)]
+struct Place {
+    file: usize,
+    base: usize,
+    symbol: usize,
+    address: usize,
+}
+
+unsafe extern "C" {
+    fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlclose(handle: *mut c_void) -> c_int;
+    fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
 }
 
 /// Where `syscall` goes on, once it is known: read by its own code.

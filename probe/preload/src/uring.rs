@@ -1,6 +1,6 @@
 //! The three system calls of io_uring, with a look at the ring before and after.
 
-use core::ffi::{c_int, c_long};
+use core::ffi::{c_int, c_long, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use probe::preload;
@@ -15,6 +15,18 @@ use crate::{next, start};
 pub(crate) struct Call {
     pub(crate) number: c_long,
     pub(crate) arguments: [usize; 6],
+    pub(crate) way: Way,
+}
+
+/// How a program makes a system call, and is told of errors.
+#[derive(Clone, Copy)]
+pub(crate) enum Way {
+    /// By `syscall` of the C library: an error is -1, and a number in `errno`.
+    Library,
+    /// By an instruction of its own: an error is a negative number.
+    Instruction,
+    /// By a function of liburing's that takes the call's own arguments: an error is a negative number.
+    Liburing(*mut c_void),
 }
 
 impl Call {
@@ -25,8 +37,28 @@ impl Call {
     /// As for the call.
     unsafe fn make(&self) -> c_long {
         let [a, b, c, d, e, f] = self.arguments;
-        // SAFETY: the caller's promise.
-        unsafe { next::syscall(self.number, a, b, c, d, e, f) }
+        match self.way {
+            // SAFETY: the caller's promise.
+            Way::Library => unsafe { next::syscall(self.number, a, b, c, d, e, f) },
+            // SAFETY: the caller's promise.
+            Way::Instruction => unsafe { kernel::call(self.number, self.arguments) as c_long },
+            Way::Liburing(address) => {
+                type Function =
+                    unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> c_int;
+                // SAFETY: the function takes these arguments at most, in registers, and returns an `int`.
+                let function: Function = unsafe { core::mem::transmute(address) };
+                // SAFETY: the caller's promise.
+                c_long::from(unsafe { function(a, b, c, d, e, f) })
+            }
+        }
+    }
+
+    /// What the kernel answered, with errors as negative numbers.
+    fn answer(&self, result: c_long) -> c_int {
+        match self.way {
+            Way::Library if result < 0 => -next::errno(),
+            _ => c_int::try_from(result).unwrap_or(c_int::MAX),
+        }
     }
 
     /// The argument as the kernel reads it.
@@ -57,12 +89,15 @@ pub(crate) unsafe fn call(call: &Call) -> c_long {
 ///
 /// As for `io_uring_setup`.
 unsafe fn setup(call: &Call) -> c_long {
+    let before = made_count();
     // SAFETY: the caller's promise.
     let result = unsafe { call.make() };
     let params = call.arguments[1] as *const Params;
     if let Ok(fd) = c_int::try_from(result)
         && fd >= 0
         && !params.is_null()
+        // Else the call came by here once more, by another of the names that are taken.
+        && made_count() == before
         && start::wanted()
     {
         // SAFETY: the kernel just filled it for the program.
@@ -103,11 +138,19 @@ pub(crate) fn refusal(setup: u32) -> Option<&'static str> {
     found.map(|(_, why)| *why)
 }
 
+/// Rings that this process made.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) fn made_count() -> u32 {
+    MADE.load(Ordering::Relaxed)
+}
+
 /// # Safety
 ///
 /// The ring was just made with these parameters, and nobody uses it yet.
-unsafe fn made(fd: c_int, params: &Params) {
+pub(crate) unsafe fn made(fd: c_int, params: &Params) {
     gone(fd);
+    MADE.fetch_add(1, Ordering::Relaxed);
     if !probe::is_recording() {
         return;
     }
@@ -241,12 +284,7 @@ unsafe fn enter(call: &Call) -> c_long {
     before(&found, None);
     // SAFETY: the caller's promise.
     let result = unsafe { call.make() };
-    let said = if result < 0 {
-        -next::errno()
-    } else {
-        c_int::try_from(result).unwrap_or(c_int::MAX)
-    };
-    after(&found, to_submit, min_complete, said);
+    after(&found, to_submit, min_complete, call.answer(result));
     result
 }
 
@@ -263,7 +301,7 @@ pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_
 }
 
 /// An enter of a ring that is not followed.
-fn unknown() {
+pub(crate) fn unknown() {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         refuse("not recorded: a ring that was not seen being made");
@@ -294,13 +332,18 @@ unsafe fn register(call: &Call) -> c_long {
         }
         kernel::RESIZE_RINGS => {
             if let Some(found) = the_ring(fd, indexed) {
-                gone(found.fd());
-                refuse("not recorded any further: a ring that was given another size");
+                resized(found);
             }
         }
         _ => {}
     }
     result
+}
+
+/// The kernel gave a ring other queues.
+pub(crate) fn resized(found: Found) {
+    gone(found.fd());
+    refuse("not recorded any further: a ring that was given another size");
 }
 
 /// `struct io_uring_rsrc_update`
