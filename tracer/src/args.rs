@@ -10,7 +10,7 @@ use demo_runtime::ring::RingKind;
 use crate::check::reports::{Kind, To};
 use crate::check::sieve::FailOn;
 use crate::matrix::{Dimensions, Tool, Wanted};
-use crate::record::{Poison, Times};
+use crate::record::{Poison, Times, Trap};
 use crate::symbols::{PathMap, Places};
 use traces::filter::Filter;
 use tui::Goto;
@@ -208,6 +208,24 @@ pub(crate) struct Record {
     /// memory they give back while the kernel uses it; it steps aside where a program links the probe.
     #[arg(long)]
     pub(crate) no_preload: bool,
+
+    /// Whether the shim traps system calls of io_uring that a program makes itself, past the C library.
+    ///
+    /// Of programs on liburing's shared library nothing need be trapped. `auto` traps where the program, or a library
+    /// that it is linked with, holds such calls (a static liburing, the feature `direct-syscall`); `always` (and
+    /// `--trap` alone) every instruction that makes system calls outside the C library, at fixed addresses too. A
+    /// trapped call costs some microseconds. Without privileges it takes `no_new_privs`: setuid programs that the
+    /// program starts do not raise theirs.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t,
+        default_missing_value = "always"
+    )]
+    pub(crate) trap: Trap,
 
     /// End the recording at the first finding; the program goes on.
     ///

@@ -105,6 +105,7 @@ fn record(
         until_finding: false,
         limit: None,
         preload: false,
+        trap: crate::record::Trap::Never,
         command,
     })
     .map_err(|failure| Failure::new(CANNOT_LOOK, failure.error))?;

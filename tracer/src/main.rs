@@ -69,6 +69,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             until_finding: args.until_finding,
             limit: args.timeout.map(Duration::from_secs),
             preload: !args.no_preload,
+            trap: args.trap,
             command: args.command,
         }),
         Command::Check(args) => check::run(&args, cli.common.color),

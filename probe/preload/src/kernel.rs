@@ -18,6 +18,15 @@ mod number {
     pub(super) const SCHED_YIELD: i64 = 24;
     pub(super) const CLOSE: i64 = 3;
     pub(super) const OPENAT: i64 = 257;
+    pub(super) const READ: i64 = 0;
+    pub(super) const RT_SIGACTION: i64 = 13;
+    pub(super) const RT_SIGPROCMASK: i64 = 14;
+    pub(super) const GETPID: i64 = 39;
+    pub(super) const GETTID: i64 = 186;
+    pub(super) const PERSONALITY: i64 = 135;
+    pub(super) const PRCTL: i64 = 157;
+    pub(super) const TGKILL: i64 = 234;
+    pub(super) const SECCOMP: i64 = 317;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
@@ -27,6 +36,7 @@ mod number {
     pub(super) const SCHED_YIELD: i64 = 124;
     pub(super) const CLOSE: i64 = 57;
     pub(super) const OPENAT: i64 = 56;
+    pub(super) const READ: i64 = 63;
 }
 
 /// `IORING_SETUP_*`
@@ -61,7 +71,7 @@ pub(crate) const OFF_SQES: i64 = 0x1000_0000;
 /// mask, entries, overflow, completions, flags.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Offsets {
+pub(crate) struct Offsets {
     pub(crate) at: [u32; 8],
     pub(crate) user_addr: u64,
 }
@@ -69,7 +79,7 @@ pub struct Offsets {
 /// `struct io_uring_params`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Params {
+pub(crate) struct Params {
     pub(crate) sq_entries: u32,
     pub(crate) cq_entries: u32,
     pub(crate) flags: u32,
@@ -176,6 +186,108 @@ pub(crate) fn touch(path: &[u8]) {
     if fd >= 0 {
         // SAFETY: opened above, and known to nobody.
         unsafe { call(number::CLOSE, [fd as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Reads the beginning of a file; its path ends in NUL. Returns how many bytes there are.
+pub(crate) fn read_file(path: &[u8], into: &mut [u8]) -> usize {
+    const AT_FDCWD: usize = -100isize as usize;
+    const CLOEXEC: usize = 0o2_000_000;
+    if path.last() != Some(&0) {
+        return 0;
+    }
+    let arguments = [AT_FDCWD, path.as_ptr() as usize, CLOEXEC, 0, 0, 0];
+    // SAFETY: the path ends in NUL and outlives the call.
+    let fd = unsafe { call(number::OPENAT, arguments) };
+    let Ok(fd) = usize::try_from(fd) else {
+        return 0;
+    };
+    let arguments = [fd, into.as_mut_ptr() as usize, into.len(), 0, 0, 0];
+    // SAFETY: as many bytes as there is room for.
+    let read = unsafe { call(number::READ, arguments) };
+    // SAFETY: opened above, and known to nobody.
+    unsafe { call(number::CLOSE, [fd, 0, 0, 0, 0, 0]) };
+    usize::try_from(read).unwrap_or(0)
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use signals::*;
+
+/// Signals and filters, past the C library.
+#[cfg(target_arch = "x86_64")]
+mod signals {
+    use core::ffi::{c_int, c_void};
+
+    use super::{call, number};
+
+    /// The kernel's `struct sigaction`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct SignalAction {
+        pub(crate) handler: usize,
+        pub(crate) flags: u64,
+        pub(crate) restorer: usize,
+        pub(crate) mask: u64,
+    }
+
+    /// Sets what a signal does; returns what it did before.
+    pub(crate) fn signal_action(signal: c_int, new: Option<&SignalAction>) -> Option<SignalAction> {
+        let mut old = SignalAction::default();
+        let new = new.map_or(core::ptr::null(), core::ptr::from_ref);
+        let arguments = [
+            signal as usize,
+            new as usize,
+            (&raw mut old) as usize,
+            8,
+            0,
+            0,
+        ];
+        // SAFETY: both structures are the kernel's.
+        (unsafe { call(number::RT_SIGACTION, arguments) } == 0).then_some(old)
+    }
+
+    /// Lets signals through to this thread.
+    pub(crate) fn unblock_signals(set: u64) {
+        const UNBLOCK: usize = 1;
+        let arguments = [UNBLOCK, (&raw const set) as usize, 0, 8, 0, 0];
+        // SAFETY: a set of the kernel's size.
+        unsafe { call(number::RT_SIGPROCMASK, arguments) };
+    }
+
+    /// Ends the process by a signal, as if nobody handled it.
+    pub(crate) fn die_by(signal: c_int) {
+        signal_action(signal, Some(&SignalAction::default()));
+        // SAFETY: no arguments.
+        let (process, thread) = unsafe {
+            (
+                call(number::GETPID, [0; 6]) as usize,
+                call(number::GETTID, [0; 6]) as usize,
+            )
+        };
+        // SAFETY: a signal to this very thread.
+        unsafe { call(number::TGKILL, [process, thread, signal as usize, 0, 0, 0]) };
+    }
+
+    /// The execution domain of the process, a negative number where nobody says.
+    pub(crate) fn personality() -> isize {
+        // SAFETY: asks only.
+        unsafe { call(number::PERSONALITY, [0xFFFF_FFFF, 0, 0, 0, 0, 0]) }
+    }
+
+    /// Gives up the right to raise privileges.
+    pub(crate) fn no_new_privileges() -> bool {
+        const SET_NO_NEW_PRIVS: usize = 38;
+        // SAFETY: no memory is involved.
+        unsafe { call(number::PRCTL, [SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) == 0 }
+    }
+
+    /// Installs a filter for all threads. 0, an error as a negative number, or a thread that it cannot be for.
+    pub(crate) fn seccomp_filter(program: *const c_void) -> isize {
+        const SET_MODE_FILTER: usize = 1;
+        const TSYNC: usize = 1;
+        let arguments = [SET_MODE_FILTER, TSYNC, program as usize, 0, 0, 0];
+        // SAFETY: the caller's program is of the kernel's shape.
+        unsafe { call(number::SECCOMP, arguments) }
     }
 }
 

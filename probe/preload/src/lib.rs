@@ -35,5 +35,8 @@ mod memory;
 mod next;
 mod pages;
 mod rings;
+#[cfg(all(not(test), target_arch = "x86_64"))]
+pub mod signals;
 mod start;
+mod trap;
 mod uring;

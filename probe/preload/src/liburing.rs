@@ -92,7 +92,10 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     let tail = matches!(how, Enters::Submits).then(|| unsafe { (*ring).sqe_tail });
     uring::before(&found, tail);
     let look = |ring: &mut crate::follow::Followed| {
-        (tail.map_or(0, |tail| ring.pending(tail)), ring.has_overflown())
+        (
+            tail.map_or(0, |tail| ring.pending(tail)),
+            ring.has_overflown(),
+        )
     };
     let (to_submit, overflown) = found.with(look).unwrap_or((0, false));
     let result = run();
@@ -102,7 +105,11 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     };
     // What a submission returns is what the kernel took; what a wait returns is none of the kernel's answers,
     // unless it failed.
-    let answer = if tail.is_some() { result } else { result.min(0) };
+    let answer = if tail.is_some() {
+        result
+    } else {
+        result.min(0)
+    };
     if enters {
         uring::after(&found, to_submit, min_complete, answer);
     } else {
@@ -194,7 +201,7 @@ pub unsafe extern "C" fn io_uring_queue_init(
         ..Params::default()
     };
     // SAFETY: the caller's promise.
-    unsafe { io_uring_queue_init_params(entries, ring, &raw mut params) }
+    unsafe { io_uring_queue_init_params(entries, ring, (&raw mut params).cast()) }
 }
 
 /// `io_uring_queue_init_params`
@@ -206,15 +213,15 @@ pub unsafe extern "C" fn io_uring_queue_init(
 pub unsafe extern "C" fn io_uring_queue_init_params(
     entries: u32,
     ring: *mut IoUring,
-    params: *mut Params,
+    params: *mut c_void,
 ) -> c_int {
-    type Function = unsafe extern "C" fn(u32, *mut IoUring, *mut Params) -> c_int;
+    type Function = unsafe extern "C" fn(u32, *mut IoUring, *mut c_void) -> c_int;
     let function = next!(c"io_uring_queue_init_params", Function);
     let before = uring::made_count();
     // SAFETY: the caller's promise.
     let result = unsafe { function(entries, ring, params) };
     // SAFETY: the caller's promise.
-    unsafe { initialised(ring, params, before, result) };
+    unsafe { initialised(ring, params.cast(), before, result) };
     result
 }
 
@@ -227,18 +234,18 @@ pub unsafe extern "C" fn io_uring_queue_init_params(
 pub unsafe extern "C" fn io_uring_queue_init_mem(
     entries: u32,
     ring: *mut IoUring,
-    params: *mut Params,
+    params: *mut c_void,
     memory: *mut c_void,
     size: usize,
 ) -> c_int {
     type Function =
-        unsafe extern "C" fn(u32, *mut IoUring, *mut Params, *mut c_void, usize) -> c_int;
+        unsafe extern "C" fn(u32, *mut IoUring, *mut c_void, *mut c_void, usize) -> c_int;
     let function = next!(c"io_uring_queue_init_mem", Function);
     let before = uring::made_count();
     // SAFETY: the caller's promise.
     let result = unsafe { function(entries, ring, params, memory, size) };
     // SAFETY: the caller's promise.
-    unsafe { initialised(ring, params, before, result) };
+    unsafe { initialised(ring, params.cast(), before, result) };
     result
 }
 
@@ -324,8 +331,8 @@ pub unsafe extern "C" fn io_uring_close_ring_fd(ring: *mut IoUring) -> c_int {
 ///
 /// As for the function.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn io_uring_resize_rings(ring: *mut IoUring, params: *mut Params) -> c_int {
-    type Function = unsafe extern "C" fn(*mut IoUring, *mut Params) -> c_int;
+pub unsafe extern "C" fn io_uring_resize_rings(ring: *mut IoUring, params: *mut c_void) -> c_int {
+    type Function = unsafe extern "C" fn(*mut IoUring, *mut c_void) -> c_int;
     let function = next!(c"io_uring_resize_rings", Function);
     // SAFETY: the caller's promise.
     let found = unsafe { find(ring) };

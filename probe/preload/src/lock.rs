@@ -14,6 +14,12 @@ pub(crate) struct Lock(AtomicU64);
 pub(crate) struct Held<'a>(&'a Lock);
 
 impl Lock {
+    /// A free one.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "of the trap"))]
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Takes the lock. Nothing where this very thread holds it: then this is a signal handler.
     pub(crate) fn take(&self) -> Option<Held<'_>> {
         let me = kernel::thread();

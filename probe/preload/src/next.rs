@@ -208,6 +208,14 @@ functions! {
     munmap = c"munmap" (start: *mut c_void, len: usize) -> c_int, else -1;
     /// `realloc`
     realloc = c"realloc" (block: *mut c_void, size: usize) -> *mut c_void, else core::ptr::null_mut();
+    /// `sigaction`
+    sigaction = c"sigaction" (signal: c_int, new: *const c_void, old: *mut c_void) -> c_int, else -1;
+    /// `signal`
+    signal = c"signal" (number: c_int, new: usize) -> usize, else usize::MAX;
+    /// `sigprocmask`
+    sigprocmask = c"sigprocmask" (how: c_int, set: *const c_void, old: *mut c_void) -> c_int, else -1;
+    /// `pthread_sigmask`
+    pthread_sigmask = c"pthread_sigmask" (how: c_int, set: *const c_void, old: *mut c_void) -> c_int, else -1;
     /// `malloc_usable_size`
     usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
 }
@@ -229,11 +237,19 @@ pub(crate) unsafe fn free(block: *mut c_void) {
     }
 }
 
-/// Where the C library keeps `errno` of this thread.
+unsafe extern "C" {
+    fn __errno_location() -> *mut c_int;
+}
+
+/// `errno` of this thread.
 pub(crate) fn errno() -> c_int {
-    unsafe extern "C" {
-        fn __errno_location() -> *mut c_int;
-    }
     // SAFETY: the location is the calling thread's own.
     unsafe { *__errno_location() }
+}
+
+/// Sets `errno` of this thread.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "of the trap"))]
+pub(crate) fn set_errno(number: c_int) {
+    // SAFETY: the location is the calling thread's own.
+    unsafe { *__errno_location() = number };
 }

@@ -62,14 +62,40 @@ extern "C" fn loaded() {
     }
     // SAFETY: what `getenv` returns ends in NUL.
     let folder = unsafe { CStr::from_ptr(folder) }.to_bytes();
-    let name = b"/preloaded\0";
+    if folder.first() != Some(&b'/') {
+        return;
+    }
+    leave(folder, b"/preloaded\0");
+    #[cfg(target_arch = "x86_64")]
+    {
+        use crate::trap::{Wanted, install};
+        let mut word = [0u8; 6];
+        let wanted = with_path(folder, b"/trap\0", |path| {
+            kernel::read_file(path, &mut word)
+        });
+        let wanted = match (wanted, &word) {
+            (Some(_), b"always") => Wanted::Always,
+            (Some(_), [b'a', b'u', b't', b'o', ..]) => Wanted::Auto,
+            _ => Wanted::Never,
+        };
+        if let Some(word) = install(wanted) {
+            leave(folder, word);
+        }
+    }
+}
+
+/// Leaves an empty file in the recording's folder.
+fn leave(folder: &[u8], name: &[u8]) {
+    with_path(folder, name, kernel::touch);
+}
+
+/// Runs `body` with the path of a name in a folder; the name ends in NUL.
+fn with_path<T>(folder: &[u8], name: &[u8], body: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let mut path = [0u8; 512];
     let whole = folder.len().saturating_add(name.len());
-    if folder.first() == Some(&b'/') && whole <= path.len() {
-        path[..folder.len()].copy_from_slice(folder);
-        path[folder.len()..whole].copy_from_slice(name);
-        kernel::touch(&path[..whole]);
-    }
+    path.get_mut(..folder.len())?.copy_from_slice(folder);
+    path.get_mut(folder.len()..whole)?.copy_from_slice(name);
+    path.get(..whole).map(body)
 }
 
 #[cfg(not(test))]

@@ -8,7 +8,7 @@ use super::{Plan, Sealed};
 use crate::{safe, talk};
 
 /// The line after a recording, and one more where it was to have call stacks and hardly has any.
-pub(super) fn sealed(sealed: &Sealed, plan: &Plan) {
+pub(super) fn sealed(sealed: &Sealed, plan: &Plan, preload: &Outcome) {
     let file = safe::path(&plan.output);
     let (recording, events) = match crate::open::survey(&sealed.path) {
         Ok(surveyed) => surveyed,
@@ -24,7 +24,7 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan) {
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
-    by_shim(&recording);
+    by_shim(&recording, preload);
     let frames = recording.frames().count();
     if plan.stacks && events > 0 && are_short(recording.stacks_count(), frames) {
         let program = preload::name(&plan.command);
@@ -90,6 +90,9 @@ pub(super) fn nothing(plan: &Plan, preload: &Outcome) {
         "If it does link the probe: did it say above why it does not record, was it built without \
          the `record` feature, or did it clear its environment? README.md, \"Adopt the probe in ten lines\".",
     );
+    for text in preload.remarks() {
+        talk::more(text);
+    }
     if plan.output.exists() {
         talk::more(format_args!(
             "{} is from an earlier recording and was left as it was.",
@@ -99,7 +102,7 @@ pub(super) fn nothing(plan: &Plan, preload: &Outcome) {
 }
 
 /// What of the recording is the shim's, which sees less than the probe does.
-fn by_shim(recording: &Recording) {
+fn by_shim(recording: &Recording, preload: &Outcome) {
     let shims = recording
         .processes
         .iter()
@@ -120,6 +123,9 @@ fn by_shim(recording: &Recording) {
         counted(recording.seen.operations, "operation", "operations"),
     ));
     for text in recording.not_recorded().take(4) {
+        talk::more(text);
+    }
+    for text in preload.remarks() {
         talk::more(text);
     }
 }

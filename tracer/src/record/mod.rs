@@ -84,6 +84,28 @@ impl Times {
     }
 }
 
+/// When the shim traps system calls that a program makes past the C library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Trap {
+    /// Where the program holds such calls, and no other could be hit.
+    #[default]
+    Auto,
+    /// Every instruction that makes system calls outside the C library.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Trap {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// How much each process keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -123,6 +145,8 @@ pub(crate) struct Plan {
     pub(crate) limit: Option<Duration>,
     /// Whether the shim for programs without the probe is loaded into them.
     pub(crate) preload: bool,
+    /// When the shim traps system calls.
+    pub(crate) trap: Trap,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -166,7 +190,7 @@ impl Recorded {
 pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
     match &recorded.sealed {
-        Some(sealed) => closing::sealed(sealed, plan),
+        Some(sealed) => closing::sealed(sealed, plan, &recorded.preload),
         None => closing::nothing(plan, &recorded.preload),
     }
     Ok(recorded.exit())
@@ -201,7 +225,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
         .transpose()
         .map_err(|error| own(error.into()))?;
-    let preload = preload::Preload::prepare(plan.preload, &folder, &plan.command);
+    let preload = preload::Preload::prepare(plan.preload, plan.trap, &folder, &plan.command);
     let more = preload.variable();
     let run = spawn::run(
         &plan.command,

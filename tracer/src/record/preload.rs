@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSection, SectionKind};
 use rustix::fs::StatVfsMountFlags;
 
+use super::Trap;
 use super::folder::Folder;
 use crate::safe;
 
@@ -21,6 +22,13 @@ static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.so"));
 const NAME: &str = "libtracer_preload.so";
 /// What the shim leaves in the recording folder when it is loaded.
 const WORD: &str = "preloaded";
+/// Where the shim finds when it is to trap system calls.
+const TRAP: &str = "trap";
+/// What it leaves about traps.
+const TRAPPED: &str = "trapped";
+const TRAPPED_WITHOUT_PRIVILEGES: &str = "trapped-without-privileges";
+const TRAP_FIXED: &str = "trap-fixed";
+const TRAP_FAILED: &str = "trap-failed";
 const VARIABLE: &str = "LD_PRELOAD";
 /// Larger programs are not looked into.
 const PROGRAM_MAX: u64 = 1 << 30;
@@ -40,7 +48,7 @@ pub(crate) struct Preload {
 
 impl Preload {
     /// Puts the shim in its place, if it is wanted and does the program no harm.
-    pub(crate) fn prepare(wanted: bool, folder: &Folder, command: &[OsString]) -> Self {
+    pub(crate) fn prepare(wanted: bool, trap: Trap, folder: &Folder, command: &[OsString]) -> Self {
         let program = command
             .first()
             .map_or(Program::Unknown, |name| Program::of(name));
@@ -57,6 +65,8 @@ impl Preload {
             preload.why_not = Some(why.to_owned());
         } else if !preload.program.refuses() {
             preload.place(folder);
+            // Without the word nothing is trapped.
+            let _ = folder.write(TRAP, trap.word());
         }
         preload
     }
@@ -90,12 +100,20 @@ impl Preload {
     /// The program ended: whether the shim was loaded into any process, and what else it takes to say why nothing
     /// was seen.
     pub(crate) fn end(self, folder: &Folder) -> Outcome {
-        let was_loaded = folder.path().join(WORD).exists();
+        let left = |word: &str| folder.path().join(word).exists();
+        let traps = Traps {
+            set: left(TRAPPED),
+            set_without_privileges: left(TRAPPED_WITHOUT_PRIVILEGES),
+            fixed: left(TRAP_FIXED),
+            failed: left(TRAP_FAILED),
+        };
+        let was_loaded = left(WORD);
         if let Some(extra) = self.extra {
             let _ = extra.remove();
         }
         Outcome {
             was_loaded,
+            traps,
             program: self.program,
             why_not: self.why_not,
         }
@@ -130,11 +148,52 @@ fn write(folder: &Folder) -> Option<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     was_loaded: bool,
+    traps: Traps,
     program: Program,
     why_not: Option<String>,
 }
 
+/// What the processes of a recording said about traps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Traps {
+    set: bool,
+    set_without_privileges: bool,
+    /// Not set, for want of addresses that are nobody else's.
+    fixed: bool,
+    failed: bool,
+}
+
 impl Outcome {
+    /// What else was done, or could not be done, for system calls that a program makes itself.
+    pub(crate) fn remarks(&self) -> Vec<&'static str> {
+        let mut remarks = Vec::new();
+        if self.traps.set || self.traps.set_without_privileges {
+            remarks.push(
+                "system calls of io_uring that the program makes past the C library were trapped (seccomp, some \
+                 microseconds each; `--trap=never` does without)",
+            );
+        }
+        if self.traps.set_without_privileges {
+            remarks.push(
+                "for want of privileges that took no_new_privs: setuid programs that it started did not raise theirs",
+            );
+        }
+        if self.traps.fixed {
+            remarks.push(
+                "not recorded: system calls that a program makes past the C library at addresses that are not its own \
+                 alone (linked to a fixed address, or without address randomisation): link it with -pie, or let \
+                 `--trap=always` trap them; a program without the shim that it then starts may be killed by SIGSYS",
+            );
+        }
+        if self.traps.failed {
+            remarks.push(
+                "not recorded: system calls that a program makes past the C library; they could not be trapped (the \
+                 kernel refused the filter, or there were too many places)",
+            );
+        }
+        remarks
+    }
+
     /// Why nothing was seen of the program, and what to do.
     pub(crate) fn why_nothing(&self) -> String {
         if let Some(why) = &self.why_not {
@@ -159,20 +218,16 @@ impl Outcome {
                 "it loads {library}, which insists on being the first library: link the sanitizer statically \
                  (-static-libasan, -static-libtsan), or {way_out}"
             ),
-            Program::Liburing => {
-                "it uses liburing, whose functions make their system calls unseen: the header \
-                                  tracer_liburing.h (probe/c) has them recorded"
-                    .to_owned()
-            }
-            Program::Inline => format!(
-                "it makes the system calls of io_uring itself, past the C library: build it without the feature \
-                 `direct-syscall`, or {way_out}"
+            Program::Inline if !self.traps.set && !self.traps.set_without_privileges => format!(
+                "it makes the system calls of io_uring itself, past the C library, and they were not trapped: see \
+                 `tracer record --help` about `--trap`, build it without the feature `direct-syscall`, or {way_out}"
             ),
-            Program::Ordinary | Program::Unknown if self.was_loaded => {
-                "the shim was loaded and saw no ring: it used no io_uring, or past the C library"
+            Program::Ordinary | Program::Unknown | Program::Inline if self.was_loaded => {
+                "the shim was loaded and saw no ring: it used no io_uring, or past the C library in a library that was \
+                 loaded later, where nothing is trapped"
                     .to_owned()
             }
-            Program::Ordinary | Program::Unknown => {
+            Program::Ordinary | Program::Unknown | Program::Inline => {
                 "the shim was not loaded: it cleared its environment, or is linked statically"
                     .to_owned()
             }
@@ -193,8 +248,6 @@ enum Program {
     Foreign,
     /// It loads the runtime of a sanitizer.
     Sanitizer(String),
-    /// It uses liburing.
-    Liburing,
     /// It makes the system calls in line.
     Inline,
 }
@@ -257,12 +310,6 @@ impl Program {
                 return Self::Sanitizer(library.to_owned());
             }
         }
-        if libraries
-            .split(|byte| *byte == 0)
-            .any(|text| text.starts_with(b"liburing.so"))
-        {
-            return Self::Liburing;
-        }
         let code = file
             .sections()
             .filter(|section| section.kind() == SectionKind::Text);
@@ -285,20 +332,21 @@ impl Program {
     }
 }
 
-/// Whether x86-64 code loads the number of `io_uring_enter` and makes a system call right behind it.
+/// Whether x86-64 code holds a number of io_uring's, and makes a system call right behind it.
 fn calls_the_kernel(code: &[u8]) -> bool {
-    /// `mov eax, 426`
-    const NUMBER: [u8; 5] = [0xB8, 0xAA, 0x01, 0, 0];
     /// `syscall`
     const CALL: [u8; 2] = [0x0F, 0x05];
-    const REACH: usize = 48;
+    /// As far as the shim looks.
+    const REACH: usize = 96;
     if !cfg!(target_arch = "x86_64") {
         return false;
     }
-    let mut places = code.windows(NUMBER.len()).enumerate();
+    let mut places = code.windows(CALL.len()).enumerate();
     places.any(|(at, bytes)| {
-        let end = code.len().min(at + REACH);
-        bytes == NUMBER && holds(&code[at..end], &CALL)
+        let before = &code[at.saturating_sub(REACH)..at];
+        // 425 to 427
+        let is_number = |word: &[u8]| matches!(word, [0xA9..=0xAB, 1, 0, 0]);
+        bytes == CALL && before.windows(4).any(is_number)
     })
 }
 
@@ -347,7 +395,7 @@ mod tests {
         assert!(!calls_the_kernel(&code));
         code[30..32].copy_from_slice(&[0x0F, 0x05]);
         assert_eq!(calls_the_kernel(&code), cfg!(target_arch = "x86_64"));
-        code[10] = 0xB9;
+        code[11] = 0xAC;
         assert!(!calls_the_kernel(&code));
     }
 
@@ -356,14 +404,14 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = Folder::make(Some(base.path()), 0).unwrap();
         let command = [OsString::from("sh")];
-        let preload = Preload::prepare(true, &folder, &command);
+        let preload = Preload::prepare(true, Trap::Auto, &folder, &command);
         let (name, value) = preload.variable().unwrap();
         assert_eq!(name, "LD_PRELOAD");
         let value = value.into_string().unwrap();
         let first = value.split(':').next().unwrap();
         assert_eq!(std::fs::read(first).unwrap(), SHIM);
         assert!(
-            Preload::prepare(false, &folder, &command)
+            Preload::prepare(false, Trap::Auto, &folder, &command)
                 .variable()
                 .is_none()
         );
