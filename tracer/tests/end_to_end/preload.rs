@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use traces::recording::Capture;
 
+use crate::c::skip;
 use crate::support::{Ran, has_io_uring, read, record, run, scenario, tracer};
 
 /// A program over the plain `io-uring` crate, built beside this test as a package of its own.
@@ -46,6 +47,22 @@ fn leftover() -> &'static str {
         program
     });
     built.to_str().expect("a path of text")
+}
+
+/// Compiles a program of `tests/plain`. Nothing where the library is not there and tests may be left out.
+fn compiled(name: &str, source: &str, options: &[&str]) -> Option<String> {
+    if !Path::new("/usr/include/liburing.h").exists() {
+        skip("programs on liburing, for want of liburing-dev");
+        return None;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/plain")
+        .join(source);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut build = Command::new("cc");
+    build.arg("-O1").arg("-o").arg(&program).arg(source);
+    run(build.args(options)).exits(0);
+    Some(program.to_str().expect("a path of text").to_owned())
 }
 
 /// Runs a program as it is, then recorded: it must do the same. Returns what the recorder said.
@@ -221,8 +238,81 @@ fn what_cannot_be_seen_is_said_with_the_way_out() {
         let mut build = Command::new("cc");
         build.current_dir(path);
         run(build.args(["-o", "inline", "inline.c"])).exits(0);
-        run(tracer(path).args(["record", "--", "./inline"]))
+        run(tracer(path).args(["record", "--trap=never", "--", "./inline"]))
             .exits(4)
             .says("makes the system calls of io_uring itself");
+        run(tracer(path).args(["record", "--", "./inline"]))
+            .exits(4)
+            .says("saw no ring")
+            .says("were trapped");
     }
+}
+
+#[test]
+fn a_forgotten_cookie_on_liburing_is_proved_by_name_and_by_trap() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ways: [(&str, &[&str], bool); 2] = [
+        ("plain-liburing", &["-luring"], false),
+        // The library in the program itself: nothing can be taken by name.
+        ("plain-liburing-a", &["-l:liburing.a"], true),
+    ];
+    for (name, options, trapped) in ways {
+        if trapped && cfg!(not(target_arch = "x86_64")) {
+            continue;
+        }
+        let Some(program) = compiled(name, "liburing.c", options) else {
+            return;
+        };
+        let sound = same(folder.path(), &[&program], &[]).says("saw 1 ring and 12 operations");
+        assert_eq!(sound.stderr.contains("trapped"), trapped, "{sound:#?}");
+        check(folder.path()).exits(0);
+        let trace = read(&folder.path().join("trace.bin"));
+        assert_eq!(trace.verdict().summary.completions, 12);
+        // The program prints whose cookie came back: the leftover's owner, as without the shim.
+        same(folder.path(), &[&program, "forget"], &[]);
+        check(folder.path())
+            .exits(1)
+            .prints("T02 leftover-cookie (proved)")
+            .prints("Operation #7 (ring 1, slot 3, NOP)")
+            .prints("1 finding\n");
+    }
+}
+
+#[test]
+fn a_trap_changes_nothing_in_handlers_children_and_programs_that_it_is_not_for() {
+    if !has_io_uring() || cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = "surrounded.c";
+    let built =
+        |name: &str, option: &str| compiled(name, source, &[option, "-l:liburing.a", "-lpthread"]);
+    let (Some(program), Some(fixed), Some(other)) = (
+        built("surrounded", "-pie"),
+        built("surrounded-fixed", "-no-pie"),
+        built("surrounded-static", "-static"),
+    ) else {
+        return;
+    };
+    // At its end its own filter kills it by the very signal.
+    let alone = run(Command::new(&program).arg(&other)).dies_by(31);
+    let record = |words: &[&str]| {
+        let mut recorder = tracer(folder.path());
+        run(recorder.arg("record").args(words).arg(&other))
+    };
+    let recorded = record(&["--", &program]).dies_by(31).says("were trapped");
+    assert_eq!(recorded.stdout(), alone.stdout(), "{recorded:#?}");
+    check(folder.path()).exits(0);
+    let trace = read(&folder.path().join("trace.bin"));
+    // 35 of its own, 5 of its child's, and 5 of its own once more after an exec.
+    assert_eq!(trace.verdict().summary.operations, 45);
+    // At a fixed address a filter could hit another program: not unless it is asked for.
+    let recorded = record(&["--", &fixed])
+        .dies_by(31)
+        .says("nothing was recorded")
+        .says("linked to a fixed address");
+    assert_eq!(recorded.stdout(), alone.stdout(), "{recorded:#?}");
 }

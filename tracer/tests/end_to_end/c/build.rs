@@ -92,7 +92,7 @@ pub(super) fn possible(needs: &[Needs]) -> bool {
 }
 
 /// Says that something is not tested, past the test harness, which shows what failing tests say alone.
-pub(super) fn skip(what: &str) {
+pub(crate) fn skip(what: &str) {
     assert!(
         std::env::var_os("TRACER_REQUIRE_ALL").is_none_or(|value| value != "1"),
         "TRACER_REQUIRE_ALL=1, and not tested: {what}"

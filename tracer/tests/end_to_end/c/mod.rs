@@ -4,6 +4,7 @@
 //! library is missing it says what is not tested, and `TRACER_REQUIRE_ALL=1` turns that into a failure.
 
 mod build;
+pub(crate) use build::skip;
 
 use std::path::Path;
 
