@@ -13,6 +13,10 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSection, SectionKind};
 use rustix::fs::StatVfsMountFlags;
 
+/// The shim's own way to tell, so that both say the same.
+#[path = "../../../probe/preload/src/trap/number.rs"]
+mod number;
+
 use super::Trap;
 use super::folder::Folder;
 use crate::safe;
@@ -336,18 +340,11 @@ impl Program {
 fn calls_the_kernel(code: &[u8]) -> bool {
     /// `syscall`
     const CALL: [u8; 2] = [0x0F, 0x05];
-    /// As far as the shim looks.
-    const REACH: usize = 96;
     if !cfg!(target_arch = "x86_64") {
         return false;
     }
     let mut places = code.windows(CALL.len()).enumerate();
-    places.any(|(at, bytes)| {
-        let before = &code[at.saturating_sub(REACH)..at];
-        // 425 to 427
-        let is_number = |word: &[u8]| matches!(word, [0xA9..=0xAB, 1, 0, 0]);
-        bytes == CALL && before.windows(4).any(is_number)
-    })
+    places.any(|(at, bytes)| bytes == CALL && number::is_before(&code[..at]))
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -25,6 +25,7 @@
 
 mod filter;
 pub(crate) mod handler;
+mod number;
 mod sites;
 
 use core::sync::atomic::{AtomicBool, Ordering};

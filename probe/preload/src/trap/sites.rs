@@ -6,14 +6,12 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Wanted, is_random};
+use super::{Wanted, is_random, number};
 
 /// Instructions that a filter has room for.
 pub(super) const MOST: usize = 1800;
 /// Larger objects are not looked through: it would take the program's time.
 const LARGEST: usize = 64 << 20;
-/// Bytes before the instruction in which the number may stand: unoptimised code moves it about.
-const REACH: usize = 96;
 /// `syscall`
 const CALL: [u8; 2] = [0x0F, 0x05];
 
@@ -185,12 +183,7 @@ fn calls(code: &[u8]) -> impl Iterator<Item = usize> {
 
 /// Whether a number of io_uring's stands shortly before one of the instructions.
 fn has_calls(code: &[u8]) -> bool {
-    calls(code).any(|at| {
-        let before = code.get(at.saturating_sub(REACH)..at).unwrap_or(&[]);
-        before
-            .windows(4)
-            .any(|word| matches!(word, [0xA9..=0xAB, 1, 0, 0]))
-    })
+    calls(code).any(|at| number::is_before(code.get(..at).unwrap_or(&[])))
 }
 
 #[cfg(test)]
@@ -211,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_shortly_before_decides() {
+    fn a_number_shortly_before_one_decides() {
         let mut code = vec![0x90; 300];
         code[200..202].copy_from_slice(&CALL);
         assert!(!has_calls(&code));
