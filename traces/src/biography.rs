@@ -4,7 +4,7 @@
 //! The life of a generation takes in the operations that carried its cookie, and through them the
 //! polls that their completions led to.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::event::{EventId, What};
 use crate::finding::{RuleId, Subject};
@@ -76,66 +76,78 @@ pub(crate) fn subject_of(trace: &Trace, id: EventId) -> Option<Subject> {
 
 /// The events of a subject, in causal order.
 pub(crate) fn events_of(trace: &Trace, subject: Subject) -> Vec<EventId> {
-    let mut found: Vec<EventId> = Vec::new();
-    let mut claims: FxHashMap<(u32, u32), EventId> = FxHashMap::default();
-    let mut entered: FxHashSet<EventId> = FxHashSet::default();
+    lives(trace, &[subject]).pop().unwrap_or_default()
+}
+
+/// The events of each of some subjects, in causal order: all of them in one pass.
+pub(crate) fn lives(trace: &Trace, subjects: &[Subject]) -> Vec<Vec<EventId>> {
+    let mut wanted: FxHashMap<Subject, Vec<usize>> = FxHashMap::default();
+    for (at, subject) in subjects.iter().enumerate() {
+        wanted.entry(*subject).or_default().push(at);
+    }
+    let mut found: Vec<Vec<EventId>> = vec![Vec::new(); subjects.len()];
+    let mut claims: FxHashMap<(u32, u32, u32), EventId> = FxHashMap::default();
     for (event, link) in trace.events.iter().zip(&trace.judged.links) {
         let process = event.process;
-        match &event.what {
-            What::Claim { ring, slot } if process == process_of(subject) => {
-                claims.insert((*ring, *slot), event.id);
+        if let What::Claim { ring, slot } = &event.what {
+            claims.insert((process, *ring, *slot), event.id);
+        }
+        let parts = concerned(process, link, &event.what).map(|subject| wanted.get(&subject?));
+        for at in parts.into_iter().flatten().flatten() {
+            let Some(life) = found.get_mut(*at) else {
+                continue;
+            };
+            if let What::Submit(submission) = &event.what {
+                let entry = &submission.entry;
+                let place = (process, u32::from(entry.ring), u32::from(entry.slot));
+                life.extend(claims.get(&place));
+                life.extend(link.enter);
             }
-            _ => {}
+            life.push(event.id);
         }
-        if process != process_of(subject) || !belongs(link, &event.what, subject) {
-            continue;
-        }
-        if let What::Submit(submission) = &event.what {
-            let place = (
-                u32::from(submission.entry.ring),
-                u32::from(submission.entry.slot),
-            );
-            found.extend(claims.remove(&place));
-            if let Some(enter) = link.enter
-                && entered.insert(enter)
-            {
-                found.push(enter);
-            }
-        }
-        found.push(event.id);
     }
-    found.sort_unstable();
-    found.dedup();
+    for life in &mut found {
+        life.sort_unstable();
+        life.dedup();
+    }
     found
 }
 
-fn process_of(subject: Subject) -> u32 {
-    match subject {
-        Subject::Generation { process, .. }
-        | Subject::Operation { process, .. }
-        | Subject::Coroutine { process, .. }
-        | Subject::Cookie { process, .. } => process,
-    }
-}
-
-fn belongs(link: &Link, what: &What, subject: Subject) -> bool {
-    match subject {
-        Subject::Generation {
-            address,
-            generation,
-            ..
-        } => link.generation == generation && link.address == address,
-        Subject::Operation { ring, sequence, .. } => link.operation == Some((ring, sequence)),
-        Subject::Coroutine { coroutine, .. } => link.coroutine == Some(coroutine),
-        Subject::Cookie { ring, cookie, .. } => match what {
-            What::Complete(completion) => completion.ring == ring && completion.cookie == cookie,
+/// Everything that an event is a part of the life of.
+fn concerned(process: u32, link: &Link, what: &What) -> [Option<Subject>; 4] {
+    let cookie = |ring, cookie| {
+        Some(Subject::Cookie {
+            process,
+            ring,
+            cookie,
+        })
+    };
+    [
+        // A cell is an address without a generation.
+        (link.generation != 0 || link.address != 0).then_some(Subject::Generation {
+            process,
+            address: link.address,
+            generation: link.generation,
+        }),
+        link.operation.map(|(ring, sequence)| Subject::Operation {
+            process,
+            ring,
+            sequence,
+        }),
+        link.coroutine
+            .map(|coroutine| Subject::Coroutine { process, coroutine }),
+        match what {
+            What::Complete(completion) => cookie(completion.ring, completion.cookie),
             What::Submit(submission) => {
-                u32::from(submission.entry.ring) == ring && submission.entry.cookie == cookie
+                cookie(u32::from(submission.entry.ring), submission.entry.cookie)
             }
-            What::Resume { by, .. } => *by == Some((ring, cookie)),
-            _ => false,
+            What::Resume {
+                by: Some((ring, word)),
+                ..
+            } => cookie(*ring, *word),
+            _ => None,
         },
-    }
+    ]
 }
 
 /// The whole life.
@@ -254,14 +266,7 @@ impl Trace {
 
     /// The event that submitted an operation.
     pub(crate) fn submission_of(&self, process: u32, ring: u32, sequence: u64) -> Option<EventId> {
-        let found = self.events.iter().find(|event| match &event.what {
-            What::Submit(s) => {
-                event.process == process
-                    && u32::from(s.entry.ring) == ring
-                    && s.sequence == sequence
-            }
-            _ => false,
-        });
-        found.map(|event| event.id)
+        self.lookup
+            .submission(&self.events, (process, ring, sequence))
     }
 }

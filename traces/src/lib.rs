@@ -13,6 +13,10 @@
 
 #![forbid(unsafe_code)]
 
+// Tests in here share what those beside it have, which call the crate by its name.
+#[cfg(test)]
+extern crate self as traces;
+
 mod trace;
 pub use trace::Trace;
 
@@ -32,6 +36,8 @@ pub mod read;
 pub mod text;
 
 mod scopes;
+
+mod lookup;
 
 mod numbers;
 pub use numbers::Numbers;

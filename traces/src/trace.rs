@@ -4,6 +4,7 @@ use crate::biography::Biography;
 use crate::event::{Event, EventId};
 use crate::finding::{Subject, Verdict};
 use crate::input::Input;
+use crate::lookup::Lookup;
 use crate::model::course::{self, Again};
 use crate::model::{Facts, Judged};
 use crate::names::Names;
@@ -47,6 +48,7 @@ pub struct Trace {
     pub(crate) judged: Judged,
     pub(crate) functions: Known,
     pub(crate) sources: Sources,
+    pub(crate) lookup: Lookup,
 }
 
 impl Trace {
@@ -122,6 +124,7 @@ impl Trace {
             judged,
             functions: Known::default(),
             sources: Sources::default(),
+            lookup: Lookup::default(),
         };
         if let Some(packed) = trace.recording.packed.take() {
             trace.functions = packed.functions(&trace);

@@ -82,7 +82,7 @@ impl Filter {
         self.expression == Expression::All
     }
 
-    /// Makes it ready for a trace: goes once over its findings and scopes.
+    /// Makes it ready for a trace: goes once over its findings, if it asks for them, and over no events.
     pub fn prepare(&self, trace: &Trace) -> Prepared {
         Prepared::new(&self.expression, trace)
     }

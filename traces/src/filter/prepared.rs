@@ -16,10 +16,6 @@ pub struct Prepared {
     expression: Expression,
     /// Findings that events take part in, where the filter asks for that.
     parts: FxHashMap<EventId, Vec<Part>>,
-    /// Names of scopes by process and number, where it asks for them.
-    scopes: FxHashMap<(u32, u32), String>,
-    /// Operation codes by process, ring and sequence number, likewise.
-    codes: FxHashMap<(u32, u32, u64), u8>,
 }
 
 /// What a field of findings says of an event that one rests on.
@@ -71,22 +67,6 @@ impl Prepared {
         };
         if expression.any(&Field::is_of_findings) {
             prepared.find_parts(trace);
-        }
-        if expression.any(&|field| field == Field::Scope) {
-            for event in trace.events() {
-                if let What::ScopeBegin { scope, name, .. } = &event.what {
-                    let name = trace.names().text(*name);
-                    prepared.scopes.insert((event.process, *scope), name);
-                }
-            }
-        }
-        if expression.any(&|field| field == Field::Op) {
-            for event in trace.events() {
-                if let What::Submit(s) = &event.what {
-                    let id = (event.process, u32::from(s.entry.ring), s.sequence);
-                    prepared.codes.insert(id, s.entry.opcode);
-                }
-            }
         }
         prepared
     }
@@ -201,9 +181,9 @@ impl Prepared {
                 parts.is_some_and(|parts| parts.iter().any(|part| part_is(*part, term)))
             }
             Field::Kind => any(term, event.what.kind()),
-            Field::Op => self
-                .code(trace, event)
-                .is_some_and(|code| term.tests.contains(&Test::Op(code))),
+            Field::Op => {
+                code(trace, event).is_some_and(|code| term.tests.contains(&Test::Op(code)))
+            }
             Field::Object => {
                 link.generation != 0
                     && self.object(trace, term, (event.process, link.address, link.generation))
@@ -230,24 +210,14 @@ impl Prepared {
                 }),
             Field::Coroutine => is_number() || self.coroutine(trace, event, term),
             Field::Scope => {
-                let name = self.scopes.get(&(event.process, facts::scope(event)));
-                is_number() || name.is_some_and(|name| any(term, name))
+                let id = (event.process, facts::scope(event));
+                let name = trace.lookup.scope(trace.events(), id);
+                is_number() || name.is_some_and(|name| any(term, &names.text(name)))
             }
             Field::Text => {
                 any(term, &trace.describe(event)) || any(term, &names.thread(event.lane))
             }
             _ => is_number(),
-        }
-    }
-
-    fn code(&self, trace: &Trace, event: &Event) -> Option<u8> {
-        match &event.what {
-            What::Submit(submission) => Some(submission.entry.opcode),
-            What::Complete(_) => {
-                let (ring, sequence) = trace.link(event.id).operation?;
-                self.codes.get(&(event.process, ring, sequence)).copied()
-            }
-            _ => None,
         }
     }
 
@@ -279,6 +249,22 @@ impl Prepared {
             }
             _ => false,
         })
+    }
+}
+
+/// The operation code of a submission, or of what a completion belongs to.
+fn code(trace: &Trace, event: &Event) -> Option<u8> {
+    let of = |event: &Event| match &event.what {
+        What::Submit(submission) => Some(submission.entry.opcode),
+        _ => None,
+    };
+    match &event.what {
+        What::Complete(_) => {
+            let (ring, sequence) = trace.link(event.id).operation?;
+            let submission = trace.submission_of(event.process, ring, sequence)?;
+            of(trace.event(submission)?)
+        }
+        _ => of(event),
     }
 }
 

@@ -197,8 +197,14 @@ impl State {
             .rings
             .iter()
             .filter(|((owner, other), _)| *owner == process && *other != number);
+        // Of those only what could have posted this one has anything to do with it.
         let elsewhere = others
-            .filter_map(|(_, ring)| ring.flying.get(ring.by_cookie.get(&cookie)?.first()?))
+            .flat_map(|(_, ring)| {
+                let sequences = ring.by_cookie.get(&cookie).into_iter().flatten();
+                sequences.filter_map(|sequence| ring.flying.get(sequence))
+            })
+            .take(RIVALS_MAX)
+            .filter(|other| expect::fit(&other.entry, other.completions, completion) != Fit::Never)
             .min_by_key(|operation| operation.submit);
         let place = self.addresses.get(&(process, address));
         observer.see(&Moment::Stray(Stray {

@@ -115,7 +115,7 @@ fn contradicts_itself(events: Events<'_>, is_by_batch: &dyn Fn(u32) -> bool) -> 
         let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
         while window
             .front()
-            .is_some_and(|before| before.at_ns < earliest || window.len() >= LOOK_AHEAD)
+            .is_some_and(|before| before.at_ns < earliest || window.len() > LOOK_AHEAD)
         {
             window.pop_front();
         }
@@ -517,6 +517,19 @@ mod tests {
             at(201, 1, What::Leak(pointer())),
         ];
         assert_eq!(kinds(events), ["reclaim", "leak"]);
+    }
+
+    #[test]
+    fn a_cause_is_looked_for_as_far_as_the_window_reaches() {
+        let causal = |between: usize| {
+            let mut events = vec![at(100, 0, What::Reclaim(pointer()))];
+            events.extend((0..between).map(|_| at(150, 0, What::Done { coroutine: 1 })));
+            events.push(at(190, 1, What::Leak(pointer())));
+            let kinds = kinds(events);
+            (kinds[0], kinds.len())
+        };
+        assert_eq!(causal(LOOK_AHEAD - 1), ("leak", LOOK_AHEAD + 1));
+        assert_eq!(causal(LOOK_AHEAD), ("reclaim", LOOK_AHEAD + 2));
     }
 
     #[test]

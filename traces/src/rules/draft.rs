@@ -267,6 +267,11 @@ impl Drafts {
     }
 
     #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.is_empty() && self.unanswered.is_empty()
+    }
+
+    #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<Draft> {
         self.said.clone()
     }

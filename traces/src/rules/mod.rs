@@ -12,6 +12,9 @@ mod explain;
 mod fold;
 pub(crate) mod levels;
 #[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+#[cfg(test)]
 mod testing;
 
 mod t01_unset_cookie;
@@ -264,6 +267,8 @@ impl Judge<'_> {
 
 /// Hands a moment to the rules that look at its kind.
 pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
+    #[cfg(test)]
+    unconcerned_are_silent(observer, moment);
     for rule in concerned(moment) {
         let mut judge = Judge {
             rule,
@@ -281,8 +286,37 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
     }
 }
 
-/// The rules that look at moments of a kind, by id. Most events make moments that few rules care for; a
-/// rule that is missing here never fires, as its own tests say.
+/// In every test that judges: a rule that [`concerned`] leaves out of a moment has nothing to say of it.
+#[cfg(test)]
+fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
+    let concerned = concerned(moment);
+    for rule in ALL {
+        if concerned.iter().any(|one| one.id == rule.id) {
+            continue;
+        }
+        let mut drafts = Drafts::default();
+        let mut judge = Judge {
+            rule,
+            names: Names {
+                recording: observer.recording,
+                objects: &observer.objects,
+            },
+            losses: &observer.losses,
+            sharing: &observer.sharing,
+            events: observer.events,
+            asked: None,
+            drafts: &mut drafts,
+        };
+        (rule.check)(moment, &mut judge);
+        assert!(
+            drafts.is_empty(),
+            "{} is not concerned with {moment:?}, and says {drafts:?}",
+            rule.id
+        );
+    }
+}
+
+/// The rules that look at moments of a kind, by id: most events make moments that few rules care for.
 fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
     match moment {
         Moment::Submitted(_) => {
@@ -371,8 +405,49 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::support::faults::{FAULTS, plant};
+    use super::support::runtime::run;
     use crate::finding::Doubt;
     use crate::trace::Trace;
+
+    /// Judging is what asserts: see `unconcerned_are_silent`.
+    #[test]
+    fn rules_say_nothing_of_moments_that_they_are_not_shown_in_the_corpus() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+        let mut found = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "trace")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let trace = Trace::parse_text(&text).unwrap();
+                found += trace.verdict().stories.len();
+            }
+        }
+        assert!(found > 0, "the corpus has findings");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+        /// As above.
+        #[test]
+        fn rules_say_nothing_of_moments_that_they_are_not_shown_in_runs(
+            decisions in prop::collection::vec(any::<u16>(), 0..200),
+            fault in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let mut lines = run(&decisions);
+            let (_, planted) = &FAULTS[fault.index(FAULTS.len())];
+            let at = 1 + at.index(lines.len());
+            plant(&mut lines, at, planted);
+            prop_assert!(Trace::parse_text(&lines.join("\n")).is_ok());
+        }
+    }
 
     const TWICE: &str = "
         0 a leak 0x1000 Conn conn.rs:88

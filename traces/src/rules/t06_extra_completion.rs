@@ -3,7 +3,9 @@
 //! Fires on a completion whose cookie no operation in flight carries, though one did that has ended on
 //! this ring, or a pointer is alive that was never submitted there.
 //! Stays silent for messages from other rings, for operations that post nothing on success, for
-//! sentinels, and for rings that were made before the recording began.
+//! sentinels, and for rings that were made before the recording began. That another ring has the cookie in
+//! flight explains nothing: tables of two rings have the same indices, and completions go to their own
+//! ring. A word that no operation of this ring ever carried is `wrong-owner`'s then.
 //! Points at the completion.
 
 use super::{Draft, Judge, Key, Rule};
@@ -36,7 +38,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         place: (process, ring, scope),
         cookie,
         past,
-        elsewhere: None,
+        elsewhere,
         standing,
         ..
     } = stray
@@ -81,7 +83,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.at(past.site)
             )
         }
-        (None, Standing::Live(live)) => {
+        (None, Standing::Live(live)) if elsewhere.is_none() => {
             draft = draft
                 .evidence(live.leaked, "leaked here")
                 .shape(names.file(live.leak_site));
@@ -126,6 +128,23 @@ mod tests {
             1 main ring-create 0 sq=8 cq=16
             10 main leak 0x1000 Op op.rs:8
             40 main complete 0 0x1000 5     <- which was not submitted there
+            ",
+        );
+    }
+
+    #[test]
+    fn that_another_ring_has_the_cookie_in_flight_explains_nothing() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            3 main scheme all index
+            20 main submit 0 RECV 0x3 op.rs:9
+            21 main submit 1 RECV 0x3 op.rs:9
+            30 main complete 0 0x3 5
+            40 main complete 0 0x3 5     <- a completion on ring 0 brought the cookie of 0x3, but operation #0 (ring 0, slot 0, RECV) at op.rs:9 had ended
+            50 main complete 1 0x3 5
             ",
         );
     }
