@@ -39,6 +39,8 @@ mod scopes;
 
 mod lookup;
 
+pub mod markdown;
+
 mod numbers;
 pub use numbers::Numbers;
 

@@ -12,13 +12,24 @@ pub struct Selection {
     pub verdict: Verdict,
     /// How many stories are not.
     pub left_out: LeftOut,
+    /// Those of them that somebody decided about, with the reason: what is suppressed, or known.
+    pub set_aside: Vec<SetAside>,
 }
 
-/// Why a story is not told.
+/// A story that is not told, because somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Why.
+    pub why: Why,
+    /// The reason that was given.
+    pub reason: String,
+    /// What is not told.
+    pub story: Story,
+}
+
+/// Why a story is set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// The filter asks for others.
-    Filter,
     /// It is suppressed, with a reason.
     Suppressed,
     /// It is in the baseline: it was known before.
@@ -41,13 +52,17 @@ impl Selection {
     pub fn all(trace: &Trace) -> Self {
         Self {
             verdict: trace.verdict().clone(),
-            left_out: LeftOut::default(),
+            ..Self::default()
         }
     }
 
     /// Leaves out the stories and the questions that a filter does not ask for.
     pub fn filter(&mut self, trace: &Trace, filter: &Prepared) {
-        self.keep(Why::Filter, |story| filter.story(trace, story));
+        let stories = &mut self.verdict.stories;
+        let before = stories.len();
+        stories.retain(|story| filter.story(trace, story));
+        let gone = before.saturating_sub(stories.len()) as u64;
+        self.left_out.by_filter = self.left_out.by_filter.saturating_add(gone);
         let questions = &mut self.verdict.cannot_tell;
         let before = questions.len();
         questions.retain(|question| filter.question(trace, question));
@@ -57,18 +72,21 @@ impl Selection {
         *count = count.saturating_sub(gone);
     }
 
-    /// Keeps the stories that `keep` says, and counts the others.
-    pub fn keep(&mut self, why: Why, keep: impl FnMut(&Story) -> bool) {
-        let stories = &mut self.verdict.stories;
-        let before = stories.len();
-        stories.retain(keep);
-        let gone = before.saturating_sub(stories.len()) as u64;
+    /// Sets aside the stories for which `reason` gives one, and counts them.
+    pub fn put_aside(&mut self, why: Why, mut reason: impl FnMut(&Story) -> Option<String>) {
         let count = match why {
-            Why::Filter => &mut self.left_out.by_filter,
             Why::Suppressed => &mut self.left_out.suppressed,
             Why::Known => &mut self.left_out.known,
         };
-        *count = count.saturating_add(gone);
+        for story in std::mem::take(&mut self.verdict.stories) {
+            match reason(&story) {
+                Some(reason) => {
+                    *count = count.saturating_add(1);
+                    self.set_aside.push(SetAside { why, reason, story });
+                }
+                None => self.verdict.stories.push(story),
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use traces::Trace;
 use traces::export::{Form, Report, Root};
-use traces::selection::Selection;
+use traces::selection::{Selection, Why};
 
 const SCHEMA: &str = include_str!("../schema/report.json");
 
@@ -144,7 +144,10 @@ fn sarif_schema() -> Value {
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",
-            "--offline",
+            // What is not here yet for this platform is fetched; nothing else is needed.
+            "--locked",
+            "--filter-platform",
+            &format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
             "--format-version",
             "1",
             "--manifest-path",
@@ -362,4 +365,97 @@ fn texts_of_a_trace_stay_texts() {
     assert!(!outside.contains("<script>"), "{markdown}");
     let junit = written(&report, Form::Junit);
     assert!(!junit.contains("<script>"), "{junit}");
+}
+
+/// Two faults of one shape in one file: at lines of their own, with one fingerprint.
+fn twins() -> Trace {
+    let trace = Trace::parse_text(
+        "process 0 pid=1 end=exit:0
+        1 main leak 0x1000 Conn conn.rs:8
+        2 main reclaim 0x1000 Conn conn.rs:9
+        3 main reclaim 0x1000 Conn conn.rs:9
+        4 main leak 0x2000 Conn conn.rs:18
+        5 main reclaim 0x2000 Conn conn.rs:19
+        6 main reclaim 0x2000 Conn conn.rs:19",
+    )
+    .unwrap();
+    let stories = &trace.verdict().stories;
+    assert_eq!(stories.len(), 2, "{stories:#?}");
+    assert_eq!(stories[0].head.fingerprint, stories[1].head.fingerprint);
+    trace
+}
+
+#[test]
+fn junit_names_are_apart_for_faults_of_one_shape() {
+    let text = written(&report("t.bin", &twins()), Form::Junit);
+    let mut names: Vec<&str> = text
+        .split("<testcase name=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    let all = names.len();
+    assert!(all > traces::rules::ALL.len(), "{text}");
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{text}");
+}
+
+#[test]
+fn what_was_left_out_is_said_in_each_form_s_own_way() {
+    let trace = twins();
+    let mut selection = Selection::all(&trace);
+    let mut number = 0;
+    selection.put_aside(Why::Suppressed, |_| {
+        number += 1;
+        (number == 1).then(|| "kept | for ever".to_owned())
+    });
+    selection.put_aside(Why::Known, |_| Some("known.json".to_owned()));
+    selection.left_out.by_filter = 3;
+    let mut report = Report::new("1.2.3");
+    report.add("t.bin", &trace, &selection, Root(None));
+    let text = written(&report, Form::Sarif);
+    let sarif: Value = serde_json::from_str(&text).unwrap();
+    valid(
+        &jsonschema::validator_for(&sarif_schema()).unwrap(),
+        "sarif",
+        &sarif,
+    );
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let why: Vec<&str> = results
+        .iter()
+        .map(|it| it["suppressions"][0]["justification"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        why,
+        ["suppressed: kept | for ever", "in the baseline: known.json"]
+    );
+    let words = "3 by the filter, 1 suppressed, 1 in the baseline";
+    assert!(
+        text.contains(&format!("t.bin: findings left out: {words}")),
+        "{text}"
+    );
+    let junit = written(&report, Form::Junit);
+    for part in [
+        "<property name=\"left-out-by-filter\" value=\"3\"",
+        "<property name=\"suppressed\" value=\"1\"",
+        "<property name=\"in-baseline\" value=\"1\"",
+        "(suppressed: kept | for ever)",
+        "(in the baseline: known.json)",
+    ] {
+        assert!(junit.contains(part), "{part} in {junit}");
+    }
+    let markdown = written(&report, Form::Markdown);
+    assert!(
+        markdown.contains(&format!("Left out of t.bin: {words}.")),
+        "{markdown}"
+    );
+    // Nothing was left out: nothing is said.
+    let all = self::report("t.bin", &trace);
+    for form in [Form::Sarif, Form::Junit, Form::Markdown] {
+        let text = written(&all, form).to_lowercase();
+        assert!(
+            !text.contains("left out") && !text.contains("suppress"),
+            "{text}"
+        );
+    }
 }

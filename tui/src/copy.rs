@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use traces::markdown::{code, escaped};
+
 use crate::about;
 use crate::model::{FindingRow, Model};
 use crate::text::sentence;
@@ -34,7 +36,7 @@ pub fn finding(model: &Model, row: FindingRow) -> Option<String> {
         finding.rule,
         rule_name(finding.rule),
         confidence(finding.confidence),
-        sentence(&finding.message)
+        escaped(&sentence(&finding.message))
     );
     if !finding.evidence.is_empty() {
         out.push_str("\nIt rests on\n\n");
@@ -43,12 +45,12 @@ pub fn finding(model: &Model, row: FindingRow) -> Option<String> {
         if let Some(event) = model.event(evidence.event) {
             let _ = writeln!(
                 out,
-                "- {}: `{}` (event {}, {} s, {})",
+                "- {}: {} (event {}, {} s, {})",
                 evidence.role,
-                model.trace.describe(event).replace('`', "'"),
+                code(&model.trace.describe(event)),
                 event.id.0,
                 model.time_of(event),
-                model.thread_of(event).replace('`', "'"),
+                escaped(&model.thread_of(event)),
             );
         }
     }
@@ -63,7 +65,7 @@ pub fn finding(model: &Model, row: FindingRow) -> Option<String> {
                 "- {} {}: {}",
                 folded.rule,
                 rule_name(folded.rule),
-                sentence(&folded.message)
+                escaped(&sentence(&folded.message))
             );
         }
     }

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use traces::event::EventId;
+use traces::markdown::{code, escaped};
 
 use crate::copy;
 use crate::model::{FindingRow, Model};
@@ -61,7 +62,7 @@ pub fn of(notes: &[Note], event: EventId) -> Option<&Note> {
 
 /// A trace's notes and findings for a bug report: notes in the order of their events, then stories.
 pub fn markdown(model: &Model) -> String {
-    let mut out = format!("# {}\n\n## Notes\n\n", model.look.title);
+    let mut out = format!("# {}\n\n## Notes\n\n", escaped(&model.look.title));
     if model.notes.list.is_empty() {
         out.push_str("None.\n");
     }
@@ -73,15 +74,15 @@ pub fn markdown(model: &Model) -> String {
         let lead = if text.is_empty() {
             String::new()
         } else {
-            format!("{text}: ")
+            format!("{}: ", escaped(&text))
         };
         let _ = writeln!(
             out,
-            "- {lead}`{}` (event {}, {} s, {})",
-            model.trace.describe(event).replace('`', "'"),
+            "- {lead}{} (event {}, {} s, {})",
+            code(&model.trace.describe(event)),
             event.id.0,
             model.time_of(event),
-            model.thread_of(event).replace('`', "'"),
+            escaped(&model.thread_of(event)),
         );
     }
     out.push_str("\n## Findings\n\n");

@@ -76,11 +76,15 @@ impl<'a> Sieve<'a> {
             selection.filter(trace, &self.args.filter.prepare(trace));
         }
         let suppressed = self.suppressions.prepare(trace);
-        selection.keep(Why::Suppressed, |story| {
-            !self.suppressions.covers(&suppressed, trace, &story.head)
+        selection.put_aside(Why::Suppressed, |story| {
+            let reason = self.suppressions.covers(&suppressed, trace, &story.head);
+            reason.map(str::to_owned)
         });
         self.known.add(&selection.verdict);
-        selection.keep(Why::Known, |story| !self.baseline.has(&story.head));
+        let file = self.args.baseline.as_deref().map_or(String::new(), shown);
+        selection.put_aside(Why::Known, |story| {
+            self.baseline.has(&story.head).then(|| file.clone())
+        });
         self.unsuppressed.add(&selection.verdict);
         selection
     }

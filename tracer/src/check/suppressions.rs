@@ -103,16 +103,23 @@ impl Suppressions {
             .collect()
     }
 
-    /// Whether one of them covers a finding.
-    pub(super) fn covers(&self, prepared: &[Prepared], trace: &Trace, finding: &Finding) -> bool {
-        let mut is_covered = false;
+    /// The reason of the first that covers a finding.
+    pub(super) fn covers(
+        &self,
+        prepared: &[Prepared],
+        trace: &Trace,
+        finding: &Finding,
+    ) -> Option<&str> {
+        let mut covered = None;
         for (entry, filter) in self.entries.iter().zip(prepared) {
             if filter.finding(trace, finding) {
                 entry.is_used.set(true);
-                is_covered |= !entry.is_over;
+                if !entry.is_over {
+                    covered = covered.or(Some(entry.reason.as_str()));
+                }
             }
         }
-        is_covered
+        covered
     }
 
     /// Says which of them had no use, or are over.

@@ -6,13 +6,13 @@ use super::document::*;
 use crate::event::{Event, EventId};
 use crate::finding::{CannotTell, Doubt, Finding, Outcome, Severity, Story, Subject};
 use crate::recording::{Clock, Process};
-use crate::selection::Selection;
+use crate::selection::{Selection, SetAside, Why};
 use crate::trace::Trace;
 
 /// Events of a life that are listed besides those that a finding rests on: more than anybody reads, and
 /// less than what keepers of reports take.
 const BIOGRAPHY_MAX: usize = 200;
-/// Findings of which the life is listed; each means a pass over the events.
+/// Findings of which the life is listed.
 const BIOGRAPHIES_MAX: usize = 100;
 
 /// The folder that paths of sources are told relative to; nothing leaves them as they are.
@@ -57,6 +57,9 @@ impl Teller<'_> {
     fn entry(&self, file: &str, selection: &Selection) -> TraceEntry {
         let recording = self.trace.recording();
         let verdict = &selection.verdict;
+        let heads = verdict.stories.iter().take(BIOGRAPHIES_MAX);
+        let subjects: Vec<Subject> = heads.map(|story| story.head.subject).collect();
+        let mut lives = crate::biography::lives(self.trace, &subjects).into_iter();
         TraceEntry {
             file: crate::tty(file.as_bytes()),
             outcome: match verdict.outcome() {
@@ -71,9 +74,10 @@ impl Teller<'_> {
                 .iter()
                 .map(|it| self.process(it))
                 .collect(),
-            findings: (0..)
-                .zip(&verdict.stories)
-                .map(|(at, story)| self.story(story, at))
+            findings: verdict
+                .stories
+                .iter()
+                .map(|story| self.story(story, lives.next()))
                 .collect(),
             cannot_tell: verdict
                 .cannot_tell
@@ -102,6 +106,11 @@ impl Teller<'_> {
                 })
                 .collect(),
             summary: summary(selection),
+            set_aside: selection
+                .set_aside
+                .iter()
+                .map(|it| self.set_aside(it))
+                .collect(),
         }
     }
 
@@ -121,11 +130,21 @@ impl Teller<'_> {
         }
     }
 
-    fn story(&self, story: &Story, at: usize) -> StoryEntry {
-        let (biography, biography_left_out) = if at < BIOGRAPHIES_MAX {
-            self.biography(&story.head)
-        } else {
-            (Vec::new(), 0)
+    fn set_aside(&self, aside: &SetAside) -> SetAsideEntry {
+        SetAsideEntry {
+            why: match aside.why {
+                Why::Suppressed => "suppressed",
+                Why::Known => "in the baseline",
+            },
+            reason: crate::tty(aside.reason.as_bytes()),
+            story: self.story(&aside.story, None),
+        }
+    }
+
+    fn story(&self, story: &Story, life: Option<Vec<EventId>>) -> StoryEntry {
+        let (biography, biography_left_out) = match life {
+            Some(life) => self.biography(&story.head, life),
+            None => (Vec::new(), 0),
         };
         StoryEntry {
             finding: self.finding(&story.head),
@@ -136,13 +155,12 @@ impl Teller<'_> {
     }
 
     /// The life of a finding's subject: what the finding rests on, and of the rest the last before its end.
-    fn biography(&self, finding: &Finding) -> (Vec<EventEntry>, u64) {
+    fn biography(&self, finding: &Finding, mut ids: Vec<EventId>) -> (Vec<EventEntry>, u64) {
         let roles: FxHashMap<EventId, &'static str> = finding
             .evidence
             .iter()
             .map(|it| (it.event, it.role))
             .collect();
-        let mut ids: Vec<EventId> = self.trace.events_of(finding.subject);
         ids.extend(roles.keys());
         ids.sort_unstable();
         ids.dedup();

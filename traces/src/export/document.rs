@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::selection::LeftOut;
+
 /// Version of the members of [`Report`] and [`StoryEntry`].
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -63,6 +65,9 @@ pub struct TraceEntry {
     pub problems: Vec<ProblemEntry>,
     /// Counts.
     pub summary: SummaryEntry,
+    /// Not a member of the JSON, which counts them.
+    #[serde(skip)]
+    pub set_aside: Vec<SetAsideEntry>,
 }
 
 /// A process.
@@ -273,7 +278,7 @@ pub struct SummaryEntry {
 }
 
 /// Findings that were left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct LeftOutEntry {
     /// The filter asks for others.
     pub by_filter: u64,
@@ -281,4 +286,27 @@ pub struct LeftOutEntry {
     pub suppressed: u64,
     /// They are in the baseline.
     pub known: u64,
+}
+
+impl LeftOutEntry {
+    /// `2 by the filter, 1 suppressed`, or nothing.
+    pub(super) fn in_words(self) -> Option<String> {
+        let left_out = LeftOut {
+            by_filter: self.by_filter,
+            suppressed: self.suppressed,
+            known: self.known,
+        };
+        left_out.in_words()
+    }
+}
+
+/// A finding that somebody set aside: listed where a form has a way to say that.
+#[derive(Clone, Debug)]
+pub struct SetAsideEntry {
+    /// `suppressed`, or `in the baseline`.
+    pub why: &'static str,
+    /// The reason that was given.
+    pub reason: String,
+    /// What is not told.
+    pub story: StoryEntry,
 }

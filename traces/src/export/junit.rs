@@ -1,13 +1,15 @@
 //! JUnit's XML: a suite for each trace, a case for each rule, so that a dashboard shows its history.
 //!
 //! A rule with findings fails once for each; one that could not tell is skipped with the reason; a trace
-//! that could not be read is an error.
+//! that could not be read is an error. What a filter, a suppression or a baseline left out is counted in
+//! properties of its suite, and listed in its output where somebody decided about it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::document::{Report, StoryEntry, TraceEntry};
+use super::document::{Report, SetAsideEntry, StoryEntry, TraceEntry};
 use super::markdown::evidence_line;
 use crate::rules::{self, Rule};
 
@@ -31,13 +33,33 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 fn suite(trace: &TraceEntry) -> TestSuite {
     let mut suite = TestSuite::new(trace.file.as_str());
+    let left_out = trace.summary.left_out;
+    let counts = [
+        ("left-out-by-filter", left_out.by_filter),
+        ("suppressed", left_out.suppressed),
+        ("in-baseline", left_out.known),
+    ];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        suite.add_property((name, count.to_string().as_str()));
+    }
+    if !trace.set_aside.is_empty() {
+        let lines: Vec<String> = trace.set_aside.iter().map(aside_line).collect();
+        suite.set_system_out(lines.join("\n"));
+    }
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for rule in rules::ALL {
         let id = rule.id.to_string();
         let stories = trace
             .findings
             .iter()
             .filter(|story| story.finding.rule == id);
-        let failed: Vec<TestCase> = stories.map(|story| failure(rule, story)).collect();
+        let failed: Vec<TestCase> = stories
+            .map(|story| {
+                let same = names.entry(&story.finding.fingerprint).or_default();
+                *same += 1;
+                failure(rule, story, *same)
+            })
+            .collect();
         if failed.is_empty() {
             suite.add_test_case(case(rule, String::new(), without_finding(trace, &id)));
         } else {
@@ -68,7 +90,17 @@ fn without_finding(trace: &TraceEntry, id: &str) -> TestCaseStatus {
     }
 }
 
-fn failure(rule: &Rule, story: &StoryEntry) -> TestCase {
+/// `T09 never-reclaimed 0x00…: message (suppressed: reason)`
+fn aside_line(aside: &SetAsideEntry) -> String {
+    let finding = &aside.story.finding;
+    format!(
+        "{} {} {}: {} ({}: {})",
+        finding.rule, finding.name, finding.fingerprint, finding.message, aside.why, aside.reason
+    )
+}
+
+/// `same`: which it is of those with its fingerprint.
+fn failure(rule: &Rule, story: &StoryEntry, same: usize) -> TestCase {
     let finding = &story.finding;
     let mut text: Vec<String> = finding.evidence.iter().map(evidence_line).collect();
     for consequence in &story.consequences {
@@ -80,6 +112,11 @@ fn failure(rule: &Rule, story: &StoryEntry) -> TestCase {
         .set_type(finding.severity)
         .set_message(finding.message.as_str())
         .set_description(text.join("\n"));
-    // One rule can fail several times; the fingerprint keeps the names apart, and is the same next time.
-    case(rule, format!(" {}", finding.fingerprint), status)
+    // One rule can fail several times; the fingerprint keeps the names apart, and is the same next time. Two
+    // faults of one shape in one file share it, and are counted.
+    let more = match same {
+        1 => format!(" {}", finding.fingerprint),
+        _ => format!(" {} ({same})", finding.fingerprint),
+    };
+    case(rule, more, status)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::document::{EventEntry, Report, StoryEntry, TraceEntry};
+use crate::markdown::escaped;
 
 /// Bytes that the summary of a step may have, with room for what others write.
 pub const SUMMARY_MAX: usize = 900_000;
@@ -61,6 +62,11 @@ fn head(report: &Report) -> String {
     }
     for trace in &report.unreadable {
         let _ = writeln!(text, "| {} | cannot be read | | | |", escaped(&trace.file));
+    }
+    for trace in &report.traces {
+        if let Some(words) = trace.summary.left_out.in_words() {
+            let _ = writeln!(text, "\nLeft out of {}: {words}.", escaped(&trace.file));
+        }
     }
     text
 }
@@ -139,38 +145,4 @@ pub(super) fn evidence_line(event: &EventEntry) -> String {
         event.role.unwrap_or(event.kind),
         event.text
     )
-}
-
-/// A text that means nothing to Markdown or HTML.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            // GitHub makes references of these.
-            '@' => out.push_str("&#64;"),
-            '#' => out.push_str("&#35;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {
-                out.push('\\');
-                out.push(character);
-            }
-            _ => out.push(character),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn texts_of_a_trace_mean_nothing() {
-        assert_eq!(
-            escaped("a|b <script> `x` [y](z) @me #1"),
-            "a\\|b &lt;script&gt; \\`x\\` \\[y\\](z) &#64;me &#35;1"
-        );
-    }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::document::{EventEntry, Report, SiteEntry, StoryEntry, TraceEntry};
+use super::document::{EventEntry, Report, SetAsideEntry, SiteEntry, StoryEntry, TraceEntry};
 use crate::rules::{self, Rule};
 
 /// Where relative paths begin.
@@ -23,7 +23,10 @@ fn log(report: &Report) -> Value {
     let results: Vec<Value> = report
         .traces
         .iter()
-        .flat_map(|trace| trace.findings.iter().map(move |story| result(trace, story)))
+        .flat_map(|trace| {
+            let told = trace.findings.iter().map(|story| result(trace, story));
+            told.chain(trace.set_aside.iter().map(|aside| suppressed(trace, aside)))
+        })
         .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -68,7 +71,7 @@ fn descriptor(rule: &Rule) -> Value {
         .map(|(title, text)| format!("{title}: {text}"))
         .collect();
     let markdown =
-        parts.map(|(title, text)| format!("**{title}.** {}", super::markdown::escaped(text)));
+        parts.map(|(title, text)| format!("**{title}.** {}", crate::markdown::escaped(text)));
     json!({
         "id": rule.id.to_string(),
         "name": pascal,
@@ -80,7 +83,8 @@ fn descriptor(rule: &Rule) -> Value {
     })
 }
 
-/// What became of the run: traces that could not be read, questions that could not be answered.
+/// What became of the run: traces that could not be read, questions that could not be answered, findings
+/// that are not told.
 fn invocation(report: &Report) -> Value {
     let unreadable = report.unreadable.iter().map(|trace| {
         json!({ "level": "error", "message": { "text": format!("{}: {}", trace.file, trace.message) } })
@@ -94,10 +98,29 @@ fn invocation(report: &Report) -> Value {
             })
         })
     });
+    let left_out = report.traces.iter().filter_map(|trace| {
+        let words = trace.summary.left_out.in_words()?;
+        let text = format!("{}: findings left out: {words}", trace.file);
+        Some(json!({ "level": "note", "message": { "text": text } }))
+    });
     json!({
         "executionSuccessful": report.unreadable.is_empty(),
-        "toolExecutionNotifications": unreadable.chain(questions).collect::<Vec<_>>(),
+        "toolExecutionNotifications": unreadable.chain(questions).chain(left_out).collect::<Vec<_>>(),
     })
+}
+
+/// A result that somebody decided not to be told of, and why.
+fn suppressed(trace: &TraceEntry, aside: &SetAsideEntry) -> Value {
+    let mut result = result(trace, &aside.story);
+    let suppression = json!({
+        "kind": "external",
+        "status": "accepted",
+        "justification": format!("{}: {}", aside.why, aside.reason),
+    });
+    if let Some(members) = result.as_object_mut() {
+        members.insert("suppressions".into(), json!([suppression]));
+    }
+    result
 }
 
 fn result(trace: &TraceEntry, story: &StoryEntry) -> Value {

@@ -41,10 +41,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         elsewhere,
         standing,
         ..
-    } = stray
-    else {
-        return;
-    };
+    } = stray;
     let names = judge.names();
     let subject = Subject::Cookie {
         process: *process,
