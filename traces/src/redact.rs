@@ -18,7 +18,10 @@
 //! small numbers; words with all high bits set; the probe's poison; and cookies of a process that declares
 //! indices with generations in the word, unless it leaked that very word.
 //!
-//! Only what is known to be harmless is copied; everything else is blank. A file is looked through twice:
+//! Only what is known to be harmless is copied; everything else is blank. Damage does not make a text
+//! harmless: records of names stand in chunks of names only, which the gate of a chunk says, and what its
+//! kind could not have written, or reads like a text where no text belongs, is blank too (`shape`). A file
+//! is looked through twice:
 //! [`Process::learn`] over all pieces, then [`Process::rewrite`] over all pieces; which pieces, its header
 //! says ([`layout_of`]). Nothing grows, so that every record stays where it is.
 
@@ -31,7 +34,9 @@ use wire::record::{Header, Kind, Owner, State, WITH_STACK};
 use crate::scheme;
 
 mod address;
+mod shape;
 use address::Slide;
+use shape::{could_be, is_of_names, is_source, is_text};
 
 /// Replaces the same by the same in all files of one recording.
 #[derive(Debug)]
@@ -51,13 +56,17 @@ pub struct Process {
     addresses: FxHashSet<u64>,
     /// The lower halves of those.
     halves: FxHashMap<u32, u64>,
+    /// Texts that there are.
+    strings: FxHashSet<u32>,
     uuid_low: u64,
 }
 
 /// What a text is used for. Of several uses the last one here decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    /// The name of a type or of a field.
+    /// The name of a kind of records or of a field: kept where this build has it too.
+    Schema,
+    /// The name of a type.
     Name,
     /// The path of a source or a module.
     Path,
@@ -160,10 +169,11 @@ impl Process {
             return;
         }
         let words: Vec<u64> = words(piece);
+        let has_names = layout::is_meta(word(&words, chunk::SEQ));
         let body = words.get(layout::CHUNK_HEADER_WORDS..).unwrap_or_default();
         let mut at = 0;
         while let Some((header, end)) = next(body, at) {
-            if header.state() == Some(State::Committed) {
+            if header.state() == Some(State::Committed) && is_of_names(header) == has_names {
                 self.record(header, body.get(at + 1..end).unwrap_or_default());
             }
             at = end;
@@ -171,11 +181,18 @@ impl Process {
     }
 
     fn record(&mut self, header: Header, words: &[u64]) {
+        let words = without_stack(header, words);
+        if !could_be(header, words) {
+            return;
+        }
         let mut used = |id: u32, how: Use| {
             let known = self.uses.entry(id).or_insert(how);
             *known = how.max(*known);
         };
         match header.kind() {
+            Some(Kind::String) => {
+                self.strings.insert(halves(word(words, 0)).0);
+            }
             Some(Kind::Site) => used(halves(word(words, 1)).0, Use::Path),
             Some(Kind::Module) => used(halves(word(words, 0)).1, Use::Path),
             // What is named like a type and has no alignment is a coroutine that the program named.
@@ -185,9 +202,9 @@ impl Process {
                 used(halves(word(words, 0)).1, how);
             }
             Some(Kind::Schema) => {
-                used(halves(word(words, 0)).1, Use::Name);
+                used(halves(word(words, 0)).1, Use::Schema);
                 for field in words.iter().skip(1) {
-                    used(*field as u32, Use::Name);
+                    used(*field as u32, Use::Schema);
                 }
             }
             Some(Kind::Thread | Kind::OwnerLabel) => used(halves(word(words, 0)).1, Use::Text),
@@ -228,7 +245,7 @@ impl Process {
             // Free, being recycled, or damaged: nobody reads it.
             body.fill(0);
         } else {
-            self.rewrite_body(redactor, body);
+            self.rewrite_body(redactor, body, layout::is_meta(gate));
         }
         for (place, word) in piece.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
@@ -238,14 +255,37 @@ impl Process {
         piece.get_mut(rest..).unwrap_or_default().fill(0);
     }
 
-    fn rewrite_body(&self, redactor: &mut Redactor, body: &mut [u64]) {
+    fn rewrite_body(&self, redactor: &mut Redactor, body: &mut [u64], has_names: bool) {
         let mut at = 0;
         while let Some((header, end)) = next(body, at) {
             let payload = body.get_mut(at + 1..end).unwrap_or_default();
-            if header.state() == Some(State::Committed) {
-                self.rewrite_record(redactor, header, payload);
-            } else {
-                payload.fill(0);
+            // Of a record of names nobody reads the time, and of one that was not finished only the length.
+            let kept = match header.state() {
+                Some(State::Committed) if is_of_names(header) != has_names => {
+                    payload.fill(0);
+                    header.0
+                        & if has_names {
+                            u64::from(u32::MAX)
+                        } else {
+                            u64::MAX
+                        }
+                }
+                Some(State::Committed) => {
+                    self.rewrite_record(redactor, header, payload);
+                    header.0
+                        & if has_names {
+                            u64::from(u32::MAX)
+                        } else {
+                            u64::MAX
+                        }
+                }
+                _ => {
+                    payload.fill(0);
+                    header.0 & LENGTH_AND_STATE
+                }
+            };
+            if let Some(word) = body.get_mut(at) {
+                *word = kept;
             }
             at = end;
         }
@@ -269,11 +309,29 @@ impl Process {
     fn rewrite_record(&self, redactor: &mut Redactor, header: Header, words: &mut [u64]) {
         let has_stack = header.flags() & WITH_STACK != 0;
         let words = match words.split_last_mut() {
-            Some((_, rest)) if has_stack => rest,
+            Some((stack, rest)) if has_stack => {
+                if u32::try_from(*stack).is_err() {
+                    *stack = 0;
+                }
+                rest
+            }
             _ => words,
         };
+        if !could_be(header, words) {
+            return words.fill(0);
+        }
+        let was = words.to_vec();
         let known = self.rewrite_known(redactor, header, words);
         words.get_mut(known..).unwrap_or_default().fill(0);
+        if matches!(header.kind(), Some(Kind::String | Kind::Module)) {
+            return;
+        }
+        for (word, was) in words.iter_mut().zip(was) {
+            // One that was moved may have been a pointer, which has two bytes that are no letters.
+            if is_text(was, if *word == was { 5 } else { 7 }) {
+                *word = 0;
+            }
+        }
     }
 
     /// Says how many words are known. Every kind is named, so that a new one cannot be forgotten.
@@ -405,8 +463,9 @@ impl Process {
         // What nobody refers to any more may be anything.
         let new = match self.uses.get(&id).copied().unwrap_or(Use::Text) {
             Use::Name => bytes,
-            Use::Path => redactor.path(&bytes),
-            Use::Text => redactor.text_within(&bytes, room),
+            Use::Schema if shape::is_in_schemas(&bytes) => bytes,
+            Use::Path if bytes.contains(&b'/') || is_source(&bytes) => redactor.path(&bytes),
+            Use::Schema | Use::Path | Use::Text => redactor.text_within(&bytes, room),
         };
         *head = pair(id, u32::try_from(new.len()).unwrap_or(0));
         text.fill(0);
@@ -442,6 +501,17 @@ impl Process {
             },
             Err(_) => slide.moved(word),
         }
+    }
+}
+
+/// Of a header: how long its record is, and how far it came.
+const LENGTH_AND_STATE: u64 = 0x3_FF00;
+
+/// The words of a record that its kind speaks of.
+fn without_stack(header: Header, words: &[u64]) -> &[u64] {
+    match words.split_last() {
+        Some((_, rest)) if header.flags() & WITH_STACK != 0 => rest,
+        _ => words,
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use traces::redact::{Process, Redactor, layout_of};
 use traces::{Input, Trace};
 use wire::payload::pair;
-use wire::record::{Kind, Owner};
+use wire::record::{Header, Kind, Owner};
 
 #[path = "support/file.rs"]
 #[allow(dead_code, reason = "a writer that other tests use more of")]
@@ -89,6 +89,46 @@ fn verdict_is_the_same_and_texts_are_gone() {
     assert_eq!(verdict(&after), before);
     let pointer = 0x7f12_3456_7890u64.to_le_bytes();
     assert!(!after.windows(8).any(|part| part == pointer));
+}
+
+/// Every record becomes one of every kind and of every length, as a damaged header would have it.
+#[test]
+fn no_kind_shows_the_texts_of_another() {
+    let bytes = some_file(0);
+    let layout = layout_of(&bytes).unwrap();
+    let mut heads = Vec::new();
+    let mut at = layout.before;
+    while at < bytes.len() {
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let end = bytes.len().min(at + layout.chunk);
+        let mut head = at + wire::layout::CHUNK_HEADER_WORDS * 8;
+        while head + 8 <= end && Header(word(head)).words() > 0 {
+            heads.push(head);
+            head += Header(word(head)).words() * 8;
+        }
+        at = end;
+    }
+    let texts: Vec<usize> = heads
+        .into_iter()
+        .filter(|head| bytes[*head] <= Kind::Schema as u8)
+        .collect();
+    assert!(texts.len() > 8, "{}", texts.len());
+    for head in texts {
+        let kinds = Kind::ALL.iter().map(|kind| *kind as u8);
+        for kind in kinds.chain([0, 99, 255]) {
+            for words in 1..=9u8 {
+                for state in [1u8, 2] {
+                    let mut damaged = bytes.clone();
+                    damaged[head..head + 3].copy_from_slice(&[kind, words, state]);
+                    let after = redacted(&damaged, [7; 16]).unwrap();
+                    assert!(
+                        !has_secret(&after),
+                        "the record at {head} as kind {kind} of {words} words, state {state}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 proptest! {
