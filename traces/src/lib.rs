@@ -79,5 +79,7 @@ pub mod export;
 
 pub mod near;
 
+pub mod operations;
+
 mod untrusted;
 pub use untrusted::{Untrusted, tty};

@@ -28,6 +28,10 @@ pub const PACKED: &str = "packed";
 /// The key that says that a file was redacted.
 pub const REDACTED: &str = "redacted";
 
+/// The key that says where the file that was redacted was damaged, as a byte's place in it: what comes out of
+/// redacting has checksums that fit, and would look whole.
+pub const DAMAGED: &str = "damaged";
+
 /// What was read of the sections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {

@@ -19,9 +19,8 @@
 //! indices with generations in the word, unless it leaked that very word.
 //!
 //! Only what is known to be harmless is copied; everything else is blank. Damage does not make a text
-//! harmless: records of names stand in chunks of names only, which the gate of a chunk says, and what its
-//! kind could not have written, or reads like a text where no text belongs, is blank too (`shape`). A file
-//! is looked through twice:
+//! harmless: records of names stand in chunks of names only, and what its kind could not have written, or
+//! reads like a text where no text belongs, is blank too (`shape`). A file is looked through twice:
 //! [`Process::learn`] over all pieces, then [`Process::rewrite`] over all pieces; which pieces, its header
 //! says ([`layout_of`]). Nothing grows, so that every record stays where it is.
 
@@ -169,7 +168,7 @@ impl Process {
             return;
         }
         let words: Vec<u64> = words(piece);
-        let has_names = layout::is_meta(word(&words, chunk::SEQ));
+        let has_names = has_names(&words);
         let body = words.get(layout::CHUNK_HEADER_WORDS..).unwrap_or_default();
         let mut at = 0;
         while let Some((header, end)) = next(body, at) {
@@ -245,7 +244,7 @@ impl Process {
             // Free, being recycled, or damaged: nobody reads it.
             body.fill(0);
         } else {
-            self.rewrite_body(redactor, body, layout::is_meta(gate));
+            self.rewrite_body(redactor, body, has_names(head));
         }
         for (place, word) in piece.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
@@ -502,6 +501,12 @@ impl Process {
             Err(_) => slide.moved(word),
         }
     }
+}
+
+/// Whether a chunk holds what events refer to, as readers see it.
+fn has_names(head: &[u64]) -> bool {
+    let (_, kind) = layout::unpack_lane_kind(word(head, chunk::LANE_KIND));
+    kind == Some(layout::ChunkKind::Meta)
 }
 
 /// Of a header: how long its record is, and how far it came.

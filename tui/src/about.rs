@@ -4,6 +4,7 @@
 
 use traces::event::{Event, EventId};
 use traces::finding::{Finding, Outcome, Summary};
+use traces::operations::Ends;
 
 use crate::layout::Pane;
 use crate::life::NeighbourRow;
@@ -213,7 +214,11 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
     };
     match span.end {
         Some(end) => text.push_str(&format!(" {arrow} completed {}", since(end))),
-        None => text.push_str(&format!(" {arrow} no completion was taken")),
+        None if span.ends == Ends::Seen => {
+            text.push_str(&format!(" {arrow} no completion was taken"));
+        }
+        // Its silence says that it went well, or that one in front of it did not.
+        None => text.push_str(&format!(" {arrow} posts nothing if all goes well")),
     }
     if let Some(resume) = span.resume {
         text.push_str(&format!(" {arrow} resumed {}", since(resume)));

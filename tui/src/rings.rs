@@ -29,9 +29,9 @@ pub struct RingStats {
     pub who: Who,
     /// Operations submitted.
     pub submitted: u64,
-    /// Operations whose last completion was not taken.
+    /// Operations whose last completion was not taken; those that may have ended without one are none of them.
     pub pending: u64,
-    /// Operations whose last completion was an error.
+    /// Operations of which a completion said that they failed.
     pub failed: u64,
     /// The most operations that were in flight at once.
     pub deepest: u32,
@@ -113,10 +113,8 @@ fn of_ring(trace: &Trace, at: usize, lane: &Lane, range: Option<Range>) -> RingS
         });
         of_opcode.submitted += 1;
         of_opcode.failed += u64::from(span.failed);
-        if span.end_ns == u64::MAX {
-            of_opcode.pending += 1;
-        } else {
-            let latency = span.end_ns - span.start_ns;
+        of_opcode.pending += u64::from(span.is_pending());
+        if let Some(latency) = span.latency() {
             latencies.push(latency);
             stats.histogram[latency.max(1).ilog2() as usize] += 1;
         }
@@ -161,6 +159,11 @@ pub fn about(model: &Model, ring: &RingStats, columns: usize) -> Vec<Line> {
     lines.push(depth(model, ring, columns));
     let overflow = match ring.overflows {
         (0, _) => "no overflow was seen".to_owned(),
+        // The kernel's flag says that there are some, not how many.
+        (times, 0 | 1) => format!(
+            "overflow seen {}, with completions waiting in the kernel",
+            counted(times, "time")
+        ),
         (times, most) => format!(
             "overflow seen {}, up to {} waiting in the kernel",
             counted(times, "time"),
@@ -317,6 +320,58 @@ mod tests {
         assert_eq!((nop.submitted, nop.failed), (1, 0));
         assert_eq!(nop.latency, Some([2_700; 4]));
         assert_eq!(ring.histogram.iter().sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn what_ends_without_a_completion_is_not_pending_and_what_did_its_work_did_not_fail() {
+        let rings = rings(
+            "process 0 pid=1 end=exit:0
+            0 main ring-create 0 sq=8 cq=16
+            10 main submit 0 SEND 0x1 skip-success len=9
+            11 main submit 0 SEND 0x2 link skip-success len=9
+            12 main submit 0 RECV 0x3 len=9
+            20 main complete 0 0x2 -32
+            30 main submit 0 RECV 0x4 link len=9
+            31 main submit 0 LINK_TIMEOUT 0x5
+            40 main complete 0 0x4 9
+            41 main complete 0 0x5 -125
+            50 main submit 0 SEND_ZC 0x6 len=9
+            51 main complete 0 0x6 -104 more
+            60 main complete 0 0x6 0 notif
+            70 main submit 0 SEND_ZC 0x7 len=9
+            71 main complete 0 0x7 9 more
+            80 main complete 0 0x7 -2147483648 notif
+            90 main overflow 0 1
+            91 main submit 0 RECV 0x8 len=9",
+            None,
+        );
+        let ring = &rings[0];
+        let of = |op: &str| {
+            let mut all = ring.opcodes.iter();
+            let found = all.find(|it| traces::names::opcode(it.opcode) == op);
+            let it = found.expect("it was submitted");
+            (it.submitted, it.failed, it.pending)
+        };
+        assert_eq!(of("SEND"), (2, 1, 0));
+        assert_eq!(of("RECV"), (3, 0, 1));
+        assert_eq!(of("LINK_TIMEOUT"), (1, 0, 0));
+        assert_eq!(of("SEND_ZC"), (2, 1, 0));
+        // A quiet success has no known end, its failure has; so has what that cancelled.
+        assert_eq!(ring.histogram.iter().sum::<u64>(), 5);
+        assert_eq!(ring.deepest, 2);
+        let trace = fixture::trace(fixture::CLEAN);
+        let verdict = trace.verdict().clone();
+        let model = Model::new(trace, verdict, crate::model::Look::default());
+        let said: Vec<String> = about(&model, ring, 100)
+            .iter()
+            .map(|line| line.iter().map(|piece| piece.0.as_str()).collect())
+            .collect();
+        let said = said.join(" ");
+        assert!(
+            said.contains("with completions waiting in the kernel"),
+            "{said}"
+        );
+        assert!(!said.contains("up to"), "{said}");
     }
 
     #[test]

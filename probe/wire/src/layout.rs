@@ -233,11 +233,6 @@ pub const fn gate(lane: u32, kind: ChunkKind, seq: u64) -> u64 {
     owner << NUMBER_BITS | chunk_number(seq)
 }
 
-/// Whether the chunk of a gate holds what events refer to.
-pub const fn is_meta(gate: u64) -> bool {
-    gate >> NUMBER_BITS & 1 != 0
-}
-
 /// The chunk's number within its lane and kind, of its gate.
 pub const fn chunk_number(gate: u64) -> u64 {
     gate & ((1 << NUMBER_BITS) - 1)

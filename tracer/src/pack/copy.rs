@@ -53,6 +53,13 @@ fn sections(
                 "it is cut off, and what is left cannot be redacted; without --redact it can be packed"
             );
         }
+        let is_rewritten = !matches!(section, Section::End | Section::Symbols | Section::Sources);
+        if redactor.is_some() && is_rewritten {
+            let places = bytes.damage()?;
+            if !places.is_empty() {
+                bundle::write_section(out, Section::Info, &damaged(&places))?;
+            }
+        }
         match (section, &mut redactor) {
             // Written anew from what was read of them.
             (Section::Symbols | Section::Sources, _) => {}
@@ -85,10 +92,23 @@ pub(crate) fn command(redactor: &mut Redactor, words: &[u8]) -> Vec<u8> {
     short
 }
 
+/// What the checksums of the copy do not say any more.
+fn damaged(places: &[u64]) -> Vec<u8> {
+    /// More than anybody reads; that there is one is what changes the verdict.
+    const PLACES_MAX: usize = 64;
+    let places = places.iter().take(PLACES_MAX);
+    let lines = places.map(|at| format!("{}={at}\n", traces::packed::DAMAGED));
+    lines.collect::<String>().into_bytes()
+}
+
 fn info(lines: &[u8]) -> Vec<u8> {
     let is_harmless = |line: &&[u8]| {
         let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
-        HARMLESS.iter().any(|harmless| harmless.as_bytes() == key)
+        let value = line.get(key.len() + 1..).unwrap_or_default();
+        let is_place = key == traces::packed::DAMAGED.as_bytes()
+            && !value.is_empty()
+            && value.iter().all(u8::is_ascii_digit);
+        is_place || HARMLESS.iter().any(|harmless| harmless.as_bytes() == key)
     };
     let lines = lines.split(|byte| *byte == b'\n').filter(is_harmless);
     lines.flat_map(|line| [line, b"\n"].concat()).collect()
@@ -233,7 +253,7 @@ mod tests {
 
     #[test]
     fn only_known_keys_are_kept() {
-        let lines = b"clock=tsc\nhostname=secret\nodd\npacked=x\n";
-        assert_eq!(info(lines), b"clock=tsc\npacked=x\n");
+        let lines = b"clock=tsc\nhostname=secret\nodd\npacked=x\ndamaged=77\ndamaged=secret\n";
+        assert_eq!(info(lines), b"clock=tsc\npacked=x\ndamaged=77\n");
     }
 }

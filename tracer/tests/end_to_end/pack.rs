@@ -137,6 +137,44 @@ fn damaged_section_costs_itself_alone() {
     check().prints("packed, no sources inside");
 }
 
+/// A copy has checksums of its own: what the original's said must not go with them.
+#[test]
+fn what_was_damaged_is_said_of_the_redacted_copy_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.trc");
+    let raw = file::File::default().round_trips(12).bytes();
+    let mut out = io::Cursor::new(Vec::new());
+    bundle::write_header(&mut out).unwrap();
+    out.set_position(bundle::HEADER_BYTES as u64);
+    let mut writer = bundle::ProcessWriter::begin(&mut out).unwrap();
+    let head = file::File::HEAD_BYTES;
+    writer.piece(&raw[..head]).unwrap();
+    for chunk in raw[head..].chunks(file::File::CHUNK_BYTES) {
+        writer.piece(chunk).unwrap();
+    }
+    writer.finish().unwrap();
+    let whole = out.into_inner();
+    let redact = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        run(tracer(folder.path()).args(["pack", "--redact"]).arg(&path)).exits(0);
+        let copy = folder.path().join("damaged.redacted.bin");
+        run(tracer(folder.path()).arg("check").arg(copy))
+    };
+    redact(&whole).exits(0);
+    let mut damaged = whole.clone();
+    let last = damaged.len() - 16;
+    damaged[last] ^= 0xFF;
+    redact(&damaged)
+        .exits(3)
+        .prints("the file that this one was redacted from was");
+    // And so it is if that copy is redacted once more.
+    let copy = folder.path().join("damaged.redacted.bin");
+    let again = std::fs::read(copy).unwrap();
+    redact(&again)
+        .exits(3)
+        .prints("the file that this one was redacted from was");
+}
+
 fn sources_section() -> Vec<u8> {
     let mut bytes = Vec::new();
     let number = |bytes: &mut Vec<u8>, number: u32| bytes.extend(number.to_le_bytes());

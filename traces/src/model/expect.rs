@@ -55,6 +55,44 @@ pub(crate) fn is_last(completion: &Completion) -> bool {
     completion.flags & CQE_MORE == 0
 }
 
+/// Whether an operation posts nothing when all goes well.
+pub(crate) fn ends_quietly(entry: &Submit) -> bool {
+    owes(entry) == Owes::OnlyFailure
+}
+
+/// Whether a completion only says that its operation's buffer is free again.
+pub(crate) fn is_notification(completion: &Completion) -> bool {
+    completion.flags & CQE_NOTIF != 0
+}
+
+/// The chain that a ring's next submission belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chains {
+    /// It has one that posts nothing on success: if that one fails, those behind it post nothing either.
+    has_quiet: bool,
+    is_open: bool,
+    /// Number of the next submission, if none is missing.
+    next: u64,
+}
+
+impl Chains {
+    /// Takes in the next submission; says whether one in front of it in its chain may end it in silence.
+    /// Where records are missing, that one may be among them.
+    pub(crate) fn is_behind_quiet(
+        &mut self,
+        entry: &Submit,
+        sequence: u64,
+        is_lossy: bool,
+    ) -> bool {
+        let gap = is_lossy && sequence != self.next;
+        self.next = sequence.saturating_add(1);
+        let is_behind = gap || (self.is_open && self.has_quiet);
+        self.has_quiet = is_behind || entry.sqe_flags & op::SQE_SKIP_SUCCESS != 0;
+        self.is_open = entry.sqe_flags & op::SQE_LINKS != 0;
+        is_behind
+    }
+}
+
 /// How well a completion fits an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fit {

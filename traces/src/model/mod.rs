@@ -37,6 +37,7 @@ mod things;
 
 pub(crate) use buffers::Part;
 pub(crate) use course::Asked;
+pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;
 pub(crate) use moment::{

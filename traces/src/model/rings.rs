@@ -3,7 +3,7 @@
 use wire::record::CookieState;
 
 use super::moment::{Moment, Submitted};
-use super::opcodes::{self as op, SQE_LINKS, SQE_SKIP_SUCCESS};
+use super::opcodes as op;
 use super::state::State;
 use super::things::{Lap, Operation, OperationId, RingState, Standing};
 use super::{Observer, expect};
@@ -57,13 +57,9 @@ impl State {
         ring.in_batch = false;
         let owes = expect::owes(&entry);
         let is_quiet = owes == expect::Owes::OnlyFailure;
-        // Where records are missing, so may be the one of a quiet operation that it is chained to.
-        let gap = self.is_lossy && submission.sequence != ring.next_sequence;
-        ring.next_sequence = submission.sequence.saturating_add(1);
-        let behind_quiet = gap || (ring.in_chain && ring.quiet_chain);
+        let sequence = submission.sequence;
+        let behind_quiet = ring.chains.is_behind_quiet(&entry, sequence, self.is_lossy);
         let sure = !is_quiet && !behind_quiet;
-        ring.quiet_chain = behind_quiet || entry.sqe_flags & SQE_SKIP_SUCCESS != 0;
-        ring.in_chain = entry.sqe_flags & SQE_LINKS != 0;
         let round = ring.round;
         let lap = ring.laps.remove(&entry.slot);
 

@@ -321,12 +321,7 @@ pub(crate) struct RingState {
     /// Indices of completions taken out of order, where each was taken and for what; newest last.
     pub(crate) indices: FxHashMap<u32, (EventId, Option<OperationId>)>,
     pub(crate) index_order: VecDeque<u32>,
-    /// The chain that the next submission belongs to has one that posts nothing on success: if that one
-    /// fails, those behind it post nothing either.
-    pub(crate) quiet_chain: bool,
-    pub(crate) in_chain: bool,
-    /// Number of the next submission, if none is missing.
-    pub(crate) next_sequence: u64,
+    pub(crate) chains: super::expect::Chains,
     /// Operations that may have ended without a completion, oldest first.
     pub(crate) unsure: VecDeque<u64>,
     /// A completion came for an operation that no enter had taken: enters are not all recorded.

@@ -294,6 +294,15 @@ fn section<'a>(
                 if let Some(equals) = line.iter().position(|byte| *byte == b'=') {
                     let (key, value) = line.split_at(equals);
                     let value = value.get(1..).unwrap_or_default();
+                    if key == crate::packed::DAMAGED.as_bytes() {
+                        let place = std::str::from_utf8(value).ok();
+                        let place: u64 = place.and_then(|it| it.parse().ok()).unwrap_or(0);
+                        let message = format!(
+                            "the file that this one was redacted from was damaged at byte {place}; \
+                             what could be read of it is in here"
+                        );
+                        gathered.recording.problem(name, at, message);
+                    }
                     gathered
                         .recording
                         .recorder
@@ -401,6 +410,23 @@ impl SectionBytes<'_> {
         }
         let padding = at.wrapping_neg() % 8;
         out.write_all([0u8; 8].get(..padding as usize).unwrap_or_default())
+    }
+
+    /// Where in the bundle a reader would find it damaged.
+    pub fn damage(&self) -> io::Result<Vec<u64>> {
+        let Part { bytes, from, len } = self.content;
+        let content = Part { bytes, from, len };
+        let mut places = Vec::new();
+        if self.is_packed {
+            let mut damaged = |at: u64| places.push(from.saturating_add(at));
+            let unpacked = Unpacked::read(content, |at, _| damaged(at))?;
+            if unpacked.len()? < u64_at(&self.head, 8) && places.is_empty() {
+                places.push(from.saturating_add(len));
+            }
+        } else if !sum_fits(&content, u32_at(&self.head, 24))? {
+            places.push(from);
+        }
+        Ok(places)
     }
 
     /// What it holds, unpacked as far as it is in order.

@@ -6,10 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::{Latency, Live, Lost, Operations, RingStats, SCHEMA_VERSION, Stats, Thread};
 use crate::event::{Completion, Event, SiteId, TypeId, What};
+use crate::operations::{self, Ends};
 use crate::trace::Trace;
-
-/// `IORING_CQE_F_MORE`: more completions of this operation will come.
-const MORE: u32 = 2;
 
 /// Process and ring.
 type RingId = (u32, u32);
@@ -21,8 +19,10 @@ type GenerationId = (u32, u64, u32);
 #[derive(Debug, Default)]
 struct Counts {
     rings: BTreeMap<RingId, Ring>,
-    /// Operations in flight: opcode and time of submission.
-    flying: FxHashMap<OperationId, (u8, u64)>,
+    operations: operations::Operations,
+    /// Operations in flight: opcode, time of submission, and whether a last completion is sure to come. One that
+    /// may have ended in silence is not counted as in flight.
+    flying: FxHashMap<OperationId, (u8, u64, bool)>,
     /// Opcodes of operations that got a completion.
     done: FxHashMap<OperationId, u8>,
     live: FxHashMap<GenerationId, Held>,
@@ -83,7 +83,10 @@ impl Ring {
 impl Stats {
     /// Counts.
     pub fn of(trace: &Trace) -> Self {
-        let mut counts = Counts::default();
+        let mut counts = Counts {
+            operations: operations::Operations::of(trace),
+            ..Counts::default()
+        };
         for event in trace.events() {
             counts.see(trace, event);
         }
@@ -114,8 +117,11 @@ impl Counts {
                 let ring = self.rings.entry((id.0, id.1)).or_default();
                 let opcode = submission.entry.opcode;
                 ring.operations.entry(opcode).or_default().submitted += 1;
-                ring.change(at, ring.depth.saturating_add(1));
-                self.flying.insert(id, (opcode, at));
+                let is_sure = self.operations.submitted(process, submission) == Ends::Seen;
+                if is_sure {
+                    ring.change(at, ring.depth.saturating_add(1));
+                }
+                self.flying.insert(id, (opcode, at, is_sure));
             }
             What::Complete(completion) => {
                 self.complete(at, process, completion, operation);
@@ -169,7 +175,7 @@ impl Counts {
         self.resumable
             .insert((process, completion.ring, completion.cookie), at);
         let Some(id) = operation else { return };
-        let is_last = completion.flags & MORE == 0;
+        let is_last = operations::is_last(completion);
         let flying = self.flying.get(&id).copied();
         let Some(opcode) = flying
             .map(|it| it.0)
@@ -181,10 +187,13 @@ impl Counts {
         let ring = self.rings.entry((id.0, id.1)).or_default();
         let counts = ring.operations.entry(opcode).or_default();
         counts.completions += 1;
-        counts.errors += u64::from(is_error(opcode, completion.res));
-        if let (true, Some((_, submitted))) = (is_last, flying) {
+        let failed = operations::failed(opcode, completion);
+        counts.errors += u64::from(failed == Some(true));
+        if let (true, Some((_, submitted, is_sure))) = (is_last, flying) {
             counts.latencies.push(at.saturating_sub(submitted));
-            ring.change(at, ring.depth.saturating_sub(1));
+            if is_sure {
+                ring.change(at, ring.depth.saturating_sub(1));
+            }
             self.flying.remove(&id);
             self.done.insert(id, opcode);
         }
@@ -245,14 +254,6 @@ impl Counts {
             threads,
         }
     }
-}
-
-/// Whether a result is an error. A timeout that runs out is what it is for.
-fn is_error(opcode: u8, result: i32) -> bool {
-    const TIMEOUT: u8 = 11;
-    const LINK_TIMEOUT: u8 = 15;
-    const ETIME: i32 = 62;
-    result < 0 && !(matches!(opcode, TIMEOUT | LINK_TIMEOUT) && result == -ETIME)
 }
 
 impl Ring {

@@ -15,14 +15,12 @@ use std::collections::{BinaryHeap, HashMap};
 use traces::Trace;
 use traces::event::{Completion, Event, EventId, Pointer, What};
 use traces::finding::Subject;
+use traces::operations::{self, Ends, Operations};
 
 use crate::objects::{Object, Objects};
 
 /// Events that are looked at in one slice: some milliseconds.
 const SLICE: usize = 16_384;
-
-/// `IORING_CQE_F_MORE`: more completions of the same operation follow.
-const F_MORE: u32 = 1 << 1;
 
 /// Changes of a depth that are summed up by one maximum.
 const BLOCK: usize = 256;
@@ -77,8 +75,24 @@ pub struct Span {
     pub resume: Option<EventId>,
     /// `IORING_OP_*`
     pub opcode: u8,
-    /// Whether its last completion was an error.
+    /// Whether a completion said that it failed.
     pub failed: bool,
+    /// How it ends. Of one that may have ended in silence nobody knows when it did: it is drawn where it was
+    /// submitted, until a completion says otherwise.
+    pub ends: Ends,
+}
+
+impl Span {
+    /// Whether its last completion is still to come.
+    pub fn is_pending(&self) -> bool {
+        self.end_ns == u64::MAX && self.ends == Ends::Seen
+    }
+
+    /// How long it took, where that was seen.
+    pub fn latency(&self) -> Option<u64> {
+        let is_seen = self.end_ns != u64::MAX && (self.end.is_some() || self.ends == Ends::Seen);
+        is_seen.then(|| self.end_ns.saturating_sub(self.start_ns))
+    }
 }
 
 /// A coroutine's poll, from its resume until it waits or ends.
@@ -121,6 +135,18 @@ pub struct Lane {
     /// A coroutine's polls.
     pub polls: Vec<Poll>,
     in_flight: u32,
+    /// A ring's operations, in the order of their submissions.
+    starts: Vec<Start>,
+    /// Their positions there, by sequence number; in order once all are there.
+    by_sequence: Vec<(u64, usize)>,
+}
+
+/// Where the span of a submission is.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    event: EventId,
+    track: usize,
+    span: usize,
 }
 
 impl Lane {
@@ -133,7 +159,33 @@ impl Lane {
             depth_blocks: Vec::new(),
             polls: Vec::new(),
             in_flight: 0,
+            starts: Vec::new(),
+            by_sequence: Vec::new(),
         }
+    }
+
+    /// The operation that an event submitted: its track and its span.
+    fn submitted_by(&self, event: EventId) -> Option<(usize, &Span)> {
+        let at = self
+            .starts
+            .binary_search_by_key(&event, |start| start.event)
+            .ok()?;
+        self.span_of(at)
+    }
+
+    /// The operation of a number, of which the newest before an event.
+    fn numbered(&self, sequence: u64, before: EventId) -> Option<(usize, &Span)> {
+        let end = self.by_sequence.partition_point(|it| it.0 <= sequence);
+        let same = self.by_sequence.get(..end)?.iter().rev();
+        let mut same = same.take_while(|it| it.0 == sequence);
+        let found = same.find(|it| self.starts.get(it.1).is_some_and(|at| at.event < before))?;
+        self.span_of(found.1)
+    }
+
+    fn span_of(&self, start: usize) -> Option<(usize, &Span)> {
+        let start = self.starts.get(start)?;
+        let span = self.tracks.get(start.track)?.get(start.span)?;
+        Some((start.track, span))
     }
 
     /// Its events from one time until before another.
@@ -186,6 +238,9 @@ impl Lane {
     }
 }
 
+/// Process, ring and sequence number.
+type OperationId = (u32, u32, u64);
+
 /// Where an operation's span is.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -209,6 +264,10 @@ pub struct Index {
     free: HashMap<usize, BinaryHeap<Reverse<usize>>>,
     /// The newest completion of a cookie on a ring, and its operation.
     completed: HashMap<(u32, u32, u64), (EventId, Option<Place>)>,
+    /// How operations end.
+    operations: Option<Operations>,
+    /// The latest operation of a ring that ends quietly, and what is chained to it.
+    quiet: HashMap<(u32, u32), (OperationId, Vec<OperationId>)>,
     scanned: usize,
     last_ns: u64,
 }
@@ -247,29 +306,35 @@ impl Index {
     /// The operation that an event submits, completes, or was resumed by: lane, track and span.
     pub fn operation_of(&self, trace: &Trace, event: EventId) -> Option<(usize, usize, &Span)> {
         let seen = trace.event(event)?;
-        let (process, ring) = match &seen.what {
-            What::Submit(submission) => (seen.process, u32::from(submission.entry.ring)),
-            What::Complete(completion) => (seen.process, completion.ring),
-            What::Resume {
-                by: Some((ring, _)),
-                ..
-            } => (seen.process, *ring),
-            _ => return None,
+        let process = seen.process;
+        let in_ring = |ring| {
+            let lane = self.lane_of(Who::Ring { process, ring })?;
+            Some((lane, self.lanes.get(lane)?))
         };
-        let lane = self.lane_of(Who::Ring { process, ring })?;
-        let tracks = self.lanes.get(lane)?.tracks.iter().enumerate();
-        for (number, track) in tracks {
-            let behind = track.partition_point(|span| span.start <= event);
-            // A resume may come when the track has its next operation already.
-            let near = track.get(behind.saturating_sub(RESUME_LATE)..behind)?;
-            let found = near.iter().rev().find(|span| {
-                span.start == event || span.end == Some(event) || span.resume == Some(event)
-            });
-            if let Some(span) = found {
-                return Some((lane, number, span));
+        match &seen.what {
+            What::Submit(submission) => {
+                let (number, lane) = in_ring(u32::from(submission.entry.ring))?;
+                let (track, span) = lane.submitted_by(event)?;
+                Some((number, track, span))
             }
+            What::Complete(_) => {
+                let Some(Subject::Operation { ring, sequence, .. }) = trace.subject_of(event)
+                else {
+                    return None;
+                };
+                let (number, lane) = in_ring(ring)?;
+                let (track, span) = lane.numbered(sequence, event)?;
+                Some((number, track, span))
+            }
+            What::Resume { coroutine, .. } => {
+                let coroutine = *coroutine;
+                let lane = self.lane_of(Who::Coroutine { process, coroutine })?;
+                let polls = &self.lanes.get(lane)?.polls;
+                let poll = polls.binary_search_by_key(&event, |poll| poll.start).ok()?;
+                self.operation_of(trace, polls.get(poll)?.cause?)
+            }
+            _ => None,
         }
-        None
     }
 
     fn add(&mut self, trace: &Trace, event: &Event) {
@@ -300,13 +365,19 @@ impl Index {
             What::Submit(submission) => {
                 let ring = u32::from(submission.entry.ring);
                 let (lane, at_ns) = self.point(Who::Ring { process, ring }, event);
-                self.submit(
-                    lane,
-                    at_ns,
-                    event.id,
-                    submission.entry.opcode,
-                    (process, ring, submission.sequence),
-                );
+                let operations = self.operations.get_or_insert_with(|| Operations::of(trace));
+                let ends = operations.submitted(process, submission);
+                let span = Span {
+                    start_ns: at_ns,
+                    end_ns: u64::MAX,
+                    start: event.id,
+                    end: None,
+                    resume: None,
+                    opcode: submission.entry.opcode,
+                    failed: false,
+                    ends,
+                };
+                self.submit(lane, span, (process, ring, submission.sequence));
             }
             What::Complete(completion) => self.complete(trace, event, completion),
             What::Resume { coroutine, by } => {
@@ -382,31 +453,46 @@ impl Index {
         (lane, at_ns)
     }
 
-    fn submit(
-        &mut self,
-        lane: usize,
-        start_ns: u64,
-        start: EventId,
-        opcode: u8,
-        operation: (u32, u32, u64),
-    ) {
+    fn submit(&mut self, lane: usize, mut span: Span, operation: (u32, u32, u64)) {
         let free = self.free.entry(lane).or_default();
-        let tracks = &mut self.lanes[lane].tracks;
+        let place = &mut self.lanes[lane];
+        let tracks = &mut place.tracks;
         let track = free.pop().map(|track| track.0).unwrap_or_else(|| {
             tracks.push(Vec::new());
             tracks.len() - 1
         });
-        tracks[track].push(Span {
-            start_ns,
-            end_ns: u64::MAX,
-            start,
-            end: None,
-            resume: None,
-            opcode,
-            failed: false,
+        let (start_ns, ends) = (span.start_ns, span.ends);
+        if ends == Ends::Quietly {
+            // Nobody sees it end, so it holds no track.
+            span.end_ns = start_ns;
+            free.push(Reverse(track));
+        }
+        place.starts.push(Start {
+            event: span.start,
+            track,
+            span: tracks[track].len(),
         });
+        let number = place.starts.len() - 1;
+        place.by_sequence.push((operation.2, number));
+        tracks[track].push(span);
         let span = tracks[track].len() - 1;
-        self.lanes[lane].changed(start_ns, 1);
+        if ends == Ends::Seen {
+            place.changed(start_ns, 1);
+        }
+        let ring = (operation.0, operation.1);
+        match ends {
+            Ends::Quietly => {
+                self.quiet.insert(ring, (operation, Vec::new()));
+            }
+            Ends::BehindQuiet => {
+                if let Some((_, behind)) = self.quiet.get_mut(&ring) {
+                    behind.push(operation);
+                }
+            }
+            Ends::Seen => {
+                self.quiet.remove(&ring);
+            }
+        }
         self.open.insert(operation, Place { lane, track, span });
     }
 
@@ -421,29 +507,62 @@ impl Index {
         self.completed
             .insert((process, ring, completion.cookie), (event.id, place));
         let Some(place) = place else { return };
+        let mut ends = Ends::Seen;
         if let Some(span) = self.span(place) {
             span.end = Some(event.id);
-            span.failed = completion.res < 0 && !is_run_out(span.opcode, completion.res);
+            // A notification says nothing of how it went.
+            if let Some(failed) = operations::failed(span.opcode, completion) {
+                span.failed = failed;
+            }
+            ends = span.ends;
         }
-        if completion.flags & F_MORE != 0 {
+        if !operations::is_last(completion) {
             return;
-        }
-        if let Some(span) = self.span(place) {
-            span.end_ns = at_ns.max(span.start_ns);
         }
         if let Some(operation) = operation {
             self.open.remove(&operation);
+            self.end(place, at_ns, ends);
+            self.end_behind(operation, at_ns);
         }
+    }
+
+    /// An operation is over.
+    fn end(&mut self, place: Place, at_ns: u64, ends: Ends) {
         let lane = &mut self.lanes[place.lane];
-        let at_ns = lane
-            .depths
-            .last()
-            .map_or(at_ns, |last| last.at_ns.max(at_ns));
-        lane.changed(at_ns, -1);
-        self.free
-            .entry(place.lane)
-            .or_default()
-            .push(Reverse(place.track));
+        let track = &mut lane.tracks[place.track];
+        let is_newest = place.span + 1 == track.len();
+        if let Some(span) = track.get_mut(place.span)
+            && (ends != Ends::Quietly || is_newest)
+        {
+            span.end_ns = at_ns.max(span.start_ns);
+        }
+        if ends == Ends::Seen {
+            let last = lane.depths.last();
+            let at_ns = last.map_or(at_ns, |last| last.at_ns.max(at_ns));
+            lane.changed(at_ns, -1);
+        }
+        if ends != Ends::Quietly {
+            let free = self.free.entry(place.lane).or_default();
+            free.push(Reverse(place.track));
+        }
+    }
+
+    /// One that ends quietly failed: what is chained to it posts nothing any more.
+    fn end_behind(&mut self, failed: (u32, u32, u64), at_ns: u64) {
+        let ring = (failed.0, failed.1);
+        if self
+            .quiet
+            .get(&ring)
+            .is_none_or(|(head, _)| *head != failed)
+        {
+            return;
+        }
+        let (_, behind) = self.quiet.remove(&ring).unwrap_or_default();
+        for operation in behind {
+            if let Some(place) = self.open.remove(&operation) {
+                self.end(place, at_ns, Ends::BehindQuiet);
+            }
+        }
     }
 
     fn stopped(&mut self, process: u32, coroutine: u32, event: &Event, is_last: bool) {
@@ -478,22 +597,16 @@ impl Index {
             .enumerate()
             .map(|(at, lane)| (lane.who, at))
             .collect();
+        for lane in &mut self.lanes {
+            lane.by_sequence.sort_unstable();
+        }
         // Only adding needs these, and their places are no longer true.
         self.open = HashMap::new();
         self.free = HashMap::new();
         self.completed = HashMap::new();
+        self.quiet = HashMap::new();
     }
 }
-
-/// Whether an error only says that a timer did what it was for.
-fn is_run_out(opcode: u8, res: i32) -> bool {
-    const ETIME: i32 = -62;
-    const TIMEOUT: u8 = 11;
-    opcode == TIMEOUT && res == ETIME
-}
-
-/// Operations that a track may have had since the one that a resume belongs to.
-const RESUME_LATE: usize = 8;
 
 #[cfg(test)]
 mod tests {
