@@ -379,6 +379,10 @@ pub(crate) struct Dump {
     #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
     pub(crate) filter: Filter,
 
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) names: Names,
 }

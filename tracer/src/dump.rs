@@ -1,31 +1,59 @@
 //! `tracer dump`: the events of a trace as text, one a line, for `grep`, `less` and `diff`.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
+use anyhow::Context;
 use traces::Trace;
 use traces::event::Event;
+use traces::filter::Filter;
 
 use crate::args::Dump;
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open;
+use crate::progress::Progress;
 use crate::symbols;
 
 /// The command.
 pub(crate) fn run(args: &Dump) -> Result<Exit, Failure> {
+    let outputs: Vec<&Path> = args.output.as_deref().into_iter().collect();
+    crate::outputs::apart(&outputs, &[&args.file])?;
     let mut trace = open::read(&args.file)?;
     open::tell_problems(&trace);
     symbols::name(&mut trace, &args.names.places());
-    let filter = args.filter.prepare(&trace);
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    for event in trace
-        .events()
-        .iter()
-        .filter(|event| filter.event(&trace, event))
-    {
-        writeln!(out, "{}", line(&trace, event))?;
+    match &args.output {
+        None => write(&trace, &args.filter, &mut io::stdout().lock(), |_| {})?,
+        Some(path) => {
+            let shown = crate::safe::path(path);
+            let progress = Progress::new(shown.clone());
+            let total = trace.events().len() as u64;
+            let told = |done| progress.show("writing", done, total);
+            let mut file = File::create(path).with_context(|| format!("cannot write {shown}"))?;
+            write(&trace, &args.filter, &mut file, told)
+                .with_context(|| format!("cannot write {shown}"))?;
+        }
     }
-    out.flush()?;
     Ok(Exit::Code(CLEAN))
+}
+
+fn write(
+    trace: &Trace,
+    filter: &Filter,
+    out: &mut impl Write,
+    mut told: impl FnMut(u64),
+) -> io::Result<()> {
+    let filter = filter.prepare(trace);
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    for (at, event) in (0..).zip(trace.events()) {
+        if filter.event(trace, event) {
+            writeln!(out, "{}", line(trace, event))?;
+        }
+        if at % 4096 == 0 {
+            told(at);
+        }
+    }
+    out.flush()
 }
 
 /// Number, time, thread, and what happened. A recording of several processes says which. A time that is

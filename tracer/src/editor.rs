@@ -12,15 +12,19 @@ pub(crate) fn wanted() -> OsString {
         .unwrap_or_else(|| "vi".into())
 }
 
-/// The command that opens a file at a line. Words behind the editor's name are its arguments; its name
-/// decides how a line is said to it.
+/// The command that opens a file at a line. The editor is words as a shell reads them, so that a path with
+/// blanks may be quoted; those behind its name are its arguments, and its name decides how a line is said to it.
 pub(crate) fn command(editor: &OsStr, file: &Path, line: u32) -> Command {
-    let text = editor.to_string_lossy();
-    let mut words = text.split_whitespace();
-    let program = words.next().unwrap_or("vi");
-    let mut command = Command::new(program);
+    let mut words = match editor.to_str().map(shlex::split) {
+        Some(Some(words)) => words.into_iter().map(OsString::from).collect(),
+        // A quote without its end, or no text at all: the error that there is no such program names it.
+        Some(None) | None => vec![editor.to_owned()],
+    }
+    .into_iter();
+    let program = words.next().unwrap_or_else(|| "vi".into());
+    let mut command = Command::new(&program);
     command.args(words);
-    let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    let name = Path::new(&program).file_name().and_then(OsStr::to_str);
     let with_line = || {
         let mut path = file.as_os_str().to_owned();
         path.push(format!(":{line}"));
@@ -70,5 +74,10 @@ mod tests {
         );
         assert_eq!(words("unheard-of"), ["unheard-of", "+88", "/src/conn rs"]);
         assert_eq!(words(" "), ["vi", "+88", "/src/conn rs"]);
+        let quoted = words("'/opt/my editor/code' --user-data-dir \"a b\" -a ''");
+        let first = ["/opt/my editor/code", "--user-data-dir", "a b", "-a", ""];
+        assert_eq!(quoted[..5], first);
+        assert_eq!(quoted[5..], ["--goto", "/src/conn rs:88"]);
+        assert_eq!(words("it's")[0], "it's");
     }
 }

@@ -31,6 +31,7 @@ mod exit;
 mod log;
 mod outputs;
 mod page;
+mod progress;
 mod safe;
 mod session;
 mod talk;

@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use traces::recording::Recording;
 use traces::{Input, ReadAt, Trace};
 
+use crate::progress::Progress;
 use crate::talk;
 
 /// Files that stay open while they are read.
@@ -56,14 +57,22 @@ pub(crate) fn open_file(path: &Path) -> io::Result<impl ReadAt + use<>> {
     Ok(OpenFile(file))
 }
 
-/// Reads what `path` names as one recording.
+/// Reads what `path` names as one recording. Whoever waits for it sees how far it has come.
 pub(crate) fn read(path: &Path) -> Result<Trace> {
-    Ok(Trace::read(&open(path)?.inputs())?)
+    let progress = Progress::new(crate::safe::path(path));
+    let opened = open(path)?;
+    Ok(Trace::read_watched(&opened.inputs(), &|step| {
+        progress.step(step)
+    })?)
 }
 
 /// Reads what `path` names as one recording, for its verdict alone: see [`Trace::check`].
 pub(crate) fn check(path: &Path) -> Result<Trace> {
-    Ok(Trace::check(&open(path)?.inputs())?)
+    let progress = Progress::new(crate::safe::path(path));
+    let opened = open(path)?;
+    Ok(Trace::check_watched(&opened.inputs(), &|step| {
+        progress.step(step)
+    })?)
 }
 
 /// The recording in a folder that is still written to, as it was when this was called.

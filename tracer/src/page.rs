@@ -21,14 +21,28 @@ pub(crate) fn width() -> usize {
     }
 }
 
+/// Whether a workflow of GitHub reads what is printed, and would take lines of it for commands.
+pub(crate) fn is_in_workflow() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
 /// Prints lines, with colours where they are wanted.
 pub(crate) fn print(lines: &[Line], asked: Color) -> io::Result<()> {
+    print_beside(lines, asked, is_in_workflow())
+}
+
+/// As [`print`]; beside commands of a workflow no line may look like one.
+pub(crate) fn print_beside(lines: &[Line], asked: Color, commands: bool) -> io::Result<()> {
     let with_color = color::wanted(asked, io::stdout().is_terminal());
     let mut text = String::new();
     for line in lines {
+        let mut said = line.text.clone();
+        if commands {
+            said = traces::export::harmless(&said);
+        }
         match style(line.class).filter(|_| with_color) {
-            Some(style) => text += &format!("\x1b[{style}m{}\x1b[0m\n", line.text),
-            None => text += &format!("{}\n", line.text),
+            Some(style) => text += &format!("\x1b[{style}m{said}\x1b[0m\n"),
+            None => text += &format!("{said}\n"),
         }
     }
     let mut out = io::stdout().lock();

@@ -79,6 +79,8 @@ pub mod export;
 
 pub mod near;
 
+pub mod watch;
+
 pub mod operations;
 
 mod untrusted;

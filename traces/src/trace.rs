@@ -1,5 +1,7 @@
 //! All of a trace behind one door: read it, look at its events, ask for the verdict and for names.
 
+use std::cell::Cell;
+
 use crate::biography::Biography;
 use crate::event::{Event, EventId};
 use crate::finding::{Subject, Verdict};
@@ -14,6 +16,7 @@ use crate::recording::{LocatedLoss, Recording};
 use crate::source::Sources;
 use crate::stack::{Known, StackId};
 use crate::text::TextError;
+use crate::watch::{Counter, Stage, Watch};
 
 /// Events that are at hand, gone through as if they were not.
 struct Whole<'a> {
@@ -30,10 +33,23 @@ impl Again for Whole<'_> {
     }
 }
 
-impl Again for Reader<'_> {
+/// What a reader reads anew each time, and who is told.
+struct Watched<'a> {
+    reader: &'a Reader<'a>,
+    watch: Watch<'a>,
+    passes: Cell<u32>,
+}
+
+impl Again for Watched<'_> {
     fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss> {
-        let mut pass = Reader::pass(self);
+        let stage = match self.passes.replace(self.passes.get().saturating_add(1)) {
+            0 => Stage::Judging,
+            _ => Stage::Fetching,
+        };
+        let mut pass = Reader::pass(self.reader);
+        let mut counter = Counter::new(self.watch, stage, self.reader.events);
         for (event, stack) in pass.by_ref() {
+            counter.one_more();
             each(event, stack);
         }
         pass.losses()
@@ -60,28 +76,44 @@ impl Trace {
         Self::read_until(inputs, i64::MAX)
     }
 
+    /// As [`Trace::read`], and tells `watch` how far it has come.
+    pub fn read_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
+        let (recording, facts, events) = crate::read::read(inputs, i64::MAX, watch)?;
+        Ok(Self::judge(recording, facts, events, watch))
+    }
+
     /// As [`Trace::read`], without what happened after `until_ns` by `CLOCK_MONOTONIC`.
     ///
     /// For a recording that is still written: its lanes are read one after the other, so that what one of them
     /// tells of may have its beginning in one that was read before. Of the time before reading began all is there.
     pub fn read_until(inputs: &[Input<'_>], until_ns: i64) -> Result<Self, ReadError> {
-        let (recording, facts, events) = crate::read::read(inputs, until_ns)?;
-        Ok(Self::judge(recording, facts, events))
+        let (recording, facts, events) = crate::read::read(inputs, until_ns, &|_| {})?;
+        Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
     /// Reads as [`Trace::read`] does, for the verdict alone: what is kept of the events is what findings rest
     /// on, and the lives of their subjects. Memory grows with the things that are alive, not with the
     /// recording. Times by batch, and findings beyond counting, need all events all the same.
     pub fn check(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
+        Self::check_watched(inputs, &|_| {})
+    }
+
+    /// As [`Trace::check`], and tells `watch` how far it has come.
+    pub fn check_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
         let reader = Reader::open(inputs, KEEP_WORDS)?;
         let mut recording = reader.recording.clone();
-        let judged = course::judge(&mut recording, &reader.facts, &reader);
+        let again = Watched {
+            reader: &reader,
+            watch,
+            passes: Cell::new(0),
+        };
+        let judged = course::judge(&mut recording, &reader.facts, &again);
         match judged {
             Some((judged, events)) if !reader.is_changed() => {
                 Ok(Self::of(recording, events, judged))
             }
             // Somebody still writes it: what is read has to be kept.
-            _ => Self::read(inputs),
+            _ => Self::read_watched(inputs, watch),
         }
     }
 
@@ -95,7 +127,7 @@ impl Trace {
         };
         Ok(match course::judge(&mut recording, &facts, &all) {
             Some((judged, events)) => Self::of(recording, events, judged),
-            None => Self::judge(recording, facts, events),
+            None => Self::judge(recording, facts, events, &|_| {}),
         })
     }
 
@@ -109,11 +141,11 @@ impl Trace {
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         let (recording, events) = crate::text::parse(text)?;
         let facts = Facts::survey(&events);
-        Ok(Self::judge(recording, facts, events))
+        Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
-    fn judge(recording: Recording, facts: Facts, events: Vec<Event>) -> Self {
-        let judged = crate::model::judge(&recording, &facts, &events);
+    fn judge(recording: Recording, facts: Facts, events: Vec<Event>, watch: Watch<'_>) -> Self {
+        let judged = crate::model::judge(&recording, &facts, &events, watch);
         Self::of(recording, events, judged)
     }
 

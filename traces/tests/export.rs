@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use traces::Trace;
 use traces::export::{Form, Report, Root};
 use traces::selection::{Selection, Why};
+use traces::stats::Stats;
 
 const SCHEMA: &str = include_str!("../schema/report.json");
 
@@ -92,6 +93,40 @@ fn json_is_what_its_schema_says() {
             assert_eq!(value, told["findings"][index], "{name}");
         }
     }
+}
+
+#[test]
+fn numbers_and_differences_are_what_their_schemas_say() {
+    let validator = |text: &str| {
+        let schema = strict(serde_json::from_str(text).unwrap());
+        jsonschema::validator_for(&schema).unwrap()
+    };
+    let of_stats = validator(include_str!("../schema/stats.json"));
+    let of_diff = validator(include_str!("../schema/diff.json"));
+    let corpus = corpus();
+    let (_, clean) = &corpus[0];
+    let (mut rings, mut moved, mut found) = (0, 0, 0);
+    for (name, trace) in &corpus {
+        let stats = Stats::of(trace);
+        let value = serde_json::to_value(&stats).unwrap();
+        valid(&of_stats, name, &value);
+        rings += value["rings"].as_array().unwrap().len();
+        let others = Stats::of(clean);
+        let sides = (clean.verdict(), &others);
+        let diff = traces::diff::diff(sides, (trace.verdict(), &stats));
+        let value = serde_json::to_value(&diff).unwrap();
+        valid(&of_diff, name, &value);
+        moved += value["moved"].as_array().unwrap().len();
+        found += value["new"].as_array().unwrap().len();
+    }
+    assert!(
+        rings > 0 && moved > 0 && found > 0,
+        "{rings} {moved} {found}"
+    );
+    // What lacks a member is noticed.
+    let mut value = serde_json::to_value(Stats::of(clean)).unwrap();
+    value.as_object_mut().unwrap().remove("threads");
+    assert!(!of_stats.is_valid(&value));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use traces::Trace;
-use traces::export::{Form, Report, Root, SUMMARY_MAX};
+use traces::export::{Form, Report, Root, SUMMARY_MAX, harmless};
 use traces::selection::Selection;
 
 use crate::args::{Color, Reports};
@@ -140,8 +140,13 @@ impl Out {
         self.count += 1;
         if self.prints_text {
             let lines = traces::report::lines_of(trace, selection, page::width());
-            print(&heading)?;
-            whole(page::print(&lines, self.color))?;
+            let commands = self.printed == Some(Form::Github) || page::is_in_workflow();
+            print(&if commands {
+                harmless(&heading)
+            } else {
+                heading.clone()
+            })?;
+            whole(page::print_beside(&lines, self.color, commands))?;
         }
         for (path, out) in &mut self.texts {
             let lines = traces::report::lines_of(trace, selection, FILE_WIDTH);
@@ -161,7 +166,7 @@ impl Out {
         self.count += 1;
         self.report.add_unreadable(&name, message);
         if self.prints_text {
-            print(&heading)?;
+            print(&harmless(&heading))?;
         }
         for (path, out) in &mut self.texts {
             writeln!(out, "{heading}cannot be read: {message}")

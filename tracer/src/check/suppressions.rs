@@ -243,7 +243,9 @@ mod tests {
     fn covers(text: &str) -> bool {
         let (trace, suppressions) = (trace(), parse(text).unwrap());
         let head = &trace.verdict().stories[0].head;
-        suppressions.covers(&suppressions.prepare(&trace), &trace, head)
+        suppressions
+            .covers(&suppressions.prepare(&trace), &trace, head)
+            .is_some()
     }
 
     #[test]

@@ -87,9 +87,25 @@ pub(crate) struct Cell {
     /// What was reported, the first thing first.
     pub(crate) reports: Vec<Report>,
     /// How long it took.
+    #[serde(deserialize_with = "seconds")]
     pub(crate) seconds: f64,
     /// What test and tool printed.
     pub(crate) log: Option<PathBuf>,
     /// The trace.
     pub(crate) trace: Option<PathBuf>,
+}
+
+/// Longer than any test, and short enough to be added up.
+const SECONDS_MAX: f64 = 1e9;
+
+/// A cell may come through what a test printed, which can be anything.
+fn seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(f64::deserialize(from)?.clamp(0.0, SECONDS_MAX))
+}
+
+impl Cell {
+    /// How long it took.
+    pub(crate) fn time(&self) -> std::time::Duration {
+        std::time::Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
+    }
 }

@@ -122,5 +122,13 @@ mod tests {
         );
         assert_eq!(found[1].id.suite, "sample (doc)");
         assert_eq!(found[1].reports[0].what, "heap-use-after-free");
+        // A test can print that line too, with any number in it.
+        for (number, read) in [("1e300", Some(1e9)), ("-5", Some(0.0)), ("1e999", None)] {
+            let text = format!("{MARK}{}\n", cell.replace("0.5", number));
+            let found = cells(&text);
+            assert_eq!(found.first().map(|cell| cell.seconds), read, "{number}");
+            let times = found.iter().map(Cell::time);
+            assert!(times.sum::<std::time::Duration>().as_secs() <= 1_000_000_000);
+        }
     }
 }

@@ -130,7 +130,7 @@ fn junit(table: &Table<'_>) -> Report {
             };
             let mut case = TestCase::new(name.clone(), status(cell));
             case.set_classname(id.suite.clone());
-            case.set_time(std::time::Duration::from_secs_f64(cell.seconds.max(0.0)));
+            case.set_time(cell.time());
             suite.add_test_case(case);
         }
         report.add_test_suite(suite);

@@ -108,7 +108,7 @@ impl Runs<'_> {
         let log = results.join("command.txt");
         let status = command(build, &job_file, &results, &log)?;
         let status = watch(status, || progress.show(&counted(&results)))?;
-        let text = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
+        let text = runner::ends_of(&log, runner::LOG_PART)?;
         let mut cells = cells(&results)?;
         cells.extend(doctests::cells(&text));
         let has_failed = cells.iter().any(|cell| cell.status == Status::Failed);

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,8 +28,8 @@ use crate::exit::{Exit, Failure, TIMED_OUT};
 pub(super) const VARIABLE: &str = "TRACER_MATRIX_JOB";
 /// In front of a cell that goes through rustdoc's output.
 pub(super) const MARK: &str = "tracer-matrix: ";
-/// More of a log is not looked at.
-const LOG_MAX: u64 = 16 << 20;
+/// Of a log, as much is looked at from its beginning, and from its end: what ended a test stands there.
+pub(super) const LOG_PART: u64 = 8 << 20;
 
 /// What a column asks of its runners.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -473,10 +473,44 @@ fn ended_within(child: &mut Child, time: Duration) -> Result<Option<ExitStatus>>
 }
 
 fn text_of(path: &Path) -> String {
+    // What cannot be read has nothing to say.
+    ends_of(path, LOG_PART).unwrap_or_default()
+}
+
+/// The beginning and the end of a text that is longer than two parts, and how much lies between.
+pub(super) fn ends_of(path: &Path, part: u64) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
     let mut bytes = Vec::new();
-    if let Ok(file) = File::open(path) {
-        // What cannot be read has nothing to say.
-        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(file, LOG_MAX), &mut bytes);
+    Read::take(&file, part).read_to_end(&mut bytes)?;
+    let len = file.metadata()?.len();
+    if len > part {
+        let from = len.saturating_sub(part).max(part);
+        if from > part {
+            let left_out = from - part;
+            bytes.extend(format!("\n[{left_out} bytes left out here]\n").into_bytes());
+        }
+        file.seek(SeekFrom::Start(from))?;
+        // Not further than it was long: somebody may still write to it.
+        Read::take(file, len - from).read_to_end(&mut bytes)?;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_log_both_ends_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            ends_of(&path, 4).unwrap()
+        };
+        assert_eq!(read("abc"), "abc");
+        assert_eq!(read("abcdefgh"), "abcdefgh");
+        assert_eq!(read("abcdefghi"), "abcd\n[1 bytes left out here]\nfghi");
+        assert_eq!(text_of(Path::new("/nowhere/log")), "");
+    }
 }

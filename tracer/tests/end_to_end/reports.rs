@@ -147,3 +147,31 @@ fn what_cannot_be_read_is_in_the_report_and_the_rest_is_judged() {
     assert_eq!(report["unreadable"][0]["file"], "missing.bin");
     assert_eq!(report["traces"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn text_beside_commands_of_a_workflow_cannot_be_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forged.trc");
+    let mut file = crate::file::File::default();
+    // Wrapped, some line begins with it.
+    file.name(10, &format!("src/{}.rs", ["::error::forged"; 12].join(" ")));
+    file.meta(Kind::Site, &[pair(2, 9), pair(10, 0)]);
+    let pointer = [0x7f12_3456_7890, pair(2, 1)];
+    for (at, kind) in [(1, Kind::Leak), (2, Kind::Reclaim), (3, Kind::Reclaim)] {
+        file.record(0, at, kind, Owner::Rc as u8, &pointer);
+    }
+    std::fs::write(&path, file.bytes()).unwrap();
+    let ran = run(tracer(folder.path())
+        .args(["check", "--format", "github"])
+        .arg(&path))
+    .exits(1)
+    .prints("forged");
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    let commands = printed
+        .lines()
+        .filter(|line| line.trim_start().starts_with("::"));
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 1, "{printed}");
+    assert!(commands[0].contains("title=T08"), "{printed}");
+    assert!(printed.contains("\\::error::forged"), "{printed}");
+}

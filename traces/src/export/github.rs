@@ -64,6 +64,19 @@ fn annotate(command: &str, finding: &FindingEntry, out: &mut dyn Write) -> io::R
     writeln!(out, "::{command} {}::{}", properties.join(","), data(&text))
 }
 
+/// A line of text as it can be printed beside commands: a runner takes every line for a command that begins
+/// with two colons, and older ones what follows two number signs.
+pub fn harmless(line: &str) -> String {
+    let begins = line.trim_start();
+    let indent = line.len().saturating_sub(begins.len());
+    let begins = match begins.strip_prefix("::") {
+        Some(rest) => format!("\\::{rest}"),
+        None => begins.to_owned(),
+    };
+    let begins = begins.replace("##[", "#\\#[").replace("##vso[", "#\\#vso[");
+    format!("{}{begins}", line.get(..indent).unwrap_or_default())
+}
+
 /// What stands behind the last colons.
 fn data(text: &str) -> String {
     text.replace('%', "%25")
@@ -84,5 +97,13 @@ mod tests {
     fn nothing_ends_a_command_early() {
         assert_eq!(data("50%\n::set-env x"), "50%25%0A::set-env x");
         assert_eq!(property("a,b:c\r\n"), "a%2Cb%3Ac%0D%0A");
+    }
+
+    #[test]
+    fn texts_beside_commands_are_none() {
+        assert_eq!(harmless("  ::error::x"), "  \\::error::x");
+        assert_eq!(harmless("a ::b ##[error]c"), "a ::b #\\#[error]c");
+        assert_eq!(harmless("##vso[task]"), "#\\#vso[task]");
+        assert_eq!(harmless("conn.rs:8 std::io"), "conn.rs:8 std::io");
     }
 }

@@ -5,7 +5,8 @@
 //! and addresses are hex strings; every text is safe for a terminal already.
 //!
 //! Reading order: `document` (what a report says), `describe` (how it is made from a trace), then a file
-//! for each form: `json`, `sarif`, `junit`, `github`, `markdown`.
+//! for each form: `json`, `sarif`, `junit`, `github`, `markdown`. [`timeline`] is no verdict: all that happened,
+//! for other viewers.
 
 mod describe;
 mod document;
@@ -14,11 +15,13 @@ mod json;
 mod junit;
 mod markdown;
 mod sarif;
+pub mod timeline;
 
 use std::io::{self, Write};
 
 pub use describe::Root;
 pub use document::*;
+pub use github::harmless;
 pub use markdown::SUMMARY_MAX;
 
 /// A form that a report can be written in.

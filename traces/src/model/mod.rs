@@ -59,6 +59,7 @@ use crate::finding::Verdict;
 use crate::names::Objects;
 use crate::recording::Recording;
 use crate::rules::Drafts;
+use crate::watch::{Counter, Stage, Watch};
 
 /// What one pass over the events gives.
 #[derive(Debug, Default)]
@@ -121,7 +122,12 @@ pub(crate) fn find(events: &[Event], id: EventId) -> Option<&Event> {
 }
 
 /// Goes through a recording once, with all its events at hand.
-pub(crate) fn judge(recording: &Recording, facts: &Facts, events: &[Event]) -> Judged {
+pub(crate) fn judge(
+    recording: &Recording,
+    facts: &Facts,
+    events: &[Event],
+    watch: Watch<'_>,
+) -> Judged {
     let mut course = Course::new(recording, facts, Links::all(events.len()));
     let sharing = Sharing::survey(recording, events);
     let mut losses = Losses::survey();
@@ -132,7 +138,9 @@ pub(crate) fn judge(recording: &Recording, facts: &Facts, events: &[Event]) -> J
     course.observer.sharing = sharing;
     course.observer.events = events;
     course.state.declare_all(recording, events);
+    let mut counter = Counter::new(watch, Stage::Judging, events.len() as u64);
     for event in events {
+        counter.one_more();
         course.step(event);
     }
     course.finish()

@@ -28,6 +28,7 @@ use wire::layout;
 use crate::event::Event;
 use crate::input::{Input, ReadAt, read_full};
 use crate::model::Facts;
+use crate::watch::{Counter, Stage, Watch};
 pub(crate) use pass::Reader;
 
 use crate::recording::{Ended, Process, Recording, Seen};
@@ -108,12 +109,15 @@ impl Gathered<'_> {
 pub(crate) fn read(
     inputs: &[Input<'_>],
     until_ns: i64,
+    watch: Watch<'_>,
 ) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
     let reader = Reader::open(inputs, usize::MAX)?;
     let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
     let mut recording = reader.recording.clone();
     let mut pass = reader.pass().until(until_ns);
+    let mut counter = Counter::new(watch, Stage::Reading, reader.events);
     for (event, stack) in pass.by_ref() {
+        counter.one_more();
         recording.tables.stacks.of_event(event.id, stack);
         events.push(event);
     }
