@@ -364,6 +364,16 @@ pub(crate) struct View {
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(crate) theme: tui::Theme,
 
+    /// Do not list findings that this TOML file suppresses, and write to it what `X` suppresses.
+    ///
+    /// Without it: `.config/tracer-suppressions.toml` below the current folder, where that is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) suppressions: Option<PathBuf>,
+
+    /// Do not list findings that this file holds, which `check --write-baseline` made.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) names: Names,
 }

@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         theme: tui::Theme::default(),
         exec: Vec::new(),
         file: None,
+        hidden: crate::check::suppress::hidden(None, None)?,
         places: Places::default(),
     };
     recorded.leave_signals_to_others();

@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use traces::{Trace, Untrusted};
+use tui::hiding::Suppression;
 use tui::{Characters, Colour, Goto, Note, Options, Outside, Search, Theme};
 
 use crate::args::{Color, View};
+use crate::check::suppress::{self, Hidden};
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::sources::Question;
 use crate::symbols::Places;
@@ -33,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) exec: Vec<String>,
     /// The file that is shown, beside which notes are exported; nothing where it will not stay.
     pub(crate) file: Option<PathBuf>,
+    /// What is not listed, and where suppressions are written.
+    pub(crate) hidden: Hidden,
     /// Where sources lie.
     pub(crate) places: Places,
 }
@@ -50,6 +54,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         )
         .into());
     }
+    let hidden = suppress::hidden(args.suppressions.as_deref(), args.baseline.as_deref())?;
     let mut trace = open::read(&args.file)?;
     let places = args.names.places();
     symbols::name(&mut trace, &places);
@@ -63,6 +68,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             theme: args.theme,
             exec: args.exec.map_or_else(Vec::new, |script| script.0),
             file: Some(args.file),
+            hidden,
             places,
         },
     )
@@ -82,6 +88,7 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
         theme: start.theme,
         exec: start.exec,
         notes,
+        hidden: start.hidden.covers,
         goto: start.goto,
         characters: if start.ascii {
             Characters::Ascii
@@ -98,6 +105,7 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
         places: start.places,
         files: Arc::default(),
         session,
+        suppressions: start.hidden.file,
         export: start.file.map(|file| file.with_extension("notes.md")),
     };
     match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
@@ -113,6 +121,8 @@ struct Around {
     files: Arc<Mutex<HashMap<Vec<u8>, PathBuf>>>,
     /// Where notes are kept.
     session: Option<PathBuf>,
+    /// Where suppressions are written.
+    suppressions: PathBuf,
     /// Where they are written for others.
     export: Option<PathBuf>,
 }
@@ -155,6 +165,24 @@ impl Outside for Around {
             .map_err(|error| format!("notes are not kept: {}: {error}", safe::path(path)))
     }
 
+    fn suppress(&self, suppression: &Suppression) -> Result<String, String> {
+        let shown = safe::path(&self.suppressions);
+        match suppress::add(&self.suppressions, suppression) {
+            Ok(()) => Ok(format!(
+                "suppressed in {shown}; U takes it back, z lists it"
+            )),
+            Err(error) => Err(told("not suppressed", &error)),
+        }
+    }
+
+    fn unsuppress(&self, filter: &str) -> Result<String, String> {
+        let shown = safe::path(&self.suppressions);
+        match suppress::remove(&self.suppressions, filter) {
+            Ok(()) => Ok(format!("told again; the suppression is out of {shown}")),
+            Err(error) => Err(told("not taken back", &error)),
+        }
+    }
+
     fn export(&self, markdown: &str) -> Result<String, String> {
         let Some(path) = &self.export else {
             return Err(
@@ -167,4 +195,9 @@ impl Outside for Around {
             Err(error) => Err(format!("cannot write {shown}: {error}")),
         }
     }
+}
+
+/// An error in one line for the viewer.
+fn told(what: &str, error: &anyhow::Error) -> String {
+    traces::tty(format!("{what}: {error:#}").replace('\n', " ").as_bytes())
 }

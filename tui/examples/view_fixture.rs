@@ -44,6 +44,14 @@ impl tui::Outside for Editor {
         Ok(())
     }
 
+    fn suppress(&self, _suppression: &tui::hiding::Suppression) -> Result<String, String> {
+        Ok("suppressed in suppressions.toml; U takes it back".into())
+    }
+
+    fn unsuppress(&self, _filter: &str) -> Result<String, String> {
+        Ok("taken back".into())
+    }
+
     fn export(&self, _markdown: &str) -> Result<String, String> {
         Err("a fixture has no place for files".into())
     }

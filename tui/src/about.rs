@@ -6,6 +6,7 @@ use traces::event::{Event, EventId};
 use traces::finding::{Finding, Outcome, Summary};
 use traces::operations::Ends;
 
+use crate::hiding::Why;
 use crate::layout::Pane;
 use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model};
@@ -75,6 +76,13 @@ fn about_finding(model: &Model, columns: usize) -> Vec<Line> {
         ));
         return lines;
     }
+    if row == FindingRow::Hidden {
+        let words = model.hiding.in_words().unwrap_or_default();
+        let text = format!(
+            "{words}. l or z lists them here; of a suppressed one U takes the suppression back."
+        );
+        return plain(&text, Tone::Plain, columns);
+    }
     summary(model, columns)
 }
 
@@ -91,6 +99,9 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
         confidence(finding.confidence)
     );
     let mut lines = plain(&head, tone, columns);
+    if let FindingRow::Story(story) = row {
+        lines.extend(about_hiding(model, story, columns));
+    }
     lines.extend(plain(&sentence(&finding.message), Tone::Plain, columns));
 
     if let FindingRow::Consequence(story, _) = row
@@ -138,6 +149,21 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
     let label = format!("{} means:", confidence(finding.confidence));
     lines.extend(wrap_after(&label, Tone::Faint, meaning, columns));
     lines
+}
+
+/// Why a story is hidden otherwise.
+fn about_hiding(model: &Model, story: usize, columns: usize) -> Vec<Line> {
+    match model.hiding.why(story) {
+        Some(Why::Suppressed { reason, until }) => {
+            let until = until
+                .as_ref()
+                .map_or(String::new(), |day| format!(" until {day}"));
+            let text = format!("{} (U takes it back)", traces::tty(reason.as_bytes()));
+            wrap_after(&format!("suppressed{until}:"), Tone::Note, &text, columns)
+        }
+        Some(Why::Known) => plain("known: the baseline has it", Tone::Note, columns),
+        None => Vec::new(),
+    }
 }
 
 fn more(all: usize, word: &str) -> Option<Line> {

@@ -15,6 +15,7 @@ pub mod msg;
 
 pub mod commands;
 pub mod copy;
+pub mod hiding;
 pub mod hits;
 pub mod life;
 pub mod losses;
@@ -75,6 +76,8 @@ pub struct Options {
     pub exec: Vec<String>,
     /// Bookmarks and notes that the trace has already, by event.
     pub notes: Vec<Note>,
+    /// What is not to be listed: suppressions, a baseline.
+    pub hidden: Vec<hiding::Cover>,
 }
 
 /// Why the viewer ended.
@@ -121,6 +124,9 @@ pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
         theme: options.theme,
     };
     let mut model = Model::new(trace, verdict, look);
+    model.hiding = hiding::Hiding::new(options.hidden);
+    update::look_for_hidden(&mut model);
+    update::start(&mut model);
     if let Some(target) = options.goto {
         update::go_to(&mut model, target);
     }

@@ -13,6 +13,7 @@ use traces::Trace;
 use traces::event::{Event, EventId};
 use traces::finding::{CannotTell, Finding, Subject, Verdict};
 
+use crate::hiding::Hiding;
 use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
@@ -87,6 +88,8 @@ pub enum FindingRow {
     Consequence(usize, usize),
     /// A question that losses keep open.
     CannotTell(usize),
+    /// How much is hidden, with or without the hidden stories as rows below.
+    Hidden,
     /// What was there at all.
     Summary,
 }
@@ -191,6 +194,10 @@ pub enum PromptKind {
     Command,
     /// A note to an event.
     Note(EventId),
+    /// Why a story is not to be told.
+    Reason(usize),
+    /// Until when it is not to be told.
+    Until(usize),
 }
 
 /// Characters that a prompt may have.
@@ -279,6 +286,8 @@ pub struct Model {
     pub(crate) objects: ObjectsPane,
     pub(crate) losses: Scroll,
     pub(crate) notes: NotesPane,
+    /// Stories that are not listed.
+    pub(crate) hiding: Hiding,
     /// The stretch of time that all screens are about; all of it where there is none.
     pub(crate) range: Option<Range>,
     /// Places that `Esc` leads back to, nearest last.
@@ -303,9 +312,9 @@ impl Model {
     /// A model that shows a verdict over a trace, with its first finding in focus.
     pub fn new(trace: Trace, verdict: Verdict, look: Look) -> Self {
         let mut model = Self {
-            marks: marks(&verdict),
+            marks: marks(&verdict, &Hiding::default()),
             findings: Findings {
-                rows: finding_rows(&verdict, &BTreeSet::new(), None),
+                rows: finding_rows(&verdict, &BTreeSet::new(), None, &Hiding::default()),
                 unfolded: BTreeSet::new(),
                 selected: 0,
                 top: 0,
@@ -328,6 +337,7 @@ impl Model {
             objects: ObjectsPane::default(),
             losses: Scroll::default(),
             notes: NotesPane::default(),
+            hiding: Hiding::default(),
             range: None,
             crumbs: Vec::new(),
             back: Vec::new(),
@@ -359,7 +369,10 @@ impl Model {
             Listener::Help
         } else if let Some(prompt) = &self.prompt {
             match prompt.kind {
-                PromptKind::Filter | PromptKind::Note(_) => Listener::Prompt,
+                PromptKind::Filter
+                | PromptKind::Note(_)
+                | PromptKind::Reason(_)
+                | PromptKind::Until(_) => Listener::Prompt,
                 PromptKind::Command => Listener::Palette,
             }
         } else {
@@ -446,7 +459,7 @@ impl Model {
             FindingRow::Consequence(story, index) => {
                 self.verdict.stories.get(story)?.folded.get(index)
             }
-            FindingRow::CannotTell(_) | FindingRow::Summary => None,
+            FindingRow::CannotTell(_) | FindingRow::Hidden | FindingRow::Summary => None,
         }
     }
 
@@ -687,19 +700,25 @@ pub(crate) fn finding_rows(
     verdict: &Verdict,
     unfolded: &BTreeSet<usize>,
     range: Option<Range>,
+    hiding: &Hiding,
 ) -> Vec<FindingRow> {
     let is_in = |event: EventId| range.is_none_or(|range| range.has(event));
     let touches = |finding: &Finding| {
         is_in(finding.first_cause) || finding.evidence.iter().any(|e| is_in(e.event))
     };
     let mut rows = Vec::new();
+    let mut hidden = Vec::new();
     for (index, story) in verdict.stories.iter().enumerate() {
         if !touches(&story.head) && !story.folded.iter().any(touches) {
             continue;
         }
-        rows.push(FindingRow::Story(index));
+        let list = match hiding.why(index) {
+            Some(_) => &mut hidden,
+            None => &mut rows,
+        };
+        list.push(FindingRow::Story(index));
         if unfolded.contains(&index) {
-            rows.extend((0..story.folded.len()).map(|n| FindingRow::Consequence(index, n)));
+            list.extend((0..story.folded.len()).map(|n| FindingRow::Consequence(index, n)));
         }
     }
     let questions = verdict.cannot_tell.iter().enumerate();
@@ -708,13 +727,23 @@ pub(crate) fn finding_rows(
             .filter(|(_, question)| is_in(question.at))
             .map(|(index, _)| FindingRow::CannotTell(index)),
     );
+    if !hidden.is_empty() {
+        rows.push(FindingRow::Hidden);
+    }
+    if hiding.shown {
+        rows.extend(hidden);
+    }
     rows.push(FindingRow::Summary);
     rows
 }
 
-fn marks(verdict: &Verdict) -> HashMap<EventId, Vec<Mark>> {
+/// What findings say about events; those that are hidden say nothing.
+pub(crate) fn marks(verdict: &Verdict, hiding: &Hiding) -> HashMap<EventId, Vec<Mark>> {
     let mut marks: HashMap<EventId, Vec<Mark>> = HashMap::new();
     for (index, story) in verdict.stories.iter().enumerate() {
+        if hiding.hides(index) {
+            continue;
+        }
         let consequences = story
             .folded
             .iter()

@@ -66,6 +66,12 @@ pub enum Msg {
     Bookmark,
     /// Write a note to the event.
     Note,
+    /// Begin to say why the finding is not to be told.
+    Suppress,
+    /// Take a suppression back.
+    Unsuppress,
+    /// List hidden findings, or no longer.
+    ShowHidden,
     /// Write all notes and findings as Markdown.
     Export,
     /// Copy what the selected row says.
@@ -227,6 +233,8 @@ pub enum Effect {
     Edit,
     /// Keep the notes.
     Save,
+    /// Change the file with suppressions, and say what became of it.
+    Suppress,
     /// Write notes and findings as Markdown.
     Export,
     /// Give what the model holds for it to the terminal's clipboard, and draw.

@@ -5,6 +5,7 @@ use std::process::Command;
 use traces::source::Sources;
 use traces::{Trace, Untrusted};
 
+use crate::hiding::Suppression;
 use crate::notes::Note;
 
 /// A search that takes its time; it is run on a thread of its own.
@@ -22,6 +23,12 @@ pub trait Outside {
 
     /// Keeps the notes of the trace for the next time; or says why not.
     fn keep(&self, notes: &[Note]) -> Result<(), String>;
+
+    /// Adds a suppression to the user's file; says where, or why not. Safe for a terminal, both.
+    fn suppress(&self, suppression: &Suppression) -> Result<String, String>;
+
+    /// Takes the suppressions out of the file that have exactly this filter; says so, or why not.
+    fn unsuppress(&self, filter: &str) -> Result<String, String>;
 
     /// Writes notes and findings for others; says where, or why not. Safe for a terminal, both.
     fn export(&self, markdown: &str) -> Result<String, String>;
@@ -42,6 +49,14 @@ impl Outside for Nobody {
 
     fn keep(&self, _notes: &[Note]) -> Result<(), String> {
         Ok(())
+    }
+
+    fn suppress(&self, _suppression: &Suppression) -> Result<String, String> {
+        Err("there is nobody here who could write a file".into())
+    }
+
+    fn unsuppress(&self, _filter: &str) -> Result<String, String> {
+        Err("there is nobody here who could write a file".into())
     }
 
     fn export(&self, _markdown: &str) -> Result<String, String> {

@@ -374,6 +374,84 @@ fn events_are_bookmarked_noted_and_found_again() {
     assert_eq!(press(&mut model, ":export<enter>"), Effect::Export);
 }
 
+#[test]
+fn a_finding_is_suppressed_with_a_reason_and_told_again() {
+    let mut model = leftover(options());
+    check("suppress-reason-80x24", "Xknown\u{202e}", 80, 24);
+    check("suppress-until-80x24", "Xknown<enter>soon<enter>", 80, 24);
+    check("suppress-reason-40x10", "X<enter>", 40, 10);
+    // Without a reason nothing is done, and Esc drops it.
+    assert_eq!(press(&mut model, "X <enter>"), Effect::Draw);
+    let shown = plain_snapshot(&screen(&mut model, "<esc>", 80, 24));
+    assert!(shown.contains("2 findings, 1 cannot tell"), "{shown}");
+    assert_eq!(press(&mut model, "Xknown<enter><enter>"), Effect::Suppress);
+    // What could not be kept does not count; what was typed is still there.
+    tui::update::suppression_kept(&mut model, Err("the disk is full".into()));
+    let shown = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert!(shown.contains("2 findings, 1 cannot tell"), "{shown}");
+    assert!(shown.contains("the disk is full"), "{shown}");
+    let again = "X<enter>2027-01-31<enter>";
+    assert_eq!(press(&mut model, again), Effect::Suppress);
+    tui::update::suppression_kept(&mut model, Ok("kept in s.toml".into()));
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60), (40, 10)] {
+        compare(
+            &format!("suppressed-{columns}x{rows}"),
+            &styled_snapshot(&screen(&mut model, "", columns, rows)),
+        );
+    }
+    // It is no finding to go to any more, and its events have no sign.
+    let shown = plain_snapshot(&screen(&mut model, "3", 80, 24));
+    assert!(!shown.contains('✖'), "{shown}");
+    compare(
+        "suppressed-shown-80x24",
+        &styled_snapshot(&screen(&mut model, "1zG<up><up>", 80, 24)),
+    );
+    assert_eq!(press(&mut model, "U"), Effect::Suppress);
+    tui::update::suppression_kept(&mut model, Ok("told again".into()));
+    let shown = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert!(shown.contains("2 findings, 1 cannot tell"), "{shown}");
+    for (columns, rows) in [(0, 0), (1, 1)] {
+        screen(&mut model, "Xx<enter>", columns, rows);
+    }
+}
+
+#[test]
+fn a_baseline_and_suppressions_hide_what_they_cover_and_say_how_much() {
+    let filter = traces::filter::Filter::parse("rule:T02").expect("it reads");
+    let hidden = |covers, why| tui::hiding::Cover { covers, why };
+    let why = tui::hiding::Why::Suppressed {
+        reason: "by design".into(),
+        until: None,
+    };
+    let verdict = fixture::leftover_verdict();
+    let known = verdict.stories[1].head.fingerprint;
+    let mut model = leftover(Options {
+        hidden: vec![
+            hidden(tui::hiding::Covers::Filter(filter), why),
+            hidden(
+                tui::hiding::Covers::Fingerprints([known].into()),
+                tui::hiding::Why::Known,
+            ),
+        ],
+        goto: None,
+        ..options()
+    });
+    let shown = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert!(
+        shown.contains("No finding, 1 suppressed, 1 in the baseline, 1 cannot tell"),
+        "{shown}"
+    );
+    let shown = plain_snapshot(&screen(&mut model, "j<enter>j", 80, 24));
+    assert!(shown.contains("suppressed: by design"), "{shown}");
+    // It covers more than this finding, so it is not the viewer's to take back.
+    assert_eq!(press(&mut model, "U"), Effect::Draw);
+    let shown = plain_snapshot(&screen(&mut model, "", 80, 24));
+    assert!(shown.contains("change the file by hand"), "{shown}");
+    // A hidden finding that the command line asks for is shown.
+    let shown = plain_snapshot(&screen(&mut model, "z:goto T02<enter>", 80, 24));
+    assert!(shown.contains("[2 Biography]"), "{shown}");
+}
+
 fn with_source(options: Options) -> Model {
     let mut trace = fixture::trace(fixture::LEFTOVER);
     let lines =

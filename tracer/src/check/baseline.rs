@@ -2,7 +2,7 @@
 //!
 //! JSON, one finding a line of it, sorted, so that a change is a readable difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -43,6 +43,12 @@ impl Baseline {
     /// Whether a finding is known.
     pub(super) fn has(&self, finding: &Finding) -> bool {
         self.0.contains_key(&print(finding))
+    }
+
+    /// All of them.
+    pub(super) fn fingerprints(&self) -> BTreeSet<u64> {
+        let number = |text: &String| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+        self.0.keys().filter_map(number).collect()
     }
 
     /// Adds the heads of all stories.

@@ -3,6 +3,7 @@
 mod baseline;
 pub(crate) mod reports;
 pub(crate) mod sieve;
+pub(crate) mod suppress;
 mod suppressions;
 
 use std::io;

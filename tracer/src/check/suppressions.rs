@@ -22,6 +22,7 @@ use serde::Deserialize;
 use traces::Trace;
 use traces::filter::{Filter, Prepared};
 use traces::finding::Finding;
+use tui::hiding::{Cover, Covers, Why};
 
 use super::baseline::Baseline;
 use super::sieve::shown;
@@ -56,7 +57,10 @@ pub(super) struct Suppressions {
 #[derive(Debug)]
 struct Suppression {
     filter: Filter,
+    /// What was written as the filter, where nothing else says what it covers.
+    alone: Option<Filter>,
     reason: String,
+    expires: Option<String>,
     is_over: bool,
     is_used: Cell<bool>,
 }
@@ -93,6 +97,26 @@ impl Suppressions {
                 .map(read)
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// Whether a text is a file of suppressions; an error says why not.
+    pub(super) fn check(text: &str, file: &str) -> Result<()> {
+        Self::parse(text, file, &crate::pack::today())
+            .with_context(|| format!("in {file}"))
+            .map(|_| ())
+    }
+
+    /// Those that count today, for the viewer.
+    pub(super) fn counting(&self) -> Vec<Cover> {
+        let entries = self.entries.iter().filter(|entry| !entry.is_over);
+        let cover = |entry: &Suppression| Cover {
+            covers: Covers::Filter(entry.alone.as_ref().unwrap_or(&entry.filter).clone()),
+            why: Why::Suppressed {
+                reason: entry.reason.clone(),
+                until: entry.expires.clone(),
+            },
+        };
+        entries.map(cover).collect()
     }
 
     /// Their filters for a trace.
@@ -145,6 +169,7 @@ fn suppression(written: &Written, today: &str) -> Result<Suppression> {
         bail!("a reason is missing: say why this finding is not to be told");
     }
     let mut parts = Vec::new();
+    let mut alone = None;
     let fields = [
         ("rule", &written.rule),
         ("site", &written.site),
@@ -158,7 +183,8 @@ fn suppression(written: &Written, today: &str) -> Result<Suppression> {
     }
     if let Some(filter) = &written.filter {
         // For itself first, so that an error points at its place.
-        Filter::parse(filter).map_err(|error| anyhow!("\n{}", error.pointed()))?;
+        let read = Filter::parse(filter).map_err(|error| anyhow!("\n{}", error.pointed()))?;
+        alone = Some(read).filter(|_| parts.is_empty());
         parts.push(format!("({filter})"));
     }
     if parts.is_empty() {
@@ -167,7 +193,9 @@ fn suppression(written: &Written, today: &str) -> Result<Suppression> {
     let filter = Filter::parse(&parts.join(" ")).map_err(|error| anyhow!("{error}"))?;
     Ok(Suppression {
         filter,
+        alone,
         reason: written.reason.clone(),
+        expires: written.expires.clone(),
         is_over: match &written.expires {
             Some(day) if is_day(day) => day.as_str() < today,
             Some(day) => bail!(

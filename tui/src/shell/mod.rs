@@ -19,6 +19,7 @@ use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
+use crate::hiding::Change;
 use crate::keys::message_for;
 use crate::model::{Colour, Model, Work};
 use crate::msg::{Effect, Msg};
@@ -147,6 +148,10 @@ pub(crate) fn run(
                         update::say(model, why);
                     }
                 }
+                Effect::Suppress => {
+                    is_dirty = true;
+                    suppress(model, outside);
+                }
                 Effect::Export => {
                     is_dirty = true;
                     let (Ok(said) | Err(said)) = outside.export(&crate::notes::markdown(model));
@@ -219,6 +224,16 @@ fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
     })?;
     signals.forget_meanwhile();
     Ok(())
+}
+
+/// Has the file with suppressions changed as the model wants it.
+fn suppress(model: &mut Model, outside: &dyn Outside) {
+    let result = match &model.hiding.change {
+        Some(Change::Add(suppression)) => outside.suppress(suppression),
+        Some(Change::Remove(filter)) => outside.unsuppress(filter),
+        None => return,
+    };
+    update::suppression_kept(model, result);
 }
 
 /// Lends the terminal to an editor, at the source in focus.

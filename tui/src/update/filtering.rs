@@ -25,7 +25,12 @@ pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
     match model.prompt.as_ref().map(|prompt| prompt.kind) {
         Some(PromptKind::Command) => super::palette::typed(model, msg),
         Some(PromptKind::Note(_)) if msg == Msg::Accept => super::notes::accept(model),
-        Some(PromptKind::Filter | PromptKind::Note(_)) => {
+        Some(PromptKind::Reason(_) | PromptKind::Until(_)) if msg == Msg::Accept => {
+            super::suppressing::accept(model)
+        }
+        Some(
+            PromptKind::Filter | PromptKind::Note(_) | PromptKind::Reason(_) | PromptKind::Until(_),
+        ) => {
             prompt(model, msg);
             Effect::Draw
         }
@@ -76,7 +81,8 @@ fn prompt(model: &mut Model, msg: Msg) {
 }
 
 pub(super) fn cancel(model: &mut Model) {
-    if let Some(PromptKind::Note(_)) = model.prompt.as_ref().map(|prompt| prompt.kind) {
+    let kind = model.prompt.as_ref().map(|prompt| prompt.kind);
+    if let Some(PromptKind::Note(_) | PromptKind::Reason(_) | PromptKind::Until(_)) = kind {
         model.prompt = None;
         return;
     }

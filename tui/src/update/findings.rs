@@ -35,6 +35,11 @@ pub(super) fn select_finding(model: &mut Model, position: usize) {
 
 /// Selects a finding, unfolding its story where that is needed.
 pub(super) fn reveal(model: &mut Model, row: FindingRow) {
+    if let FindingRow::Story(story) | FindingRow::Consequence(story, _) = row
+        && model.hiding.hides(story)
+    {
+        super::suppressing::turn(model);
+    }
     if let FindingRow::Consequence(story, _) = row
         && model.findings.unfolded.insert(story)
     {
@@ -48,7 +53,12 @@ pub(super) fn reveal(model: &mut Model, row: FindingRow) {
 /// Lists the findings anew, and keeps the selected one.
 pub(super) fn list_findings(model: &mut Model) {
     let selected = model.selected_finding();
-    model.findings.rows = finding_rows(&model.verdict, &model.findings.unfolded, model.range);
+    model.findings.rows = finding_rows(
+        &model.verdict,
+        &model.findings.unfolded,
+        model.range,
+        &model.hiding,
+    );
     let rows = &model.findings.rows;
     if let Some(position) = rows.iter().position(|row| *row == selected) {
         model.findings.selected = position;
@@ -58,7 +68,7 @@ pub(super) fn list_findings(model: &mut Model) {
 /// Every finding, consequences after their causes.
 pub(super) fn all_findings(model: &Model) -> impl Iterator<Item = FindingRow> {
     let all: BTreeSet<usize> = (0..model.verdict.stories.len()).collect();
-    finding_rows(&model.verdict, &all, model.range).into_iter()
+    finding_rows(&model.verdict, &all, model.range, &model.hiding).into_iter()
 }
 
 pub(super) fn next_finding(model: &mut Model, toward: Toward) {
@@ -163,6 +173,12 @@ pub(super) fn first_cause(model: &mut Model) {
 
 pub(super) fn set_fold(model: &mut Model, fold: Fold) {
     let row = model.selected_finding();
+    if row == FindingRow::Hidden {
+        if model.hiding.shown != (fold == Fold::Open) {
+            super::suppressing::turn(model);
+        }
+        return;
+    }
     let (FindingRow::Story(story) | FindingRow::Consequence(story, _)) = row else {
         return;
     };

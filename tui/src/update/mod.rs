@@ -1,7 +1,7 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `source`, `lists`, `notes`, `palette`, `places`.
+//! `filtering`, `timeline`, `source`, `lists`, `notes`, `suppressing`, `palette`, `places`.
 
 mod filtering;
 mod findings;
@@ -12,6 +12,7 @@ mod palette;
 mod places;
 mod selection;
 mod source;
+mod suppressing;
 mod timeline;
 mod walk;
 
@@ -66,6 +67,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         | Msg::Choose(_)
         | Msg::Complete => filtering::typed(model, msg),
         Msg::Bookmark => notes::bookmark(model),
+        Msg::Unsuppress => suppressing::undo(model),
         Msg::Export => Effect::Export,
         Msg::CopyRow => palette::copy_row(model),
         Msg::CopyFinding => palette::copy_finding(model),
@@ -85,6 +87,8 @@ pub(crate) fn start(model: &mut Model) {
 }
 
 pub(crate) use source::{found as found_sources, search_begins};
+pub use suppressing::kept as suppression_kept;
+pub(crate) use suppressing::look as look_for_hidden;
 
 /// Tells the user something, until the next key. The text is safe for a terminal.
 pub(crate) fn say(model: &mut Model, text: String) {
@@ -98,11 +102,13 @@ pub(crate) fn go_to(model: &mut Model, target: Goto) {
             .checked_sub(1)
             .filter(|story| *story < model.verdict.stories.len())
             .map(FindingRow::Story),
-        Goto::Rule(rule) => findings::all_findings(model).find(|row| {
-            model
-                .finding(*row)
-                .is_some_and(|finding| finding.rule == rule)
-        }),
+        Goto::Rule(rule) => findings::all_findings(model)
+            // What is hidden is asked for by its rule only where nothing else is.
+            .chain((0..model.verdict.stories.len()).map(FindingRow::Story))
+            .find(|row| {
+                let finding = model.finding(*row);
+                finding.is_some_and(|finding| finding.rule == rule)
+            }),
         Goto::Event(event) => {
             if model.event(event).is_some() {
                 places::show(model, View::Events);
@@ -157,6 +163,8 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Prompt => filtering::begin(model),
         Msg::Palette => palette::begin(model),
         Msg::Note => notes::begin(model),
+        Msg::Suppress => suppressing::begin(model),
+        Msg::ShowHidden => suppressing::turn(model),
         _ => {}
     }
 }

@@ -128,6 +128,9 @@ pub(super) fn open(model: &mut Model) {
         }
         Pane::Findings => {
             let row = model.selected_finding();
+            if row == FindingRow::Hidden {
+                return super::suppressing::turn(model);
+            }
             if row == FindingRow::Summary {
                 show(model, View::Events);
             } else {

@@ -372,7 +372,7 @@ fn assert_inside(model: &mut Model, msg: Msg) {
     let all: std::collections::BTreeSet<usize> = model.findings.unfolded.clone();
     assert_eq!(
         model.findings.rows,
-        finding_rows(&model.verdict, &all, model.range),
+        finding_rows(&model.verdict, &all, model.range, &model.hiding),
         "{msg:?}"
     );
     assert!(
@@ -449,8 +449,13 @@ proptest! {
                 fixture::trace(""), traces::finding::Verdict::default(), Options::default()
             ),
         };
-        for msg in messages {
-            update(&mut model, msg);
+        for (at, msg) in messages.into_iter().enumerate() {
+            let effect = update(&mut model, msg);
+            if effect == Effect::Suppress {
+                let said = || "said".to_owned();
+                let result = if at % 4 == 0 { Err(said()) } else { Ok(said()) };
+                super::suppression_kept(&mut model, result);
+            }
             assert_inside(&mut model, msg);
         }
     }

@@ -173,8 +173,10 @@ fn prompt(model: &Model, paint: &mut Paint<'_>, layout: &Layout, prompt: &Prompt
         PromptKind::Filter => "/",
         PromptKind::Command => ":",
         PromptKind::Note(_) => "note: ",
+        PromptKind::Reason(_) => "suppress, because: ",
+        PromptKind::Until(_) => "until (2027-01-31, or nothing for good): ",
     };
-    let room = usize::from(area.width).saturating_sub(3);
+    let room = usize::from(area.width).saturating_sub(width(sign) + 2);
     let text = clip_front(&traces::tty(prompt.text.as_bytes()), room, paint.characters);
     let typed = |text: String| {
         vec![
@@ -197,6 +199,7 @@ fn prompt(model: &Model, paint: &mut Paint<'_>, layout: &Layout, prompt: &Prompt
     let shown = if above.is_empty() { &text } else { above };
     paint.clear(place);
     paint.line(place, &typed(shown.to_owned()));
+    let room = usize::from(area.width).saturating_sub(3);
     let below = clip(below, room, model.look.characters);
     paint.line(area, &vec![(format!(" {below}"), Tone::Error)]);
 }

@@ -1,5 +1,6 @@
 //! What is wrong: stories, their consequences, what could not be told, and what was there at all.
 
+use crate::hiding::Why;
 use crate::layout::PaneArea;
 use crate::model::{FindingRow, Model};
 use crate::text::{Line, Tone, count, counted};
@@ -25,14 +26,19 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         },
     );
     let verdict = &model.verdict;
-    let mut title = match verdict.stories.len() {
+    let (suppressed, known) = model.hiding.counts();
+    let told = (verdict.stories.len() as u64).saturating_sub(suppressed + known);
+    let mut title = match told {
         0 => "No finding".to_owned(),
-        stories => counted(stories as u64, "finding"),
+        stories => counted(stories, "finding"),
     };
     if model.range.is_some() {
         let is_story = |row: &&FindingRow| matches!(row, FindingRow::Story(_));
         let shown = model.findings.rows.iter().filter(is_story).count();
         title.push_str(&format!(", {} in the selected time", count(shown as u64)));
+    }
+    if let Some(hidden) = model.hiding.in_words() {
+        title.push_str(&format!(", {hidden}"));
     }
     let open = verdict
         .summary
@@ -77,7 +83,16 @@ fn line(model: &Model, row: FindingRow) -> Line {
             let times = either(characters, "×", "x");
             line.push((format!(" {times}{}", count(finding.count)), Tone::Strong));
         }
-        line.push((format!("  {}", finding.message), Tone::Faint));
+        let why = match row {
+            FindingRow::Story(story) => model.hiding.why(story),
+            _ => None,
+        };
+        let word = match why {
+            Some(Why::Suppressed { .. }) => "  suppressed:",
+            Some(Why::Known) => "  in the baseline:",
+            None => " ",
+        };
+        line.push((format!("{word} {}", finding.message), Tone::Faint));
         return line;
     }
     if let Some(question) = model.question(row) {
@@ -90,6 +105,14 @@ fn line(model: &Model, row: FindingRow) -> Line {
             ),
             (format!("  {}", question.message), Tone::Faint),
         ];
+    }
+    if row == FindingRow::Hidden {
+        let sign = match model.hiding.shown {
+            false => either(characters, "▸", "+"),
+            true => either(characters, "▾", "-"),
+        };
+        let words = model.hiding.in_words().unwrap_or_default();
+        return vec![(format!("{sign} {words}"), Tone::Faint)];
     }
     let sign = either(characters, "≡", "=");
     vec![
