@@ -364,6 +364,10 @@ pub(crate) struct View {
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(crate) theme: tui::Theme,
 
+    /// Take the mouse from the start: clicks select rows, tabs and time. In the viewer F2 turns that.
+    #[arg(long)]
+    pub(crate) mouse: bool,
+
     /// Do not list findings that this TOML file suppresses, and write to it what `X` suppresses.
     ///
     /// Without it: `.config/tracer-suppressions.toml` below the current folder, where that is there.

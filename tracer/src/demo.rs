@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         goto: None,
         ascii: false,
         color,
+        mouse: false,
         theme: tui::Theme::default(),
         exec: Vec::new(),
         file: None,

@@ -29,6 +29,8 @@ pub(crate) struct Start {
     pub(crate) ascii: bool,
     /// Whether it uses colour.
     pub(crate) color: Color,
+    /// Whether it takes the mouse.
+    pub(crate) mouse: bool,
     /// In which colours.
     pub(crate) theme: Theme,
     /// Commands to run at the start.
@@ -65,6 +67,7 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
             goto: args.goto,
             ascii: args.ascii,
             color,
+            mouse: args.mouse,
             theme: args.theme,
             exec: args.exec.map_or_else(Vec::new, |script| script.0),
             file: Some(args.file),
@@ -86,6 +89,7 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
     let options = Options {
         title: start.title,
         theme: start.theme,
+        mouse: start.mouse,
         exec: start.exec,
         notes,
         hidden: start.hidden.covers,

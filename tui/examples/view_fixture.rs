@@ -74,6 +74,7 @@ fn main() -> ExitCode {
                 let script = arguments.next().unwrap_or_default();
                 options.exec = tui::commands::script(&script).expect("a script that reads");
             }
+            "--mouse" => options.mouse = true,
             "--no-color" => options.colour = Colour::Off,
             "--goto" => {
                 options.goto = arguments.next().and_then(|place| place.parse().ok());

@@ -234,6 +234,25 @@ fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> Vec<PaneArea> {
     ]
 }
 
+/// Commands that the palette shows at once.
+const OFFERS_MAX: u16 = 12;
+
+/// Where the palette stands above the status line, its title on the first row, and which command is on the
+/// second; nothing where none fits.
+pub fn palette_area(status: Rect, offers: usize, chosen: usize) -> Option<(Rect, usize)> {
+    let room = status.y.saturating_sub(3).min(OFFERS_MAX);
+    let height = room.min(u16::try_from(offers).unwrap_or(u16::MAX));
+    if height == 0 {
+        return None;
+    }
+    let frame = Rect {
+        y: status.y - height - 1,
+        height: height + 1,
+        ..status
+    };
+    Some((frame, chosen.saturating_sub(usize::from(height) - 1)))
+}
+
 /// Columns for the names of lanes and for time, of so many.
 pub fn timeline_columns(width: u16) -> (u16, u16) {
     let names = (width / 4).clamp(8, 22).min(width);

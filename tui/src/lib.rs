@@ -20,6 +20,7 @@ pub mod hits;
 pub mod life;
 pub mod losses;
 pub mod model;
+pub mod mouse;
 pub mod notes;
 pub mod objects;
 pub mod rings;
@@ -30,6 +31,7 @@ pub mod update;
 pub mod about;
 pub mod help;
 pub mod layout;
+pub mod tabs;
 pub mod text;
 pub mod theme;
 pub mod words;
@@ -72,6 +74,8 @@ pub struct Options {
     pub colour: Colour,
     /// Which ones.
     pub theme: Theme,
+    /// Whether the mouse is the viewer's from the start; the key `F2` turns that.
+    pub mouse: bool,
     /// Commands to run at the start, as [`commands::script`] reads them.
     pub exec: Vec<String>,
     /// Bookmarks and notes that the trace has already, by event.
@@ -130,6 +134,7 @@ pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
     if let Some(target) = options.goto {
         update::go_to(&mut model, target);
     }
+    model.has_mouse = options.mouse;
     model.script = options.exec.into();
     model.notes.list = options.notes;
     model.notes.list.sort_by_key(|note| note.event);

@@ -304,6 +304,8 @@ pub struct Model {
     /// First visible line of the help, while it is shown.
     pub(crate) help: Option<usize>,
     pub(crate) prefix: Option<Prefix>,
+    /// Whether the mouse is ours; else it is the terminal's.
+    pub(crate) has_mouse: bool,
     /// A word to the user, until the next key.
     pub(crate) notice: Option<String>,
 }
@@ -348,6 +350,7 @@ impl Model {
             clipboard: String::new(),
             help: None,
             prefix: None,
+            has_mouse: false,
             notice: None,
         };
         model.thread_columns = model.widest_thread();
@@ -530,6 +533,22 @@ impl Model {
             Pane::Objects => &mut self.objects.top,
             Pane::Losses => &mut self.losses.top,
             Pane::Notes => &mut self.notes.top,
+        }
+    }
+
+    /// The first visible row in the list of a pane, as [`Self::top_of`].
+    pub(crate) fn first_row_of(&self, pane: Pane) -> usize {
+        match pane {
+            Pane::Findings => self.findings.top,
+            Pane::Biography => self.life.top,
+            Pane::Neighbours => self.neighbours.top,
+            Pane::Events => self.events.top,
+            Pane::Timeline => self.timeline.top,
+            Pane::Source => self.source.top,
+            Pane::Rings => self.rings.top,
+            Pane::Objects => self.objects.top,
+            Pane::Losses => self.losses.top,
+            Pane::Notes => self.notes.top,
         }
     }
 

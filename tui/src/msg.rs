@@ -103,10 +103,40 @@ pub enum Msg {
         /// Its rows.
         rows: u16,
     },
+    /// The mouse did something there.
+    Mouse(Mouse),
+    /// Take the mouse from the terminal, or give it back.
+    TurnMouse,
     /// Time for a slice of unfinished work.
     Work,
     /// Nothing but the end of a pair of keys.
     Nothing,
+}
+
+/// What the mouse did, and where. Columns and rows count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mouse {
+    /// What.
+    pub action: MouseAction,
+    /// In which column.
+    pub column: u16,
+    /// In which row.
+    pub row: u16,
+    /// Whether Ctrl was held.
+    pub ctrl: bool,
+}
+
+/// What a mouse does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MouseAction {
+    /// Its first button goes down.
+    Press,
+    /// It moves with the button down.
+    Drag,
+    /// The button goes up.
+    Release,
+    /// Its wheel turns.
+    Wheel(Toward),
 }
 
 /// How far a selection moves.
@@ -231,6 +261,8 @@ pub enum Effect {
     Suspend,
     /// Open the place of [`crate::source::place_of`] in an editor.
     Edit,
+    /// Take or give back the mouse, as the model has it now.
+    Mouse,
     /// Keep the notes.
     Save,
     /// Change the file with suppressions, and say what became of it.

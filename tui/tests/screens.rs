@@ -15,7 +15,7 @@ use traces::finding::Verdict;
 use traces::source::{Absence, Found, Sources};
 use tui::keys::message_for;
 use tui::model::{Model, Work};
-use tui::msg::{Effect, Msg};
+use tui::msg::{Effect, Mouse, MouseAction, Msg, Toward};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
 use tui::update::update;
 use tui::view::view;
@@ -450,6 +450,121 @@ fn a_baseline_and_suppressions_hide_what_they_cover_and_say_how_much() {
     // A hidden finding that the command line asks for is shown.
     let shown = plain_snapshot(&screen(&mut model, "z:goto T02<enter>", 80, 24));
     assert!(shown.contains("[2 Biography]"), "{shown}");
+}
+
+/// What the mouse does at a place of the screen.
+fn mouse(model: &mut Model, action: MouseAction, column: u16, row: u16) {
+    let ctrl = false;
+    let mouse = Mouse {
+        action,
+        column,
+        row,
+        ctrl,
+    };
+    update(model, Msg::Mouse(mouse));
+    while model.work() != Work::None {
+        update(model, Msg::Work);
+    }
+}
+
+/// A click on the first place where the screen has this text.
+#[track_caller]
+fn click(model: &mut Model, text: &str, columns: u16, rows: u16) {
+    let shown = plain_snapshot(&draw(model, columns, rows));
+    let found = shown.lines().zip(0..).find_map(|(line, row)| {
+        let before = &line[..line.find(text)?];
+        Some((before.chars().count() as u16, row))
+    });
+    let Some((column, row)) = found else {
+        panic!("{text} is not on the screen\n{shown}");
+    };
+    mouse(model, MouseAction::Press, column, row);
+    mouse(model, MouseAction::Release, column, row);
+}
+
+#[test]
+fn clicks_choose_what_is_drawn_there_and_a_second_one_opens_it() {
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60)] {
+        let mut model = leftover(options());
+        let shown = |model: &Model| plain_snapshot(&draw(model, columns, rows));
+        screen(&mut model, "", columns, rows);
+        for view in ["Events", "Rings", "Loss", "Findings"] {
+            click(&mut model, &format!(" {view}"), columns, rows);
+            let shown = shown(&model);
+            assert!(shown.contains(&format!(" {view}]")), "{shown}");
+        }
+        click(&mut model, "T09 never-reclaimed", columns, rows);
+        assert!(shown(&model).contains("row 2/4"), "{}", shown(&model));
+        click(&mut model, "T09 never-reclaimed", columns, rows);
+        assert!(shown(&model).contains("[2 Biography]"), "{}", shown(&model));
+        click(&mut model, " Events", columns, rows);
+        press(&mut model, "gg");
+        mouse(&mut model, MouseAction::Wheel(Toward::Next), 5, 4);
+        mouse(&mut model, MouseAction::Wheel(Toward::Next), 5, 4);
+        assert!(shown(&model).contains("row 7/32"), "{}", shown(&model));
+        // In a scrolled list, the row that is drawn there.
+        press(&mut model, "G");
+        click(
+            &mut model,
+            "complete ring 0 operation #0 cookie",
+            columns,
+            rows,
+        );
+        assert!(shown(&model).contains("row 29/32"), "{}", shown(&model));
+        press(&mut model, ":");
+        click(&mut model, "theme NAME", columns, rows);
+        assert!(shown(&model).contains(":theme "), "{}", shown(&model));
+    }
+}
+
+#[test]
+fn the_mouse_focuses_events_of_the_timeline_and_drags_a_stretch_of_time() {
+    let mut model = leftover(options());
+    screen(&mut model, "40", 80, 24);
+    let before = model.focus();
+    click(&mut model, "co 7", 80, 24);
+    assert_eq!(model.focus(), before, "a name is a row, no time");
+    let buffer = draw(&model, 80, 24);
+    let lines = plain_snapshot(&buffer);
+    let row = lines.lines().position(|line| line.contains("main"));
+    let row = row.expect("a lane") as u16;
+    // The last event of the thread: at the right edge.
+    let column = (20..80).rev().find(|x| buffer[(*x, row)].symbol() != " ");
+    let column = column.expect("an event");
+    mouse(&mut model, MouseAction::Press, column, row);
+    let focus = model.focus();
+    let at_ns = model
+        .event(focus.event.expect("an event"))
+        .expect("it is")
+        .at_ns;
+    assert!(at_ns >= 2_000_000, "{at_ns}");
+    mouse(&mut model, MouseAction::Release, column, row);
+    assert!(!plain_snapshot(&draw(&model, 80, 24)).contains("of the time"));
+    // From the middle to beyond the right edge.
+    mouse(&mut model, MouseAction::Press, 40, row);
+    mouse(&mut model, MouseAction::Drag, 60, 2);
+    compare(
+        "timeline-dragging-80x24",
+        &styled_snapshot(&draw(&model, 80, 24)),
+    );
+    mouse(&mut model, MouseAction::Drag, 79, 23);
+    mouse(&mut model, MouseAction::Release, 79, 23);
+    compare(
+        "timeline-dragged-80x24",
+        &styled_snapshot(&draw(&model, 80, 24)),
+    );
+    let shown = plain_snapshot(&screen(&mut model, "3", 80, 24));
+    assert!(
+        shown.contains("20 of 32 events in the selected time"),
+        "{shown}"
+    );
+    for (columns, rows) in [(0, 0), (1, 1), (40, 10)] {
+        screen(&mut model, "4", columns, rows);
+        mouse(&mut model, MouseAction::Press, 30, 3);
+        mouse(&mut model, MouseAction::Drag, 35, 3);
+        mouse(&mut model, MouseAction::Release, 35, 3);
+        draw(&model, columns, rows);
+    }
 }
 
 fn with_source(options: Options) -> Model {

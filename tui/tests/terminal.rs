@@ -176,6 +176,7 @@ impl Terminal {
     #[track_caller]
     fn assert_clean(&self) {
         let screen = self.emulator.screen();
+        assert!(!has_mouse(screen), "the mouse was not given back");
         assert!(!screen.alternate_screen(), "still on the alternate screen");
         assert!(!screen.hide_cursor(), "the cursor is hidden");
         assert_same_modes(&self.modes(), &self.before);
@@ -200,6 +201,10 @@ impl Drop for Terminal {
             let _ = self.child.wait();
         }
     }
+}
+
+fn has_mouse(screen: &vt100::Screen) -> bool {
+    screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None
 }
 
 fn cells(count: u16) -> NonZero<u16> {
@@ -418,7 +423,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     command.env("VIEWER", example());
     let mut terminal = Terminal::run(command, 80, 24);
     terminal.wait_for_text("ready>");
-    terminal.type_keys("\"$VIEWER\"\r");
+    terminal.type_keys("\"$VIEWER\" --mouse\r");
     terminal.wait_for("the viewer", |screen| {
         screen.alternate_screen() && screen.contents().contains(FIRST)
     });
@@ -426,6 +431,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     terminal.wait_for("the shell", |screen| {
         !screen.alternate_screen() && screen.contents().contains("Stopped")
     });
+    assert!(!has_mouse(terminal.emulator.screen()), "the shell has it");
     assert!(!terminal.emulator.screen().hide_cursor());
     let modes = terminal.modes().local_modes;
     assert!(
@@ -436,11 +442,39 @@ fn ctrl_z_gives_the_terminal_to_the_shell_until_fg() {
     terminal.wait_for("the viewer again, where it was", |screen| {
         screen.alternate_screen() && screen.contents().contains("row 2/4")
     });
+    assert!(has_mouse(terminal.emulator.screen()));
     terminal.type_keys("q");
     terminal.wait_for("the shell again", |screen| !screen.alternate_screen());
     // Typed while the viewer may still be on its way out: it must reach the shell all the same.
     terminal.type_keys("exit\r");
     terminal.end();
+    terminal.assert_clean();
+}
+
+#[test]
+fn the_mouse_is_the_terminals_until_it_is_asked_for() {
+    let mut terminal = Terminal::start(80, 24, &[]);
+    terminal.wait_for_text(FIRST);
+    assert!(!has_mouse(terminal.emulator.screen()));
+    // A report that nobody asked for is not acted on: this would be a click on `2 Biography`.
+    terminal.type_keys("\x1b[<0;16;1M\x1b[<0;16;1m\x1bOQ");
+    terminal.wait_for("the mouse", has_mouse);
+    assert!(terminal.emulator.screen().contents().contains(FIRST));
+    terminal.wait_for_text("the mouse is the viewer's now");
+    assert_eq!(
+        terminal.emulator.screen().mouse_protocol_encoding(),
+        vt100::MouseProtocolEncoding::Sgr
+    );
+    terminal.type_keys("\x1b[<0;16;1M\x1b[<0;16;1m");
+    terminal.wait_for_text("[2 Biography]");
+    terminal.type_keys("\x1b[<0;2;1M\x1b[<65;9;4M");
+    terminal.wait_for_text("row 4/4");
+    terminal.type_keys("\x1bOQ");
+    terminal.wait_for("the mouse given back", |screen| !has_mouse(screen));
+    terminal.type_keys("\x1bOQ");
+    terminal.wait_for("the mouse again", has_mouse);
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.end().signal(), Some(15));
     terminal.assert_clean();
 }
 

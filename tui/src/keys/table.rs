@@ -713,6 +713,14 @@ pub const BINDINGS: &[Binding] = &[
         "close the help",
     ),
     bind(
+        "mouse",
+        &[Code(KeyCode::F(2))],
+        On::Panes,
+        Msg::TurnMouse,
+        None,
+        "let the mouse select rows, tabs and time here, or leave it to the terminal",
+    ),
+    bind(
         "quit",
         &[Ctrl('c')],
         On::Anywhere,

@@ -1,4 +1,4 @@
-//! Bytes from the terminal become keys.
+//! Bytes from the terminal become keys, and what the mouse did.
 //!
 //! Read here rather than by crossterm's event reader: that one spins for ever on a terminal that
 //! hung up, leaves what exceeds its buffer unread until the next key, and swallows the terminal's
@@ -7,6 +7,17 @@
 //! Promise: any bytes are accepted, unknown sequences are skipped whole, nothing panics.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::msg::{Mouse, MouseAction, Toward};
+
+/// What was understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// A key.
+    Key(KeyEvent),
+    /// The mouse, while it is ours.
+    Mouse(Mouse),
+}
 
 /// Bytes that were read and do not make a key yet.
 #[derive(Debug, Default)]
@@ -18,6 +29,8 @@ pub(super) struct Decoder {
 enum Step {
     /// So many bytes were a key.
     Key(usize, KeyEvent),
+    /// So many bytes were the mouse.
+    Mouse(usize, Mouse),
     /// So many bytes mean nothing to us.
     Skip(usize),
     /// More bytes are needed.
@@ -29,14 +42,18 @@ const LONGEST: usize = 4096;
 
 impl Decoder {
     /// Takes bytes, gives keys. A sequence that may be unfinished is kept for the next call.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<KeyEvent> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Typed> {
         self.pending.extend_from_slice(bytes);
         let mut keys = Vec::new();
         let mut at = 0;
         while at < self.pending.len() {
             match step(&self.pending[at..]) {
                 Step::Key(len, key) => {
-                    keys.push(key);
+                    keys.push(Typed::Key(key));
+                    at += len;
+                }
+                Step::Mouse(len, mouse) => {
+                    keys.push(Typed::Mouse(mouse));
                     at += len;
                 }
                 Step::Skip(len) => at += len,
@@ -54,11 +71,11 @@ impl Decoder {
     }
 
     /// No more bytes came in time: an Esc that began nothing was the key itself.
-    pub(super) fn flush(&mut self) -> Vec<KeyEvent> {
+    pub(super) fn flush(&mut self) -> Vec<Typed> {
         let rest = std::mem::take(&mut self.pending);
         match rest.first() {
             Some(0x1b) => {
-                let mut keys = vec![plain(KeyCode::Esc)];
+                let mut keys = vec![Typed::Key(plain(KeyCode::Esc))];
                 // `ESC [` alone was Alt and a bracket, or noise; a longer rest is a broken sequence.
                 if rest.len() > 1 {
                     keys.clear();
@@ -142,7 +159,7 @@ fn escape(bytes: &[u8]) -> Step {
                 len + 1,
                 KeyEvent::new(key.code, key.modifiers | KeyModifiers::ALT),
             ),
-            Step::Skip(len) => Step::Skip(len + 1),
+            Step::Skip(len) | Step::Mouse(len, _) => Step::Skip(len + 1),
             Step::More => Step::More,
         },
     }
@@ -162,6 +179,12 @@ fn control_sequence(bytes: &[u8]) -> Step {
     if last < 0x40 {
         // Not a sequence after all: a control character broke it off.
         return Step::Skip(end);
+    }
+    if bytes[2] == b'<' && matches!(last, b'M' | b'm') {
+        return match mouse(&bytes[3..end], last == b'M') {
+            Some(mouse) => Step::Mouse(end + 1, mouse),
+            None => Step::Skip(end + 1),
+        };
     }
     let mut numbers = bytes[2..end].split(|b| *b == b';').map(|part| {
         part.iter()
@@ -188,7 +211,7 @@ fn control_sequence(bytes: &[u8]) -> Step {
             _ => None,
         },
         b'Z' => Some(KeyCode::BackTab),
-        // A mouse report of the oldest kind has three more bytes; the mouse is never switched on.
+        // A mouse report of the oldest kind, which nobody asked for, has three more bytes.
         b'M' if end == 2 => return Step::Skip((end + 4).min(bytes.len())),
         // With another number these are reports: of the cursor's place, for one.
         b'P'..=b'S' if first > 1 => None,
@@ -198,6 +221,30 @@ fn control_sequence(bytes: &[u8]) -> Step {
         Some(code) => Step::Key(end + 1, KeyEvent::new(code, modifiers)),
         None => Step::Skip(end + 1),
     }
+}
+
+/// `button;column;row` of a mouse report, counted from 1; of other buttons and movements nothing.
+fn mouse(report: &[u8], is_down: bool) -> Option<Mouse> {
+    let mut numbers = report.split(|b| *b == b';').map(|part| {
+        let text = std::str::from_utf8(part).ok()?;
+        text.parse::<u16>().ok()
+    });
+    let (button, column, row) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    // Bits: 4, 8 and 16 are Shift, Alt and Ctrl; 32 is a movement; 64 are the wheel's.
+    let action = match (button & !(4 | 8 | 16), is_down) {
+        (0, true) => MouseAction::Press,
+        (0, false) => MouseAction::Release,
+        (32, _) => MouseAction::Drag,
+        (64, true) => MouseAction::Wheel(Toward::Previous),
+        (65, true) => MouseAction::Wheel(Toward::Next),
+        _ => return None,
+    };
+    Some(Mouse {
+        action,
+        column: column.checked_sub(1)?,
+        row: row.checked_sub(1)?,
+        ctrl: button & 16 != 0,
+    })
 }
 
 fn letter_key(last: u8) -> Option<KeyCode> {
@@ -234,12 +281,44 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn key(typed: Typed) -> KeyEvent {
+        match typed {
+            Typed::Key(key) => key,
+            Typed::Mouse(mouse) => panic!("{mouse:?} is no key"),
+        }
+    }
+
     fn codes(bytes: &[u8]) -> Vec<KeyCode> {
-        Decoder::default()
-            .feed(bytes)
-            .into_iter()
-            .map(|k| k.code)
-            .collect()
+        let typed = Decoder::default().feed(bytes).into_iter();
+        typed.map(|typed| key(typed).code).collect()
+    }
+
+    #[test]
+    fn the_mouse_is_told_from_keys() {
+        use MouseAction::{Drag, Press, Release, Wheel};
+        let bytes = b"\x1b[<0;1;2M\x1b[<32;300;40M\x1b[<0;3;4m\x1b[<80;5;6M\x1b[<65;5;6M";
+        let typed = Decoder::default().feed(bytes);
+        let seen = |action, column, row, ctrl| {
+            Typed::Mouse(Mouse {
+                action,
+                column,
+                row,
+                ctrl,
+            })
+        };
+        assert_eq!(
+            typed,
+            [
+                seen(Press, 0, 1, false),
+                seen(Drag, 299, 39, false),
+                seen(Release, 2, 3, false),
+                seen(Wheel(Toward::Previous), 4, 5, true),
+                seen(Wheel(Toward::Next), 4, 5, false),
+            ]
+        );
+        // Other buttons, movements without one, and nonsense are skipped whole.
+        let noise = b"\x1b[<2;1;1M\x1b[<35;1;1M\x1b[<0;0;1M\x1b[<0;1M\x1b[<;;M\x1b[<9999999;1;1Mj";
+        assert_eq!(codes(noise), [KeyCode::Char('j')]);
     }
 
     #[test]
@@ -256,7 +335,8 @@ mod tests {
 
     #[test]
     fn control_and_alt_are_told_apart() {
-        let keys = Decoder::default().feed(b"\x03\x1bx\x1b[1;5A");
+        let typed = Decoder::default().feed(b"\x03\x1bx\x1b[1;5A");
+        let keys: Vec<KeyEvent> = typed.into_iter().map(key).collect();
         assert_eq!(
             keys[0],
             KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)
@@ -273,9 +353,9 @@ mod tests {
         let mut decoder = Decoder::default();
         assert!(decoder.feed(b"\x1b").is_empty());
         assert!(decoder.is_waiting());
-        assert_eq!(decoder.feed(b"[A"), [plain(KeyCode::Up)]);
+        assert_eq!(decoder.feed(b"[A"), [Typed::Key(plain(KeyCode::Up))]);
         assert!(decoder.feed(b"\x1b").is_empty());
-        assert_eq!(decoder.flush(), [plain(KeyCode::Esc)]);
+        assert_eq!(decoder.flush(), [Typed::Key(plain(KeyCode::Esc))]);
         assert!(!decoder.is_waiting());
     }
 
@@ -305,8 +385,8 @@ mod tests {
         }
 
         #[test]
-        fn cutting_the_input_changes_no_key(cut in 0usize..20) {
-            let text = "\x1b[A\x1b[1;5Bjé\x1bOP\x1b[5~".as_bytes();
+        fn cutting_the_input_changes_no_key(cut in 0usize..30) {
+            let text = "\x1b[A\x1b[1;5B\x1b[<0;1;2Mjé\x1bOP\x1b[5~".as_bytes();
             let cut = cut.min(text.len());
             let whole = Decoder::default().feed(text);
             let mut decoder = Decoder::default();

@@ -27,7 +27,7 @@ use crate::outside::Outside;
 use crate::source::place_of;
 use crate::update::{self, update};
 use errand::Errand;
-use input::Decoder;
+use input::{Decoder, Typed};
 use screen::{Drawn, Screen};
 use signals::{Asked, Signals};
 
@@ -52,6 +52,7 @@ pub(crate) fn run(
     let mut screen = Screen::take(signals.waker()?)?;
     let (columns, rows) = screen::size();
     update(model, Msg::Resize { columns, rows });
+    screen.mouse(model.has_mouse)?;
     let mut errand = Errand::begin(model, outside, &signals)?;
     let mut decoder = Decoder::default();
     let mut is_dirty = true;
@@ -100,12 +101,14 @@ pub(crate) fn run(
             match rustix::io::read(screen.input(), &mut bytes) {
                 // The terminal is gone: its signal is on the way, or was blocked.
                 Ok(0) | Err(rustix::io::Errno::IO) => return Ok(Exit::Signal(SIGHUP)),
-                Ok(len) => messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Key)),
+                Ok(len) => {
+                    messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Typed))
+                }
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
         } else if ready.is_idle() && decoder.is_waiting() {
-            messages.extend(decoder.flush().into_iter().map(Input::Key));
+            messages.extend(decoder.flush().into_iter().map(Input::Typed));
         }
         if messages.is_empty() && ready.is_idle() && model.work() != Work::None {
             messages.push(Input::Message(Msg::Work));
@@ -115,7 +118,8 @@ pub(crate) fn run(
             let msg = match input {
                 Input::Message(msg) => Some(msg),
                 // Looked up one by one: an earlier key may change what a later one means.
-                Input::Key(key) => message_for(key, model.context()),
+                Input::Typed(Typed::Key(key)) => message_for(key, model.context()),
+                Input::Typed(Typed::Mouse(mouse)) => model.has_mouse.then_some(Msg::Mouse(mouse)),
             };
             let Some(msg) = msg else { continue };
             match update(model, msg) {
@@ -148,6 +152,10 @@ pub(crate) fn run(
                         update::say(model, why);
                     }
                 }
+                Effect::Mouse => {
+                    is_dirty = true;
+                    screen.mouse(model.has_mouse)?;
+                }
                 Effect::Suppress => {
                     is_dirty = true;
                     suppress(model, outside);
@@ -167,10 +175,10 @@ pub(crate) fn run(
     }
 }
 
-/// What the loop has to deal with: messages as such, and keys whose meaning is not yet looked up.
+/// What the loop has to deal with: messages as such, and what was typed, whose meaning is not yet looked up.
 enum Input {
     Message(Msg),
-    Key(crossterm::event::KeyEvent),
+    Typed(Typed),
 }
 
 /// What there is to read.

@@ -33,6 +33,14 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize,
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Whether the mouse was taken from the terminal. It is given back with it.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// Buttons and wheel, and movements with a button down, in the form that knows no largest column.
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1002l\x1b[?1000l";
+
 /// Whether a thread panicked since the terminal was taken: then it is not taken again.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
@@ -151,6 +159,17 @@ impl Screen {
         backend.flush()
     }
 
+    /// Takes the mouse from the terminal, or gives it back.
+    pub(super) fn mouse(&mut self, is_ours: bool) -> io::Result<()> {
+        let _drawing = drawing();
+        if self.is_lost() || MOUSE.swap(is_ours, Ordering::SeqCst) == is_ours {
+            return Ok(());
+        }
+        let backend = self.terminal.backend_mut();
+        backend.write_all(if is_ours { MOUSE_ON } else { MOUSE_OFF })?;
+        backend.flush()
+    }
+
     /// Whether a thread panicked: the terminal was given back, or must not be taken again.
     pub(super) fn is_lost(&self) -> bool {
         PANICKED.load(Ordering::SeqCst)
@@ -184,6 +203,9 @@ impl Screen {
         }
         let backend = self.terminal.backend_mut();
         queue!(backend, EnterAlternateScreen, Hide, Clear(ClearType::All))?;
+        if MOUSE.load(Ordering::SeqCst) {
+            backend.write_all(MOUSE_ON)?;
+        }
         backend.flush()
     }
 }
@@ -191,6 +213,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+        MOUSE.store(false, Ordering::SeqCst);
         *before() = Before {
             input: None,
             termios: None,
@@ -213,6 +236,9 @@ fn give_back() {
         }
     }
     let mut bytes = Vec::new();
+    if MOUSE.load(Ordering::SeqCst) {
+        bytes.extend_from_slice(MOUSE_OFF);
+    }
     // Writing to a vector does not fail, and a terminal that is gone needs nothing from us.
     let _ = queue!(
         bytes,

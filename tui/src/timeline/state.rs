@@ -38,6 +38,10 @@ pub struct Timeline {
     pub marks: Vec<u64>,
     /// Where a selection of time begins, while its end is not chosen.
     pub range_from: Option<u64>,
+    /// Where the mouse was pressed, from the beginning of that column to its end, until it is let go.
+    pub dragged_from: Option<(u64, u64)>,
+    /// Where it was dragged to.
+    pub dragged_to: Option<(u64, u64)>,
     /// The event and time that the window last followed.
     pub followed: Option<(Option<EventId>, u64)>,
 }
@@ -72,6 +76,14 @@ impl Timeline {
     pub fn selected_who(&self) -> Option<Who> {
         let row = self.rows.get(self.selected)?;
         Some(self.index.as_ref()?.lanes.get(row.lane)?.who)
+    }
+
+    /// Positions of the rows that are visible in so many rows: pinned ones first.
+    pub fn visible(&self, height: u16) -> Vec<usize> {
+        let height = usize::from(height);
+        let pinned = self.pinned_rows.min(height / 2);
+        let rest = pinned + self.top..self.rows.len();
+        (0..pinned).chain(rest).take(height).collect()
     }
 
     /// Shows another stretch of time; the one before can be gone back to.

@@ -1,12 +1,13 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `source`, `lists`, `notes`, `suppressing`, `palette`, `places`.
+//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `palette`, `places`.
 
 mod filtering;
 mod findings;
 mod focus;
 mod lists;
+mod mouse;
 mod notes;
 mod palette;
 mod places;
@@ -69,6 +70,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Bookmark => notes::bookmark(model),
         Msg::Unsuppress => suppressing::undo(model),
         Msg::Export => Effect::Export,
+        Msg::Mouse(mouse) => mouse::act(model, mouse),
+        Msg::TurnMouse => mouse::turn(model),
         Msg::CopyRow => palette::copy_row(model),
         Msg::CopyFinding => palette::copy_finding(model),
         msg => {

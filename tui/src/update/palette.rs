@@ -55,7 +55,8 @@ fn complete(model: &mut Model) {
     }
 }
 
-fn accept(model: &mut Model) -> Effect {
+/// Runs what is typed or chosen.
+pub(super) fn accept(model: &mut Model) -> Effect {
     let Some(prompt) = &model.prompt else {
         return Effect::Draw;
     };

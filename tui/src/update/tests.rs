@@ -9,7 +9,7 @@ use crate::fixture;
 use crate::keys::{BINDINGS, Listener};
 use crate::layout::Pane;
 use crate::model::{Work, finding_rows};
-use crate::msg::{Fold, Step, Toward};
+use crate::msg::{Fold, Mouse, MouseAction, Step, Toward};
 use crate::{Goto, Options, open};
 
 fn model() -> Model {
@@ -356,6 +356,27 @@ fn a_life_in_a_large_trace_is_gathered_when_the_keys_rest() {
     assert!(model.life.len() > 1);
 }
 
+/// Clicks, drags and turns of the wheel, most of them on the screen.
+fn any_mouse() -> impl Strategy<Value = Msg> {
+    let actions = [
+        MouseAction::Press,
+        MouseAction::Press,
+        MouseAction::Drag,
+        MouseAction::Release,
+        MouseAction::Wheel(Toward::Next),
+        MouseAction::Wheel(Toward::Previous),
+    ];
+    let action = proptest::sample::select(actions.to_vec());
+    (action, 0u16..150, 0u16..50, any::<bool>()).prop_map(|(action, column, row, ctrl)| {
+        Msg::Mouse(Mouse {
+            action,
+            column,
+            row,
+            ctrl,
+        })
+    })
+}
+
 fn any_message() -> impl Strategy<Value = Msg> {
     let bound = proptest::sample::select(BINDINGS).prop_map(|binding| binding.msg);
     prop_oneof![
@@ -364,6 +385,7 @@ fn any_message() -> impl Strategy<Value = Msg> {
         2 => (0u16..220, 0u16..70).prop_map(|(columns, rows)| Msg::Resize { columns, rows }),
         2 => Just(Msg::Work),
         1 => Just(Msg::Nothing),
+        6 => any_mouse(),
         1 => (-100i32..100).prop_map(|lines| Msg::Move(Step::Pages(lines))),
     ]
 }

@@ -275,6 +275,77 @@ pub(super) fn mark(model: &mut Model) {
     model.timeline.mark(at_ns);
 }
 
+/// The stretch of time that a column stands for, as far as there is a window.
+fn stretch(model: &Model, column: u16) -> Option<(u64, u64)> {
+    let columns = columns(model);
+    let (window, end) = (model.timeline.window?, whole(model));
+    let from_ns = window.time(column, columns).min(end);
+    let until_ns = window.time(column + 1, columns);
+    Some((from_ns, until_ns.max(from_ns + 1)))
+}
+
+/// The mouse was pressed in a column: what is there comes into focus, and dragging begins.
+pub(super) fn take_hold(model: &mut Model, column: u16) {
+    if let Some((from_ns, until_ns)) = stretch(model, column) {
+        model.timeline.dragged_from = Some((from_ns, until_ns - 1));
+        go_to_time(model, from_ns, until_ns);
+    }
+}
+
+/// The mouse is in another column with its button down: from there to here is the stretch.
+pub(super) fn drag(model: &mut Model, column: u16) {
+    let (Some(from), Some(to)) = (model.timeline.dragged_from, stretch(model, column)) else {
+        return;
+    };
+    if from.0 == to.0 && model.timeline.range_from.is_none() {
+        return;
+    }
+    if model.range.take().is_some() {
+        range_changed(model);
+    }
+    model.timeline.range_from = Some(from.0);
+    go_to_time(model, to.0, to.1);
+    model.timeline.dragged_to = Some((to.0, to.1 - 1));
+}
+
+/// The mouse's button is up: what was dragged over is selected.
+pub(super) fn let_go(model: &mut Model) {
+    let timeline = &mut model.timeline;
+    let (from, to) = (timeline.dragged_from.take(), timeline.dragged_to.take());
+    let (Some(from), Some(to)) = (from, to) else {
+        return;
+    };
+    timeline.range_from = None;
+    select_range(model, from.0.min(to.0), from.1.max(to.1));
+}
+
+/// Shows less or more of the time, about a column.
+pub(super) fn zoom_about(model: &mut Model, closer: bool, column: u16) {
+    let Some((at_ns, _)) = stretch(model, column) else {
+        return;
+    };
+    let (columns, whole, now) = (columns(model), whole(model), window(model));
+    let wanted = now.zoomed(closer, at_ns, columns, whole);
+    // What is looked at stays on the screen, and the cursor with it.
+    if !wanted.has(model.focus.at_ns) {
+        go_to_time(model, at_ns, at_ns + 1);
+    }
+    model.timeline.look_at(wanted);
+}
+
+fn select_range(model: &mut Model, from_ns: u64, to_ns: u64) {
+    model.range = Some(Range::of(&model.trace, from_ns, to_ns));
+    model.notice = Some("every screen shows this stretch only; r shows all again".into());
+    range_changed(model);
+}
+
+/// Lists anew what a selected time leaves out.
+fn range_changed(model: &mut Model) {
+    list_findings(model);
+    super::focus::list_life(model);
+    super::lists::forget(model);
+}
+
 /// The beginning of a selected stretch, then its end, then none.
 pub(super) fn range(model: &mut Model) {
     let at_ns = model.focus.at_ns;
@@ -282,16 +353,12 @@ pub(super) fn range(model: &mut Model) {
         model.timeline.range_from = None;
         model.notice = Some("all of the time again".into());
     } else if let Some(from) = model.timeline.range_from.take() {
-        let (from_ns, to_ns) = (from.min(at_ns), from.max(at_ns));
-        model.range = Some(Range::of(&model.trace, from_ns, to_ns));
-        model.notice = Some("every screen shows this stretch only; r shows all again".into());
+        return select_range(model, from.min(at_ns), from.max(at_ns));
     } else {
         model.timeline.range_from = Some(at_ns);
         model.notice = Some("the stretch begins here; r again where it ends".into());
     }
-    list_findings(model);
-    super::focus::list_life(model);
-    super::lists::forget(model);
+    range_changed(model);
 }
 
 /// Opens what the focused event is about.

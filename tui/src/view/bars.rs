@@ -4,9 +4,8 @@ use ratatui::layout::Rect;
 use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
-use crate::layout::{Layout, PaneArea, hint_lines, view_of};
+use crate::layout::{Layout, PaneArea, hint_lines};
 use crate::model::{Model, Prompt, PromptKind};
-use crate::msg::View;
 use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
 use crate::words::{either, severity};
 
@@ -15,33 +14,8 @@ use super::row_of;
 
 /// The names of the views, the shown one in brackets; then what file this is.
 pub(super) fn tabs(model: &Model, paint: &mut Paint<'_>, area: Rect) {
-    let shown = if model.layout().is_some_and(|layout| layout.panes.len() == 1) {
-        view_of(model.pane)
-    } else {
-        model.view
-    };
-    paint.line(area, &tab_line(shown, area.width));
-}
-
-/// Where there is no room for all names, the others are numbers.
-fn tab_line(shown: View, columns: u16) -> Line {
-    let columns = usize::from(columns);
-    let wide = |view: &View| view.name().len() + 3;
-    let all: usize = View::ALL.iter().map(wide).sum();
-    // Notes are the reader's own: their name is missed least.
-    let without_notes = all - wide(&View::Notes) + 2;
-    let has_room = |view: View| {
-        all < columns || (without_notes < columns && shown != View::Notes && view != View::Notes)
-    };
-    let mut line = Line::new();
-    for (number, view) in (1..).zip(View::ALL) {
-        line.push(match (view == shown, has_room(view)) {
-            (true, _) => (format!("[{number} {}]", view.name()), Tone::Strong),
-            (false, true) => (format!(" {number} {}", view.name()), Tone::Plain),
-            (false, false) => (format!(" {number}"), Tone::Plain),
-        });
-    }
-    line
+    let pieces = crate::tabs::tabs(model, area.width).into_iter();
+    paint.line(area, &pieces.map(|tab| (tab.text, tab.tone)).collect());
 }
 
 /// The title of a pane. Where two panes share the screen, the one with the keys has a sign.

@@ -3,14 +3,12 @@
 use ratatui::layout::Rect;
 
 use crate::commands::matches;
+use crate::layout::palette_area;
 use crate::model::{Model, PromptKind};
 use crate::text::{Tone, width};
 use crate::words::either;
 
 use super::paint::{Paint, Selection};
-
-/// Commands that are shown at once.
-const SHOWN_MAX: u16 = 12;
 
 /// Draws the commands over the rows above the status line.
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, status: Rect) {
@@ -19,17 +17,10 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, status: Rect) {
         return;
     }
     let offers = matches(&prompt.text, paint.characters);
-    let room = status.y.saturating_sub(3).min(SHOWN_MAX);
-    let height = room.min(u16::try_from(offers.len()).unwrap_or(u16::MAX));
-    if height == 0 {
+    let Some((frame, top)) = palette_area(status, offers.len(), prompt.chosen) else {
         return;
-    }
-    let top = prompt.chosen.saturating_sub(usize::from(height) - 1);
-    let frame = Rect {
-        y: status.y - height - 1,
-        height: height + 1,
-        ..status
     };
+    let height = frame.height - 1;
     paint.clear(frame);
     let dash = either(paint.characters, "─", "-");
     let title = format!("{dash} Commands ");

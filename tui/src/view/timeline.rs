@@ -64,7 +64,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     scene.marks = scene.marks_in_window();
     let times = |y: u16| Rect::new(area.list.x + names, y, columns, 1);
     paint.line(times(area.list.y), &scene.ruler());
-    let positions = visible(timeline, area.list.height.saturating_sub(1));
+    let positions = timeline.visible(area.list.height.saturating_sub(1));
     let mut cells: Vec<Vec<Cell>> = Vec::new();
     for position in &positions {
         cells.push(
@@ -98,14 +98,6 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         }
     }
     scene.title(paint)
-}
-
-/// Positions of the rows that are visible: pinned ones first.
-fn visible(timeline: &Timeline, height: u16) -> Vec<usize> {
-    let height = usize::from(height);
-    let pinned = timeline.pinned_rows.min(height / 2);
-    let rest = pinned + timeline.top..timeline.rows.len();
-    (0..pinned).chain(rest).take(height).collect()
 }
 
 /// Cells of one tone together.
