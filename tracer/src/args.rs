@@ -144,6 +144,16 @@ pub(crate) enum Command {
     /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.
     Demo(Demo),
 
+    /// Print what a shell needs to complete commands and options.
+    ///
+    /// For bash: `tracer completions bash > ~/.local/share/bash-completion/completions/tracer`; for zsh: into a
+    /// file `_tracer` in a folder of $fpath; for fish: `~/.config/fish/completions/tracer.fish`.
+    Completions(Completions),
+
+    /// Write man pages.
+    #[command(hide = true)]
+    Man(Man),
+
     /// What cargo runs in place of a program.
     #[command(name = "__matrix-run", hide = true)]
     MatrixRun(MatrixRun),
@@ -536,6 +546,20 @@ pub(crate) struct Doctor {
     /// The path of a program to look at.
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// Which shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder to write them to.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

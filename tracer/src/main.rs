@@ -10,6 +10,7 @@ mod args;
 mod record;
 
 mod check;
+mod completions;
 mod demo;
 mod diff;
 mod doctor;
@@ -84,6 +85,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(args.rule.as_deref()),
         Command::Doctor(args) => doctor::run(args.program.as_deref()),
         Command::Demo(args) => demo::run(&args, cli.common.color),
+        Command::Completions(args) => completions::run(args.shell),
+        Command::Man(args) => completions::man(&args.dir),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),
     }

@@ -9,6 +9,7 @@ use crate::layout::Pane;
 use crate::msg::{Msg, Prefix};
 use Key::{AfterG, Char, Code, Ctrl};
 
+pub mod script;
 mod table;
 
 pub use table::BINDINGS;

@@ -194,10 +194,10 @@ pub enum PromptKind {
     Command,
     /// A note to an event.
     Note(EventId),
-    /// Why a story is not to be told.
-    Reason(usize),
+    /// Why the finding with this fingerprint is not to be told.
+    Reason(u64),
     /// Until when it is not to be told.
-    Until(usize),
+    Until(u64),
 }
 
 /// Characters that a prompt may have.

@@ -7,13 +7,12 @@ mod fixture;
 
 use std::path::Path;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use traces::finding::Verdict;
 use traces::source::{Absence, Found, Sources};
-use tui::keys::message_for;
+use tui::keys::{message_for, script::keys};
 use tui::model::{Model, Work};
 use tui::msg::{Effect, Mouse, MouseAction, Msg, Toward};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
@@ -36,52 +35,10 @@ fn leftover(options: Options) -> Model {
     )
 }
 
-/// Keys as a person would note them: `jj<enter>^d/conn<esc>`.
-fn keys(script: &str) -> Vec<KeyEvent> {
-    let mut keys = Vec::new();
-    let mut rest = script;
-    while let Some(c) = rest.chars().next() {
-        let (code, modifiers, len) = match c {
-            '<' => {
-                let end = rest.find('>').expect("a key's name ends with >");
-                let code = match &rest[1..end] {
-                    "enter" => KeyCode::Enter,
-                    "esc" => KeyCode::Esc,
-                    "tab" => KeyCode::Tab,
-                    "backtab" => KeyCode::BackTab,
-                    "down" => KeyCode::Down,
-                    "up" => KeyCode::Up,
-                    "right" => KeyCode::Right,
-                    "left" => KeyCode::Left,
-                    "home" => KeyCode::Home,
-                    "end" => KeyCode::End,
-                    "pgdn" => KeyCode::PageDown,
-                    "pgup" => KeyCode::PageUp,
-                    "backspace" => KeyCode::Backspace,
-                    other => panic!("no key is called {other}"),
-                };
-                (code, KeyModifiers::NONE, end + 1)
-            }
-            '^' => {
-                let letter = rest[1..].chars().next().expect("a letter after ^");
-                (
-                    KeyCode::Char(letter),
-                    KeyModifiers::CONTROL,
-                    1 + letter.len_utf8(),
-                )
-            }
-            c => (KeyCode::Char(c), KeyModifiers::NONE, c.len_utf8()),
-        };
-        keys.push(KeyEvent::new(code, modifiers));
-        rest = &rest[len..];
-    }
-    keys
-}
-
 /// Presses keys as the shell would, and finishes all work. Gives the last effect.
 fn press(model: &mut Model, script: &str) -> Effect {
     let mut effect = Effect::Nothing;
-    for key in keys(script) {
+    for key in keys(script).expect("keys") {
         if let Some(msg) = message_for(key, model.context()) {
             effect = update(model, msg);
         }

@@ -41,8 +41,11 @@ pub(super) fn begin(model: &mut Model) {
         }
         None => {}
     }
-    let from = place(model);
-    let mut prompt = Prompt::new(PromptKind::Reason(story), from);
+    let Some(head) = model.finding(FindingRow::Story(story)) else {
+        return;
+    };
+    let kind = PromptKind::Reason(head.fingerprint);
+    let mut prompt = Prompt::new(kind, place(model));
     prompt.text.clone_from(&model.hiding.reason);
     model.prompt = Some(prompt);
 }
@@ -58,19 +61,21 @@ pub(super) fn accept(model: &mut Model) -> Effect {
             prompt.error = Some("a reason is needed: why is this finding not to be told?".into());
             Effect::Draw
         }
-        PromptKind::Reason(story) => {
+        PromptKind::Reason(fingerprint) => {
             let from = prompt.from;
             model.hiding.reason = text;
-            model.prompt = Some(Prompt::new(PromptKind::Until(story), from));
+            model.prompt = Some(Prompt::new(PromptKind::Until(fingerprint), from));
             Effect::Draw
         }
         PromptKind::Until(_) if !text.is_empty() && !is_day(&text) => {
             prompt.error = Some("a day is written as 2027-01-31; nothing means for good".into());
             Effect::Draw
         }
-        PromptKind::Until(story) => {
+        PromptKind::Until(fingerprint) => {
             model.prompt = None;
-            let Some(head) = model.finding(FindingRow::Story(story)) else {
+            let mut heads = model.verdict.stories.iter().map(|story| &story.head);
+            let Some(head) = heads.find(|head| head.fingerprint == fingerprint) else {
+                model.notice = Some("this finding is no longer there".into());
                 return Effect::Draw;
             };
             let suppression = Suppression {
