@@ -47,7 +47,14 @@ pub struct Row {
 
 /// What an event is about.
 pub(crate) fn subject_of(trace: &Trace, id: EventId) -> Option<Subject> {
-    let event = trace.event(id)?;
+    subjects_of(trace, id).first().copied()
+}
+
+/// All that an event touches, what it is about first.
+pub(crate) fn subjects_of(trace: &Trace, id: EventId) -> Vec<Subject> {
+    let Some(event) = trace.event(id) else {
+        return Vec::new();
+    };
     let link = trace.link(id);
     let process = event.process;
     let generation = (link.generation != 0).then_some(Subject::Generation {
@@ -63,15 +70,23 @@ pub(crate) fn subject_of(trace: &Trace, id: EventId) -> Option<Subject> {
     let coroutine = link
         .coroutine
         .map(|coroutine| Subject::Coroutine { process, coroutine });
-    match &event.what {
-        What::Submit(_) => operation.or(generation),
-        What::Complete(completion) => operation.or(generation).or(Some(Subject::Cookie {
+    let order = match &event.what {
+        What::Submit(_) | What::Complete(_) => [operation, generation, coroutine],
+        _ => [coroutine, generation, operation],
+    };
+    let mut subjects: Vec<Subject> = order.into_iter().flatten().collect();
+    if let What::Complete(completion) = &event.what
+        && operation.or(generation).is_none()
+    {
+        let (ring, cookie) = (completion.ring, completion.cookie);
+        let subject = Subject::Cookie {
             process,
-            ring: completion.ring,
-            cookie: completion.cookie,
-        })),
-        _ => coroutine.or(generation).or(operation),
+            ring,
+            cookie,
+        };
+        subjects.insert(0, subject);
     }
+    subjects
 }
 
 /// The events of a subject, in causal order.

@@ -231,6 +231,12 @@ impl Trace {
         crate::biography::subject_of(self, event)
     }
 
+    /// All that an event touches: what it is about first, then the pointer, operation or coroutine that it
+    /// belongs to besides.
+    pub fn subjects_of(&self, event: EventId) -> Vec<Subject> {
+        crate::biography::subjects_of(self, event)
+    }
+
     /// Every event of a subject's life, its neighbours, and what rules said about it.
     pub fn biography(&self, subject: Subject) -> Biography {
         crate::biography::biography(self, subject)

@@ -295,6 +295,7 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     for (sign, tone, text) in marks_of(model, event) {
         lines.extend(plain(&format!("{sign} {text}"), tone, columns));
     }
+    lines.extend(about_others(model, id, columns));
     if let Some((number, text)) = model.source_line(event) {
         lines.push(vec![
             (format!("{} ", count(number.into())), Tone::Faint),
@@ -309,6 +310,22 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     );
     lines.extend(plain(&place, Tone::Faint, columns));
     lines
+}
+
+/// What else an event touches, besides what the screen is about.
+fn about_others(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
+    if model.focus.event != Some(id) {
+        return Vec::new();
+    }
+    let others = model.trace.subjects_of(id).into_iter();
+    let names: Vec<String> = others
+        .filter(|subject| Some(*subject) != model.focus.object)
+        .map(|subject| model.trace.name_of(subject))
+        .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    wrap_after("t tells of:", Tone::Strong, &names.join(", "), columns)
 }
 
 /// What findings say about an event: sign, tone, and `T02 leftover-cookie: claimed here`.

@@ -26,6 +26,8 @@ pub enum Msg {
     Finding(Toward),
     /// Go to another event of the same object.
     SameObject(Toward),
+    /// Tell of another object that the event touches.
+    OtherObject,
     /// Go to the first cause.
     FirstCause,
     /// Go to another event that the filter matches.

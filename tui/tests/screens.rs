@@ -566,6 +566,26 @@ fn the_source_has_the_lines_that_a_life_passes_through() {
 }
 
 #[test]
+fn an_event_leads_from_one_of_its_objects_to_the_other() {
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, "<enter>", 119, 39));
+    assert!(shown.contains("Biography of Timer#2"), "{shown}");
+    assert!(shown.contains("t tells of: operation #3"), "{shown}");
+    let event = model.focus().event;
+    let shown = plain_snapshot(&screen(&mut model, "t", 119, 39));
+    assert!(shown.contains("Biography of operation #3"), "{shown}");
+    assert_eq!(model.focus().event, event, "the place stays");
+    // `o` walks the life that is told of now; `[` leads back to the other.
+    let shown = plain_snapshot(&screen(&mut model, "o", 119, 39));
+    assert!(shown.contains("Biography of operation #3"), "{shown}");
+    let shown = plain_snapshot(&screen(&mut model, "Ot", 119, 39));
+    assert!(shown.contains("Biography of Timer#2"), "{shown}");
+    // What touches one thing only says so.
+    let shown = plain_snapshot(&screen(&mut model, "3ggt", 119, 39));
+    assert!(shown.contains("touches nothing"), "{shown}");
+}
+
+#[test]
 fn the_lives_before_and_after_stand_beside_a_life() {
     let mut model = leftover(options());
     let shown = plain_snapshot(&screen(&mut model, "2<tab>j", 160, 40));
@@ -801,7 +821,7 @@ fn a_filter_over_many_events_goes_on_in_slices() {
             rows: 24,
         },
     );
-    for key in keys("/suspend") {
+    for key in keys("/suspend").expect("keys") {
         let msg = message_for(key, model.context()).expect("typed");
         update(&mut model, msg);
     }

@@ -8,7 +8,7 @@ mod screens;
 mod stage;
 mod svg;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -88,6 +88,6 @@ fn completions() -> Result<()> {
     Ok(())
 }
 
-fn shown(path: &PathBuf) -> String {
+fn shown(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }

@@ -92,6 +92,14 @@ pub const BINDINGS: &[Binding] = &[
         "previous event of the same object",
     ),
     bind(
+        "object.other",
+        &[Char('t')],
+        On::Panes,
+        Msg::OtherObject,
+        Some("other object"),
+        "tell of another object that the event touches: its pointer, operation or coroutine",
+    ),
+    bind(
         "finding.first-cause",
         &[Char('x')],
         On::Panes,

@@ -102,7 +102,7 @@ pub(crate) fn run(
                 // The terminal is gone: its signal is on the way, or was blocked.
                 Ok(0) | Err(rustix::io::Errno::IO) => return Ok(Exit::Signal(SIGHUP)),
                 Ok(len) => {
-                    messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Typed))
+                    messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Typed));
                 }
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),

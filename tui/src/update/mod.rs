@@ -149,6 +149,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         }
         Msg::Finding(toward) => findings::next_finding(model, toward),
         Msg::SameObject(toward) => walk::same_object(model, toward, was_walking),
+        Msg::OtherObject => walk::other_object(model),
         Msg::FirstCause => findings::first_cause(model),
         Msg::Hit(toward) => walk::next_hit(model, toward, was_walking),
         Msg::History(toward) => places::history(model, toward),

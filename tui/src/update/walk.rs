@@ -9,6 +9,35 @@ use crate::layout::Pane;
 use crate::model::Model;
 use crate::msg::{Toward, View};
 
+/// Tells of the next object that the focused event touches: a pointer's after its operation's, for one.
+pub(super) fn other_object(model: &mut Model) {
+    let Some(event) = model.focus.event else {
+        model.notice = Some("there is no event here whose objects could be told of".into());
+        return;
+    };
+    let subjects = model.trace.subjects_of(event);
+    let now = subjects
+        .iter()
+        .position(|subject| Some(*subject) == model.focus.object);
+    let other = match now {
+        Some(_) if subjects.len() == 1 => None,
+        Some(now) => subjects.get((now + 1) % subjects.len()),
+        None => subjects.first(),
+    };
+    let Some(other) = other.copied() else {
+        model.notice = Some("this event touches nothing else".into());
+        return;
+    };
+    remember(model);
+    if model.pane == Pane::Findings && model.area(Pane::Biography).is_none() {
+        let from = place(model);
+        push(&mut model.crumbs, from);
+        show(model, View::Biography);
+    }
+    set_focus(model, Some(event), Some(other));
+    model.notice = Some(format!("now of {}", model.life.names.object));
+}
+
 pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) {
     if model.focus.object.is_none() {
         let subject = model
