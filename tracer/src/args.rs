@@ -97,6 +97,12 @@ pub(crate) enum Command {
     /// word for what happened, and the rest.
     Dump(Dump),
 
+    /// Write a trace for another viewer: Perfetto, Chrome's trace viewer, or a table of its events.
+    ///
+    /// Threads, rings and coroutines become tracks; operations are slices from their submission to their
+    /// last completion, and a flow leads from the submission to the coroutine that was resumed.
+    Export(Export),
+
     /// Print numbers over a trace.
     ///
     /// Operations by ring and opcode with latencies, how many were in flight, what was leaked and not taken back,
@@ -401,6 +407,29 @@ pub(crate) struct Dump {
     /// Only events that this asks for, as `kind:submit op:recv time:1ms..2ms`. See
     /// `tracer explain filter`.
     #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
+    pub(crate) filter: Filter,
+
+    /// Write to a file instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A recorded file, a `.trc` file or a recording folder.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// `perfetto` (for ui.perfetto.dev), `chrome` (JSON, which many viewers read) or `csv`.
+    #[arg(long, value_name = "FORM")]
+    pub(crate) to: crate::export::To,
+
+    /// Only events that this asks for, and the operations that they belong to, as `ring:0 time:1ms..2ms`.
+    /// See `tracer explain filter`.
+    #[arg(long = "where", value_name = "FILTER", default_value = "", hide_default_value = true, value_parser = filter)]
     pub(crate) filter: Filter,
 
     /// Write to a file instead of stdout.

@@ -16,6 +16,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod explain;
+mod export;
 mod matrix;
 mod open;
 mod pack;
@@ -77,6 +78,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&args, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Stats(args) => stats::run(&args, cli.common.color),
         Command::Diff(args) => diff::run(&args, cli.common.color),
         Command::Pack(args) => pack::run(&args),

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
+use traces::read::ReadError;
 use traces::recording::Recording;
 use traces::{Input, ReadAt, Trace};
 
-use crate::progress::Progress;
+use crate::progress::{Looked, Progress, Sum};
 use crate::talk;
 
 /// Files that stay open while they are read.
@@ -59,20 +60,39 @@ pub(crate) fn open_file(path: &Path) -> io::Result<impl ReadAt + use<>> {
 
 /// Reads what `path` names as one recording. Whoever waits for it sees how far it has come.
 pub(crate) fn read(path: &Path) -> Result<Trace> {
+    watched(path, |inputs, progress| {
+        Trace::read_watched(inputs, &|step| progress.step(step))
+    })
+}
+
+fn watched(
+    path: &Path,
+    read: impl FnOnce(&[Input<'_>], &Progress) -> Result<Trace, ReadError>,
+) -> Result<Trace> {
     let progress = Progress::new(crate::safe::path(path));
     let opened = open(path)?;
-    Ok(Trace::read_watched(&opened.inputs(), &|step| {
-        progress.step(step)
-    })?)
+    let inputs = opened.inputs();
+    let sum = Sum::of(&inputs);
+    let looked: Vec<Looked<'_>> = inputs
+        .iter()
+        .map(|input| Looked::new(input, &progress, &sum))
+        .collect();
+    let inputs: Vec<Input<'_>> = inputs
+        .iter()
+        .zip(&looked)
+        .map(|(input, bytes)| Input {
+            name: input.name,
+            bytes,
+        })
+        .collect();
+    Ok(read(&inputs, &progress)?)
 }
 
 /// Reads what `path` names as one recording, for its verdict alone: see [`Trace::check`].
 pub(crate) fn check(path: &Path) -> Result<Trace> {
-    let progress = Progress::new(crate::safe::path(path));
-    let opened = open(path)?;
-    Ok(Trace::check_watched(&opened.inputs(), &|step| {
-        progress.step(step)
-    })?)
+    watched(path, |inputs, progress| {
+        Trace::check_watched(inputs, &|step| progress.step(step))
+    })
 }
 
 /// The recording in a folder that is still written to, as it was when this was called.

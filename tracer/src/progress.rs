@@ -1,22 +1,26 @@
 //! How far a command has come, on stderr: nothing for what takes less than a second, and nothing where
 //! stderr is no terminal. One line that is written over, and gone when there is something to say.
 
-use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use traces::watch::{Stage, Step};
+use traces::{Input, ReadAt};
 
 /// What is over sooner needs no bar.
 const QUIET: Duration = Duration::from_secs(1);
 /// Time between two lines.
 const EVERY: Duration = Duration::from_millis(100);
+/// What is done before the first step.
+const LOOKING: &str = "looking through";
 /// Cells of the bar.
 const CELLS: u64 = 24;
 
 /// A bar for one file.
 pub(crate) struct Progress {
-    bar: Option<RefCell<Bar>>,
+    bar: Option<Mutex<Bar>>,
 }
 
 struct Bar {
@@ -31,9 +35,9 @@ impl Progress {
     /// A bar that tells what is done to `name`.
     pub(crate) fn new(name: String) -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let is_shown = std::io::stderr().is_terminal() && !is_dumb;
+        let is_shown = io::stderr().is_terminal() && !is_dumb;
         Self {
-            bar: is_shown.then(|| RefCell::new(Bar::new(name, Instant::now()))),
+            bar: is_shown.then(|| Mutex::new(Bar::new(name, Instant::now()))),
         }
     }
 
@@ -47,21 +51,83 @@ impl Progress {
         self.show(doing, step.done, step.total);
     }
 
+    /// Whether the reader did not tell of a step yet.
+    fn is_looking(&self) -> bool {
+        let is_it = |bar: &Mutex<Bar>| {
+            let bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+            bar.doing.is_none_or(|(doing, _)| doing == LOOKING)
+        };
+        self.bar.as_ref().is_some_and(is_it)
+    }
+
     /// So much of so much is done.
     pub(crate) fn show(&self, doing: &'static str, done: u64, total: u64) {
         let Some(bar) = &self.bar else { return };
-        if let Some(line) = bar.borrow_mut().line(doing, done, total, Instant::now()) {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = bar.line(doing, done, total, Instant::now()) {
             // Nobody to talk to is no error.
-            let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
         }
+    }
+}
+
+/// Bytes of a file on their way to the reader, which looks at all of them before it tells of the first step.
+pub(crate) struct Looked<'a> {
+    bytes: &'a dyn ReadAt,
+    progress: &'a Progress,
+    sum: &'a Sum,
+}
+
+/// Bytes of all files, and how many of them were read.
+pub(crate) struct Sum {
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Sum {
+    /// Of these files nothing was read yet.
+    pub(crate) fn of(inputs: &[Input<'_>]) -> Self {
+        let lengths = inputs.iter().map(|input| input.bytes.len().unwrap_or(0));
+        Self {
+            done: AtomicU64::new(0),
+            total: lengths.sum(),
+        }
+    }
+}
+
+impl<'a> Looked<'a> {
+    pub(crate) fn new(input: &Input<'a>, progress: &'a Progress, sum: &'a Sum) -> Self {
+        Self {
+            bytes: input.bytes,
+            progress,
+            sum,
+        }
+    }
+}
+
+impl ReadAt for Looked<'_> {
+    fn len(&self) -> io::Result<u64> {
+        self.bytes.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.bytes.read_at(offset, buffer)?;
+        if self.progress.is_looking() {
+            let done = self.sum.done.fetch_add(got as u64, Ordering::Relaxed);
+            self.progress.show(LOOKING, done, self.sum.total);
+        }
+        Ok(got)
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        let was_shown = |bar: &RefCell<Bar>| bar.borrow().told.is_some();
+        let was_shown = |bar: &Mutex<Bar>| {
+            let bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+            bar.told.is_some()
+        };
         if self.bar.as_ref().is_some_and(was_shown) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }

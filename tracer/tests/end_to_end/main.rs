@@ -23,6 +23,7 @@ mod demo;
 mod doctor;
 mod dump;
 mod explain;
+mod export;
 mod ffi;
 mod garbage;
 mod kill;

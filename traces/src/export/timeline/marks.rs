@@ -77,7 +77,7 @@ pub(super) enum Argument {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     track: usize,
-    /// Position in the free tracks of its ring, where it holds one.
+    /// Position of its track in those of its ring, while it holds it.
     lane: Option<usize>,
     flow: u64,
     opcode: u8,
@@ -102,8 +102,9 @@ struct Builder<'a> {
     coroutines: FxHashMap<(u32, u32), usize>,
     operations: Operations,
     open: FxHashMap<OperationId, Open>,
-    /// Operations whose last completion was not seen, by the latest of a ring's cookie.
+    /// Flows so far.
     flows: u64,
+    /// The flow of a ring's latest completion with a cookie, until it resumes somebody.
     completed: FxHashMap<(u32, u32, u64), u64>,
     /// Coroutines that run on each lane, the innermost last.
     running: FxHashMap<u32, Vec<u32>>,
@@ -158,9 +159,14 @@ impl Builder<'_> {
         match &event.what {
             What::Submit(submission) => {
                 let ends = self.operations.submitted(process, submission);
-                let flow = operation.map_or(0, |id| self.submitted(event, submission, id, ends));
+                self.flows += u64::from(operation.is_some());
+                let flow = operation.map_or(0, |_| self.flows);
+                // First, because a flow goes from it to the operation, and both are of one time.
                 if is_wanted {
                     self.instant(event, flow);
+                }
+                if let Some(id) = operation {
+                    self.submitted(event, submission, id, ends, flow);
                 }
             }
             What::Complete(completion) => {
@@ -199,11 +205,10 @@ impl Builder<'_> {
         submission: &Submission,
         id: OperationId,
         ends: Ends,
-    ) -> u64 {
+        flow: u64,
+    ) {
         // The same number twice: the newer one counts, and the older one ends here.
         self.end_operation(id, event.at_ns, Vec::new());
-        self.flows += 1;
-        let flow = self.flows;
         let entry = &submission.entry;
         let (track, lane) = self.operation_track(id.0, id.1);
         let mut arguments = vec![
@@ -228,7 +233,6 @@ impl Builder<'_> {
             let quiet = vec![("posts_nothing_on_success", Argument::Flag(true))];
             self.close(id, event.at_ns, quiet);
         }
-        flow
     }
 
     fn flow_of(&self, id: OperationId) -> u64 {
