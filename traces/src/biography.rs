@@ -285,3 +285,52 @@ impl Trace {
             .submission(&self.events, (process, ring, sequence))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_are_the_same_together_and_one_by_one() {
+        let trace = Trace::parse_text(
+            "process 0 pid=1 end=exit:0
+            1 main ring-create 0 sq=8 cq=16
+            2 main leak 0x1000 Op op.rs:8
+            3 main claim 0 slot=1
+            4 main submit 0 RECV 0x1000 op.rs:9 slot=1 len=9
+            5 main enter 0 1 -> 1 min=1
+            6 main complete 0 0x1000 5
+            7 main resume 9 0x1000 ring=0
+            8 main reclaim 0x1000 Op op.rs:9
+            9 main leak 0x1000 Op op.rs:8
+            10 main submit 0 SEND 0x1000 op.rs:9 slot=1 len=9
+            11 main complete 0 0x7777 5",
+        )
+        .unwrap();
+        let mut subjects: Vec<Subject> = trace
+            .events()
+            .iter()
+            .filter_map(|event| trace.subject_of(event.id))
+            .collect();
+        subjects.push(Subject::Cookie {
+            process: 0,
+            ring: 0,
+            cookie: 0x1000,
+        });
+        // Twice: nobody takes another's away.
+        subjects.extend(subjects.clone());
+        let together = lives(&trace, &subjects);
+        for (subject, life) in subjects.iter().zip(&together) {
+            assert_eq!(*life, events_of(&trace, *subject), "{subject:?}");
+            assert!(!life.is_empty(), "{subject:?}");
+        }
+        // The first operation: its claim, itself, the enter that took it, its completion.
+        let operation = Subject::Operation {
+            process: 0,
+            ring: 0,
+            sequence: 0,
+        };
+        let ids: Vec<u64> = events_of(&trace, operation).iter().map(|id| id.0).collect();
+        assert_eq!(ids, [2, 3, 4, 5]);
+    }
+}

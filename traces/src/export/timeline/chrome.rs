@@ -17,7 +17,13 @@ pub(super) fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> 
     let mut list = List { out, count: 0 };
     list.out
         .write_all(b"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[")?;
-    for (at, track) in timeline.tracks.iter().enumerate() {
+    // Threads first, then what lies under each ring and under the coroutines.
+    let mut order: Vec<usize> = (0..timeline.tracks.len()).collect();
+    order.sort_by_key(|at| timeline.tracks.get(*at).map(|track| (track.parent, *at)));
+    for (rank, at) in order.into_iter().enumerate() {
+        let Some(track) = timeline.tracks.get(at) else {
+            continue;
+        };
         if track.kind == Kind::Group {
             continue;
         }
@@ -32,7 +38,7 @@ pub(super) fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> 
         if track.kind != Kind::Process {
             list.put(&json!({
                 "ph": "M", "name": "thread_sort_index", "pid": track.pid, "tid": id(at, track),
-                "args": { "sort_index": at },
+                "args": { "sort_index": rank },
             }))?;
         }
     }
