@@ -324,13 +324,13 @@ mod tests {
             assert_eq!(*life, events_of(&trace, *subject), "{subject:?}");
             assert!(!life.is_empty(), "{subject:?}");
         }
-        // The first operation: its claim, itself, the enter that took it, its completion.
+        // The first operation: its claim, itself, the enter that took it, its completion, who was resumed.
         let operation = Subject::Operation {
             process: 0,
             ring: 0,
             sequence: 0,
         };
         let ids: Vec<u64> = events_of(&trace, operation).iter().map(|id| id.0).collect();
-        assert_eq!(ids, [2, 3, 4, 5]);
+        assert_eq!(ids, [2, 3, 4, 5, 6]);
     }
 }

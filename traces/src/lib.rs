@@ -9,7 +9,8 @@
 //! [`biography`] (one thing's whole life), [`stack`] (who called), [`source`] (lines of the program),
 //! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see), [`filter`]
 //! (which events and findings somebody asks for), [`selection`] (what is left of a verdict), [`stats`]
-//! (numbers), [`diff`] (what changed), [`export`] (the verdict for machines), [`near`] (the name that was meant).
+//! (numbers), [`diff`] (what changed), [`export`] (the verdict for machines), [`near`] (the name that was meant),
+//! [`operations`] (what operations owe), [`markdown`] (texts that mean nothing), [`watch`] (how far reading has come).
 
 #![forbid(unsafe_code)]
 
