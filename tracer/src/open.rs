@@ -137,11 +137,13 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     Ok(Opened { files })
 }
 
-/// The process files of a recording folder, by name.
+/// The process files of a recording folder, by name. Where the folder says which recording it is, files of another
+/// one, which somebody has put there, are left out and named.
 fn traces_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let shown = crate::safe::path(folder);
     let cannot = || format!("cannot look into {shown}");
     let mut paths = Vec::new();
+    let token = token_of(folder);
     for entry in std::fs::read_dir(folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
         if entry.file_name().as_encoded_bytes().ends_with(b".trc") {
@@ -155,7 +157,45 @@ fn traces_in(folder: &Path) -> Result<Vec<PathBuf>> {
         );
     }
     paths.sort();
-    Ok(paths)
+    let (own, strange): (Vec<_>, Vec<_>) = paths
+        .into_iter()
+        .partition(|path| !is_of_another(path, token));
+    for path in &strange {
+        talk::line(format_args!(
+            "{} is of another recording than the folder that it lies in, and is left out; it can be opened \
+             alone, by its own name",
+            crate::safe::path(path)
+        ));
+    }
+    if own.is_empty() {
+        bail!("{shown} is a recording folder, but all traces in it are of other recordings");
+    }
+    Ok(own)
+}
+
+/// What the files of a folder's recording have in common; nothing where its session file does not say.
+fn token_of(folder: &Path) -> Option<[u8; 16]> {
+    let file = open_ordinary(&folder.join("session")).ok()?;
+    let mut text = [0; 4096];
+    let len = FileExt::read_at(&file, &mut text, 0).ok()?;
+    let text = std::str::from_utf8(text.get(..len)?).ok()?;
+    let digits = text.lines().find_map(|line| line.strip_prefix("token="))?;
+    let number = u128::from_str_radix(digits, 16).ok()?;
+    (digits.len() == 32).then(|| number.to_be_bytes())
+}
+
+/// Whether a process file says that it is of another recording. Simulated ones do not say.
+fn is_of_another(path: &Path, folder: Option<[u8; 16]>) -> bool {
+    let read = || {
+        let mut token = [0; 16];
+        let file = open_ordinary(path).ok()?;
+        FileExt::read_exact_at(&file, &mut token, wire::layout::header::TOKEN as u64).ok()?;
+        Some(token)
+    };
+    match (folder, read()) {
+        (Some(folder), Some(token)) => token != [0; 16] && token != folder,
+        _ => false,
+    }
 }
 
 /// Asked before and after opening: before, so that nothing else is ever opened; after, because the
@@ -195,6 +235,35 @@ mod tests {
         assert!(refused(Path::new("/dev/null")).contains("not an ordinary file"));
         assert!(refused(&folder.path().join("missing")).contains("No such file"));
         assert!(refused(folder.path()).contains("folder without traces"));
+    }
+
+    #[test]
+    fn traces_of_another_recording_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, token: u8| {
+            let mut file = vec![0; 4096];
+            file[wire::layout::header::TOKEN..][..16].fill(token);
+            std::fs::write(folder.path().join(name), file).unwrap();
+        };
+        put("1-1-a.trc", 0xAB);
+        put("2-1-a.trc", 0xCD);
+        // Simulated; and one that is too short to say anything, of which the reader will tell.
+        put("3-1-a.trc", 0);
+        std::fs::write(folder.path().join("4-1-a.trc"), "abc").unwrap();
+        let names = || -> Vec<String> {
+            let opened = open(folder.path()).unwrap();
+            let name = |input: &Input<'_>| input.name.rsplit('/').next().unwrap_or("").to_owned();
+            opened.inputs().iter().map(name).collect()
+        };
+        assert_eq!(names().len(), 4, "nothing says which recording it is");
+        let session = format!("protocol=1\ntoken={}\nchunks=64\n", "ab".repeat(16));
+        std::fs::write(folder.path().join("session"), session).unwrap();
+        assert_eq!(names(), ["1-1-a.trc", "3-1-a.trc", "4-1-a.trc"]);
+        for name in ["1-1-a.trc", "3-1-a.trc", "4-1-a.trc"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        assert!(refused(folder.path()).contains("of other recordings"));
+        assert!(open(&folder.path().join("2-1-a.trc")).is_ok());
     }
 
     #[test]
