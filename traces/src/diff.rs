@@ -130,6 +130,7 @@ fn numbers((verdict, stats): (&Verdict, &Stats)) -> BTreeMap<String, (&'static s
     for (what, value) in [
         ("completions", summary.completions),
         ("coroutines", summary.coroutines),
+        ("descriptors open at the end", summary.open_at_end),
         ("events", summary.events),
         ("generations", summary.generations),
         ("operations", summary.operations),

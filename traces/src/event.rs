@@ -441,8 +441,10 @@ pub enum LossReason {
     Full,
     /// A signal handler found no lane to write to.
     Nested,
-    /// Too many threads at once, or a signal handler ran while the recording was being opened.
+    /// Too many threads at once: no lane was left.
     NoLane,
+    /// The recording was being opened: by the thread that a signal handler interrupted, or for too long.
+    AtStart,
     /// A chunk is damaged or was cut off.
     Damaged,
     /// A record was being written when its thread was killed.

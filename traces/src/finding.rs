@@ -175,6 +175,10 @@ pub struct Summary {
     pub pending_at_end: u64,
     /// Generations still held when their process ended, as far as times by batch let that be known.
     pub held_at_end: u64,
+    /// Descriptors that were said to be opened and not to be closed, when their process ended.
+    pub open_at_end: u64,
+    /// Where most of them were opened, and how many there.
+    pub open_places: Vec<(crate::event::SiteId, u64)>,
     /// How each process ended.
     pub ended: Vec<(u32, crate::recording::Ended)>,
     /// Places where records are missing.

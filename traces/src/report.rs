@@ -4,7 +4,7 @@
 //! Lines carry the kind of thing they say, so that whoever has a terminal can give them colours; none
 //! are in here. Every text is safe for a terminal already.
 
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, SiteId};
 use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary, Verdict};
 use crate::recording::Recording;
 use crate::selection::{LeftOut, Selection};
@@ -277,6 +277,10 @@ impl Page {
             );
             self.block(Class::Summary, "", &text);
         }
+        if summary.open_at_end > 0 {
+            let text = still_open(summary, |site| trace.names().site(site));
+            self.block(Class::Summary, "", &text);
+        }
     }
 
     fn left_out(&mut self, left_out: LeftOut) {
@@ -338,8 +342,9 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
         }
         Reason::NotFollowed => "of a ring that cannot be followed",
         Reason::Nested => "lost in a signal handler",
-        Reason::NoLane => {
-            "lost for want of a lane (too many threads, or a signal handler while the recording was opened)"
+        Reason::NoLane => "lost for want of a lane (too many threads at once)",
+        Reason::AtStart => {
+            "lost while the recording was being opened (in a signal handler, or after two seconds)"
         }
         Reason::Damaged => "damaged or cut off",
         Reason::Torn => "cut off while being written",
@@ -358,6 +363,25 @@ fn counts(summary: &Summary) -> String {
         plural(summary.coroutines, "coroutine"),
     ]
     .join(", ")
+}
+
+/// Descriptors, as `valgrind --track-fds` tells of them.
+fn still_open(summary: &Summary, place: impl Fn(SiteId) -> String) -> String {
+    let named: u64 = summary.open_places.iter().map(|(_, count)| count).sum();
+    let mut places: Vec<_> = summary
+        .open_places
+        .iter()
+        .map(|(site, count)| format!("{} at {}", grouped(*count), place(*site)))
+        .collect();
+    let others = summary.open_at_end.saturating_sub(named);
+    if others > 0 {
+        places.push(format!("{} elsewhere", grouped(others)));
+    }
+    format!(
+        "at the end: {} still open; opened: {}",
+        plural(summary.open_at_end, "descriptor"),
+        places.join(", ")
+    )
 }
 
 fn plural(count: u64, word: &str) -> String {

@@ -436,5 +436,11 @@ fn sentences(summary: &Summary) -> Vec<String> {
             counted(summary.held_at_end, "generation"),
         ));
     }
+    if summary.open_at_end > 0 {
+        sentences.push(format!(
+            "{} still open at the end.",
+            counted(summary.open_at_end, "descriptor"),
+        ));
+    }
     sentences
 }

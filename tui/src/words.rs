@@ -57,6 +57,7 @@ pub fn loss_word(reason: LossReason) -> &'static str {
         LossReason::Full => "found no room",
         LossReason::Nested => "of a signal handler found no lane",
         LossReason::NoLane => "of a thread found no lane",
+        LossReason::AtStart => "came while the recording was being opened",
         LossReason::Damaged => "in a damaged part of the file",
         LossReason::Torn => "cut off by the end of a thread",
         LossReason::NotFollowed => "of a ring that is not followed",
@@ -76,6 +77,9 @@ pub fn loss_help(reason: LossReason) -> &'static str {
         }
         LossReason::Nested | LossReason::NoLane => {
             "Too many threads or signal handlers recorded at once."
+        }
+        LossReason::AtStart => {
+            "Record something early, before signals come: the first hook opens the recording."
         }
         LossReason::Damaged => "The file was changed or cut off after it was written.",
         LossReason::Torn => "A kill in the middle of a record loses that one record.",

@@ -9,7 +9,8 @@ mod refused;
 use std::fs;
 use std::process::Command;
 
-use traces::event::What;
+use traces::Trace;
+use traces::event::{LossReason, What};
 
 use crate::folder::{Folder, SESSION, header_word, noted, only, program, read, succeeds};
 
@@ -64,6 +65,36 @@ fn what_no_lane_was_left_for_is_counted() {
         "{kept} kept, {lost} lost"
     );
     assert!(lost >= 50);
+    // There are not chunks for all lanes either.
+    let others = losses(&trace)
+        .into_iter()
+        .filter(|reason| *reason != LossReason::Full);
+    assert_eq!(others.collect::<Vec<_>>(), [LossReason::NoLane]);
+}
+
+/// Why records are missing.
+fn losses(trace: &Trace) -> Vec<LossReason> {
+    let reason = |event: &traces::event::Event| match &event.what {
+        What::Lost(loss) => Some(loss.reason),
+        _ => None,
+    };
+    trace.events().iter().filter_map(reason).collect()
+}
+
+/// They are counted in the same word; but lanes were left.
+#[test]
+fn what_came_while_the_recording_was_opened_is_not_told_as_too_many_threads() {
+    let folder = Folder::new(SESSION);
+    succeeds(&folder.run("clean"));
+    let mut bytes = std::fs::read(&folder.files()[0]).expect("the trace file");
+    bytes[wire::layout::header::LOST_NO_LANE] = 3;
+    let input = traces::Input {
+        name: "trace",
+        bytes: &bytes,
+    };
+    let trace = Trace::read(&[input]).expect("a readable trace");
+    assert_eq!(losses(&trace), [LossReason::AtStart]);
+    assert_eq!(trace.verdict().summary.records_lost, 3);
 }
 
 #[test]

@@ -50,6 +50,17 @@ impl Folder {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The file of the only process.
+    pub(crate) fn file(&self) -> Vec<u8> {
+        let entries = fs::read_dir(self.0.path()).expect("the folder");
+        let mut files = entries
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "trc"));
+        let file = files.next().expect("a trace file");
+        assert!(files.next().is_none(), "several processes recorded");
+        fs::read(file).expect("the trace file")
+    }
+
     /// The records of each process, the process that wrote most of them first.
     pub(crate) fn records(&self) -> Vec<Vec<Record>> {
         let mut all: Vec<_> = fs::read_dir(self.0.path())

@@ -325,6 +325,7 @@ fn summary(selection: &Selection) -> SummaryEntry {
         coroutines: summary.coroutines,
         pending_at_end: summary.pending_at_end,
         held_at_end: summary.held_at_end,
+        open_at_end: summary.open_at_end,
         records_lost: summary.records_lost,
         losses_hide: summary.losses_hide,
         cannot_tell: summary.cannot_tell,

@@ -267,6 +267,8 @@ pub struct SummaryEntry {
     pub pending_at_end: u64,
     /// Pointers that were held then.
     pub held_at_end: u64,
+    /// Descriptors that were said to be opened and not to be closed.
+    pub open_at_end: u64,
     /// Records that are missing, as far as they could be counted.
     pub records_lost: u64,
     /// Whether that may hide something.

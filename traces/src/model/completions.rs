@@ -137,6 +137,7 @@ impl State {
         self.no_hits(operation.id, event.lane);
         self.written(operation, completion);
         self.note_result(event, operation, completion);
+        self.note_closed_by_operation(operation, completion);
         if last {
             self.forget_memory(operation);
             self.bury_operation(operation, Some(event.id));

@@ -123,6 +123,7 @@ impl State {
                 self.held(at, when, generation, observer);
             }
         }
+        self.descriptors_at_end();
         let rings = self.rings.iter();
         let sure = rings.filter(|((process, number), _)| {
             !observer.sharing.is_shared(*process, Thing::Ring(*number))

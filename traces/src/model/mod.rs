@@ -16,6 +16,7 @@ mod completions;
 mod coroutines;
 pub(crate) mod course;
 mod cuts;
+mod descriptors;
 mod drops;
 mod expect;
 mod facts;

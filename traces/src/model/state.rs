@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::borrows::Borrows;
+use super::descriptors::Open;
 use super::facts::Facts;
 use super::links::Links;
 use super::memory::Memory;
@@ -57,6 +58,8 @@ pub(super) struct State {
     pub(super) provided: Provided,
     pub(super) borrows: Borrows,
     pub(super) results: Results,
+    /// Descriptors that are open.
+    pub(super) open: Open,
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
     /// Records are missing somewhere.
     pub(super) is_lossy: bool,
@@ -153,8 +156,14 @@ impl State {
                 self.realloc(event, (*from, *to), *size);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
-            What::FdOpen { fd, .. } => self.fd_open(event, *fd, observer),
-            What::FdClose { fd, .. } => self.fd_close(event, *fd, observer),
+            What::FdOpen { fd, site } => {
+                self.open.opened(event.process, *fd, *site);
+                self.fd_open(event, *fd, observer);
+            }
+            What::FdClose { fd, .. } => {
+                self.open.closed(event.process, *fd);
+                self.fd_close(event, *fd, observer);
+            }
             What::BorrowBegin(borrow) => self.borrow_begin(event, borrow, observer),
             What::BorrowEnd(borrow) => {
                 self.link(event.id).address = borrow.cell;

@@ -88,9 +88,15 @@ pub(super) fn scan<'a>(
     let last_ns = done?;
     if no_lane != 0 {
         let lane = new_lane(gathered, process, 0, StringId(0));
+        // Where a lane was never needed, there was one for every thread.
+        let reason = if entries.iter().all(|entry| entry.is_used) {
+            LossReason::NoLane
+        } else {
+            LossReason::AtStart
+        };
         let loss = Loss {
             records: Some(no_lane),
-            reason: LossReason::NoLane,
+            reason,
         };
         let at_ns = if last_ns == i64::MIN { 0 } else { last_ns };
         let lost = Loose {

@@ -101,6 +101,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::Full, "full"),
     (LossReason::Nested, "nested"),
     (LossReason::NoLane, "no-lane"),
+    (LossReason::AtStart, "at-start"),
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
     (LossReason::NotFollowed, "not-followed"),
