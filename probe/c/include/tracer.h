@@ -31,6 +31,12 @@
  *
  * -DTRACER_OFF: every macro compiles to nothing (or to the pointer alone), and the library is not needed.
  *
+ * -DTRACER_SANITIZERS, with a library that was built with --features sanitizers: sanitizers and Valgrind are told
+ * what the kernel does with buffers of read, recv, write and send, recording or not. Their false alarms on correct
+ * programs go (what the kernel wrote is initialised; what was done before a submission comes before what is done
+ * after its completion; what only the kernel points to is not leaked), and whoever touches a buffer in flight is
+ * reported.
+ *
  * What it costs and promises
  *
  * Unless `tracer record` started the program, a macro is one load and one branch, inline; its arguments
@@ -148,8 +154,14 @@ void tracer_scope_end(uint64_t scope);
 
 #ifndef TRACER_OFF
 
+#ifdef TRACER_SANITIZERS
+/* The library also tells sanitizers and Valgrind what happens, so that it is called whether anything is recorded
+ * or not. */
+#define TRACER_IS_RECORDING() 1
+#else
 /* Whether hooks record at the moment, or may: nobody looked for a recorder before the first hook. */
 #define TRACER_IS_RECORDING() (__builtin_expect(__atomic_load_n(&tracer_state, __ATOMIC_RELAXED) != 0, 0))
+#endif
 
 #define TRACER_CALL_(call) ((void)(TRACER_IS_RECORDING() ? ((call), 0) : 0))
 /* A call whose last argument is the place. */

@@ -18,9 +18,23 @@
  * Who reads completions from ring->cq without any of these functions says so first: TRACER_URING_SAW(&ring, count).
  * Else they are recorded when they are passed (cq_advance), which is after what the program made of them.
  *
- * Not seen: pointers to these functions, calls from files that do not include this header, and io_uring_enter
- * called directly. A file that gets an entry with this header and leaves its submission to one without it
- * could let poison through to the kernel.
+ * Wrapped, of liburing 2.0 to 2.14, are all functions that make or exit a ring, get an entry, publish entries, or
+ * show or pass completions:
+ *
+ *     queue_init, _init_params, _init_mem, _mmap, _exit      get_sqe, get_sqe128
+ *     submit, submit_and_wait, _wait_timeout, _wait_min_timeout, _wait_reg, submit_and_get_events, get_events
+ *     wait_cqe, wait_cqe_nr, wait_cqe_timeout, wait_cqes, wait_cqes_min_timeout, peek_cqe, peek_batch_cqe
+ *     for_each_cqe, cqe_iter_init, cqe_seen, cq_advance, buf_ring_cq_advance, __buf_ring_cq_advance
+ *
+ * Not wrapped, because the trace needs nothing of them: io_uring_prep_*, io_uring_sqe_set_*, io_uring_cqe_get_*,
+ * io_uring_register_* and io_uring_unregister_*, io_uring_sq_ready, io_uring_sq_space_left, io_uring_cq_ready,
+ * io_uring_sqring_wait, io_uring_enable_rings, the io_uring_buf_ring_* that fill a ring of buffers.
+ *
+ * Not seen: pointers to these functions, calls from files that do not include this header; io_uring_setup,
+ * io_uring_enter, io_uring_enter2 and io_uring_register called directly; __io_uring_get_cqe, _io_uring_get_sqe and
+ * other names that liburing keeps for itself; io_uring_register_sync_msg, whose completion appears on another ring
+ * (it is seen there, and no submission explains it). A file that gets an entry with this header and leaves its
+ * submission to one without it could let poison through to the kernel.
  *
  * Not followed: rings with entries of mixed sizes or a rewound submission queue, and kernels before 5.11.
  * The program says so on stderr, and what happens on such a ring is counted as lost. io_uring_resize_rings does
@@ -41,6 +55,7 @@
 /* The parts of a struct io_uring that the probe looks at. */
 struct tracer_uring_view {
 	unsigned *sq_khead;
+	unsigned *sq_kflags;
 	unsigned *cq_khead;
 	unsigned *cq_ktail;
 	unsigned *cq_koverflow;
@@ -83,13 +98,14 @@ static inline struct tracer_uring_view tracer_uring_view_(const struct io_uring 
 	struct tracer_uring_view view;
 
 	view.sq_khead = ring->sq.khead;
+	view.sq_kflags = ring->sq.kflags;
 	view.cq_khead = ring->cq.khead;
 	view.cq_ktail = ring->cq.ktail;
 	view.cq_koverflow = ring->cq.koverflow;
 	view.sqes = ring->sq.sqes;
 	view.cqes = ring->cq.cqes;
-	view.sqe_head = ring->sq.sqe_head;
-	view.sqe_tail = ring->sq.sqe_tail;
+	view.sqe_head = 0;
+	view.sqe_tail = 0;
 	view.sq_entries = *ring->sq.kring_entries;
 	view.cq_entries = *ring->cq.kring_entries;
 	view.setup = ring->flags;
@@ -97,6 +113,16 @@ static inline struct tracer_uring_view tracer_uring_view_(const struct io_uring 
 	view.fd = ring->ring_fd;
 	view.sqe_shift = (ring->flags & TRACER_SETUP_SQE128_) != 0;
 	view.cqe_shift = (ring->flags & TRACER_SETUP_CQE32_) != 0;
+	return view;
+}
+
+/* For who fills the submission queue: only that thread may look at what is not published yet. */
+static inline struct tracer_uring_view tracer_uring_submitter_view_(const struct io_uring *ring)
+{
+	struct tracer_uring_view view = tracer_uring_view_(ring);
+
+	view.sqe_head = ring->sq.sqe_head;
+	view.sqe_tail = ring->sq.sqe_tail;
 	return view;
 }
 
@@ -130,16 +156,21 @@ static inline void tracer_uring_exit_(struct io_uring *ring)
 	io_uring_queue_exit(ring);
 }
 
-static inline struct io_uring_sqe *tracer_uring_get_sqe_(struct io_uring *ring, const struct tracer_place *place)
+/* The ring handed out this entry, the newest. */
+static inline struct io_uring_sqe *tracer_uring_got_sqe_(const struct io_uring *ring, struct io_uring_sqe *sqe,
+							 const struct tracer_place *place)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-
 	if (TRACER_IS_RECORDING() && sqe) {
-		struct tracer_uring_view view = tracer_uring_view_(ring);
+		struct tracer_uring_view view = tracer_uring_submitter_view_(ring);
 
 		tracer_uring_claimed(&view, sqe, place);
 	}
 	return sqe;
+}
+
+static inline struct io_uring_sqe *tracer_uring_get_sqe_(struct io_uring *ring, const struct tracer_place *place)
+{
+	return tracer_uring_got_sqe_(ring, io_uring_get_sqe(ring), place);
 }
 
 /* Before a call that publishes entries; returns where the kernel was in the queue. */
@@ -148,7 +179,7 @@ static inline unsigned tracer_uring_submitting_(const struct io_uring *ring)
 	unsigned head = __atomic_load_n(ring->sq.khead, __ATOMIC_ACQUIRE);
 
 	if (TRACER_IS_RECORDING()) {
-		struct tracer_uring_view view = tracer_uring_view_(ring);
+		struct tracer_uring_view view = tracer_uring_submitter_view_(ring);
 
 		tracer_uring_submitting(&view);
 	}
@@ -160,9 +191,22 @@ static inline int tracer_uring_entered_(const struct io_uring *ring, unsigned he
 					int result)
 {
 	if (TRACER_IS_RECORDING()) {
-		struct tracer_uring_view view = tracer_uring_view_(ring);
+		struct tracer_uring_view view = tracer_uring_submitter_view_(ring);
 
 		tracer_uring_entered(&view, head_before, min_complete, result);
+	}
+	return result;
+}
+
+/* After a call that enters and publishes nothing. Its result is not a number of entries. */
+static inline int tracer_uring_got_events_(const struct io_uring *ring, int result)
+{
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		/* Nothing was offered. */
+		view.sqe_tail = __atomic_load_n(ring->sq.khead, __ATOMIC_ACQUIRE);
+		tracer_uring_entered(&view, view.sqe_tail, 0, result < 0 ? result : 0);
 	}
 	return result;
 }
@@ -355,6 +399,19 @@ static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring
 			      io_uring_submit_and_wait_reg(tracer_uring_, tracer_cqe_, tracer_want_, reg_index))
 #define io_uring_submit_and_get_events(ring) \
 	TRACER_URING_SUBMITS_(ring, NULL, 0, io_uring_submit_and_get_events(tracer_uring_))
+/* Enters, and publishes nothing. */
+#define io_uring_get_events(ring) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		tracer_uring_got_events_(tracer_uring_, io_uring_get_events(tracer_uring_)); \
+	}))
+/* Entries of 128 bytes each; a ring of mixed ones is not followed. */
+#define io_uring_get_sqe128(ring) \
+	(__extension__({ \
+		struct io_uring *tracer_uring_ = (ring); \
+		TRACER_PLACE_(NULL, 0, 0); \
+		tracer_uring_got_sqe_(tracer_uring_, io_uring_get_sqe128(tracer_uring_), &tracer_place_); \
+	}))
 #define io_uring_wait_cqes_min_timeout(ring, cqe_ptr, wait_nr, ts, min_ts_usec, sigmask) \
 	(__extension__({ \
 		struct io_uring *tracer_uring_ = (ring); \

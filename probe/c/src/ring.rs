@@ -15,8 +15,10 @@ pub struct Ring {
     /// Position in the completion queue of the first completion that was not recorded yet. For rings
     /// of liburing.
     pub(crate) seen: AtomicU32,
-    /// Overflows that were recorded. For rings of liburing.
-    pub(crate) overflowed: AtomicU32,
+    /// Whether completions waited in the kernel when somebody looked last. For rings of liburing.
+    pub(crate) waiting: AtomicU32,
+    /// Completions that the kernel had dropped by then. For rings of liburing.
+    pub(crate) dropped: AtomicU32,
 }
 
 /// The hooks of a ring that C handed in; nothing for null.
@@ -48,7 +50,8 @@ pub extern "C" fn tracer_ring_created(
     Box::into_raw(Box::new(Ring {
         hooks: Some(hooks),
         seen: AtomicU32::new(0),
-        overflowed: AtomicU32::new(0),
+        waiting: AtomicU32::new(0),
+        dropped: AtomicU32::new(0),
     }))
 }
 

@@ -24,6 +24,8 @@ const SQ_REWIND: u32 = 1 << 20;
 const EXT_ARG: u32 = 1 << 8;
 /// `IORING_SETUP_SQPOLL`
 const SQPOLL: u32 = 1 << 1;
+/// `IORING_SQ_CQ_OVERFLOW`: the kernel keeps completions that found no room, until it is entered.
+const CQ_OVERFLOW: u32 = 1 << 1;
 
 /// `struct tracer_uring_view`: the parts of a `struct io_uring`, as they are now.
 ///
@@ -36,12 +38,14 @@ const SQPOLL: u32 = 1 << 1;
 #[derive(Debug)]
 pub struct View {
     sq_khead: *const AtomicU32,
+    sq_kflags: *const AtomicU32,
     cq_khead: *const AtomicU32,
     cq_ktail: *const AtomicU32,
     cq_koverflow: *const AtomicU32,
     sqes: *mut Entry,
     cqes: *const [u64; 2],
-    /// Entries that the program claimed and liburing did not publish yet: from here ...
+    /// Entries that the program claimed and liburing did not publish yet, for who fills the submission queue: from
+    /// here ...
     sqe_head: c_uint,
     /// ... to here.
     sqe_tail: c_uint,
@@ -93,6 +97,31 @@ impl View {
         unsafe { &*self.cq_khead }.load(Ordering::Relaxed)
     }
 
+    /// Looks whether the kernel keeps completions that found no room, and says so when that has changed, and behind
+    /// each enter that did not fetch them.
+    ///
+    /// What the kernel counts is another thing: completions that it could not even keep, and dropped.
+    ///
+    /// # Safety
+    ///
+    /// As for [`View`].
+    unsafe fn note_overflow(&self, ring: &Ring, hooks: &probe::ring::Ring, entered: bool) {
+        // SAFETY: the caller's promise.
+        let flags = unsafe { &*self.sq_kflags }.load(Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        let dropped = unsafe { &*self.cq_koverflow }.load(Ordering::Relaxed);
+        if ring.dropped.swap(dropped, Ordering::Relaxed) != dropped {
+            foreign::mark(
+                b"the kernel dropped completions of a ring: it had no memory to keep them",
+            );
+        }
+        let waiting = u32::from(flags & CQ_OVERFLOW != 0);
+        let changed = ring.waiting.swap(waiting, Ordering::Relaxed) != waiting;
+        if changed || entered && waiting != 0 {
+            hooks.overflowed(u64::from(waiting));
+        }
+    }
+
     /// Makes the ring known, as of now.
     ///
     /// # Safety
@@ -117,7 +146,8 @@ impl View {
             hooks,
             // SAFETY: the caller's promise.
             seen: AtomicU32::new(unsafe { self.completions_head() }),
-            overflowed: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
         }));
         if rings::insert(self.key(), ring) {
             return ring;
@@ -271,10 +301,7 @@ pub unsafe extern "C" fn tracer_uring_entered(
     };
     hooks.entered(offered, min_complete, result);
     // SAFETY: the caller's promise.
-    let overflow = unsafe { &*view.cq_koverflow }.load(Ordering::Relaxed);
-    if ring.overflowed.swap(overflow, Ordering::Relaxed) != overflow {
-        hooks.overflowed(u64::from(overflow));
-    }
+    unsafe { view.note_overflow(ring, hooks, true) };
 }
 
 /// The program sees the first `count` completions of the queue, or less where there are less.
@@ -296,6 +323,10 @@ pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
     let Some(ring) = (unsafe { view.ring().as_ref() }) else {
         return foreign::lost(u64::from(end.wrapping_sub(head)));
     };
+    if let Some(hooks) = &ring.hooks {
+        // SAFETY: the caller's promise.
+        unsafe { view.note_overflow(ring, hooks, false) };
+    }
     let mut seen = ring.seen.load(Ordering::Relaxed);
     let behind = head.wrapping_sub(seen);
     if behind.cast_signed() > 0 {

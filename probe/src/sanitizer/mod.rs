@@ -7,18 +7,19 @@
 //!   it is reported by AddressSanitizer ("use-after-poison") or Memcheck ("Invalid read"). With
 //!   [`crate::Alloc`] installed, so is whoever frees a buffer in flight.
 //! - What the kernel wrote is initialised; what it is to read is checked to be so, when it is submitted
-//!   (Memcheck).
-//!
-//! AddressSanitizer, LeakSanitizer and Memcheck are told; MemorySanitizer and ThreadSanitizer are not.
+//!   (Memcheck, MemorySanitizer).
+//! - What was done before a submission comes before what is done after its completion, in whichever thread;
+//!   in between the kernel works at the same time ([`threads`], ThreadSanitizer).
 //!
 //! Not seen: buffers behind an `iovec` or a `msghdr`, buffers that the kernel chooses, completions that
 //! are taken past the hooks. After a short read the rest of the buffer counts as initialised for
-//! Memcheck.
+//! Memcheck. MemorySanitizer does not notice who looks into a buffer in flight, only who frees it.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::ring::Entry;
 
+mod threads;
 mod tools;
 
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -38,6 +39,8 @@ struct Flight {
     target: AtomicU8,
     /// Which of two with the same cookie is the older.
     number: AtomicU32,
+    /// Its address stands for the hand-over. Nobody touches it, for ThreadSanitizer would take that for one.
+    handed_over: AtomicU8,
 }
 
 const FREE: u64 = 0;
@@ -48,6 +51,8 @@ static TABLE: [Flight; FLIGHTS] = [const { Flight::new() }; FLIGHTS];
 /// Entries that were ever used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static LAST: AtomicU32 = AtomicU32::new(0);
+/// Stands for all operations that found no room in the table.
+static NO_ROOM: AtomicU8 = AtomicU8::new(0);
 
 /// Whether anybody wants to be told.
 #[inline(always)]
@@ -79,7 +84,12 @@ pub(crate) fn submitted(ring: i32, entry: &Entry) {
 #[inline(always)]
 pub(crate) fn completed(ring: i32, cookie: u64, result: u64) {
     if present() {
-        land(key(ring), cookie, (result >> 32) as u32);
+        land(
+            key(ring),
+            cookie,
+            result as u32 as i32,
+            (result >> 32) as u32,
+        );
     }
 }
 
@@ -89,7 +99,7 @@ pub(crate) fn dropped(ring: i32) {
     if present() {
         let ring = key(ring);
         for flight in flights().filter(|flight| flight.ring.load(Ordering::Acquire) == ring) {
-            flight.open();
+            flight.open(0);
             flight.forget();
         }
     }
@@ -129,8 +139,9 @@ fn fly(ring: u64, entry: &Entry) {
             .compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     };
-    // Where there is no room nobody is told: the operation is as it would be without the probe.
+    // Where there is no room nobody is told of the buffer: the operation is as it would be without the probe.
     let Some((index, flight)) = TABLE.iter().enumerate().find(|(_, flight)| claim(flight)) else {
+        threads::submitted(&NO_ROOM);
         return;
     };
     USED.fetch_max(index + 1, Ordering::Release);
@@ -141,13 +152,18 @@ fn fly(ring: u64, entry: &Entry) {
     let number = LAST.fetch_add(1, Ordering::Relaxed);
     flight.number.store(number, Ordering::Relaxed);
     flight.ring.store(ring, Ordering::Release);
+    threads::submitted(&flight.handed_over);
+    if start != 0 {
+        let place = &flight.handed_over;
+        threads::kernel_uses_buffer_in_flight(place, (start, bytes), target);
+    }
     if target {
         tools::close(start, bytes);
     }
 }
 
 #[cold]
-fn land(ring: u64, cookie: u64, flags: u32) {
+fn land(ring: u64, cookie: u64, result: i32, flags: u32) {
     // IORING_CQE_F_MORE
     const MORE: u32 = 2;
     let now = LAST.load(Ordering::Relaxed);
@@ -156,10 +172,15 @@ fn land(ring: u64, cookie: u64, flags: u32) {
             && flight.cookie.load(Ordering::Relaxed) == cookie
     };
     let age = |flight: &&Flight| now.wrapping_sub(flight.number.load(Ordering::Relaxed));
+    threads::completed(&NO_ROOM);
+    // Of several with this cookie it may be any.
+    flights()
+        .filter(carries)
+        .for_each(|flight| threads::completed(&flight.handed_over));
     if let Some(flight) = flights().filter(carries).max_by_key(age)
         && flags & MORE == 0
     {
-        flight.open();
+        flight.open(result);
         flight.forget();
     }
 }
@@ -173,14 +194,16 @@ impl Flight {
             bytes: AtomicUsize::new(0),
             target: AtomicU8::new(0),
             number: AtomicU32::new(0),
+            handed_over: AtomicU8::new(0),
         }
     }
 
     /// Gives a buffer back to the program.
-    fn open(&self) {
+    fn open(&self, result: i32) {
         if self.target.load(Ordering::Relaxed) != 0 {
             let bytes = self.bytes.load(Ordering::Relaxed);
-            tools::open(self.start.load(Ordering::Relaxed), bytes);
+            let written = usize::try_from(result).unwrap_or(0);
+            tools::open(self.start.load(Ordering::Relaxed), bytes, written);
         }
     }
 
@@ -229,16 +252,16 @@ mod tests {
         fly(one, &read(7, at(0)));
         fly(one, &read(7, at(1)));
         fly(two, &read(7, at(2)));
-        land(one, 7, 2);
+        land(one, 7, 0, 2);
         assert_eq!(in_flight(one).len(), 2, "more completions will come");
-        land(one, 7, 0);
+        land(one, 7, 0, 0);
         assert_eq!(in_flight(one), [at(1) as usize]);
-        land(one, 8, 0);
+        land(one, 8, 0, 0);
         assert_eq!(in_flight(one).len(), 1, "another cookie");
-        land(one, 7, 0);
+        land(one, 7, 0, 0);
         assert_eq!(in_flight(one), []);
         assert_eq!(in_flight(two), [at(2) as usize]);
-        land(two, 7, 0);
+        land(two, 7, 0, 0);
         assert_eq!(in_flight(two), []);
     }
 

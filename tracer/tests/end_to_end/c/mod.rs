@@ -270,6 +270,26 @@ fn is_unknown_to_kernel(ran: &Ran, setup: &str) -> bool {
 }
 
 #[test]
+fn completions_that_nobody_fetches_are_found_by_the_flag_that_says_so() {
+    if !has_io_uring() || !build::possible(&[Needs::Liburing]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = Program::new("tests/overflow.c", &C).build(folder.path(), &[]);
+    for (how, seen, rules) in [("forgets", "4\n", &[17][..]), ("fetches", "8\n", &[])] {
+        recorded(folder.path(), &binary, &[how])
+            .exits(0)
+            .prints(seen);
+        let trace = read(&folder.path().join("trace.bin"));
+        let stories = &trace.verdict().stories;
+        let mut found: Vec<_> = stories.iter().map(|story| story.head.rule.0).collect();
+        // What was never taken back is another story, and the same mistake.
+        found.retain(|rule| *rule != 9);
+        assert_eq!(found, rules, "{how}: {:#?}", trace.verdict());
+    }
+}
+
+#[test]
 fn every_macro_records_what_it_says_in_c_and_in_cpp() {
     let folder = tempfile::tempdir().unwrap();
     for (language, options) in [(&C, &[][..]), (&CXX, &["-xc++"])] {
