@@ -142,6 +142,32 @@ fn main() {
             println!("fd-open {} {}", given.as_raw_fd(), line!() - 1);
             drop(given.into_owned());
         }
+        "kept-open" => {
+            let file = || std::fs::File::open("/dev/null").expect("a file").into();
+            let kept = [0; 3].map(|_| Descriptor::new(file()));
+            println!("kept {}", line!() - 1);
+            let again = Descriptor::new(file());
+            again.close();
+            // The number that was just given back.
+            let again = Descriptor::new(file());
+            println!("again {}", line!() - 1);
+            std::mem::forget((kept, again));
+        }
+        "frame" => {
+            let ring = Ring::created(Kind::Copied, 3, 8, 16, 0, 0);
+            read_into_own_frame(&ring);
+            ring.entered(0, 1, 0);
+            ring.entered(0, 1, 0);
+        }
         turn => panic!("no turn {turn:?}"),
     }
+}
+
+#[inline(never)]
+fn read_into_own_frame(ring: &Ring) {
+    // Far below the frames of whatever is called later.
+    let mut buffer = [0u8; 32 * 1024];
+    ring.pushed(&read_into(buffer.as_mut_ptr()));
+    ring.entered(1, 0, 1);
+    println!("buffer {:#x}", buffer.as_ptr() as u64);
 }

@@ -14,7 +14,7 @@
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use io_uring as inner;
 
@@ -112,13 +112,13 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> IoUring<S, C> {
     }
 
     /// As `io_uring::IoUring::submit`.
-    #[inline]
+    #[inline(always)]
     pub fn submit(&self) -> io::Result<usize> {
         self.submitter().submit()
     }
 
     /// As `io_uring::IoUring::submit_and_wait`.
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
         self.submitter().submit_and_wait(want)
     }
@@ -209,6 +209,13 @@ impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> AsRawFd for IoUring<S, C> {
     }
 }
 
+impl<S: squeue::EntryMarker, C: cqueue::EntryMarker> AsFd for IoUring<S, C> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring closes it when it is dropped, which the borrow does not outlive.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
 /// Options of a new ring, as `io_uring::Builder`.
 #[derive(Clone)]
 pub struct Builder<S = squeue::Entry, C = cqueue::Entry>
@@ -265,7 +272,7 @@ pub struct Submitter<'a> {
 }
 
 impl Submitter<'_> {
-    #[inline]
+    #[inline(always)]
     fn note(
         &self,
         to_submit: u32,
@@ -289,20 +296,20 @@ impl Submitter<'_> {
     }
 
     /// As `io_uring::Submitter::submit`.
-    #[inline]
+    #[inline(always)]
     pub fn submit(&self) -> io::Result<usize> {
         self.submit_and_wait(0)
     }
 
     /// As `io_uring::Submitter::submit_and_wait`.
-    #[inline]
+    #[inline(always)]
     pub fn submit_and_wait(&self, want: usize) -> io::Result<usize> {
         let offered = self.hooks.unsubmitted();
         self.note(offered, want, self.submitter.submit_and_wait(want))
     }
 
     /// As `io_uring::Submitter::submit_with_args`.
-    #[inline]
+    #[inline(always)]
     pub fn submit_with_args(
         &self,
         want: usize,
@@ -317,6 +324,7 @@ impl Submitter<'_> {
     /// # Safety
     ///
     /// As for the wrapped function.
+    #[inline(always)]
     pub unsafe fn enter<T: Sized>(
         &self,
         to_submit: u32,
@@ -456,6 +464,12 @@ impl<P> std::fmt::Display for Full<P> {
 }
 
 impl<P> std::error::Error for Full<P> {}
+
+impl<S: squeue::EntryMarker> std::fmt::Debug for SubmissionQueue<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.queue.fmt(f)
+    }
+}
 
 impl<'a, S: squeue::EntryMarker> Deref for SubmissionQueue<'a, S> {
     type Target = inner::SubmissionQueue<'a, S>;

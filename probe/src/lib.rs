@@ -17,6 +17,34 @@
 //! # drop(conn);
 //! ```
 //!
+//! # Where things are
+//!
+//! | to tell of | see |
+//! |---|---|
+//! | owners that travel as a word | [`into_raw`], [`from_raw`], [`peek`], [`retain`], [`release`], [`leak_forever`], [`instrument`](macro@instrument), [`Leak`], [`waker`](waker()) |
+//! | rings | `io_uring` (feature `io-uring`), [`ring`] |
+//! | keys of a table as cookies | [`index`] |
+//! | coroutines | [`coroutine`] |
+//! | memory | [`Alloc`], [`memory`], [`buffer`], [`cell`] |
+//! | descriptors | [`fd`]; those still open at the end are counted in the report |
+//! | callbacks of C libraries | [`ffi`] |
+//! | the program's own log | `logs` (feature `tracing`) |
+//! | what a test did | `scope` (feature `assert`) |
+//!
+//! A buffer on the stack is watched without being told of: when a ring is entered with the frame gone, and the
+//! operation still in flight, that is a finding (T16, suspected). On the first thread of a process always; on others
+//! in test scopes and in recordings with call stacks, because asking where a thread's stack lies opens a file.
+//!
+//! # Sanitizers
+//!
+//! With the feature `sanitizers` the hooks of rings tell AddressSanitizer, LeakSanitizer, MemorySanitizer,
+//! ThreadSanitizer and Valgrind what the kernel does, whether anything is recorded or not, on stable Rust; without
+//! one of them it is one load and one branch. What only the kernel points to is no leak; what it wrote is
+//! initialised; what was done before a submission comes before what is done after its completion. Whoever touches a
+//! buffer that the kernel has is reported (by all but MemorySanitizer), and with [`Alloc`] whoever frees it. What
+//! the kernel is given to read must be initialised. It knows the buffers of read, recv, write and send and their
+//! fixed forms; not those behind an `iovec` or a `msghdr`, and not those that the kernel picks.
+//!
 //! # What it costs
 //!
 //! Nothing is recorded unless `tracer record` started the program (it sets `TRACER_DIR`) or a test
@@ -208,7 +236,8 @@ mod recorder;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Puts a text on the timeline.
+/// Puts a text on the timeline; of a long one its first 2,024 bytes. Each text that differs from all before is kept
+/// for the rest of the recording, in room that is not used again: for what happens seldom.
 #[inline]
 pub fn mark(text: &str) {
     if recorder::recording() {

@@ -330,6 +330,11 @@ impl Ring {
                 unsafe { self.put_back(slot, entry) }
             }
         }
+        // Last, when the entry is as the kernel will see it.
+        if sanitizer::present() {
+            // SAFETY: the caller's promise.
+            self.tell_sanitizers(unsafe { &*entry });
+        }
     }
 
     /// Takes poison out of a slot that was claimed before the recording ended.
@@ -350,10 +355,6 @@ impl Ring {
         let user_data = unsafe { &mut (*entry)[USER_DATA] };
         if *user_data == poison_word(id, slot) {
             *user_data = known.leftover;
-        }
-        if sanitizer::present() {
-            // SAFETY: the caller's promise.
-            self.tell_sanitizers(unsafe { &*entry });
         }
     }
 
@@ -564,6 +565,9 @@ impl Ring {
     #[cfg(feature = "c")]
     pub fn pushed_at(&self, entry: &Entry, place: &impl AsPlace) {
         let sequence = self.count_submission();
+        if sanitizer::present() {
+            self.tell_sanitizers(entry);
+        }
         if recorder::recording()
             && let Some(ring) = self.known()
         {
@@ -576,7 +580,8 @@ impl Ring {
 
     /// `io_uring_enter` returned: how many submissions it was offered, how many completions it waited
     /// for, and its result (a negative error number where it failed).
-    #[inline]
+    // Always inlined, so that it sees where the caller's frame ends, without optimisation too.
+    #[inline(always)]
     pub fn entered(&self, to_submit: u32, min_complete: u32, result: i32) {
         if recorder::COMPILED_IN
             && let Ok(consumed) = u32::try_from(result)
@@ -586,6 +591,8 @@ impl Ring {
         if recorder::recording()
             && let Some(id) = self.known()
         {
+            // First: what the kernel took just now lay in a frame that had returned.
+            recorder::frames::look();
             let words = [pair(id, to_submit), pair(min_complete, result as u32)];
             recorder::record(Record::Enter, 0, 0, words);
         }
@@ -750,6 +757,7 @@ impl Ring {
     /// From here on what this thread submits to this ring belongs to one part of the program, and so do the
     /// completions that it takes; an empty name stands for nobody, or for all. Where several parts share a ring, a
     /// completion that the wrong one took is then seen.
+    #[inline]
     pub fn owner(&self, name: &str) {
         if recorder::recording()
             && let Some(id) = self.known()

@@ -185,3 +185,63 @@ fn descriptors_are_told_with_their_places() {
         vec![record.words[0], line]
     });
 }
+
+#[test]
+fn the_stack_pointer_is_told_once_when_a_frame_with_a_buffer_has_returned() {
+    let folder = Folder::new();
+    let printed = folder.run("memory", "frame");
+    let buffer = number(printed.trim().strip_prefix("buffer ").expect("an address"));
+    let records = folder.records().remove(0);
+    let kinds = [Kind::Submit, Kind::Enter, Kind::StackPointer];
+    let told: Vec<_> = records
+        .iter()
+        .filter(|record| kinds.contains(&record.kind))
+        .collect();
+    let [_, _, stack, _, _] = told[..] else {
+        panic!("{told:x?}");
+    };
+    assert_eq!(
+        told.iter().map(|record| record.kind).collect::<Vec<_>>(),
+        [
+            Kind::Submit,
+            Kind::Enter,
+            Kind::StackPointer,
+            Kind::Enter,
+            Kind::Enter
+        ]
+    );
+    let [stack_pointer, lowest] = stack.words[..] else {
+        panic!("{stack:x?}");
+    };
+    assert!(
+        lowest < buffer && buffer < stack_pointer,
+        "{stack:x?} {buffer:#x}"
+    );
+    assert!(stack_pointer - buffer < 1 << 20, "{stack:x?} {buffer:#x}");
+}
+
+/// As `valgrind --track-fds=yes` tells it.
+#[test]
+fn descriptors_that_are_still_open_at_the_end_are_told_with_the_places_that_opened_them() {
+    let folder = Folder::new();
+    let printed = lines(&folder.run("memory", "kept-open"));
+    let bytes = folder.file();
+    let input = traces::Input {
+        name: "trace",
+        bytes: &bytes,
+    };
+    let trace = traces::Trace::read(&[input]).expect("a readable trace");
+    let summary = &trace.verdict().summary;
+    assert_eq!(summary.open_at_end, 4);
+    let place = |line: &[String]| format!("memory.rs:{}", line[1]);
+    let expected = format!(
+        "at the end: 4 descriptors still open; opened: 3 at {}, 1 at {}",
+        place(&printed[0]),
+        place(&printed[1])
+    );
+    let report = traces::report::text(&trace, 200);
+    let said = report
+        .replace("probe/examples/", "")
+        .replace("examples/", "");
+    assert!(said.contains(&expected), "{expected}\n{report}");
+}

@@ -19,9 +19,13 @@ pub(crate) fn watch(address: u64) {
     }
 }
 
-/// As [`watch`], for what a submission entry points at: its words are those of the kernel's structure.
+/// As [`watch`], for what a submission entry points at: its words are those of the kernel's structure. Memory of
+/// this thread's stack is watched whether an allocator asks or not.
 #[inline(always)]
 pub(crate) fn watch_entry(entry: &crate::ring::Entry) {
+    if recorder::recording() {
+        recorder::frames::pushed(entry);
+    }
     if INSTALLED.load(Ordering::Relaxed) {
         keep(entry[2]);
         // IORING_OP_ACCEPT, _STATX, _OPENAT2: here `addr2` is an address too.

@@ -33,6 +33,11 @@ pub(crate) fn keep() {
     core::mem::forget(opened);
 }
 
+/// Whether the list can be read without opening it.
+pub(crate) fn is_kept() -> bool {
+    kept().is_some()
+}
+
 fn kept() -> Option<i32> {
     let word = KEPT.load(Ordering::Acquire);
     let fd = (word as u32).checked_sub(1)? as i32;

@@ -30,6 +30,8 @@ mod maps;
 
 mod stack;
 
+pub(crate) mod frames;
+
 pub(crate) mod simulated;
 
 pub(crate) use cursor::{record, record_slice};

@@ -11,7 +11,9 @@
 //!
 //! Invariants
 //! - The first `count` modules and their paths are whole and never change again.
-//! - Behind them writes only who holds `adding`; nobody waits for it.
+//! - Behind them writes only who holds the recording's `adding_module`; nobody waits for it. It lies in memory
+//!   that a forked child finds wiped, so that nobody holds it there, and that a child of `vfork`, which writes the
+//!   very same table, shares.
 //!
 //! Holds `unsafe`: one table that only grows.
 
@@ -22,7 +24,7 @@ use wire::payload::pair;
 use wire::record::Kind;
 
 use crate::recorder::loader;
-use crate::recorder::process::Process;
+use crate::recorder::process::{self, Process};
 use crate::recorder::sys::{self, Loaded};
 
 /// Modules that are kept; further ones are left out.
@@ -62,9 +64,6 @@ struct Table {
     first: AtomicU32,
     /// Modules that can be read.
     count: AtomicU32,
-    /// Process that adds a module, 0 for none. A forked child finds its parent's number here, whose
-    /// thread is not in the child.
-    adding: AtomicU32,
     inner: UnsafeCell<Inner>,
 }
 
@@ -73,14 +72,13 @@ const FILLING: u32 = 1;
 const FILLED: u32 = 2;
 
 // SAFETY: the invariants above: what others read is never written again, and one thread alone, which
-// took `state` from EMPTY to FILLING or `adding` from 0, writes the rest.
+// took `state` from EMPTY to FILLING or `adding_module` from false, writes the rest.
 unsafe impl Sync for Table {}
 
 static TABLE: Table = Table {
     state: AtomicU32::new(EMPTY),
     first: AtomicU32::new(0),
     count: AtomicU32::new(0),
-    adding: AtomicU32::new(0),
     inner: UnsafeCell::new(Inner {
         modules: [Module {
             bias: 0,
@@ -192,18 +190,12 @@ pub(crate) fn late_word(
     if let Some(index) = known().iter().position(is_it) {
         return Some(word_in(index, &module, address));
     }
-    let own = sys::process_id();
-    let holder = TABLE.adding.load(Ordering::Relaxed);
+    let adding = &process::current()?.adding_module;
     // Somebody else adds one, or this is a handler that interrupted it: the next stack will know.
-    if holder == own
-        || TABLE
-            .adding
-            .compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-    {
+    if adding.swap(true, Ordering::Acquire) {
         return None;
     }
-    // SAFETY: `adding` is ours.
+    // SAFETY: `adding_module` is ours.
     let index = unsafe { TABLE.put(&loaded) };
     let written = index.filter(|index| {
         // SAFETY: just written, and seen by this thread alone.
@@ -214,7 +206,7 @@ pub(crate) fn late_word(
         TABLE.publish(index);
     }
     // Release pairs with the Acquire of whoever adds the next one.
-    TABLE.adding.store(0, Ordering::Release);
+    adding.store(false, Ordering::Release);
     Some(word_in(written?, &module, address))
 }
 

@@ -62,6 +62,11 @@ pub(crate) const ON_WITH_STACKS: u8 = 6;
 /// A `layout::capture` constant: who writes the file of this process.
 static CAPTURE: AtomicU32 = AtomicU32::new(layout::capture::LINKED);
 
+/// Whether the program itself records, and not the shim, which sees what it does a while later.
+pub(crate) fn is_linked() -> bool {
+    CAPTURE.load(Ordering::Relaxed) == layout::capture::LINKED
+}
+
 /// Says who writes the file, before it is opened.
 #[cfg(feature = "preload")]
 pub(crate) fn capture_as(level: u32) {
@@ -96,6 +101,8 @@ pub(crate) struct Process {
     by_batch: AtomicBool,
     /// Whether somebody writes, or wrote, what all records may refer to.
     introduced: AtomicBool,
+    /// Whether somebody adds a file that was loaded late: see `modules`.
+    pub(crate) adding_module: AtomicBool,
     /// First word of the file's mapping.
     base: AtomicPtr<AtomicU64>,
     bytes: AtomicU64,

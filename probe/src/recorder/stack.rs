@@ -104,13 +104,32 @@ pub(crate) fn walk(
     count
 }
 
+/// How far the first thread's stack may reach down: the kernel keeps at least 128 MiB below its top free of mappings
+/// that it places itself.
+const GROWTH: u64 = 64 << 20;
+
+fn is_first_thread() -> bool {
+    sys::process_id() == sys::thread_id()
+}
+
+/// The range of this thread's own stack, where it is known without opening anything: what nobody but its frames
+/// uses. For the first thread it may reach lower than the mapping, never lower than what is kept free for it.
+pub(crate) fn own() -> Option<(u64, u64)> {
+    if is_first_thread() {
+        let top = sys::top_of_first_stack();
+        Some((top.saturating_sub(GROWTH), top))
+    } else if maps::is_kept() {
+        find()
+    } else {
+        None
+    }
+}
+
 /// The range of this thread's stack: from the lowest address that may be the stack pointer to one above
 /// all frames.
 fn find() -> Option<(u64, u64)> {
-    if sys::process_id() == sys::thread_id() {
-        // The first thread: the kernel put its arguments on top of the stack, and lets the mapping grow
-        // down. It keeps at least 128 MiB below the top free of mappings that it places itself.
-        const GROWTH: u64 = 64 << 20;
+    if is_first_thread() {
+        // The kernel put its arguments on top of the stack, and lets the mapping grow down.
         let top = sys::top_of_first_stack();
         let (before, low, _) = mapping_of(top)?;
         Some((low.min(top.saturating_sub(GROWTH).max(before)), top))
@@ -138,8 +157,9 @@ fn frame_pointer() -> u64 {
     frame
 }
 
+/// Where this function's caller has its frame: inlined, the caller's own stack pointer.
 #[inline(always)]
-fn stack_pointer() -> u64 {
+pub(crate) fn stack_pointer() -> u64 {
     let stack: u64;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: reads a register.

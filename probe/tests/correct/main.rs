@@ -9,6 +9,7 @@ mod callbacks;
 mod cancels;
 mod coroutines;
 mod descriptors;
+mod files;
 mod memory;
 mod owners;
 mod provided;

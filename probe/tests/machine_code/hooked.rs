@@ -7,6 +7,8 @@ use std::sync::Arc;
 #[cfg(not(plain))]
 use probe::{
     coroutine::Coroutine,
+    ffi::Callbacks,
+    index::Table,
     io_uring::{CompletionQueue, SubmissionQueue, Submitter},
     ring::{Entry, Ring},
 };
@@ -18,6 +20,10 @@ use io_uring::{CompletionQueue, SubmissionQueue, Submitter};
 type Coroutine = u32;
 #[cfg(plain)]
 type Ring = u64;
+#[cfg(plain)]
+type Table = u64;
+#[cfg(plain)]
+type Callbacks = u64;
 #[cfg(plain)]
 type Entry = [u64; 8];
 
@@ -135,6 +141,26 @@ beside! {
     hook_dropped(coroutine: Coroutine) coroutine.dropped();
     hook_woken(coroutine: Coroutine) coroutine.woken();
     hook_mark() probe::mark("here");
+    hook_reaped_at(ring: &Ring, cookie: u64, result: i32) ring.reaped_at(3, cookie, result, 0);
+    hook_owner(ring: &Ring) ring.owner("part");
+    hook_pushed_with_leak(ring: &Ring, entry: &Entry) ring.pushed_with_leak::<Box<u64>>(entry);
+    hook_reaped_with_reclaim(ring: &Ring, cookie: u64, result: i32)
+        ring.reaped_with_reclaim::<Box<u64>>(cookie, result, 0);
+    hook_inserted(table: Table, key: u64) table.inserted::<u64>(key);
+    hook_removed(table: Table, key: u64) table.removed::<u64>(key);
+    hook_looked_at(table: Table, key: u64) table.looked_at::<u64>(key);
+    hook_fd_opened(fd: i32) probe::fd::opened(fd);
+    hook_fd_closing(fd: i32) probe::fd::closing(fd);
+    hook_unmapping(start: *const u8, bytes: usize) probe::memory::unmapping(start, bytes);
+    hook_initialised(start: *const u8, bytes: usize) probe::buffer::initialised(start, bytes, 0);
+    hook_buffer_gone(start: *const u8) probe::buffer::gone(start);
+    hook_provided(ring: &Ring, first: u16) probe::buffer::provided(ring, 1, first, 1);
+    hook_registered(callbacks: &Callbacks, data: *mut std::ffi::c_void) callbacks.registered(data);
+    hook_called(callbacks: &Callbacks, data: *mut std::ffi::c_void) callbacks.called(data);
+    hook_ended(callbacks: &Callbacks, data: *mut std::ffi::c_void) callbacks.ended(data);
+    hook_waits_for(cookie: u64) probe::coroutine::waits_for(cookie);
+    hook_resumed_by(cookie: u64) probe::coroutine::resumed_by(1, cookie);
+    hook_stop_recording() probe::stop_recording("enough");
 }
 
 #[unsafe(no_mangle)]

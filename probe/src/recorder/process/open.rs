@@ -183,7 +183,9 @@ fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'stat
         .poison
         .store(session.poison as u8, Ordering::Relaxed);
     process.stacks.store(session.stacks, Ordering::Relaxed);
-    if session.stacks {
+    // A test does not mind another descriptor. A program may, and one without call stacks can do without: see
+    // `frames`.
+    if session.stacks || fd.is_none() {
         stack::prepare();
     }
     let by_batch = session.is_by_batch();
