@@ -278,9 +278,12 @@ impl Ring {
         // SAFETY: the word lies within the entry and is aligned; the program may write it at the same time.
         let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
         let (relaxed, word) = (Ordering::Relaxed, poison_word(id, slot));
-        known.poisoned = cookie
-            .compare_exchange(known.leftover, word, relaxed, relaxed)
-            .is_ok();
+        let poisoned = cookie.compare_exchange(known.leftover, word, relaxed, relaxed);
+        // A slot may stand twice in the queue: then it is poisoned already.
+        known.poisoned = match poisoned {
+            Ok(_) => true,
+            Err(now) => known.poisoned && now == word,
+        };
     }
 
     /// Takes the poison of [`Ring::consumed`] out of a slot, if it is still there.

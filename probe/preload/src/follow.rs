@@ -39,12 +39,17 @@ pub(crate) struct Queues {
     pub(crate) cq_entries: u32,
     /// A completion takes `1 << cqe_shift` times 16 bytes.
     pub(crate) cqe_shift: u32,
+    /// Where they lie in memory of the program's own, which it may give back: start and length of the queues and of
+    /// the entries.
+    pub(crate) lent: [(usize, usize); 2],
 }
 
 /// What is known of a ring that is being made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Made {
     pub(crate) fd: i32,
+    /// Counts the rings of the process.
+    pub(crate) number: u32,
     pub(crate) setup: u32,
     pub(crate) features: u32,
 }
@@ -70,6 +75,7 @@ pub(crate) struct Followed {
     seen: u32,
     entered: Entered,
     overflow: u32,
+    number: u32,
 }
 
 impl Followed {
@@ -95,6 +101,7 @@ impl Followed {
             seen: 0,
             entered: Entered::Never,
             overflow: 0,
+            number: made.number,
         };
         ring.taken = ring.head();
         ring.scanned = ring.taken;
@@ -105,6 +112,18 @@ impl Followed {
     /// An entry's slot is its position, whatever the queue says of entries that are not published yet.
     pub(crate) fn slots_are_positions(&mut self) {
         self.queues.sq_array = core::ptr::null();
+    }
+
+    /// Which of the process's rings it is.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether any of the queues lies in memory that the program gives back.
+    pub(crate) fn lies_in(&self, start: usize, len: usize) -> bool {
+        let end = start.saturating_add(len);
+        let mut parts = self.queues.lent.iter();
+        parts.any(|(from, size)| *size != 0 && *from < end && start < from.saturating_add(*size))
     }
 
     /// Entries that the program filled, up to `tail`, and that the kernel did not take yet.
@@ -304,6 +323,146 @@ impl Followed {
         if self.overflow != count {
             self.overflow = count;
             self.hooks.overflowed(u64::from(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4096;
+
+    /// Memory at whose end nothing is mapped: a look beyond it ends the test by a signal.
+    fn fenced(bytes: usize) -> *mut u8 {
+        #[cfg(target_arch = "x86_64")]
+        const MPROTECT: i64 = 10;
+        #[cfg(target_arch = "aarch64")]
+        const MPROTECT: i64 = 226;
+        let whole = bytes.next_multiple_of(PAGE);
+        let start = kernel::map(None, whole + PAGE).unwrap();
+        let fence = start as usize + whole;
+        // SAFETY: the last page of the mapping just made.
+        assert_eq!(
+            unsafe { kernel::call(MPROTECT as _, [fence, PAGE, 0, 0, 0, 0]) },
+            0
+        );
+        start.wrapping_add(whole - bytes)
+    }
+
+    /// A generator that is the same everywhere (xorshift).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn below(&mut self, end: u64) -> u64 {
+            self.next() % end
+        }
+    }
+
+    /// Begins a recording in this process, so that the hooks behind the looks do all that they ever do.
+    fn record() {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            use std::os::unix::fs::PermissionsExt;
+            let folder = std::env::temp_dir().join(format!("tracer-follow-{}", std::process::id()));
+            std::fs::create_dir(&folder).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(&folder, mode.clone()).unwrap();
+            let session = folder.join("session");
+            std::fs::write(&session, "protocol=1\nchunks=16\nmode=ring\n").unwrap();
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&session, mode).unwrap();
+            // SAFETY: no other test of this crate looks at the environment.
+            unsafe { std::env::set_var("TRACER_DIR", &folder) };
+            preload::is_shim();
+            probe::mark("it records");
+            let files = std::fs::read_dir(&folder).unwrap().count();
+            assert_eq!(files, 2, "a session and a process's file");
+            std::fs::remove_dir_all(&folder).unwrap();
+        });
+    }
+
+    #[test]
+    fn whatever_a_program_writes_into_its_queues_nothing_beyond_them_is_looked_at() {
+        record();
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for _ in 0..300 {
+            let (sq, cq) = (1u32 << random.below(6), 1u32 << random.below(7));
+            let (sqe_shift, cqe_shift) = (random.below(2) as u32, random.below(2) as u32);
+            let words = fenced(6 * 4).cast::<AtomicU32>();
+            let word = |index: usize| words.wrapping_add(index).cast_const();
+            let array = fenced(sq as usize * 4).cast::<AtomicU32>();
+            let sqes = fenced((sq as usize * 64) << sqe_shift);
+            let cqes = fenced((cq as usize * 16) << cqe_shift);
+            let queues = Queues {
+                sq_head: word(0),
+                sq_tail: word(1),
+                sq_flags: word(2),
+                sq_array: if random.below(3) == 0 {
+                    core::ptr::null()
+                } else {
+                    array
+                },
+                sqes: sqes.cast(),
+                sq_entries: sq,
+                sqe_shift,
+                cq_tail: word(3),
+                cq_overflow: word(4),
+                cqes: cqes.cast_const().cast(),
+                cq_entries: cq,
+                cqe_shift,
+                lent: [(0, 0); 2],
+            };
+            let made = Made {
+                fd: -1,
+                number: 1,
+                setup: random.next() as u32,
+                features: 0,
+            };
+            // SAFETY: the memory is nobody else's, and stays.
+            let mut ring = unsafe { Followed::new(queues, made) };
+            for _ in 0..200 {
+                // Mostly what a program may do: a few entries, a few completions; else anything.
+                let index = random.below(5) as usize;
+                let value = match random.below(4) {
+                    0 => random.next() as u32,
+                    _ => {
+                        // SAFETY: one of the words above.
+                        let now = unsafe { (*word(index)).load(Ordering::Relaxed) };
+                        now.wrapping_add(random.below(5) as u32)
+                    }
+                };
+                // SAFETY: as above; an entry lies within its queue.
+                unsafe {
+                    (*word(index)).store(value, Ordering::Relaxed);
+                    let place = random.below(u64::from(sq)) as usize;
+                    (*array.wrapping_add(place)).store(random.below(40) as u32, Ordering::Relaxed);
+                    let entry = sqes.wrapping_add(place << (6 + sqe_shift));
+                    let field = random.below(8) as usize;
+                    entry.cast::<u64>().wrapping_add(field).write(random.next());
+                }
+                match random.below(6) {
+                    0 => ring.before_enter(Some(random.next() as u32)),
+                    1 | 2 => ring.before_enter(None),
+                    3 => ring.look(),
+                    4 => ring.after_enter(random.below(9) as u32, 0, random.next() as i32),
+                    _ => ring.after_enter(1, 1, 1),
+                }
+            }
+            ring.let_go();
+            // No poison stays behind in any slot.
+            for slot in 0..sq {
+                // SAFETY: within the queue.
+                let cookie = unsafe { (*ring.entry(slot))[4] };
+                assert_ne!(cookie >> 32, 0xFEED_5EED, "slot {slot}");
+            }
         }
     }
 }

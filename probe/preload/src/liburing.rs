@@ -265,7 +265,7 @@ unsafe fn initialised(ring: *const IoUring, params: *const Params, before: u32, 
     // SAFETY: the kernel filled it.
     let params = unsafe { params.read_unaligned() };
     // Else this liburing makes its calls by the C library, and the ring was seen there.
-    if uring::made_count() == before {
+    if !uring::was_made_since(fd, before) {
         // SAFETY: the ring was just made, and the program does not know of it yet.
         unsafe { uring::made(fd, &params) };
     }

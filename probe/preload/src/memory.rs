@@ -8,7 +8,7 @@ use core::ffi::c_void;
 
 use probe::preload;
 
-use crate::{next, rings};
+use crate::{next, rings, uring};
 
 /// Before `free`.
 #[inline(always)]
@@ -16,6 +16,14 @@ pub(crate) fn freeing(block: *mut c_void) {
     if preload::is_watching() && !block.is_null() {
         may_be_freeing(block);
     }
+    giving_back(block);
+}
+
+/// A block that a ring's queues may lie in.
+#[inline(always)]
+fn giving_back(block: *mut c_void) {
+    // SAFETY: the program is about to give it to the same allocator, which knows the size of null too.
+    uring::giving_back(block as usize, || unsafe { next::usable_size(block) });
 }
 
 #[cold]
@@ -46,6 +54,7 @@ pub(crate) unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     if watched {
         rings::each(|ring| ring.look());
     }
+    giving_back(block);
     // SAFETY: the caller's promise.
     let new = unsafe { next::realloc(block, size) };
     if watched && !new.is_null() {
@@ -57,6 +66,7 @@ pub(crate) unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
 /// Before `munmap`.
 #[inline(always)]
 pub(crate) fn unmapping(start: *mut c_void, len: usize) {
+    uring::giving_back(start as usize, || len);
     if preload::is_watching() && preload::may_be_watched(start as usize, len) {
         rings::each(|ring| ring.look());
         probe::memory::unmapping(start, len);

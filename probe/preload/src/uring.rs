@@ -96,9 +96,9 @@ unsafe fn setup(call: &Call) -> c_long {
     if let Ok(fd) = c_int::try_from(result)
         && fd >= 0
         && !params.is_null()
-        // Else the call came by here once more, by another of the names that are taken.
-        && made_count() == before
         && start::wanted()
+        // Else the call came by here once more, by another of the names that are taken.
+        && !was_made_since(fd, before)
     {
         // SAFETY: the kernel just filled it for the program.
         let params = unsafe { params.read_unaligned() };
@@ -108,8 +108,12 @@ unsafe fn setup(call: &Call) -> c_long {
     result
 }
 
+/// Whether a ring was refused, so that an enter of one that is not known is no news.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+
 /// A ring that is not followed, and why: on the timeline, where `record` finds it.
 pub(crate) fn refuse(why: &str) {
+    REFUSED.store(true, Ordering::Relaxed);
     probe::mark(why);
     preload::lost(1);
 }
@@ -145,12 +149,18 @@ pub(crate) fn made_count() -> u32 {
     MADE.load(Ordering::Relaxed)
 }
 
+/// Whether the ring of a descriptor that the kernel just gave out is followed already.
+pub(crate) fn was_made_since(fd: c_int, count: u32) -> bool {
+    let number = rings::find(fd).and_then(|found| found.with(|ring| ring.number()));
+    number.is_some_and(|number| number.wrapping_sub(count).cast_signed() > 0)
+}
+
 /// # Safety
 ///
 /// The ring was just made with these parameters, and nobody uses it yet.
 pub(crate) unsafe fn made(fd: c_int, params: &Params) {
     gone(fd);
-    MADE.fetch_add(1, Ordering::Relaxed);
+    let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     if !probe::is_recording() {
         return;
     }
@@ -162,6 +172,7 @@ pub(crate) unsafe fn made(fd: c_int, params: &Params) {
     };
     let made = Made {
         fd,
+        number,
         setup: params.flags,
         features: params.features,
     };
@@ -184,22 +195,26 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
         u32::from(has(kernel::CQE32)),
     );
     let mut mappings: Mappings = [(core::ptr::null_mut(), 0); 3];
+    let mut lent = [(0, 0); 2];
+    let array = sq[6] as usize + params.sq_entries as usize * 4;
+    let end = cq[5] as usize + ((params.cq_entries as usize * 16) << cqe_shift);
+    let sqe_bytes = (params.sq_entries as usize * 64) << sqe_shift;
     let (rings, completions, sqes);
     if has(kernel::NO_MMAP) {
         // They lie in memory of the program's own, which it keeps for as long as the ring.
         rings = params.cq.user_addr as *mut u8;
         completions = rings;
         sqes = params.sq.user_addr as *mut u8;
+        // Without an array its offset is 0.
+        lent = [(rings as usize, array.max(end)), (sqes as usize, sqe_bytes)];
+        LENT.store(true, Ordering::Relaxed);
     } else {
-        let array = sq[6] as usize + params.sq_entries as usize * 4;
-        let end = cq[5] as usize + ((params.cq_entries as usize * 16) << cqe_shift);
         let mut take = |at: usize, offset: i64, len: usize| {
             let start = kernel::map(Some((fd, offset)), len)?;
             mappings[at] = (start, len);
             Some(start)
         };
         let mapped = (|| {
-            let sqe_bytes = (params.sq_entries as usize * 64) << sqe_shift;
             if params.features & kernel::SINGLE_MMAP != 0 {
                 let both = take(0, kernel::OFF_SQ, array.max(end))?;
                 Some((both, both, take(2, kernel::OFF_SQES, sqe_bytes)?))
@@ -233,6 +248,7 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
         cqes: completions.wrapping_add(cq[5] as usize).cast(),
         cq_entries: params.cq_entries,
         cqe_shift,
+        lent,
     };
     let parts = [rings, completions, sqes];
     parts
@@ -256,6 +272,29 @@ fn drop_ring(owned: Owned) {
     ring.let_go();
     drop(ring);
     unmap(mappings);
+}
+
+/// Whether any ring's queues ever lay in memory of the program's own.
+static LENT: AtomicBool = AtomicBool::new(false);
+
+/// The program is about to give memory back: rings whose queues lie there are not looked at any more.
+#[inline(always)]
+pub(crate) fn giving_back(start: usize, len: impl FnOnce() -> usize) {
+    if LENT.load(Ordering::Relaxed) {
+        give_up(start, len());
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn give_up(start: usize, len: usize) {
+    for fd in rings::between(0, u32::MAX) {
+        let found = rings::find(fd);
+        let lies_in = found.and_then(|found| found.with(|ring| ring.lies_in(start, len)));
+        if lies_in == Some(true) && start::is_own_process() {
+            gone(fd);
+        }
+    }
 }
 
 /// A descriptor is about to be closed, or belongs to another ring now.
@@ -302,8 +341,7 @@ pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_
 
 /// An enter of a ring that is not followed.
 pub(crate) fn unknown() {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+    if !REFUSED.load(Ordering::Relaxed) {
         refuse("not recorded: a ring that was not seen being made");
     }
 }

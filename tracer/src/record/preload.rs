@@ -33,6 +33,7 @@ const TRAPPED: &str = "trapped";
 const TRAPPED_WITHOUT_PRIVILEGES: &str = "trapped-without-privileges";
 const TRAP_FIXED: &str = "trap-fixed";
 const TRAP_FAILED: &str = "trap-failed";
+const TRAP_VALGRIND: &str = "trap-valgrind";
 const VARIABLE: &str = "LD_PRELOAD";
 /// Larger programs are not looked into.
 const PROGRAM_MAX: u64 = 1 << 30;
@@ -110,6 +111,7 @@ impl Preload {
             set_without_privileges: left(TRAPPED_WITHOUT_PRIVILEGES),
             fixed: left(TRAP_FIXED),
             failed: left(TRAP_FAILED),
+            valgrind: left(TRAP_VALGRIND),
         };
         let was_loaded = left(WORD);
         if let Some(extra) = self.extra {
@@ -165,6 +167,8 @@ struct Traps {
     /// Not set, for want of addresses that are nobody else's.
     fixed: bool,
     failed: bool,
+    /// Not set, under Valgrind.
+    valgrind: bool,
 }
 
 impl Outcome {
@@ -187,6 +191,12 @@ impl Outcome {
                 "not recorded: system calls that a program makes past the C library at addresses that are not its own \
                  alone (linked to a fixed address, or without address randomisation): link it with -pie, or let \
                  `--trap=always` trap them; a program without the shim that it then starts may be killed by SIGSYS",
+            );
+        }
+        if self.traps.valgrind {
+            remarks.push(
+                "not recorded: system calls that a program makes past the C library; under Valgrind they cannot be \
+                 trapped",
             );
         }
         if self.traps.failed {

@@ -316,3 +316,112 @@ fn a_trap_changes_nothing_in_handlers_children_and_programs_that_it_is_not_for()
         .says("linked to a fixed address");
     assert_eq!(recorded.stdout(), alone.stdout(), "{recorded:#?}");
 }
+
+#[test]
+fn rings_of_every_kind_are_followed_or_refused_by_name() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/kinds.c");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain-kinds");
+    run(Command::new("cc")
+        .args(["-O1", "-o"])
+        .arg(&program)
+        .arg(source))
+    .exits(0);
+    let program = program.to_str().expect("a path of text");
+    let is_there = |kind: &str| {
+        let ran = run(Command::new(program).arg(kind));
+        ran.status.code() != Some(77) || {
+            eprintln!("NOT TESTED: {kind}, which this kernel does not have");
+            false
+        }
+    };
+    for kind in [
+        "plain",
+        // Its queues lie in memory that it gives back before it closes the ring.
+        "no-mmap",
+        "no-sqarray",
+        "sqe128",
+        "cqe32",
+        "large",
+        "defer",
+        "registered",
+    ] {
+        if is_there(kind) {
+            same(folder.path(), &[program, kind], &[]).says("saw 1 ring and 12 operations");
+            check(folder.path()).exits(0);
+            same(folder.path(), &[program, kind, "forget"], &[]);
+            check(folder.path())
+                .exits(1)
+                .prints("T02 leftover-cookie (proved)")
+                .prints("1 finding\n");
+        }
+    }
+    for (kind, seen, why) in [
+        ("resize", 4, "a ring that was given another size"),
+        ("registered-only", 0, "a ring without a descriptor"),
+        ("sqpoll", 0, "a ring with IORING_SETUP_SQPOLL"),
+        ("cqe-mixed", 0, "a ring with entries of mixed sizes"),
+    ] {
+        if is_there(kind) {
+            let ran = same(folder.path(), &[program, kind, "forget"], &[])
+                .says(&format!("and {seen} operations"))
+                .says("not recorded")
+                .says(why);
+            assert!(!ran.stderr.contains("not seen being made"), "{ran:#?}");
+            // What was not seen is not called clean.
+            check(folder.path()).exits(3);
+        }
+    }
+}
+
+#[test]
+fn under_sanitizers_and_valgrind_programs_do_what_they_did() {
+    if !has_io_uring() || cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, options) in [
+        ("liburing-asan", ["-fsanitize=address", "-static-libasan"]),
+        ("liburing-tsan", ["-fsanitize=thread", "-static-libtsan"]),
+    ] {
+        for library in ["-luring", "-l:liburing.a"] {
+            let options = [options[0], options[1], library];
+            let Some(program) = compiled(name, "liburing.c", &options) else {
+                return;
+            };
+            let ran = same(folder.path(), &[&program, "forget"], &[]);
+            assert!(!ran.stderr.contains("Sanitizer"), "{ran:#?}");
+            check(folder.path())
+                .exits(1)
+                .prints("T02 leftover-cookie (proved)");
+        }
+    }
+    if run(Command::new("sh").args(["-c", "command -v valgrind"]))
+        .status
+        .code()
+        != Some(0)
+    {
+        return skip("the shim under Valgrind, for want of it");
+    }
+    let Some(program) = compiled("liburing-memcheck", "liburing.c", &["-luring"]) else {
+        return;
+    };
+    let words = ["valgrind", "-q", "--error-exitcode=9", &program, "forget"];
+    let ran = same(folder.path(), &words, &[]);
+    assert!(
+        !ran.stderr.contains("=="),
+        "Memcheck has nothing to say: {ran:#?}"
+    );
+    check(folder.path())
+        .exits(1)
+        .prints("T02 leftover-cookie (proved)");
+    let Some(program) = compiled("liburing-a-memcheck", "liburing.c", &["-l:liburing.a"]) else {
+        return;
+    };
+    let words = ["valgrind", "-q", "--error-exitcode=9", &program];
+    let ran = same(folder.path(), &words, &[]).says("under Valgrind they cannot be trapped");
+    assert!(!ran.stderr.contains("WARNING"), "{ran:#?}");
+}

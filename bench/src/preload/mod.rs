@@ -1,0 +1,180 @@
+//! What the shim costs programs that do not link the probe: each variant is a process of its own, which does a workload
+//! when it is asked to, so that their rounds alternate.
+//!
+//! The program is in C (`program.c`), since this one links the probe, and the shim would step aside. It is built on
+//! liburing's shared library, on its static one, whose system calls have to be trapped, and with system calls through
+//! the C library.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::{Variant, session, table};
+
+/// Workload, title, rounds and operations of a round.
+const WORKLOADS: [(&str, &str, u32, u32); 4] = [
+    ("nop-1", "NOP, one at a time", 40, 20_000),
+    ("nop-128", "NOP, batches of 128", 40, 100_000),
+    ("free", "malloc and free, nothing in flight", 40, 400_000),
+    (
+        "free-in-flight",
+        "malloc and free, 32 reads into such blocks in flight",
+        40,
+        400_000,
+    ),
+];
+
+/// Prints what each workload costs, with and without the shim.
+pub fn run() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    match variants(folder.path()) {
+        Ok(programs) => {
+            for (workload, title, rounds, operations) in WORKLOADS {
+                measure(&programs, workload, title, rounds, operations);
+            }
+        }
+        Err(why) => println!("preload: not measured: {why}\n"),
+    }
+}
+
+struct Programs {
+    shim: PathBuf,
+    called: PathBuf,
+    shared: PathBuf,
+    inline: PathBuf,
+}
+
+fn variants(folder: &Path) -> Result<Programs, String> {
+    let build = |name: &str, options: &[&str]| {
+        let program = folder.join(name);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/program.c");
+        let mut compiler = Command::new("cc");
+        compiler.arg("-O2").arg("-o").arg(&program).arg(source);
+        let output = compiler.args(options).output();
+        let output = output.map_err(|error| format!("cc: {error}"))?;
+        match output.status.success() {
+            true => Ok(program),
+            false => Err("cc and liburing are needed (apt install gcc liburing-dev)".to_owned()),
+        }
+    };
+    Ok(Programs {
+        called: build("called", &["-DSYSCALL", "-luring"])?,
+        shared: build("shared", &["-luring"])?,
+        inline: build("inline", &["-l:liburing.a"])?,
+        shim: shim()?,
+    })
+}
+
+/// The shim, built as `tracer` builds it.
+fn shim() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = root.join("bench/target/shim");
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "--manifest-path",
+        ])
+        .arg(root.join("probe/preload/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Cforce-unwind-tables=yes")
+        .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    let status = cargo.status().map_err(|error| format!("cargo: {error}"))?;
+    let built = target.join("release/libtracer_preload.so");
+    (status.success() && built.exists())
+        .then_some(built)
+        .ok_or_else(|| "the shim does not build".to_owned())
+}
+
+/// A program that waits to be asked.
+struct Running {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    _folder: Option<TempDir>,
+}
+
+impl Running {
+    fn start(program: &Path, shim: Option<&Path>, trap: &str) -> Self {
+        let folder = shim.map(|_| session::folder("preload"));
+        let mut command = Command::new(program);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env_remove("TRACER_DIR");
+        if let (Some(shim), Some(folder)) = (shim, &folder) {
+            std::fs::write(folder.path().join("trap"), trap).expect("a word for the shim");
+            command.env("LD_PRELOAD", shim);
+            command.env("TRACER_DIR", folder.path());
+        }
+        let mut child = command.spawn().expect("the program starts");
+        let input = child.stdin.take().expect("piped");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self {
+            child,
+            input,
+            output,
+            _folder: folder,
+        }
+    }
+
+    fn does(&mut self, workload: &str, count: u32) {
+        writeln!(self.input, "{workload} {count}").expect("the program listens");
+        let mut line = String::new();
+        let said = self.output.read_line(&mut line);
+        assert!(
+            said.is_ok() && line == "done\n",
+            "the program ended: {line:?}"
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn measure(programs: &Programs, workload: &str, title: &str, rounds: u32, operations: u32) {
+    let shim = Some(programs.shim.as_path());
+    let variant = |name, mut program: Running| Variant {
+        name,
+        run: Box::new(move |count| program.does(workload, count)),
+    };
+    let mut variants = vec![
+        variant("bare", Running::start(&programs.called, None, "")),
+        variant(
+            "bare, once more",
+            Running::start(&programs.called, None, ""),
+        ),
+        variant(
+            "shim, calls by the C library",
+            Running::start(&programs.called, shim, "never"),
+        ),
+    ];
+    if workload.starts_with("nop") {
+        variants.extend([
+            variant("liburing, bare", Running::start(&programs.shared, None, "")),
+            variant(
+                "liburing, shim",
+                Running::start(&programs.shared, shim, "never"),
+            ),
+            variant(
+                "calls in line, shim: trapped",
+                Running::start(&programs.inline, shim, "auto"),
+            ),
+        ]);
+    }
+    table(
+        &format!("{title}, without the probe"),
+        &mut variants,
+        rounds,
+        operations,
+    );
+}

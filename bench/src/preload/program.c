@@ -1,0 +1,109 @@
+/* What the shim is measured with: a program that knows nothing of it. Reads `WORKLOAD COUNT` from stdin, does it, and
+ * says so, until stdin ends. Built three times: on liburing's shared library, on its static one, and (-DSYSCALL) with
+ * its enters through the C library's syscall(2), as the io-uring crate makes them. */
+#define _GNU_SOURCE
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ENTRIES = 128, BLOCKS = 64, IN_FLIGHT = 32 };
+
+static struct io_uring ring;
+
+static void enter(unsigned count)
+{
+#ifdef SYSCALL
+    __atomic_store_n(ring.sq.ktail, ring.sq.sqe_tail, __ATOMIC_RELEASE);
+    ring.sq.sqe_head = ring.sq.sqe_tail;
+    long taken = syscall(__NR_io_uring_enter, ring.ring_fd, count, count, IORING_ENTER_GETEVENTS, NULL, 0);
+#else
+    long taken = io_uring_submit_and_wait(&ring, count);
+#endif
+    if (taken != (long)count)
+        abort();
+}
+
+static void nops(unsigned count, unsigned batch)
+{
+    for (unsigned left = count; left;) {
+        unsigned now = left < batch ? left : batch, head, taken = 0;
+        struct io_uring_cqe *cqe;
+
+        for (unsigned i = 0; i < now; i++) {
+            struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+            io_uring_prep_nop(sqe);
+            io_uring_sqe_set_data64(sqe, i + 1);
+        }
+        enter(now);
+        io_uring_for_each_cqe(&ring, head, cqe) {
+            if (!cqe->user_data)
+                abort();
+            taken++;
+        }
+        if (taken != now)
+            abort();
+        io_uring_cq_advance(&ring, taken);
+        left -= now;
+    }
+}
+
+/* Blocks of the sizes that programs ask for, freed in another order. */
+static void blocks(unsigned count)
+{
+    static void *held[BLOCKS];
+    unsigned random = 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        random = random * 1103515245 + 12345;
+        unsigned place = (random >> 16) % BLOCKS;
+        free(held[place]);
+        held[place] = malloc(16 + (random >> 8) % 500);
+        *(volatile char *)held[place] = 1;
+    }
+}
+
+/* Reads that nothing comes for, into blocks like those that are freed meanwhile. */
+static void hold(void)
+{
+    static int done;
+    int ends[2];
+
+    if (done++ || pipe(ends))
+        return;
+    for (int i = 0; i < IN_FLIGHT; i++) {
+        char *buffer = malloc(200);
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+        io_uring_prep_read(sqe, ends[0], buffer, 200, 0);
+        io_uring_sqe_set_data(sqe, buffer);
+    }
+    if (io_uring_submit(&ring) != IN_FLIGHT)
+        abort();
+}
+
+int main(void)
+{
+    char what[32];
+    unsigned count;
+
+    if (io_uring_queue_init(ENTRIES, &ring, 0))
+        return 2;
+    while (scanf("%31s %u", what, &count) == 2) {
+        if (!strcmp(what, "nop-1"))
+            nops(count, 1);
+        else if (!strcmp(what, "nop-128"))
+            nops(count, 128);
+        else if (!strcmp(what, "free"))
+            blocks(count);
+        else if (!strcmp(what, "free-in-flight")) {
+            hold();
+            blocks(count);
+        } else
+            return 3;
+        puts("done");
+        fflush(stdout);
+    }
+    return 0;
+}
