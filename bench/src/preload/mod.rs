@@ -85,7 +85,8 @@ fn shim() -> Result<PathBuf, String> {
         .arg(&target)
         .env("CARGO_ENCODED_RUSTFLAGS", "-Cforce-unwind-tables=yes")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat");
     let status = cargo.status().map_err(|error| format!("cargo: {error}"))?;
     let built = target.join("release/libtracer_preload.so");
     (status.success() && built.exists())

@@ -1,19 +1,21 @@
 //! The shim: loaded by `LD_PRELOAD` into programs that do not link the probe, it sees their rings at the
 //! system calls, and records what it sees with the probe's own recorder.
 //!
-//! Seen: system calls for io_uring that go through `syscall(2)` of the C library (`uring`); frees, moves and
-//! unmaps of memory that an operation points at, where they go through the C library's names (`memory`).
-//! Not seen: system calls made in line (liburing's shared library, the `direct-syscall` feature of the
-//! `io-uring` crate), what happens between two calls, ownership given away and taken back.
+//! Seen: system calls for io_uring that go through `syscall(2)` of the C library (`uring`), through the functions of
+//! liburing's shared library (`liburing`), or, where `record` has them trapped, that the program makes in line
+//! (`trap`); frees, moves and unmaps of memory that an operation points at, where they go through the C library's names
+//! (`memory`).
+//! Not seen: what happens between two calls, ownership given away and taken back, calls made in line by libraries
+//! that are loaded later.
 //!
 //! # What it never does
 //!
 //! It makes no system call in the program's place but the one that the program asked for, with the
 //! arguments that it was given. It never allocates from the program's heap, writes to its
-//! descriptors, installs a signal handler, changes `errno`, or starts a thread. It waits for no lock but its own,
-//! which is held for as long as it takes to read a queue. Of the program's memory it writes one word
-//! in a submission slot that the kernel is done with (`follow`), and puts it back before the kernel sees it.
-//! In a process whose own program announces a probe, and in programs with raised privileges, it does nothing.
+//! descriptors, changes `errno`, or starts a thread; it handles one signal, and that only where calls are trapped. It
+//! waits for no lock but its own, which is held for as long as it takes to read a queue. Of the program's memory it
+//! writes one word in a submission slot that the kernel is done with (`follow`), and puts it back before the kernel sees
+//! it. In a process whose own program announces a probe, and in programs with raised privileges, it does nothing.
 //!
 //! Every module holds `unsafe`: exported C functions, memory shared with the kernel.
 

@@ -47,6 +47,8 @@ pub(crate) struct Preload {
     extra: Option<Folder>,
     /// What is known of the program.
     program: Program,
+    /// The allocator that it brings, whose frees do not come by the C library's names.
+    allocator: Option<&'static str>,
     /// Why it is not handed on.
     why_not: Option<String>,
 }
@@ -54,14 +56,15 @@ pub(crate) struct Preload {
 impl Preload {
     /// Puts the shim in its place, if it is wanted and does the program no harm.
     pub(crate) fn prepare(wanted: bool, trap: Trap, folder: &Folder, command: &[OsString]) -> Self {
-        let program = command
+        let (program, allocator) = command
             .first()
-            .map_or(Program::Unknown, |name| Program::of(name));
+            .map_or((Program::Unknown, None), |name| Program::of(name));
         let mut preload = Self {
             path: None,
             extra: None,
             why_not: None,
             program,
+            allocator,
         };
         if !wanted {
             preload.why_not = Some("`--no-preload` kept the shim out of it".to_owned());
@@ -121,6 +124,7 @@ impl Preload {
             was_loaded,
             traps,
             program: self.program,
+            allocator: self.allocator,
             why_not: self.why_not,
         }
     }
@@ -156,6 +160,7 @@ pub(crate) struct Outcome {
     was_loaded: bool,
     traps: Traps,
     program: Program,
+    allocator: Option<&'static str>,
     why_not: Option<String>,
 }
 
@@ -173,8 +178,19 @@ struct Traps {
 
 impl Outcome {
     /// What else was done, or could not be done, for system calls that a program makes itself.
-    pub(crate) fn remarks(&self) -> Vec<&'static str> {
-        let mut remarks = Vec::new();
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.of_traps();
+        if let Some(allocator) = self.allocator.filter(|_| self.was_loaded) {
+            remarks.push(format!(
+                "not seen: what the program frees by an allocator of its own ({allocator}); of that T07 and T16 know \
+                 nothing"
+            ));
+        }
+        remarks
+    }
+
+    fn of_traps(&self) -> Vec<String> {
+        let mut remarks: Vec<&str> = Vec::new();
         if self.traps.set || self.traps.set_without_privileges {
             remarks.push(
                 "system calls of io_uring that the program makes past the C library were trapped (seccomp, some \
@@ -205,7 +221,7 @@ impl Outcome {
                  kernel refused the filter, or there were too many places)",
             );
         }
-        remarks
+        remarks.into_iter().map(str::to_owned).collect()
     }
 
     /// Why nothing was seen of the program, and what to do.
@@ -267,29 +283,30 @@ enum Program {
 }
 
 impl Program {
-    fn of(name: &OsStr) -> Self {
+    /// What a program's file says, and the allocator that it brings.
+    fn of(name: &OsStr) -> (Self, Option<&'static str>) {
         let Some(path) = find(name) else {
-            return Self::Unknown;
+            return (Self::Unknown, None);
         };
         let Ok(found) = std::fs::metadata(&path) else {
-            return Self::Unknown;
+            return (Self::Unknown, None);
         };
         // Of a setuid program that belongs to this very user nothing is raised.
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
         let mode = found.mode();
         if mode & 0o4000 != 0 && found.uid() != uid || mode & 0o2000 != 0 && found.gid() != gid {
-            return Self::Raised;
+            return (Self::Raised, None);
         }
         if !found.is_file() || found.len() > PROGRAM_MAX {
-            return Self::Unknown;
+            return (Self::Unknown, None);
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(&path);
         let read = file.and_then(|file| file.take(PROGRAM_MAX).read_to_end(&mut bytes));
         match read {
-            Ok(_) if bytes.starts_with(b"\x7FELF") => Self::of_elf(&bytes),
-            _ => Self::Unknown,
+            Ok(_) if bytes.starts_with(b"\x7FELF") => (Self::of_elf(&bytes), allocator(&bytes)),
+            _ => (Self::Unknown, None),
         }
     }
 
@@ -353,8 +370,18 @@ fn calls_the_kernel(code: &[u8]) -> bool {
     if !cfg!(target_arch = "x86_64") {
         return false;
     }
-    let mut places = code.windows(CALL.len()).enumerate();
-    places.any(|(at, bytes)| bytes == CALL && number::is_before(&code[..at]))
+    let mut places = memchr::memmem::find_iter(code, &CALL);
+    places.any(|at| number::is_before(&code[..at]))
+}
+
+/// The allocator that is linked into a program, by what it says of itself in messages, which stay when names are
+/// stripped.
+fn allocator(bytes: &[u8]) -> Option<&'static str> {
+    let known = [("jemalloc", "<jemalloc>: "), ("mimalloc", "mimalloc: ")];
+    let found = known
+        .iter()
+        .find(|(_, text)| memchr::memmem::find(bytes, text.as_bytes()).is_some());
+    found.map(|(name, _)| *name)
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {
@@ -389,9 +416,12 @@ mod tests {
 
     #[test]
     fn programs_are_told_apart_by_their_files() {
-        assert_eq!(Program::of(OsStr::new("sh")), Program::Ordinary);
-        assert_eq!(Program::of(OsStr::new("no-such-program")), Program::Unknown);
-        assert_eq!(Program::of(OsStr::new("/etc/passwd")), Program::Unknown);
+        let of = |name: &str| Program::of(OsStr::new(name));
+        assert_eq!(of("sh"), (Program::Ordinary, None));
+        assert_eq!(of("no-such-program"), (Program::Unknown, None));
+        assert_eq!(of("/etc/passwd"), (Program::Unknown, None));
+        assert_eq!(allocator(b"\x7FELF <jemalloc>: out"), Some("jemalloc"));
+        assert_eq!(allocator(b"\x7FELF jemalloc"), None);
         assert_eq!(Program::of_elf(b"\x7FELF"), Program::Foreign);
     }
 
