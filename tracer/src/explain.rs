@@ -10,12 +10,14 @@ use crate::page;
 
 /// What `explain` takes besides rules.
 const FILTER: &str = "filter";
+const LEVELS: &str = "levels";
 
 /// The command: one rule's page, or the list of all.
 pub(crate) fn run(wanted: Option<&str>) -> Result<Exit, Failure> {
     let text = match wanted {
         None => list(),
         Some(FILTER) => traces::filter::help(page::width()),
+        Some(LEVELS) => rules::levels::table(),
         Some(wanted) => {
             let rule = find(wanted).ok_or_else(|| unknown(wanted))?;
             rules::explain(rule, page::width())
@@ -30,7 +32,8 @@ fn list() -> String {
     for rule in rules::ALL {
         list += &format!("{}  {}\n", rule.id, rule.name);
     }
-    list + "\n`tracer explain RULE` says what one of them looks for, `tracer explain filter` what filters ask for.\n"
+    list + "\n`tracer explain RULE` says what one of them looks for, `tracer explain filter` what filters ask \
+            for, `tracer explain levels` what each rule sees without the probe.\n"
 }
 
 /// As people type it: `T02`, `t2`, `2`, `leftover-cookie`, `Leftover Cookie`.
@@ -46,7 +49,10 @@ fn find(wanted: &str) -> Option<&'static Rule> {
 
 fn unknown(wanted: &str) -> Failure {
     let shown = crate::safe::os(wanted.as_ref());
-    let names = rules::ALL.iter().map(|rule| rule.name).chain([FILTER]);
+    let names = rules::ALL
+        .iter()
+        .map(|rule| rule.name)
+        .chain([FILTER, LEVELS]);
     let nearest = traces::near::nearest(wanted, names);
     let hint = match nearest {
         Some(name) => match rules::find(name) {

@@ -343,10 +343,8 @@ mod tests {
         let start = kernel::map(None, whole + PAGE).unwrap();
         let fence = start as usize + whole;
         // SAFETY: the last page of the mapping just made.
-        assert_eq!(
-            unsafe { kernel::call(MPROTECT as _, [fence, PAGE, 0, 0, 0, 0]) },
-            0
-        );
+        let closed = unsafe { kernel::call(MPROTECT as _, [fence, PAGE, 0, 0, 0, 0]) };
+        assert_eq!(closed, 0);
         start.wrapping_add(whole - bytes)
     }
 

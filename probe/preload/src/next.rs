@@ -186,8 +186,7 @@ macro_rules! functions {
             ///
             /// As for the function of that name.
             pub(crate) unsafe fn $name($($argument: $kind),*) -> $result {
-                static NEXT: Next = Next::new($symbol);
-                let address = NEXT.address();
+                let address = $name::NEXT.address();
                 if address.is_null() {
                     return $missing;
                 }
@@ -197,7 +196,18 @@ macro_rules! functions {
                 // SAFETY: the caller's promise.
                 unsafe { function($($argument),*) }
             }
+
+            mod $name {
+                pub(super) static NEXT: super::Next = super::Next::new($symbol);
+            }
         )*
+
+        /// Looks all of them up, while nothing is going on yet: later a first call may come from a handler of a
+        /// signal, or in a forked child, where nobody may ask the loader.
+        pub(crate) fn prepare() {
+            $($name::NEXT.address();)*
+            close_address();
+        }
     };
 }
 

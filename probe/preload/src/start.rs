@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use probe::preload;
 
-use crate::kernel;
+use crate::{kernel, next};
 
 /// Nothing is done.
 const OFF: u8 = 0;
@@ -55,6 +55,7 @@ extern "C" fn loaded() {
     unsafe extern "C" {
         fn getenv(name: *const c_char) -> *const c_char;
     }
+    next::prepare();
     // SAFETY: the name ends in NUL; constructors run before the program can change its environment.
     let folder = unsafe { getenv(c"TRACER_DIR".as_ptr()) };
     if folder.is_null() {

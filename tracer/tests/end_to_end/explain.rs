@@ -37,6 +37,9 @@ fn unknown_rule_is_answered_with_the_nearest() {
     run(tracer(folder.path()).args(["explain", "filter"]))
         .exits(0)
         .prints("kind:submit");
+    run(tracer(folder.path()).args(["explain", "levels"]))
+        .exits(0)
+        .prints("T02  leftover-cookie           proved, where one thread enters the ring\n");
 }
 
 #[test]

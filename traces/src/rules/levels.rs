@@ -32,6 +32,18 @@ pub(crate) fn speaks(rule: RuleId, capture: Capture) -> bool {
     capture != Capture::Preload || BY_SHIM.iter().any(|(id, _)| *id == rule)
 }
 
+/// Each rule, and how far it sees in a program that does not link the probe.
+pub fn table() -> String {
+    let mut table = "How far each rule sees of a program that does not link the probe (`tracer record`, by preload):\n\n".to_owned();
+    for rule in super::ALL {
+        let seen = BY_SHIM.iter().find(|(id, _)| *id == rule.id);
+        let seen = seen.map_or("-", |(_, how)| how);
+        table += &format!("{}  {:<25} {seen}\n", rule.id, rule.name);
+    }
+    table
+        + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n"
+}
+
 /// What must be said of a verdict over what the shim recorded; nothing where there is none of it.
 pub(crate) fn in_words(recording: &Recording) -> Option<String> {
     let shims = recording
@@ -66,6 +78,24 @@ mod tests {
             assert!(!speaks(RuleId(blind), Capture::Preload));
         }
         assert!(speaks(RuleId(2), Capture::Preload));
+    }
+
+    #[test]
+    fn the_table_has_each_rule_once() {
+        let table = table();
+        for rule in super::super::ALL {
+            let lines = table
+                .lines()
+                .filter(|line| line.starts_with(&rule.id.to_string()));
+            let lines: Vec<_> = lines.collect();
+            assert_eq!(lines.len(), 1, "{table}");
+            let needs_probe = lines[0].ends_with(" -");
+            assert_eq!(needs_probe, !speaks(rule.id, Capture::Preload), "{table}");
+        }
+        assert!(
+            table.lines().all(|line| line.chars().count() <= 100),
+            "{table}"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@
 mod draft;
 mod explain;
 mod fold;
-pub(crate) mod levels;
+pub mod levels;
 #[cfg(test)]
 #[path = "../../tests/support/mod.rs"]
 mod support;
