@@ -15,7 +15,7 @@ pub(crate) struct Held<'a>(&'a Lock);
 
 impl Lock {
     /// A free one.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "of the trap"))]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "of the trap"))]
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }

@@ -185,6 +185,7 @@ macro_rules! functions {
             /// # Safety
             ///
             /// As for the function of that name.
+            #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "some are of the trap"))]
             pub(crate) unsafe fn $name($($argument: $kind),*) -> $result {
                 let address = $name::NEXT.address();
                 if address.is_null() {
@@ -258,7 +259,7 @@ pub(crate) fn errno() -> c_int {
 }
 
 /// Sets `errno` of this thread.
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "of the trap"))]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "of the trap"))]
 pub(crate) fn set_errno(number: c_int) {
     // SAFETY: the location is the calling thread's own.
     unsafe { *__errno_location() = number };

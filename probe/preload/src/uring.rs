@@ -24,6 +24,7 @@ pub(crate) enum Way {
     /// By `syscall` of the C library: an error is -1, and a number in `errno`.
     Library,
     /// By an instruction of its own: an error is a negative number.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "of the trap"))]
     Instruction,
     /// By a function of liburing's that takes the call's own arguments: an error is a negative number.
     Liburing(*mut c_void),
