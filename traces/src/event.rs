@@ -274,6 +274,12 @@ pub static KINDS: &[&str] = &[
 ];
 
 impl What {
+    /// Takes it out of an event that nobody will look at again.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Done { coroutine: 0 })
+    }
+
     /// The word for it: the first one of its line in a dump, and what filters know it by.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -42,6 +42,8 @@ mod lookup;
 
 pub mod markdown;
 
+mod dense;
+
 mod numbers;
 pub use numbers::Numbers;
 

@@ -2,20 +2,22 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::dense::Dense;
 use crate::event::What;
 
 /// Follows `scope-begin`, `scope-enter` and `scope-end` through one stream of events.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
-    current: FxHashMap<u32, u32>,
+    current: Dense<u32>,
     parents: FxHashMap<(u32, u32), u32>,
 }
 
 impl ScopeTracker {
     /// The scope that an event belongs to. A begin belongs to the scope that it begins, an end to the
     /// one that it ends.
+    #[inline]
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
-        let current = self.current.entry(lane).or_default();
+        let current = self.current.slot(lane);
         match *what {
             What::ScopeBegin { scope, parent, .. } => {
                 self.parents.insert((process, scope), parent);

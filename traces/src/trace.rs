@@ -25,9 +25,9 @@ struct Whole<'a> {
 }
 
 impl Again for Whole<'_> {
-    fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss> {
+    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss> {
         for event in self.events {
-            each(event.clone(), StackId(0));
+            each(event, StackId(0));
         }
         self.losses.to_vec()
     }
@@ -41,14 +41,14 @@ struct Watched<'a> {
 }
 
 impl Again for Watched<'_> {
-    fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss> {
+    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss> {
         let stage = match self.passes.replace(self.passes.get().saturating_add(1)) {
             0 => Stage::Judging,
             _ => Stage::Fetching,
         };
         let mut pass = Reader::pass(self.reader);
         let mut counter = Counter::new(self.watch, stage, self.reader.events);
-        for (event, stack) in pass.by_ref() {
+        while let Some((event, stack)) = pass.lend() {
             counter.one_more();
             each(event, stack);
         }

@@ -43,7 +43,7 @@ impl Asked {
 /// Events that can be gone through again and again.
 pub(crate) trait Again {
     /// Goes through all events from the first on, each with its call stack; says where records are missing.
-    fn pass(&self, each: &mut dyn FnMut(Event, StackId)) -> Vec<LocatedLoss>;
+    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss>;
 }
 
 /// Judges; gives the events that the verdict rests on, and the lives of its subjects. Nothing where all
@@ -64,7 +64,7 @@ pub(crate) fn judge(
     let asked = Asked::default();
     let mut course = Course::new(recording, facts, Links::default());
     course.observer.asked = Some(&asked);
-    let losses = events.pass(&mut |event, _| course.step(&event));
+    let losses = events.pass(&mut |event, _| course.step(event));
     let clean = course.finish();
     let mut wanted = asked.0.into_inner();
     if wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX {
@@ -80,10 +80,10 @@ pub(crate) fn judge(
     let mut survey = Losses::survey();
     let mut fetched: Vec<Event> = Vec::new();
     events.pass(&mut |event, _| {
-        survey.learn(&event, |id| id);
+        survey.learn(event, |id| id);
         // A loss belongs to nothing, and the rest is fetched anew with what it belongs to.
         if wanted.events.contains(&event.id) || matches!(event.what, What::Lost(_)) {
-            fetched.push(event);
+            fetched.push(event.clone());
         }
     });
     let mut course = Course::new(recording, facts, Links::some(wanted));
@@ -91,7 +91,7 @@ pub(crate) fn judge(
     course.observer.events = &fetched;
     let mut stacks: Vec<(EventId, StackId)> = Vec::new();
     events.pass(&mut |event, stack| {
-        course.step(&event);
+        course.step(event);
         if stack != StackId(0) && course.state.links.has(event.id) {
             stacks.push((event.id, stack));
         }

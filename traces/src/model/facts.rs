@@ -33,18 +33,27 @@ impl Facts {
         facts
     }
 
+    /// A ring is entered.
+    pub(crate) fn entered(&mut self, process: u32, lane: u32, ring: u32) {
+        let only = self.entered.entry((process, ring)).or_insert(Some(lane));
+        *only = only.filter(|only| *only == lane);
+    }
+
+    /// Memory is freed or moved.
+    #[inline]
+    pub(crate) fn memory(&mut self) {
+        self.has_memory = true;
+    }
+
     /// Looks at an event.
     #[inline]
     pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
         match *what {
-            What::Enter { ring, .. } => {
-                let only = self.entered.entry((process, ring)).or_insert(Some(lane));
-                *only = only.filter(|only| *only == lane);
-            }
+            What::Enter { ring, .. } => self.entered(process, lane, ring),
             What::Free { .. }
             | What::Realloc { .. }
             | What::Unmap { .. }
-            | What::StackPointer { .. } => self.has_memory = true,
+            | What::StackPointer { .. } => self.memory(),
             What::FdOpen { .. } | What::FdClose { .. } => {
                 self.has_descriptors.insert(process);
             }

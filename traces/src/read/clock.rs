@@ -13,6 +13,8 @@ pub(super) struct Line {
     from: Pair,
     ticks: u64,
     ns: u64,
+    /// Nanoseconds of a tick, about.
+    rate: f64,
 }
 
 /// Pairs closer than this say less than the rate that the writer measured.
@@ -26,6 +28,16 @@ fn saturated(at_ns: i128) -> i64 {
 }
 
 impl Line {
+    fn new(from: Pair, ticks: u64, ns: u64) -> Self {
+        let ticks = ticks.max(1);
+        Self {
+            from,
+            ticks,
+            ns,
+            rate: ns as f64 / ticks as f64,
+        }
+    }
+
     /// A line through the first pair and the farthest of the later ones. Where there is none, the rate
     /// is `ticks_per_second`; where that is 0 too, a tick is taken for a nanosecond.
     pub(super) fn through(
@@ -37,11 +49,7 @@ impl Line {
             .filter(|pair| pair.ticks > first.ticks && pair.ns > first.ns)
             .max_by_key(|pair| pair.ticks);
         let rate = (ticks_per_second != 0).then_some((ticks_per_second, 1_000_000_000));
-        let line = |(ticks, ns)| Self {
-            from: first,
-            ticks,
-            ns,
-        };
+        let line = |(ticks, ns)| Self::new(first, ticks, ns);
         match (farthest, rate) {
             (Some(pair), Some(rate)) if pair.ns - first.ns < SHORTEST_NS => line(rate),
             (Some(pair), _) => line((pair.ticks - first.ticks, pair.ns - first.ns)),
@@ -52,11 +60,7 @@ impl Line {
 
     /// A tick is a nanosecond.
     pub(super) fn nanoseconds(first: Pair) -> Self {
-        Self {
-            from: first,
-            ticks: 1,
-            ns: 1,
-        }
+        Self::new(first, 1, 1)
     }
 
     /// Time of a tick count, which may lie before the first pair.
@@ -72,8 +76,8 @@ impl Line {
     /// floating-point one, and which of two it is, a product says.
     #[inline]
     fn near(&self, since: u64) -> i64 {
-        let ticks = self.ticks.max(1);
-        let guess = since as f64 * (self.ns as f64 / ticks as f64);
+        let ticks = self.ticks;
+        let guess = since as f64 * self.rate;
         if guess >= NEAR as f64 {
             return self.anywhere(self.from.ticks.saturating_add(since));
         }
@@ -84,14 +88,15 @@ impl Line {
         } else if u128::from(scaled + 1) * u128::from(ticks) <= wanted {
             scaled += 1;
         }
-        saturated(i128::from(scaled) + i128::from(self.from.ns))
+        let at_ns = scaled.saturating_add(self.from.ns);
+        i64::try_from(at_ns).unwrap_or(i64::MAX)
     }
 
     /// All factors are below 2^64, so that their product fits.
     fn anywhere(&self, ticks: u64) -> i64 {
         let since = i128::from(ticks) - i128::from(self.from.ticks);
         // |since| < 2^64 and ns < 2^63 in any sane file; a hostile one saturates.
-        let scaled = since.saturating_mul(i128::from(self.ns)) / i128::from(self.ticks.max(1));
+        let scaled = since.saturating_mul(i128::from(self.ns)) / i128::from(self.ticks);
         saturated(scaled.saturating_add(i128::from(self.from.ns)))
     }
 }

@@ -315,7 +315,10 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
 impl File<'_> {
     /// The words of a chunk behind its header as far as the file goes, and whether that is all of them;
     /// nothing when the chunk was recycled since it was indexed.
-    pub(super) fn body(&self, chunk: &ChunkRef) -> std::io::Result<Option<(Vec<u64>, bool)>> {
+    pub(super) fn body<B: FromIterator<u64>>(
+        &self,
+        chunk: &ChunkRef,
+    ) -> std::io::Result<Option<(B, bool)>> {
         let mut bytes = vec![0; self.chunk_bytes];
         let got = read_full(&*self.bytes, chunk.offset, &mut bytes)?;
         bytes.truncate(got);
@@ -327,7 +330,9 @@ impl File<'_> {
             return Ok(None);
         }
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
-        let words = body.chunks_exact(8).map(|word| u64_at(word, 0));
+        let words = body
+            .chunks_exact(8)
+            .map(|word| word.try_into().map_or(0, u64::from_le_bytes));
         Ok(Some((words.collect(), got == self.chunk_bytes)))
     }
 
@@ -344,7 +349,7 @@ impl File<'_> {
     /// As [`File::body`], for a chunk of names, which others may write to while it is read: what looks like a
     /// hole in it is one.
     pub(super) fn names(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
-        let Some((mut body, _)) = self.body(chunk)? else {
+        let Some((mut body, _)) = self.body::<Vec<u64>>(chunk)? else {
             return Ok(None);
         };
         wire::protocol::settle(&mut body, |from, words| {

@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use wire::layout::ChunkKind;
-use wire::record::{Header, State};
+use wire::payload::{halves, word};
+use wire::record::{Header, Kind, State, WITH_STACK};
 
 use super::clock::Line;
 use super::file::{ChunkRef, File};
@@ -99,14 +100,8 @@ pub(super) fn scan<'a>(
             reason,
         };
         let at_ns = if last_ns == i64::MIN { 0 } else { last_ns };
-        let lost = Loose {
-            at_ns,
-            process,
-            lane,
-            what: What::Lost(loss),
-            stack: StackId(0),
-        };
-        gathered.facts.learn(process, lane, &lost.what);
+        let lost = Loose::new(at_ns, (process, lane), What::Lost(loss), StackId(0));
+        gathered.facts.learn(process, lane, lost.what());
         gathered.scripts.push(Script::of_one(number, lost));
     }
     Ok(())
@@ -170,6 +165,8 @@ fn scan_lanes(
             reading: Reading::new(source.by_batch, begun),
             script: Script::new(number, entry.tid),
             last_ns: i64::MIN,
+            last_ticks: u64::MAX,
+            is_behind: false,
         };
         let done = scan.run(&chunks);
         last_ns = last_ns.max(scan.reading.now_ns);
@@ -266,7 +263,11 @@ struct Scan<'a, 'b, 'c> {
     lane: Option<u32>,
     reading: Reading,
     script: Script,
+    /// Time of the latest event, and its ticks.
     last_ns: i64,
+    last_ticks: u64,
+    /// The latest event was only counted: its time is that of its ticks.
+    is_behind: bool,
 }
 
 impl Scan<'_, '_, '_> {
@@ -315,7 +316,7 @@ impl Scan<'_, '_, '_> {
                 records = chunk.records;
                 continue;
             };
-            let (count, whole) = self.chunk(chunk, body.into())?;
+            let (count, whole) = self.chunk(chunk, body)?;
             records = chunk.records.saturating_add(count);
             if !all {
                 let length = self.script.pieces.last().map_or(0, Piece::length);
@@ -344,24 +345,23 @@ impl Scan<'_, '_, '_> {
     fn chunk(&mut self, chunk: &ChunkRef, body: Rc<[u64]>) -> std::io::Result<(u64, bool)> {
         let source = self.source;
         self.reading.base = chunk.ticks;
+        self.last_ticks = u64::MAX;
         let mut count = 0u64;
         let mut bytes = 0;
         let end = walk(&body, |header, at, words| {
             count = count.saturating_add(1);
             bytes = at;
-            let (events, stack) = self.reading.record(source, header, words);
-            for mut what in events.into_iter().flatten() {
-                let recording = &mut self.gathered.recording;
-                match source.ids.translate(&mut what) {
-                    None => {}
-                    Some(false) => {
-                        recording.records_unknown = recording.records_unknown.saturating_add(1);
-                    }
-                    Some(true) => self.lose(Some(1), LossReason::Newer),
-                }
-                self.event(what, stack);
+            if self.is_counted(header, words) {
+                return;
+            }
+            self.catch_up();
+            let before = self.script.events;
+            self.record(header, words);
+            if self.script.events != before {
+                self.last_ticks = self.reading.ticks;
             }
         });
+        self.catch_up();
         let length = body.len();
         self.script.pieces.push(Piece {
             chunk: *chunk,
@@ -393,6 +393,96 @@ impl Scan<'_, '_, '_> {
             self.lose(Some(torn), LossReason::Torn);
         }
         Ok((count, whole))
+    }
+
+    /// Counts the events of a record that says nothing that has to be known before events are gone through, and
+    /// that is no earlier than the latest one. Nearly all records are like that.
+    #[inline]
+    fn is_counted(&mut self, header: Header, words: &[u64]) -> bool {
+        let ticks = u64::from(header.delta_ticks());
+        let ticks = self.reading.base.saturating_add(ticks);
+        let Some(lane) = self.lane else { return false };
+        // By batch, time is not that of the ticks.
+        if ticks < self.last_ticks || self.source.by_batch {
+            return false;
+        }
+        let facts = &mut self.gathered.facts;
+        let events = match header.kind() {
+            Some(
+                Kind::Leak
+                | Kind::Reclaim
+                | Kind::Peek
+                | Kind::Retain
+                | Kind::Release
+                | Kind::Claim
+                | Kind::Complete
+                | Kind::CompleteAt
+                | Kind::Spawn
+                | Kind::Resume
+                | Kind::Suspend
+                | Kind::Done
+                | Kind::CoroutineDrop
+                | Kind::Wake
+                | Kind::Mark
+                | Kind::Alloc
+                | Kind::BorrowBegin
+                | Kind::BorrowEnd
+                | Kind::BufferInit
+                | Kind::BufferProvide,
+            ) => 1,
+            Some(Kind::CompleteReclaim) => 2,
+            Some(kind @ (Kind::Submit | Kind::LeakSubmit)) => {
+                facts.operations += 1;
+                1 + u64::from(kind == Kind::LeakSubmit)
+            }
+            Some(Kind::Free | Kind::Realloc | Kind::Unmap | Kind::StackPointer) => {
+                facts.memory();
+                1
+            }
+            Some(Kind::Enter) if header.flags() & WITH_STACK == 0 => {
+                let (ring, _) = halves(word(words, 0));
+                facts.entered(self.source.process, lane, ring);
+                1
+            }
+            _ => return false,
+        };
+        self.script.events = self.script.events.saturating_add(events);
+        self.last_ticks = ticks;
+        self.is_behind = true;
+        true
+    }
+
+    /// Time goes on to the latest event that was counted.
+    fn catch_up(&mut self) {
+        if self.is_behind {
+            self.is_behind = false;
+            self.reading.now_ns = self.source.line.at(self.last_ticks);
+            self.last_ns = self.reading.now_ns;
+        }
+    }
+
+    /// Looks at what a record says.
+    fn record(&mut self, header: Header, words: &[u64]) {
+        let source = self.source;
+        let mut events: [Option<(What, StackId)>; 2] = [None, None];
+        let mut free = events.iter_mut();
+        self.reading
+            .record(source, header, words, |_, what, stack| {
+                if let Some(free) = free.next() {
+                    *free = Some((what, stack));
+                }
+            });
+        for (mut what, stack) in events.into_iter().flatten() {
+            let recording = &mut self.gathered.recording;
+            match source.ids.translate(&mut what) {
+                None => {}
+                Some(false) => {
+                    recording.records_unknown = recording.records_unknown.saturating_add(1);
+                }
+                Some(true) => self.lose(Some(1), LossReason::Newer),
+            }
+            self.event(what, stack);
+        }
     }
 
     fn problem(&mut self, chunk: &ChunkRef, index: usize, message: &str) {
@@ -458,12 +548,6 @@ impl Scan<'_, '_, '_> {
         self.last_ns = at_ns;
         self.script.events = self.script.events.saturating_add(1);
         self.gathered.facts.learn(self.source.process, lane, &what);
-        Loose {
-            at_ns,
-            process: self.source.process,
-            lane,
-            what,
-            stack,
-        }
+        Loose::new(at_ns, (self.source.process, lane), what, stack)
     }
 }

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 use wire::layout;
 
-use crate::event::Event;
+use crate::event::{Event, EventId, What};
 use crate::input::{Input, ReadAt, read_full};
 use crate::model::Facts;
 use crate::watch::{Counter, Stage, Watch};
@@ -51,10 +51,98 @@ pub struct ReadError {
 pub(crate) struct Loose {
     /// `CLOCK_MONOTONIC` in ns, or what stands for it.
     at_ns: i64,
-    process: u32,
-    lane: u32,
-    what: crate::event::What,
     stack: StackId,
+    /// All but its number, its time since the first one, and its scope.
+    event: Event,
+}
+
+impl Loose {
+    #[inline]
+    fn new(at_ns: i64, (process, lane): (u32, u32), what: What, stack: StackId) -> Self {
+        let event = Event {
+            id: EventId(0),
+            at_ns: 0,
+            process,
+            lane,
+            scope: 0,
+            what,
+        };
+        Self {
+            at_ns,
+            stack,
+            event,
+        }
+    }
+
+    fn process(&self) -> u32 {
+        self.event.process
+    }
+
+    fn lane(&self) -> u32 {
+        self.event.lane
+    }
+
+    fn what(&self) -> &What {
+        &self.event.what
+    }
+}
+
+/// A stream in the order of time that lends its events one after the other, each until the next one is asked for.
+/// An event is some 120 bytes: what goes through a stream in millions is better looked at where it lies.
+pub(crate) trait Lend {
+    /// The time of the next event.
+    fn next_ns(&mut self) -> Option<i64>;
+
+    /// The next event. What it says may be taken away.
+    fn lend(&mut self) -> Option<&mut Loose>;
+}
+
+/// Events that are there already, lent.
+struct Ready {
+    events: Vec<Loose>,
+    next: usize,
+}
+
+impl Ready {
+    fn new(events: Vec<Loose>) -> Self {
+        Self { events, next: 0 }
+    }
+}
+
+impl Lend for Ready {
+    #[inline]
+    fn next_ns(&mut self) -> Option<i64> {
+        self.events.get(self.next).map(|event| event.at_ns)
+    }
+
+    #[inline]
+    fn lend(&mut self) -> Option<&mut Loose> {
+        let event = self.events.get_mut(self.next)?;
+        self.next += 1;
+        Some(event)
+    }
+}
+
+/// Takes away what is lent.
+struct Taken<L>(L);
+
+impl<L: Lend> Iterator for Taken<L> {
+    type Item = Loose;
+
+    fn next(&mut self) -> Option<Loose> {
+        let Loose {
+            at_ns,
+            stack,
+            event,
+        } = self.0.lend()?;
+        let what = event.what.take();
+        Some(Loose::new(
+            *at_ns,
+            (event.process, event.lane),
+            what,
+            *stack,
+        ))
+    }
 }
 
 /// How the recorder saw a process end.
@@ -116,10 +204,11 @@ pub(crate) fn read(
     let mut recording = reader.recording.clone();
     let mut pass = reader.pass().until(until_ns);
     let mut counter = Counter::new(watch, Stage::Reading, reader.events);
-    for (event, stack) in pass.by_ref() {
+    while let Some((event, stack)) = pass.lend() {
         counter.one_more();
         recording.tables.stacks.of_event(event.id, stack);
-        events.push(event);
+        let what = event.what.take();
+        events.push(Event { what, ..*event });
     }
     recording.losses = pass.losses();
     Ok((recording, reader.facts, events))
@@ -135,7 +224,7 @@ pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError
     if reader.facts.is_lossy {
         let losses = |reader: &Reader<'_>| {
             let mut pass = reader.pass();
-            pass.by_ref().for_each(drop);
+            while pass.lend().is_some() {}
             pass.losses()
         };
         let mut found = losses(&reader);

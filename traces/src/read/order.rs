@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use handback::{Blocks, Group, Place};
 pub(super) use merge::Merge;
 
-use super::Loose;
+use super::{Lend, Loose, Taken};
 use crate::event::What;
 use crate::model::is_sole;
 
@@ -56,12 +56,12 @@ pub(super) struct Plan {
 }
 
 /// Events in some order.
-type Events<'a> = Box<dyn Iterator<Item = Loose> + 'a>;
+pub(super) type Events<'a> = Box<dyn Iterator<Item = Loose> + 'a>;
 
 impl Plan {
     /// Goes through events that are in the order of time, as often as it takes.
-    pub(super) fn make<'a>(
-        merged: impl Fn() -> Events<'a>,
+    pub(super) fn make<'a, L: Lend + 'a>(
+        merged: impl Fn() -> L,
         is_by_batch: &'a dyn Fn(u32) -> bool,
     ) -> Self {
         let mut plan = Self::default();
@@ -69,7 +69,8 @@ impl Plan {
             return plan;
         }
         for _ in 0..PASSES_MAX {
-            let mut mend = Mend::new(plan.clone().carry_out(merged(), is_by_batch), is_by_batch);
+            let events = plan.clone().carry_out(merged(), is_by_batch);
+            let mut mend = Mend::new(events, is_by_batch);
             mend.by_ref().for_each(drop);
             let moves = mend.blocks.moves();
             let is_done = moves.is_empty();
@@ -81,13 +82,18 @@ impl Plan {
         plan
     }
 
+    /// Whether the order of time is the causal one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.passes.is_empty()
+    }
+
     /// Puts events that are in the order of time into their causal order.
     pub(super) fn carry_out<'a>(
         self,
-        merged: Events<'a>,
+        merged: impl Lend + 'a,
         is_by_batch: &'a dyn Fn(u32) -> bool,
     ) -> Events<'a> {
-        let mut events = merged;
+        let mut events: Events<'a> = Box::new(Taken(merged));
         for moves in self.passes {
             let mended = Mend::new(events, is_by_batch);
             events = Box::new(Settle {
@@ -103,7 +109,7 @@ impl Plan {
 
 /// Whether any event may have to be moved: there is an effect with a cause behind it, or a block that is
 /// leaked in front of its reclaim, within what the clock is uncertain by.
-fn contradicts_itself(events: Events<'_>, is_by_batch: &dyn Fn(u32) -> bool) -> bool {
+fn contradicts_itself(mut events: impl Lend, is_by_batch: &dyn Fn(u32) -> bool) -> bool {
     struct Before {
         at_ns: i64,
         lane: u32,
@@ -111,7 +117,8 @@ fn contradicts_itself(events: Events<'_>, is_by_batch: &dyn Fn(u32) -> bool) -> 
         leaks: Option<Thing>,
     }
     let mut window: VecDeque<Before> = VecDeque::with_capacity(LOOK_AHEAD);
-    for event in events {
+    while let Some(event) = events.lend() {
+        let event = &*event;
         let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
         while window
             .front()
@@ -119,30 +126,30 @@ fn contradicts_itself(events: Events<'_>, is_by_batch: &dyn Fn(u32) -> bool) -> 
         {
             window.pop_front();
         }
-        let gives = gives(&event);
-        let takes_back = match &event.what {
-            What::Reclaim(_) | What::Release(_) => needs(&event),
+        let gives = gives(event);
+        let takes_back = match event.what() {
+            What::Reclaim(_) | What::Release(_) => needs(event),
             _ => None,
         };
         let is_contradicted = |before: &Before| {
-            before.lane != event.lane
+            before.lane != event.lane()
                 && ((before.needs.is_some() && gives.contains(&before.needs))
                     || (before.leaks.is_some() && before.leaks == takes_back))
         };
         if window.iter().any(is_contradicted) {
             return true;
         }
-        if is_by_batch(event.process) {
+        if is_by_batch(event.process()) {
             continue;
         }
-        let leaks = match &event.what {
-            What::Leak(p) => Some(Thing::Lease(event.process, p.address)),
+        let leaks = match event.what() {
+            What::Leak(p) => Some(Thing::Lease(event.process(), p.address)),
             _ => None,
         };
         window.push_back(Before {
             at_ns: event.at_ns,
-            lane: event.lane,
-            needs: needs(&event),
+            lane: event.lane(),
+            needs: needs(event),
             leaks,
         });
     }
@@ -192,16 +199,16 @@ impl<'a> Mend<'a> {
     }
 
     fn note(&mut self, event: &Loose) {
-        let process = event.process;
+        let process = event.process();
         let place = Place {
             at: self.at,
-            lane: event.lane,
+            lane: event.lane(),
             at_ns: event.at_ns,
         };
         let blocks = &mut self.blocks;
-        match &event.what {
+        match event.what() {
             What::Leak(p) | What::Retain(p) => {
-                let sole = matches!(event.what, What::Leak(_)) && is_sole(p.owner);
+                let sole = matches!(*event.what(), What::Leak(_)) && is_sole(p.owner);
                 blocks.leak((process, p.address), sole, place);
             }
             What::Reclaim(p) | What::Release(p) => {
@@ -240,7 +247,7 @@ impl Iterator for Mend<'_> {
                 None => break,
             }
         }
-        let ordered = self.window.front()?.process;
+        let ordered = self.window.front()?.process();
         let ordered = !(self.is_by_batch)(ordered);
         if ordered {
             self.find_causes();
@@ -298,7 +305,7 @@ fn find_cause(events: &VecDeque<Loose>, thing: Thing) -> Option<usize> {
     let latest = effect.at_ns.saturating_add(UNCERTAIN_NS);
     let ahead = events.iter().enumerate().skip(1).take(LOOK_AHEAD);
     for (index, event) in ahead.take_while(|(_, event)| event.at_ns <= latest) {
-        if event.lane != effect.lane && gives(event).contains(&Some(thing)) {
+        if event.lane() != effect.lane() && gives(event).contains(&Some(thing)) {
             return Some(index);
         }
     }
@@ -310,21 +317,21 @@ fn find_cause(events: &VecDeque<Loose>, thing: Thing) -> Option<usize> {
 fn last_lane_first(range: &mut [Loose]) {
     let (Some(at_ns), Some(lane)) = (
         range.first().map(|event| event.at_ns),
-        range.last().map(|event| event.lane),
+        range.last().map(|event| event.lane()),
     ) else {
         return;
     };
     // Stable: `false` sorts first.
-    range.sort_by_key(|event| event.lane != lane);
-    for event in range.iter_mut().take_while(|event| event.lane == lane) {
+    range.sort_by_key(|event| event.lane() != lane);
+    for event in range.iter_mut().take_while(|event| event.lane() == lane) {
         event.at_ns = at_ns;
     }
 }
 
 /// What must be there for this to happen.
 fn needs(event: &Loose) -> Option<Thing> {
-    let process = event.process;
-    match &event.what {
+    let process = event.process();
+    match event.what() {
         What::Reclaim(p) | What::Release(p) | What::Peek(p) => {
             Some(Thing::Lease(process, p.address))
         }
@@ -343,13 +350,13 @@ fn needs(event: &Loose) -> Option<Thing> {
 
 /// What is gone when it has happened.
 fn uses(event: &Loose) -> Option<Thing> {
-    match &event.what {
+    match event.what() {
         What::Reclaim(_)
         | What::Release(_)
         | What::Complete(_)
         | What::Resume { by: Some(_), .. } => needs(event),
         What::Done { coroutine } | What::CoroutineDrop { coroutine } => {
-            Some(Thing::Coroutine(event.process, *coroutine))
+            Some(Thing::Coroutine(event.process(), *coroutine))
         }
         _ => None,
     }
@@ -357,8 +364,8 @@ fn uses(event: &Loose) -> Option<Thing> {
 
 /// What is there from then on.
 fn gives(event: &Loose) -> [Option<Thing>; 2] {
-    let process = event.process;
-    match &event.what {
+    let process = event.process();
+    match event.what() {
         What::Leak(p) | What::Retain(p) => [Some(Thing::Lease(process, p.address)), None],
         What::Submit(s) => [
             Some(Thing::Flight(
@@ -381,6 +388,7 @@ fn gives(event: &Loose) -> [Option<Thing>; 2] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Ready;
     use super::*;
     use crate::event::{Pointer, SiteId, TypeId};
     use wire::record::Owner;
@@ -389,7 +397,7 @@ mod tests {
     fn causal(events: &mut Vec<Loose>, is_by_batch: impl Fn(u32) -> bool) {
         // Stable: what is of one time and one lane keeps its place.
         events.sort_by_key(|event| event.at_ns);
-        let merged = || -> Events<'_> { Box::new(events.iter().cloned()) };
+        let merged = || Ready::new(events.clone());
         let ordered: Vec<Loose> = Plan::make(merged, &is_by_batch)
             .carry_out(merged(), &is_by_batch)
             .collect();
@@ -397,13 +405,7 @@ mod tests {
     }
 
     fn at(at_ns: i64, lane: u32, what: What) -> Loose {
-        Loose {
-            at_ns,
-            process: 0,
-            lane,
-            what,
-            stack: crate::stack::StackId(0),
-        }
+        Loose::new(at_ns, (0, lane), what, crate::stack::StackId(0))
     }
 
     fn pointer() -> Pointer {
@@ -422,7 +424,7 @@ mod tests {
     }
 
     fn kind(event: &Loose) -> &'static str {
-        match event.what {
+        match event.what() {
             What::Leak(_) => "leak",
             What::Reclaim(_) => "reclaim",
             _ => "other",

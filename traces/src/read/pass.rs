@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use super::order::{Merge, Plan};
+use super::order::{Events, Merge, Plan};
 use super::stream::{Script, Source, Stream};
-use super::{Gathered, Loose, ReadError, gather, put_ends};
+use super::{Gathered, Lend, Loose, ReadError, Ready, Taken, gather, put_ends};
 use crate::event::{Event, EventId, What};
 use crate::input::Input;
 use crate::model::Facts;
@@ -65,9 +65,14 @@ impl<'a> Reader<'a> {
 
     /// Goes through all events.
     pub(crate) fn pass(&self) -> Pass<'_> {
-        let plan = self.plan.clone();
+        let ordered = if self.plan.is_empty() {
+            Ordered::ByTime(self.merged())
+        } else {
+            let plan = self.plan.clone();
+            Ordered::Mended(plan.carry_out(self.merged(), &self.is_by_batch), None)
+        };
         Pass {
-            ordered: plan.carry_out(self.merged(), &self.is_by_batch),
+            ordered,
             first_ns: None,
             until_ns: i64::MAX,
             count: 0,
@@ -77,15 +82,16 @@ impl<'a> Reader<'a> {
     }
 
     /// In the order of time.
-    fn merged(&self) -> Box<dyn Iterator<Item = Loose> + '_> {
-        let is_sorted = self.scripts.iter().all(|script| script.is_sorted);
-        if let ([script], true) = (self.scripts.as_slice(), is_sorted)
-            && let Some(source) = self.sources.get(script.source)
-        {
-            return Box::new(Stream::new(source, script, &self.is_changed));
-        }
+    fn merged(&self) -> Merged<'_> {
         let lanes = self.scripts.iter().filter_map(|script| self.lane(script));
-        Box::new(Merge::new(lanes.collect()))
+        let mut lanes: Vec<Lane<'_>> = lanes.collect();
+        match (lanes.pop(), lanes.is_empty()) {
+            (Some(only), true) => Merged::One(only),
+            (last, _) => {
+                lanes.extend(last);
+                Merged::Several(Merge::new(lanes))
+            }
+        }
     }
 
     /// One lane in the order of time.
@@ -96,34 +102,85 @@ impl<'a> Reader<'a> {
             return Some(Lane::Sorted(Box::new(stream)));
         }
         // A clock went back: no lane of a sane file is like that, so it may take memory.
-        let mut events: Vec<Loose> = stream.collect();
+        let mut events: Vec<Loose> = Taken(stream).collect();
         // Stable: what is of one time keeps its place.
         events.sort_by_key(|event| event.at_ns);
-        Some(Lane::Unsorted(events.into_iter()))
+        Some(Lane::Unsorted(Ready::new(events)))
     }
 }
 
 /// A lane's events in the order of time.
 enum Lane<'a> {
     Sorted(Box<Stream<'a>>),
-    Unsorted(std::vec::IntoIter<Loose>),
+    Unsorted(Ready),
 }
 
-impl Iterator for Lane<'_> {
-    type Item = Loose;
+impl Lend for Lane<'_> {
+    #[inline]
+    fn next_ns(&mut self) -> Option<i64> {
+        match self {
+            Self::Sorted(stream) => stream.next_ns(),
+            Self::Unsorted(events) => events.next_ns(),
+        }
+    }
 
     #[inline]
-    fn next(&mut self) -> Option<Loose> {
+    fn lend(&mut self) -> Option<&mut Loose> {
         match self {
-            Self::Sorted(stream) => stream.next(),
-            Self::Unsorted(events) => events.next(),
+            Self::Sorted(stream) => stream.lend(),
+            Self::Unsorted(events) => events.lend(),
+        }
+    }
+}
+
+/// The events of all lanes in the order of time.
+enum Merged<'a> {
+    One(Lane<'a>),
+    Several(Merge<Lane<'a>>),
+}
+
+impl Lend for Merged<'_> {
+    #[inline]
+    fn next_ns(&mut self) -> Option<i64> {
+        match self {
+            Self::One(lane) => lane.next_ns(),
+            Self::Several(merge) => merge.next_ns(),
+        }
+    }
+
+    #[inline]
+    fn lend(&mut self) -> Option<&mut Loose> {
+        match self {
+            Self::One(lane) => lane.lend(),
+            Self::Several(merge) => merge.lend(),
+        }
+    }
+}
+
+/// All events in their causal order.
+enum Ordered<'a> {
+    /// Which is the order of time.
+    ByTime(Merged<'a>),
+    /// Something had to be moved; with the event that is lent.
+    Mended(Events<'a>, Option<Loose>),
+}
+
+impl Ordered<'_> {
+    #[inline]
+    fn lend(&mut self) -> Option<&mut Loose> {
+        match self {
+            Self::ByTime(merged) => merged.lend(),
+            Self::Mended(events, lent) => {
+                *lent = events.next();
+                lent.as_mut()
+            }
         }
     }
 }
 
 /// All events, one after the other, each with its call stack.
 pub(crate) struct Pass<'a> {
-    ordered: Box<dyn Iterator<Item = Loose> + 'a>,
+    ordered: Ordered<'a>,
     first_ns: Option<i64>,
     /// `CLOCK_MONOTONIC` in ns, after which it ends.
     until_ns: i64,
@@ -138,51 +195,37 @@ impl Pass<'_> {
         Self { until_ns, ..self }
     }
 
-    /// Where records were missing on the way.
-    pub(crate) fn losses(self) -> Vec<LocatedLoss> {
-        self.losses
-    }
-}
-
-impl Iterator for Pass<'_> {
-    type Item = (Event, StackId);
-
+    /// The next event, which may be taken apart, and its call stack.
     #[inline]
-    fn next(&mut self) -> Option<(Event, StackId)> {
+    pub(crate) fn lend(&mut self) -> Option<(&mut Event, StackId)> {
         let Loose {
             at_ns,
-            process,
-            lane,
-            what,
             stack,
-        } = self.ordered.next()?;
-        if at_ns > self.until_ns {
-            self.ordered = Box::new(std::iter::empty());
+            event,
+        } = self.ordered.lend()?;
+        if *at_ns > self.until_ns {
             return None;
         }
-        let id = EventId(self.count);
+        event.id = EventId(self.count);
         self.count += 1;
-        if let What::Lost(loss) = what {
+        if let What::Lost(loss) = event.what {
             self.losses.push(LocatedLoss {
-                event: id,
-                process,
-                lane,
+                event: event.id,
+                process: event.process,
+                lane: event.lane,
                 loss,
             });
         }
-        let scope = self.scopes.step(process, lane, &what);
-        let first_ns = *self.first_ns.get_or_insert(at_ns);
+        event.scope = self.scopes.step(event.process, event.lane, &event.what);
+        let first_ns = *self.first_ns.get_or_insert(*at_ns);
         // In order, so never before the first; a hostile clock may be centuries after it.
-        let since = i128::from(at_ns) - i128::from(first_ns);
-        let at_ns = u64::try_from(since.max(0)).unwrap_or(u64::MAX);
-        let event = Event {
-            id,
-            at_ns,
-            process,
-            lane,
-            scope,
-            what,
-        };
-        Some((event, stack))
+        let since = i128::from(*at_ns) - i128::from(first_ns);
+        event.at_ns = u64::try_from(since.max(0)).unwrap_or(u64::MAX);
+        Some((event, *stack))
+    }
+
+    /// Where records were missing on the way.
+    pub(crate) fn losses(self) -> Vec<LocatedLoss> {
+        self.losses
     }
 }

@@ -5,6 +5,7 @@ use wire::payload::{LeakSubmit, Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 use wire::schema::Shape;
 
+use crate::dense::Dense;
 use crate::event::{
     Borrow, Completion, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId, Submission, TypeId,
     What,
@@ -17,14 +18,14 @@ use crate::untrusted::Untrusted;
 /// What the ids of one process mean.
 #[derive(Default)]
 pub(super) struct Ids {
-    strings: FxHashMap<u32, StringId>,
+    strings: Dense<StringId>,
     sites: FxHashMap<u32, (u32, u32, u32)>,
     types: FxHashMap<u32, (u32, u64, u64)>,
-    site_ids: FxHashMap<u32, SiteId>,
-    type_ids: FxHashMap<u32, TypeId>,
+    site_ids: Dense<SiteId>,
+    type_ids: Dense<TypeId>,
     modules: FxHashMap<u32, (u32, Module)>,
     stacks: FxHashMap<u32, Vec<u64>>,
-    stack_ids: FxHashMap<u32, StackId>,
+    stack_ids: Dense<StackId>,
     /// Records that explain kinds which this build does not know.
     schemas: FxHashMap<u8, Vec<u64>>,
     known_schemas: FxHashMap<u8, Schema>,
@@ -135,7 +136,7 @@ impl Ids {
     }
 
     pub(super) fn string(&self, id: u32) -> StringId {
-        self.strings.get(&id).copied().unwrap_or_default()
+        self.strings.get(id)
     }
 
     /// The words that a record's kind speaks of, and the stack whose number stands behind them.
@@ -143,8 +144,7 @@ impl Ids {
         match words.split_last() {
             Some((id, rest)) if header.flags() & WITH_STACK != 0 => {
                 let id = u32::try_from(*id).ok();
-                let known = id.and_then(|id| self.stack_ids.get(&id));
-                (rest, known.copied().unwrap_or_default())
+                (rest, id.map_or(StackId(0), |id| self.stack_ids.get(id)))
             }
             _ => (words, StackId(0)),
         }
@@ -171,21 +171,22 @@ impl Ids {
     }
 
     fn site(&self, id: u32) -> SiteId {
-        self.site_ids.get(&id).copied().unwrap_or_default()
+        self.site_ids.get(id)
     }
 
     fn ty(&self, id: u32) -> TypeId {
-        self.type_ids.get(&id).copied().unwrap_or_default()
+        self.type_ids.get(id)
     }
 }
 
 /// Puts together whole sequence numbers of a ring from their low halves.
 #[derive(Default)]
-pub(super) struct Sequences(FxHashMap<u16, u64>);
+pub(super) struct Sequences(Dense<Option<u64>>);
 
 impl Sequences {
     fn whole(&mut self, ring: u16, low: u32) -> u64 {
-        let last = self.0.entry(ring).or_insert(u64::from(low));
+        let known = self.0.slot(u32::from(ring));
+        let last = known.get_or_insert(u64::from(low));
         // The nearest number to the last one that has these low bits, above or below it.
         let step = low.wrapping_sub(*last as u32) as i32;
         let whole = last
@@ -196,35 +197,49 @@ impl Sequences {
     }
 }
 
-/// The events that a record stands for, in their order; none for those that only frame others.
-pub(super) fn events(
-    ids: &Ids,
-    sequences: &mut Sequences,
-    header: Header,
-    words: &[u64],
-) -> [Option<What>; 2] {
-    // The flags of those that stand for two events say which owner.
-    let pointer = |site: u32, ty: u32| Pointer {
+/// The pointer that a record is about.
+#[inline]
+pub(super) fn pointer(ids: &Ids, header: Header, words: &[u64]) -> Pointer {
+    let (site, ty) = halves(word(words, 1));
+    Pointer {
+        address: word(words, 0),
+        owner: Owner::from_u8(header.aux()),
+        ty: ids.ty(ty),
+        site: ids.site(site),
+    }
+}
+
+/// The pointer of a record that stands for two events: its flags say which owner.
+#[inline]
+fn pointer_of_two(ids: &Ids, header: Header, words: &[u64], (site, ty): (u32, u32)) -> Pointer {
+    Pointer {
         address: word(words, 0),
         owner: Owner::from_u8(header.flags() & !WITH_STACK),
         ty: ids.ty(ty),
         site: ids.site(site),
-    };
-    match header.kind() {
-        Some(Kind::LeakSubmit) => {
-            let LeakSubmit { submit, ty } = LeakSubmit::decode(words);
-            let leak = What::Leak(pointer(submit.site, ty));
-            let submission = submission(ids, sequences, header, submit);
-            [Some(leak), Some(submission)]
-        }
-        Some(Kind::CompleteReclaim) => {
-            let (site, ty) = halves(word(words, 2));
-            let wide = word(words, 3) as u32;
-            let completion = completion(header, words, wide);
-            [Some(completion), Some(What::Reclaim(pointer(site, ty)))]
-        }
-        _ => [event(ids, sequences, header, words), None],
     }
+}
+
+/// The leak and the submission of [`Kind::LeakSubmit`].
+pub(super) fn leak_submit(
+    ids: &Ids,
+    sequences: &mut Sequences,
+    header: Header,
+    words: &[u64],
+) -> (What, What) {
+    let LeakSubmit { submit, ty } = LeakSubmit::decode(words);
+    let leak = pointer_of_two(ids, header, words, (submit.site, ty));
+    let submission = submission(ids, sequences, header, submit);
+    (What::Leak(leak), submission)
+}
+
+/// The completion and the reclaim of [`Kind::CompleteReclaim`].
+#[inline]
+pub(super) fn complete_reclaim(ids: &Ids, header: Header, words: &[u64]) -> (What, What) {
+    let wide = word(words, 3) as u32;
+    let completion = completion(header, words, wide);
+    let pointer = pointer_of_two(ids, header, words, halves(word(words, 2)));
+    (completion, What::Reclaim(pointer))
 }
 
 fn submission(ids: &Ids, sequences: &mut Sequences, header: Header, mut entry: Submit) -> What {
@@ -250,16 +265,14 @@ fn completion(header: Header, words: &[u64], wide: u32) -> What {
     })
 }
 
-fn event(ids: &Ids, sequences: &mut Sequences, header: Header, words: &[u64]) -> Option<What> {
-    let pointer = || {
-        let (site, ty) = halves(word(words, 1));
-        Pointer {
-            address: word(words, 0),
-            owner: Owner::from_u8(header.aux()),
-            ty: ids.ty(ty),
-            site: ids.site(site),
-        }
-    };
+/// The event that a record of any other kind stands for; none for those that only frame others.
+pub(super) fn event(
+    ids: &Ids,
+    sequences: &mut Sequences,
+    header: Header,
+    words: &[u64],
+) -> Option<What> {
+    let pointer = || pointer(ids, header, words);
     let (low, high) = halves(word(words, 0));
     let what = match header.kind() {
         Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,
@@ -461,7 +474,9 @@ mod tests {
     fn records_without_words_are_events_too() {
         for kind in Kind::ALL {
             let header = Header::committed(*kind, 1, 0, 0, 0);
-            events(&Ids::default(), &mut Sequences::default(), header, &[]);
+            event(&Ids::default(), &mut Sequences::default(), header, &[]);
+            leak_submit(&Ids::default(), &mut Sequences::default(), header, &[]);
+            complete_reclaim(&Ids::default(), header, &[]);
         }
     }
 }

@@ -11,12 +11,15 @@ use std::rc::Rc;
 use wire::payload::word;
 use wire::record::{Header, Kind, State};
 
-use super::Loose;
 use super::clock::Line;
 use super::file::{ChunkRef, File};
 use super::records::{self, Ids, Sequences};
+use super::{Lend, Loose};
 use crate::event::{StringId, What};
 use crate::stack::StackId;
+
+/// Events that are decoded at once: what fits into the nearest cache.
+const BATCH: usize = 64;
 
 /// A process file, and what its records refer to.
 pub(super) struct Source<'a> {
@@ -81,7 +84,7 @@ impl Script {
     /// A lane with one event that no record stands for.
     pub(super) fn of_one(source: usize, event: Loose) -> Self {
         Self {
-            lanes: vec![(0, event.lane)],
+            lanes: vec![(0, event.lane())],
             extra: vec![(0, event)],
             events: 1,
             ..Self::new(source, 0)
@@ -105,6 +108,8 @@ pub(super) enum Whose {
 pub(super) struct Reading {
     /// What the ticks of records count from.
     pub(super) base: u64,
+    /// The ticks of the record at hand, and its time.
+    pub(super) ticks: u64,
     pub(super) now_ns: i64,
     /// By batch: a record of an older batch may lie behind one with a time of its own, and came later.
     floor_ns: i64,
@@ -119,6 +124,7 @@ impl Reading {
     pub(super) fn new(by_batch: bool, now_ns: i64) -> Self {
         Self {
             base: 0,
+            ticks: 0,
             now_ns,
             floor_ns: i64::MIN,
             by_batch,
@@ -128,26 +134,51 @@ impl Reading {
         }
     }
 
-    /// The events that a record stands for, and the call stack of both.
+    /// Hands over the events that a record stands for, with the call stack of both.
     #[inline]
     pub(super) fn record(
         &mut self,
         source: &Source<'_>,
         header: Header,
         words: &[u64],
-    ) -> ([Option<What>; 2], StackId) {
+        mut each: impl FnMut(&mut Self, What, StackId),
+    ) {
         let kind = header.kind();
+        self.tick(source, kind, header, words);
+        let (words, stack) = source.ids.take_stack(header, words);
+        let ids = &source.ids;
+        let decoded = match kind {
+            Some(Kind::Leak) => Some(What::Leak(records::pointer(ids, header, words))),
+            Some(Kind::Reclaim) => Some(What::Reclaim(records::pointer(ids, header, words))),
+            Some(Kind::LeakSubmit) => {
+                let (leak, submission) =
+                    records::leak_submit(ids, &mut self.sequences, header, words);
+                each(self, leak, stack);
+                Some(submission)
+            }
+            Some(Kind::CompleteReclaim) => {
+                let (completion, reclaim) = records::complete_reclaim(ids, header, words);
+                each(self, completion, stack);
+                Some(reclaim)
+            }
+            _ => records::event(ids, &mut self.sequences, header, words),
+        };
+        if let Some(what) = decoded {
+            each(self, what, stack);
+        }
+    }
+
+    /// The clock goes on to a record.
+    #[inline]
+    fn tick(&mut self, source: &Source<'_>, kind: Option<Kind>, header: Header, words: &[u64]) {
         // A time record is its own base.
-        let ticks = if kind == Some(Kind::Time) {
+        self.ticks = if kind == Some(Kind::Time) {
             self.base = word(words, 0);
             self.base
         } else {
             self.base.saturating_add(u64::from(header.delta_ticks()))
         };
-        self.now_ns = source.line.at(ticks);
-        let (words, stack) = source.ids.take_stack(header, words);
-        let events = records::events(&source.ids, &mut self.sequences, header, words);
-        (events, stack)
+        self.now_ns = source.line.at(self.ticks);
     }
 
     /// Whose an event is; from then on it is taken for granted.
@@ -209,48 +240,40 @@ pub(super) struct Stream<'a> {
     at: usize,
     until: usize,
     records: u64,
-    /// Events so far, the number of them before the next extra one, and before the next lane.
-    events: u64,
+    /// The next event that no record stands for, and the number of events before it.
     extra: usize,
     extra_at: u64,
-    lanes: usize,
-    lane_at: u64,
-    lane: u32,
-    /// Decoded and not handed out.
-    ready: [Option<Loose>; 2],
+    decoded: Decoded<'a>,
     /// Set where a chunk is not what it was.
     is_changed: &'a Cell<bool>,
 }
 
-impl<'a> Stream<'a> {
-    pub(super) fn new(
-        source: &'a Source<'a>,
-        script: &'a Script,
-        is_changed: &'a Cell<bool>,
-    ) -> Self {
-        let mut stream = Self {
-            source,
-            script,
-            reading: Reading::new(source.by_batch, 0),
-            piece: 0,
-            body: Rc::default(),
-            at: 0,
-            until: 0,
-            records: 0,
-            events: 0,
-            extra: 0,
-            extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
-            lanes: 0,
-            lane_at: script.lanes.first().map_or(u64::MAX, |lane| lane.0),
-            lane: u32::MAX,
-            ready: [None, None],
-            is_changed,
-        };
-        stream.lane_of_next();
-        stream
+/// Events of a lane that were decoded, and whose they are.
+struct Decoded<'a> {
+    script: &'a Script,
+    /// Handed out up to the next one.
+    batch: Vec<Loose>,
+    next: usize,
+    /// Events so far, and the number of them before the next lane.
+    events: u64,
+    lanes: usize,
+    lane_at: u64,
+    lane: u32,
+}
+
+impl Decoded<'_> {
+    #[inline]
+    fn push(&mut self, at_ns: i64, process: u32, what: What, stack: StackId) {
+        if self.lane_at <= self.events {
+            self.lane_of_next();
+        }
+        self.events += 1;
+        let place = (process, self.lane);
+        self.batch.push(Loose::new(at_ns, place, what, stack));
     }
 
     /// Takes over the lane that the next event is of.
+    #[cold]
     fn lane_of_next(&mut self) {
         while self.lane_at <= self.events {
             if let Some((_, lane)) = self.script.lanes.get(self.lanes) {
@@ -261,9 +284,58 @@ impl<'a> Stream<'a> {
             self.lane_at = next.map_or(u64::MAX, |lane| lane.0);
         }
     }
+}
 
-    fn extra(&mut self) -> Option<Loose> {
-        let (_, event) = self.script.extra.get(self.extra)?;
+impl<'a> Stream<'a> {
+    pub(super) fn new(
+        source: &'a Source<'a>,
+        script: &'a Script,
+        is_changed: &'a Cell<bool>,
+    ) -> Self {
+        Self {
+            source,
+            script,
+            reading: Reading::new(source.by_batch, 0),
+            piece: 0,
+            body: Rc::default(),
+            at: 0,
+            until: 0,
+            records: 0,
+            extra: 0,
+            extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
+            decoded: Decoded {
+                script,
+                batch: Vec::with_capacity(BATCH + 1),
+                next: 0,
+                events: 0,
+                lanes: 0,
+                lane_at: script.lanes.first().map_or(u64::MAX, |lane| lane.0),
+                lane: u32::MAX,
+            },
+            is_changed,
+        }
+    }
+
+    /// Decodes the next events; whether there were any.
+    #[inline(never)]
+    fn fill(&mut self) -> bool {
+        self.decoded.batch.clear();
+        self.decoded.next = 0;
+        while self.decoded.batch.len() < BATCH {
+            let is_extra_next = self.extra_at <= self.decoded.events;
+            if (is_extra_next || !self.record()) && !self.extra() {
+                break;
+            }
+        }
+        !self.decoded.batch.is_empty()
+    }
+
+    /// Takes in the next event that no record stands for; whether there was one.
+    #[cold]
+    fn extra(&mut self) -> bool {
+        let Some((_, event)) = self.script.extra.get(self.extra) else {
+            return false;
+        };
         // The clock stands where it stood when the loss was found, and times by batch do not go back.
         self.reading.belong(self.script.tid);
         self.reading.now_ns = event.at_ns;
@@ -271,10 +343,13 @@ impl<'a> Stream<'a> {
         self.extra += 1;
         let next = self.script.extra.get(self.extra);
         self.extra_at = next.map_or(u64::MAX, |extra| extra.0);
-        Some(event.clone())
+        let (process, what) = (event.process(), event.what().clone());
+        self.decoded.push(event.at_ns, process, what, event.stack);
+        true
     }
 
     /// Decodes the next record; whether there was one.
+    #[inline]
     fn record(&mut self) -> bool {
         while self.at >= self.until {
             if !self.next_piece() {
@@ -295,25 +370,19 @@ impl<'a> Stream<'a> {
             None => return self.change(),
         }
         self.records += 1;
-        let (events, stack) = self.reading.record(self.source, header, words);
-        for (what, ready) in events.into_iter().zip(&mut self.ready) {
-            let Some(mut what) = what else { continue };
-            if matches!(what, What::Other { .. }) {
-                self.source.ids.translate(&mut what);
-            }
-            match self.reading.whose(&what) {
-                Whose::Nobodys | Whose::Same(_) => continue,
-                Whose::Threads(tid, _) => self.reading.taken_over(tid),
-                Whose::Lanes => self.reading.belong(self.script.tid),
-            }
-            *ready = Some(Loose {
-                at_ns: self.reading.time(),
-                process: self.source.process,
-                lane: u32::MAX,
-                what,
-                stack,
+        let (source, script, decoded) = (self.source, self.script, &mut self.decoded);
+        self.reading
+            .record(source, header, words, |reading, mut what, stack| {
+                if matches!(what, What::Other { .. }) {
+                    source.ids.translate(&mut what);
+                }
+                match reading.whose(&what) {
+                    Whose::Nobodys | Whose::Same(_) => return,
+                    Whose::Threads(tid, _) => reading.taken_over(tid),
+                    Whose::Lanes => reading.belong(script.tid),
+                }
+                decoded.push(reading.time(), source.process, what, stack);
             });
-        }
         true
     }
 
@@ -333,8 +402,8 @@ impl<'a> Stream<'a> {
         self.reading.base = piece.chunk.ticks;
         self.body = match &piece.body {
             Some(body) => Rc::clone(body),
-            None => match self.source.file.body(&piece.chunk) {
-                Ok(Some((body, _))) if body.len() >= piece.until => body.into(),
+            None => match self.source.file.body::<Rc<[u64]>>(&piece.chunk) {
+                Ok(Some((body, _))) if body.len() >= piece.until => body,
                 _ => return self.change(),
             },
         };
@@ -350,27 +419,25 @@ impl<'a> Stream<'a> {
     }
 }
 
-impl Iterator for Stream<'_> {
-    type Item = Loose;
+impl Lend for Stream<'_> {
+    #[inline]
+    fn next_ns(&mut self) -> Option<i64> {
+        let decoded = &self.decoded;
+        if decoded.next >= decoded.batch.len() && !self.fill() {
+            return None;
+        }
+        let next = self.decoded.batch.get(self.decoded.next)?;
+        Some(next.at_ns)
+    }
 
     #[inline]
-    fn next(&mut self) -> Option<Loose> {
-        let mut event = loop {
-            if self.extra_at <= self.events {
-                break self.extra()?;
-            }
-            if let Some(event) = self.ready[0].take().or_else(|| self.ready[1].take()) {
-                break event;
-            }
-            if !self.record() {
-                break self.extra()?;
-            }
-        };
-        if self.lane_at <= self.events {
-            self.lane_of_next();
+    fn lend(&mut self) -> Option<&mut Loose> {
+        if self.decoded.next >= self.decoded.batch.len() && !self.fill() {
+            return None;
         }
-        event.lane = self.lane;
-        self.events += 1;
+        let Decoded { batch, next, .. } = &mut self.decoded;
+        let event = batch.get_mut(*next)?;
+        *next += 1;
         Some(event)
     }
 }

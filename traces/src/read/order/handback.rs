@@ -197,7 +197,7 @@ pub(super) fn rearrange(part: &mut [Loose], group: &Group) {
         let (Some(from), Some(to)) = (now(one.leak), now(one.reclaim)) else {
             continue;
         };
-        let lane = |at: &usize| part.get(*at).map(|event| event.lane);
+        let lane = |at: &usize| part.get(*at).map(Loose::lane);
         let Some(range) = order.get_mut(from..=to) else {
             continue;
         };
