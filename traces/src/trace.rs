@@ -7,7 +7,7 @@ use crate::event::{Event, EventId};
 use crate::finding::{Subject, Verdict};
 use crate::input::Input;
 use crate::lookup::Lookup;
-use crate::model::course::{self, Again};
+use crate::model::course::{self, Again, Witness};
 use crate::model::{Facts, Judged};
 use crate::names::Names;
 use crate::read::ReadError;
@@ -25,9 +25,9 @@ struct Whole<'a> {
 }
 
 impl Again for Whole<'_> {
-    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss> {
+    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
         for event in self.events {
-            each(event, StackId(0));
+            witness.event(event, StackId(0));
         }
         self.losses.to_vec()
     }
@@ -41,16 +41,23 @@ struct Watched<'a> {
 }
 
 impl Again for Watched<'_> {
-    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss> {
+    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
         let stage = match self.passes.replace(self.passes.get().saturating_add(1)) {
             0 => Stage::Judging,
             _ => Stage::Fetching,
         };
         let mut pass = Reader::pass(self.reader);
         let mut counter = Counter::new(self.watch, stage, self.reader.events);
+        let mut ahead = 0usize;
         while let Some((event, stack)) = pass.lend() {
             counter.one_more();
-            each(event, stack);
+            witness.event(event, stack);
+            ahead = ahead.saturating_sub(1);
+            if ahead == 0 {
+                let events = pass.ahead();
+                ahead = events.len();
+                witness.soon(events);
+            }
         }
         pass.losses()
     }

@@ -101,10 +101,15 @@ impl Overlap {
 
 impl State {
     /// Shows overlaps of two threads that can be judged by now.
+    #[inline]
     pub(super) fn show_overlaps(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
-        if self.borrows.overlaps.is_empty() {
-            return;
+        if !self.borrows.overlaps.is_empty() {
+            self.show_ripe_overlaps(now_ns, observer);
         }
+    }
+
+    #[cold]
+    fn show_ripe_overlaps(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
         let all = std::mem::take(&mut self.borrows.overlaps);
         let (open, ripe): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|overlap| overlap.is_open(now_ns));

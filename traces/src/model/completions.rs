@@ -2,6 +2,7 @@
 
 use wire::record::CookieState;
 
+use super::addresses::Address;
 use super::expect::Fit;
 use super::moment::{Completed, Moment, Stray};
 use super::opcodes::CQE_SKIP;
@@ -70,19 +71,20 @@ impl State {
         let bound_or_live = if operation.is_some() { bound } else { now_live };
         if let Some(live) = self
             .addresses
-            .get_mut(&(process, address))
-            .and_then(|a| a.live.as_mut())
+            .get_mut((process, address))
+            .and_then(Address::live_mut)
             && Some(live.id) == bound_or_live
         {
             let owed = operation.as_ref().is_some_and(|operation| operation.sure);
-            if last && owed {
-                live.in_flight = live.in_flight.saturating_sub(1);
-            }
             live.lane = event.lane;
             live.peeked = false;
             // One that may end in silence is not counted: that it goes on, only this says.
             if last {
-                live.reaped = Some(Reaped {
+                let flight = live.flight_mut();
+                if owed {
+                    flight.in_flight = flight.in_flight.saturating_sub(1);
+                }
+                flight.reaped = Some(Reaped {
                     event: event.id,
                     ring: completion.ring,
                     round,
@@ -207,7 +209,7 @@ impl State {
             .take(RIVALS_MAX)
             .filter(|other| expect::fit(&other.entry, other.completions, completion) != Fit::Never)
             .min_by_key(|operation| operation.submit);
-        let place = self.addresses.get(&(process, address));
+        let place = self.addresses.get((process, address));
         observer.see(&Moment::Stray(Stray {
             event: event.id,
             place: (process, number, event.scope),

@@ -43,7 +43,38 @@ impl Asked {
 /// Events that can be gone through again and again.
 pub(crate) trait Again {
     /// Goes through all events from the first on, each with its call stack; says where records are missing.
-    fn pass(&self, each: &mut dyn FnMut(&Event, StackId)) -> Vec<LocatedLoss>;
+    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss>;
+}
+
+/// Who goes through them.
+pub(crate) trait Witness {
+    /// The next event.
+    fn event(&mut self, event: &Event, stack: StackId);
+
+    /// These may come soon, in about this order.
+    fn soon<'e>(&mut self, _events: impl Iterator<Item = &'e Event>) {}
+}
+
+/// Who only looks at them.
+struct Look<F>(F);
+
+impl<F: FnMut(&Event, StackId)> Witness for Look<F> {
+    #[inline]
+    fn event(&mut self, event: &Event, stack: StackId) {
+        (self.0)(event, stack);
+    }
+}
+
+impl Witness for Course<'_> {
+    #[inline]
+    fn event(&mut self, event: &Event, _: StackId) {
+        self.step(event);
+    }
+
+    #[inline]
+    fn soon<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        self.state.addresses.warm(events);
+    }
 }
 
 /// Judges; gives the events that the verdict rests on, and the lives of its subjects. Nothing where all
@@ -51,7 +82,7 @@ pub(crate) trait Again {
 pub(crate) fn judge(
     recording: &mut Recording,
     facts: &Facts,
-    events: &dyn Again,
+    events: &impl Again,
 ) -> Option<(Judged, Vec<Event>)> {
     // Who used what is known after a look at all events, and where a batch ends, for each event.
     if recording
@@ -64,7 +95,7 @@ pub(crate) fn judge(
     let asked = Asked::default();
     let mut course = Course::new(recording, facts, Links::default());
     course.observer.asked = Some(&asked);
-    let losses = events.pass(&mut |event, _| course.step(event));
+    let losses = events.pass(&mut course);
     let clean = course.finish();
     let mut wanted = asked.0.into_inner();
     if wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX {
@@ -79,23 +110,23 @@ pub(crate) fn judge(
     wanted.events.extend(losses.map(|located| located.event));
     let mut survey = Losses::survey();
     let mut fetched: Vec<Event> = Vec::new();
-    events.pass(&mut |event, _| {
+    events.pass(&mut Look(|event: &Event, _| {
         survey.learn(event, |id| id);
         // A loss belongs to nothing, and the rest is fetched anew with what it belongs to.
         if wanted.events.contains(&event.id) || matches!(event.what, What::Lost(_)) {
             fetched.push(event.clone());
         }
-    });
+    }));
     let mut course = Course::new(recording, facts, Links::some(wanted));
     course.observer.losses = survey.finish();
     course.observer.events = &fetched;
     let mut stacks: Vec<(EventId, StackId)> = Vec::new();
-    events.pass(&mut |event, stack| {
+    events.pass(&mut Look(|event: &Event, stack| {
         course.step(event);
         if stack != StackId(0) && course.state.links.has(event.id) {
             stacks.push((event.id, stack));
         }
-    });
+    }));
     let judged = course.finish_with_events();
     for (event, stack) in stacks {
         recording.tables.stacks.of_event(event, stack);

@@ -1,5 +1,6 @@
 //! Cookies that are a part of a leaked pointer: bits were lost on the way.
 
+use super::addresses::Address;
 use super::state::State;
 use super::things::{Generation, Pointers};
 
@@ -30,8 +31,8 @@ impl State {
             return None;
         }
         let live = |address: u64| {
-            let address = self.addresses.get(&(process, address))?;
-            address.live.as_deref()
+            let address = self.addresses.get((process, address));
+            address.and_then(Address::live)
         };
         let whole = high_half_lost(word)
             .then(|| self.low_halves.get(&(process, word as u32)))

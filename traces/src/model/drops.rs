@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Observer;
+use super::addresses::Address;
 use super::moment::Moment;
 use super::state::State;
 use super::things::{Flown, RingDrop};
@@ -34,22 +35,23 @@ impl State {
             }
             let cookie = operation.entry.cookie;
             let address = self.schemes.address(process, number, cookie);
-            let address = self.addresses.get_mut(&(process, address));
-            let Some(live) = address.and_then(|address| address.live.as_mut()) else {
+            let address = self.addresses.get_mut((process, address));
+            let Some(live) = address.and_then(Address::live_mut) else {
                 continue;
             };
             if Some(live.id) != operation.generation || live.forever {
                 continue;
             }
             // What was reported for another reason has its finding already.
-            let known = live.reported && live.orphaned == 0;
+            let known = live.reported && live.flight().orphaned == 0;
             let first = !live.reported;
-            live.orphaned = live.orphaned.saturating_add(1);
+            let flight = live.flight_mut();
+            flight.orphaned = flight.orphaned.saturating_add(1);
             live.reported = true;
             if !known {
                 flown.push(Flown {
                     operation: operation.clone(),
-                    generation: (**live).clone(),
+                    generation: live.clone(),
                     first,
                 });
             }
@@ -96,8 +98,8 @@ impl State {
             flown.retain(|flown| {
                 let id = flown.generation.id;
                 let process = recording.process(id.process);
-                let address = self.addresses.get(&(id.process, id.address));
-                let live = address.and_then(|address| address.live.as_deref());
+                let address = self.addresses.get((id.process, id.address));
+                let live = address.and_then(Address::live);
                 process.is_none_or(|process| process.stopped.is_none())
                     || live.is_none_or(|live| live.id != id)
             });
@@ -115,8 +117,8 @@ impl State {
         let mut back: BTreeMap<u32, Vec<_>> = BTreeMap::new();
         for flown in &flown {
             let id = flown.generation.id;
-            let address = self.addresses.get(&(id.process, id.address));
-            let live = address.and_then(|address| address.live.as_deref());
+            let address = self.addresses.get((id.process, id.address));
+            let live = address.and_then(Address::live);
             match live.filter(|live| live.id == id) {
                 Some(live) if flown.first && !live.forever => {
                     observer.see(&Moment::RingDropped {

@@ -2,6 +2,7 @@
 
 use super::Observer;
 use super::Thing;
+use super::addresses::Address;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Doing, Generation, Operation};
@@ -21,27 +22,23 @@ pub(super) struct End {
 impl State {
     pub(super) fn scope_end(&mut self, event: &Event, scope: u32, observer: &mut Observer<'_>) {
         let process = event.process;
-        let mut held = self.live(process);
-        held.retain(|generation| self.within(process, generation.scope, scope));
+        let held = self.live(process, |inner| self.within(process, inner, scope));
         for generation in &held {
             self.held(event.id, HeldAt::ScopeEnd, generation, observer);
-            let address = self.addresses.get_mut(&(process, generation.id.address));
-            if let Some(live) = address.and_then(|address| address.live.as_mut()) {
+            let address = self.addresses.get_mut((process, generation.id.address));
+            if let Some(live) = address.and_then(Address::live_mut) {
                 live.reported = true;
             }
         }
     }
 
-    /// Generations of a process that are alive, in the order in which they began.
-    fn live(&self, process: u32) -> Vec<Generation> {
-        let of_process = self
-            .addresses
-            .iter()
-            .filter(|((owner, _), _)| *owner == process);
-        let mut live: Vec<Generation> = of_process
-            .filter_map(|(_, address)| address.live.as_deref())
+    /// Generations of some scopes of a process that are alive, in the order in which they began.
+    fn live(&self, process: u32, is_within: impl Fn(u32) -> bool) -> Vec<Generation> {
+        let live = self.addresses.live(process);
+        let mut live: Vec<Generation> = live
             // Whose handles are left of those that share an address, nobody can say; nothing is lost.
             .filter(|generation| !generation.forever && !generation.nowhere)
+            .filter(|generation| is_within(generation.scope))
             .cloned()
             .collect();
         live.sort_by_key(|generation| generation.leaked);
@@ -60,20 +57,19 @@ impl State {
         }
         let process = generation.id.process;
         let ring = |number: u32| self.rings.get(&(process, number));
-        let reaped = generation
+        let flight = generation.flight();
+        let reaped = flight
             .reaped
-            .filter(|_| generation.in_flight == 0)
+            .filter(|_| flight.in_flight == 0)
             .map(|reaped| {
                 let round = ring(reaped.ring).map_or(0, |ring| ring.round);
                 (reaped, round.saturating_sub(reaped.round))
             });
-        let of_latest = generation
-            .operation
-            .and_then(|operation| ring(operation.ring));
+        let of_latest = flight.operation.and_then(|operation| ring(operation.ring));
         let ring_dropped = of_latest.is_some_and(|ring| ring.dropped.is_some());
-        let quiet_rounds = generation
+        let quiet_rounds = flight
             .quiet_latest
-            .filter(|_| generation.quiet == generation.operations)
+            .filter(|_| flight.quiet == flight.operations)
             .map(|(id, _, round)| ring(id.ring).map_or(0, |ring| ring.round.saturating_sub(round)));
         observer.see(&Moment::Held(Held {
             at,
@@ -106,7 +102,7 @@ impl State {
             self.rings_at_end(&end, observer);
             self.buffers_at_end(&end, observer);
             self.results_at_end(&end, observer);
-            let held = self.live(number);
+            let held = self.live(number, |_| true);
             // What came last at an address of several threads is not known where times are by batch.
             let sure = held.iter().filter(|generation| {
                 let address = Thing::Address(generation.id.address);

@@ -62,6 +62,7 @@ impl Links {
     }
 
     /// An event begins.
+    #[inline]
     pub(super) fn begin(&mut self, id: EventId) {
         if let Some(kept) = &mut self.kept {
             kept.now = (id, Link::default());
@@ -70,6 +71,7 @@ impl Links {
     }
 
     /// The link of an event, to be filled in.
+    #[inline]
     pub(super) fn of(&mut self, id: EventId) -> &mut Link {
         match &mut self.kept {
             Some(kept) => kept.of(id),
@@ -82,6 +84,7 @@ impl Links {
     }
 
     /// An event is over, and its link is what it will be but for the enter that takes a submission.
+    #[inline]
     pub(super) fn end(&mut self, event: &Event) {
         if let Some(kept) = &mut self.kept {
             kept.end(event);

@@ -183,15 +183,20 @@ impl State {
     ) {
         for offset in OBJECT_OFFSETS.iter().filter(|offset| **offset < size) {
             let at = block.saturating_add(*offset);
-            let address = self.addresses.get(&(event.process, at));
-            let brought_by = address.and_then(|address| address.brought_by);
-            let live = address.and_then(|address| address.live.as_deref());
-            let Some(live) = live.filter(|live| live.lane == event.lane) else {
+            let Some(place) = self.addresses.find((event.process, at)) else {
+                continue;
+            };
+            let Some(address) = self.addresses.at(place) else {
+                continue;
+            };
+            let brought_by = address.brought_by;
+            let live = address.live().filter(|live| live.lane == event.lane);
+            let Some(live) = live else {
                 continue;
             };
             let mut generation = live.clone();
             generation.leases = 0;
-            self.bury(event.process, at, (event.id, SiteId(0)));
+            self.bury(place, (event.id, SiteId(0)));
             let link = self.link(event.id);
             (link.address, link.generation) = (at, generation.id.number);
             if generation.flying() > 0 {
@@ -302,10 +307,15 @@ impl State {
     }
 
     /// Shows what is gone and can be judged by now.
+    #[inline]
     pub(super) fn show_hits(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
-        if self.memory.hits.is_empty() {
-            return;
+        if !self.memory.hits.is_empty() {
+            self.show_ripe_hits(now_ns, observer);
         }
+    }
+
+    #[cold]
+    fn show_ripe_hits(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
         let ripe = |hit: &Hit| now_ns > hit.at_ns.saturating_add(UNCERTAIN_NS);
         let hits = std::mem::take(&mut self.memory.hits);
         let (ripe, rest): (Vec<Hit>, Vec<Hit>) = hits.into_iter().partition(ripe);

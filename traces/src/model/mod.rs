@@ -3,13 +3,14 @@
 //! One pass. What the model keeps grows with the things that are alive, plus one tombstone for each
 //! address, the oldest of which go when there are too many.
 //!
-//! Reading order: `things` (what lives here), `moment` (what rules see of it), `state` (events change
+//! Reading order: `things` (what lives here), `addresses` (and where it is found), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
 //! to), `course` (judging without having all events at once).
 
+mod addresses;
 mod borrows;
 mod buffers;
 mod completions;

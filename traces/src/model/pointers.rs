@@ -2,9 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
+use super::addresses::{Address, Place};
 use super::moment::{Handled, Moment};
-use super::state::{State, TOMBS_MAX};
-use super::things::{Dead, Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
+use super::state::State;
+use super::things::{Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, SiteId};
 
@@ -21,23 +22,23 @@ impl State {
     ) {
         let process = event.process;
         let thread = self.thread(event.lane);
-        let address = self
-            .addresses
-            .entry((process, pointer.address))
-            .or_default();
+        let place = self.addresses.place((process, pointer.address));
+        let Some(address) = self.addresses.at(place) else {
+            return;
+        };
         // Once is enough, unless another address has the same low half.
         if address.generations == 0 || self.low_halves_clash {
             self.low_halves_clash |= note_low_half(&mut self.low_halves, process, pointer.address);
         }
         let nowhere = is_nowhere(observer.recording, pointer);
         // An index that happens to be the word of what has no bytes.
-        if nowhere && address.live.as_ref().is_some_and(|live| !live.nowhere) {
+        if nowhere && address.live().is_some_and(|live| !live.nowhere) {
             return;
         }
         // A second leak of what has one owner shows that it was taken back where nobody looked.
-        let goes_on = address.live.is_some() && (nowhere || !is_sole(pointer.owner));
+        let goes_on = address.live().is_some() && (nowhere || !is_sole(pointer.owner));
         let brought_by = address.brought_by;
-        if goes_on && let Some(live) = &mut address.live {
+        if goes_on && let Some(live) = address.live_mut() {
             live.leases = live.leases.saturating_add(1);
             live.handed = live.handed.saturating_add(1);
             live.leaked_as(pointer);
@@ -59,7 +60,7 @@ impl State {
                 address: pointer.address,
                 number,
             };
-            address.live = Some(Box::new(Generation {
+            address.begin(Generation {
                 id,
                 owner: pointer.owner,
                 ty: pointer.ty,
@@ -76,18 +77,11 @@ impl State {
                 thread,
                 shared: false,
                 forever,
-                in_flight: 0,
-                orphaned: 0,
-                operations: 0,
-                quiet: 0,
-                quiet_latest: None,
-                operation: None,
-                reaped: None,
                 lane: event.lane,
                 peeked: false,
                 reported: false,
-                laps: Vec::new(),
-            }));
+                flight: None,
+            });
             if address.named != Some(pointer.ty) {
                 address.named = Some(pointer.ty);
                 observer
@@ -110,16 +104,16 @@ impl State {
     /// it, or for ever where nothing does.
     pub(super) fn share(&mut self, process: u32, cookie: u64) {
         let address = self.schemes.address_on_any(process, cookie);
-        let address = self.addresses.get_mut(&(process, address));
-        match address.and_then(|address| address.live.as_mut()) {
+        let address = self.addresses.get_mut((process, address));
+        match address.and_then(Address::live_mut) {
             Some(live) => live.shared = true,
             None => self.schemes.share(process, cookie),
         }
     }
 
     pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer) {
-        if let Some(address) = self.addresses.get_mut(&(event.process, pointer.address)) {
-            if let Some(live) = &mut address.live {
+        if let Some(address) = self.addresses.get_mut((event.process, pointer.address)) {
+            if let Some(live) = address.live_mut() {
                 live.peeked = true;
                 live.lane = event.lane;
             }
@@ -139,17 +133,20 @@ impl State {
     ) {
         let process = event.process;
         let thread = self.thread(event.lane);
-        let Some(address) = self.addresses.get_mut(&(process, pointer.address)) else {
+        let Some(place) = self.addresses.find((process, pointer.address)) else {
+            return;
+        };
+        let Some(address) = self.addresses.at(place) else {
             return;
         };
         let (number, brought_by) = (address.generations, address.brought_by);
         let nowhere = is_nowhere(observer.recording, pointer);
-        if nowhere && address.live.as_ref().is_some_and(|live| !live.nowhere) {
+        if nowhere && address.live().is_some_and(|live| !live.nowhere) {
             return;
         }
-        let Some(live) = &mut address.live else {
+        let Some(live) = address.live_mut() else {
             // Where nothing is, nothing is freed twice.
-            if let Some(dead) = &address.dead
+            if let Some(dead) = address.dead()
                 && !nowhere
                 && !dead.generation.nowhere
             {
@@ -180,8 +177,7 @@ impl State {
         // What flew on a ring that was dropped is judged at the end; see `drops`.
         let owing = (live.flying() > live.leases).then(|| live.clone());
         if live.leases == 0 {
-            let place = (event.id, pointer.site);
-            self.bury(process, pointer.address, place);
+            self.bury(place, (event.id, pointer.site));
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
@@ -203,48 +199,27 @@ impl State {
     }
 
     /// Ends the generation that lives at an address.
-    pub(super) fn bury(
-        &mut self,
-        process: u32,
-        at: u64,
-        (reclaimed, reclaim_site): (EventId, SiteId),
-    ) {
-        let Some(address) = self.addresses.get_mut(&(process, at)) else {
+    pub(super) fn bury(&mut self, place: Place, reclaimed: (EventId, SiteId)) {
+        let Some(address) = self.addresses.at(place) else {
             return;
         };
-        let Some(generation) = address.live.take() else {
+        let Some(generation) = address.live() else {
             return;
         };
-        for (ring, slot) in &generation.laps {
-            let lap = self
-                .rings
-                .get_mut(&(process, *ring))
-                .and_then(|r| r.laps.get_mut(slot));
-            if let Some(lap) = lap.filter(|lap| lap.generation == Some(generation.id)) {
-                lap.reclaimed = Some((reclaimed, reclaim_site));
+        if let Some(flight) = &generation.flight {
+            let id = generation.id;
+            for (ring, slot) in &flight.laps {
+                let ring = self.rings.get_mut(&(id.process, *ring));
+                let lap = ring.and_then(|ring| ring.laps.get_mut(slot));
+                if let Some(lap) = lap.filter(|lap| lap.generation == Some(id)) {
+                    lap.reclaimed = Some(reclaimed);
+                }
+            }
+            if flight.orphaned > 0 {
+                self.taken_back.insert(id, reclaimed);
             }
         }
-        if generation.orphaned > 0 {
-            self.taken_back
-                .insert(generation.id, (reclaimed, reclaim_site));
-        }
-        if address.dead.is_none() {
-            self.tombs.push_back((process, at));
-        }
-        address.forgotten = false;
-        address.dead = Some(Box::new(Dead {
-            generation: *generation,
-            reclaimed,
-            reclaim_site,
-        }));
-        while self.tombs.len() > TOMBS_MAX {
-            let Some(oldest) = self.tombs.pop_front() else {
-                break;
-            };
-            if let Some(address) = self.addresses.get_mut(&oldest) {
-                address.forgotten = address.dead.take().is_some();
-            }
-        }
+        self.addresses.end(place, reclaimed);
     }
 
     /// Whether the kernel has not got an operation yet, and nobody but this lane hands it over.
@@ -290,7 +265,7 @@ impl State {
 
     /// Notes which operation's completion brought a cookie to the program.
     pub(super) fn brought(&mut self, process: u32, address: u64, operation: Option<OperationId>) {
-        if let Some(address) = self.addresses.get_mut(&(process, address)) {
+        if let Some(address) = self.addresses.get_mut((process, address)) {
             address.brought_by = operation;
         }
     }

@@ -2,6 +2,7 @@
 
 use wire::record::CookieState;
 
+use super::addresses::Address;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::state::State;
@@ -66,8 +67,8 @@ impl State {
         let sentinel = self.schemes.is_sentinel(process, number, entry.cookie);
         let live = self
             .addresses
-            .get_mut(&(process, address))
-            .and_then(|a| a.live.as_mut())
+            .get_mut((process, address))
+            .and_then(Address::live_mut)
             // A small number that stands for nobody, and boxes of nothing that have it for an address.
             .filter(|live| !(live.nowhere && sentinel));
         let generation = live.as_ref().map(|live| live.id);
@@ -85,23 +86,24 @@ impl State {
         let mut exceeds = false;
         if let Some(live) = live {
             exceeds = live.flying() >= live.leases;
-            live.operations = live.operations.saturating_add(1);
-            live.operation = Some(id);
-            live.reaped = None;
             live.lane = event.lane;
             live.peeked = false;
+            new_lap.leaked = Some((live.leaked, live.leak_site));
+            let flight = live.flight_mut();
+            flight.operations = flight.operations.saturating_add(1);
+            flight.operation = Some(id);
+            flight.reaped = None;
             if sure {
-                live.in_flight = live.in_flight.saturating_add(1);
+                flight.in_flight = flight.in_flight.saturating_add(1);
             }
             if is_quiet {
-                live.quiet = live.quiet.saturating_add(1);
-                live.quiet_latest = Some((id, event.id, round));
+                flight.quiet = flight.quiet.saturating_add(1);
+                flight.quiet_latest = Some((id, event.id, round));
             }
-            new_lap.leaked = Some((live.leaked, live.leak_site));
-            if live.laps.len() >= LAPS_MAX {
-                live.laps.remove(0);
+            if flight.laps.len() >= LAPS_MAX {
+                flight.laps.remove(0);
             }
-            live.laps.push((number, entry.slot));
+            flight.laps.push((number, entry.slot));
             // Only a cookie that the program set is evidence of what it takes cookies for.
             if !never_set(cookie_state) {
                 ring.proof.get_or_insert(live.leaked);

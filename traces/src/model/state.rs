@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::addresses::Addresses;
 use super::borrows::Borrows;
 use super::descriptors::Open;
 use super::facts::Facts;
@@ -13,22 +14,17 @@ use super::moment::Gone;
 use super::provided::Provided;
 use super::results::Results;
 use super::schemes::Schemes;
-use super::things::{Address, Coroutine, GenerationId, RingDrop, RingState, Standing, Thread};
+use super::things::{Coroutine, GenerationId, RingDrop, RingState, Standing, Thread};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
 use crate::recording::{Capture, Recording};
 use crate::scheme::POINTER;
 
-/// Tombstones that are kept.
-pub(super) const TOMBS_MAX: usize = 1 << 20;
-
 /// Everything that is alive, or died last in its place.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) addresses: FxHashMap<(u32, u64), Address>,
-    /// Addresses in the order in which their tombstones were put up.
-    pub(super) tombs: VecDeque<(u32, u64)>,
+    pub(super) addresses: Addresses,
     pub(super) rings: FxHashMap<(u32, u32), RingState>,
     /// Rings that were dropped with operations in flight, and are not judged yet.
     pub(super) drops: Vec<RingDrop>,
@@ -249,15 +245,13 @@ impl State {
 
     /// What a cookie stands for now.
     pub(super) fn standing(&self, process: u32, address: u64) -> Standing<'_> {
-        match self.addresses.get(&(process, address)) {
-            Some(Address {
-                live: Some(generation),
-                ..
-            }) => Standing::Live(generation),
-            Some(Address {
-                dead: Some(dead), ..
-            }) => Standing::Dead(dead),
-            _ => Standing::Unknown,
+        let Some(address) = self.addresses.get((process, address)) else {
+            return Standing::Unknown;
+        };
+        match (address.live(), address.dead()) {
+            (Some(generation), _) => Standing::Live(generation),
+            (None, Some(dead)) => Standing::Dead(dead),
+            (None, None) => Standing::Unknown,
         }
     }
 

@@ -84,7 +84,21 @@ pub(crate) struct Generation {
     pub(crate) shared: bool,
     /// Declared never to come back.
     pub(crate) forever: bool,
-    /// Operations bound to it that still owe a completion.
+    /// Lane of the latest event about it.
+    pub(crate) lane: u32,
+    /// Looked at since its latest completion.
+    pub(crate) peeked: bool,
+    /// Said to be still held, or its ring was dropped with one of its operations in flight, and that
+    /// is judged later.
+    pub(crate) reported: bool,
+    /// What is known of its operations, once one was submitted.
+    pub(super) flight: Option<Box<Flight>>,
+}
+
+/// The operations that were bound to a generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    /// Operations that still owe a completion.
     pub(crate) in_flight: u32,
     /// Of those, operations that were in flight when their ring was dropped: no completion comes.
     pub(crate) orphaned: u32,
@@ -96,21 +110,46 @@ pub(crate) struct Generation {
     pub(crate) quiet_latest: Option<(OperationId, EventId, u64)>,
     pub(crate) operation: Option<OperationId>,
     pub(crate) reaped: Option<Reaped>,
-    /// Lane of the latest event about it.
-    pub(crate) lane: u32,
-    /// Looked at since that completion.
-    pub(crate) peeked: bool,
-    /// Said to be still held, or its ring was dropped with one of its operations in flight, and that
-    /// is judged later.
-    pub(crate) reported: bool,
     /// Slots whose latest lap carried its cookie: ring and slot, a few of them.
     pub(crate) laps: Vec<(u32, u16)>,
+}
+
+impl Flight {
+    /// Of a generation that no operation carried yet.
+    const NONE: Self = Self {
+        in_flight: 0,
+        orphaned: 0,
+        operations: 0,
+        quiet: 0,
+        quiet_latest: None,
+        operation: None,
+        reaped: None,
+        laps: Vec::new(),
+    };
+
+    /// As new, but with the room that it has.
+    pub(super) fn clear(&mut self) {
+        let mut laps = std::mem::take(&mut self.laps);
+        laps.clear();
+        *self = Self { laps, ..Self::NONE };
+    }
 }
 
 impl Generation {
     /// Operations bound to it that still owe a completion, on rings that are there.
     pub(crate) fn flying(&self) -> u32 {
-        self.in_flight.saturating_sub(self.orphaned)
+        let flight = self.flight.as_ref();
+        flight.map_or(0, |flight| flight.in_flight.saturating_sub(flight.orphaned))
+    }
+
+    /// What is known of its operations.
+    pub(crate) fn flight(&self) -> &Flight {
+        static NONE: Flight = Flight::NONE;
+        self.flight.as_deref().unwrap_or(&NONE)
+    }
+
+    pub(super) fn flight_mut(&mut self) -> &mut Flight {
+        self.flight.get_or_insert_with(|| Box::new(Flight::NONE))
     }
 
     /// Whether only one raw handle can exist, so that a leak proves that there was none before it.
@@ -162,20 +201,6 @@ pub(crate) struct Dead {
     pub(crate) generation: Generation,
     pub(crate) reclaimed: EventId,
     pub(crate) reclaim_site: SiteId,
-}
-
-/// All that is known of an address.
-#[derive(Debug, Default)]
-pub(crate) struct Address {
-    pub(crate) generations: u32,
-    /// The type that its latest generation has in [`crate::names::Objects`].
-    pub(crate) named: Option<TypeId>,
-    pub(crate) live: Option<Box<Generation>>,
-    pub(crate) dead: Option<Box<Dead>>,
-    /// A tombstone was here once and had to go.
-    pub(crate) forgotten: bool,
-    /// Operation whose completion brought this cookie last.
-    pub(crate) brought_by: Option<OperationId>,
 }
 
 /// What a cookie stands for at a moment.

@@ -149,11 +149,7 @@ mod tests {
             (u64::MAX, 7),
             (999_999_999, 1_000_000_007),
         ] {
-            let line = Line {
-                from: FIRST,
-                ticks,
-                ns,
-            };
+            let line = Line::new(FIRST, ticks, ns);
             for shift in 0..64 {
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)

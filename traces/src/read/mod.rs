@@ -95,6 +95,9 @@ pub(crate) trait Lend {
 
     /// The next event. What it says may be taken away.
     fn lend(&mut self) -> Option<&mut Loose>;
+
+    /// Events that come soon, some of them: those that are decoded already.
+    fn ahead(&self) -> &[Loose];
 }
 
 /// Events that are there already, lent.
@@ -120,6 +123,10 @@ impl Lend for Ready {
         let event = self.events.get_mut(self.next)?;
         self.next += 1;
         Some(event)
+    }
+
+    fn ahead(&self) -> &[Loose] {
+        self.events.get(self.next..).unwrap_or_default()
     }
 }
 

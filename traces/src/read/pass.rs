@@ -131,6 +131,14 @@ impl Lend for Lane<'_> {
             Self::Unsorted(events) => events.lend(),
         }
     }
+
+    #[inline]
+    fn ahead(&self) -> &[Loose] {
+        match self {
+            Self::Sorted(stream) => stream.ahead(),
+            Self::Unsorted(events) => events.ahead(),
+        }
+    }
 }
 
 /// The events of all lanes in the order of time.
@@ -153,6 +161,14 @@ impl Lend for Merged<'_> {
         match self {
             Self::One(lane) => lane.lend(),
             Self::Several(merge) => merge.lend(),
+        }
+    }
+
+    #[inline]
+    fn ahead(&self) -> &[Loose] {
+        match self {
+            Self::One(lane) => lane.ahead(),
+            Self::Several(merge) => merge.ahead(),
         }
     }
 }
@@ -219,9 +235,18 @@ impl Pass<'_> {
         event.scope = self.scopes.step(event.process, event.lane, &event.what);
         let first_ns = *self.first_ns.get_or_insert(*at_ns);
         // In order, so never before the first; a hostile clock may be centuries after it.
-        let since = i128::from(*at_ns) - i128::from(first_ns);
-        event.at_ns = u64::try_from(since.max(0)).unwrap_or(u64::MAX);
+        event.at_ns = at_ns.abs_diff(first_ns.min(*at_ns));
         Some((event, *stack))
+    }
+
+    /// Some of the events that come soon.
+    #[inline]
+    pub(crate) fn ahead(&self) -> impl ExactSizeIterator<Item = &Event> {
+        let ahead = match &self.ordered {
+            Ordered::ByTime(merged) => merged.ahead(),
+            Ordered::Mended(..) => &[],
+        };
+        ahead.iter().map(|loose| &loose.event)
     }
 
     /// Where records were missing on the way.

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wire::payload::word;
-use wire::record::{Header, Kind, State};
+use wire::record::{Header, Kind, State, WITH_STACK};
 
 use super::clock::Line;
 use super::file::{ChunkRef, File};
@@ -148,8 +148,6 @@ impl Reading {
         let (words, stack) = source.ids.take_stack(header, words);
         let ids = &source.ids;
         let decoded = match kind {
-            Some(Kind::Leak) => Some(What::Leak(records::pointer(ids, header, words))),
-            Some(Kind::Reclaim) => Some(What::Reclaim(records::pointer(ids, header, words))),
             Some(Kind::LeakSubmit) => {
                 let (leak, submission) =
                     records::leak_submit(ids, &mut self.sequences, header, words);
@@ -371,6 +369,21 @@ impl<'a> Stream<'a> {
         }
         self.records += 1;
         let (source, script, decoded) = (self.source, self.script, &mut self.decoded);
+        if let Some(kind @ (Kind::Leak | Kind::Reclaim)) = header.kind()
+            && header.flags() & WITH_STACK == 0
+        {
+            // Of the most frequent ones all that [`Reading::record`] does, where it makes no detour.
+            let reading = &mut self.reading;
+            reading.tick(source, None, header, words);
+            reading.belong(script.tid);
+            let pointer = records::pointer(&source.ids, header, words);
+            let what = match kind {
+                Kind::Leak => What::Leak(pointer),
+                _ => What::Reclaim(pointer),
+            };
+            decoded.push(reading.time(), source.process, what, StackId(0));
+            return true;
+        }
         self.reading
             .record(source, header, words, |reading, mut what, stack| {
                 if matches!(what, What::Other { .. }) {
@@ -439,5 +452,11 @@ impl Lend for Stream<'_> {
         let event = batch.get_mut(*next)?;
         *next += 1;
         Some(event)
+    }
+
+    #[inline]
+    fn ahead(&self) -> &[Loose] {
+        let decoded = &self.decoded;
+        decoded.batch.get(decoded.next..).unwrap_or_default()
     }
 }

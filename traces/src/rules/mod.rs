@@ -269,19 +269,22 @@ impl Judge<'_> {
 pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
     #[cfg(test)]
     unconcerned_are_silent(observer, moment);
-    for rule in concerned(moment) {
-        let mut judge = Judge {
-            rule,
-            names: Names {
-                recording: observer.recording,
-                objects: &observer.objects,
-            },
-            losses: &observer.losses,
-            sharing: &observer.sharing,
-            events: observer.events,
-            asked: observer.asked,
-            drafts: &mut observer.drafts,
-        };
+    let rules = concerned(moment);
+    let Some(first) = rules.first() else { return };
+    let mut judge = Judge {
+        rule: first,
+        names: Names {
+            recording: observer.recording,
+            objects: &observer.objects,
+        },
+        losses: &observer.losses,
+        sharing: &observer.sharing,
+        events: observer.events,
+        asked: observer.asked,
+        drafts: &mut observer.drafts,
+    };
+    for rule in rules {
+        judge.rule = rule;
         (rule.check)(moment, &mut judge);
     }
 }

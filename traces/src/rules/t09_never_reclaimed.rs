@@ -81,7 +81,7 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
         ..
     } = held;
     let rounds = reaped.map_or(0, |(_, rounds)| rounds);
-    let (short, state) = if generation.operations == 0 {
+    let (short, state) = if generation.flight().operations == 0 {
         ("never submitted", "it was never submitted")
     } else if reaped.is_some() {
         (
@@ -157,7 +157,7 @@ fn about(
         .message(message)
         .evidence(generation.leaked, "leaked here")
         .key(id)
-        .keys(generation.operation.map(Key::from))
+        .keys(generation.flight().operation.map(Key::from))
         .shape(short)
         .shape(names.ty(generation.ty))
         .shape(names.file(generation.leak_site))

@@ -100,6 +100,10 @@ fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
 fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> Option<Difference> {
     let back = (pointer.owner, pointer.ty);
     let first = (generation.owner, generation.ty);
+    // Of nearly all.
+    if back == first {
+        return None;
+    }
     if generation.and_more || !is_plain(back.0) {
         return None;
     }

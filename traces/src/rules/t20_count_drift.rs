@@ -71,7 +71,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::Held(held) => {
             let generation = held.generation;
-            let idle = generation.in_flight == 0 && generation.returned > 0;
+            let idle = generation.flight().in_flight == 0 && generation.returned > 0;
             if !is_counted(generation.owner) || !idle || t09_never_reclaimed::stuck(held).is_none()
             {
                 return;
@@ -92,7 +92,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .message(message)
                 .evidence(generation.leaked, "the first went out here")
                 .key(generation.id)
-                .keys(generation.operation.map(Key::from))
+                .keys(generation.flight().operation.map(Key::from))
                 .shape("high")
                 .shape(judge.names().ty(generation.ty))
                 .shape(judge.names().file(generation.leak_site));

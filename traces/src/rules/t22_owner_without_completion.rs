@@ -31,7 +31,8 @@ pub(super) static RULE: Rule = Rule {
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Held(held) = moment else { return };
     let generation = held.generation;
-    let (Some((operation, submit, _)), Some(rounds)) = (generation.quiet_latest, held.quiet_rounds)
+    let (Some((operation, submit, _)), Some(rounds)) =
+        (generation.flight().quiet_latest, held.quiet_rounds)
     else {
         return;
     };
@@ -40,7 +41,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         HeldAt::CleanExit => 1,
         HeldAt::Cut => 2,
     };
-    if rounds < enough || generation.reaped.is_some() || held.ring_dropped {
+    if rounds < enough || generation.flight().reaped.is_some() || held.ring_dropped {
         return;
     }
     let names = judge.names();

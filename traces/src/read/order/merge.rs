@@ -61,6 +61,12 @@ impl<L: Lend> Lend for Merge<L> {
         self.next_ns()?;
         self.streams.get_mut(self.from)?.lend()
     }
+
+    #[inline]
+    fn ahead(&self) -> &[Loose] {
+        let stream = self.streams.get(self.from);
+        stream.map_or(&[], Lend::ahead)
+    }
 }
 
 #[cfg(test)]

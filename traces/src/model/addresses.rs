@@ -1,0 +1,222 @@
+//! Addresses and indices: what lives at each, or lived there last.
+//!
+//! Every pointer event asks here, so that this is laid out for it: a table of numbers that finds an address's
+//! place, and one place for all that is asked of it, whose parts are used again by the next generation.
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use super::things::{Dead, Flight, Generation, OperationId};
+use crate::event::{Event, EventId, SiteId, TypeId, What};
+
+/// Tombstones that are kept.
+const TOMBS_MAX: usize = 1 << 20;
+
+/// Addresses from which on they are looked at ahead: fewer lie in the nearer caches.
+const WARM_FROM: usize = 1 << 12;
+
+/// All that is known of an address.
+#[derive(Debug)]
+pub(super) struct Address {
+    process: u32,
+    pub(super) generations: u32,
+    address: u64,
+    /// Its latest generation; when and where it ended says nothing while that lives.
+    latest: Option<Dead>,
+    is_alive: bool,
+    /// Stands in the row of tombstones.
+    is_in_row: bool,
+    /// A tombstone was here once and had to go.
+    pub(super) forgotten: bool,
+    /// The type that its latest generation has in [`crate::names::Objects`].
+    pub(super) named: Option<TypeId>,
+    /// Operation whose completion brought this cookie last.
+    pub(super) brought_by: Option<OperationId>,
+}
+
+impl Address {
+    /// What lives here.
+    #[inline]
+    pub(super) fn live(&self) -> Option<&Generation> {
+        let latest = self.latest.as_ref().filter(|_| self.is_alive);
+        latest.map(|latest| &latest.generation)
+    }
+
+    /// What lives here.
+    #[inline]
+    pub(super) fn live_mut(&mut self) -> Option<&mut Generation> {
+        let latest = self.latest.as_mut().filter(|_| self.is_alive);
+        latest.map(|latest| &mut latest.generation)
+    }
+
+    /// What lived here last, where nothing does.
+    #[inline]
+    pub(super) fn dead(&self) -> Option<&Dead> {
+        self.latest.as_ref().filter(|_| !self.is_alive)
+    }
+
+    /// A new generation lives here. What its predecessor kept its operations in is used again.
+    #[inline]
+    pub(super) fn begin(&mut self, mut generation: Generation) {
+        let before = self.latest.as_mut();
+        let mut flight: Option<Box<Flight>> =
+            before.and_then(|before| before.generation.flight.take());
+        if let Some(flight) = &mut flight {
+            flight.clear();
+        }
+        generation.flight = flight;
+        self.is_alive = true;
+        self.latest = Some(Dead {
+            generation,
+            reclaimed: EventId(0),
+            reclaim_site: SiteId(0),
+        });
+    }
+}
+
+/// Every address that was leaked.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    places: HashTable<u32>,
+    addresses: Vec<Address>,
+    /// Places of tombstones in the order in which they were put up.
+    tombs: VecDeque<u32>,
+}
+
+/// Where an address has its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u32);
+
+fn hash(key: (u32, u64)) -> u64 {
+    FxBuildHasher.hash_one(key)
+}
+
+impl Addresses {
+    /// The place of an address that was leaked before.
+    #[inline]
+    pub(super) fn find(&self, key: (u32, u64)) -> Option<Place> {
+        let addresses = &self.addresses;
+        let is_it = |place: &u32| {
+            let known = addresses.get(*place as usize);
+            known.is_some_and(|known| (known.process, known.address) == key)
+        };
+        self.places.find(hash(key), is_it).copied().map(Place)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, key: (u32, u64)) -> Option<&Address> {
+        self.addresses.get(self.find(key)?.0 as usize)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: (u32, u64)) -> Option<&mut Address> {
+        let place = self.find(key)?;
+        self.at(place)
+    }
+
+    /// What is at a place.
+    #[inline]
+    pub(super) fn at(&mut self, place: Place) -> Option<&mut Address> {
+        self.addresses.get_mut(place.0 as usize)
+    }
+
+    /// Looks at what is known of addresses that will be asked for soon, all at once: where there are more than the
+    /// caches hold, memory answers many questions in the time of one.
+    #[inline]
+    pub(super) fn warm<'e>(&self, events: impl Iterator<Item = &'e Event>) {
+        if self.addresses.len() < WARM_FROM {
+            return;
+        }
+        let mut looked = 0u32;
+        for event in events {
+            let address = match &event.what {
+                What::Leak(pointer) | What::Reclaim(pointer) | What::Peek(pointer) => {
+                    pointer.address
+                }
+                What::Submit(submission) => submission.entry.cookie,
+                What::Complete(completion) => completion.cookie,
+                _ => continue,
+            };
+            if let Some(known) = self.get((event.process, address)) {
+                let lane = known.latest.as_ref().map(|latest| latest.generation.lane);
+                looked = looked.wrapping_add(known.generations ^ lane.unwrap_or(0));
+            }
+        }
+        std::hint::black_box(looked);
+    }
+
+    /// The place of an address, made where there is none.
+    #[inline]
+    pub(super) fn place(&mut self, key: (u32, u64)) -> Place {
+        match self.find(key) {
+            Some(place) => place,
+            None => self.make(key),
+        }
+    }
+
+    #[cold]
+    fn make(&mut self, key: (u32, u64)) -> Place {
+        let (process, address) = key;
+        let place = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        self.addresses.push(Address {
+            process,
+            generations: 0,
+            address,
+            latest: None,
+            is_alive: false,
+            is_in_row: false,
+            forgotten: false,
+            named: None,
+            brought_by: None,
+        });
+        let addresses = &self.addresses;
+        self.places.insert_unique(hash(key), place, |place| {
+            let known = addresses.get(*place as usize);
+            known.map_or(0, |known| hash((known.process, known.address)))
+        });
+        Place(place)
+    }
+
+    /// What lives in a process.
+    pub(super) fn live(&self, process: u32) -> impl Iterator<Item = &Generation> {
+        let of_process = self
+            .addresses
+            .iter()
+            .filter(move |address| address.process == process);
+        of_process.filter_map(Address::live)
+    }
+
+    /// What lives at a place ended: its tombstone is put up, and the oldest of too many taken down.
+    #[inline]
+    pub(super) fn end(&mut self, place: Place, (reclaimed, reclaim_site): (EventId, SiteId)) {
+        let Some(address) = self.addresses.get_mut(place.0 as usize) else {
+            return;
+        };
+        let Some(latest) = address.latest.as_mut().filter(|_| address.is_alive) else {
+            return;
+        };
+        (latest.reclaimed, latest.reclaim_site) = (reclaimed, reclaim_site);
+        (address.is_alive, address.forgotten) = (false, false);
+        if !address.is_in_row {
+            address.is_in_row = true;
+            self.tombs.push_back(place.0);
+            self.keep_row_short();
+        }
+    }
+
+    fn keep_row_short(&mut self) {
+        while self.tombs.len() > TOMBS_MAX {
+            let Some(oldest) = self.tombs.pop_front() else {
+                break;
+            };
+            if let Some(address) = self.addresses.get_mut(oldest as usize) {
+                (address.is_in_row, address.forgotten) = (false, true);
+                if !address.is_alive {
+                    address.latest = None;
+                }
+            }
+        }
+    }
+}
