@@ -1,5 +1,6 @@
 //! Completions: which operation one belongs to, and what it makes possible.
 
+use smallvec::SmallVec;
 use wire::record::CookieState;
 
 use super::addresses::Address;
@@ -17,6 +18,8 @@ const CREDIT_ROUNDS: u64 = 4096;
 const CREDITS_MAX: usize = 64;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
+/// Operations whose room is kept for others.
+const SPARE_MAX: usize = 1024;
 /// Cookies of ended operations that a ring remembers.
 const PAST_MAX: usize = 1 << 16;
 
@@ -38,7 +41,9 @@ impl State {
             Standing::Dead(_) | Standing::Unknown => None,
         };
         let label = self.labels.get(&(event.lane, completion.ring)).copied();
-        let ring = self.rings.entry(key).or_default();
+        let Some(ring) = self.rings.known(key) else {
+            return;
+        };
         ring.completions = ring.completions.saturating_add(1);
         if !ring.in_batch {
             ring.round = ring.round.saturating_add(1);
@@ -104,26 +109,33 @@ impl State {
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
         }
-        self.buffer_taken(event, operation.as_ref(), completion, round);
+        self.buffer_taken(event, operation.as_deref(), completion, round);
         observer.see(&Moment::Completed(Completed {
             event: event.id,
             ring: completion.ring,
             scope: event.scope,
-            operation: operation.as_ref(),
+            operation: operation.as_deref(),
             standing: self.standing(process, address),
             label: label.unwrap_or_default(),
         }));
         if last {
             self.owe(event, completion, round, operation_id, bound_or_live);
         }
-        let flagged = operation.filter(|operation| last && is_flagged(operation));
+        let mut flagged = None;
+        if let Some(operation) = operation {
+            if last && is_flagged(&operation) {
+                flagged = Some(operation);
+            } else {
+                self.recycle(operation);
+            }
+        }
         let credit = Credit {
             completion: event.id,
             lane: event.lane,
             about: bound_or_live.map_or((0, 0), |generation| (address, generation.number)),
             round,
             operation: operation_id,
-            flagged: flagged.map(Box::new),
+            flagged,
         };
         self.credit(key, completion.cookie, credit, observer);
     }
@@ -173,6 +185,18 @@ impl State {
         }
     }
 
+    /// Keeps the room of an operation that is over.
+    fn recycle(&mut self, mut operation: Box<Operation>) {
+        if let Some(lap) = operation.lap.take()
+            && self.spare_laps.len() < SPARE_MAX
+        {
+            self.spare_laps.push(lap);
+        }
+        if self.spare_operations.len() < SPARE_MAX {
+            self.spare_operations.push(operation);
+        }
+    }
+
     /// Shows a completion that belongs to no operation in flight, unless something explains it.
     fn stray(
         &mut self,
@@ -204,7 +228,7 @@ impl State {
         let elsewhere = others
             .flat_map(|(_, ring)| {
                 let sequences = ring.by_cookie.get(&cookie).into_iter().flatten();
-                sequences.filter_map(|sequence| ring.flying.get(sequence))
+                sequences.filter_map(|sequence| ring.flying.get(sequence).map(Box::as_ref))
             })
             .take(RIVALS_MAX)
             .filter(|other| expect::fit(&other.entry, other.completions, completion) != Fit::Never)
@@ -246,23 +270,26 @@ impl State {
                 ring.forgotten.remove(&cookie);
             }
             if let Some(credits) = ring.credits.get_mut(&cookie) {
-                if credits.front().is_some_and(|credit| credit.round == old) {
-                    late.extend(credits.pop_front().and_then(|credit| credit.flagged));
+                if credits.oldest().is_some_and(|credit| credit.round == old) {
+                    late.extend(credits.take_oldest().and_then(|credit| credit.flagged));
                 }
                 if credits.is_empty() {
                     ring.credits.remove(&cookie);
                 }
             }
         }
-        ring.credit_order.push_back((round, cookie));
-        let credits = ring.credits.entry(cookie).or_default();
-        credits.push_back(credit);
-        if credits.len() > CREDITS_MAX
-            && let Some(credit) = credits.pop_front()
-        {
-            let (count, latest) = ring.forgotten.entry(cookie).or_default();
-            (*count, *latest) = (count.saturating_add(1), credit.round);
-            late.extend(credit.flagged);
+        // Where nobody is ever resumed, only those that a rule waits for are of use.
+        if self.has_resumes || credit.flagged.is_some() {
+            ring.credit_order.push_back((round, cookie));
+            let credits = ring.credits.entry(cookie).or_default();
+            credits.push(credit);
+            if credits.len() > CREDITS_MAX
+                && let Some(credit) = credits.take_oldest()
+            {
+                let (count, latest) = ring.forgotten.entry(cookie).or_default();
+                (*count, *latest) = (count.saturating_add(1), credit.round);
+                late.extend(credit.flagged);
+            }
         }
         for operation in late {
             self.settle(&operation, observer);
@@ -335,7 +362,7 @@ fn is_flagged(operation: &Operation) -> bool {
 /// The oldest of those that carry the cookie and could have had this result, but one that may have ended
 /// in silence before only where no other could: it posts nothing when all goes well. Where several could,
 /// all of them are marked ambiguous.
-fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Operation> {
+fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
     sequences.retain(|sequence| ring.flying.contains_key(sequence));
     let fit = |sequence: &u64| {
@@ -354,7 +381,7 @@ fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Opti
         .iter()
         .copied()
         .filter(|sequence| fit(sequence) == best);
-    let mut rivals: Vec<u64> = fitting.take(RIVALS_MAX).collect();
+    let mut rivals: SmallVec<[u64; 8]> = fitting.take(RIVALS_MAX).collect();
     let is_sure = |sequence: &u64| ring.flying.get(sequence).is_some_and(|other| other.sure);
     let chosen = rivals.iter().position(is_sure).unwrap_or(0);
     if rivals.is_empty() {

@@ -58,7 +58,7 @@ impl State {
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 // Others with the same cookie may have resumed nobody and never will: the newest
                 // is the likeliest.
-                credit = credits.pop_back();
+                credit = credits.take_newest();
                 if credits.is_empty() {
                     ring.credits.remove(&cookie);
                 }
@@ -193,7 +193,7 @@ impl State {
             return None;
         }
         rings().find_map(|((_, number), ring)| {
-            let credit = ring.credits.get(&cookie)?.back()?;
+            let credit = ring.credits.get(&cookie)?.newest()?;
             (credit.round == ring.round).then_some(Owed {
                 completion: credit.completion,
                 lane: credit.lane,

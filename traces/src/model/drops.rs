@@ -10,7 +10,7 @@ use super::Observer;
 use super::addresses::Address;
 use super::moment::Moment;
 use super::state::State;
-use super::things::{Flown, RingDrop};
+use super::things::{Flown, Operation, RingDrop};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
 
@@ -29,7 +29,9 @@ impl State {
             return;
         };
         let mut flown = Vec::new();
-        for operation in ring.flying.values() {
+        let mut flying: Vec<_> = ring.flying.values().collect();
+        flying.sort_by_key(|operation| operation.id.sequence);
+        for operation in flying {
             if !operation.sure {
                 continue;
             }
@@ -50,7 +52,7 @@ impl State {
             live.reported = true;
             if !known {
                 flown.push(Flown {
-                    operation: operation.clone(),
+                    operation: Operation::clone(operation),
                     generation: live.clone(),
                     first,
                 });

@@ -13,6 +13,8 @@ pub(crate) struct Facts {
     pub(super) entered: FxHashMap<(u32, u32), Option<u32>>,
     /// Frees, moves or stacks are recorded.
     pub(super) has_memory: bool,
+    /// Coroutines are resumed or suspended.
+    pub(super) has_resumes: bool,
     /// Processes that say which descriptors they open and close.
     pub(super) has_descriptors: FxHashSet<u32>,
     /// Rings that were made.
@@ -45,6 +47,12 @@ impl Facts {
         self.has_memory = true;
     }
 
+    /// A coroutine is resumed or suspended.
+    #[inline]
+    pub(crate) fn resumes(&mut self) {
+        self.has_resumes = true;
+    }
+
     /// Looks at an event.
     #[inline]
     pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
@@ -57,6 +65,7 @@ impl Facts {
             What::FdOpen { .. } | What::FdClose { .. } => {
                 self.has_descriptors.insert(process);
             }
+            What::Resume { .. } | What::Suspend { .. } => self.resumes(),
             What::Submit(_) => self.operations += 1,
             What::RingCreate(_) => self.rings += 1,
             What::Lost(_) => self.is_lossy = true,

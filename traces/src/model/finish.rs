@@ -3,6 +3,7 @@
 use super::Observer;
 use super::Thing;
 use super::addresses::Address;
+use super::credits::Credits;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Doing, Generation, Operation};
@@ -135,8 +136,8 @@ impl State {
     fn settle_all(&self, observer: &mut Observer<'_>) {
         let mut open: Vec<&Operation> = Vec::new();
         for ring in self.rings.values() {
-            open.extend(ring.flying.values());
-            let credits = ring.credits.values().flatten();
+            open.extend(ring.flying.values().map(Box::as_ref));
+            let credits = ring.credits.values().flat_map(Credits::iter);
             open.extend(credits.filter_map(|credit| credit.flagged.as_deref()));
         }
         open.sort_by_key(|operation| operation.submit);

@@ -286,7 +286,7 @@ impl State {
         if copied || hidden || over || operation.ambiguous || !operation.sure {
             return;
         }
-        let operation = operation.clone();
+        let operation = Operation::clone(operation);
         self.memory.pieces.remove(&at);
         self.link(event.id).operation = Some((number, sequence));
         self.memory.hits.push(Hit {
@@ -384,6 +384,7 @@ impl State {
         let ring = self.rings.get(&(process, ring))?;
         ring.flying
             .get(&sequence)
+            .map(Box::as_ref)
             .filter(|_| ring.dropped.is_none())
     }
 

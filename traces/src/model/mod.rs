@@ -4,7 +4,7 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `addresses` (and where it is found), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers`, `rings`, `completions`, `queue`, `coroutines`, `memory`, `results`,
+//! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue`, `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
@@ -16,6 +16,7 @@ mod buffers;
 mod completions;
 mod coroutines;
 pub(crate) mod course;
+mod credits;
 mod cuts;
 mod descriptors;
 mod drops;
@@ -32,6 +33,7 @@ mod provided;
 mod queue;
 mod results;
 mod rings;
+mod ringset;
 mod schemes;
 mod sharing;
 mod state;

@@ -235,7 +235,7 @@ impl State {
     /// Operations bound to a generation that still owe completions, oldest first, a few of them.
     pub(super) fn owing(&self, generation: &Generation, address: u64) -> Vec<&Operation> {
         let mut found: Vec<&Operation> = Vec::new();
-        for ((process, number), ring) in &self.rings {
+        for ((process, number), ring) in self.rings.iter() {
             if *process != generation.id.process || ring.dropped.is_some() {
                 continue;
             }
@@ -254,7 +254,7 @@ impl State {
                 Vec::new()
             };
             for sequence in exact.chain(tagged) {
-                let operation = ring.flying.get(sequence);
+                let operation = ring.flying.get(sequence).map(Box::as_ref);
                 found.extend(operation.filter(|op| op.generation == Some(generation.id)));
             }
         }

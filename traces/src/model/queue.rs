@@ -60,7 +60,9 @@ impl State {
             return false;
         };
         let key = (event.process, completion.ring);
-        let ring = self.rings.entry(key).or_default();
+        let Some(ring) = self.rings.known(key) else {
+            return false;
+        };
         let entries = ring.info.map_or(0, |info| info.cq_entries);
         let again = ring.indices.get(&index).copied();
         // An index that far behind the newest has been used again since.
@@ -199,13 +201,15 @@ impl State {
         };
         let sequences = ring.by_cookie.get(&name.cookie).into_iter().flatten();
         let targets = sequences
-            .filter_map(|sequence| ring.flying.get(sequence))
+            .filter_map(|sequence| ring.flying.get(sequence).map(Box::as_ref))
             .filter(|target| target.sure && name.may_hit(target))
             .take(TARGETS_MAX);
         let targets: Vec<&Operation> = targets.collect();
         let cut_of = targets.is_empty().then(|| {
-            let mut flying = ring.flying.values();
-            flying.find(|other| cuts::is_half_of(name.cookie, other.entry.cookie))
+            let flying = ring.flying.values().map(Box::as_ref);
+            flying
+                .filter(|other| cuts::is_half_of(name.cookie, other.entry.cookie))
+                .min_by_key(|other| other.id.sequence)
         });
         let address = self.schemes.address(id.process, id.ring, name.cookie);
         observer.see(&Moment::Cancels(Cancels {

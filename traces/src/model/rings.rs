@@ -54,7 +54,9 @@ impl State {
         let coroutine = self.running.get(&event.lane).copied();
         let label = self.labels.get(&(event.lane, number)).copied();
         let cookie_state = self.believed(process, submission);
-        let ring = self.rings.entry(key).or_default();
+        let Some(ring) = self.rings.known(key) else {
+            return;
+        };
         ring.in_batch = false;
         let owes = expect::owes(&entry);
         let is_quiet = owes == expect::Owes::OnlyFailure;
@@ -62,7 +64,6 @@ impl State {
         let behind_quiet = ring.chains.is_behind_quiet(&entry, sequence, self.is_lossy);
         let sure = !is_quiet && !behind_quiet;
         let round = ring.round;
-        let lap = ring.laps.remove(&entry.slot);
 
         let sentinel = self.schemes.is_sentinel(process, number, entry.cookie);
         let live = self
@@ -109,7 +110,14 @@ impl State {
                 ring.proof.get_or_insert(live.leaked);
             }
         }
-        ring.laps.insert(entry.slot, new_lap);
+        let new_lap = match self.spare_laps.pop() {
+            Some(mut spare) => {
+                *spare = new_lap;
+                spare
+            }
+            None => Box::new(new_lap),
+        };
+        let lap = ring.laps.insert(entry.slot, new_lap);
         let polled = ring.info.is_some_and(|info| info.setup & SETUP_SQPOLL != 0);
         let at_once = polled || !self.entered.contains_key(&key);
         if !at_once {
@@ -138,6 +146,13 @@ impl State {
             ambiguous: false,
             polled: None,
             lap,
+        };
+        let operation = match self.spare_operations.pop() {
+            Some(mut spare) => {
+                *spare = operation;
+                spare
+            }
+            None => Box::new(operation),
         };
         let link = self.link(event.id);
         link.operation = Some((number, submission.sequence));
@@ -204,7 +219,7 @@ impl State {
         };
         let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
         let others = in_flight
-            .filter_map(|sequence| ring.flying.get(sequence))
+            .filter_map(|sequence| ring.flying.get(sequence).map(Box::as_ref))
             .filter(|other| other.sure)
             .take(RIVALS_MAX)
             .collect::<Vec<_>>();
@@ -260,7 +275,7 @@ impl State {
             return others;
         };
         let (process, cookie) = (generation.process, operation.entry.cookie);
-        for ((owner, number), ring) in &self.rings {
+        for ((owner, number), ring) in self.rings.iter() {
             let is_other = *owner == process && *number != operation.id.ring;
             // Where it is shared on the other ring, that one is not counted either.
             if !is_other
@@ -271,7 +286,7 @@ impl State {
             }
             let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
             let bound = in_flight
-                .filter_map(|sequence| ring.flying.get(sequence))
+                .filter_map(|sequence| ring.flying.get(sequence).map(Box::as_ref))
                 .filter(|other| other.generation == Some(generation))
                 .filter(|other| other.sure);
             others.extend(bound.take(RIVALS_MAX));
@@ -307,14 +322,13 @@ impl State {
         };
         ring.in_batch = false;
         ring.overflow = None;
-        let mut taken = Vec::new();
         for _ in 0..u32::try_from(result).unwrap_or(0) {
             let Some(sequence) = ring.queue.pop_front() else {
                 break;
             };
             if let Some(operation) = ring.flying.get_mut(&sequence) {
                 operation.consumed = Some(event.id);
-                taken.push(operation.submit);
+                self.links.of(operation.submit).enter = Some(event.id);
             }
         }
         // All that it offered was taken, and more was there to be offered.
@@ -324,9 +338,6 @@ impl State {
                     operation.passed_by = operation.passed_by.saturating_add(1);
                 }
             }
-        }
-        for submit in taken {
-            self.link(submit).enter = Some(event.id);
         }
     }
 }

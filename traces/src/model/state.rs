@@ -13,8 +13,9 @@ use super::memory::Memory;
 use super::moment::Gone;
 use super::provided::Provided;
 use super::results::Results;
+use super::ringset::Rings;
 use super::schemes::Schemes;
-use super::things::{Coroutine, GenerationId, RingDrop, RingState, Standing, Thread};
+use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing, Thread};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
@@ -25,7 +26,12 @@ use crate::scheme::POINTER;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) addresses: Addresses,
-    pub(super) rings: FxHashMap<(u32, u32), RingState>,
+    pub(super) rings: Rings,
+    /// Operations and laps that are over, to be used again.
+    pub(super) spare_operations: Vec<Box<Operation>>,
+    pub(super) spare_laps: Vec<Box<Lap>>,
+    /// Coroutines are resumed or suspended somewhere.
+    pub(super) has_resumes: bool,
     /// Rings that were dropped with operations in flight, and are not judged yet.
     pub(super) drops: Vec<RingDrop>,
     /// Where the generations of such operations were taken back.
@@ -78,6 +84,7 @@ impl State {
             ..Self::default()
         };
         state.memory.is_recorded = facts.has_memory;
+        state.has_resumes = facts.has_resumes;
         state.results.recorded = facts.has_descriptors.clone();
         for (index, process) in (0u32..).zip(&recording.processes) {
             if process.capture == Capture::Preload {

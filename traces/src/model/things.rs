@@ -1,11 +1,13 @@
 //! What lives in the model: generations, operations, rings, coroutines. Plain data; `state` changes it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
+use super::credits::Credits;
 use super::expect::Owes;
 use crate::event::{EventId, Pointer, Ring, SiteId, StringId, TypeId};
 use crate::finding::Subject;
@@ -251,7 +253,7 @@ pub(crate) struct Operation {
     /// Whom its completion resumed.
     pub(crate) polled: Option<Poll>,
     /// Whose cookie its slot held before.
-    pub(crate) lap: Option<Lap>,
+    pub(crate) lap: Option<Box<Lap>>,
 }
 
 /// A coroutine resumed by a completion, and what it was doing then.
@@ -333,9 +335,9 @@ pub(crate) struct RingState {
     /// Submitted and not taken by the kernel yet.
     pub(crate) queue: VecDeque<u64>,
     /// Submitted and not complete.
-    pub(crate) flying: BTreeMap<u64, Operation>,
-    pub(crate) by_cookie: FxHashMap<u64, Vec<u64>>,
-    pub(crate) laps: FxHashMap<u16, Lap>,
+    pub(crate) flying: FxHashMap<u64, Box<Operation>>,
+    pub(crate) by_cookie: FxHashMap<u64, SmallVec<[u64; 2]>>,
+    pub(crate) laps: FxHashMap<u16, Box<Lap>>,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.
     pub(crate) round: u64,
@@ -359,7 +361,7 @@ pub(crate) struct RingState {
     pub(crate) proof: Option<EventId>,
     /// Operations without a cookie that wait for such a proof, a few of them.
     pub(crate) unset: Vec<Operation>,
-    pub(crate) credits: FxHashMap<u64, VecDeque<Credit>>,
+    pub(crate) credits: FxHashMap<u64, Credits>,
     /// How many completions of a cookie had to be forgotten although they may still resume somebody,
     /// and the round of the latest of them.
     pub(crate) forgotten: FxHashMap<u64, (u64, u64)>,

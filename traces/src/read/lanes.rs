@@ -418,8 +418,6 @@ impl Scan<'_, '_, '_> {
                 | Kind::Complete
                 | Kind::CompleteAt
                 | Kind::Spawn
-                | Kind::Resume
-                | Kind::Suspend
                 | Kind::Done
                 | Kind::CoroutineDrop
                 | Kind::Wake
@@ -434,6 +432,10 @@ impl Scan<'_, '_, '_> {
             Some(kind @ (Kind::Submit | Kind::LeakSubmit)) => {
                 facts.operations += 1;
                 1 + u64::from(kind == Kind::LeakSubmit)
+            }
+            Some(Kind::Resume | Kind::Suspend) => {
+                facts.resumes();
+                1
             }
             Some(Kind::Free | Kind::Realloc | Kind::Unmap | Kind::StackPointer) => {
                 facts.memory();

@@ -133,7 +133,7 @@ fn whose(names: &Names<'_>, operation: &Operation, judge: &Judge<'_>) -> String 
     } else {
         "the slot still held"
     };
-    let lap = operation.lap.as_ref();
+    let lap = operation.lap.as_deref();
     let Some(lap) = lap.filter(|lap| is_poison || lap.cookie == cookie) else {
         return if is_poison {
             "the probe's poison was still in its slot".to_owned()

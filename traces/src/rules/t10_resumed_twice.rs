@@ -42,11 +42,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         completions_are_known,
     } = resumed;
     let names = judge.names();
+    let twice = credit.is_none() && by.is_some() && *completions_are_known;
+    // Of nearly all: names are made only for what is said.
+    if !twice && !matches!(found, Found::Done | Found::Dropped | Found::Elsewhere) {
+        return;
+    }
     let who = names.coroutine(coroutine.process, coroutine.number);
     let cookie = by.map_or(String::new(), |(ring, cookie)| {
         format!(" by {cookie:#x} on ring {ring}")
     });
-    let twice = credit.is_none() && by.is_some() && *completions_are_known;
     let same = delivered.filter(|delivered| delivered.coroutine == coroutine.number);
     let (shape, message) = match found {
         Found::Done => (
