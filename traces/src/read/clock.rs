@@ -23,6 +23,9 @@ const SHORTEST_NS: u64 = 1_000_000;
 /// Ticks and nanoseconds below this have a quotient that floating point knows to a unit.
 const NEAR: u64 = 1 << 50;
 
+/// Divisors below this have remainders that 64 bits tell apart.
+const LARGEST: u64 = 1 << 61;
+
 fn saturated(at_ns: i128) -> i64 {
     i64::try_from(at_ns).unwrap_or(if at_ns < 0 { i64::MIN } else { i64::MAX })
 }
@@ -73,21 +76,20 @@ impl Line {
     }
 
     /// As [`Line::anywhere`], without dividing: a quotient below 2^50 is known to a unit from its
-    /// floating-point one, and which of two it is, a product says.
+    /// floating-point one, and which of the three it is, the remainder says. That is known from its low
+    /// 64 bits: it is not below minus a divisor, and below two.
     #[inline]
     fn near(&self, since: u64) -> i64 {
-        let ticks = self.ticks;
         let guess = since as f64 * self.rate;
-        if guess >= NEAR as f64 {
+        if guess >= NEAR as f64 || self.ticks >= LARGEST {
             return self.anywhere(self.from.ticks.saturating_add(since));
         }
-        let wanted = u128::from(since) * u128::from(self.ns);
-        let mut scaled = guess as u64;
-        if u128::from(scaled) * u128::from(ticks) > wanted {
-            scaled = scaled.saturating_sub(1);
-        } else if u128::from(scaled + 1) * u128::from(ticks) <= wanted {
-            scaled += 1;
-        }
+        let scaled = guess as u64;
+        let wanted = since.wrapping_mul(self.ns);
+        let rest = wanted.wrapping_sub(scaled.wrapping_mul(self.ticks)) as i64;
+        let below = u64::from(rest < 0);
+        let above = u64::from(rest >= self.ticks as i64);
+        let scaled = scaled.saturating_add(above).saturating_sub(below);
         let at_ns = scaled.saturating_add(self.from.ns);
         i64::try_from(at_ns).unwrap_or(i64::MAX)
     }

@@ -1,5 +1,6 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use wire::crc::crc32c;
@@ -31,6 +32,8 @@ pub(super) struct File<'a> {
     lanes: u32,
     chunks: u32,
     is_ring: bool,
+    /// Room for the bytes of a chunk.
+    room: RefCell<Vec<u8>>,
 }
 
 /// A chunk whose header is in order.
@@ -175,6 +178,7 @@ fn validate<'a>(
         lanes: u32_at(head, header::LANES),
         chunks: u32_at(head, header::CHUNKS),
         is_ring: u32_at(head, header::MODE) == mode::RING,
+        room: RefCell::default(),
     })
 }
 
@@ -319,14 +323,15 @@ impl File<'_> {
         &self,
         chunk: &ChunkRef,
     ) -> std::io::Result<Option<(B, bool)>> {
-        let mut bytes = vec![0; self.chunk_bytes];
-        let got = read_full(&*self.bytes, chunk.offset, &mut bytes)?;
-        bytes.truncate(got);
+        let mut room = self.room.borrow_mut();
+        room.resize(self.chunk_bytes, 0);
+        let got = read_full(&*self.bytes, chunk.offset, &mut room)?;
+        let bytes = room.get(..got).unwrap_or_default();
         // The writer may have begun a new lap while we read: what we hold is one lap's only if the
         // gate is the same before and after.
         let mut gate = [0; 8];
         read_full(&*self.bytes, chunk.offset, &mut gate)?;
-        if u64_at(&bytes, 0) != chunk.gate || u64_at(&gate, 0) != chunk.gate {
+        if u64_at(bytes, 0) != chunk.gate || u64_at(&gate, 0) != chunk.gate {
             return Ok(None);
         }
         let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();

@@ -167,7 +167,7 @@ impl Reading {
     }
 
     /// The clock goes on to a record.
-    #[inline]
+    #[inline(always)]
     fn tick(&mut self, source: &Source<'_>, kind: Option<Kind>, header: Header, words: &[u64]) {
         // A time record is its own base.
         self.ticks = if kind == Some(Kind::Time) {

@@ -120,7 +120,7 @@ fn thread(handled: &Handled<'_>, judge: &mut Judge<'_>) {
         brought_by,
     } = handled;
     let stays = |owner| matches!(owner, Owner::Rc | Owner::RcWeak);
-    if *thread == generation.thread || !stays(pointer.owner) || !stays(generation.owner) {
+    if !stays(pointer.owner) || !stays(generation.owner) || *thread == generation.thread {
         return;
     }
     // Weak handles of nothing have one address and no count.
