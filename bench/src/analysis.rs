@@ -1,14 +1,17 @@
 //! How fast a recording is read and judged, against reading its bytes from memory.
 //!
-//! Reading is all of it: records are decoded, put into causal order, matched, and looked at by every
-//! rule, on one thread.
+//! Reading is decoding the records and putting them into causal order; judging is what `tracer check` does besides:
+//! events are matched, and looked at by every rule. All on one thread. Analysers of other tools read traces of
+//! their own, with the events that they have.
 
 use std::hint::black_box;
 
 use traces::{Input, Trace};
 
 use crate::measure::is_quick;
-use crate::{Variant, size, table};
+use crate::measure::table_with_rates;
+use crate::rivals::analysers;
+use crate::{Variant, size};
 
 /// Recordings to read, with the operations that they hold when the bench is not in a hurry.
 const WORKS: [(&str, &str); 3] = [
@@ -28,6 +31,7 @@ pub fn run() {
             Err(why) => println!("reading {title}: not measured: {why}\n"),
         }
     }
+    analysers::run();
 }
 
 fn read(title: &str, raw: &Vec<u8>) {
@@ -35,34 +39,34 @@ fn read(title: &str, raw: &Vec<u8>) {
         name: "recording",
         bytes: raw,
     };
-    let trace = match Trace::read(&[input]) {
-        Ok(trace) => trace,
-        Err(error) => return println!("reading {title}: not measured: {error}\n"),
-    };
-    let events = trace.events().len();
-    drop(trace);
+    let mut events = 0u32;
+    if let Err(error) = Trace::walk(&[input], |_| events += 1) {
+        return println!("reading {title}: not measured: {error}\n");
+    }
     let scan = move |_| {
         let words = raw.chunks_exact(8);
         let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
         black_box(words.fold(0, u64::wrapping_add));
     };
-    table(
+    let walk = move |_| {
+        let mut kinds = 0;
+        let walked = Trace::walk(&[input], |event| kinds += event.what.kind().len());
+        black_box((walked.is_ok(), kinds));
+    };
+    let check = move |_| {
+        black_box(Trace::check(&[input]).is_ok());
+    };
+    let variant = |name, run| Variant { name, run };
+    table_with_rates(
         &format!("reading {events} events ({title}), ns per event"),
         &mut [
-            Variant {
-                name: "adding up the words of the recording",
-                run: Box::new(scan),
-            },
-            Variant {
-                name: "reading and judging",
-                run: Box::new(move |_| {
-                    black_box(Trace::read(&[input]).is_ok());
-                }),
-            },
+            variant("adding up the words of the recording", Box::new(scan)),
+            variant("reading", Box::new(walk)),
+            variant("reading and judging", Box::new(check)),
         ],
         // A round reads everything once; its time is divided by the events.
         if is_quick() { 1 } else { 7 },
-        u32::try_from(events).expect("a recording of 64 MiB"),
+        events,
     );
 }
 

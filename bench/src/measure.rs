@@ -79,16 +79,36 @@ pub fn compare(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Ve
 /// Prints one table: each variant against the first.
 pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
     let took = rounds_of(variants, rounds, operations);
+    print(title, variants, &took, |_| None);
+}
+
+/// As [`table`], with how many millions of operations that is in a second.
+pub fn table_with_rates(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
+    let took = rounds_of(variants, rounds, operations);
+    print(title, variants, &took, |ns| Some(1000.0 / ns));
+}
+
+fn print(
+    title: &str,
+    variants: &[Variant<'_>],
+    took: &[Vec<f64>],
+    rate: impl Fn(f64) -> Option<f64>,
+) {
     println!("{title}");
-    println!("  {:<44} {:>10} {:>8} {:>8}", "", "ns", "ratio", "median");
-    for (variant, times) in variants.iter().zip(&took) {
-        println!(
-            "  {:<44} {:>10.2} {:>8.3} {:>8.3}",
+    let unit = rate(1.0).map_or("", |_| "M/s");
+    let (none, ns, ratio, median) = ("", "ns", "ratio", "median");
+    let head = format!("  {none:<44} {ns:>10} {ratio:>8} {median:>8} {unit:>8}");
+    println!("{}", head.trim_end());
+    for (variant, times) in variants.iter().zip(took) {
+        let line = format!(
+            "  {:<44} {:>10.2} {:>8.3} {:>8.3} {:>8}",
             variant.name,
             fastest(times),
             fastest(times) / fastest(&took[0]),
-            paired(times, &took[0])
+            paired(times, &took[0]),
+            rate(fastest(times)).map_or(String::new(), |rate| format!("{rate:.1}"))
         );
+        println!("{}", line.trim_end());
     }
     println!();
 }

@@ -144,6 +144,17 @@ impl Trace {
         crate::read::survey(inputs)
     }
 
+    /// Goes through all events of files once, in causal order, and keeps and judges nothing. Says whether the files
+    /// stayed what they were meanwhile: if not, somebody still writes them, and what was gone through is no whole.
+    pub fn walk(inputs: &[Input<'_>], mut each: impl FnMut(&Event)) -> Result<bool, ReadError> {
+        let reader = Reader::open(inputs, KEEP_WORDS)?;
+        let mut pass = Reader::pass(&reader);
+        while let Some((event, _)) = pass.lend() {
+            each(event);
+        }
+        Ok(!reader.is_changed())
+    }
+
     /// Reads a trace in the language of [`crate::text`].
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         let (recording, events) = crate::text::parse(text)?;

@@ -1,6 +1,7 @@
 //! LTTng-UST as a flight recorder: newest events in memory, nothing is written to disk.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,40 @@ const SESSION: &str = "tracer-bench";
 
 /// Builds the provider and starts a session, both gone when the way is dropped.
 pub(super) fn way(folder: &Path) -> Result<Way, String> {
+    let provider = provider(folder)?;
+    let session = Session::start(&["--snapshot"], folder)?;
+    Ok(Way {
+        wrapper: Vec::new(),
+        program: std::env::current_exe().expect("own path"),
+        tool: "lttng",
+        environment: environment(provider),
+        _keep: Some(Box::new(session)),
+    })
+}
+
+/// Runs the NOPs so often in each of their loops, and gives what was written of them to disk.
+pub(super) fn trace(folder: &Path, operations: u32) -> Result<PathBuf, String> {
+    let provider = provider(folder)?;
+    let session = Session::start(&[], folder)?;
+    let mut program = Command::new(std::env::current_exe().expect("own path"));
+    program.args(["program", "lttng", "nop-32", &operations.to_string()]);
+    program.env_remove("TRACER_DIR").envs(environment(provider));
+    let ran = said(&mut program);
+    // All of it is on disk when the session is gone.
+    drop(session);
+    ran.map(|()| folder.join("lttng"))
+}
+
+fn environment(provider: PathBuf) -> Vec<(&'static str, OsString)> {
+    vec![
+        (PROVIDER, provider.into()),
+        // Wait until the session knows the program, however long that takes.
+        ("LTTNG_UST_REGISTER_TIMEOUT", "-1".into()),
+    ]
+}
+
+/// Builds what the program loads to tell LTTng of its events.
+fn provider(folder: &Path) -> Result<PathBuf, String> {
     if !["gcc", "lttng", "lttng-sessiond"].into_iter().all(is_there) {
         return Err("not installed (apt install gcc lttng-tools liblttng-ust-dev)".into());
     }
@@ -32,18 +67,7 @@ pub(super) fn way(folder: &Path) -> Result<Way, String> {
             format!("failed: gcc: {said}")
         }
     })?;
-    let session = Session::start(folder)?;
-    Ok(Way {
-        wrapper: Vec::new(),
-        program: std::env::current_exe().expect("own path"),
-        tool: "lttng",
-        environment: vec![
-            (PROVIDER, provider.into()),
-            // Wait until the session knows the program, however long that takes.
-            ("LTTNG_UST_REGISTER_TIMEOUT", "-1".into()),
-        ],
-        _keep: Some(Box::new(session)),
-    })
+    Ok(provider)
 }
 
 /// A running session, and the daemon if there was none.
@@ -52,13 +76,20 @@ struct Session {
 }
 
 impl Session {
-    fn start(folder: &Path) -> Result<Self, String> {
+    /// Starts one with what `create` is told besides: where nothing, all is written to disk.
+    fn start(how: &[&str], folder: &Path) -> Result<Self, String> {
         let session = Self { daemon: daemon()? };
         // One of an earlier run that was killed.
         let _ = lttng(&["destroy", SESSION]);
         let output = format!("--output={}", folder.join("lttng").display());
-        lttng(&["create", SESSION, "--snapshot", &output])?;
-        let channel = ["--session", SESSION, "--overwrite", "--buffers-uid"];
+        lttng(&[&["create", SESSION, &output], how].concat())?;
+        // What is written to disk must not be overwritten before it is.
+        let full = if how.is_empty() {
+            "--discard"
+        } else {
+            "--overwrite"
+        };
+        let channel = ["--session", SESSION, full, "--buffers-uid"];
         let sizes = ["--num-subbuf=4", "--subbuf-size=4M", "ring"];
         lttng(&[&["enable-channel", "--userspace"], &channel[..], &sizes].concat())?;
         let event = ["--session", SESSION, "--channel", "ring", "tracer_bench:*"];

@@ -4,6 +4,7 @@
 //! starting a tool costs it nothing. Tools take turns, several times, and the fastest loop of each counts.
 //! Slow tools do fewer operations. A tool that is not there is named, with what would install it.
 
+pub mod analysers;
 mod lttng;
 mod print;
 mod tools;
