@@ -2,7 +2,7 @@
 //!
 //! Reading is decoding the records and putting them into causal order; judging is what `tracer check` does besides:
 //! events are matched, and looked at by every rule. All on one thread. Analysers of other tools read traces of
-//! their own, with the events that they have.
+//! their own, with the events that they have. All by processor time.
 
 use std::hint::black_box;
 
@@ -58,7 +58,7 @@ fn read(title: &str, raw: &Vec<u8>) {
     };
     let variant = |name, run| Variant { name, run };
     table_with_rates(
-        &format!("reading {events} events ({title}), ns per event"),
+        &format!("reading {events} events ({title}), ns of processor time per event"),
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
             variant("reading", Box::new(walk)),
