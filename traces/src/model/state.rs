@@ -28,7 +28,9 @@ pub(super) struct State {
     pub(super) addresses: Addresses,
     pub(super) rings: Rings,
     /// Operations and laps that are over, to be used again.
+    #[expect(clippy::vec_box, reason = "what is used again is the box")]
     pub(super) spare_operations: Vec<Box<Operation>>,
+    #[expect(clippy::vec_box, reason = "as above")]
     pub(super) spare_laps: Vec<Box<Lap>>,
     /// Coroutines are resumed or suspended somewhere.
     pub(super) has_resumes: bool,
