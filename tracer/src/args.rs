@@ -368,6 +368,12 @@ pub(crate) struct View {
     #[arg(long, value_name = "PLACE")]
     pub(crate) goto: Option<Goto>,
 
+    /// Compare with the trace from before, A: what is new, gone and the same, and numbers that moved.
+    ///
+    /// `D` lists that; Enter opens a finding in the trace that has it, `T` shows the other trace.
+    #[arg(long, value_name = "A", conflicts_with = "goto")]
+    pub(crate) diff: Option<PathBuf>,
+
     /// Run commands at the start, `;` between them; in the viewer `:` lists them all.
     #[arg(long, value_name = "COMMANDS", value_parser = script)]
     pub(crate) exec: Option<Script>,

@@ -10,6 +10,7 @@ mod args;
 mod record;
 
 mod check;
+mod compare;
 mod completions;
 mod demo;
 mod diff;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,25 +56,29 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         )
         .into());
     }
-    let hidden = suppress::hidden(args.suppressions.as_deref(), args.baseline.as_deref())?;
+    if let Some(before) = &args.diff {
+        return crate::compare::run(before, &args, color);
+    }
+    let start = start(&args, &args.file, color)?;
     let mut trace = open::read(&args.file)?;
-    let places = args.names.places();
-    symbols::name(&mut trace, &places);
-    show(
-        trace,
-        Start {
-            title: file,
-            goto: args.goto,
-            ascii: args.ascii,
-            color,
-            mouse: args.mouse,
-            theme: args.theme,
-            exec: args.exec.map_or_else(Vec::new, |script| script.0),
-            file: Some(args.file),
-            hidden,
-            places,
-        },
-    )
+    symbols::name(&mut trace, &start.places);
+    show(trace, start)
+}
+
+/// How the arguments want a file to be shown.
+pub(crate) fn start(args: &View, file: &Path, color: Color) -> anyhow::Result<Start> {
+    Ok(Start {
+        title: safe::path(file),
+        goto: args.goto,
+        ascii: args.ascii,
+        color,
+        mouse: args.mouse,
+        theme: args.theme,
+        exec: args.exec.clone().map_or_else(Vec::new, |script| script.0),
+        file: Some(file.to_owned()),
+        hidden: suppress::hidden(args.suppressions.as_deref(), args.baseline.as_deref())?,
+        places: args.names.places(),
+    })
 }
 
 /// Whether there is somebody to look and to press keys.
@@ -84,15 +88,23 @@ pub(crate) fn has_terminal() -> bool {
 
 /// Shows a trace until the user or a signal ends the viewer.
 pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
-    let session = start.file.as_ref().and_then(|_| session::path(&trace));
-    let notes = session.as_deref().map(session::read).unwrap_or_default();
-    let options = Options {
-        title: start.title,
+    let around = Around::of(&trace, &start);
+    let options = options(&start, around.notes());
+    match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
+        tui::Exit::Quit => Ok(Exit::Code(CLEAN)),
+        tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
+    }
+}
+
+/// The same for the viewer.
+pub(crate) fn options(start: &Start, notes: Vec<Note>) -> Options {
+    Options {
+        title: start.title.clone(),
         theme: start.theme,
         mouse: start.mouse,
-        exec: start.exec,
+        exec: start.exec.clone(),
         notes,
-        hidden: start.hidden.covers,
+        hidden: start.hidden.covers.clone(),
         goto: start.goto,
         characters: if start.ascii {
             Characters::Ascii
@@ -104,22 +116,11 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
         } else {
             Colour::Off
         },
-    };
-    let around = Around {
-        places: start.places,
-        files: Arc::default(),
-        session,
-        suppressions: start.hidden.file,
-        export: start.file.map(|file| file.with_extension("notes.md")),
-    };
-    match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
-        tui::Exit::Quit => Ok(Exit::Code(CLEAN)),
-        tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
     }
 }
 
 /// What the viewer cannot do by itself.
-struct Around {
+pub(crate) struct Around {
     places: Places,
     /// Where the sources lie that were found, by the names that the trace has for them.
     files: Arc<Mutex<HashMap<Vec<u8>, PathBuf>>>,
@@ -129,6 +130,28 @@ struct Around {
     suppressions: PathBuf,
     /// Where they are written for others.
     export: Option<PathBuf>,
+}
+
+impl Around {
+    /// What is around a trace.
+    pub(crate) fn of(trace: &Trace, start: &Start) -> Self {
+        Self {
+            places: start.places.clone(),
+            files: Arc::default(),
+            session: start.file.as_ref().and_then(|_| session::path(trace)),
+            suppressions: start.hidden.file.clone(),
+            export: start
+                .file
+                .as_ref()
+                .map(|file| file.with_extension("notes.md")),
+        }
+    }
+
+    /// Notes that were kept before.
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        let session = self.session.as_deref();
+        session.map(session::read).unwrap_or_default()
+    }
 }
 
 impl Outside for Around {

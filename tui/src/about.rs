@@ -12,7 +12,7 @@ use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
-use crate::{losses, notes, rings};
+use crate::{diff, losses, notes, rings};
 
 /// Findings and events of one kind that are listed one by one; beyond, they are counted.
 const LISTED_MAX: usize = 50;
@@ -30,6 +30,7 @@ pub fn lines(model: &Model, pane: Pane, columns: usize) -> Vec<Line> {
             ring.map_or_else(Vec::new, |ring| rings::about(model, ring, columns))
         }
         Pane::Objects => about_object(model, columns),
+        Pane::Diff => diff::about(model, columns),
         Pane::Losses => {
             let row = losses::row(model, model.losses.selected);
             row.map_or_else(Vec::new, |row| losses::about(model, row, columns))

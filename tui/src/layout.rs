@@ -51,11 +51,13 @@ pub enum Pane {
     Losses,
     /// What the reader noted.
     Notes,
+    /// What changed from another trace.
+    Diff,
 }
 
 impl Pane {
     /// Every pane.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
@@ -66,6 +68,7 @@ impl Pane {
         Self::Objects,
         Self::Losses,
         Self::Notes,
+        Self::Diff,
     ];
 }
 
@@ -81,6 +84,7 @@ pub fn panes_of(view: View) -> &'static [Pane] {
         View::Objects => &[Pane::Objects],
         View::Losses => &[Pane::Losses],
         View::Notes => &[Pane::Notes],
+        View::Diff => &[Pane::Diff],
     }
 }
 
@@ -96,6 +100,7 @@ pub fn view_of(pane: Pane) -> View {
         Pane::Objects => View::Objects,
         Pane::Losses => View::Losses,
         Pane::Notes => View::Notes,
+        Pane::Diff => View::Diff,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod msg;
 
 pub mod commands;
 pub mod copy;
+pub mod diff;
 pub mod hiding;
 pub mod hits;
 pub mod life;
@@ -117,6 +118,58 @@ pub fn show(
     outside: &dyn Outside,
 ) -> io::Result<Exit> {
     shell::run(model, view, outside)
+}
+
+/// One of two traces that are compared.
+#[derive(Debug)]
+pub struct Compared {
+    /// The trace.
+    pub trace: Trace,
+    /// What is wrong with it.
+    pub verdict: Verdict,
+    /// The name of its file. Any text.
+    pub title: String,
+    /// Its bookmarks and notes.
+    pub notes: Vec<Note>,
+}
+
+/// The model over two traces: what changed from the one before to the one after. Of `options` title, notes and
+/// place come from elsewhere.
+pub fn open_diff(before: Compared, after: Compared, options: Options) -> Model {
+    let stats = [&before, &after].map(|side| traces::stats::Stats::of(&side.trace));
+    let changes = traces::diff::diff((&before.verdict, &stats[0]), (&after.verdict, &stats[1]));
+    let names = [&before, &after].map(|side| {
+        let name = traces::tty(side.title.as_bytes());
+        text::clip_front(&name, diff::NAME_COLUMNS, options.characters)
+    });
+    let exec = options.exec.clone();
+    let viewer = |side: Compared, which, word: &str, other| {
+        let options = Options {
+            title: format!("{word}: {}", side.title),
+            notes: side.notes,
+            goto: None,
+            exec: Vec::new(),
+            ..options.clone()
+        };
+        let mut model = open(side.trace, side.verdict, options);
+        model.diff = Some(diff::DiffPane {
+            diff: changes.clone(),
+            names: names.clone(),
+            side: which,
+            other,
+            selected: 0,
+            top: 0,
+            text_top: 0,
+        });
+        model
+    };
+    let waiting = viewer(before, diff::Side::Before, "before", None);
+    let waiting = Some(Box::new(waiting));
+    let mut model = viewer(after, diff::Side::After, "after", waiting);
+    update::update(&mut model, msg::Msg::Show(msg::View::Diff));
+    model.back.clear();
+    model.script = exec.into();
+    model
 }
 
 /// The model that [`run_with`] begins with: for tests and for drawing screens without a terminal.

@@ -13,6 +13,7 @@ use traces::Trace;
 use traces::event::{Event, EventId};
 use traces::finding::{CannotTell, Finding, Subject, Verdict};
 
+use crate::diff::{DiffPane, Side};
 use crate::hiding::Hiding;
 use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
@@ -286,6 +287,8 @@ pub struct Model {
     pub(crate) objects: ObjectsPane,
     pub(crate) losses: Scroll,
     pub(crate) notes: NotesPane,
+    /// Where two traces are compared: what changed, and the other one.
+    pub(crate) diff: Option<DiffPane>,
     /// Stories that are not listed.
     pub(crate) hiding: Hiding,
     /// The stretch of time that all screens are about; all of it where there is none.
@@ -339,6 +342,7 @@ impl Model {
             objects: ObjectsPane::default(),
             losses: Scroll::default(),
             notes: NotesPane::default(),
+            diff: None,
             hiding: Hiding::default(),
             range: None,
             crumbs: Vec::new(),
@@ -381,6 +385,18 @@ impl Model {
         } else {
             self.pane_listener()
         }
+    }
+
+    /// Which of two traces is shown; the later one where there is one only.
+    pub fn side(&self) -> Side {
+        self.diff.as_ref().map_or(Side::After, |pane| pane.side)
+    }
+
+    /// The views that there are.
+    pub(crate) fn views(&self) -> impl Iterator<Item = View> + use<> {
+        let has_diff = self.diff.is_some();
+        let views = View::ALL.into_iter();
+        views.filter(move |view| has_diff || *view != View::Diff)
     }
 
     /// Who gets the keys once help and prompt are gone.
@@ -501,6 +517,7 @@ impl Model {
             Pane::Objects => self.objects.len(),
             Pane::Losses => crate::losses::len(self),
             Pane::Notes => self.notes.list.len(),
+            Pane::Diff => self.diff.as_ref().map_or(0, DiffPane::len),
         }
     }
 
@@ -517,6 +534,7 @@ impl Model {
             Pane::Objects => self.objects.selected,
             Pane::Losses => self.losses.selected,
             Pane::Notes => self.notes.selected,
+            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.selected),
         }
     }
 
@@ -533,6 +551,10 @@ impl Model {
             Pane::Objects => &mut self.objects.top,
             Pane::Losses => &mut self.losses.top,
             Pane::Notes => &mut self.notes.top,
+            Pane::Diff => match &mut self.diff {
+                Some(pane) => &mut pane.top,
+                None => &mut self.losses.top,
+            },
         }
     }
 
@@ -549,6 +571,7 @@ impl Model {
             Pane::Objects => self.objects.top,
             Pane::Losses => self.losses.top,
             Pane::Notes => self.notes.top,
+            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.top),
         }
     }
 
@@ -565,6 +588,7 @@ impl Model {
             Pane::Objects => self.objects.text_top,
             Pane::Losses => self.losses.text_top,
             Pane::Notes => self.notes.text_top,
+            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.text_top),
         }
     }
 
@@ -580,6 +604,10 @@ impl Model {
             Pane::Objects => &mut self.objects.text_top,
             Pane::Losses => &mut self.losses.text_top,
             Pane::Notes => &mut self.notes.text_top,
+            Pane::Diff => match &mut self.diff {
+                Some(pane) => &mut pane.text_top,
+                None => &mut self.losses.text_top,
+            },
         }
     }
 

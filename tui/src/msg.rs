@@ -28,6 +28,8 @@ pub enum Msg {
     SameObject(Toward),
     /// Tell of another object that the event touches.
     OtherObject,
+    /// Show the other of two traces.
+    OtherTrace,
     /// Go to the first cause.
     FirstCause,
     /// Go to another event that the filter matches.
@@ -187,11 +189,13 @@ pub enum View {
     Losses,
     /// What the reader noted.
     Notes,
+    /// What changed from another trace.
+    Diff,
 }
 
 impl View {
-    /// Every view, in the order of their keys.
-    pub const ALL: [Self; 9] = [
+    /// Every view, in the order of their keys. The last one is there only where two traces are.
+    pub const ALL: [Self; 10] = [
         Self::Findings,
         Self::Biography,
         Self::Events,
@@ -201,6 +205,7 @@ impl View {
         Self::Objects,
         Self::Losses,
         Self::Notes,
+        Self::Diff,
     ];
 
     /// What it is called.
@@ -215,6 +220,7 @@ impl View {
             Self::Objects => "Objects",
             Self::Losses => "Loss",
             Self::Notes => "Notes",
+            Self::Diff => "Diff",
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use traces::source::Sources;
 use traces::{Trace, Untrusted};
 
+use crate::diff::Side;
 use crate::hiding::Suppression;
 use crate::notes::Note;
 
@@ -23,6 +24,9 @@ pub trait Outside {
 
     /// Keeps the notes of the trace for the next time; or says why not.
     fn keep(&self, notes: &[Note]) -> Result<(), String>;
+
+    /// Which of two traces is shown from now on: what is kept or exported next belongs to it.
+    fn shows(&self, _side: Side) {}
 
     /// Adds a suppression to the user's file; says where, or why not. Safe for a terminal, both.
     fn suppress(&self, suppression: &Suppression) -> Result<String, String>;

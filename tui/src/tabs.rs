@@ -25,13 +25,19 @@ pub fn tabs(model: &Model, columns: u16) -> Vec<Tab> {
     };
     let columns = usize::from(columns);
     let wide = |view: &View| view.name().len() + 3;
-    let all: usize = View::ALL.iter().map(wide).sum();
+    let views: Vec<View> = model.views().collect();
+    let all: usize = views.iter().map(wide).sum();
     // Notes are the reader's own: their name is missed least.
     let without_notes = all - wide(&View::Notes) + 2;
     let has_room = |view: View| {
         all < columns || (without_notes < columns && shown != View::Notes && view != View::Notes)
     };
     let tab = |(number, view): (usize, View)| {
+        // Digits end with the notes.
+        let number = match view {
+            View::Diff => "D".to_owned(),
+            _ => number.to_string(),
+        };
         let (text, tone) = match (view == shown, has_room(view)) {
             (true, _) => (format!("[{number} {}]", view.name()), Tone::Strong),
             (false, true) => (format!(" {number} {}", view.name()), Tone::Plain),
@@ -39,5 +45,5 @@ pub fn tabs(model: &Model, columns: u16) -> Vec<Tab> {
         };
         Tab { view, text, tone }
     };
-    (1..).zip(View::ALL).map(tab).collect()
+    (1..).zip(views).map(tab).collect()
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use traces::event::EventId;
 use traces::finding::Verdict;
 use traces::source::{Absence, Found, Sources};
 use tui::keys::{message_for, script::keys};
@@ -563,6 +564,73 @@ fn the_source_has_the_lines_that_a_life_passes_through() {
         shown.contains("the last known place before this event"),
         "{shown}"
     );
+}
+
+fn compared() -> Model {
+    let sides = fixture::compared().map(|(trace, verdict, title)| tui::Compared {
+        trace,
+        verdict,
+        title: title.into(),
+        notes: vec![tui::Note {
+            event: EventId(title.len() as u64),
+            text: format!("of {}", title.len()),
+        }],
+    });
+    let [before, after] = sides;
+    tui::open_diff(before, after, Options::default())
+}
+
+#[test]
+fn two_traces_are_compared_and_either_side_opens() {
+    for (columns, rows) in [(80, 24), (120, 40), (200, 60), (40, 10)] {
+        let mut model = compared();
+        compare(
+            &format!("diff-{columns}x{rows}"),
+            &styled_snapshot(&screen(&mut model, "", columns, rows)),
+        );
+    }
+    let mut model = compared();
+    let shown = |model: &mut Model, keys| plain_snapshot(&screen(model, keys, 100, 24));
+    let text = shown(&mut model, "<enter>");
+    assert!(text.contains("after: new.trc"), "{text}");
+    assert!(text.contains("Diff › Biography of Timer#2"), "{text}");
+    // What is gone opens in the trace from before, and Esc leads back to the changes.
+    let text = shown(&mut model, "<esc>j<enter>");
+    assert!(text.contains("before: "), "{text}");
+    assert!(text.contains("Diff › Biography of Timer#2"), "{text}");
+    let text = shown(&mut model, "<esc>");
+    assert!(text.contains("1 new, 1 gone, 1 same"), "{text}");
+    assert!(text.contains("shown is old"), "{text}");
+    // The same finding in both: T goes between them.
+    let text = shown(&mut model, "j<enter>");
+    assert!(
+        text.contains("before: ") && text.contains("Timer#1"),
+        "{text}"
+    );
+    let text = shown(&mut model, "T");
+    assert!(text.contains("now after: new.trc"), "{text}");
+    assert!(text.contains("Biography of Timer#1"), "{text}");
+    // Each has its own notes and events.
+    let text = shown(&mut model, "9");
+    assert!(text.contains("of 7"), "{text}");
+    let text = shown(&mut model, "T");
+    assert!(
+        text.contains("[9 Notes]") && text.contains("of 11"),
+        "{text}"
+    );
+    let text = shown(&mut model, "3");
+    assert!(text.contains("32 events"), "{text}");
+    let text = shown(&mut model, "T");
+    assert!(text.contains("31 events"), "{text}");
+    for (columns, rows) in [(0, 0), (1, 1)] {
+        screen(&mut model, "DjT<enter>T", columns, rows);
+    }
+    // Where one trace is open, it is said how two are.
+    let mut alone = leftover(options());
+    let text = plain_snapshot(&screen(&mut alone, "D", 80, 24));
+    assert!(text.contains("view --diff A B"), "{text}");
+    let text = plain_snapshot(&screen(&mut alone, ":diff<enter>", 80, 24));
+    assert!(text.contains("view --diff A B"), "{text}");
 }
 
 #[test]

@@ -82,3 +82,62 @@ fn without_a_terminal_it_says_what_to_do_instead() {
         .says("terminal")
         .says("check");
 }
+
+#[test]
+fn a_finding_suppressed_in_the_viewer_is_suppressed_for_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = demo_trace(folder.path(), &["leftover"]);
+    let mut command = tracer(folder.path());
+    command.arg("view").arg(&trace);
+    let terminal = Terminal::start(command, 100, 30);
+    terminal.wait_for("T02");
+    terminal.press("X");
+    terminal.wait_for("suppress, because:");
+    terminal.press("known\r");
+    terminal.wait_for("until (");
+    terminal.press("2999-12-31\r");
+    terminal.wait_for("suppressed in .config/tracer-suppressions.toml");
+    terminal.wait_for("No finding, 1 suppressed");
+    terminal.press("q");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
+
+    let file = folder.path().join(".config/tracer-suppressions.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("reason = \"known\""), "{text}");
+    let check = |file: &std::path::Path| {
+        let mut command = tracer(folder.path());
+        command.arg("check").arg(&trace).arg("--suppressions");
+        run(command.arg(file))
+    };
+    check(&file).exits(0).prints("1 suppressed");
+
+    // The next look heeds it, and takes it back.
+    let mut command = tracer(folder.path());
+    command.arg("view").arg(&trace);
+    let terminal = Terminal::start(command, 100, 30);
+    terminal.wait_for("No finding, 1 suppressed");
+    terminal.press("zjU");
+    terminal.wait_for("told again");
+    terminal.press("q");
+    terminal.end_and_assert_clean();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    check(&file).exits(1);
+}
+
+#[test]
+fn two_traces_are_compared_on_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let bug = demo_trace(folder.path(), &["leftover"]);
+    let mended = demo_trace(folder.path(), &["leftover", "--fixed"]);
+    let mut command = tracer(folder.path());
+    command.arg("view").arg("--diff").arg(&bug).arg(&mended);
+    let terminal = Terminal::start(command, 100, 30);
+    terminal.wait_for("0 new, 1 gone, 0 same");
+    terminal.press("\r");
+    terminal.wait_for("Diff › Biography of");
+    terminal.wait_for("before: ");
+    terminal.press("q\x03");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
+}

@@ -332,6 +332,22 @@ pub const BINDINGS: &[Binding] = &[
         "bookmarks and notes",
     ),
     bind(
+        "view.diff",
+        &[Char('D')],
+        On::Panes,
+        Msg::Show(View::Diff),
+        None,
+        "what changed from one trace to the other, where two are open (view --diff A B)",
+    ),
+    bind(
+        "diff.other-trace",
+        &[Char('T')],
+        On::Panes,
+        Msg::OtherTrace,
+        None,
+        "of two traces, show the other: the same finding where it has that",
+    ),
+    bind(
         "notes.bookmark",
         &[Char('b')],
         On::Panes,

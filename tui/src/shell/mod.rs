@@ -142,12 +142,14 @@ pub(crate) fn run(
                 }
                 Effect::Edit => {
                     is_dirty = true;
+                    outside.shows(model.side());
                     edit(model, outside, &mut screen, &signals)?;
                     let size = resize(&mut screen)?;
                     update(model, size);
                 }
                 Effect::Save => {
                     is_dirty = true;
+                    outside.shows(model.side());
                     if let Err(why) = outside.keep(&model.notes.list) {
                         update::say(model, why);
                     }
@@ -162,6 +164,7 @@ pub(crate) fn run(
                 }
                 Effect::Export => {
                     is_dirty = true;
+                    outside.shows(model.side());
                     let (Ok(said) | Err(said)) = outside.export(&crate::notes::markdown(model));
                     update::say(model, said);
                 }

@@ -1,8 +1,9 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `palette`, `places`.
+//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `diff`, `palette`, `places`.
 
+mod diff;
 mod filtering;
 mod findings;
 mod focus;
@@ -140,6 +141,8 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Open => places::open(model),
         Msg::Up | Msg::Leave => places::up(model, msg),
         Msg::Pane(toward) => places::other_pane(model, toward),
+        Msg::Show(View::Diff) if !diff::is_there(model) => {}
+        Msg::OtherTrace => diff::other_trace(model),
         Msg::Show(view) => {
             if view != model.view {
                 places::remember(model);

@@ -90,23 +90,28 @@ pub(super) fn other_pane(model: &mut Model, toward: Toward) {
         model.pane = panes[(at.unwrap_or(0) + 1) % panes.len()];
         return;
     }
-    let now = View::ALL
+    let views: Vec<View> = model.views().collect();
+    let now = views
         .iter()
         .position(|view| *view == view_of(model.pane))
         .unwrap_or(0);
     let step = match toward {
         Toward::Next => 1,
-        Toward::Previous => View::ALL.len() - 1,
+        Toward::Previous => views.len() - 1,
     };
     remember(model);
     model.crumbs.clear();
-    show(model, View::ALL[(now + step) % View::ALL.len()]);
+    show(model, views[(now + step) % views.len()]);
 }
 
 pub(super) fn open(model: &mut Model) {
     let from = place(model);
     match model.pane {
         Pane::Timeline => return super::timeline::open(model),
+        Pane::Diff => {
+            super::diff::open(model);
+            return;
+        }
         Pane::Source => {
             show(model, View::Events);
             show_all_events(model);

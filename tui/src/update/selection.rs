@@ -62,6 +62,12 @@ pub(super) fn move_selection(model: &mut Model, step: Step) {
             let to = moved(model.selected_of(pane), model.len_of(pane), height, step);
             super::lists::select(model, pane, to);
         }
+        Pane::Diff => {
+            let (now, len) = (model.selected_of(Pane::Diff), model.len_of(Pane::Diff));
+            if let Some(pane) = &mut model.diff {
+                (pane.selected, pane.text_top) = (moved(now, len, height, step), 0);
+            }
+        }
         Pane::Notes => {
             let len = model.len_of(Pane::Notes);
             let to = moved(model.notes.selected, len, height, step);

@@ -356,6 +356,17 @@ fn a_life_in_a_large_trace_is_gathered_when_the_keys_rest() {
     assert!(model.life.len() > 1);
 }
 
+fn compared() -> Model {
+    let sides = fixture::compared().map(|(trace, verdict, title)| crate::Compared {
+        trace,
+        verdict,
+        title: title.into(),
+        notes: Vec::new(),
+    });
+    let [before, after] = sides;
+    crate::open_diff(before, after, Options::default())
+}
+
 /// Clicks, drags and turns of the wheel, most of them on the screen.
 fn any_mouse() -> impl Strategy<Value = Msg> {
     let actions = [
@@ -460,10 +471,11 @@ proptest! {
 
     #[test]
     fn any_messages_keep_selections_inside_and_visible(
-        messages in proptest::collection::vec(any_message(), 0..60), which in 0usize..3
+        messages in proptest::collection::vec(any_message(), 0..60), which in 0usize..4
     ) {
         let mut model = match which {
             0 => model(),
+            3 => compared(),
             1 => open(
                 fixture::trace(fixture::CLEAN), fixture::clean_verdict(), Options::default()
             ),

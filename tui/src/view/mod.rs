@@ -3,6 +3,7 @@
 
 mod bars;
 mod biography;
+mod diff;
 mod events;
 mod findings;
 mod help;
@@ -50,6 +51,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             Pane::Objects => objects::draw(model, &mut paint, area),
             Pane::Losses => losses::draw(model, &mut paint, area),
             Pane::Notes => notes::draw(model, &mut paint, area),
+            Pane::Diff => diff::draw(model, &mut paint, area),
         };
         bars::title(model, &mut paint, area, is_shared, title);
         bars::text(model, &mut paint, area);
