@@ -1,11 +1,11 @@
-//! The help: all keys that hold in the pane it was asked from, out of the key table.
+//! The help: all keys that hold in the pane it was asked from, out of the key table. One can be chosen and run.
 
 use ratatui::layout::Rect;
 
-use crate::keys::help;
+use crate::keys::{Binding, bindings_of, label};
 use crate::layout::Pane;
 use crate::model::Model;
-use crate::text::{Line, Tone, wrap_beside};
+use crate::text::{Line, Tone, width, wrap_beside};
 use crate::words::either;
 
 /// Where the text of the help stands; nothing where the terminal is too small. Around it is a frame.
@@ -22,38 +22,82 @@ pub fn area(size: (u16, u16)) -> Option<Rect> {
     Some(Rect::new((columns - width) / 2, 2, width, height))
 }
 
-/// The lines of the help.
-pub fn lines(model: &Model) -> Vec<Line> {
+/// The help while it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Help {
+    /// Position of the chosen action among those listed.
+    pub chosen: usize,
+    /// First visible line.
+    pub top: usize,
+    /// What the listed actions have in them.
+    pub filter: String,
+    /// Whether that is being typed.
+    pub is_typing: bool,
+}
+
+/// The actions that are listed: those of the pane, as far as the filter lets them through.
+pub fn actions(model: &Model) -> Vec<&'static Binding> {
+    let filter = model.help.as_ref().map_or("", |help| &help.filter);
+    let wanted = filter.trim().to_lowercase();
+    let fits = |binding: &&'static Binding| {
+        let has = |text: &str| text.to_lowercase().contains(&wanted);
+        has(binding.id)
+            || has(binding.help)
+            || binding
+                .keys
+                .iter()
+                .any(|key| label(*key, model.look.characters) == filter)
+    };
+    bindings_of(model.pane_listener())
+        .filter(|binding| !binding.keys.is_empty())
+        .filter(fits)
+        .collect()
+}
+
+/// The lines of the help, each with the position of its action.
+pub fn lines(model: &Model) -> Vec<(Line, Option<usize>)> {
     let Some(area) = area(model.size) else {
         return Vec::new();
     };
-    let keys = help(model.pane_listener(), model.look.characters);
-    let widest = keys
-        .iter()
-        .map(|(keys, _)| crate::text::width(keys))
+    let characters = model.look.characters;
+    let written = |binding: &&Binding| {
+        let keys = binding.keys.iter().map(|key| label(*key, characters));
+        keys.collect::<Vec<_>>().join(" ")
+    };
+    let actions = actions(model);
+    let widest = bindings_of(model.pane_listener())
+        .map(|binding| width(&written(&binding)))
         .max()
         .unwrap_or(0);
-    let mut lines: Vec<Line> = keys
-        .iter()
-        .flat_map(|(keys, text)| {
-            let pad = widest - crate::text::width(keys) + 2;
-            let label = format!("{keys}{}", " ".repeat(pad));
-            wrap_beside(&label, Tone::Strong, text, area.width.into())
-        })
-        .collect();
-    if model.pane == Pane::Timeline {
+    let mut lines = Vec::new();
+    for (position, binding) in actions.iter().enumerate() {
+        let keys = written(binding);
+        let label = format!("{keys}{}", " ".repeat(widest - width(&keys) + 2));
+        let text = wrap_beside(&label, Tone::Strong, binding.help, area.width.into());
+        lines.extend(text.into_iter().map(|line| (line, Some(position))));
+    }
+    let is_whole = model
+        .help
+        .as_ref()
+        .is_none_or(|help| help.filter.is_empty());
+    if actions.is_empty() {
+        let text = "No key here has that in its name, its letters or its help.".to_owned();
+        lines.push((vec![(text, Tone::Faint)], None));
+    }
+    if model.pane == Pane::Timeline && is_whole {
         let signs = crate::view::SIGNS.map(|(unicode, ascii, word)| {
-            let sign = either(model.look.characters, unicode, ascii);
+            let sign = either(characters, unicode, ascii);
             format!("{sign} {word}")
         });
         let text = format!(
             "{}; several events in one column are a height. Coroutines: {} running, {} waiting.",
             signs.join(", "),
-            either(model.look.characters, "█", "#"),
-            either(model.look.characters, "─", "-"),
+            either(characters, "█", "#"),
+            either(characters, "─", "-"),
         );
         let label = format!("signs{}", " ".repeat(widest.saturating_sub(3)));
-        lines.extend(wrap_beside(&label, Tone::Strong, &text, area.width.into()));
+        let text = wrap_beside(&label, Tone::Strong, &text, area.width.into());
+        lines.extend(text.into_iter().map(|line| (line, None)));
     }
     lines
 }

@@ -141,7 +141,7 @@ pub fn holds(on: On, listener: Listener) -> bool {
 }
 
 /// What holds for a listener: what holds nowhere else first.
-fn bindings_of(listener: Listener) -> impl Iterator<Item = &'static Binding> {
+pub(crate) fn bindings_of(listener: Listener) -> impl Iterator<Item = &'static Binding> {
     let holding = move |b: &&Binding| holds(b.on, listener);
     let own = |b: &&Binding| matches!(b.on, On::Pane(_));
     let first = BINDINGS.iter().filter(holding).filter(own);
@@ -196,17 +196,6 @@ pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'stati
         }
     }
     hints
-}
-
-/// The help of a listener: all keys of each action that holds there, and what it does.
-pub fn help(listener: Listener, characters: Characters) -> Vec<(String, &'static str)> {
-    bindings_of(listener)
-        .filter(|b| !b.keys.is_empty())
-        .map(|b| {
-            let keys: Vec<String> = b.keys.iter().map(|k| label(*k, characters)).collect();
-            (keys.join(" "), b.help)
-        })
-        .collect()
 }
 
 #[cfg(test)]

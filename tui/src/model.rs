@@ -14,6 +14,7 @@ use traces::event::{Event, EventId};
 use traces::finding::{CannotTell, Finding, Subject, Verdict};
 
 use crate::diff::{DiffPane, Side};
+use crate::help::Help;
 use crate::hiding::Hiding;
 use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
@@ -304,8 +305,8 @@ pub struct Model {
     pub(crate) script: VecDeque<String>,
     /// What is to be copied.
     pub(crate) clipboard: String,
-    /// First visible line of the help, while it is shown.
-    pub(crate) help: Option<usize>,
+    /// The help, while it is shown.
+    pub(crate) help: Option<Help>,
     pub(crate) prefix: Option<Prefix>,
     /// Whether the mouse is ours; else it is the terminal's.
     pub(crate) has_mouse: bool,
@@ -372,8 +373,12 @@ impl Model {
 
     /// Who gets the next key.
     pub fn listener(&self) -> Listener {
-        if self.help.is_some() {
-            Listener::Help
+        if let Some(help) = &self.help {
+            if help.is_typing {
+                Listener::Prompt
+            } else {
+                Listener::Help
+            }
         } else if let Some(prompt) = &self.prompt {
             match prompt.kind {
                 PromptKind::Filter
@@ -446,8 +451,9 @@ impl Model {
 
     /// Where everything stands; nothing where the terminal is too small.
     pub fn layout(&self) -> Option<Layout> {
+        // What stands below the help does not change while it is typed in.
         let listener = match self.listener() {
-            Listener::Help => self.pane_listener(),
+            _ if self.help.is_some() => self.pane_listener(),
             other => other,
         };
         Layout::of(

@@ -634,6 +634,31 @@ fn two_traces_are_compared_and_either_side_opens() {
 }
 
 #[test]
+fn the_help_is_searched_and_its_keys_are_run() {
+    check("help-search-80x24", "4?/zoom", 80, 24);
+    check("help-search-40x10", "4?/zoom", 40, 10);
+    let mut model = leftover(options());
+    let shown = |model: &mut Model, keys| plain_snapshot(&screen(model, keys, 80, 24));
+    // Chosen and run: the help is gone, the view is there.
+    let text = shown(&mut model, "?/view.events<enter>");
+    assert!(text.contains("Keys here with view.events"), "{text}");
+    let text = shown(&mut model, "<enter>");
+    assert!(text.contains("[3 Events]") && !text.contains("Keys here"), "{text}");
+    // Nothing fits; one level up is all keys, then none.
+    let text = shown(&mut model, "?/nonsense<enter><enter>");
+    assert!(text.contains("No key here has that"), "{text}");
+    let text = shown(&mut model, "<esc>");
+    assert!(text.contains("Enter runs, / searches"), "{text}");
+    assert_eq!(shown(&mut model, "G").matches("draw the screen anew").count(), 1);
+    let text = shown(&mut model, "<esc>");
+    assert!(!text.contains("Keys here"), "{text}");
+    for (columns, rows) in [(0, 0), (1, 1)] {
+        screen(&mut model, "?jG/x<enter>", columns, rows);
+        press(&mut model, "<esc><esc>");
+    }
+}
+
+#[test]
 fn an_event_leads_from_one_of_its_objects_to_the_other() {
     let mut model = leftover(options());
     let shown = plain_snapshot(&screen(&mut model, "<enter>", 119, 39));

@@ -1,12 +1,13 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
 //! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `diff`, `palette`, `places`.
+//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `diff`, `help`, `palette`, `places`.
 
 mod diff;
 mod filtering;
 mod findings;
 mod focus;
+mod help;
 mod lists;
 mod mouse;
 mod notes;
@@ -48,15 +49,26 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
             filtering::work(model)
         }
         Msg::Help => {
-            model.help = Some(0);
+            help::begin(model);
             Effect::Draw
         }
         Msg::Move(step) if model.help.is_some() => {
-            selection::scroll_help(model, step);
+            help::choose(model, step);
             Effect::Draw
         }
         Msg::Up if model.help.is_some() => {
-            model.help = None;
+            help::up(model);
+            Effect::Draw
+        }
+        Msg::Open if model.help.is_some() => help::run(model),
+        Msg::Prompt if model.help.is_some() => {
+            help::search(model);
+            Effect::Draw
+        }
+        Msg::Type(_) | Msg::Erase | Msg::EraseAll | Msg::Accept | Msg::Cancel
+            if help::is_typing(model) =>
+        {
+            help::typed(model, msg);
             Effect::Draw
         }
         Msg::Edit => source::edit(model),

@@ -1,6 +1,6 @@
 //! What the mouse does: rows, tabs and commands are chosen by clicks, a stretch of time by dragging.
 
-use super::selection::{move_selection, scroll_help, scroll_text};
+use super::selection::{move_selection, scroll_text};
 use super::timeline;
 use super::{go, palette};
 use crate::layout::{Pane, timeline_columns};
@@ -91,7 +91,7 @@ fn wheel(model: &mut Model, toward: Toward, ctrl: bool, spot: Spot) {
         Toward::Previous => -WHEEL_ROWS,
     };
     if model.help.is_some() {
-        return scroll_help(model, Step::Lines(rows));
+        return super::help::choose(model, Step::Lines(rows));
     }
     match spot {
         Spot::Time(_, column) if ctrl => {

@@ -2,10 +2,10 @@
 
 use super::findings::select_finding;
 use super::focus::{focus_event, set_focus};
+use crate::about;
 use crate::layout::{Pane, panes_of};
 use crate::model::{LifeRow, Model};
 use crate::msg::Step;
-use crate::{about, help};
 
 pub(super) fn moved(position: usize, len: usize, height: usize, step: Step) -> usize {
     let last = len.saturating_sub(1);
@@ -131,16 +131,6 @@ pub(super) fn scroll_text(model: &mut Model, lines: i32) {
     *top = top.saturating_add_signed(lines as isize).min(most);
 }
 
-pub(super) fn scroll_help(model: &mut Model, step: Step) {
-    let height = help::area(model.size).map_or(0, |area| usize::from(area.height));
-    let lines = help::lines(model).len();
-    if let Some(top) = &mut model.help {
-        // Scrolling moves the window, so its last position shows the last line at the bottom.
-        let positions = lines.saturating_sub(height) + 1;
-        *top = moved(*top, positions, height, step);
-    }
-}
-
 pub(super) fn settle(model: &mut Model) {
     let panes = panes_of(model.view);
     if !panes.contains(&model.pane) {
@@ -170,9 +160,7 @@ pub(super) fn settle(model: &mut Model) {
         let text_top = model.text_top_mut(area.pane);
         *text_top = (*text_top).min(most);
     }
-    if model.help.is_some() {
-        scroll_help(model, Step::Lines(0));
-    }
+    super::help::settle(model);
 }
 
 /// The first visible row, such that the selected one is visible with a row or two around it, and

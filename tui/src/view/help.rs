@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::text::Tone;
 use crate::words::either;
 
-use super::paint::Paint;
+use super::paint::{Paint, Selection};
 
 /// Draws the help.
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
@@ -16,7 +16,8 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
     paint.clear(frame);
     let characters = paint.characters;
     let lines = lines(model);
-    let top = model.help.unwrap_or(0);
+    let help = model.help.clone().unwrap_or_default();
+    let top = help.top;
     let height = usize::from(text.height);
     let dash = either(characters, "─", "-");
     let edge = |title: &str, start: &str, end: &str| {
@@ -32,11 +33,21 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
     } else {
         String::new()
     };
-    let (first, last) = either(characters, "┌┐", "++").split_at(either(characters, "┌", "+").len());
-    paint.line(
-        Rect { height: 1, ..frame },
-        &edge(" Keys here (Esc closes) ", first, last),
+    let title = match (help.is_typing, help.filter.is_empty()) {
+        (true, _) => {
+            let typed = traces::tty(help.filter.as_bytes());
+            format!(" Keys here with /{typed}{} ", either(characters, "▏", "_"))
+        }
+        (false, true) => " Keys here (Enter runs, / searches, Esc closes) ".to_owned(),
+        (false, false) => format!(" Keys here with {} ", traces::tty(help.filter.as_bytes())),
+    };
+    let title = crate::text::clip(
+        &title,
+        usize::from(frame.width).saturating_sub(2),
+        characters,
     );
+    let (first, last) = either(characters, "┌┐", "++").split_at(either(characters, "┌", "+").len());
+    paint.line(Rect { height: 1, ..frame }, &edge(&title, first, last));
     let (first, last) = either(characters, "└┘", "++").split_at(either(characters, "└", "+").len());
     paint.line(
         Rect {
@@ -57,14 +68,16 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
             &vec![(side.into(), Tone::Faint)],
         );
     }
-    for (line, y) in lines.iter().skip(top).zip(text.top()..text.bottom()) {
-        paint.line(
-            Rect {
-                y,
-                height: 1,
-                ..text
-            },
-            line,
-        );
+    for ((line, action), y) in lines.iter().skip(top).zip(text.top()..text.bottom()) {
+        let selection = match action {
+            Some(action) if *action == help.chosen => Selection::Active,
+            _ => Selection::None,
+        };
+        let row = Rect {
+            y,
+            height: 1,
+            ..text
+        };
+        paint.row(row, line, selection);
     }
 }
