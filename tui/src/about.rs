@@ -105,6 +105,15 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
     }
     lines.extend(plain(&sentence(&finding.message), Tone::Plain, columns));
 
+    // What to do first: the evidence is for who doubts it, and may be long.
+    if let Some(rule) = traces::rules::rule(finding.rule) {
+        lines.extend(wrap_after(
+            "What to do:",
+            Tone::Strong,
+            rule.advice,
+            columns,
+        ));
+    }
     if let FindingRow::Consequence(story, _) = row
         && let Some(cause) = model.finding(FindingRow::Story(story))
     {
@@ -137,14 +146,6 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
             lines.extend(wrap_after(&label, tone, &folded.message, columns));
         }
         lines.extend(more(story.folded.len(), "finding"));
-    }
-    if let Some(rule) = traces::rules::rule(finding.rule) {
-        lines.extend(wrap_after(
-            "What to do:",
-            Tone::Strong,
-            rule.advice,
-            columns,
-        ));
     }
     let meaning = confidence_meaning(finding.confidence);
     let label = format!("{} means:", confidence(finding.confidence));
@@ -286,6 +287,7 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
         return Vec::new();
     };
     let mut lines = plain(&model.trace.describe(event), Tone::Plain, columns);
+    lines.extend(about_others(model, id, columns));
     if let Some(note) = notes::of(&model.notes.list, id) {
         let text = match note.text.as_str() {
             "" => "bookmarked".to_owned(),
@@ -296,7 +298,6 @@ fn about_event(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     for (sign, tone, text) in marks_of(model, event) {
         lines.extend(plain(&format!("{sign} {text}"), tone, columns));
     }
-    lines.extend(about_others(model, id, columns));
     if let Some((number, text)) = model.source_line(event) {
         lines.push(vec![
             (format!("{} ", count(number.into())), Tone::Faint),
