@@ -739,6 +739,10 @@ impl Model {
 
     fn widest_thread(&self) -> usize {
         let recording = self.trace.recording();
+        // One thread needs no name on each row: the text about the row has it.
+        if recording.lanes.len() <= 1 {
+            return 0;
+        }
         let lanes = recording.lanes.iter().enumerate().take(LANES_LOOKED_AT);
         let widest = lanes.map(|(index, lane)| {
             let thread = self.thread_name(lane.process, u32::try_from(index).unwrap_or(u32::MAX));

@@ -157,6 +157,9 @@ fn what_is_held_is_counted_by_any_column_and_leads_to_biographies() {
 50 main reclaim 0x40 timer::Timer src/timer.rs:52 owner=Rc
 ";
     let mut model = tui::open(fixture::trace(text), Verdict::default(), options());
+    // Of several threads each row has its own; of one, none.
+    let shown = plain_snapshot(&screen(&mut model, "3", 80, 24));
+    assert!(shown.contains("0.000000030 worker leak"), "{shown}");
     let shown = plain_snapshot(&screen(&mut model, "7", 80, 24));
     assert!(
         shown.contains("4 objects held at the end, by type"),

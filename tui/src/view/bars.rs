@@ -285,6 +285,9 @@ pub(super) fn event_and_place(
 /// The name of an event's thread, in its column.
 pub(super) fn thread_of(model: &Model, event: &Event, columns: usize) -> (String, Tone) {
     let room = model.thread_columns.min(columns / 6);
+    if room == 0 {
+        return (String::new(), Tone::Faint);
+    }
     let mut text = clip(&model.thread_of(event), room, model.look.characters);
     text.push_str(&" ".repeat((room + 1).saturating_sub(width(&text))));
     (text, Tone::Faint)
