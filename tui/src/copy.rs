@@ -4,6 +4,9 @@
 
 use std::fmt::Write as _;
 
+use traces::event::What;
+use traces::finding::Subject;
+
 use traces::markdown::{code, escaped};
 
 use crate::about;
@@ -25,6 +28,26 @@ pub fn row(model: &Model) -> String {
         pieces.trim_end().to_owned()
     });
     texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The word that the focus is about: the address of a pointer, the cookie of an operation.
+pub fn word(model: &Model) -> Option<u64> {
+    let focus = model.focus();
+    let of = |subject| match subject {
+        Subject::Generation { address, .. } => Some(address),
+        Subject::Cookie { cookie, .. } => Some(cookie),
+        _ => None,
+    };
+    let touched = || focus.event.map(|event| model.trace.subjects_of(event));
+    focus
+        .object
+        .and_then(of)
+        .or_else(|| touched()?.into_iter().find_map(of))
+        .or_else(|| match &model.event(focus.event?)?.what {
+            What::Submit(submission) => Some(submission.entry.cookie),
+            What::Complete(completion) => Some(completion.cookie),
+            _ => None,
+        })
 }
 
 /// A finding with its evidence and what followed, for a bug report.

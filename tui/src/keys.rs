@@ -128,6 +128,18 @@ pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
     }
 }
 
+/// What may follow a first key: `g then: g first row, l copy ...`.
+pub fn after(prefix: Prefix, listener: Listener) -> String {
+    let Prefix::G = prefix;
+    let bindings = bindings_of(listener);
+    let keys = bindings.flat_map(|binding| binding.keys.iter().map(move |key| (key, binding)));
+    let pairs = keys.filter_map(|(key, binding)| match key {
+        AfterG(c) => Some(format!("{c} {}", binding.hint.unwrap_or(binding.id))),
+        _ => None,
+    });
+    format!("g then: {}", pairs.collect::<Vec<_>>().join("   "))
+}
+
 /// Whether a binding holds for a listener.
 pub fn holds(on: On, listener: Listener) -> bool {
     match on {

@@ -159,6 +159,8 @@ pub struct Wanted {
     pub characters: Characters,
     /// Rows of the list in a pane that is mostly text.
     pub rows: usize,
+    /// Whether the pane with the keys has all of the room.
+    pub is_alone: bool,
 }
 
 impl Layout {
@@ -175,6 +177,10 @@ impl Layout {
         let body = Rect::new(0, 1, columns, rows - 2 - hint_rows);
         let (panes, divider) = match panes_of(wanted.view) {
             // Time needs all the columns there are.
+            _ if wanted.is_alone => (
+                vec![pane_area(wanted.pane, body, wanted.rows)],
+                Rect::default(),
+            ),
             [main, other] if columns >= BESIDE_COLUMNS && wanted.view != View::Timeline => {
                 beside(*main, *other, body, wanted)
             }
@@ -336,6 +342,7 @@ mod tests {
             listener: Listener::Pane(Pane::Findings),
             characters: Characters::Unicode,
             rows: 3,
+            is_alone: false,
         }
     }
 

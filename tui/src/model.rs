@@ -308,6 +308,8 @@ pub struct Model {
     /// The help, while it is shown.
     pub(crate) help: Option<Help>,
     pub(crate) prefix: Option<Prefix>,
+    /// Whether the pane with the keys has the screen for itself.
+    pub(crate) is_alone: bool,
     /// Whether the mouse is ours; else it is the terminal's.
     pub(crate) has_mouse: bool,
     /// A word to the user, until the next key.
@@ -355,6 +357,7 @@ impl Model {
             clipboard: String::new(),
             help: None,
             prefix: None,
+            is_alone: false,
             has_mouse: false,
             notice: None,
         };
@@ -464,6 +467,7 @@ impl Model {
                 pane: self.pane,
                 listener,
                 characters: self.look.characters,
+                is_alone: self.is_alone,
                 rows: match self.view {
                     View::Rings => self.len_of(Pane::Rings),
                     _ => self.findings.rows.len(),
@@ -475,6 +479,11 @@ impl Model {
     /// The rectangles of a pane, where it is shown.
     pub(crate) fn area(&self, pane: Pane) -> Option<PaneArea> {
         self.layout()?.area(pane).copied()
+    }
+
+    /// What is to be copied.
+    pub fn clipboard(&self) -> &str {
+        &self.clipboard
     }
 
     /// The finding of a row.

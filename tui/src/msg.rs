@@ -20,6 +20,8 @@ pub enum Msg {
     Quit,
     /// Give the keys to another pane.
     Pane(Toward),
+    /// Give the pane with the keys all of the screen, or share it again.
+    Alone,
     /// Show a view.
     Show(View),
     /// Go to another finding.
@@ -80,6 +82,10 @@ pub enum Msg {
     Export,
     /// Copy what the selected row says.
     CopyRow,
+    /// Copy where in the source the event happened.
+    CopyPlace,
+    /// Copy the word that the event is about.
+    CopyWord,
     /// Copy the finding in focus as Markdown.
     CopyFinding,
     /// A character of what is typed.

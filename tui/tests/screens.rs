@@ -670,6 +670,38 @@ fn the_help_is_searched_and_its_keys_are_run() {
 }
 
 #[test]
+fn a_pane_has_the_screen_for_itself_where_it_is_asked_to() {
+    let mut model = leftover(options());
+    let shown = |model: &mut Model, keys| plain_snapshot(&screen(model, keys, 120, 40));
+    let both = shown(&mut model, "");
+    assert!(both.contains("Biography of Timer#2"), "{both}");
+    let text = shown(&mut model, "Z");
+    assert!(!text.contains("Biography of Timer#2"), "{text}");
+    assert_eq!(shown(&mut model, "Z"), both);
+    let text = plain_snapshot(&screen(&mut model, "Z", 80, 24));
+    assert!(text.contains("has all of the screen"), "{text}");
+}
+
+#[test]
+fn places_and_words_are_copied_and_a_first_key_says_what_may_follow() {
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, "<enter>g", 80, 24));
+    assert!(
+        shown.contains("g then: g move.first   y copy.place   w copy.word"),
+        "{shown}"
+    );
+    assert_eq!(press(&mut model, "y"), Effect::Copy);
+    assert_eq!(model.clipboard(), "src/wake.rs:29");
+    assert_eq!(press(&mut model, "gw"), Effect::Copy);
+    assert_eq!(model.clipboard(), "0x55d0c2e0b040");
+    // An operation has its cookie.
+    assert_eq!(press(&mut model, "tgw"), Effect::Copy);
+    assert_eq!(model.clipboard(), "0x55d0c2e0b040");
+    // A ring has none.
+    assert_eq!(press(&mut model, "3gggw"), Effect::Draw);
+}
+
+#[test]
 fn an_event_leads_from_one_of_its_objects_to_the_other() {
     let mut model = leftover(options());
     let shown = plain_snapshot(&screen(&mut model, "<enter>", 119, 39));

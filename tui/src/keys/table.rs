@@ -260,6 +260,14 @@ pub const BINDINGS: &[Binding] = &[
         "previous pane",
     ),
     bind(
+        "pane.alone",
+        &[Char('Z')],
+        On::Panes,
+        Msg::Alone,
+        None,
+        "give the pane all of the screen, or share it again",
+    ),
+    bind(
         "view.findings",
         &[Char('1')],
         On::Panes,
@@ -386,6 +394,22 @@ pub const BINDINGS: &[Binding] = &[
         Msg::CopyRow,
         None,
         "copy what the row says to the terminal's clipboard",
+    ),
+    bind(
+        "copy.place",
+        &[AfterG('y')],
+        On::Panes,
+        Msg::CopyPlace,
+        None,
+        "copy where in the source the event happened, as src/conn.rs:88",
+    ),
+    bind(
+        "copy.word",
+        &[AfterG('w')],
+        On::Panes,
+        Msg::CopyWord,
+        None,
+        "copy the pointer or cookie that this is about",
     ),
     bind(
         "copy.finding",

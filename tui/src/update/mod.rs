@@ -38,7 +38,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Nothing => Effect::Draw,
         Msg::Prefix(prefix) => {
             model.prefix = Some(prefix);
-            Effect::Nothing
+            // Who hesitates is told what may follow.
+            model.notice = Some(crate::keys::after(prefix, model.listener()));
+            Effect::Draw
         }
         Msg::Resize { columns, rows } => {
             model.size = (columns, rows);
@@ -85,6 +87,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Export => Effect::Export,
         Msg::Mouse(mouse) => mouse::act(model, mouse),
         Msg::TurnMouse => mouse::turn(model),
+        Msg::CopyPlace => palette::copy_place(model),
+        Msg::CopyWord => palette::copy_word(model),
         Msg::CopyRow => palette::copy_row(model),
         Msg::CopyFinding => palette::copy_finding(model),
         msg => {
@@ -153,6 +157,7 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Open => places::open(model),
         Msg::Up | Msg::Leave => places::up(model, msg),
         Msg::Pane(toward) => places::other_pane(model, toward),
+        Msg::Alone => places::alone(model),
         Msg::Show(View::Diff) if !diff::is_there(model) => {}
         Msg::OtherTrace => diff::other_trace(model),
         Msg::Show(view) => {

@@ -167,6 +167,19 @@ pub(super) fn copy_row(model: &mut Model) -> Effect {
     copied(model, text, "what the row says")
 }
 
+/// Copies where in the source the event happened, as `src/conn.rs:88`.
+pub(super) fn copy_place(model: &mut Model) -> Effect {
+    let place = crate::source::place_of(model);
+    let text = place.map_or(String::new(), |place| model.trace.names().site(place.site));
+    copied(model, text, "the place in the source")
+}
+
+/// Copies the address or the cookie that the event is about.
+pub(super) fn copy_word(model: &mut Model) -> Effect {
+    let text = copy::word(model).map_or(String::new(), |word| format!("{word:#x}"));
+    copied(model, text, "the word")
+}
+
 /// Copies the finding that the focus is about.
 pub(super) fn copy_finding(model: &mut Model) -> Effect {
     let row = super::findings::meant_finding(model);

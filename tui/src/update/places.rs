@@ -104,6 +104,16 @@ pub(super) fn other_pane(model: &mut Model, toward: Toward) {
     show(model, views[(now + step) % views.len()]);
 }
 
+/// Gives the pane with the keys all of the screen, or shares it again.
+pub(super) fn alone(model: &mut Model) {
+    let panes = model.layout().map_or(0, |layout| layout.panes.len());
+    if !model.is_alone && panes < 2 {
+        model.notice = Some("this pane has all of the screen already".into());
+        return;
+    }
+    model.is_alone = !model.is_alone;
+}
+
 pub(super) fn open(model: &mut Model) {
     let from = place(model);
     match model.pane {
