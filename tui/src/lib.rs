@@ -24,6 +24,8 @@ pub mod model;
 pub mod mouse;
 pub mod notes;
 pub mod objects;
+pub mod prompt;
+pub mod range;
 pub mod rings;
 pub mod source;
 pub mod timeline;

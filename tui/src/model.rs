@@ -23,6 +23,8 @@ pub use crate::life::{Life, LifeRow};
 use crate::msg::{Prefix, View};
 use crate::notes::NotesPane;
 use crate::objects::ObjectsPane;
+pub use crate::prompt::{Prompt, PromptKind};
+pub use crate::range::Range;
 use crate::rings::RingsPane;
 use crate::source::SourcePane;
 use crate::theme::Theme;
@@ -133,51 +135,6 @@ pub struct Events {
     pub text_top: usize,
 }
 
-/// A selected stretch of time: every screen shows what happened in it only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// From when.
-    pub from_ns: u64,
-    /// Until when, inclusive.
-    pub to_ns: u64,
-    /// The first event in it.
-    pub first: EventId,
-    /// The first event behind it.
-    pub end: EventId,
-}
-
-/// Events that the causal order may have moved behind later ones, or before earlier ones.
-const OUT_OF_ORDER: usize = 256;
-
-impl Range {
-    /// The stretch between two times of a trace.
-    pub fn of(trace: &Trace, from_ns: u64, to_ns: u64) -> Self {
-        let events = trace.events();
-        let is_in = |event: &Event| (from_ns..=to_ns).contains(&event.at_ns);
-        let near = events.partition_point(|event| event.at_ns < from_ns);
-        let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
-        let first = window.clone().find(|at| is_in(&events[*at]));
-        let near = events.partition_point(|event| event.at_ns <= to_ns);
-        let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
-        let last = window.rev().find(|at| is_in(&events[*at]));
-        let (first, end) = match (first, last) {
-            (Some(first), Some(last)) => (first, last + 1),
-            _ => (near, near),
-        };
-        Self {
-            from_ns,
-            to_ns,
-            first: EventId(first as u64),
-            end: EventId(end as u64),
-        }
-    }
-
-    /// Whether an event is in it.
-    pub fn has(&self, event: EventId) -> bool {
-        self.first <= event && event < self.end
-    }
-}
-
 /// A place that one can go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -185,72 +142,6 @@ pub struct Place {
     pub(crate) pane: Pane,
     pub(crate) focus: Focus,
     pub(crate) finding: FindingRow,
-}
-
-/// What a prompt is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PromptKind {
-    /// A filter over the events.
-    Filter,
-    /// A command.
-    Command,
-    /// A note to an event.
-    Note(EventId),
-    /// Why the finding with this fingerprint is not to be told.
-    Reason(u64),
-    /// Until when it is not to be told.
-    Until(u64),
-}
-
-/// Characters that a prompt may have.
-const PROMPT_MAX: usize = 400;
-
-/// A filter or a command while it is typed.
-#[derive(Clone, Debug)]
-pub struct Prompt {
-    /// What it is for.
-    pub kind: PromptKind,
-    /// What stands in it.
-    pub text: String,
-    /// What is wrong with it: for a filter two lines, the second one with a caret.
-    pub error: Option<String>,
-    /// Which of the commands that fit is chosen.
-    pub chosen: usize,
-    /// Where to return to when it is dropped.
-    pub(crate) from: Place,
-}
-
-impl Prompt {
-    pub(crate) fn new(kind: PromptKind, from: Place) -> Self {
-        Self {
-            kind,
-            text: String::new(),
-            error: None,
-            chosen: 0,
-            from,
-        }
-    }
-
-    pub(crate) fn add(&mut self, c: char) {
-        if self.text.chars().count() < PROMPT_MAX {
-            self.text.push(c);
-        }
-        self.changed();
-    }
-
-    pub(crate) fn erase(&mut self) {
-        self.text.pop();
-        self.changed();
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.changed();
-    }
-
-    fn changed(&mut self) {
-        (self.error, self.chosen) = (None, 0);
-    }
 }
 
 /// What a finding says about an event.
