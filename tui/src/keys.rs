@@ -207,6 +207,13 @@ pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'stati
             _ => hints.push((key, word)),
         }
     }
+    // Where there is no room for all, the way to all of them is what must not be missing.
+    let help = BINDINGS.iter().find(|binding| binding.msg == Msg::Help);
+    let word = help.and_then(|binding| binding.hint);
+    if let Some(at) = hints.iter().position(|hint| Some(hint.1) == word) {
+        let hint = hints.remove(at);
+        hints.insert(0, hint);
+    }
     hints
 }
 

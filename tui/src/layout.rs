@@ -372,6 +372,17 @@ mod tests {
         assert!(rows(200, 60) == 1);
     }
 
+    #[test]
+    fn the_way_to_all_keys_is_on_every_pane_at_every_width() {
+        for pane in Pane::ALL {
+            for columns in [40, 80, 120] {
+                let lines = hint_lines(Listener::Pane(pane), Characters::Ascii, columns);
+                let mut hints = lines.iter().flatten();
+                assert!(hints.any(|hint| hint.0 == "?"), "{pane:?} {columns}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn everything_lies_inside_and_nothing_overlaps(

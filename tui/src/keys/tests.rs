@@ -100,6 +100,6 @@ fn a_pair_of_keys_that_does_not_exist_is_forgotten() {
 #[test]
 fn the_hint_bar_joins_the_keys_of_a_pair() {
     let hints = hints(Listener::Pane(Pane::Findings), Characters::Ascii);
-    assert_eq!(hints[0], ("j/k".to_owned(), "move"));
+    assert_eq!(hints[1], ("j/k".to_owned(), "move"));
     assert!(hints.contains(&("e/E".to_owned(), "finding")));
 }
