@@ -11,6 +11,7 @@ use crate::model::Facts;
 use crate::recording::{LocatedLoss, Recording};
 use crate::scopes::ScopeTracker;
 use crate::stack::StackId;
+use crate::watch::{Counter, Stage, Watch};
 
 /// A recording that was looked through once, and can be gone through event by event.
 pub(crate) struct Reader<'a> {
@@ -29,6 +30,15 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Looks through the inputs, and keeps so many words of their chunks in memory.
     pub(crate) fn open(inputs: &[Input<'a>], keep_words: usize) -> Result<Self, ReadError> {
+        Self::open_watched(inputs, keep_words, &|_| {})
+    }
+
+    /// The same, telling how far it has come.
+    pub(crate) fn open_watched(
+        inputs: &[Input<'a>],
+        keep_words: usize,
+        watch: Watch<'_>,
+    ) -> Result<Self, ReadError> {
         let mut gathered = gather(inputs, keep_words)?;
         put_ends(&mut gathered);
         let Gathered {
@@ -52,7 +62,11 @@ impl<'a> Reader<'a> {
         };
         // Time is right within a lane, so that of one lane nothing can be moved.
         if reader.recording.lanes.len() > 1 {
-            reader.plan = Plan::make(|| reader.merged(), &reader.is_by_batch);
+            let watched = || -> Box<dyn Iterator<Item = Loose> + '_> {
+                let mut counter = Counter::new(watch, Stage::Ordering, reader.events);
+                Box::new(reader.merged().inspect(move |_| counter.one_more()))
+            };
+            reader.plan = Plan::make(watched, &reader.is_by_batch);
         }
         Ok(reader)
     }
@@ -136,6 +150,11 @@ impl Pass<'_> {
     /// The same, up to the first event after `until_ns` by `CLOCK_MONOTONIC`.
     pub(crate) fn until(self, until_ns: i64) -> Self {
         Self { until_ns, ..self }
+    }
+
+    /// `CLOCK_MONOTONIC` of the first event, in ns.
+    pub(crate) fn began_ns(&self) -> i64 {
+        self.first_ns.unwrap_or(0)
     }
 
     /// Where records were missing on the way.
