@@ -117,16 +117,31 @@ impl<'a> Same<'a> {
         old: Subject,
         events: impl IntoIterator<Item = EventId>,
     ) -> Option<Subject> {
+        let known = |is_it: &dyn Fn(&Subject) -> bool| {
+            let mut known = events
+                .into_iter()
+                .filter(|event| self.old.subject_of(*event) == Some(old))
+                .filter_map(|event| self.new.subject_of(self.event(event)?));
+            known.find(is_it)
+        };
         match old {
             Subject::Operation {
                 process,
                 ring,
                 sequence,
-            } => Some(Subject::Operation {
-                process: self.process(process)?,
-                ring,
-                sequence,
-            }),
+            } => {
+                let process = self.process(process)?;
+                // The high half of a sequence number is counted from what is there.
+                let is_here = |subject: &Subject| {
+                    matches!(subject, Subject::Operation { process: of, ring: on, .. }
+                        if (*of, *on) == (process, ring))
+                };
+                known(&is_here).or(Some(Subject::Operation {
+                    process,
+                    ring,
+                    sequence,
+                }))
+            }
             Subject::Coroutine { process, coroutine } => Some(Subject::Coroutine {
                 process: self.process(process)?,
                 coroutine,
@@ -146,13 +161,11 @@ impl<'a> Same<'a> {
                 generation,
             } => {
                 let process = self.process(process)?;
-                let is_here = |subject: &Subject| matches!(subject,
-                    Subject::Generation { process: of, address: at, .. } if (*of, *at) == (process, address));
-                let mut known = events
-                    .into_iter()
-                    .filter(|event| self.old.subject_of(*event) == Some(old))
-                    .filter_map(|event| self.new.subject_of(self.event(event)?));
-                known.find(is_here).or_else(|| {
+                let is_here = |subject: &Subject| {
+                    matches!(subject, Subject::Generation { process: of, address: at, .. }
+                        if (*of, *at) == (process, address))
+                };
+                known(&is_here).or_else(|| {
                     // Nothing at the beginning is gone, so that they count from the same one.
                     let losses = |trace: &Trace| trace.recording().losses.len();
                     (losses(self.old) == losses(self.new)).then_some(Subject::Generation {
@@ -176,8 +189,8 @@ fn is_alike(old: &What, new: &What) -> bool {
         | (What::Retain(a), What::Retain(b))
         | (What::Release(a), What::Release(b)) => a.address == b.address,
         (What::Submit(a), What::Submit(b)) => {
-            (a.entry.ring, a.sequence) == (b.entry.ring, b.sequence)
-        },
+            (a.entry.ring, a.entry.sequence) == (b.entry.ring, b.entry.sequence)
+        }
         _ => std::mem::discriminant(old) == std::mem::discriminant(new),
     }
 }
@@ -199,9 +212,7 @@ fn pairs<K: PartialEq>(
     (0..old)
         .map(|at| {
             let key = key_of_old(at)?;
-            let found = left
-                .iter()
-                .position(|other| other.as_ref() == Some(&key))?;
+            let found = left.iter().position(|other| other.as_ref() == Some(&key))?;
             if let Some(taken) = left.get_mut(found) {
                 *taken = None;
             }
@@ -271,7 +282,10 @@ mod tests {
             ns,
         };
         // A tick of 2.6 GHz, first from its nominal rate, then measured: 20 ppm off.
-        let (old, new) = (pace(2_600_000_000, 1_000_000_000), pace(2_600_052_000, 1_000_000_000));
+        let (old, new) = (
+            pace(2_600_000_000, 1_000_000_000),
+            pace(2_600_052_000, 1_000_000_000),
+        );
         for ticks in [0u64, 1, 77, 26_000_000_000, 9_360_000_000_000] {
             let at = |pace: &Pace| {
                 let since = u128::from(ticks) * u128::from(pace.ns) / u128::from(pace.ticks);

@@ -18,6 +18,7 @@ use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
+use crate::live::Live;
 use crate::msg::{Prefix, View};
 use crate::notes::NotesPane;
 use crate::objects::ObjectsPane;
@@ -308,6 +309,8 @@ pub struct Model {
     pub(crate) has_mouse: bool,
     /// A word to the user, until the next key.
     pub(crate) notice: Option<String>,
+    /// What is still to come of the trace.
+    pub(crate) live: Live,
 }
 
 impl Model {
@@ -352,6 +355,7 @@ impl Model {
             prefix: None,
             has_mouse: false,
             notice: None,
+            live: Live::default(),
         };
         model.thread_columns = model.widest_thread();
         crate::update::start(&mut model);
@@ -368,7 +372,9 @@ impl Model {
 
     /// Who gets the next key.
     pub fn listener(&self) -> Listener {
-        if self.help.is_some() {
+        if self.live.asks {
+            Listener::Question
+        } else if self.help.is_some() {
             Listener::Help
         } else if let Some(prompt) = &self.prompt {
             match prompt.kind {
@@ -395,7 +401,9 @@ impl Model {
 
     /// What work [`crate::msg::Msg::Work`] would go on with.
     pub fn work(&self) -> Work {
-        if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
+        if self.live.reading.is_some() {
+            Work::None
+        } else if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
             Work::Now
         } else if self.owes_life() || self.owes_neighbours() {
             Work::WhenQuiet
@@ -703,7 +711,7 @@ impl Model {
         }
     }
 
-    fn widest_thread(&self) -> usize {
+    pub(crate) fn widest_thread(&self) -> usize {
         let recording = self.trace.recording();
         let lanes = recording.lanes.iter().enumerate().take(LANES_LOOKED_AT);
         let widest = lanes.map(|(index, lane)| {
