@@ -40,7 +40,6 @@ mod safe;
 mod session;
 mod talk;
 
-
 use clap::Parser;
 
 use args::{Cli, Command};
