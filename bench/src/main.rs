@@ -27,6 +27,7 @@ mod session;
 mod size;
 mod stacks;
 mod surface;
+mod view;
 
 pub use measure::{Variant, compare, table};
 
@@ -65,7 +66,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 20] = [
+const MEASUREMENTS: [Measurement; 21] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),
@@ -86,6 +87,7 @@ const MEASUREMENTS: [Measurement; 20] = [
     ("first-lap", Where::Alone, scenarios::first_lap),
     ("size", Where::Here, size::run),
     ("analysis", Where::Here, analysis::run),
+    ("view", Where::Here, view::run),
     ("rivals", Where::Here, rivals::run),
 ];
 

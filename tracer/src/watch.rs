@@ -209,7 +209,7 @@ impl Program {
             let pause = PAUSE.max(began.elapsed() * PAUSE_FACTOR);
             let until = Instant::now() + pause;
             let was_paused = reports.is_paused();
-            while Instant::now() < until && !(was_paused && !reports.is_paused()) {
+            while Instant::now() < until && (!was_paused || reports.is_paused()) {
                 match self.steps.try_recv() {
                     Ok(Step::Ended(how)) => return self.end(how, reports, places, keeper),
                     Ok(Step::Started { .. }) | Err(TryRecvError::Empty) => {}
