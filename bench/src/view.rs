@@ -7,7 +7,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use traces::{Input, Trace};
 use tui::model::Model;
-use tui::msg::{Msg, View};
+use tui::msg::{Msg, Step, View};
 use tui::update::{arrive, update};
 use tui::{Arrived, Options};
 
@@ -65,14 +65,18 @@ fn measure(raw: &Vec<u8>) {
     // The look is made by another thread; what the screen waits for is its taking over.
     let mut looked_at = expecting();
     let mut looks: Vec<Trace> = read(raw).into_iter().chain(read(raw)).collect();
-    let mut again = |_| {
+    let Some(first) = looks.pop() else { return };
+    arrive(&mut looked_at, arrived(first));
+    // With something chosen that is to be found again: an event in the middle, and its life.
+    update(&mut looked_at, Msg::Show(View::Events));
+    update(&mut looked_at, Msg::Move(Step::Pages(5000)));
+    update(&mut looked_at, Msg::Open);
+    update(&mut looked_at, Msg::Work);
+    let again = |_| {
         if let Some(look) = looks.pop() {
-            looks.insert(0, arrive(&mut looked_at, arrived(look)));
-            // The first one gives back nothing but an empty trace.
-            looks.retain(|trace| !trace.events().is_empty());
+            looks.push(arrive(&mut looked_at, arrived(look)));
         }
     };
-    again(0);
     table(
         &format!("the viewer, {events} events, screen of {SCREEN:?}, ns"),
         &mut [

@@ -8,6 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What waits; nothing while nobody has the screen.
 static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
+/// Lines that wait; nobody reads more.
+const HELD_MAX: usize = 1000;
+
 fn held() -> MutexGuard<'static, Option<Vec<String>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -38,7 +41,9 @@ fn print(text: &str) {
 fn say(text: String) {
     let mut held = held();
     match &mut *held {
-        Some(held) => held.push(text),
+        // What is said at each look at a recording is said once.
+        Some(held) if held.len() < HELD_MAX && !held.contains(&text) => held.push(text),
+        Some(_) => {}
         None => print(&text),
     }
 }

@@ -439,3 +439,26 @@ fn is_of(trace: &Trace, processes: &[(u32, u64, bool)]) -> bool {
         processes.iter().any(|other| is_it(&other))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reclaimed twice: a finding.
+    const TWICE: &str = "
+0 main leak 0x10 Conn src/a.rs:1 owner=Box
+1 main reclaim 0x10 Conn src/a.rs:2 owner=Box
+2 main reclaim 0x10 Conn src/a.rs:3 owner=Box
+";
+
+    #[test]
+    fn finding_counts_when_two_looks_in_a_row_have_it() {
+        let verdict = |text| Trace::parse_text(text).unwrap().verdict().clone();
+        let (none, twice) = (verdict("0 main done 1\n"), verdict(TWICE));
+        assert_eq!(twice.stories.len(), 1, "{twice:?}");
+        let mut looks = Looks::default();
+        let mut shown = |verdict: &Verdict| looks.confirmed(verdict.clone()).stories.len();
+        let seen = [&twice, &twice, &none, &twice, &twice].map(&mut shown);
+        assert_eq!(seen, [0, 1, 0, 0, 1]);
+    }
+}

@@ -131,6 +131,8 @@ fn record_shows_findings_while_the_program_runs_and_ends_as_it_does() {
     assert!(!contents.contains("raw"), "{contents}");
     let printed = std::fs::read_to_string(folder.path().join("trace.output.log")).unwrap();
     assert!(printed.starts_with("printed\n"), "{printed}");
+    // Its shell says that there is no terminal to write to.
+    assert!(printed.contains("/dev/tty: "), "{printed}");
     let trace = read(&folder.path().join("trace.bin"));
     assert_eq!(trace.verdict().stories.len(), 1);
     assert!(entries(&raw).is_empty());

@@ -24,7 +24,7 @@ use crate::msg::View;
 use crate::timeline::{Index, Row, Who, Window};
 
 /// Events up to which a life is told anew at once: a second look must not make the pane blink.
-const AT_ONCE: usize = 2_000_000;
+const AT_ONCE: usize = 400_000;
 
 /// The same for sorting events into lanes, which takes longer.
 const LANES_AT_ONCE: usize = 500_000;
