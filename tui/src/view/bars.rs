@@ -189,7 +189,10 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
         return;
     }
     if let Some(notice) = &model.notice {
-        paint.line(area, &vec![(notice.clone(), Tone::Strong)]);
+        // Whether more is to come is never hidden.
+        let mut line = progress(model, paint, 0);
+        line.push((notice.clone(), Tone::Strong));
+        paint.line(area, &line);
         return;
     }
     if let Some(reading) = &model.live.reading {
