@@ -28,6 +28,7 @@ mod session;
 mod size;
 mod stacks;
 mod surface;
+mod view;
 
 pub use measure::{Variant, compare, table};
 
@@ -66,7 +67,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 21] = [
+const MEASUREMENTS: [Measurement; 22] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),
@@ -88,6 +89,7 @@ const MEASUREMENTS: [Measurement; 21] = [
     ("size", Where::Here, size::run),
     ("analysis", Where::Here, analysis::run),
     ("preload", Where::Here, preload::run),
+    ("view", Where::Here, view::run),
     ("rivals", Where::Here, rivals::run),
 ];
 

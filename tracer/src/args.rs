@@ -259,6 +259,15 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) redact: bool,
 
+    /// Show findings and events in the viewer while the program runs.
+    ///
+    /// The viewer has the terminal, the program has none: what it prints goes to a file beside the output
+    /// (`trace.output.log` for `trace.bin`), its input is empty, unless they are redirected. Space pauses what
+    /// is shown. Whoever leaves while the program runs is asked whether it is to run on or to end. The exit
+    /// code is the program's.
+    #[arg(long)]
+    pub(crate) view: bool,
+
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
@@ -363,6 +372,13 @@ pub(crate) struct View {
     /// A recorded file, a `.trc` file or a recording folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Look on while FILE, a recording folder, is written; once it is sealed, go on with the trace.
+    ///
+    /// The folder is what `TRACER_DIR` names in the recorded program; `record --dir DIR` makes it below DIR,
+    /// else it lies in /dev/shm or the temporary folder. Space pauses what is shown.
+    #[arg(long)]
+    pub(crate) follow: bool,
 
     /// Start there: a finding (`finding:3`), a rule (`T02`) or an event (`event:41`).
     #[arg(long, value_name = "PLACE")]

@@ -8,47 +8,47 @@ use anyhow::Context;
 use traces::{Trace, Untrusted};
 use tui::diff::Side;
 use tui::hiding::Suppression;
-use tui::{Compared, Note, Outside, Search};
+use tui::{Compared, Note, Options, Outside, Search};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
-use crate::view::{self, Around, Start};
+use crate::view::{self, Around, NO_SCREEN};
 use crate::{open, safe, symbols};
 
 /// The command. `before` is the trace from before, `args.file` the one from now.
 pub(crate) fn run(before: &Path, args: &View, color: Color) -> Result<Exit, Failure> {
     let (before, around_before, _) = side(before, args, color)?;
-    let (after, around_after, start) = side(&args.file, args, color)?;
+    let (after, around_after, options) = side(&args.file, args, color)?;
     let around = Both {
         before: around_before,
         after: around_after,
         shown: Cell::new(Side::After),
     };
-    let mut model = tui::open_diff(before, after, view::options(&start, Vec::new()));
+    let mut model = tui::open_diff(before, after, options);
     let shown = tui::show(&mut model, tui::view::view, &around);
-    match shown.context("the viewer could not use the terminal")? {
+    match shown.context(NO_SCREEN)? {
         tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
         _ => Ok(Exit::Code(CLEAN)),
     }
 }
 
 /// One of the two, with everything that it needs from outside.
-fn side(file: &Path, args: &View, color: Color) -> Result<(Compared, Around, Start), Failure> {
+fn side(file: &Path, args: &View, color: Color) -> Result<(Compared, Around, Options), Failure> {
     let start = view::start(args, file, color)?;
     let mut trace = open::read(file)?;
     symbols::name(&mut trace, &start.places);
-    let around = Around::of(&trace, &start);
+    let (around, options) = view::prepare(start);
     // Before the first screen: what is found later would not know which of the two it belongs to.
     if let Some(search) = around.sources(&trace) {
         trace.add_sources(search());
     }
     let compared = Compared {
-        notes: around.notes(),
+        notes: around.keeper.open(&trace),
         title: safe::path(file),
         verdict: trace.verdict().clone(),
         trace,
     };
-    Ok((compared, around, start))
+    Ok((compared, around, options))
 }
 
 /// What is around both: of what is kept, the shown one decides.

@@ -1,7 +1,8 @@
 //! The program `tracer`: from arguments to a command to an exit code. What the commands know lies in
 //! the crates below; recording, opening files and exit codes are this crate's own.
 //!
-//! Files that hold `unsafe`: `record/clock.rs` (reads a register), `record/signals.rs` (a handler).
+//! Files that hold `unsafe`: `record/clock.rs` (reads a register), `record/signals.rs` (a handler), `record/spawn.rs`
+//! (between fork and exec).
 
 #![deny(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod stats;
 mod symbols;
 mod version;
 mod view;
+mod watch;
 
 mod color;
 mod editor;
@@ -38,8 +40,6 @@ mod progress;
 mod safe;
 mod session;
 mod talk;
-
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -53,29 +53,22 @@ fn main() {
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
-    let screen = match cli.command {
+    let screen = match &cli.command {
         Command::View(_) => Screen::Taken,
+        Command::Record(args) if args.view => Screen::Taken,
         _ => Screen::Lines,
     };
     log::start(cli.common.log.as_deref(), screen)?;
     match cli.command {
-        Command::Record(args) => record::run(&record::Plan {
-            output: args.output,
-            room: match args.grow {
-                Some(bytes) => record::Room::Grow(bytes),
-                None => record::Room::Ring(args.ring),
-            },
-            dir: args.dir,
-            poison: args.poison,
-            stacks: args.stacks,
-            times: args.time,
-            redact: args.redact,
-            until_finding: args.until_finding,
-            limit: args.timeout.map(Duration::from_secs),
-            preload: !args.no_preload,
-            trap: args.trap,
-            command: args.command,
-        }),
+        Command::Record(args) => {
+            let shows = args.view;
+            let plan = record::Plan::from(args);
+            if shows {
+                watch::record(plan, cli.common.color)
+            } else {
+                record::run(&plan)
+            }
+        }
         Command::Check(args) => check::run(&args, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),

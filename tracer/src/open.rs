@@ -4,6 +4,7 @@
 //! Only ordinary files are opened, and none is mapped: a pipe would make us wait for ever, a device
 //! may act on being opened, and a mapped file that shrinks would end this process.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
 use traces::read::ReadError;
 use traces::recording::Recording;
+use traces::watch::{Found, Stage, Step};
 use traces::{Input, ReadAt, Trace};
 
 use crate::progress::{Looked, Progress, Sum};
@@ -97,9 +99,112 @@ pub(crate) fn check(path: &Path) -> Result<Trace> {
 
 /// The recording in a folder that is still written to, as it was when this was called.
 pub(crate) fn read_running(folder: &Path) -> Result<Trace> {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let now_ns = now.tv_sec * 1_000_000_000 + now.tv_nsec;
+    let now_ns = now_ns();
     Ok(Trace::read_until(&open(folder)?.inputs(), now_ns)?)
+}
+
+/// `CLOCK_MONOTONIC`
+fn now_ns() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+/// Reads what was opened as one recording, and tells how far it has come.
+pub(crate) fn read_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
+    let sizes = opened.files.iter().map(|file| file.1.len().unwrap_or(0));
+    let look = Look {
+        watch,
+        bytes: sizes.sum(),
+        read: Cell::new(0),
+        most: Cell::new(0.0),
+    };
+    let counted: Vec<Counted<'_>> = opened
+        .files
+        .iter()
+        .map(|(_, file)| Counted { file, look: &look })
+        .collect();
+    let inputs: Vec<Input<'_>> = opened
+        .files
+        .iter()
+        .zip(&counted)
+        .map(|((name, _), bytes)| Input { name, bytes })
+        .collect();
+    Ok(Trace::read_watched(&inputs, &|step| look.events(&step))?)
+}
+
+/// How far reading has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Far {
+    /// What is being done.
+    pub(crate) doing: &'static str,
+    /// Of 1.
+    pub(crate) part: f64,
+    /// What rules said so far.
+    pub(crate) found: Found,
+}
+
+/// Where the stages of reading begin, of 1: looking through all bytes, putting threads into order, making events,
+/// judging. About as measured over recordings of one thread and of four; which share each has depends on what was
+/// recorded, so an estimate is one.
+const LOOKS_FROM: f64 = 0.0;
+const ORDERS_FROM: f64 = 0.22;
+const READS_FROM: f64 = 0.4;
+const JUDGES_FROM: f64 = 0.75;
+
+/// How far one reading has come.
+struct Look<'a> {
+    watch: &'a dyn Fn(Far),
+    bytes: u64,
+    read: Cell<u64>,
+    most: Cell<f64>,
+}
+
+impl Look<'_> {
+    fn bytes(&self, count: usize) {
+        let read = self.read.get().saturating_add(count as u64);
+        self.read.set(read);
+        let done = read as f64 / self.bytes.max(1) as f64;
+        self.tell("reading", (LOOKS_FROM, ORDERS_FROM), done, Found::default());
+    }
+
+    fn events(&self, step: &Step) {
+        let (doing, stage) = match step.stage {
+            Stage::Ordering => ("ordering", (ORDERS_FROM, READS_FROM)),
+            Stage::Reading => ("reading", (READS_FROM, JUDGES_FROM)),
+            Stage::Judging | Stage::Fetching => ("judging", (JUDGES_FROM, 1.0)),
+        };
+        let done = step.done as f64 / step.total.max(1) as f64;
+        self.tell(doing, stage, done, step.found);
+    }
+
+    fn tell(&self, doing: &'static str, stage: (f64, f64), done: f64, found: Found) {
+        let part = stage.0 + (stage.1 - stage.0) * done.min(1.0);
+        // Some stages are gone through more than once.
+        self.most.set(self.most.get().max(part));
+        (self.watch)(Far {
+            doing,
+            part: self.most.get(),
+            found,
+        });
+    }
+}
+
+/// A file, and who counts what is read of it.
+struct Counted<'a> {
+    file: &'a OpenFile,
+    look: &'a Look<'a>,
+}
+
+impl ReadAt for Counted<'_> {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = ReadAt::read_at(self.file, offset, buffer)?;
+        self.look.bytes(count);
+        Ok(count)
+    }
 }
 
 /// What the recording that `path` names is made of, and how many events there are; nothing is judged.

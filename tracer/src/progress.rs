@@ -44,6 +44,7 @@ impl Progress {
     /// A step of the reader's.
     pub(crate) fn step(&self, step: Step) {
         let doing = match step.stage {
+            Stage::Ordering => "ordering",
             Stage::Reading => "reading",
             Stage::Judging => "judging",
             Stage::Fetching => "fetching what findings rest on",

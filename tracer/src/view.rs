@@ -5,18 +5,21 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use traces::{Trace, Untrusted};
 use tui::hiding::Suppression;
-use tui::{Characters, Colour, Goto, Note, Options, Outside, Search, Theme};
+use tui::live::Reading;
+use tui::{Characters, Colour, Feed, Goto, Note, Options, Outside, Reports, Search, Theme};
 
 use crate::args::{Color, View};
 use crate::check::suppress::{self, Hidden};
 use crate::exit::{CLEAN, Exit, Failure};
+use crate::open::Opened;
 use crate::sources::Question;
 use crate::symbols::Places;
-use crate::{color, editor, open, safe, session, symbols};
+use crate::{color, editor, open, safe, session, symbols, talk};
 
 /// How the viewer starts.
 #[derive(Clone, Debug)]
@@ -60,9 +63,34 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         return crate::compare::run(before, &args, color);
     }
     let start = start(&args, &args.file, color)?;
-    let mut trace = open::read(&args.file)?;
-    symbols::name(&mut trace, &start.places);
-    show(trace, start)
+    if args.follow {
+        return crate::watch::follow(&args.file, start);
+    }
+    // What cannot even be opened is said before the screen is taken.
+    let opened = open::open(&args.file)?;
+    let (around, options) = prepare(start);
+    let failed = Arc::new(Mutex::new(None));
+    let (tells, keeper, places) = (failed.clone(), around.keeper.clone(), around.places.clone());
+    let feed = Feed::new(move |reports| match read(&opened, &places, reports) {
+        Ok(trace) => deliver(reports, trace, &keeper),
+        Err(error) => {
+            *tells.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            reports.give_up();
+        }
+    });
+    let quiet = talk::hold();
+    let exit = tui::run_feed(feed, options, &around).context(NO_SCREEN)?;
+    drop(quiet);
+    match exit {
+        tui::Exit::Quit | tui::Exit::EndProgram => Ok(Exit::Code(CLEAN)),
+        tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
+        tui::Exit::GaveUp => {
+            let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(failed
+                .unwrap_or_else(|| anyhow!("nothing could be read"))
+                .into())
+        }
+    }
 }
 
 /// How the arguments want a file to be shown.
@@ -81,6 +109,75 @@ pub(crate) fn start(args: &View, file: &Path, color: Color) -> anyhow::Result<St
     })
 }
 
+/// What is said where there is a terminal that cannot be used.
+pub(crate) const NO_SCREEN: &str = "the viewer could not use the terminal";
+
+/// Time that reading has to take before anything is said about how long it will still take.
+const ESTIMATE_AFTER: Duration = Duration::from_millis(700);
+
+/// Reads and judges, and tells how far that has come.
+pub(crate) fn read(opened: &Opened, places: &Places, reports: &Reports) -> anyhow::Result<Trace> {
+    let began = Instant::now();
+    let mut trace = open::read_watched(opened, &|far| {
+        let taken = began.elapsed();
+        let is_known = taken >= ESTIMATE_AFTER && far.part > 0.05;
+        reports.reading(Reading {
+            doing: far.doing.into(),
+            percent: Some((far.part * 100.0) as u8),
+            left: is_known.then(|| taken.mul_f64((1.0 - far.part) / far.part)),
+            found: far.found.iter().collect(),
+        });
+    })?;
+    symbols::name(&mut trace, places);
+    Ok(trace)
+}
+
+/// Hands a whole trace to the viewer, with the notes that it has.
+pub(crate) fn deliver(reports: &Reports, trace: Trace, keeper: &Keeper) {
+    let notes = keeper.open(&trace);
+    let verdict = trace.verdict().clone();
+    reports.trace(trace, verdict, Some(notes));
+}
+
+/// Where notes are kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keeper(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+enum Kept {
+    /// Nowhere: the trace has no file, or the environment no place.
+    #[default]
+    Nowhere,
+    /// In no file yet: the trace is still written, and its events may get other numbers.
+    Later,
+    /// In this file.
+    At(PathBuf),
+}
+
+impl Keeper {
+    fn set(&self, kept: Kept) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    /// The trace is not whole yet.
+    pub(crate) fn wait(&self) {
+        self.set(Kept::Later);
+    }
+
+    /// From now on notes are those of this trace; what it has already.
+    pub(crate) fn open(&self, trace: &Trace) -> Vec<Note> {
+        let path = session::path(trace);
+        let notes = path.as_deref().map(session::read).unwrap_or_default();
+        self.set(path.map_or(Kept::Nowhere, Kept::At));
+        notes
+    }
+
+    /// From now on notes are kept as those of this trace, of which the viewer has them already.
+    pub(crate) fn settle(&self, trace: &Trace) {
+        self.set(session::path(trace).map_or(Kept::Nowhere, Kept::At));
+    }
+}
+
 /// Whether there is somebody to look and to press keys.
 pub(crate) fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
@@ -88,23 +185,26 @@ pub(crate) fn has_terminal() -> bool {
 
 /// Shows a trace until the user or a signal ends the viewer.
 pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
-    let around = Around::of(&trace, &start);
-    let options = options(&start, around.notes());
-    match tui::run(trace, options, &around).context("the viewer could not use the terminal")? {
-        tui::Exit::Quit => Ok(Exit::Code(CLEAN)),
+    let has_file = start.file.is_some();
+    let (around, mut options) = prepare(start);
+    if has_file {
+        options.notes = around.keeper.open(&trace);
+    }
+    match tui::run(trace, options, &around).context(NO_SCREEN)? {
+        tui::Exit::Quit | tui::Exit::EndProgram | tui::Exit::GaveUp => Ok(Exit::Code(CLEAN)),
         tui::Exit::Signal(signal) => Ok(Exit::Signal(signal)),
     }
 }
 
-/// The same for the viewer.
-pub(crate) fn options(start: &Start, notes: Vec<Note>) -> Options {
-    Options {
-        title: start.title.clone(),
+/// The viewer's options, and who does what it cannot do by itself.
+pub(crate) fn prepare(start: Start) -> (Around, Options) {
+    let options = Options {
+        title: start.title,
         theme: start.theme,
         mouse: start.mouse,
-        exec: start.exec.clone(),
-        notes,
-        hidden: start.hidden.covers.clone(),
+        exec: start.exec,
+        notes: Vec::new(),
+        hidden: start.hidden.covers,
         goto: start.goto,
         characters: if start.ascii {
             Characters::Ascii
@@ -116,42 +216,28 @@ pub(crate) fn options(start: &Start, notes: Vec<Note>) -> Options {
         } else {
             Colour::Off
         },
-    }
+    };
+    let around = Around {
+        places: start.places,
+        files: Arc::default(),
+        keeper: Keeper::default(),
+        suppressions: start.hidden.file,
+        export: start.file.map(|file| file.with_extension("notes.md")),
+    };
+    (around, options)
 }
 
 /// What the viewer cannot do by itself.
 pub(crate) struct Around {
-    places: Places,
+    pub(crate) places: Places,
     /// Where the sources lie that were found, by the names that the trace has for them.
     files: Arc<Mutex<HashMap<Vec<u8>, PathBuf>>>,
     /// Where notes are kept.
-    session: Option<PathBuf>,
+    pub(crate) keeper: Keeper,
     /// Where suppressions are written.
     suppressions: PathBuf,
     /// Where they are written for others.
     export: Option<PathBuf>,
-}
-
-impl Around {
-    /// What is around a trace.
-    pub(crate) fn of(trace: &Trace, start: &Start) -> Self {
-        Self {
-            places: start.places.clone(),
-            files: Arc::default(),
-            session: start.file.as_ref().and_then(|_| session::path(trace)),
-            suppressions: start.hidden.file.clone(),
-            export: start
-                .file
-                .as_ref()
-                .map(|file| file.with_extension("notes.md")),
-        }
-    }
-
-    /// Notes that were kept before.
-    pub(crate) fn notes(&self) -> Vec<Note> {
-        let session = self.session.as_deref();
-        session.map(session::read).unwrap_or_default()
-    }
 }
 
 impl Outside for Around {
@@ -185,8 +271,15 @@ impl Outside for Around {
     }
 
     fn keep(&self, notes: &[Note]) -> Result<(), String> {
-        let Some(path) = &self.session else {
-            return Err("notes are not kept: this trace has no file, or HOME is not set".into());
+        let kept = self.keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = match &*kept {
+            Kept::At(path) => path,
+            Kept::Later => return Ok(()),
+            Kept::Nowhere => {
+                return Err(
+                    "notes are not kept: this trace has no file, or HOME is not set".into(),
+                );
+            }
         };
         session::write(path, notes)
             .map_err(|error| format!("notes are not kept: {}: {error}", safe::path(path)))

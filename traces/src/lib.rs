@@ -21,6 +21,8 @@ extern crate self as traces;
 mod trace;
 pub use trace::Trace;
 
+pub mod same;
+
 pub mod event;
 
 pub mod recording;

@@ -14,6 +14,8 @@ use crate::untrusted::Untrusted;
 /// One run of `tracer record`, or of a test scope.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
+    /// `CLOCK_MONOTONIC` of the first event, in ns: times of events count from there. 0 where it is not known.
+    pub began_ns: i64,
     /// Processes, in the order in which they were read.
     pub processes: Vec<Process>,
     /// Lanes of all processes.
@@ -82,8 +84,48 @@ pub struct Process {
     pub stopped: Option<Stopped>,
     /// Names, places, types and call stacks that no room was left for.
     pub names_lost: u64,
+    /// How its ticks became times.
+    pub pace: Pace,
     /// Name of the input it was read from.
     pub source: String,
+}
+
+/// How ticks became times: a line, which is known the better the longer a recording goes on. So a tick of a
+/// recording that is still written has another time the next time it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// `CLOCK_MONOTONIC` in ns at a moment that stays the same.
+    pub from_ns: i64,
+    /// So many ticks
+    pub ticks: u64,
+    /// took so many ns.
+    pub ns: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            from_ns: 0,
+            ticks: 1,
+            ns: 1,
+        }
+    }
+}
+
+impl Pace {
+    /// The time that a moment has by this pace, if it has `at_ns` by another one.
+    pub fn translate(&self, at_ns: i64, other: &Self) -> i64 {
+        if self == other {
+            return at_ns;
+        }
+        let since = i128::from(at_ns) - i128::from(other.from_ns);
+        let product = |a: u64, b: u64| (u128::from(a) * u128::from(b)).max(1) as f64;
+        // Within an hour the paces differ by milliseconds: the difference is what needs to be exact.
+        let ratio = product(self.ns, other.ticks) / product(self.ticks, other.ns);
+        let drift = (since as f64) * (ratio - 1.0);
+        let at = i128::from(self.from_ns) + since + drift.round() as i128;
+        i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX })
+    }
 }
 
 impl Default for Process {
@@ -102,6 +144,7 @@ impl Default for Process {
             ended: Ended::Unknown,
             stopped: None,
             names_lost: 0,
+            pace: Pace::default(),
             source: String::new(),
         }
     }

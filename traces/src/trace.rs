@@ -98,6 +98,11 @@ impl Trace {
         Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
+    /// A trace without anything in it: what there is to show before one was read.
+    pub fn empty() -> Self {
+        Self::of(Recording::default(), Vec::new(), Judged::default())
+    }
+
     /// Reads as [`Trace::read`] does, for the verdict alone: what is kept of the events is what findings rest
     /// on, and the lives of their subjects. Memory grows with the things that are alive, not with the
     /// recording. Times by batch, and findings beyond counting, need all events all the same.

@@ -1,11 +1,15 @@
 //! How far reading has come, for whoever waits for it. No clock here: the watcher has one.
 
+use crate::finding::RuleId;
+
 /// Events between two steps that are told.
 pub(crate) const EVERY: u64 = 1 << 16;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// It is found out in which order events happened; done once for each time they are gone through.
+    Ordering,
     /// Events are put into their order.
     Reading,
     /// The model goes through them.
@@ -23,6 +27,26 @@ pub struct Step {
     pub done: u64,
     /// Events in all.
     pub total: u64,
+    /// What rules said so far.
+    pub found: Found,
+}
+
+/// How often each rule spoke: consequences are not folded under their causes yet, and repeats are counted one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found([u32; 32]);
+
+impl Found {
+    /// Rules that spoke, by their numbers, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (RuleId, u64)> + '_ {
+        let spoke = self.0.iter().enumerate().filter(|(_, times)| **times > 0);
+        spoke.filter_map(|(rule, times)| Some((RuleId(u8::try_from(rule).ok()?), (*times).into())))
+    }
+
+    pub(crate) fn add(&mut self, rule: RuleId) {
+        if let Some(times) = self.0.get_mut(usize::from(rule.0)) {
+            *times = times.saturating_add(1);
+        }
+    }
 }
 
 /// Who is told.
@@ -40,6 +64,7 @@ impl<'a> Counter<'a> {
             stage,
             done: 0,
             total,
+            found: Found::default(),
         };
         watch(step);
         Self { watch, step }
@@ -48,6 +73,15 @@ impl<'a> Counter<'a> {
     pub(crate) fn one_more(&mut self) {
         self.step.done = self.step.done.saturating_add(1);
         if self.step.done.is_multiple_of(EVERY) {
+            (self.watch)(self.step);
+        }
+    }
+
+    /// One more, after which rules have said so much.
+    pub(crate) fn one_more_with(&mut self, found: &Found) {
+        self.step.done = self.step.done.saturating_add(1);
+        if self.step.done.is_multiple_of(EVERY) {
+            self.step.found = *found;
             (self.watch)(self.step);
         }
     }

@@ -1,18 +1,20 @@
 //! Shows a fixture in the viewer, for the terminal tests and for looking at it by hand.
 //!
-//! `view_fixture [leftover|judged|clean|many] [--ascii] [--no-color] [--goto PLACE]`. For the tests, `PANIC`
-//! in the environment names a thread that panics: `viewer` while it draws the help, `worker` on
-//! SIGUSR1.
+//! `view_fixture [leftover|judged|clean|many|blocked|live] [--ascii] [--no-color] [--goto PLACE]`. For the tests,
+//! `PANIC` in the environment names a thread that panics: `viewer` while it draws the help, `worker` on SIGUSR1.
+//! `blocked` has its trace when SIGUSR1 comes, and never one when SIGUSR2 does; `live` is a recording that grows by
+//! each SIGUSR1, and is over with SIGUSR2.
 
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
 
 use std::process::{Command, ExitCode};
 
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use tui::keys::Listener;
-use tui::{Characters, Colour, Exit, Options};
+use tui::live::{State, Watched};
+use tui::{Characters, Colour, Exit, Feed, Options};
 
 /// The program that `EDITOR` names is given file and line.
 struct Editor;
@@ -82,6 +84,10 @@ fn main() -> ExitCode {
             other => name = other.to_owned(),
         }
     }
+    if let "blocked" | "live" = name.as_str() {
+        let feed = reader(name == "live");
+        return end(tui::run_feed(feed, options, &Editor));
+    }
     let (trace, verdict) = match name.as_str() {
         "clean" => (fixture::trace(fixture::CLEAN), fixture::clean_verdict()),
         "judged" => {
@@ -116,8 +122,45 @@ fn main() -> ExitCode {
         },
         &Editor,
     );
+    end(shown)
+}
+
+/// Reads when it is told to.
+fn reader(is_live: bool) -> Feed {
+    let mut signals = Signals::new([SIGUSR1, SIGUSR2]).expect("signals can be listened to");
+    Feed::new(move |reports| {
+        let watched = |state| {
+            reports.watched(Watched {
+                state,
+                is_ours: true,
+                output: None,
+            });
+        };
+        if is_live {
+            watched(State::Running);
+        }
+        let begins = (fixture::look(0..12), fixture::clean_verdict());
+        let whole = (
+            fixture::trace(fixture::LEFTOVER),
+            fixture::leftover_verdict(),
+        );
+        let mut looks = is_live.then_some(begins).into_iter().chain([whole]);
+        for signal in signals.forever() {
+            match (signal, looks.next()) {
+                (SIGUSR1, Some((trace, verdict))) => reports.trace(trace, verdict, None),
+                (SIGUSR2, _) if is_live => watched(State::Ended("exited with code 3".into())),
+                (SIGUSR2, _) => reports.give_up(),
+                _ => {}
+            }
+        }
+    })
+}
+
+fn end(shown: std::io::Result<Exit>) -> ExitCode {
     match shown {
         Ok(Exit::Quit) => ExitCode::SUCCESS,
+        Ok(Exit::EndProgram) => ExitCode::from(40),
+        Ok(Exit::GaveUp) => ExitCode::from(41),
         Ok(Exit::Signal(signal)) => {
             let _ = signal_hook::low_level::emulate_default_handler(signal);
             ExitCode::FAILURE

@@ -9,6 +9,7 @@ use traces::operations::Ends;
 use crate::hiding::Why;
 use crate::layout::Pane;
 use crate::life::NeighbourRow;
+use crate::live::{State, Watched};
 use crate::model::{FindingRow, LifeRow, Model};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
@@ -355,11 +356,43 @@ pub fn marks_of(model: &Model, event: &Event) -> Vec<(&'static str, Tone, String
 }
 
 /// What was there at all, and how far the verdict can be trusted.
+/// What becomes of the recording that is looked on.
+fn about_recording(watched: &Watched, columns: usize) -> Vec<Line> {
+    let (text, tone) = match &watched.state {
+        State::Running => (
+            "The recording goes on; this is what was there at the last look.".to_owned(),
+            Tone::Note,
+        ),
+        State::Sealing => (
+            "The program has ended; its trace is being sealed.".to_owned(),
+            Tone::Note,
+        ),
+        State::Ended(how) => (
+            format!("The recording is over: {}", sentence(how)),
+            Tone::Strong,
+        ),
+    };
+    let mut lines = plain(&text, tone, columns);
+    if let Some(output) = &watched.output {
+        let text = format!("What the program prints is in {output}.");
+        lines.extend(plain(&text, Tone::Plain, columns));
+    }
+    lines
+}
+
 fn summary(model: &Model, columns: usize) -> Vec<Line> {
     let verdict = &model.verdict;
     let summary = &verdict.summary;
     let mut lines = Vec::new();
+    if let Some(watched) = &model.live.watched {
+        lines.extend(about_recording(watched, columns));
+    }
     match verdict.outcome() {
+        Outcome::Clean if model.live.is_running() => lines.extend(plain(
+            "No finding so far. What still lives is not judged as if it were over.",
+            Tone::Strong,
+            columns,
+        )),
         Outcome::Clean => {
             let sign = either(model.look.characters, "✔", "+");
             lines.extend(plain(

@@ -55,7 +55,12 @@ pub enum Command {
 
 /// An action by its id.
 pub fn binding(id: &str) -> Option<&'static Binding> {
-    let offered = |binding: &&Binding| !matches!(binding.on, On::Prompt | On::Palette | On::Help);
+    let offered = |binding: &&Binding| {
+        !matches!(
+            binding.on,
+            On::Prompt | On::Palette | On::Help | On::Question
+        )
+    };
     BINDINGS.iter().filter(offered).find(|b| b.id == id)
 }
 

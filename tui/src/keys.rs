@@ -42,6 +42,8 @@ pub enum On {
     Palette,
     /// In the help.
     Help,
+    /// While it is asked what becomes of the program.
+    Question,
 }
 
 /// What the keyboard talks to at this moment.
@@ -55,13 +57,15 @@ pub enum Listener {
     Palette,
     /// The help.
     Help,
+    /// The question what becomes of the program.
+    Question,
 }
 
 impl Listener {
     /// Every listener there is.
     pub fn all() -> impl Iterator<Item = Self> {
         let panes = Pane::ALL.into_iter().map(Self::Pane);
-        panes.chain([Self::Prompt, Self::Palette, Self::Help])
+        panes.chain([Self::Prompt, Self::Palette, Self::Help, Self::Question])
     }
 }
 
@@ -143,12 +147,14 @@ pub fn after(prefix: Prefix, listener: Listener) -> String {
 /// Whether a binding holds for a listener.
 pub fn holds(on: On, listener: Listener) -> bool {
     match on {
-        On::Anywhere => true,
+        // What is asked is answered, or taken back.
+        On::Anywhere => listener != Listener::Question,
         On::Panes => matches!(listener, Listener::Pane(_)),
         On::Pane(pane) => listener == Listener::Pane(pane),
         On::Prompt => listener == Listener::Prompt,
         On::Palette => listener == Listener::Palette,
         On::Help => listener == Listener::Help,
+        On::Question => listener == Listener::Question,
     }
 }
 
@@ -174,6 +180,7 @@ pub enum Characters {
 /// How a key is written on the screen.
 pub fn label(key: Key, characters: Characters) -> String {
     match (key, characters) {
+        (Char(' '), _) => "Space".into(),
         (Char(c), _) => c.to_string(),
         (Ctrl(c), _) => format!("^{c}"),
         (AfterG(c), _) => format!("g{c}"),

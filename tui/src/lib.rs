@@ -19,6 +19,7 @@ pub mod diff;
 pub mod hiding;
 pub mod hits;
 pub mod life;
+pub mod live;
 pub mod losses;
 pub mod model;
 pub mod mouse;
@@ -42,6 +43,7 @@ pub mod words;
 pub mod snapshot;
 pub mod view;
 
+mod feed;
 mod goto;
 mod outside;
 mod shell;
@@ -52,6 +54,7 @@ mod fixture;
 
 use std::io;
 
+pub use feed::{Arrived, Feed, Reports};
 pub use goto::{Goto, GotoError};
 pub use keys::Characters;
 pub use model::Colour;
@@ -92,6 +95,10 @@ pub struct Options {
 pub enum Exit {
     /// The user left it.
     Quit,
+    /// The user left it, and wants the recorded program to end.
+    EndProgram,
+    /// Who was to read the trace gave up: see [`Reports::give_up`].
+    GaveUp,
     /// This signal ended it. The terminal is given back; what the signal does to the process is the
     /// caller's to decide.
     Signal(i32),
@@ -113,13 +120,35 @@ pub fn run_with(
     show(&mut open(trace, verdict, options), view::view, outside)
 }
 
+/// Shows what a reader has, from before it has anything until the user leaves. Needs a terminal.
+pub fn run_feed(feed: Feed, options: Options, outside: &dyn Outside) -> io::Result<Exit> {
+    shell::run(&mut expect(options), view::view, outside, Some(feed))
+}
+
+/// The model that [`run_feed`] begins with: a trace is still to come.
+pub fn expect(options: Options) -> Model {
+    let nothing = Options {
+        goto: None,
+        exec: Vec::new(),
+        ..options.clone()
+    };
+    let mut model = open(Trace::empty(), Verdict::default(), nothing);
+    model.live.reading = Some(live::Reading {
+        doing: "reading".into(),
+        ..live::Reading::default()
+    });
+    model.live.goto = options.goto;
+    model.live.script = options.exec;
+    model
+}
+
 /// Shows a model, drawn by `view`, until the user leaves. Needs a terminal.
 pub fn show(
     model: &mut Model,
     view: impl FnMut(&Model, &mut Frame<'_>),
     outside: &dyn Outside,
 ) -> io::Result<Exit> {
-    shell::run(model, view, outside)
+    shell::run(model, view, outside, None)
 }
 
 /// One of two traces that are compared.

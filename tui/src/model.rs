@@ -20,6 +20,7 @@ use crate::hits::{Hits, Shown};
 use crate::keys::{Characters, Context, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
+use crate::live::Live;
 use crate::msg::{Prefix, View};
 use crate::notes::NotesPane;
 use crate::objects::ObjectsPane;
@@ -205,6 +206,8 @@ pub struct Model {
     pub(crate) has_mouse: bool,
     /// A word to the user, until the next key.
     pub(crate) notice: Option<String>,
+    /// What is still to come of the trace.
+    pub(crate) live: Live,
 }
 
 impl Model {
@@ -251,6 +254,7 @@ impl Model {
             is_alone: false,
             has_mouse: false,
             notice: None,
+            live: Live::default(),
         };
         model.thread_columns = model.widest_thread();
         crate::update::start(&mut model);
@@ -267,7 +271,9 @@ impl Model {
 
     /// Who gets the next key.
     pub fn listener(&self) -> Listener {
-        if let Some(help) = &self.help {
+        if self.live.asks {
+            Listener::Question
+        } else if let Some(help) = &self.help {
             if help.is_typing {
                 Listener::Prompt
             } else {
@@ -310,7 +316,9 @@ impl Model {
 
     /// What work [`crate::msg::Msg::Work`] would go on with.
     pub fn work(&self) -> Work {
-        if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
+        if self.live.reading.is_some() {
+            Work::None
+        } else if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
             Work::Now
         } else if self.owes_life() || self.owes_neighbours() {
             Work::WhenQuiet
@@ -637,7 +645,7 @@ impl Model {
         }
     }
 
-    fn widest_thread(&self) -> usize {
+    pub(crate) fn widest_thread(&self) -> usize {
         let recording = self.trace.recording();
         // One thread needs no name on each row: the text about the row has it.
         if recording.lanes.len() <= 1 {

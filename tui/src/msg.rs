@@ -104,6 +104,14 @@ pub enum Msg {
     Prefix(Prefix),
     /// Stop the process until the shell continues it.
     Suspend,
+    /// Stop showing what is new, or go on with it.
+    Pause,
+    /// Leave, and let the program run on.
+    LeaveRunning,
+    /// Leave, and have the program end.
+    EndProgram,
+    /// Do not leave after all.
+    Stay,
     /// Draw everything anew.
     Repaint,
     /// The terminal has this size now.
@@ -287,4 +295,6 @@ pub enum Effect {
     Copy,
     /// Leave.
     Quit,
+    /// Leave, and have the program end.
+    EndProgram,
 }

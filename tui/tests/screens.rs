@@ -6,14 +6,16 @@
 mod fixture;
 
 use std::path::Path;
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use traces::event::EventId;
-use traces::finding::Verdict;
+use traces::finding::{RuleId, Verdict};
 use traces::source::{Absence, Found, Sources};
 use tui::keys::{message_for, script::keys};
+use tui::live::{Reading, State, Watched};
 use tui::model::{Model, Work};
 use tui::msg::{Effect, Mouse, MouseAction, Msg, Toward};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
@@ -98,6 +100,123 @@ fn findings_come_first() {
     check("findings-80x24", "", 80, 24);
     check("findings-120x40", "", 120, 40);
     check("findings-40x10", "", 40, 10);
+}
+
+/// A model whose trace is still to come, a third of which was read.
+fn reading(options: Options) -> Model {
+    let mut model = tui::expect(options);
+    let reading = Reading {
+        doing: "judging".into(),
+        percent: Some(72),
+        left: Some(Duration::from_secs(4)),
+        found: vec![(RuleId(2), 3), (RuleId(10), 1204)],
+    };
+    tui::update::reading(&mut model, reading);
+    model
+}
+
+/// A model that looks on while the fixture with findings is recorded.
+fn live(state: State) -> Model {
+    let mut model = tui::expect(options());
+    let watched = |state| Watched {
+        state,
+        is_ours: true,
+        output: Some("trace.output.log".into()),
+    };
+    tui::update::watched(&mut model, watched(State::Running));
+    let arrived = tui::Arrived {
+        trace: fixture::trace(fixture::LEFTOVER),
+        verdict: fixture::leftover_verdict(),
+        notes: None,
+        index: None,
+    };
+    tui::update::arrive(&mut model, arrived);
+    tui::update::watched(&mut model, watched(state));
+    model
+}
+
+const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 60)];
+
+#[test]
+fn before_there_is_a_trace_the_screen_says_how_far_it_is() {
+    for (columns, rows) in SIZES {
+        let mut model = reading(options());
+        let shown = styled_snapshot(&screen(&mut model, "", columns, rows));
+        compare(&format!("reading-{columns}x{rows}"), &shown);
+    }
+    // Every view says so, and none of them that nothing is there.
+    let mut model = reading(options());
+    for key in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        let shown = plain_snapshot(&screen(&mut model, key, 120, 40));
+        assert!(shown.contains("judging... 72%, about 4s left"), "{shown}");
+        assert!(
+            !shown.contains("No finding") && !shown.contains("0 events"),
+            "{shown}"
+        );
+    }
+    assert_eq!(press(&mut reading(options()), "q"), Effect::Quit);
+    assert_eq!(press(&mut reading(options()), "<esc>"), Effect::Quit);
+    assert_eq!(press(&mut reading(options()), "3<esc>"), Effect::Draw);
+    assert_eq!(press(&mut reading(options()), "?<esc>"), Effect::Draw);
+}
+
+#[test]
+fn what_was_asked_for_before_there_was_a_trace_is_done_when_it_is_there() {
+    let wanted = Options {
+        goto: Some("event:20".parse().expect("a place")),
+        exec: tui::commands::script("filter timeout").expect("a script"),
+        ..options()
+    };
+    let mut late = reading(wanted.clone());
+    screen(&mut late, "", 80, 24);
+    let arrived = tui::Arrived {
+        trace: fixture::trace(fixture::LEFTOVER),
+        verdict: fixture::leftover_verdict(),
+        notes: None,
+        index: None,
+    };
+    tui::update::arrive(&mut late, arrived);
+    let mut there = leftover(wanted);
+    assert_eq!(
+        plain_snapshot(&screen(&mut late, "", 80, 24)),
+        plain_snapshot(&screen(&mut there, "", 80, 24))
+    );
+}
+
+#[test]
+fn the_status_line_says_whether_more_is_to_come() {
+    let ended = || State::Ended("exited with code 3".into());
+    for (columns, rows) in SIZES {
+        let shown =
+            |mut model: Model, script| styled_snapshot(&screen(&mut model, script, columns, rows));
+        let compare = |name, shown: String| compare(&format!("{name}-{columns}x{rows}"), &shown);
+        compare("live", shown(live(State::Running), ""));
+        compare("live-paused", shown(live(State::Running), " "));
+        compare("live-ended", shown(live(ended()), ""));
+        compare("live-question", shown(live(State::Running), "q"));
+    }
+    let mut model = live(ended());
+    let shown = plain_snapshot(&screen(&mut model, " ", 80, 24));
+    assert!(shown.contains("the trace is whole"), "{shown}");
+}
+
+#[test]
+fn whoever_leaves_a_running_program_is_asked_what_becomes_of_it() {
+    for (script, effect) in [
+        ("q", Effect::Draw),
+        ("^c", Effect::Draw),
+        ("ql", Effect::Quit),
+        ("q<enter>", Effect::Quit),
+        ("qe", Effect::EndProgram),
+        ("^c^c", Effect::EndProgram),
+        ("q<esc>", Effect::Draw),
+        ("q<esc>q", Effect::Draw),
+        ("/conn^cq<esc>", Effect::Draw),
+    ] {
+        assert_eq!(press(&mut live(State::Running), script), effect, "{script}");
+    }
+    let ended = State::Ended("exited with code 0".into());
+    assert_eq!(press(&mut live(ended), "q"), Effect::Quit);
 }
 
 #[test]
@@ -865,37 +984,68 @@ fn without_colour_and_unicode_all_is_still_said() {
     }
 }
 
+/// Keys that lead to every screen.
+const SCRIPTS: [&str; 27] = [
+    "",
+    "l",
+    "<enter>",
+    "<enter>j",
+    "3",
+    "3G",
+    "/comp",
+    "/zzz<enter>",
+    "?",
+    "?G",
+    "2o",
+    "4",
+    "4wwwaadl",
+    "4sp?",
+    "5",
+    "6J",
+    "b9",
+    "3bjBx<enter>9G",
+    ":",
+    ":zoom<down><down><enter>",
+    "/kind:x",
+    "7c<enter>j",
+    "8jj<enter>",
+    "5jjG",
+    "2<tab>G",
+    "2lhj<tab>j<enter>",
+    "4jzrlllr3",
+];
+
+#[test]
+fn a_look_that_has_nothing_new_changes_nothing_on_the_screen() {
+    for script in SCRIPTS.iter().chain(&[
+        "4wwwml",
+        "6",
+        "7<enter>j",
+        "9",
+        "3jjjj",
+        "bB",
+        "2jjj",
+        "5jj",
+    ]) {
+        for (columns, rows) in [(80, 24), (120, 40)] {
+            let mut model = live(State::Running);
+            let before = styled_snapshot(&screen(&mut model, script, columns, rows));
+            let again = tui::Arrived {
+                trace: fixture::trace(fixture::LEFTOVER),
+                verdict: fixture::leftover_verdict(),
+                notes: None,
+                index: None,
+            };
+            tui::update::arrive(&mut model, again);
+            let after = styled_snapshot(&screen(&mut model, "", columns, rows));
+            assert_eq!(before, after, "{script} at {columns}x{rows}");
+        }
+    }
+}
+
 #[test]
 fn every_screen_is_drawn_at_every_size() {
-    let scripts = [
-        "",
-        "l",
-        "<enter>",
-        "<enter>j",
-        "3",
-        "3G",
-        "/comp",
-        "/zzz<enter>",
-        "?",
-        "?G",
-        "2o",
-        "4",
-        "4wwwaadl",
-        "4sp?",
-        "5",
-        "6J",
-        "b9",
-        "3bjBx<enter>9G",
-        ":",
-        ":zoom<down><down><enter>",
-        "/kind:x",
-        "7c<enter>j",
-        "8jj<enter>",
-        "5jjG",
-        "2<tab>G",
-        "2lhj<tab>j<enter>",
-        "4jzrlllr3",
-    ];
+    let scripts = SCRIPTS;
     let sizes = [
         (0, 0),
         (1, 1),

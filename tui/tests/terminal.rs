@@ -501,3 +501,86 @@ fn the_comparison_of_modes_sees_a_difference() -> io::Result<()> {
     assert_ne!(terminal.modes().local_modes, terminal.before.local_modes);
     Ok(())
 }
+
+/// A viewer whose reader waits for a signal.
+fn with_reader(name: &str) -> Terminal {
+    let mut command = Command::new(example());
+    command.arg(name);
+    Terminal::run(command, 80, 24)
+}
+
+#[test]
+fn there_is_a_screen_and_keys_are_answered_while_nothing_can_be_read() {
+    let mut terminal = with_reader("blocked");
+    terminal.wait_for_text("reading...");
+    terminal.type_keys("?");
+    terminal.wait_for_text("Keys here");
+    terminal.type_keys("q3");
+    terminal.wait_for_text("[3 Events]");
+    terminal.resize(60, 20);
+    terminal.wait_for_text("[3 Events]");
+    // What was typed ahead is done when there is something to do it with.
+    terminal.type_keys("/timeout\r");
+    terminal.signal(Signal::USR1);
+    terminal.wait_for_text("events with timeout");
+    terminal.type_keys("1");
+    terminal.wait_for_text(FIRST);
+    terminal.type_keys("q");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+}
+
+#[test]
+fn a_reading_that_takes_too_long_is_left_by_q_and_by_escape() {
+    for key in ["q", "\x1b", "\x03"] {
+        let mut terminal = with_reader("blocked");
+        terminal.wait_for_text("reading...");
+        terminal.type_keys(key);
+        assert_eq!(terminal.end().code(), Some(0), "{key:?}");
+        terminal.assert_clean();
+    }
+}
+
+#[test]
+fn a_reader_that_gives_up_ends_the_viewer() {
+    let mut terminal = with_reader("blocked");
+    terminal.wait_for_text("reading...");
+    terminal.signal(Signal::USR2);
+    assert_eq!(terminal.end().code(), Some(41));
+    terminal.assert_clean();
+}
+
+#[test]
+fn a_recording_is_looked_on_paused_and_left() {
+    let mut terminal = with_reader("live");
+    terminal.wait_for_text("LIVE");
+    terminal.signal(Signal::USR1);
+    terminal.wait_for_text("12 events seen");
+    terminal.type_keys(" ");
+    terminal.wait_for_text("PAUSED");
+    terminal.signal(Signal::USR1);
+    // What comes meanwhile is not shown, whatever is drawn for other reasons.
+    terminal.type_keys("3");
+    terminal.wait_for_text("12 events, ");
+    terminal.type_keys("1");
+    terminal.wait_for_text("12 events seen");
+    terminal.type_keys(" ");
+    terminal.wait_for_text(FIRST);
+    terminal.type_keys("q");
+    terminal.wait_for_text("The program still runs");
+    terminal.type_keys("\x1b");
+    terminal.wait_for("no question", |screen| {
+        !screen.contents().contains("The program still runs")
+    });
+    terminal.signal(Signal::USR2);
+    terminal.wait_for_text("ENDED: exited with code 3");
+    terminal.type_keys("q");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+
+    let mut terminal = with_reader("live");
+    terminal.wait_for_text("LIVE");
+    terminal.type_keys("qe");
+    assert_eq!(terminal.end().code(), Some(40));
+    terminal.assert_clean();
+}

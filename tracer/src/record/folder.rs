@@ -7,7 +7,8 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -96,16 +97,7 @@ impl Folder {
 
     /// Names of the process files in it, oldest process first.
     pub(crate) fn process_files(&self) -> io::Result<Vec<ProcessFile>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name.as_encoded_bytes().ends_with(b".trc") && entry.file_type()?.is_file() {
-                files.push(ProcessFile::named(entry.path(), name));
-            }
-        }
-        files.sort_by(|a, b| (a.start_time, a.pid, &a.name).cmp(&(b.start_time, b.pid, &b.name)));
-        Ok(files)
+        process_files(&self.path)
     }
 
     /// Removes it with everything in it.
@@ -160,6 +152,82 @@ fn memory_base(file_bytes: u64) -> Option<PathBuf> {
     (is_memory && is_ours && has_room).then(|| path.to_path_buf())
 }
 
+/// Names of the process files in a recording folder, oldest process first.
+pub(crate) fn process_files(folder: &Path) -> io::Result<Vec<ProcessFile>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().ends_with(b".trc") && entry.file_type()?.is_file() {
+            files.push(ProcessFile::named(entry.path(), name));
+        }
+    }
+    files.sort_by(|a, b| (a.start_time, a.pid, &a.name).cmp(&(b.start_time, b.pid, &b.name)));
+    Ok(files)
+}
+
+/// Name of the file that says who records, and where the trace will be when the recording is over.
+const RECORDER: &str = "recorder";
+/// Bytes of it that are read.
+const RECORDER_MAX: u64 = 8192;
+
+/// Who records to a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorder {
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// Its start in clock ticks since boot.
+    pub(crate) start_time: u64,
+    /// Where the trace will be; absolute.
+    pub(crate) target: PathBuf,
+}
+
+impl Recorder {
+    /// This process.
+    pub(crate) fn this(target: &Path) -> Self {
+        let pid = std::process::id();
+        Self {
+            pid,
+            start_time: super::spawn::start_time(pid).map_or(0, |(start, _)| start),
+            target: target.to_path_buf(),
+        }
+    }
+
+    /// Says so in the folder, for those who look on.
+    pub(crate) fn announce(&self, folder: &Folder) -> Result<()> {
+        let mut text = format!("{} {}\n", self.pid, self.start_time).into_bytes();
+        text.extend_from_slice(self.target.as_os_str().as_bytes());
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(folder.path.join(RECORDER))?
+            .write_all(&text)?;
+        Ok(())
+    }
+
+    /// Who said so in a folder.
+    pub(crate) fn of(folder: &Path) -> Option<Self> {
+        let mut text = Vec::new();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            .open(folder.join(RECORDER))
+            .ok()?;
+        file.take(RECORDER_MAX).read_to_end(&mut text).ok()?;
+        let end = text.iter().position(|byte| *byte == b'\n')?;
+        let (head, target) = text.split_at(end);
+        let (pid, start_time) = std::str::from_utf8(head).ok()?.split_once(' ')?;
+        let target = PathBuf::from(OsString::from_vec(target.get(1..)?.to_vec()));
+        target.is_absolute().then_some(Self {
+            pid: pid.parse().ok()?,
+            start_time: start_time.parse().ok()?,
+            target,
+        })
+    }
+}
+
 /// Random bytes from the kernel.
 pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
@@ -196,6 +264,19 @@ mod tests {
         assert!(first.write("session", "again").is_err());
         first.remove().unwrap();
         assert!(!session.exists());
+    }
+
+    #[test]
+    fn recorder_is_read_as_it_announced_itself() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = Folder::make(Some(base.path()), 0).unwrap();
+        assert_eq!(Recorder::of(folder.path()), None);
+        let odd = std::ffi::OsStr::from_bytes(b"/tmp/a\nb\xff.bin");
+        let this = Recorder::this(Path::new(odd));
+        this.announce(&folder).unwrap();
+        assert_eq!(Recorder::of(folder.path()), Some(this));
+        std::fs::write(folder.path().join(RECORDER), "no such text").unwrap();
+        assert_eq!(Recorder::of(folder.path()), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use traces::finding::Subject;
+use traces::finding::{Finding, Subject};
 
 use super::folder::Folder;
 
@@ -64,7 +64,7 @@ fn first_finding(folder: &Folder, ended: &Receiver<()>) -> Option<String> {
 }
 
 /// What stays of a finding from one look to the next: generations count anew when the oldest are overwritten.
-type Key = (u64, Subject);
+pub(crate) type Key = (u64, Subject);
 
 /// The causes found so far, each with the line to say. None while there is nothing to read.
 fn look(folder: &Folder) -> Vec<(Key, String)> {
@@ -75,9 +75,14 @@ fn look(folder: &Folder) -> Vec<(Key, String)> {
     heads
         .map(|finding| {
             let line = format!("{}: {}", finding.rule, finding.message);
-            ((finding.fingerprint, lasting(finding.subject)), line)
+            (key(finding), line)
         })
         .collect()
+}
+
+/// By what a finding is known again at the next look.
+pub(crate) fn key(finding: &Finding) -> Key {
+    (finding.fingerprint, lasting(finding.subject))
 }
 
 fn lasting(subject: Subject) -> Subject {

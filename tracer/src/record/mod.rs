@@ -12,6 +12,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use crate::exit::{Exit, Failure, RECORD_FAILED, TIMED_OUT};
@@ -24,9 +25,11 @@ mod session;
 
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
+
+#[expect(unsafe_code, reason = "what runs between fork and exec")]
 mod spawn;
 
-mod lookout;
+pub(crate) mod lookout;
 mod room;
 mod warden;
 
@@ -40,8 +43,8 @@ mod closing;
 pub(crate) use folder::{Folder, hex, random};
 pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
-use signals::Signals;
-pub(crate) use spawn::How;
+pub(crate) use signals::Signals;
+pub(crate) use spawn::{How, start_time};
 
 /// What becomes of the poison that the probe puts into consumed submission slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -151,6 +154,50 @@ pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
 }
 
+impl From<crate::args::Record> for Plan {
+    fn from(args: crate::args::Record) -> Self {
+        Self {
+            output: args.output,
+            room: match args.grow {
+                Some(bytes) => Room::Grow(bytes),
+                None => Room::Ring(args.ring),
+            },
+            dir: args.dir,
+            poison: args.poison,
+            stacks: args.stacks,
+            times: args.time,
+            redact: args.redact,
+            until_finding: args.until_finding,
+            limit: args.timeout.map(Duration::from_secs),
+            preload: !args.no_preload,
+            trap: args.trap,
+            command: args.command,
+        }
+    }
+}
+
+/// What somebody who looks on is told.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The program was started.
+    Started {
+        /// Where it records to.
+        folder: PathBuf,
+        /// What becomes of signals, and how to send the program one.
+        signals: Signals,
+    },
+    /// The program has ended, and its recording is being sealed.
+    Ended(How),
+}
+
+/// Somebody who looks on while a program is recorded, and has the terminal.
+pub(crate) struct Onlooker {
+    /// Where what the program prints goes, as it does not get the terminal.
+    pub(crate) log: std::fs::File,
+    /// Who is told.
+    pub(crate) steps: Sender<Step>,
+}
+
 /// A recording that came to its end.
 #[derive(Debug)]
 pub(crate) struct Recorded {
@@ -189,15 +236,25 @@ impl Recorded {
 /// The command: records, and says in a line what came of it.
 pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
+    close(&recorded, plan);
+    Ok(recorded.exit())
+}
+
+/// Says in a line what came of it.
+pub(crate) fn close(recorded: &Recorded, plan: &Plan) {
     match &recorded.sealed {
         Some(sealed) => closing::sealed(sealed, plan, &recorded.preload),
         None => closing::nothing(plan, &recorded.preload),
     }
-    Ok(recorded.exit())
 }
 
 /// Records, and says nothing unless something went wrong.
 pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
+    record_before(plan, None)
+}
+
+/// The same, with somebody who looks on.
+pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<Recorded, Failure> {
     let own = |error| Failure::new(RECORD_FAILED, error);
     let target = seal::target(&plan.output).map_err(own)?;
     let chunks = plan.room.chunks();
@@ -206,6 +263,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
     let prepared = session::Session::new(plan.room, plan.poison, plan.stacks, plan.times).and_then(
         |session| {
             session.write(&folder)?;
+            folder::Recorder::this(&target).announce(&folder)?;
             Ok(session)
         },
     );
@@ -233,6 +291,7 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         more,
         plan.limit,
         warden.stopper(),
+        onlooker,
     );
     let preload = preload.end(&folder);
     drop(lookout);

@@ -43,8 +43,8 @@ pub(crate) struct Signals {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reaction {
-    /// They go on to the program.
-    PassOn(Pid),
+    /// They go on to the program; those of the kernel too, where it is in another session and has not got them.
+    PassOn(Pid, bool),
     /// They are survived: the recording is being sealed.
     Survive,
     /// They end this process, as if nothing had ever been caught.
@@ -75,14 +75,16 @@ impl Caught {
         Ok(Self { received })
     }
 
-    /// Passes on to `pid`, a child that was not waited for yet: what was caught so far, and from now on.
+    /// Passes on to `pid`, a child that was not waited for yet: what was caught so far, and from now on. `is_apart`
+    /// says that it is in a session of its own.
     /// `stop` is called for SIGUSR2.
     pub(crate) fn pass_on_to(
         self,
         pid: Pid,
+        is_apart: bool,
         stop: impl Fn() + Send + 'static,
     ) -> io::Result<Signals> {
-        let reaction = Arc::new(Mutex::new(Reaction::PassOn(pid)));
+        let reaction = Arc::new(Mutex::new(Reaction::PassOn(pid, is_apart)));
         let shared = Arc::clone(&reaction);
         std::thread::Builder::new()
             .name("signals".into())
@@ -108,6 +110,20 @@ impl Signals {
         self.set(Reaction::Survive);
     }
 
+    /// Whether the program still runs.
+    pub(crate) fn has_program(&self) -> bool {
+        let reaction = self.reaction.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*reaction, Reaction::PassOn(..))
+    }
+
+    /// Asks the program to end, and what it started, if it still runs and is in a session of its own.
+    pub(crate) fn end_program(&self) {
+        let reaction = self.reaction.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Reaction::PassOn(pid, true) = *reaction {
+            let _ = rustix::process::kill_process_group(pid, Signal::TERM);
+        }
+    }
+
     /// From here on signals do what they do by default.
     pub(crate) fn let_through(&self) {
         self.set(Reaction::Default);
@@ -116,7 +132,7 @@ impl Signals {
     /// Sends the program a signal, unless its number may belong to another process by now.
     pub(crate) fn send(&self, signal: Signal) {
         let reaction = self.reaction.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Reaction::PassOn(pid) = *reaction {
+        if let Reaction::PassOn(pid, _) = *reaction {
             // Fails only where the program changed its user; then it is not ours to signal.
             let _ = rustix::process::kill_process(pid, signal);
         }
@@ -132,7 +148,7 @@ fn react(reaction: &Mutex<Reaction>, note: u8, stop: &dyn Fn()) {
     let number = i32::from(note & !FROM_KERNEL);
     if number == SIGUSR2 {
         match *reaction {
-            Reaction::PassOn(_) => stop(),
+            Reaction::PassOn(..) => stop(),
             Reaction::Survive => {}
             Reaction::Default => drop(signal_hook::low_level::emulate_default_handler(number)),
         }
@@ -142,9 +158,13 @@ fn react(reaction: &Mutex<Reaction>, note: u8, stop: &dyn Fn()) {
         return;
     };
     match *reaction {
-        Reaction::PassOn(_) if note & FROM_KERNEL != 0 => {}
+        Reaction::PassOn(_, false) if note & FROM_KERNEL != 0 => {}
+        // A key is meant for all that would have been in the foreground.
+        Reaction::PassOn(pid, true) if note & FROM_KERNEL != 0 => {
+            let _ = rustix::process::kill_process_group(pid, *signal);
+        }
         // Fails only where the program changed its user; then it is not ours to signal.
-        Reaction::PassOn(pid) => drop(rustix::process::kill_process(pid, *signal)),
+        Reaction::PassOn(pid, _) => drop(rustix::process::kill_process(pid, *signal)),
         Reaction::Survive => {}
         Reaction::Default => drop(signal_hook::low_level::emulate_default_handler(number)),
     }

@@ -1,9 +1,14 @@
-//! Starts the program that is recorded, and waits for its end. Its input and output are its own.
+//! Starts the program that is recorded, and waits for its end. Its input and output are its own, unless a viewer has
+//! the terminal.
+//!
+//! This file holds what runs between fork and exec.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::session;
 use super::signals::{Caught, Signals};
+use super::{Onlooker, Step};
 use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, RECORD_FAILED};
 
 /// How the recorded program ended.
@@ -52,23 +58,57 @@ pub(crate) fn run(
     more: Option<(&'static str, OsString)>,
     limit: Option<Duration>,
     stop: impl Fn() + Send + 'static,
+    onlooker: Option<Onlooker>,
 ) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::new(RECORD_FAILED, anyhow!("there is no command to record")))?;
     let caught = Caught::install().map_err(|error| Failure::new(RECORD_FAILED, error))?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env(session::VARIABLE, folder)
-        .envs(more)
-        .spawn()
-        .map_err(|error| cannot_run(program, &error))?;
-    wait(child, caught, limit, stop).map_err(|error| {
+        .envs(more);
+    let steps = match onlooker {
+        Some(onlooker) => {
+            keep_off_the_terminal(&mut command, &onlooker.log)
+                .map_err(|error| Failure::new(RECORD_FAILED, error))?;
+            Some((onlooker.steps, folder))
+        }
+        None => None,
+    };
+    let child = command.spawn();
+    // It holds the log open.
+    drop(command);
+    let child = child.map_err(|error| cannot_run(program, &error))?;
+    wait(child, caught, limit, stop, steps).map_err(|error| {
         Failure::new(
             RECORD_FAILED,
             anyhow!(error).context("cannot wait for the program; its recording stays"),
         )
     })
+}
+
+/// Gives a program what is redirected, and instead of the terminal nothing to read and a log to write to. In a session
+/// of its own it has no terminal that it could open by name either, and keys that signal do not reach it.
+fn keep_off_the_terminal(command: &mut Command, log: &File) -> io::Result<()> {
+    if io::stdin().is_terminal() {
+        command.stdin(Stdio::null());
+    }
+    if io::stdout().is_terminal() {
+        command.stdout(log.try_clone()?);
+    }
+    if io::stderr().is_terminal() {
+        command.stderr(log.try_clone()?);
+    }
+    // SAFETY: between fork and exec one system call is made; it touches no memory, and neither allocates nor locks.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            Ok(())
+        });
+    }
+    Ok(())
 }
 
 /// Waits in two steps: the end is seen first, and its start time read, while the process number
@@ -78,16 +118,29 @@ fn wait(
     caught: Caught,
     limit: Option<Duration>,
     stop: impl Fn() + Send + 'static,
+    steps: Option<(Sender<Step>, &Path)>,
 ) -> io::Result<(End, Signals)> {
     let id = child.id();
     let pid = i32::try_from(id)
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(io::ErrorKind::InvalidData)?;
-    let signals = caught.pass_on_to(pid, stop)?;
+    let signals = caught.pass_on_to(pid, steps.is_some(), stop)?;
     let deadline = limit
         .map(|limit| Deadline::start(limit, signals.clone()))
         .transpose()?;
+    let tell = |step| {
+        if let Some((steps, _)) = &steps {
+            // Fails only where nobody looks on any more.
+            let _ = steps.send(step);
+        }
+    };
+    if let Some((_, folder)) = &steps {
+        tell(Step::Started {
+            folder: folder.to_path_buf(),
+            signals: signals.clone(),
+        });
+    }
     let ended = loop {
         match rustix::process::waitid(
             WaitId::Pid(pid),
@@ -109,6 +162,7 @@ fn wait(
         },
         (None, code) => How::Exited(code.unwrap_or(0).to_le_bytes()[0]),
     };
+    tell(Step::Ended(how));
     let end = End {
         pid: id,
         start_time,

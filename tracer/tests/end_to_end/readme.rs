@@ -83,9 +83,14 @@ fn commands_can_be_typed_as_they_stand_there() {
         if let Some(program) = recorded.filter(|program| program.contains('/')) {
             make_program(folder.path(), program);
         }
-        if words[1] == "view" || (words[1] == "demo" && !words.contains(&"--no-view")) {
+        let shows = words.contains(&"--view");
+        if shows || words[1] == "view" || (words[1] == "demo" && !words.contains(&"--no-view")) {
             let terminal = Terminal::start(command, 100, 30);
             terminal.wait_for_screen();
+            if shows {
+                // Before that, whoever leaves is asked what becomes of the program.
+                terminal.wait_for("ENDED");
+            }
             terminal.press("q");
             let (status, contents) = terminal.end_and_assert_clean();
             assert!(

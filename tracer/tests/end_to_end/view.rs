@@ -4,7 +4,9 @@ use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{demo_trace, run, tracer};
+use crate::support::{
+    self, demo_trace, entries, has_io_uring, memory_folder, raw_folder, read, record, run, tracer,
+};
 use crate::terminal::Terminal;
 
 /// A viewer that shows the original bug.
@@ -140,4 +142,153 @@ fn two_traces_are_compared_on_a_terminal() {
     terminal.press("q\x03");
     let (status, contents) = terminal.end_and_assert_clean();
     assert_eq!(status.code(), Some(0), "{contents}");
+}
+
+/// A program that has the original bug, and then waits for a file before it exits with 7.
+fn waits_for(file: &std::path::Path) -> String {
+    format!(
+        "echo printed; printf '\\033[31mraw' > /dev/tty; {tracer} __scenario leftover; \
+         while [ ! -e {} ]; do sleep 0.05; done; exit 7",
+        file.display(),
+        tracer = env!("CARGO_BIN_EXE_tracer"),
+    )
+}
+
+#[test]
+fn record_shows_findings_while_the_program_runs_and_ends_as_it_does() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let told = folder.path().join("told");
+    let raw = raw_folder(folder.path());
+    std::fs::create_dir(&raw).unwrap();
+    let mut command = tracer(folder.path());
+    command.args(["record", "--view", "--dir", "raw", "--", "sh", "-c"]);
+    command.arg(waits_for(&told));
+    let terminal = Terminal::start(command, 80, 24);
+    terminal.wait_for_screen();
+    terminal.wait_for("LIVE");
+    // The program cannot end before it is told to: this is found live.
+    terminal.wait_for("T02 leftover-cookie");
+    terminal.press(" ");
+    terminal.wait_for("PAUSED");
+    terminal.press(" ");
+    terminal.wait_for("LIVE");
+    terminal.press("3");
+    terminal.wait_for("[3 Events]");
+    terminal.press("1");
+    terminal.press("q");
+    terminal.wait_for("The program still runs");
+    terminal.press("\x1b");
+    std::fs::write(told, "").unwrap();
+    terminal.wait_for("ENDED: exited with code 7");
+    terminal.press("q");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(7), "{contents}");
+    assert!(contents.contains("trace.bin: 1 process"), "{contents}");
+    assert!(!contents.contains("raw"), "{contents}");
+    let printed = std::fs::read_to_string(folder.path().join("trace.output.log")).unwrap();
+    assert!(printed.starts_with("printed\n"), "{printed}");
+    // Its shell says that there is no terminal to write to.
+    assert!(printed.contains("/dev/tty: "), "{printed}");
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.verdict().stories.len(), 1);
+    assert!(entries(&raw).is_empty());
+}
+
+#[test]
+fn a_program_that_is_left_behind_is_recorded_to_its_end() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let told = folder.path().join("told");
+    let mut command = tracer(folder.path());
+    command.args(["record", "--view", "--", "sh", "-c", &waits_for(&told)]);
+    let terminal = Terminal::start(command, 80, 24);
+    terminal.wait_for("T02 leftover-cookie");
+    terminal.press("ql");
+    terminal.wait_for("the recording goes on until the program ends");
+    std::fs::write(told, "").unwrap();
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(7), "{contents}");
+    read(&folder.path().join("trace.bin"));
+
+    // Asked to end, and interrupted by a key once the terminal is the recorder's again.
+    for (keys, signal) in [("qe", 15), ("ql", 2)] {
+        let never = folder.path().join("never");
+        let mut command = tracer(folder.path());
+        command.args(["record", "--view", "--", "sh", "-c", &waits_for(&never)]);
+        let terminal = Terminal::start(command, 80, 24);
+        terminal.wait_for("T02 leftover-cookie");
+        terminal.press(keys);
+        terminal.wait_for("the recording goes on");
+        if keys == "ql" {
+            terminal.press("\x03");
+        }
+        let (status, contents) = terminal.end_and_assert_clean();
+        assert_eq!(status.signal(), Some(signal), "{contents}");
+    }
+}
+
+#[test]
+fn record_with_a_viewer_says_what_it_could_not_start() {
+    let folder = memory_folder();
+    let mut command = tracer(folder.path());
+    command.args(["record", "--view", "--", "/no/such/program"]);
+    let (status, contents) = Terminal::start(command, 80, 24).end_and_assert_clean();
+    assert_eq!(status.code(), Some(127), "{contents}");
+    assert!(contents.contains("no such file"), "{contents}");
+    assert!(!folder.path().join("trace.output.log").exists());
+    run(tracer(folder.path()).args(["record", "--view", "--", "true"]))
+        .exits(125)
+        .says("terminal");
+}
+
+#[test]
+fn a_recording_folder_is_followed_until_it_is_sealed() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let told = folder.path().join("told");
+    let mut recorder = record(folder.path(), ["sh", "-c", &waits_for(&told)])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let raw = loop {
+        if let Some(found) = entries(&raw_folder(folder.path())).pop()
+            && found.join("recorder").exists()
+        {
+            break found;
+        }
+        std::thread::yield_now();
+    };
+    let mut command = tracer(folder.path());
+    command.arg("view").arg("--follow").arg(&raw);
+    let terminal = Terminal::start(command, 80, 24);
+    terminal.wait_for("T02 leftover-cookie");
+    terminal.wait_for("LIVE");
+    std::fs::write(told, "").unwrap();
+    assert_eq!(support::wait(&mut recorder).code(), Some(7));
+    terminal.wait_for("ENDED: sealed as");
+    terminal.press("q");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.bin");
+    std::fs::write(&file, "no trace").unwrap();
+    for (argument, says) in [("odd.bin", "odd.bin"), ("missing.bin", "No such file")] {
+        let mut command = tracer(folder.path());
+        command.arg("view").arg(argument);
+        let (status, contents) = Terminal::start(command, 100, 24).end_and_assert_clean();
+        assert_eq!(status.code(), Some(2), "{contents}");
+        assert!(contents.contains(says), "{contents}");
+    }
 }

@@ -144,8 +144,8 @@ pub(crate) fn judge(
     course.state.declare_all(recording, events);
     let mut counter = Counter::new(watch, Stage::Judging, events.len() as u64);
     for event in events {
-        counter.one_more();
         course.step(event);
+        counter.one_more_with(course.observer.drafts.found());
     }
     course.finish()
 }

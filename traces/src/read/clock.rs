@@ -1,5 +1,7 @@
 //! Ticks into nanoseconds of `CLOCK_MONOTONIC`, by pairs of both that were read together.
 
+use crate::recording::Pace;
+
 /// A tick count and the time that was read beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -58,6 +60,15 @@ impl Line {
             (Some(pair), _) => line((pair.ticks - first.ticks, pair.ns - first.ns)),
             (None, Some(rate)) => line(rate),
             (None, None) => line((1, 1)),
+        }
+    }
+
+    /// The line as it is told to others.
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            from_ns: saturated(i128::from(self.from.ns)),
+            ticks: self.ticks,
+            ns: self.ns,
         }
     }
 

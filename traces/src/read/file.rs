@@ -14,7 +14,7 @@ use super::lanes::{self, LaneEntry};
 use super::records::Ids;
 use super::{Gathered, u16_at, u32_at, u64_at, zero_padded};
 use crate::input::{ReadAt, read_full};
-use crate::recording::{Capture, Clock, Ended, Process, Recording, Stopped};
+use crate::recording::{Capture, Clock, Ended, Pace, Process, Recording, Stopped};
 
 /// Bytes of a chunk's header.
 const CHUNK_HEADER_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
@@ -92,6 +92,7 @@ pub(super) fn read<'a>(
             Line::through(first, pairs.chain(std::iter::once(beat)), rate)
         }
     };
+    process.pace = line.pace();
     process.ended = match u64_at(&head, header::STATE) {
         state::CLEAN_EXIT => Ended::Said,
         state::ABORTED => Ended::Aborted,
@@ -220,6 +221,7 @@ fn describe(head: &[u8], name: &str) -> Process {
         ended: Ended::Unknown,
         stopped: None,
         names_lost: u64_at(head, header::LOST_META),
+        pace: Pace::default(),
         source: name.to_owned(),
     }
 }

@@ -206,7 +206,7 @@ pub(crate) fn read(
     until_ns: i64,
     watch: Watch<'_>,
 ) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
-    let reader = Reader::open(inputs, usize::MAX)?;
+    let reader = Reader::open_watched(inputs, usize::MAX, watch)?;
     let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
     let mut recording = reader.recording.clone();
     let mut pass = reader.pass().until(until_ns);
@@ -217,6 +217,7 @@ pub(crate) fn read(
         let what = event.what.take();
         events.push(Event { what, ..*event });
     }
+    recording.began_ns = pass.began_ns();
     recording.losses = pass.losses();
     Ok((recording, reader.facts, events))
 }

@@ -11,6 +11,7 @@ use crate::model::Facts;
 use crate::recording::{LocatedLoss, Recording};
 use crate::scopes::ScopeTracker;
 use crate::stack::StackId;
+use crate::watch::{Counter, Stage, Watch};
 
 /// A recording that was looked through once, and can be gone through event by event.
 pub(crate) struct Reader<'a> {
@@ -29,6 +30,15 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Looks through the inputs, and keeps so many words of their chunks in memory.
     pub(crate) fn open(inputs: &[Input<'a>], keep_words: usize) -> Result<Self, ReadError> {
+        Self::open_watched(inputs, keep_words, &|_| {})
+    }
+
+    /// The same, telling how far it has come.
+    pub(crate) fn open_watched(
+        inputs: &[Input<'a>],
+        keep_words: usize,
+        watch: Watch<'_>,
+    ) -> Result<Self, ReadError> {
         let mut gathered = gather(inputs, keep_words)?;
         put_ends(&mut gathered);
         let Gathered {
@@ -52,7 +62,11 @@ impl<'a> Reader<'a> {
         };
         // Time is right within a lane, so that of one lane nothing can be moved.
         if reader.recording.lanes.len() > 1 {
-            reader.plan = Plan::make(|| reader.merged(), &reader.is_by_batch);
+            let watched = || Counted {
+                events: reader.merged(),
+                counter: Counter::new(watch, Stage::Ordering, reader.events),
+            };
+            reader.plan = Plan::make(watched, &reader.is_by_batch);
         }
         Ok(reader)
     }
@@ -173,6 +187,30 @@ impl Lend for Merged<'_> {
     }
 }
 
+/// Events that are counted for whoever waits.
+struct Counted<'a, L> {
+    events: L,
+    counter: Counter<'a>,
+}
+
+impl<L: Lend> Lend for Counted<'_, L> {
+    fn next_ns(&mut self) -> Option<i64> {
+        self.events.next_ns()
+    }
+
+    fn lend(&mut self) -> Option<&mut Loose> {
+        let lent = self.events.lend();
+        if lent.is_some() {
+            self.counter.one_more();
+        }
+        lent
+    }
+
+    fn ahead(&self) -> &[Loose] {
+        self.events.ahead()
+    }
+}
+
 /// All events in their causal order.
 enum Ordered<'a> {
     /// Which is the order of time.
@@ -247,6 +285,11 @@ impl Pass<'_> {
             Ordered::Mended(..) => &[],
         };
         ahead.iter().map(|loose| &loose.event)
+    }
+
+    /// `CLOCK_MONOTONIC` of the first event, in ns.
+    pub(crate) fn began_ns(&self) -> i64 {
+        self.first_ns.unwrap_or(0)
     }
 
     /// Where records were missing on the way.

@@ -9,6 +9,7 @@ use crate::finding::{
     CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject,
 };
 use crate::model::{Asked, GenerationId, OperationId};
+use crate::watch::Found;
 
 /// Drafts of one kind that are kept whole; further ones are counted.
 const SAME_MAX: u64 = 1 << 14;
@@ -229,9 +230,15 @@ pub(crate) struct Drafts {
     same: FxHashMap<Same, u64>,
     unanswered: Vec<CannotTell>,
     unanswered_count: u64,
+    found: Found,
 }
 
 impl Drafts {
+    /// How often each rule spoke.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
+    }
+
     /// Keeps a draft, or the question that it is with a doubt and its clause.
     pub(super) fn push(&mut self, draft: Draft, doubt: Option<(Doubt, String)>) {
         if let Some((reason, clause)) = doubt {
@@ -259,6 +266,7 @@ impl Drafts {
             }
             return;
         }
+        self.found.add(draft.finding.rule);
         let same = self.same.entry(draft.same()).or_default();
         *same = same.saturating_add(1);
         if *same <= SAME_MAX {

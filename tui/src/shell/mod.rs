@@ -19,6 +19,7 @@ use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
+use crate::feed::{Feed, Inbox, News, Wants};
 use crate::hiding::Change;
 use crate::keys::message_for;
 use crate::model::{Colour, Model, Work};
@@ -45,15 +46,23 @@ pub(crate) fn run(
     model: &mut Model,
     mut view: impl FnMut(&Model, &mut Frame<'_>),
     outside: &dyn Outside,
+    feed: Option<Feed>,
 ) -> io::Result<Exit> {
     // crossterm asks the environment for NO_COLOR by itself; that was the caller's to decide.
     crossterm::style::force_color_output(model.look.colour == Colour::On);
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(feed.as_ref().is_some_and(|feed| feed.outlives))?;
     let mut screen = Screen::take(signals.waker()?)?;
     let (columns, rows) = screen::size();
     update(model, Msg::Resize { columns, rows });
     screen.mouse(model.has_mouse)?;
     let mut errand = Errand::begin(model, outside, &signals)?;
+    let mut inbox = match feed {
+        Some(feed) => Some(Inbox::start(feed, signals.waker()?)?),
+        None => None,
+    };
+    // What arrived while nothing new was to be shown.
+    let mut kept = None;
+    let mut sites = model.trace.recording().sites().count();
     let mut decoder = Decoder::default();
     let mut is_dirty = true;
     let mut drawn_at = Instant::now();
@@ -68,6 +77,8 @@ pub(crate) fn run(
         }
 
         let patience = match model.work() {
+            // What was kept back is to be shown now.
+            _ if kept.is_some() && !model.live.is_paused => Some(Duration::ZERO),
             _ if decoder.is_waiting() => Some(REST_OF_SEQUENCE),
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
@@ -82,6 +93,32 @@ pub(crate) fn run(
         if let Some(sources) = errand.as_mut().and_then(Errand::answer) {
             update::found_sources(model, sources);
             (errand, is_dirty) = (None, true);
+        }
+        if let Some(inbox) = &mut inbox {
+            while let Some(news) = inbox.next() {
+                is_dirty = true;
+                match news {
+                    News::Reading(reading) => update::reading(model, reading),
+                    News::Watched(watched) => update::watched(model, watched),
+                    News::Arrived(arrived) => {
+                        if let Some(older) = kept.replace(arrived) {
+                            inbox.done_with(older.trace);
+                        }
+                    }
+                    News::GaveUp => return Ok(Exit::GaveUp),
+                }
+            }
+            let may_show = !model.live.is_paused || model.live.reading.is_some();
+            if may_show && let Some(arrived) = kept.take() {
+                is_dirty = true;
+                inbox.done_with(update::arrive(model, *arrived));
+                keep_notes(model, outside);
+                let now = model.trace.recording().sites().count();
+                if errand.is_none() && now != sites {
+                    sites = now;
+                    errand = Errand::begin(model, outside, &signals)?;
+                }
+            }
         }
         if ready.signals {
             for asked in signals.take() {
@@ -173,8 +210,25 @@ pub(crate) fn run(
                     screen.copy(&model.clipboard)?;
                 }
                 Effect::Quit => return Ok(Exit::Quit),
+                Effect::EndProgram => return Ok(Exit::EndProgram),
             }
         }
+        if let Some(inbox) = &mut inbox {
+            inbox.want(Wants {
+                is_paused: model.live.is_paused,
+                lanes: model.timeline.index.is_some(),
+                has_left: false,
+            });
+        }
+    }
+}
+
+/// Notes count events, and these have other numbers now.
+fn keep_notes(model: &mut Model, outside: &dyn Outside) {
+    if !model.notes.list.is_empty()
+        && let Err(why) = outside.keep(&model.notes.list)
+    {
+        update::say(model, why);
     }
 }
 

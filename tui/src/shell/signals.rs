@@ -48,11 +48,13 @@ pub(super) struct Signals {
     /// Set while the terminal is lent to another program: a stop then stops us too.
     lent: Arc<AtomicBool>,
     ids: Vec<SigId>,
+    /// Whether the caller catches them itself once the viewer has ended.
+    has_heir: bool,
 }
 
 impl Signals {
-    /// Begins to listen.
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Begins to listen. With an heir, signals do not have their default effect afterwards.
+    pub(super) fn listen(has_heir: bool) -> io::Result<Self> {
         let (pipe, waker) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
@@ -63,6 +65,7 @@ impl Signals {
             over: Arc::new(AtomicBool::new(false)),
             lent: Arc::new(AtomicBool::new(false)),
             ids: Vec::new(),
+            has_heir,
         };
         for (signal, _) in ALL {
             if signal == SIGTSTP {
@@ -70,7 +73,7 @@ impl Signals {
             }
             let flag = Arc::new(AtomicBool::new(false));
             // The default first, then the flag, then the pipe: who reads the byte sees the flag.
-            if signal != SIGCONT && signal != SIGWINCH {
+            if signal != SIGCONT && signal != SIGWINCH && (!has_heir || signal == SIGTSTP) {
                 signal_hook::flag::register_conditional_default(signal, signals.over.clone())?;
             }
             signals
@@ -139,6 +142,10 @@ impl Drop for Signals {
         self.over.store(true, Ordering::SeqCst);
         for id in self.ids.drain(..) {
             signal_hook::low_level::unregister(id);
+        }
+        if self.has_heir {
+            // The heir has seen them, too.
+            return;
         }
         // A signal that came while the viewer was leaving must not get lost.
         for asked in self.take() {

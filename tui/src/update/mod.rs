@@ -1,8 +1,10 @@
 //! Messages into changes: the only place that changes the model. It asks for effects and has none.
 //!
-//! Reading order: this file (which message does what), `focus`, `selection`, `findings`, `walk`,
-//! `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `diff`, `help`, `palette`, `places`.
+//! Reading order: this file (which message does what), `arrive` (another trace), `focus`, `selection`, `findings`,
+//! `walk`, `filtering`, `timeline`, `mouse`, `source`, `lists`, `notes`, `suppressing`, `diff`, `help`, `palette`,
+//! `places`.
 
+mod arrive;
 mod diff;
 mod filtering;
 mod findings;
@@ -32,7 +34,18 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
     }
     let was_walking = std::mem::replace(&mut model.is_walking, false);
     let effect = match msg {
-        Msg::Quit => Effect::Quit,
+        Msg::Quit | Msg::Leave if is_way_out(model, msg) => leave(model),
+        Msg::Up if model.live.reading.is_some() && is_way_out(model, Msg::Leave) => Effect::Quit,
+        Msg::LeaveRunning => Effect::Quit,
+        Msg::EndProgram => Effect::EndProgram,
+        Msg::Stay => {
+            model.live.asks = false;
+            Effect::Draw
+        }
+        Msg::Pause => {
+            pause(model);
+            Effect::Draw
+        }
         Msg::Suspend => Effect::Suspend,
         Msg::Repaint => Effect::Repaint,
         Msg::Nothing => Effect::Draw,
@@ -74,7 +87,6 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
             Effect::Draw
         }
         Msg::Edit => source::edit(model),
-        Msg::Leave if model.view == View::Findings && model.crumbs.is_empty() => Effect::Quit,
         Msg::Type(_)
         | Msg::Erase
         | Msg::EraseAll
@@ -85,6 +97,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Bookmark => notes::bookmark(model),
         Msg::Unsuppress => suppressing::undo(model),
         Msg::Export => Effect::Export,
+        Msg::Mouse(_) if model.live.asks => Effect::Nothing,
         Msg::Mouse(mouse) => mouse::act(model, mouse),
         Msg::TurnMouse => mouse::turn(model),
         Msg::CopyPlace => palette::copy_place(model),
@@ -100,12 +113,36 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
     effect
 }
 
+/// Whether a message leads out of the viewer.
+fn is_way_out(model: &Model, msg: Msg) -> bool {
+    let is_at_top = model.view == View::Findings && model.crumbs.is_empty();
+    msg == Msg::Quit || (msg == Msg::Leave && is_at_top && model.help.is_none())
+}
+
+/// Leaves; where a program would be left behind it is asked first what becomes of it.
+fn leave(model: &mut Model) -> Effect {
+    if !model.live.has_program() {
+        return Effect::Quit;
+    }
+    model.live.asks = true;
+    Effect::Draw
+}
+
+fn pause(model: &mut Model) {
+    if model.live.is_paused || model.live.is_running() {
+        model.live.is_paused = !model.live.is_paused;
+    } else {
+        model.notice = Some("nothing new comes: the trace is whole".into());
+    }
+}
+
 /// The model's first state: what the first finding is about.
 pub(crate) fn start(model: &mut Model) {
     findings::select_finding(model, 0);
     selection::settle(model);
 }
 
+pub use arrive::{arrive, reading, watched};
 pub(crate) use source::{found as found_sources, search_begins};
 pub use suppressing::kept as suppression_kept;
 pub(crate) use suppressing::look as look_for_hidden;

@@ -5,6 +5,7 @@ use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
 use crate::layout::{Layout, PaneArea, hint_lines};
+use crate::live::State;
 use crate::model::{Model, Prompt, PromptKind};
 use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
 use crate::words::{either, severity};
@@ -188,7 +189,16 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
         return;
     }
     if let Some(notice) = &model.notice {
-        paint.line(area, &vec![(notice.clone(), Tone::Strong)]);
+        // Whether more is to come is never hidden.
+        let mut line = progress(model, paint, 0);
+        line.push((notice.clone(), Tone::Strong));
+        paint.line(area, &line);
+        return;
+    }
+    if let Some(reading) = &model.live.reading {
+        let mut line = progress(model, paint, area.width.into());
+        line.push((reading.text(), Tone::Faint));
+        paint.line(area, &line);
         return;
     }
     let (selected, len) = (model.selected_of(model.pane), model.len_of(model.pane));
@@ -224,7 +234,9 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
     );
     // What is lost must be readable; the file's name and the object give way.
     let mut line: Line = Vec::new();
-    let fixed = width(&facts) + width(&parts[0]) + 6;
+    let live = progress(model, paint, area.width.into());
+    let live_width: usize = live.iter().map(|piece| width(&piece.0)).sum();
+    let fixed = width(&facts) + width(&parts[0]) + 6 + live_width;
     let left = room.saturating_sub(fixed).min(40);
     let title = clip_front(&model.look.title, left, paint.characters);
     let tone = if model.verdict.summary.losses > 0 {
@@ -232,6 +244,7 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
     } else {
         Tone::Faint
     };
+    line.extend(live);
     // A few letters of a path say nothing.
     if left >= 8 && !title.is_empty() {
         line.push((format!("{title}  "), Tone::Strong));
@@ -239,6 +252,33 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
     line.push((facts, tone));
     line.push((format!("  {}", parts.join("  ")), Tone::Faint));
     paint.line(area, &line);
+}
+
+/// Whether more is to come: `LIVE`, `PAUSED`, or how the program ended. Nothing for a trace that was whole. In a
+/// narrow place the word alone: what is lost comes first, and the summary says how the program ended.
+fn progress(model: &Model, paint: &Paint<'_>, columns: usize) -> Line {
+    let Some(watched) = &model.live.watched else {
+        return Line::new();
+    };
+    let (sign, word, more, tone) = match (&watched.state, model.live.is_paused) {
+        (State::Running, false) => ("● ", "LIVE", String::new(), Tone::Note),
+        (State::Running, true) => ("‖ ", "PAUSED", ", Space resumes".into(), Tone::Warning),
+        (State::Sealing, _) => ("◌ ", "SEALING", String::new(), Tone::Note),
+        (State::Ended(how), true) => (
+            "‖ ",
+            "PAUSED",
+            format!(", Space shows the end: {how}"),
+            Tone::Warning,
+        ),
+        (State::Ended(how), false) => ("■ ", "ENDED", format!(": {how}"), Tone::Strong),
+    };
+    let sign = either(paint.characters, sign, "");
+    let more = if columns < WITH_PLACE {
+        String::new()
+    } else {
+        more
+    };
+    vec![(format!("{sign}{word}{more}  "), tone)]
 }
 
 /// The sign of the worst finding that begins at an event, in two columns; a dot where findings only

@@ -29,6 +29,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     let (suppressed, known) = model.hiding.counts();
     let told = (verdict.stories.len() as u64).saturating_sub(suppressed + known);
     let mut title = match told {
+        0 if model.live.is_running() => "No finding so far".to_owned(),
         0 => "No finding".to_owned(),
         stories => counted(stories, "finding"),
     };

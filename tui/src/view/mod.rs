@@ -13,6 +13,8 @@ mod notes;
 mod objects;
 mod paint;
 mod palette;
+mod question;
+mod reading;
 mod rings;
 mod source;
 mod timeline;
@@ -40,6 +42,14 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     bars::tabs(model, &mut paint, layout.tabs);
     let is_shared = layout.panes.len() > 1;
     for area in &layout.panes {
+        if model.live.reading.is_some() {
+            // Empty lists would say that there is nothing.
+            if area.pane == model.pane {
+                bars::title(model, &mut paint, area, is_shared, "Reading".into());
+                reading::draw(model, &mut paint, whole(area));
+            }
+            continue;
+        }
         let title = match area.pane {
             Pane::Findings => findings::draw(model, &mut paint, area),
             Pane::Biography => biography::draw(model, &mut paint, area),
@@ -63,6 +73,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     bars::hints(model, &mut paint, layout.hints);
     bars::status(model, &mut paint, &layout);
     palette::draw(model, &mut paint, layout.status);
+    question::draw(model, &mut paint, layout.status);
     if model.help.is_some() {
         help::draw(model, &mut paint);
     }
@@ -76,6 +87,14 @@ fn sorting(model: &Model, paint: &mut Paint<'_>, area: &PaneArea, title: &str) -
     let text = format!("sorting all events into lanes... {percent}%");
     paint.line(area.list, &vec![(text, Tone::Faint)]);
     title.into()
+}
+
+/// A pane without its title.
+fn whole(area: &PaneArea) -> Rect {
+    Rect {
+        height: area.list.height + area.rule.height + area.text.height,
+        ..area.list
+    }
 }
 
 fn row_of(area: Rect, y: u16) -> Rect {
