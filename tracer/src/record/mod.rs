@@ -6,7 +6,7 @@
 //!
 //! [`preload`] has programs without the probe load a shim that sees their rings.
 //!
-//! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
+//! Reading order: [`run`], then [`started`] (who asks for it), [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
 //! and [`warden`] with
 //! [`room`] and [`lookout`] (during), [`seal`] (after), [`closing`] (what is said).
 
@@ -21,6 +21,7 @@ pub(crate) mod folder;
 #[expect(unsafe_code, reason = "reads the time-stamp counter")]
 pub(crate) mod clock;
 mod session;
+pub(crate) mod started;
 
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
@@ -42,6 +43,7 @@ pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
 use signals::Signals;
 pub(crate) use spawn::How;
+pub(crate) use started::Started;
 
 /// What becomes of the poison that the probe puts into consumed submission slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -139,6 +141,8 @@ pub(crate) struct Plan {
     pub(crate) times: Times,
     /// Whether the sealed file is redacted.
     pub(crate) redact: bool,
+    /// Who started it.
+    pub(crate) started: Started,
     /// Whether the recording ends with its first finding.
     pub(crate) until_finding: bool,
     /// How long the program may take.
@@ -186,11 +190,47 @@ impl Recorded {
     }
 }
 
-/// The command: records, and says in a line what came of it.
+/// The command.
+pub(crate) fn command(args: crate::args::Record) -> Result<Exit, Failure> {
+    let started = Started::now(&args.command);
+    if started.is_listing() {
+        return Err(started::become_it(&args.command));
+    }
+    let output = match args.output {
+        Some(output) => output,
+        None => started
+            .output()
+            .map_err(|error| Failure::new(RECORD_FAILED, error))?,
+    };
+    run(&Plan {
+        output,
+        room: match args.grow {
+            Some(bytes) => Room::Grow(bytes),
+            None => Room::Ring(args.ring),
+        },
+        dir: args.dir,
+        poison: args.poison,
+        stacks: args.stacks,
+        times: args.time,
+        redact: args.redact,
+        started,
+        until_finding: args.until_finding,
+        limit: args.timeout.map(Duration::from_secs),
+        preload: !args.no_preload,
+        trap: args.trap,
+        command: args.command,
+    })
+}
+
+/// Records, and says in a line what came of it.
 pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
     match &recorded.sealed {
         Some(sealed) => closing::sealed(sealed, plan, &recorded.preload),
+        // In a run of many tests most have nothing to do with it, and what is left from before is not theirs.
+        None if plan.started.by_runner() && plan.started.is_usual(&plan.output) => {
+            let _ = std::fs::remove_file(&plan.output);
+        }
         None => closing::nothing(plan, &recorded.preload),
     }
     Ok(recorded.exit())
@@ -226,7 +266,8 @@ pub(crate) fn record(plan: &Plan) -> Result<Recorded, Failure> {
         .transpose()
         .map_err(|error| own(error.into()))?;
     let preload = preload::Preload::prepare(plan.preload, plan.trap, &folder, &plan.command);
-    let more = preload.variable();
+    let more = preload.variable().into_iter();
+    let more = more.chain(plan.started.variable(&plan.command));
     let run = spawn::run(
         &plan.command,
         folder.path(),
@@ -284,15 +325,31 @@ fn finish(
     let sealed = if files.is_empty() {
         None
     } else {
-        let redactor = plan.redact.then(crate::pack::redactor).transpose();
+        let packs = plan.started.program_is_temporary();
+        let redactor = (plan.redact && !packs)
+            .then(crate::pack::redactor)
+            .transpose();
         let what = redactor.map(|redactor| seal::What {
             folder: &folder,
             session,
             command: &plan.command,
             end,
+            started: &plan.started,
             redactor,
         });
-        let sealed = what.and_then(|what| seal::seal(what, target));
+        let sealed = what.and_then(|what| {
+            if !packs {
+                return seal::seal(what, target);
+            }
+            // Nobody can look into the program once this process has ended.
+            let whole = folder.path().join("whole");
+            let sealed = seal::seal(what, &whole)?;
+            crate::pack::fresh(&whole, target, plan.redact)?;
+            Ok(Sealed {
+                path: target.to_path_buf(),
+                ..sealed
+            })
+        });
         Some(sealed.map_err(kept)?)
     };
     if let Err(error) = folder.remove() {
