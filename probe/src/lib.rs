@@ -126,6 +126,45 @@ pub use instrumented::{leak, vec_from_raw_parts};
 /// `mem::forget` of a value whose type is a parameter.
 pub use probe_macros::instrument;
 
+/// A test in a scope of its own: opens [`scope`], runs the body, and asserts that it was clean.
+///
+/// ```
+/// #[probe::test]
+/// fn handles_come_back() -> Result<(), std::num::ParseIntError> {
+///     let raw = probe::into_raw(Box::new("7".parse::<u8>()?));
+///     // Leaked once, taken back once.
+///     drop(unsafe { probe::from_raw::<Box<u8>>(raw) });
+///     Ok(())
+/// }
+///
+/// #[probe::test]
+/// #[should_panic(expected = "on purpose")]
+/// fn panics_and_leaves_nothing_behind() {
+///     panic!("on purpose");
+/// }
+///
+/// # mod my_runtime { pub fn block_on<F: Future>(_: F) -> F::Output { unreachable!() } }
+/// #[probe::test(executor = my_runtime::block_on)]
+/// async fn completes() {}
+/// ```
+///
+/// What happens at the end:
+///
+/// | the body | the test |
+/// |---|---|
+/// | returns | passes if the scope is clean, else fails with its screen |
+/// | returns an error | fails by that; the trace is saved |
+/// | panics | fails by that; the trace is saved |
+/// | panics under `#[should_panic]` | passes if the scope is clean; else the screen is printed, and the test fails as one that did not panic, which is the one way left |
+///
+/// The probe under another name: `#[probe::test(crate = tracer_probe)]`. It belongs to feature `assert`.
+#[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use probe_macros::test;
+
 #[expect(unsafe_code, reason = "a waker's table of functions")]
 mod waker;
 pub use waker::waker;
@@ -202,7 +241,18 @@ mod scope;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use scope::{Entered, Expectation, Rule, Scope, ScopeHandle, scope};
+pub use scope::{Entered, Expectation, Limits, Rule, Scope, ScopeHandle, process_scope, scope};
+/// What [`macro@test`] writes calls to.
+#[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[doc(hidden)]
+pub mod in_test {
+    pub use crate::scope::{Outcome, clean, panics};
+}
+
 /// What [`Scope::numbers`] counts.
 #[cfg(all(
     feature = "assert",

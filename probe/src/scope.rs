@@ -22,12 +22,22 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use traces::event::{EventId, What};
 use traces::finding::{Finding, RuleId, Story, Verdict};
 use traces::{Input, Numbers, Trace};
 use wire::payload::pair;
 use wire::record::Kind;
 
 use crate::recorder;
+
+mod attribute;
+mod limits;
+mod process;
+
+#[doc(hidden)]
+pub use attribute::{Outcome, clean, panics};
+pub use limits::Limits;
+pub use process::process_scope;
 
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
 const CHUNKS: u32 = if cfg!(miri) { 8 } else { 512 };
@@ -75,7 +85,20 @@ rules! {
 /// scope that sees nothing must not pass.
 #[track_caller]
 pub fn scope() -> Scope {
-    let at = Location::caller();
+    open(Location::caller(), Reach::Thread)
+}
+
+/// What belongs to a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// What its thread does, and those that enter it.
+    Thread,
+    /// What all threads do that work for no other.
+    Process,
+}
+
+#[track_caller]
+fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
     let started = recorder::start_in_process(CHUNKS);
     assert!(
         !recorder::has_ended(),
@@ -87,21 +110,30 @@ pub fn scope() -> Scope {
         "probe::scope: no memory could be mapped for the recording"
     );
     let id = recorder::next_scope();
-    let around = recorder::scope();
+    let own = recorder::scope();
+    let parent = match (own, reach) {
+        (0, Reach::Thread) => process::around(),
+        _ => own,
+    };
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("scope").to_owned();
     let words = [
         pair(id, recorder::site(at)),
-        pair(recorder::text(&name), around),
+        pair(recorder::text(&name), parent),
     ];
-    recorder::record(Kind::ScopeBegin, 0, 0, words);
+    let aux = match reach {
+        Reach::Thread => 0,
+        Reach::Process => wire::record::SCOPE_OF_PROCESS,
+    };
+    recorder::record(Kind::ScopeBegin, 0, aux, words);
     recorder::enter_scope(id);
     Scope {
         id,
-        around,
+        around: own,
         name,
         at,
         open: true,
+        ignored: None,
         _thread: std::marker::PhantomData,
     }
 }
@@ -116,6 +148,8 @@ pub struct Scope {
     name: String,
     at: &'static Location<'static>,
     open: bool,
+    /// The mark before which things are not this scope's to take back.
+    ignored: Option<String>,
     // Ends on the thread that opened it, whose scope it was.
     _thread: std::marker::PhantomData<*const ()>,
 }
@@ -228,10 +262,40 @@ impl Scope {
         Expectation { scope: self, rule }
     }
 
+    /// What is held and in flight now is not asked for at the end: pools that were filled, an accept that waits
+    /// for ever. Everything else that is found of it still is.
+    pub fn ignore_current(&mut self) {
+        let mark = format!("scope {}: ignored up to here", self.id);
+        crate::mark(&mark);
+        self.ignored = Some(mark);
+    }
+
+    /// The last mark of [`Scope::ignore_current`] in a trace.
+    fn mark_in(&self, trace: &Trace) -> Option<EventId> {
+        let wanted = self.ignored.as_ref()?;
+        let is_it = |what: &What| match what {
+            What::Mark { text, .. } => trace.recording().string(*text).bytes() == wanted.as_bytes(),
+            _ => false,
+        };
+        let mut events = trace.events().iter().rev();
+        events
+            .find(|event| is_it(&event.what))
+            .map(|event| event.id)
+    }
+
     fn end(&mut self) {
         self.open = false;
         recorder::record(Kind::ScopeEnd, 0, 0, [u64::from(self.id)]);
         recorder::enter_scope(self.around);
+        process::ended(self.id);
+    }
+
+    /// Ends it where something else has failed already.
+    fn end_and_save(&mut self) {
+        self.end();
+        if let Some(path) = recorder::snapshot().and_then(|bytes| save(&self.name, &bytes).ok()) {
+            eprintln!("the trace of this test: {}", path.display());
+        }
     }
 
     /// The recording as it is now, read and as bytes.
@@ -253,18 +317,47 @@ impl Scope {
 
     #[track_caller]
     fn judge(&mut self, asked: Asked) {
+        if let Some(text) = self.verdict_on(asked) {
+            panic!("{text}");
+        }
+    }
+
+    /// Ends the scope; what there is to say where it is not as asked.
+    #[track_caller]
+    fn verdict_on(&mut self, asked: Asked) -> Option<String> {
         self.end();
         let (trace, bytes) = self.look();
-        let verdict = asked.part_of(trace.verdict_for_scope(0, self.id));
-        let in_flight = match asked {
+        let mut verdict = asked.part_of(trace.verdict_for_scope(0, self.id));
+        let mut in_flight = match asked {
             Asked::NothingInFlight => trace.numbers_of_scope(0, self.id).in_flight,
             _ => Vec::new(),
         };
+        if let Some(mark) = self.mark_in(&trace) {
+            in_flight.retain(|submission| *submission > mark);
+            let site = |id: EventId| trace.event(id).map(|event| event.site());
+            let holding = trace.numbers_of_scope(0, self.id).holding;
+            let later: Vec<_> = holding
+                .into_iter()
+                .filter(|id| *id > mark)
+                .map(site)
+                .collect();
+            // Leaks at one place are one finding, whose evidence is the first of them.
+            verdict.stories.retain(|story| {
+                let first = story
+                    .head
+                    .evidence
+                    .iter()
+                    .map(|evidence| evidence.event)
+                    .min();
+                story.head.rule != Rule::T09.id()
+                    || first.is_none_or(|first| first > mark || later.contains(&site(first)))
+            });
+        }
         let as_asked = in_flight.is_empty() && asked.is_met(&verdict);
         let found = !verdict.stories.is_empty() || !in_flight.is_empty();
         let conclusive = found || verdict.outcome() != traces::finding::Outcome::CannotTell;
         if as_asked && conclusive {
-            return;
+            return None;
         }
         let mut text = String::new();
         let headline = if conclusive {
@@ -279,17 +372,18 @@ impl Scope {
             self.name, self.at
         );
         explain(&mut text, &trace, &verdict, &in_flight);
-        self.keep(&mut text, &verdict, &bytes);
-        panic!("{text}");
+        let first = verdict.stories.first().map(|story| story.head.rule);
+        self.keep(&mut text, first, &bytes);
+        Some(text)
     }
 
     /// Saves the trace, and says how to look at it.
-    fn keep(&self, text: &mut String, verdict: &Verdict, bytes: &[u8]) {
+    fn keep(&self, text: &mut String, first: Option<RuleId>, bytes: &[u8]) {
         let _ = match save(&self.name, bytes) {
             Ok(path) => {
                 let path = path.display();
-                let goto = match verdict.stories.first() {
-                    Some(story) => format!(" --goto {}", story.head.rule),
+                let goto = match first {
+                    Some(rule) => format!(" --goto {rule}"),
                     None => String::new(),
                 };
                 write!(text, "trace: {path}\nview:  tracer view {path}{goto}\n")
@@ -405,10 +499,7 @@ impl Drop for Scope {
             self.judge(Asked::Clean);
             return;
         }
-        self.end();
-        if let Some(path) = recorder::snapshot().and_then(|bytes| save(&self.name, &bytes).ok()) {
-            eprintln!("the trace of this test: {}", path.display());
-        }
+        self.end_and_save();
     }
 }
 

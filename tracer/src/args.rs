@@ -77,7 +77,12 @@ pub(crate) enum Command {
     /// The program's input, output, exit code and end by a signal are its own; nothing is written to
     /// stdout. SIGUSR2 sent to this process ends the recording while the program goes on, so that the newest
     /// records before it are kept: each thread records on until its current 64 KiB are full. The program's
-    /// own `probe::stop_recording` ends it too. Exit codes of record itself: 2 the command line is wrong,
+    /// own `probe::stop_recording` ends it too.
+    ///
+    /// As cargo's runner (`CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="tracer record --"`), or nextest's
+    /// wrapper script or `--tracer`, it records every test, and only passes on when tests are to be listed.
+    ///
+    /// Exit codes of record itself: 2 the command line is wrong,
     /// 125 it could not do its part, 126 the program is not executable, 127 it was not found.
     Record(Record),
 
@@ -145,6 +150,14 @@ pub(crate) enum Command {
     /// information, which `record --stacks` needs.
     Doctor(Doctor),
 
+    /// Say which settings hold.
+    ///
+    /// Settings are options that are not typed each time. What is typed wins over the environment
+    /// (`TRACER_RECORD_RING=128MiB`), that over the project's file (`tracer.toml` or `.config/tracer.toml`, in this folder
+    /// or above), that over the user's (`~/.config/tracer/config.toml`), that over the default. A file has a table for
+    /// each command: `[record]`, below it `ring = "128MiB"`.
+    Config(Config),
+
     /// Record one of the built-in programs and show what is wrong with it.
     ///
     /// Without SCENARIO: `leftover`, the bug that this was built for. Exit codes as for check.
@@ -164,6 +177,10 @@ pub(crate) enum Command {
     #[command(name = "__matrix-run", hide = true)]
     MatrixRun(MatrixRun),
 
+    /// What a test begins as.
+    #[command(name = "__matrix-group", hide = true)]
+    MatrixGroup(MatrixGroup),
+
     /// What `demo` records.
     #[command(name = "__scenario", hide = true)]
     Scenario(Scenario),
@@ -175,9 +192,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Record {
-    /// The file to make; an older one is replaced when the recording is whole.
-    #[arg(short, long, value_name = "FILE", default_value = "trace.bin")]
-    pub(crate) output: PathBuf,
+    /// The file to make; an older one is replaced when the recording is whole. Without it: `trace.bin`, and
+    /// where cargo or nextest runs this in place of a program, a file for each program or test in
+    /// `target/tracer` (or in the folder that TRACER_OUTPUT_DIR names).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 
     /// How much each process keeps: the newest records win.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = ring_bytes)]
@@ -274,7 +293,7 @@ pub(crate) struct Record {
 }
 
 /// Where the names of call stacks come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Names {
     /// For call stacks: programs, libraries and sources that the trace names below FROM lie below TO.
     #[arg(long, value_name = "FROM=TO")]
@@ -586,6 +605,13 @@ pub(crate) struct MatrixRun {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct MatrixGroup {
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`.
     #[arg(value_name = "RULE")]
@@ -611,6 +637,22 @@ pub(crate) struct Man {
     /// The folder to write them to.
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) what: ConfigWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigWhat {
+    /// Print all settings, as a file would have them.
+    Show {
+        /// Say where each comes from.
+        #[arg(long)]
+        origin: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -699,7 +741,7 @@ pub(crate) fn with_hint(mut error: clap::Error) -> clap::Error {
 }
 
 /// A filter; what is wrong with it is shown below it.
-fn filter(text: &str) -> Result<Filter, String> {
+pub(crate) fn filter(text: &str) -> Result<Filter, String> {
     Filter::parse(text).map_err(|error| {
         let lines = error.pointed().replace('\n', "\n  ");
         format!("\n  {lines}")
@@ -799,6 +841,6 @@ mod tests {
             panic!("{cli:?}")
         };
         assert_eq!(record.command, ["prog", "-o", "y", "--log"]);
-        assert_eq!(record.output, PathBuf::from("x"));
+        assert_eq!(record.output, Some(PathBuf::from("x")));
     }
 }

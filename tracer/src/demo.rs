@@ -104,6 +104,7 @@ fn record(
         stacks: false,
         times: crate::record::Times::Event,
         redact: false,
+        started: crate::record::Started::default(),
         until_finding: false,
         limit: None,
         preload: false,

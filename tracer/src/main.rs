@@ -10,6 +10,10 @@ mod args;
 
 mod record;
 
+mod cargo;
+
+mod config;
+
 mod check;
 mod compare;
 mod completions;
@@ -41,15 +45,39 @@ mod safe;
 mod session;
 mod talk;
 
-use clap::Parser;
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
+use cargo::CargoCli;
 use exit::{Exit, Failure};
 use log::Screen;
 
 fn main() {
-    let cli = Cli::try_parse().unwrap_or_else(|error| args::with_hint(error).exit());
+    let mut words = std::env::args_os();
+    let is_of_cargo = words.by_ref().nth(1).is_some_and(|word| word == "__cargo");
+    if is_of_cargo {
+        let words: Vec<_> = std::iter::once("cargo tracer".into())
+            .chain(words)
+            .collect();
+        let end = words.iter().position(|word| word == "--");
+        let (own, program) = words.split_at(end.unwrap_or(words.len()));
+        let (of_cargo, top) = (CargoCli::command(), Cli::command());
+        let own = config::apply_check(own.to_vec(), &of_cargo, &top)
+            .unwrap_or_else(|error| exit::finish(Err(error.into())));
+        exit::finish(run_for_cargo(CargoCli::parse_from(own), program.to_vec()));
+    }
+    let words = config::apply(std::env::args_os().collect(), &Cli::command())
+        .unwrap_or_else(|error| exit::finish(Err(error.into())));
+    let cli = Cli::try_parse_from(words).unwrap_or_else(|error| args::with_hint(error).exit());
     exit::finish(run(cli))
+}
+
+/// As `cargo-tracer`, which becomes this program.
+fn run_for_cargo(cli: CargoCli, program: Vec<OsString>) -> Result<Exit, Failure> {
+    log::start(cli.common.log.as_deref(), Screen::Lines)?;
+    cargo::run(cli, program)
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -60,15 +88,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     };
     log::start(cli.common.log.as_deref(), screen)?;
     match cli.command {
-        Command::Record(args) => {
-            let shows = args.view;
-            let plan = record::Plan::from(args);
-            if shows {
-                watch::record(plan, cli.common.color)
-            } else {
-                record::run(&plan)
-            }
-        }
+        Command::Record(args) => record::command(args, cli.common.color),
         Command::Check(args) => check::run(&args, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),
@@ -78,8 +98,12 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Pack(args) => pack::run(&args),
         Command::Matrix(args) => matrix::run(&args, cli.common.color),
         Command::MatrixRun(args) => matrix::runner::run(args.words, args.miri),
+        Command::MatrixGroup(args) => Err(matrix::group::run(&args.words)),
         Command::Explain(args) => explain::run(args.rule.as_deref()),
         Command::Doctor(args) => doctor::run(args.program.as_deref()),
+        Command::Config(args) => match args.what {
+            args::ConfigWhat::Show { origin } => config::run(origin, &Cli::command()),
+        },
         Command::Demo(args) => demo::run(&args, cli.common.color),
         Command::Completions(args) => completions::run(args.shell),
         Command::Man(args) => completions::man(&args.dir),

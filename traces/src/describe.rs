@@ -148,9 +148,11 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
             parent,
             site,
             name,
+            is_process,
         } => {
+            let whole = if *is_process { " of the process" } else { "" };
             format!(
-                "scope-begin {scope} in {parent} {}{}",
+                "scope-begin {scope}{whole} in {parent} {}{}",
                 names.text(*name),
                 place(*site)
             )

@@ -128,6 +128,8 @@ pub enum What {
         site: SiteId,
         /// Its name.
         name: StringId,
+        /// Whether threads that work for no scope work for this one while it is open.
+        is_process: bool,
     },
     /// A scope was closed by its owner.
     ScopeEnd {

@@ -10,7 +10,8 @@
 //! [`packed`] (all that a colleague needs), [`redact`] (and what nobody else should see), [`filter`]
 //! (which events and findings somebody asks for), [`selection`] (what is left of a verdict), [`stats`]
 //! (numbers), [`diff`] (what changed), [`export`] (the verdict for machines), [`near`] (the name that was meant),
-//! [`operations`] (what operations owe), [`markdown`] (texts that mean nothing), [`watch`] (how far reading has come).
+//! [`operations`] (what operations owe), [`markdown`] (texts that mean nothing), [`watch`] (how far reading has come),
+//! [`run`] (which test was recorded).
 
 #![forbid(unsafe_code)]
 
@@ -87,6 +88,8 @@ pub mod near;
 pub mod watch;
 
 pub mod operations;
+
+pub mod run;
 
 mod untrusted;
 pub use untrusted::{Untrusted, tty};

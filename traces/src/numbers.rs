@@ -20,6 +20,8 @@ pub struct Numbers {
     pub reclaimed: u64,
     /// Of those, handles that were not taken back yet.
     pub held: u64,
+    /// Where the first of those handles was given away, for each generation: leaks and retains.
+    pub holding: Vec<EventId>,
     /// Operations submitted.
     pub submitted: u64,
     /// Completions of those operations that were taken.
@@ -35,7 +37,7 @@ pub struct Numbers {
 pub(crate) fn numbers(trace: &Trace, process: u32, scope: u32) -> Numbers {
     let parents = &trace.judged.scope_parents;
     let mut numbers = Numbers::default();
-    let mut handles: FxHashMap<Subject, u64> = FxHashMap::default();
+    let mut handles: FxHashMap<Subject, (EventId, u64)> = FxHashMap::default();
     let mut operations: FxHashMap<Subject, EventId> = FxHashMap::default();
     let mut ended: FxHashSet<Subject> = FxHashSet::default();
     let own = trace
@@ -58,10 +60,11 @@ pub(crate) fn numbers(trace: &Trace, process: u32, scope: u32) -> Numbers {
         match (&event.what, operation) {
             (What::Leak(_) | What::Retain(_), _) if is_inside => {
                 numbers.leaked += 1;
-                *handles.entry(generation).or_default() += 1;
+                handles.entry(generation).or_insert((event.id, 0)).1 += 1;
             }
             (What::Reclaim(_) | What::Release(_), _) => {
-                if let Some(held) = handles.get_mut(&generation).filter(|held| **held > 0) {
+                if let Some((_, held)) = handles.get_mut(&generation).filter(|handle| handle.1 > 0)
+                {
                     *held -= 1;
                     numbers.reclaimed += 1;
                 }
@@ -82,7 +85,10 @@ pub(crate) fn numbers(trace: &Trace, process: u32, scope: u32) -> Numbers {
             _ => {}
         }
     }
-    numbers.held = handles.values().sum();
+    handles.retain(|_, handle| handle.1 > 0);
+    numbers.held = handles.values().map(|handle| handle.1).sum();
+    numbers.holding = handles.into_values().map(|handle| handle.0).collect();
+    numbers.holding.sort();
     let pending = operations
         .into_iter()
         .filter(|(operation, _)| !ended.contains(operation));

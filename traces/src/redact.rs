@@ -108,6 +108,11 @@ impl Redactor {
         short
     }
 
+    /// A text that somebody chose, as `text-1`.
+    pub fn text(&mut self, text: &[u8]) -> Vec<u8> {
+        self.text_within(text, usize::MAX)
+    }
+
     fn text_within(&mut self, text: &[u8], room: usize) -> Vec<u8> {
         if text.is_empty() {
             return Vec::new();

@@ -250,6 +250,9 @@ impl Page {
     fn summary(&mut self, trace: &Trace, verdict: &Verdict) {
         let summary = &verdict.summary;
         let recording = trace.recording();
+        if let Some(run) = crate::run::Run::of(recording) {
+            self.block(Class::Summary, "", &format!("recorded: {}", run.in_words()));
+        }
         for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
             let ended = recording.end_in_words(process);
             let text = format!("process {}: {ended}", trace.names().process(index));

@@ -10,6 +10,8 @@ use crate::event::What;
 pub(crate) struct ScopeTracker {
     current: Dense<u32>,
     parents: FxHashMap<(u32, u32), u32>,
+    /// Of each process the scope that is open for all of it.
+    whole: FxHashMap<u32, u32>,
 }
 
 impl ScopeTracker {
@@ -19,8 +21,16 @@ impl ScopeTracker {
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
         let current = self.current.slot(lane);
         match *what {
-            What::ScopeBegin { scope, parent, .. } => {
+            What::ScopeBegin {
+                scope,
+                parent,
+                is_process,
+                ..
+            } => {
                 self.parents.insert((process, scope), parent);
+                if is_process {
+                    self.whole.insert(process, scope);
+                }
                 *current = scope;
                 scope
             }
@@ -29,11 +39,15 @@ impl ScopeTracker {
                 scope
             }
             What::ScopeEnd { scope } => {
+                if self.whole.get(&process) == Some(&scope) {
+                    self.whole.remove(&process);
+                }
                 if *current == scope {
                     *current = self.parents.get(&(process, scope)).copied().unwrap_or(0);
                 }
                 scope
             }
+            _ if *current == 0 => self.whole.get(&process).copied().unwrap_or(0),
             _ => *current,
         }
     }

@@ -423,6 +423,10 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
         lines.extend(plain(&sentence, Tone::Plain, columns));
     }
     let recording = model.trace.recording();
+    if let Some(run) = traces::run::Run::of(recording) {
+        let text = format!("Recorded: {}.", run.in_words());
+        lines.extend(plain(&text, Tone::Plain, columns));
+    }
     for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
         let name = model.trace.names().process(index);
         let ended = recording.end_in_words(process);

@@ -7,6 +7,7 @@
 mod options;
 mod paths;
 mod rewrite;
+mod test;
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -23,6 +24,18 @@ pub fn instrument(arguments: TokenStream, item: TokenStream) -> TokenStream {
             out
         }
     }
+}
+
+/// A test in a scope of its own.
+///
+/// Documented at `probe::test`, where it is used from.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    test::item(arguments, item.clone()).unwrap_or_else(|problem| {
+        let mut out = error(&problem);
+        out.extend(item);
+        out
+    })
 }
 
 /// What is wrong with the attribute's arguments, and where.

@@ -17,6 +17,9 @@
 /// files that say so: [`crate::layout::incompat::STACKS`].
 pub const WITH_STACK: u8 = 0x20;
 
+/// Aux of a [`Kind::ScopeBegin`]: the scope is the whole process's.
+pub const SCOPE_OF_PROCESS: u8 = 1;
+
 /// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
 pub const LOST_NOT_FOLLOWED: u64 = 1;
 
@@ -247,7 +250,8 @@ kinds! {
     /// `[coroutine]`: somebody asked for it to be polled.
     Wake = 45, "wake";
 
-    /// `[scope | site << 32, name string | parent << 32]`: this thread entered a new scope.
+    /// `[scope | site << 32, name string | parent << 32]`: this thread entered a new scope. Aux
+    /// [`SCOPE_OF_PROCESS`]: while it is open, threads that work for no scope work for it.
     ScopeBegin = 50, "scope-begin";
     /// `[scope]`: the scope's owner closed it.
     ScopeEnd = 51, "scope-end";

@@ -19,15 +19,34 @@ use crate::{open, page, talk};
 use reports::Out;
 use sieve::Sieve;
 
-/// The command. Each file is judged for itself; one that cannot be read does not stop the others.
+/// Which traces are told of in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// All.
+    All,
+    /// Those that are not clean; the others are counted.
+    NotClean,
+}
+
+/// The command.
 pub(crate) fn run(args: &Check, color: Color) -> Result<Exit, Failure> {
+    run_over(args, color, Show::All)
+}
+
+/// Each file is judged for itself; one that cannot be read does not stop the others.
+pub(crate) fn run_over(args: &Check, color: Color, show: Show) -> Result<Exit, Failure> {
     let inputs: Vec<&Path> = args.files.iter().map(|file| file.as_path()).collect();
     let mut outputs = args.reports.files();
     outputs.extend(args.write_baseline.as_deref());
     outputs.extend(args.gen_suppressions.as_deref());
     crate::outputs::apart(&outputs, &inputs)?;
     let mut sieve = Sieve::new(args)?;
-    let mut out = Out::new(&args.reports, color, args.files.len() > 1)?;
+    let mut out = Out::new(
+        &args.reports,
+        color,
+        args.files.len() > 1 || show == Show::NotClean,
+        show,
+    )?;
     let mut worst = CLEAN;
     let mut is_whole = true;
     for file in &args.files {

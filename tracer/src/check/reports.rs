@@ -11,8 +11,10 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use traces::Trace;
 use traces::export::{Form, Report, Root, SUMMARY_MAX, harmless};
+use traces::finding::Outcome;
 use traces::selection::Selection;
 
+use super::Show;
 use crate::args::{Color, Reports};
 use crate::page;
 
@@ -96,11 +98,18 @@ pub(super) struct Out {
     color: Color,
     has_several: bool,
     count: usize,
+    show: Show,
+    clean: usize,
 }
 
 impl Out {
     /// Opens all files.
-    pub(super) fn new(asked: &Reports, color: Color, has_several: bool) -> Result<Self> {
+    pub(super) fn new(
+        asked: &Reports,
+        color: Color,
+        has_several: bool,
+        show: Show,
+    ) -> Result<Self> {
         let mut kinds: Vec<Kind> = asked.format.into_iter().collect();
         let to_stdout = asked.report.iter().filter(|to| to.file.is_none());
         kinds.extend(to_stdout.map(|to| to.kind));
@@ -115,6 +124,8 @@ impl Out {
             color,
             has_several,
             count: 0,
+            show,
+            clean: 0,
         };
         for to in &asked.report {
             let Some(path) = &to.file else { continue };
@@ -135,6 +146,10 @@ impl Out {
         if self.wants_report() {
             self.report
                 .add(&name, trace, selection, Root(self.root.as_deref()));
+        }
+        if self.show == Show::NotClean && selection.verdict.outcome() == Outcome::Clean {
+            self.clean += 1;
+            return Ok(());
         }
         let heading = self.heading(&name);
         self.count += 1;
@@ -177,6 +192,15 @@ impl Out {
 
     /// Writes what had to wait for the last trace.
     pub(super) fn finish(mut self) -> Result<()> {
+        if self.show == Show::NotClean && self.prints_text {
+            let gap = if self.count == 0 { "" } else { "\n" };
+            let all = self.count + self.clean;
+            let traces = if all == 1 { "trace" } else { "traces" };
+            print(&format!(
+                "{gap}{all} {traces}, {} without findings\n",
+                self.clean
+            ))?;
+        }
         for (path, out) in &mut self.texts {
             out.flush().with_context(|| cannot_write(path))?;
         }

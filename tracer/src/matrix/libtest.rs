@@ -89,6 +89,17 @@ pub(super) fn ignored(arguments: &[OsString]) -> Ignored {
     }
 }
 
+/// The one test that is asked for by its whole name.
+pub(crate) fn only_test(arguments: &[OsString]) -> Option<String> {
+    let is_exact = arguments.iter().any(|word| word == "--exact");
+    let mut names = sorted(arguments).into_iter().filter_map(|(_, words)| {
+        let is_name = !words[0].as_encoded_bytes().starts_with(b"-");
+        is_name.then(|| words[0].to_str().map(str::to_owned))?
+    });
+    let name = names.next()?;
+    (is_exact && names.next().is_none()).then_some(name)
+}
+
 /// Arguments that list what `arguments` would run; a list leaves no ignored test out by itself.
 pub(super) fn to_list(arguments: &[OsString], only_ignored: bool) -> Vec<OsString> {
     let mut words = without(arguments, &[For::Showing, For::Running]);

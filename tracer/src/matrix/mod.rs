@@ -28,11 +28,14 @@ pub(crate) use variants::Dimensions;
 mod machine;
 
 mod plan;
+pub(crate) use plan::as_variable;
 use plan::{Asked, Setting, Way};
 
 mod run;
 
 pub(crate) mod runner;
+
+pub(crate) mod group;
 
 pub(crate) mod libtest;
 

@@ -368,7 +368,7 @@ fn rustflags(setting: &Setting<'_>, build: &mut Build, flags: &[&str]) {
 }
 
 /// A target in the name of an environment variable.
-pub(super) fn as_variable(target: &str) -> String {
+pub(crate) fn as_variable(target: &str) -> String {
     target.replace(['-', '.'], "_").to_uppercase()
 }
 

@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, Id, Report, Status};
+use super::group;
 use super::libtest::{self, Ignored};
 use super::tools::{MEMCHECK, Tool};
 use super::verdict::{self, Ending, Seen};
@@ -321,6 +322,7 @@ impl Job {
             "" => command.args(&program.arguments),
             test => command.args(libtest::to_run(&program.arguments, test)),
         };
+        let mut command = group::of_its_own(&command)?;
         let output = File::create(&log)
             .with_context(|| format!("cannot write {}", crate::safe::path(&log)))?;
         command
@@ -332,6 +334,7 @@ impl Job {
         let child = command
             .spawn()
             .with_context(|| format!("cannot run {}", crate::safe::os(&program.start[0])))?;
+        let group = Pid::from_child(&child);
         let ending = match self.tool {
             // The recorder ends the program itself, and then writes the trace of the hang.
             Tool::Tracer => match wait(child, self.timeout_seconds.saturating_add(SEALING))? {
@@ -342,6 +345,9 @@ impl Job {
             },
             _ => wait(child, self.timeout_seconds)?,
         };
+        if matches!(ending, Ending::TimedOut(_)) {
+            group::end(group);
+        }
         let text = text_of(&log);
         let (status, reports) = verdict::judge(&Seen {
             tool: self.tool,

@@ -7,13 +7,14 @@ use anyhow::{Result, bail};
 use traces::ReadAt;
 use traces::read::bundle::{self, ProcessWriter, Section, SectionBytes};
 use traces::redact::{self, Layout, Process, Redactor};
+use traces::run;
 use wire::layout;
 
 use crate::open;
 use crate::record::process_file;
 
 /// What the recorder says that tells nothing of whose machine it is.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 13] = [
     "recorder_version",
     "ticks_per_second",
     "clock",
@@ -22,6 +23,9 @@ const HARMLESS: [&str; 10] = [
     "poison",
     "stacks",
     "time",
+    run::BY,
+    run::WHAT,
+    run::ATTEMPT,
     traces::packed::PACKED,
     traces::packed::REDACTED,
 ];
@@ -71,9 +75,9 @@ fn sections(
                 let words = whole(&bytes)?;
                 bundle::write_section(out, section, &command(redactor, &words))?;
             }
-            (Section::Info, Some(_)) => {
+            (Section::Info, Some(redactor)) => {
                 let lines = whole(&bytes)?;
-                bundle::write_section(out, section, &info(&lines))?;
+                bundle::write_section(out, section, &info(redactor, &lines))?;
             }
         }
         Ok(())
@@ -101,17 +105,27 @@ fn damaged(places: &[u64]) -> Vec<u8> {
     lines.collect::<String>().into_bytes()
 }
 
-fn info(lines: &[u8]) -> Vec<u8> {
-    let is_harmless = |line: &&[u8]| {
-        let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let value = line.get(key.len() + 1..).unwrap_or_default();
+/// What the recorder said, as lines: what is harmless, and texts that somebody chose without their words.
+pub(crate) fn info(redactor: &mut Redactor, lines: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let mut parts = line.splitn(2, |byte| *byte == b'=');
+        let key = parts.next().unwrap_or_default();
+        let value = parts.next().unwrap_or_default();
         let is_place = key == traces::packed::DAMAGED.as_bytes()
             && !value.is_empty()
             && value.iter().all(u8::is_ascii_digit);
-        is_place || HARMLESS.iter().any(|harmless| harmless.as_bytes() == key)
-    };
-    let lines = lines.split(|byte| *byte == b'\n').filter(is_harmless);
-    lines.flat_map(|line| [line, b"\n"].concat()).collect()
+        let is_one_of = |keys: &[&str]| keys.iter().any(|known| known.as_bytes() == key);
+        if is_place || is_one_of(&HARMLESS) {
+            out.extend(line);
+        } else if is_one_of(&run::TEXTS) {
+            out.extend([key, b"=", &redactor.text(value)].concat());
+        } else {
+            continue;
+        }
+        out.push(b'\n');
+    }
+    out
 }
 
 fn whole(bytes: &SectionBytes<'_>) -> io::Result<Vec<u8>> {
@@ -253,7 +267,9 @@ mod tests {
 
     #[test]
     fn only_known_keys_are_kept() {
-        let lines = b"clock=tsc\nhostname=secret\nodd\npacked=x\ndamaged=77\ndamaged=secret\n";
-        assert_eq!(info(lines), b"clock=tsc\npacked=x\ndamaged=77\n");
+        let lines = b"clock=tsc\nhostname=secret\nodd\npacked=x\ndamaged=77\ndamaged=secret\nrun_test=for=acme\nrun_by=cargo\n";
+        let kept = info(&mut Redactor::new([1; 16]), lines);
+        let expected = "clock=tsc\npacked=x\ndamaged=77\nrun_test=text-1\nrun_by=cargo\n";
+        assert_eq!(String::from_utf8(kept).unwrap(), expected);
     }
 }

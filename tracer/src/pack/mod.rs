@@ -49,6 +49,18 @@ pub(crate) fn run(args: &Pack) -> Result<Exit, Failure> {
     Ok(Exit::Code(CLEAN))
 }
 
+/// Makes a packed file of a recording that is on the way to `target`.
+pub(crate) fn fresh(from: &Path, target: &Path, redact: bool) -> Result<()> {
+    let opened = open::open(from)?;
+    let mut trace = Trace::read(&opened.inputs())?;
+    add_what_is_known(&mut trace, &Places::default());
+    let redactor = redact.then(redactor).transpose()?;
+    let unfinished = Unfinished::create(target)?;
+    write(&unfinished, &opened, &trace, redactor)?;
+    unfinished.rename(target)?;
+    Ok(())
+}
+
 /// A redactor with a secret that nobody keeps.
 pub(crate) fn redactor() -> Result<Redactor> {
     let secret = random().context("cannot get random bytes from the kernel")?;

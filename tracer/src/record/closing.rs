@@ -21,6 +21,10 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, preload: &Outcome) {
             counted(sealed.still_running as u64, "process", "processes")
         );
     }
+    if plan.started.by_runner() {
+        talk::line(line);
+        return by_shim(&recording, preload);
+    }
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));

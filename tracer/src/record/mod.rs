@@ -6,7 +6,7 @@
 //!
 //! [`preload`] has programs without the probe load a shim that sees their rings.
 //!
-//! Reading order: [`run`], then [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
+//! Reading order: [`run`], then [`started`] (who asks for it), [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
 //! and [`warden`] with
 //! [`room`] and [`lookout`] (during), [`seal`] (after), [`closing`] (what is said).
 
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use crate::args::Color;
 use crate::exit::{Exit, Failure, RECORD_FAILED, TIMED_OUT};
 
 pub(crate) mod folder;
@@ -22,6 +23,7 @@ pub(crate) mod folder;
 #[expect(unsafe_code, reason = "reads the time-stamp counter")]
 pub(crate) mod clock;
 mod session;
+pub(crate) mod started;
 
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
@@ -45,6 +47,7 @@ pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
 pub(crate) use signals::Signals;
 pub(crate) use spawn::{How, start_time};
+pub(crate) use started::Started;
 
 /// What becomes of the poison that the probe puts into consumed submission slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -142,6 +145,8 @@ pub(crate) struct Plan {
     pub(crate) times: Times,
     /// Whether the sealed file is redacted.
     pub(crate) redact: bool,
+    /// Who started it.
+    pub(crate) started: Started,
     /// Whether the recording ends with its first finding.
     pub(crate) until_finding: bool,
     /// How long the program may take.
@@ -152,28 +157,6 @@ pub(crate) struct Plan {
     pub(crate) trap: Trap,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
-}
-
-impl From<crate::args::Record> for Plan {
-    fn from(args: crate::args::Record) -> Self {
-        Self {
-            output: args.output,
-            room: match args.grow {
-                Some(bytes) => Room::Grow(bytes),
-                None => Room::Ring(args.ring),
-            },
-            dir: args.dir,
-            poison: args.poison,
-            stacks: args.stacks,
-            times: args.time,
-            redact: args.redact,
-            until_finding: args.until_finding,
-            limit: args.timeout.map(Duration::from_secs),
-            preload: !args.no_preload,
-            trap: args.trap,
-            command: args.command,
-        }
-    }
 }
 
 /// What somebody who looks on is told.
@@ -233,7 +216,44 @@ impl Recorded {
     }
 }
 
-/// The command: records, and says in a line what came of it.
+/// The command.
+pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, Failure> {
+    let started = Started::now(&args.command);
+    if started.is_listing() {
+        return Err(started::become_it(&args.command));
+    }
+    let output = match args.output {
+        Some(output) => output,
+        None => started
+            .output()
+            .map_err(|error| Failure::new(RECORD_FAILED, error))?,
+    };
+    let plan = Plan {
+        output,
+        room: match args.grow {
+            Some(bytes) => Room::Grow(bytes),
+            None => Room::Ring(args.ring),
+        },
+        dir: args.dir,
+        poison: args.poison,
+        stacks: args.stacks,
+        times: args.time,
+        redact: args.redact,
+        started,
+        until_finding: args.until_finding,
+        limit: args.timeout.map(Duration::from_secs),
+        preload: !args.no_preload,
+        trap: args.trap,
+        command: args.command,
+    };
+    if args.view {
+        crate::watch::record(plan, color)
+    } else {
+        run(&plan)
+    }
+}
+
+/// Records, and says in a line what came of it.
 pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
     let recorded = record(plan)?;
     close(&recorded, plan);
@@ -244,6 +264,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
 pub(crate) fn close(recorded: &Recorded, plan: &Plan) {
     match &recorded.sealed {
         Some(sealed) => closing::sealed(sealed, plan, &recorded.preload),
+        // In a run of many tests most have nothing to do with it, and what is left from before is not theirs.
+        None if plan.started.by_runner() && plan.started.is_usual(&plan.output) => {
+            let _ = std::fs::remove_file(&plan.output);
+        }
         None => closing::nothing(plan, &recorded.preload),
     }
 }
@@ -284,7 +308,8 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         .transpose()
         .map_err(|error| own(error.into()))?;
     let preload = preload::Preload::prepare(plan.preload, plan.trap, &folder, &plan.command);
-    let more = preload.variable();
+    let more = preload.variable().into_iter();
+    let more = more.chain(plan.started.variable(&plan.command));
     let run = spawn::run(
         &plan.command,
         folder.path(),
@@ -343,15 +368,31 @@ fn finish(
     let sealed = if files.is_empty() {
         None
     } else {
-        let redactor = plan.redact.then(crate::pack::redactor).transpose();
+        let packs = plan.started.program_is_temporary();
+        let redactor = (plan.redact && !packs)
+            .then(crate::pack::redactor)
+            .transpose();
         let what = redactor.map(|redactor| seal::What {
             folder: &folder,
             session,
             command: &plan.command,
             end,
+            started: &plan.started,
             redactor,
         });
-        let sealed = what.and_then(|what| seal::seal(what, target));
+        let sealed = what.and_then(|what| {
+            if !packs {
+                return seal::seal(what, target);
+            }
+            // Nobody can look into the program once this process has ended.
+            let whole = folder.path().join("whole");
+            let sealed = seal::seal(what, &whole)?;
+            crate::pack::fresh(&whole, target, plan.redact)?;
+            Ok(Sealed {
+                path: target.to_path_buf(),
+                ..sealed
+            })
+        });
         Some(sealed.map_err(kept)?)
     };
     if let Err(error) = folder.remove() {

@@ -20,6 +20,7 @@ use traces::redact::Redactor;
 use super::folder::{Folder, hex, random};
 use super::session::Session;
 use super::spawn::{self, End, How};
+use super::started::Started;
 use crate::pack::copy::{self, Copied};
 
 /// The file that was written.
@@ -64,6 +65,7 @@ pub(super) struct What<'a> {
     pub(super) session: &'a Session,
     pub(super) command: &'a [OsString],
     pub(super) end: &'a End,
+    pub(super) started: &'a Started,
     /// Takes out what is nobody else's business, where that is wanted.
     pub(super) redactor: Option<Redactor>,
 }
@@ -87,18 +89,17 @@ pub(super) fn seal(what: What<'_>, target: &Path) -> Result<Sealed> {
 fn write(file: &File, mut what: What<'_>) -> Result<usize> {
     let mut out = BufWriter::new(file);
     bundle::write_header(&mut out)?;
-    let mut info: String = what
-        .session
-        .info()
-        .iter()
-        .map(|(key, value)| format!("{key}={value}\n"))
+    let said = what.session.info().into_iter().chain(what.started.info());
+    let mut info: Vec<u8> = said
+        .flat_map(|(key, value)| format!("{key}={value}\n").into_bytes())
         .collect();
     let mut command = nul_separated(what.command);
     if let Some(redactor) = &mut what.redactor {
-        info += &format!("{}=yes\n", traces::packed::REDACTED);
+        info.extend(format!("{}=yes\n", traces::packed::REDACTED).into_bytes());
+        info = copy::info(redactor, &info);
         command = copy::command(redactor, &command);
     }
-    bundle::write_section(&mut out, Section::Info, info.as_bytes())?;
+    bundle::write_section(&mut out, Section::Info, &info)?;
     bundle::write_section(&mut out, Section::Command, &command)?;
     let end = what.end;
     bundle::write_section(

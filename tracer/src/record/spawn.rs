@@ -49,13 +49,13 @@ pub(crate) struct End {
     pub(crate) timed_out: bool,
 }
 
-/// Runs `command` with the recording folder announced to it, and with one more variable, for no longer than `limit`.
+/// Runs `command` with the recording folder announced to it, and with more variables, for no longer than `limit`.
 /// From its end on, signals to this process are survived until [`Signals`] are told otherwise. `stop` is called when a
 /// signal asks for an end of the recording.
 pub(crate) fn run(
     command: &[OsString],
     folder: &Path,
-    more: Option<(&'static str, OsString)>,
+    more: impl IntoIterator<Item = (&'static str, OsString)>,
     limit: Option<Duration>,
     stop: impl Fn() + Send + 'static,
     onlooker: Option<Onlooker>,
@@ -226,7 +226,7 @@ fn parse_stat(stat: &str) -> Option<(u64, bool)> {
     Some((start, !matches!(state, "Z" | "X")))
 }
 
-fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
+pub(super) fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
     let name = crate::safe::os(program);
     let is_path = program.as_encoded_bytes().contains(&b'/');
     let (code, why) = match error.kind() {

@@ -6,6 +6,7 @@
 
 mod account;
 mod hammered;
+mod sample;
 mod support;
 mod terminal;
 
@@ -16,7 +17,9 @@ mod terminal;
 )]
 mod file;
 
+mod asserted;
 mod c;
+mod config;
 mod crash;
 mod debug_info;
 mod demo;
@@ -40,6 +43,7 @@ mod readme;
 mod record;
 mod reports;
 mod room;
+mod runners;
 mod simulated;
 mod soak;
 mod stacks;

@@ -1,41 +1,10 @@
 //! `matrix` over the sample project: each bug in the columns of the tools that see it, and in no other.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::sample::sample;
 use crate::support::{run, tracer};
-
-/// The sample project in a folder of its own, with the probe of this repository and the main lock file.
-fn sample(folder: &Path) -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sample = folder.join("sample");
-    copy(&here.join("tests/sample"), &sample);
-    let probe = here.parent().unwrap().join("probe");
-    let manifest = std::fs::read_to_string(sample.join("Cargo.toml")).unwrap();
-    let manifest = manifest.replace("../../../probe", probe.to_str().unwrap());
-    std::fs::write(sample.join("Cargo.toml"), manifest).unwrap();
-    std::fs::copy(
-        here.parent().unwrap().join("Cargo.lock"),
-        sample.join("Cargo.lock"),
-    )
-    .unwrap();
-    sample
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name();
-        if entry.file_type().unwrap().is_dir() {
-            if name != "target" {
-                copy(&entry.path(), &to.join(name));
-            }
-        } else {
-            std::fs::copy(entry.path(), to.join(name)).unwrap();
-        }
-    }
-}
 
 /// `tracer matrix`; what it builds of the probe is kept between runs.
 fn matrix(folder: &Path, name: &str, arguments: &[&str]) -> Output {
@@ -216,12 +185,12 @@ fn what_hangs_is_ended_and_its_trace_is_kept() {
     let ack = folder.path().join("ack");
     let program = env!("CARGO_BIN_EXE_tracer");
     let forever = ["__scenario", "hammer", "--ack", ack.to_str().unwrap()];
-    let mut arguments = vec!["--with", "tracer", "--timeout", "1", "--", program];
+    let mut arguments = vec!["--with", "tracer", "--timeout", "4", "--", program];
     arguments.extend(forever);
     let ran = matrix(folder.path(), "matrix-hang", &arguments);
     let table = text(&ran.stdout);
     assert_eq!(ran.status.code(), Some(1), "{table}");
-    assert!(table.contains("did not end within 1 s"), "{table}");
+    assert!(table.contains("did not end within 4 s"), "{table}");
     let named = table
         .lines()
         .find_map(|line| line.split("tracer view ").nth(1));
@@ -231,4 +200,35 @@ fn what_hangs_is_ended_and_its_trace_is_kept() {
         "{} events",
         trace.events().len()
     );
+}
+
+/// A shell whose child would sleep on after it.
+#[test]
+fn what_a_hanging_test_started_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = folder.path().join("pid");
+    let script = format!("sleep 600 & echo $! > {}; wait", noted.display());
+    let arguments = [
+        "--with",
+        "plain",
+        "--timeout",
+        "4",
+        "--",
+        "/bin/sh",
+        "-c",
+        &script,
+    ];
+    let ran = matrix(folder.path(), "matrix-group", &arguments);
+    let table = text(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(1), "{table}");
+    assert!(table.contains("did not end within 4 s"), "{table}");
+    let pid = std::fs::read_to_string(&noted).unwrap();
+    // Told to end, it ends a moment later.
+    let began = std::time::Instant::now();
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    let is_gone = || stat().is_ok_and(|stat| stat.contains(") Z ")) || stat().is_err();
+    while !is_gone() && began.elapsed() < crate::support::PATIENCE {
+        std::thread::yield_now();
+    }
+    assert!(is_gone(), "{pid} goes on");
 }

@@ -53,6 +53,18 @@ struct Teller<'a> {
     root: Root<'a>,
 }
 
+fn run(run: crate::run::Run) -> RunEntry {
+    RunEntry {
+        by: run.by,
+        package: run.package,
+        binary: run.binary,
+        what: run.what,
+        test: run.test,
+        attempt: run.attempt,
+        attempt_id: run.attempt_id,
+    }
+}
+
 impl Teller<'_> {
     fn entry(&self, file: &str, selection: &Selection) -> TraceEntry {
         let recording = self.trace.recording();
@@ -69,6 +81,7 @@ impl Teller<'_> {
             },
             exit_code: verdict.exit_code(),
             command: recording.command.iter().map(|word| word.tty()).collect(),
+            run: crate::run::Run::of(recording).map(run),
             processes: recording
                 .processes
                 .iter()

@@ -53,6 +53,8 @@ pub struct TraceEntry {
     pub exit_code: u8,
     /// Arguments of the recorded command, where they are known.
     pub command: Vec<String>,
+    /// The test that was recorded, where cargo or nextest started the recorder.
+    pub run: Option<RunEntry>,
     /// Processes; others name them by their index here.
     pub processes: Vec<ProcessEntry>,
     /// Stories: causes with their consequences.
@@ -68,6 +70,25 @@ pub struct TraceEntry {
     /// Not a member of the JSON, which counts them.
     #[serde(skip)]
     pub set_aside: Vec<SetAsideEntry>,
+}
+
+/// Which run of a test was recorded. What is not known is empty.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunEntry {
+    /// `cargo` or `nextest`.
+    pub by: String,
+    /// The package.
+    pub package: String,
+    /// The binary, `package` or `package::binary`.
+    pub binary: String,
+    /// `tests`, `example` or `program`.
+    pub what: String,
+    /// The test; empty where the recording is of a whole binary.
+    pub test: String,
+    /// Which attempt, from 1.
+    pub attempt: String,
+    /// The attempt's name among all of all runs.
+    pub attempt_id: String,
 }
 
 /// A process.

@@ -326,7 +326,9 @@ impl State {
         let others = self
             .rings
             .iter()
-            .filter(|((owner, other), _)| *owner == process && *other != completion.ring);
+            .filter(|((owner, other), _)| *owner == process && *other != completion.ring)
+            // What was in flight on a ring that is gone completes for nobody.
+            .filter(|(_, ring)| ring.dropped.is_none());
         if others
             .into_iter()
             .any(|(_, ring)| ring.by_cookie.contains_key(&completion.cookie))

@@ -187,7 +187,7 @@ impl State {
         let rings = || {
             self.rings
                 .iter()
-                .filter(move |((owner, _), _)| *owner == process)
+                .filter(move |((owner, _), ring)| *owner == process && ring.dropped.is_none())
         };
         if rings().any(|(_, ring)| ring.by_cookie.contains_key(&cookie)) {
             return None;

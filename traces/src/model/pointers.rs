@@ -54,6 +54,8 @@ impl State {
             live.lane = event.lane;
         } else {
             address.generations = address.generations.saturating_add(1);
+            // What an earlier life was brought by has nothing to do with this one.
+            address.brought_by = None;
             let number = address.generations;
             let id = GenerationId {
                 process,

@@ -375,6 +375,7 @@ pub(super) fn event(
                 parent,
                 site: ids.site(high),
                 name: ids.string(name),
+                is_process: header.aux() == wire::record::SCOPE_OF_PROCESS,
             }
         }
         Some(Kind::ScopeEnd) => What::ScopeEnd { scope: low },

@@ -164,6 +164,25 @@ mod tests {
             .collect()
     }
 
+    /// Tests one after the other get the same addresses.
+    #[test]
+    fn earlier_life_of_an_address_is_no_cause() {
+        let found = stories(
+            "
+            0 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Conn conn.rs:2
+            20 main submit 0 RECV 0x1000 conn.rs:3
+            30 main submit 0 SEND 0x1000 conn.rs:4
+            40 main complete 0 0x1000 5
+            50 main complete 0 0x1000 5
+            60 main reclaim 0x1000 Conn conn.rs:5
+            70 main leak 0x1000 Conn other.rs:2
+            80 main reclaim 0x1000 Else other.rs:3
+            ",
+        );
+        assert_eq!(found.len(), 2, "{found:#?}");
+    }
+
     #[test]
     fn two_faults_in_one_file_are_two_stories_with_one_fingerprint() {
         let fixture = "

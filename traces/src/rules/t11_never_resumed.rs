@@ -96,6 +96,28 @@ mod tests {
         );
     }
 
+    /// Addresses are given out again: an earlier ring went with an operation in flight that had this cookie.
+    #[test]
+    fn operation_of_a_ring_that_is_gone_excuses_nobody() {
+        check_rule(
+            &RULE,
+            "
+            0 main ring-create 0 sq=8 cq=16
+            0 main ring-create 1 sq=8 cq=16
+            1 main submit 1 NOP 0x1000
+            2 main ring-drop 1
+            3 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0    <- coroutine 9 (Task) waits for 0x1000, whose completion was taken on ring 0 for operation #0, and never ran again
+            40 main submit 0 NOP 0x7
+            50 main complete 0 0x7 0
+            60 main submit 0 NOP 0x7
+            70 main complete 0 0x7 0
+            ",
+        );
+    }
+
     /// Tables of two rings have the same indices.
     #[test]
     fn the_same_index_on_another_ring_is_silent() {

@@ -293,12 +293,16 @@ impl Parser {
                 let scope = rest.number("the scope")?;
                 let parent = rest.key_number("parent")?.unwrap_or(0);
                 let name = self.keyed_text(rest, "name");
+                let is_process = rest
+                    .optional_if(|word| (word == "process").then_some(()))
+                    .is_some();
                 let (_, site) = self.type_and_site(rest)?;
                 What::ScopeBegin {
                     scope,
                     parent,
                     site,
                     name,
+                    is_process,
                 }
             }
             "scope-end" => What::ScopeEnd {

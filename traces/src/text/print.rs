@@ -256,9 +256,13 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             parent,
             site,
             name,
+            is_process,
         } => {
             let mut words = one("scope-begin", u64::from(*scope));
             words.push(format!("parent={parent} name={}", text(*name)));
+            if *is_process {
+                words.push("process".to_owned());
+            }
             words.extend(type_and_site(recording, TypeId(0), *site));
             words
         }

@@ -7,6 +7,10 @@ use std::rc::Rc;
 pub struct Conn(pub u8);
 
 /// Taken back as often as given away.
+///
+/// ```
+/// sample::cookies::taken_back();
+/// ```
 pub fn taken_back() {
     let raw = probe::into_raw(Box::new(Conn(1)));
     drop(unsafe { probe::from_raw::<Box<Conn>>(raw) });

@@ -3,6 +3,7 @@
 
 pub mod cookies;
 pub mod memory;
+pub mod rules;
 
 /// One more.
 ///

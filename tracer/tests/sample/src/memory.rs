@@ -22,8 +22,11 @@ pub fn raced() -> u64 {
     struct Shared(std::cell::UnsafeCell<u64>);
     unsafe impl Sync for Shared {}
     let shared = Shared(std::cell::UnsafeCell::new(0));
+    // Both are there before either begins: one that has ended before the other begins is seen by no tool.
+    let both = std::sync::Barrier::new(2);
     let add = || {
         let shared = &shared;
+        both.wait();
         for _ in 0..1000 {
             unsafe { *shared.0.get() += 1 };
         }

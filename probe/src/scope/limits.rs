@@ -1,0 +1,110 @@
+//! Limits: what may be held and in flight after a warm-up.
+
+use std::fmt::Write as _;
+
+use super::{SHOWN_MAX, Scope};
+use crate::Numbers;
+
+impl Scope {
+    /// The end of a warm-up: from here on no more handles may be held, and no more operations in flight,
+    /// than there are now. [`Limits::allow_held`] and [`Limits::allow_in_flight`] let so many be added.
+    ///
+    /// ```
+    /// let scope = probe::scope();
+    /// # let serve = || drop(unsafe { probe::from_raw::<Box<i32>>(probe::into_raw(Box::new(7))) });
+    /// serve(); // pools and caches are full now
+    /// let limits = scope.limits().allow_in_flight(4);
+    /// for _ in 0..10 {
+    ///     serve();
+    ///     limits.check();
+    /// }
+    /// # drop(limits);
+    /// scope.assert_clean();
+    /// ```
+    #[track_caller]
+    pub fn limits(&self) -> Limits<'_> {
+        Limits {
+            scope: self,
+            before: self.numbers(),
+            more_held: 0,
+            more_in_flight: 0,
+        }
+    }
+}
+
+/// What may be held and in flight, measured from the end of a warm-up.
+#[must_use = "limits are kept by `check`"]
+#[derive(Debug)]
+pub struct Limits<'a> {
+    scope: &'a Scope,
+    before: Numbers,
+    more_held: u64,
+    more_in_flight: usize,
+}
+
+impl Limits<'_> {
+    /// So many handles more may be held than at the end of the warm-up.
+    pub fn allow_held(mut self, more: u64) -> Self {
+        self.more_held = more;
+        self
+    }
+
+    /// So many operations more may be in flight than at the end of the warm-up.
+    pub fn allow_in_flight(mut self, more: usize) -> Self {
+        self.more_in_flight = more;
+        self
+    }
+
+    /// Panics if there are more by now, with those that were added; the scope stays open. It reads the
+    /// whole recording: once a round, not once an operation.
+    #[track_caller]
+    pub fn check(&self) {
+        let (trace, bytes) = self.scope.look();
+        let now = trace.numbers_of_scope(0, self.scope.id);
+        let held_max = self.before.held.saturating_add(self.more_held);
+        let in_flight_max = self.before.in_flight.len() + self.more_in_flight;
+        let mut text = String::new();
+        let mut over = |what: &str, before: u64, most: u64, now: u64| {
+            if now > most {
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{now} {what}, at most {most} allowed ({before} at the end of the warm-up), in `{}` \
+                     (scope opened at {})",
+                    self.scope.name, self.scope.at
+                );
+            }
+            now > most
+        };
+        let is_held = over("handles are held", self.before.held, held_max, now.held);
+        let in_flight = |events: &[_]| events.len() as u64;
+        let is_in_flight = over(
+            "operations are in flight",
+            in_flight(&self.before.in_flight),
+            in_flight_max as u64,
+            in_flight(&now.in_flight),
+        );
+        if !is_held && !is_in_flight {
+            return;
+        }
+        let added = |now: Vec<_>, before: &[_]| -> Vec<_> {
+            now.into_iter().filter(|id| !before.contains(id)).collect()
+        };
+        let mut new = Vec::new();
+        if is_held {
+            new.extend(added(now.holding, &self.before.holding));
+        }
+        if is_in_flight {
+            new.extend(added(now.in_flight, &self.before.in_flight));
+        }
+        for event in new.iter().take(SHOWN_MAX).filter_map(|id| trace.event(*id)) {
+            let _ = writeln!(text, "  {}", trace.describe(event));
+        }
+        let more = new.len().saturating_sub(SHOWN_MAX);
+        if more > 0 {
+            let _ = writeln!(text, "and {more} more, in the trace");
+        }
+        self.scope.keep(&mut text, None, &bytes);
+        panic!("{text}");
+    }
+}

@@ -1,0 +1,4 @@
+#[probe::test]
+async fn nobody_runs_it() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[probe::test(runtime = tokio)]
+fn arm() {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#[probe::test]
+#[test]
+fn arm() {}
+
+#[probe::test]
+fn argument(of: u8) {}
+
+fn main() {}

@@ -1,0 +1,386 @@
+//! Settings that are not typed each time: options of commands, from the environment and from files.
+//!
+//! What is typed wins over the environment (`TRACER_RECORD_RING`), that over the project's file (`tracer.toml` or
+//! `.config/tracer.toml`, in this folder or the nearest one above), that over the user's
+//! (`$XDG_CONFIG_HOME/tracer/config.toml`), and that over the default. A file has a table for each command, whose keys
+//! are the long names of its options. Settings become words of the command line, so that there is one place that
+//! knows what they may be.
+//!
+//! A file that belongs to neither this user nor root is not read: in a folder that others write to it could
+//! have findings suppressed.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Arg, ArgAction, Command};
+use toml::{Table, Value};
+
+use crate::{safe, talk};
+
+mod show;
+pub(crate) use show::run;
+
+/// Commands that have settings.
+const SECTIONS: [&str; 10] = [
+    "record", "check", "view", "dump", "stats", "diff", "export", "pack", "matrix", "demo",
+];
+/// Options of all commands; they stand above the tables.
+const COMMON: [&str; 2] = ["color", "log"];
+/// Options that name files: in a file they are relative to where it stands.
+const PATHS: [&str; 5] = [
+    "dir",
+    "baseline",
+    "suppressions",
+    "source-root",
+    "debug-dir",
+];
+/// What is typed of these stands in the way of a setting.
+const RIVALS: [(&str, &str); 2] = [("ring", "grow"), ("grow", "ring")];
+/// Larger files are no settings.
+const FILE_MAX: u64 = 1 << 20;
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Variable(String),
+    Project(PathBuf),
+    User(PathBuf),
+    Default,
+}
+
+/// A setting: words for each time that the option is to be given; none for a flag that is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) words: Vec<OsString>,
+    pub(super) is_flag: bool,
+    pub(super) origin: Origin,
+}
+
+/// Settings by section (empty for options of all commands) and key.
+#[derive(Debug, Default)]
+pub(super) struct Settings(pub(super) BTreeMap<(String, String), Setting>);
+
+/// A file, read.
+struct File {
+    path: PathBuf,
+    /// What its paths are relative to.
+    base: PathBuf,
+    table: Table,
+}
+
+/// Adds to a command line what is set elsewhere and not typed. `top` knows all commands.
+pub(crate) fn apply(words: Vec<OsString>, top: &Command) -> Result<Vec<OsString>> {
+    let Some(at) = command_in(&words) else {
+        return Ok(words);
+    };
+    let name = words[at].to_string_lossy().into_owned();
+    let is_ours = SECTIONS.contains(&&*name);
+    let Some(command) = top.find_subcommand(&name).filter(|_| is_ours) else {
+        return Ok(words);
+    };
+    let settings = Settings::here(top)?;
+    let added = settings.words(&name, command, &words);
+    let mut words = words;
+    words.splice(at + 1..at + 1, added);
+    Ok(words)
+}
+
+/// As [`apply`], for a command that judges as `check` does.
+pub(crate) fn apply_check(
+    words: Vec<OsString>,
+    command: &Command,
+    top: &Command,
+) -> Result<Vec<OsString>> {
+    let Some(at) = command_in(&words) else {
+        return Ok(words);
+    };
+    let name = words[at].to_string_lossy().into_owned();
+    let Some(command) = command.find_subcommand(&name).filter(|_| name != "record") else {
+        return Ok(words);
+    };
+    let settings = Settings::here(top)?;
+    let added = settings.words("check", command, &words);
+    let mut words = words;
+    words.splice(at + 1..at + 1, added);
+    Ok(words)
+}
+
+/// Where the command stands: the first word that is neither an option nor its value.
+fn command_in(words: &[OsString]) -> Option<usize> {
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        match word.to_str() {
+            Some("--color" | "--log") => at += 2,
+            Some("--") => return None,
+            Some(word) if word.starts_with('-') => at += 1,
+            _ => return Some(at),
+        }
+    }
+    None
+}
+
+impl Settings {
+    /// Of this process, in this folder.
+    pub(super) fn here(top: &Command) -> Result<Self> {
+        let working = std::env::current_dir().context("cannot find the current folder")?;
+        let variable = |name: &str| std::env::var_os(name);
+        let mut files = Vec::new();
+        if let Some(path) = user_file(&variable) {
+            files.extend(read(&path)?.map(|file| (file, false)));
+        }
+        if let Some(path) = project_file(&working) {
+            files.extend(read(&path)?.map(|file| (file, true)));
+        }
+        let mut settings = Self::default();
+        for (file, is_project) in files {
+            settings.add_file(&file, is_project, top)?;
+        }
+        settings.add_variables(&variable, top);
+        Ok(settings)
+    }
+
+    fn add_file(&mut self, file: &File, is_project: bool, top: &Command) -> Result<()> {
+        let shown = safe::path(&file.path);
+        let origin = if is_project {
+            Origin::Project(file.path.clone())
+        } else {
+            Origin::User(file.path.clone())
+        };
+        for (key, value) in &file.table {
+            let Value::Table(table) = value else {
+                self.add(("", key), value, (file, &origin), top)?;
+                continue;
+            };
+            if !SECTIONS.contains(&&**key) {
+                let hint = suggestion(key, SECTIONS.iter().copied());
+                talk::line(format_args!(
+                    "{shown}: there is no [{}]{hint}",
+                    safe::os(OsStr::new(key))
+                ));
+                continue;
+            }
+            for (name, value) in table {
+                self.add((key, name), value, (file, &origin), top)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        (section, key): (&str, &str),
+        value: &Value,
+        (file, origin): (&File, &Origin),
+        top: &Command,
+    ) -> Result<()> {
+        let shown = safe::path(&file.path);
+        let Some(option) = option(top, section, key) else {
+            let names = names(top, section);
+            let hint = suggestion(key, names.iter().map(String::as_str));
+            let place = if section.is_empty() {
+                String::new()
+            } else {
+                format!(" in [{section}]")
+            };
+            talk::line(format_args!(
+                "{shown}: there is no `{}`{place}{hint}",
+                safe::os(OsStr::new(key))
+            ));
+            return Ok(());
+        };
+        let is_flag = matches!(option.get_action(), ArgAction::SetTrue);
+        let wrong = |wanted: &str| anyhow!("{shown}: `{key}` wants {wanted}");
+        let word = |value: &Value| -> Result<OsString> {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                _ => return Err(wrong("a text, a number, or a list of them")),
+            };
+            if PATHS.contains(&key) {
+                return Ok(file.base.join(text).into_os_string());
+            }
+            Ok(text.into())
+        };
+        let words = match (is_flag, value) {
+            (true, Value::Boolean(true)) => vec![OsString::new()],
+            (true, Value::Boolean(false)) => Vec::new(),
+            (true, _) => return Err(wrong("true or false")),
+            (false, Value::Array(values)) if matches!(option.get_action(), ArgAction::Append) => {
+                values.iter().map(word).collect::<Result<_>>()?
+            }
+            (false, value) => vec![word(value)?],
+        };
+        let setting = Setting {
+            words,
+            is_flag,
+            origin: origin.clone(),
+        };
+        self.0.insert((section.to_owned(), key.to_owned()), setting);
+        Ok(())
+    }
+
+    fn add_variables(&mut self, variable: &dyn Fn(&str) -> Option<OsString>, top: &Command) {
+        for section in std::iter::once("").chain(SECTIONS) {
+            for key in names(top, section) {
+                let name = variable_name(section, &key);
+                let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
+                    continue;
+                };
+                let option = option(top, section, &key);
+                let is_flag =
+                    option.is_some_and(|option| matches!(option.get_action(), ArgAction::SetTrue));
+                let is_off = matches!(value.to_str(), Some("0" | "false" | "no" | "off"));
+                let words = match (is_flag, is_off) {
+                    (true, true) => Vec::new(),
+                    (true, false) => vec![OsString::new()],
+                    (false, _) => vec![value],
+                };
+                let setting = Setting {
+                    words,
+                    is_flag,
+                    origin: Origin::Variable(name),
+                };
+                self.0.insert((section.to_owned(), key), setting);
+            }
+        }
+    }
+
+    /// What a command line lacks of them.
+    fn words(&self, section: &str, command: &Command, typed: &[OsString]) -> Vec<OsString> {
+        let typed: Vec<&OsString> = typed.iter().take_while(|word| *word != "--").collect();
+        let is_typed = |name: &str| {
+            let long = format!("--{name}");
+            let short = command
+                .get_arguments()
+                .find(|arg| arg.get_long() == Some(name))
+                .and_then(Arg::get_short)
+                .map(|letter| format!("-{letter}"));
+            typed.iter().any(|word| {
+                let word = word.to_string_lossy();
+                word == *long
+                    || word.starts_with(&format!("{long}="))
+                    || short
+                        .as_ref()
+                        .is_some_and(|short| word.starts_with(short.as_str()))
+            })
+        };
+        let mut added = Vec::new();
+        for ((of, key), setting) in &self.0 {
+            let is_known = COMMON.contains(&&**key)
+                || command
+                    .get_arguments()
+                    .any(|arg| arg.get_long() == Some(key));
+            let has_rival = RIVALS
+                .iter()
+                .any(|(name, rival)| name == key && is_typed(rival));
+            if (of != section && !of.is_empty()) || !is_known || is_typed(key) || has_rival {
+                continue;
+            }
+            for word in &setting.words {
+                let mut whole = OsString::from(format!("--{key}"));
+                if !setting.is_flag {
+                    whole.push("=");
+                    whole.push(word);
+                }
+                added.push(whole);
+            }
+        }
+        added
+    }
+}
+
+/// The options of a section that can be set.
+pub(super) fn names(top: &Command, section: &str) -> Vec<String> {
+    if section.is_empty() {
+        return COMMON.map(str::to_owned).to_vec();
+    }
+    let command = top.find_subcommand(section);
+    let options = command.into_iter().flat_map(Command::get_arguments);
+    let longs = options
+        .filter(|arg| !arg.is_hide_set())
+        .filter_map(Arg::get_long);
+    let kept = longs.filter(|long| !COMMON.contains(long) && !["help", "version"].contains(long));
+    kept.map(str::to_owned).collect()
+}
+
+pub(super) fn option<'c>(top: &'c Command, section: &str, key: &str) -> Option<&'c Arg> {
+    let command = if section.is_empty() {
+        Some(top)
+    } else {
+        top.find_subcommand(section)
+    };
+    names(top, section).iter().find(|name| *name == key)?;
+    command?
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(key))
+}
+
+/// `TRACER_RECORD_RING`
+pub(super) fn variable_name(section: &str, key: &str) -> String {
+    let parts = ["tracer", section, key];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("_").replace('-', "_").to_uppercase()
+}
+
+fn suggestion<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> String {
+    match traces::near::nearest(word, names) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => "; `tracer config show` lists what there is".to_owned(),
+    }
+}
+
+fn user_file(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let folder = set("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(set("HOME")?.join(".config")))?;
+    let path = folder.join("tracer/config.toml");
+    path.is_file().then_some(path)
+}
+
+fn project_file(working: &Path) -> Option<PathBuf> {
+    let mut places = working
+        .ancestors()
+        .flat_map(|folder| ["tracer.toml", ".config/tracer.toml"].map(|name| folder.join(name)));
+    places.find(|path| path.is_file())
+}
+
+fn read(path: &Path) -> Result<Option<File>> {
+    let shown = safe::path(path);
+    let about = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?;
+    let own = rustix::process::geteuid().as_raw();
+    if about.uid() != own && about.uid() != 0 {
+        talk::line(format_args!(
+            "{shown} belongs to somebody else, and is not read"
+        ));
+        return Ok(None);
+    }
+    if about.len() > FILE_MAX {
+        bail!("{shown} is too large for a file of settings");
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let table = text.parse::<Table>().map_err(|error| {
+        let why = traces::tty(error.message().as_bytes());
+        let before = error
+            .span()
+            .map_or("", |span| text.get(..span.start).unwrap_or(""));
+        anyhow!("{shown}, line {}: {why}", before.matches('\n').count() + 1)
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let base = match folder.file_name() {
+        Some(name) if name == ".config" => folder.parent().unwrap_or(folder),
+        _ => folder,
+    };
+    Ok(Some(File {
+        path: path.to_path_buf(),
+        base: base.to_path_buf(),
+        table,
+    }))
+}
