@@ -204,7 +204,7 @@ fn limits_let_a_warm_up_keep_what_it_keeps_and_name_what_grows() {
     let text = failure(|| limits.check());
     assert!(
         text.starts_with(
-            "4 handles are held, at most 3 allowed (2 at the end of the warm-up), in `"
+            "handles held: 4, at most 3 allowed (2 at the end of the warm-up), in `"
         ),
         "{text}"
     );
@@ -221,7 +221,7 @@ fn limits_let_a_warm_up_keep_what_it_keeps_and_name_what_grows() {
     ring.entered(1, 1, 0);
     let text = failure(|| limits.check());
     assert!(
-        text.starts_with("1 operations are in flight, at most 0"),
+        text.starts_with("operations in flight: 1, at most 0"),
         "{text}"
     );
     ring.reaped(7, 0, 0);

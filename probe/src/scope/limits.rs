@@ -69,17 +69,17 @@ impl Limits<'_> {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     text,
-                    "{now} {what}, at most {most} allowed ({before} at the end of the warm-up), in `{}` \
+                    "{what}: {now}, at most {most} allowed ({before} at the end of the warm-up), in `{}` \
                      (scope opened at {})",
                     self.scope.name, self.scope.at
                 );
             }
             now > most
         };
-        let is_held = over("handles are held", self.before.held, held_max, now.held);
+        let is_held = over("handles held", self.before.held, held_max, now.held);
         let in_flight = |events: &[_]| events.len() as u64;
         let is_in_flight = over(
-            "operations are in flight",
+            "operations in flight",
             in_flight(&self.before.in_flight),
             in_flight_max as u64,
             in_flight(&now.in_flight),

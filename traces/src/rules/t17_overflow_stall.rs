@@ -57,10 +57,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         1 => String::new(),
         count => format!("{count} "),
     };
+    let operation_named = judge.operation(operation);
+    let owing = match owed {
+        1 => format!("it owes {operation_named}"),
+        owed => format!("it owes {owed} operations, {operation_named} the oldest"),
+    };
     let message = format!(
-        "ring {number} has {count}completions waiting in the kernel and was not entered again; {owed} \
-         operations are owed, {} the oldest",
-        judge.operation(operation)
+        "ring {number} has {count}completions waiting in the kernel and was not entered again; {owing}"
     );
     let draft = Draft::new(operation.id.subject(), overflow.since, *until)
         .scope(operation.scope)
@@ -92,7 +95,7 @@ mod tests {
             &RULE,
             &format!(
                 "process 0 end=killed:9\n{RUN}
-                20 main overflow 0 8           <- ring 0 has 8 completions waiting in the kernel and was not entered again; 1 operations are owed, operation #1 (ring 0, slot 1, STATX) at stat.rs:8 the oldest
+                20 main overflow 0 8           <- ring 0 has 8 completions waiting in the kernel and was not entered again; it owes operation #1 (ring 0, slot 1, STATX) at stat.rs:8
                 2000000000 main mark x
                 "
             ),
