@@ -27,9 +27,10 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::crc::crc32c;
 use wire::layout::{self, chunk, header};
-use wire::payload::{halves, pair, word};
+use wire::payload::{Submit, halves, pair, word};
 use wire::record::{Header, Kind, Owner, State, WITH_STACK};
 
+use crate::model::opcodes as op;
 use crate::scheme;
 
 mod address;
@@ -224,6 +225,12 @@ impl Process {
             {
                 self.address(word(words, 0));
             }
+            // Here the owner stands in the flags.
+            Some(Kind::LeakSubmit | Kind::CompleteReclaim)
+                if Owner::from_u8(header.flags() & !WITH_STACK) != Owner::Index =>
+            {
+                self.address(word(words, 0));
+            }
             Some(Kind::Alloc) => self.address(word(words, 0)),
             Some(Kind::Realloc) => self.address(word(words, 1)),
             _ => {}
@@ -402,10 +409,19 @@ impl Process {
             }
             Kind::Submit | Kind::LeakSubmit => {
                 self.cookie_at(slide, words, 0);
-                // The operation's address, and its offset, which for some is a second address. For a
-                // cancellation the address is a cookie.
-                self.cookie_at(slide, words, 4);
-                self.cookie_at(slide, words, 6);
+                // The operation's address, and its offset, which for some is a second address; for those that
+                // name another operation they are cookies.
+                let (address, offset) = names_others(words);
+                if address {
+                    self.cookie_at(slide, words, 4);
+                } else {
+                    self.address_at(slide, words, 4);
+                }
+                if offset {
+                    self.cookie_at(slide, words, 6);
+                } else {
+                    self.address_at(slide, words, 6);
+                }
                 8
             }
             Kind::Suspend => {
@@ -505,6 +521,16 @@ impl Process {
             },
             Err(_) => slide.moved(word),
         }
+    }
+}
+
+/// Whether the address and the offset of a submission are cookies: of operations that name others by theirs.
+fn names_others(words: &[u64]) -> (bool, bool) {
+    match Submit::decode(words).opcode {
+        op::ASYNC_CANCEL | op::TIMEOUT_REMOVE => (true, false),
+        // The offset is a new cookie.
+        op::POLL_REMOVE => (true, true),
+        _ => (false, false),
     }
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use traces::redact::{Process, Redactor, layout_of};
 use traces::{Input, Trace};
-use wire::payload::pair;
-use wire::record::{Header, Kind, Owner};
+use wire::payload::{Submit, pair};
+use wire::record::{CookieState, Header, Kind, Owner, RingKind};
 
 #[path = "support/file.rs"]
 #[allow(dead_code, reason = "a writer that other tests use more of")]
@@ -93,6 +93,52 @@ fn verdict_is_the_same_and_texts_are_gone() {
     }
     let pointer = 0x7f12_3456_7890u64.to_le_bytes();
     assert!(!after.windows(8).any(|part| part == pointer));
+}
+
+/// In programs whose cookies are indices, addresses of buffers are addresses all the same.
+#[test]
+fn buffers_beside_cookies_that_are_indices_are_moved_with_their_frees() {
+    let mut file = file::File::default();
+    let buffer = 0x7f12_3456_7000u64;
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    let in_place = RingKind::InPlace as u8;
+    file.record(
+        0,
+        1,
+        Kind::RingCreate,
+        in_place,
+        &[pair(1, 3), pair(8, 16), 0],
+    );
+    file.record(0, 2, Kind::Scheme, 0, &[0, traces::scheme::INDEX, 0]);
+    let submit = Submit {
+        cookie: 3,
+        sequence: 0,
+        ring: 1,
+        slot: 0,
+        opcode: 22,
+        site: 1,
+        addr: buffer,
+        len: 64,
+        ..Submit::default()
+    };
+    file.record(
+        0,
+        10,
+        Kind::Submit,
+        CookieState::Set as u8,
+        &submit.encode(),
+    );
+    file.record(0, 11, Kind::Enter, 0, &[pair(1, 1), pair(1, 1)]);
+    file.record(0, 20, Kind::Free, 0, &[buffer, 64]);
+    file.record(0, 30, Kind::Complete, 1, &[3, pair(5, 0)]);
+    let bytes = file.bytes();
+    let before = verdict(&bytes);
+    let is_told = before.iter().any(|line| line.starts_with("T16"));
+    assert!(is_told, "{before:?}");
+    let after = redacted(&bytes, [7; 16]).unwrap();
+    assert_eq!(verdict(&after), before);
+    let buffer = buffer.to_le_bytes();
+    assert!(!after.windows(8).any(|part| part == buffer));
 }
 
 /// Every record becomes one of every kind and of every length, as a damaged header would have it.

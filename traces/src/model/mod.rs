@@ -27,7 +27,7 @@ mod links;
 mod loss;
 mod memory;
 mod moment;
-mod opcodes;
+pub(crate) mod opcodes;
 mod pointers;
 mod provided;
 mod queue;
