@@ -90,6 +90,8 @@ fn chrome(bytes: &[u8], name: &str) -> Tracks {
             event["pid"].as_u64().unwrap(),
             event["tid"].as_u64().unwrap(),
         );
+        // Perfetto's importer has no room for more, and would put such a track on the main thread's.
+        assert!(u32::try_from(id.1).is_ok(), "{name}: {id:?}");
         let phase = event["ph"].as_str().unwrap();
         if phase == "M" {
             assert!(event["args"].is_object());

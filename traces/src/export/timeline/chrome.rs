@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::marks::{Argument, Kind, Mark, Phase, Timeline, Track};
 
-/// Beyond every thread id that a kernel gives out (`PID_MAX_LIMIT` is 4 Mi).
-const FIRST_ID: u64 = 1 << 32;
+/// Beyond every thread id that a kernel gives out (`PID_MAX_LIMIT` is 4 Mi), and within the 32 bits that Perfetto's
+/// importer has for one.
+const FIRST_ID: u64 = 1 << 23;
 
 pub(super) fn write(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
     let mut list = List { out, count: 0 };
