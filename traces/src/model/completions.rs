@@ -220,10 +220,10 @@ impl State {
         {
             return;
         }
-        let others = self
-            .rings
-            .iter()
-            .filter(|((owner, other), _)| *owner == process && *other != number);
+        let others = self.rings.iter().filter(|((owner, other), ring)| {
+            // What was in flight on a ring that is gone completes for nobody.
+            *owner == process && *other != number && ring.dropped.is_none()
+        });
         // Of those only what could have posted this one has anything to do with it.
         let elsewhere = others
             .flat_map(|(_, ring)| {
@@ -331,7 +331,7 @@ impl State {
             .filter(|(_, ring)| ring.dropped.is_none());
         if others
             .into_iter()
-            .any(|(_, ring)| ring.by_cookie.contains_key(&completion.cookie))
+            .any(|(_, ring)| ring.carries(completion.cookie))
         {
             return;
         }

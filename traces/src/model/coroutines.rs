@@ -139,7 +139,7 @@ impl State {
         let rings = self
             .rings
             .iter()
-            .filter(|((process, _), _)| *process == coroutine.process);
+            .filter(|((process, _), ring)| *process == coroutine.process && ring.dropped.is_none());
         let flying = rings.flat_map(|(_, ring)| {
             let sequences = ring.by_cookie.get(&cookie).into_iter().flatten();
             sequences.filter_map(|sequence| ring.flying.get(sequence))
@@ -189,7 +189,7 @@ impl State {
                 .iter()
                 .filter(move |((owner, _), ring)| *owner == process && ring.dropped.is_none())
         };
-        if rings().any(|(_, ring)| ring.by_cookie.contains_key(&cookie)) {
+        if rings().any(|(_, ring)| ring.carries(cookie)) {
             return None;
         }
         rings().find_map(|((_, number), ring)| {

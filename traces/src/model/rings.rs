@@ -175,7 +175,11 @@ impl State {
             ring.unsure.push_back(submission.sequence);
             if ring.unsure.len() > UNSURE_MAX {
                 let oldest = ring.unsure.pop_front();
-                outlived = oldest.and_then(|sequence| ring.flying.remove(&sequence));
+                outlived = oldest.and_then(|sequence| {
+                    let operation = ring.flying.remove(&sequence)?;
+                    ring.forget_cookie(operation.entry.cookie, sequence);
+                    Some(operation)
+                });
             }
         }
         ring.by_cookie

@@ -370,6 +370,26 @@ pub(crate) struct RingState {
     pub(crate) delivered: FxHashMap<u64, Delivered>,
 }
 
+impl RingState {
+    /// Whether an operation with this cookie is in flight.
+    pub(crate) fn carries(&self, cookie: u64) -> bool {
+        let sequences = self.by_cookie.get(&cookie).into_iter().flatten();
+        sequences
+            .into_iter()
+            .any(|sequence| self.flying.contains_key(sequence))
+    }
+
+    /// Forgets that an operation had this cookie: it is in flight no more, or has another one.
+    pub(crate) fn forget_cookie(&mut self, cookie: u64, sequence: u64) {
+        if let Some(sequences) = self.by_cookie.get_mut(&cookie) {
+            sequences.retain(|known| *known != sequence);
+            if sequences.is_empty() {
+                self.by_cookie.remove(&cookie);
+            }
+        }
+    }
+}
+
 /// The latest operation that ended with a cookie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past {

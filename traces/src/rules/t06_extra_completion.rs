@@ -147,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_flight_on_a_ring_that_is_gone_explains_nothing_either() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            10 main submit 1 NOP 0x1000 op.rs:9
+            20 main ring-drop 1
+            30 main leak 0x1000 Op op.rs:30
+            40 main complete 0 0x1000 5     <- a completion on ring 0 brought the cookie of Op#1 0x1000@1, leaked at op.rs:30, which was not submitted there
+            ",
+        );
+    }
+
+    #[test]
     fn all_that_is_owed_is_silent() {
         check_rule(
             &RULE,
