@@ -382,6 +382,27 @@ fn what_a_ring_of_chunks_gave_up_is_counted_and_hides_nothing() {
     );
 }
 
+/// A lane may begin after a live file's directory was read: only its chunks say whose it is.
+#[test]
+fn what_was_given_up_is_the_lanes_whose_chunks_follow() {
+    let mut file = File::default();
+    // Every chunk begins by saying whose it is.
+    for at in 0..200 {
+        file.record(0, at, Kind::Thread, 0, &[pair(77, 1)]);
+    }
+    file.dropped = 3;
+    let mut bytes = file.bytes();
+    let owner = layout::HEADER_BYTES + layout::lane::OWNER * 8;
+    bytes[owner..owner + 8].fill(0);
+    let trace = read(&bytes).unwrap();
+    let [lost] = &trace.recording().losses[..] else {
+        panic!("{:?}", trace.recording().losses);
+    };
+    assert_eq!(trace.recording().lanes.len(), 1);
+    assert!(trace.events().iter().all(|event| event.lane == lost.lane));
+    assert_eq!(trace.recording().lanes[0].tid, 77);
+}
+
 /// Offset of the chunk of lane 0 with this number.
 fn chunk_at(bytes: &[u8], number: u64) -> usize {
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());

@@ -162,6 +162,7 @@ fn scan_lanes(
             threads: &mut threads,
             entry,
             lane: None,
+            unplaced: Vec::new(),
             reading: Reading::new(source.by_batch, begun),
             script: Script::new(number, entry.tid),
             last_ns: i64::MIN,
@@ -261,6 +262,9 @@ struct Scan<'a, 'b, 'c> {
     entry: LaneEntry,
     /// The recording's lane, once it is known whose it is.
     lane: Option<u32>,
+    /// What was lost before that, where the directory does not say whose it is: a live file's lane may have begun
+    /// after its directory was read.
+    unplaced: Vec<(Option<u64>, LossReason)>,
     reading: Reading,
     script: Script,
     /// Time of the latest event, and its ticks.
@@ -329,6 +333,9 @@ impl Scan<'_, '_, '_> {
         }
         if self.entry.lost > lost {
             self.lose(Some(self.entry.lost - lost), self.counted_reason());
+        }
+        if !self.unplaced.is_empty() {
+            self.set_lane(self.entry.tid, StringId(0));
         }
         Ok(())
     }
@@ -525,10 +532,15 @@ impl Scan<'_, '_, '_> {
         self.lane = Some(lane);
         self.reading.taken_over(tid);
         self.script.lanes.push((self.script.events, lane));
+        for (records, reason) in std::mem::take(&mut self.unplaced) {
+            self.lose(records, reason);
+        }
     }
 
     fn lose(&mut self, records: Option<u64>, reason: LossReason) {
-        if records != Some(0) {
+        if self.lane.is_none() && self.entry.tid == 0 {
+            self.unplaced.push((records, reason));
+        } else if records != Some(0) {
             let at = self.script.events;
             let what = What::Lost(Loss { records, reason });
             let lost = self.push(what, StackId(0));
