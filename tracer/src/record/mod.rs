@@ -28,6 +28,8 @@ pub(crate) mod started;
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
 
+mod deadline;
+
 #[expect(unsafe_code, reason = "what runs between fork and exec")]
 mod spawn;
 

@@ -9,14 +9,14 @@ use std::io::{self, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 
+use super::deadline::Deadline;
 use super::session;
 use super::signals::{Caught, Signals};
 use super::{Onlooker, Step};
@@ -127,7 +127,7 @@ fn wait(
         .ok_or(io::ErrorKind::InvalidData)?;
     let signals = caught.pass_on_to(pid, steps.is_some(), stop)?;
     let deadline = limit
-        .map(|limit| Deadline::start(limit, signals.clone()))
+        .map(|limit| Deadline::start(limit, id, signals.clone()))
         .transpose()?;
     let tell = |step| {
         if let Some((steps, _)) = &steps {
@@ -172,58 +172,36 @@ fn wait(
     Ok((end, signals))
 }
 
-/// How long a program that was asked to end may take over it.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// The thread that ends a program which takes too long: by asking, then by force.
-struct Deadline {
-    over: Sender<()>,
-    thread: JoinHandle<bool>,
-}
-
-impl Deadline {
-    fn start(limit: Duration, signals: Signals) -> io::Result<Self> {
-        let (over, ended) = channel();
-        let is_late =
-            move |time| matches!(ended.recv_timeout(time), Err(RecvTimeoutError::Timeout));
-        let thread = std::thread::Builder::new()
-            .name("deadline".into())
-            .spawn(move || {
-                if !is_late(limit) {
-                    return false;
-                }
-                crate::talk::line(format_args!(
-                    "the program did not end within {} s and is asked to (SIGTERM); its trace is written then",
-                    limit.as_secs()
-                ));
-                signals.send(Signal::TERM);
-                if is_late(GRACE) {
-                    signals.send(Signal::KILL);
-                }
-                true
-            })?;
-        Ok(Self { over, thread })
-    }
-
-    /// The program has ended; says whether that was because of the deadline.
-    fn end(self) -> bool {
-        // Fails only where the thread has ended already.
-        let _ = self.over.send(());
-        self.thread.join().unwrap_or(false)
-    }
+/// What the system says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// The process that started it, or took it over.
+    pub(super) parent: u32,
+    /// Its start in clock ticks since boot.
+    pub(super) start: u64,
+    /// Whether it is still more than a zombie.
+    pub(super) is_alive: bool,
 }
 
 /// Start of a process in clock ticks since boot, and whether it is still more than a zombie.
 pub(crate) fn start_time(pid: u32) -> Option<(u64, bool)> {
+    stat(pid).map(|stat| (stat.start, stat.is_alive))
+}
+
+pub(super) fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// The name in parentheses may hold anything, so fields are counted from the last parenthesis.
-fn parse_stat(stat: &str) -> Option<(u64, bool)> {
+fn parse_stat(stat: &str) -> Option<Stat> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((start, !matches!(state, "Z" | "X")))
+    let parent = fields.next()?.parse().ok()?;
+    Some(Stat {
+        parent,
+        start: fields.nth(17)?.parse().ok()?,
+        is_alive: !matches!(state, "Z" | "X"),
+    })
 }
 
 pub(super) fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
@@ -263,11 +241,19 @@ mod tests {
         let fields = "R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(
             parse_stat(&format!("7 (a) Z 1) b) {fields}")),
-            Some((4711, true))
+            Some(Stat {
+                parent: 1,
+                start: 4711,
+                is_alive: true
+            })
         );
         assert_eq!(
             parse_stat(&format!("7 (x) {}", fields.replace('R', "Z"))),
-            Some((4711, false))
+            Some(Stat {
+                parent: 1,
+                start: 4711,
+                is_alive: false
+            })
         );
         assert_eq!(parse_stat("7 (x"), None);
         assert_eq!(parse_stat("7 (x) R 1 2"), None);

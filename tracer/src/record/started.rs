@@ -103,7 +103,13 @@ impl Started {
         let is_the_test = arguments.iter().any(|word| *word == *test) && !test.is_empty();
         let by = match &around.parent {
             _ if has_nextest && is_the_test => By::Nextest,
-            Some(_) if !has_nextest && !said("CARGO_PKG_NAME").is_empty() => By::Cargo,
+            // `cargo run -- record …` in this very project is a person's.
+            Some(_)
+                if !has_nextest
+                    && !["", env!("CARGO_PKG_NAME")].contains(&&*said("CARGO_PKG_NAME")) =>
+            {
+                By::Cargo
+            }
             _ => By::Person,
         };
         if is_listing || by == By::Person {
