@@ -203,9 +203,7 @@ fn limits_let_a_warm_up_keep_what_it_keeps_and_name_what_grows() {
     let grown = probe::into_raw(Box::new([7_u8; 3]));
     let text = failure(|| limits.check());
     assert!(
-        text.starts_with(
-            "handles held: 4, at most 3 allowed (2 at the end of the warm-up), in `"
-        ),
+        text.starts_with("handles held: 4, at most 3 allowed (2 at the end of the warm-up), in `"),
         "{text}"
     );
     assert!(text.contains(&format!("tests/in_test.rs:{line}")), "{text}");

@@ -205,8 +205,11 @@ fn flags(target: &str, variable: &dyn Fn(&str) -> Option<String>) -> Vec<(String
         ("CARGO_ENCODED_RUSTFLAGS".to_owned(), "\x1f")
     } else if variable("RUSTFLAGS").is_some() {
         ("RUSTFLAGS".to_owned(), " ")
-    } else {
+    } else if variable(&of_target).is_some() {
         (of_target, " ")
+    } else {
+        // Joined with what `build.rustflags` of a configuration file has; flags of a target would take its place.
+        ("CARGO_BUILD_RUSTFLAGS".to_owned(), " ")
     };
     let with = |name: &str, between: &str| match variable(name) {
         Some(before) if !before.is_empty() => format!("{before}{between}{FLAG}"),
@@ -292,7 +295,10 @@ mod tests {
     #[test]
     fn flags_join_those_of_the_caller_where_they_are() {
         let none = flags("X", &|_| None);
-        assert_eq!(none[0].0, "CARGO_TARGET_X_RUSTFLAGS");
+        assert_eq!(none[0].0, "CARGO_BUILD_RUSTFLAGS");
+        let of_target = "CARGO_TARGET_X_RUSTFLAGS";
+        let joined = flags("X", &|name| (name == of_target).then(|| "-O".to_owned()));
+        assert_eq!(joined[0].0, of_target);
         let own = flags("X", &|name| (name == "RUSTFLAGS").then(|| "-O".to_owned()));
         let expected = (
             "RUSTFLAGS".to_owned(),

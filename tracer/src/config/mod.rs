@@ -39,6 +39,19 @@ const PATHS: [&str; 5] = [
 ];
 /// What is typed of these stands in the way of a setting.
 const RIVALS: [(&str, &str); 2] = [("ring", "grow"), ("grow", "ring")];
+/// No settings: what is written or overwritten is named by whoever types the command, and not by the files of a
+/// project, which may be somebody else's; nor is what is of one run alone.
+const TYPED_ONLY: [&str; 9] = [
+    "output",
+    "report",
+    "write-baseline",
+    "gen-suppressions",
+    "view",
+    "follow",
+    "diff",
+    "goto",
+    "exec",
+];
 /// Larger files are no settings.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -49,6 +62,18 @@ pub(super) enum Origin {
     Project(PathBuf),
     User(PathBuf),
     Default,
+}
+
+impl Origin {
+    /// What comes first wins.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Variable(_) => 0,
+            Self::Project(_) => 1,
+            Self::User(_) => 2,
+            Self::Default => 3,
+        }
+    }
 }
 
 /// A setting: words for each time that the option is to be given; none for a flag that is off.
@@ -177,6 +202,12 @@ impl Settings {
         top: &Command,
     ) -> Result<()> {
         let shown = safe::path(&file.path);
+        if TYPED_ONLY.contains(&key) {
+            talk::line(format_args!(
+                "{shown}: `{key}` is no setting: it is taken from the command line alone"
+            ));
+            return Ok(());
+        }
         let Some(option) = option(top, section, key) else {
             let names = names(top, section);
             let hint = suggestion(key, names.iter().map(String::as_str));
@@ -273,9 +304,13 @@ impl Settings {
                 || command
                     .get_arguments()
                     .any(|arg| arg.get_long() == Some(key));
+            let outranked = |rival: &str| {
+                let rival = self.0.get(&(of.clone(), rival.to_owned()));
+                rival.is_some_and(|rival| rival.origin.rank() < setting.origin.rank())
+            };
             let has_rival = RIVALS
                 .iter()
-                .any(|(name, rival)| name == key && is_typed(rival));
+                .any(|(name, rival)| name == key && (is_typed(rival) || outranked(rival)));
             if (of != section && !of.is_empty()) || !is_known || is_typed(key) || has_rival {
                 continue;
             }
@@ -302,7 +337,8 @@ pub(super) fn names(top: &Command, section: &str) -> Vec<String> {
     let longs = options
         .filter(|arg| !arg.is_hide_set())
         .filter_map(Arg::get_long);
-    let kept = longs.filter(|long| !COMMON.contains(long) && !["help", "version"].contains(long));
+    let is_other = |long: &&str| ["help", "version"].contains(long) || TYPED_ONLY.contains(long);
+    let kept = longs.filter(|long| !COMMON.contains(long) && !is_other(long));
     kept.map(str::to_owned).collect()
 }
 

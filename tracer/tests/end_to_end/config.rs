@@ -85,6 +85,10 @@ fn typed_wins_over_environment_project_user_and_default() {
         "project/.config/tracer.toml",
         "[record]\nring = \"3MiB\"\n",
     );
+    // Of two settings that exclude each other the one of higher origin holds.
+    let mut excluded = command(at);
+    excluded.env("TRACER_RECORD_GROW", "1MiB");
+    run(excluded.args(["record", "--", "true"])).exits(0);
     for typed in [
         &["--ring", "1MiB"][..],
         &["--ring=1MiB"],
@@ -106,6 +110,10 @@ fn mistakes_in_a_file_are_answered_with_its_place_and_what_was_meant() {
     show("[record]\nrnig = \"1MiB\"\n")
         .exits(0)
         .says("project/tracer.toml: there is no `rnig` in [record]; did you mean `ring`?");
+    // A project may be somebody else's: it must not say what is overwritten.
+    show("[check]\nwrite-baseline = \"/etc/passwd\"\n")
+        .exits(0)
+        .says("`write-baseline` is no setting");
     show("[recrod]\n")
         .exits(0)
         .says("there is no [recrod]; did you mean `record`?");
