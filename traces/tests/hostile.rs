@@ -855,3 +855,34 @@ fn a_stack_pointer_below_its_stack_is_harmless() {
     assert_eq!(trace.events().len(), 2);
     assert!(trace.verdict().stories.is_empty());
 }
+
+/// A correct program may give all of its operations the same cookie. Looked at each of them for each, these
+/// would be more than a billion looks.
+#[test]
+fn what_shares_a_cookie_is_not_looked_at_all_over_again() {
+    use std::fmt::Write as _;
+    const MANY: usize = 30_000;
+    let mut text = "0 main ring-create 0 sq=8 cq=16\n".to_owned();
+    let mut at = 1;
+    let mut line = |what: &str| {
+        writeln!(text, "{at} main {what}").unwrap();
+        at += 1;
+    };
+    for _ in 0..MANY {
+        line("submit 0 READ 0 len=64");
+    }
+    for _ in 0..MANY {
+        line("complete 0 0 5");
+    }
+    let trace = Trace::parse_text(&text).unwrap();
+    let summary = &trace.verdict().summary;
+    assert_eq!(summary.operations, MANY as u64);
+    assert_eq!(summary.pending_at_end, 0);
+    assert_eq!(trace.verdict().exit_code(), 0);
+    let last = trace.events().last().unwrap();
+    let subject = format!("{:?}", trace.subject_of(last.id));
+    assert!(
+        subject.contains(&format!("sequence: {}", MANY - 1)),
+        "{subject}"
+    );
+}

@@ -78,12 +78,20 @@ impl Address {
 }
 
 /// Every address that was leaked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Addresses {
     places: HashTable<u32>,
     addresses: Vec<Address>,
     /// Places of tombstones in the order in which they were put up.
     tombs: VecDeque<u32>,
+    /// So many are kept.
+    tombs_max: usize,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self::keeping(TOMBS_MAX)
+    }
 }
 
 /// Where an address has its place.
@@ -95,6 +103,16 @@ fn hash(key: (u32, u64)) -> u64 {
 }
 
 impl Addresses {
+    /// None yet; so many tombstones are kept.
+    fn keeping(tombs_max: usize) -> Self {
+        Self {
+            places: HashTable::new(),
+            addresses: Vec::new(),
+            tombs: VecDeque::new(),
+            tombs_max,
+        }
+    }
+
     /// The place of an address that was leaked before.
     #[inline]
     pub(super) fn find(&self, key: (u32, u64)) -> Option<Place> {
@@ -213,7 +231,7 @@ impl Addresses {
     }
 
     fn keep_row_short(&mut self) {
-        while self.tombs.len() > TOMBS_MAX {
+        while self.tombs.len() > self.tombs_max {
             let Some(oldest) = self.tombs.pop_front() else {
                 break;
             };
@@ -229,6 +247,7 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use super::super::things::{GenerationId, Thread};
     use super::*;
 
     /// Of each address that a program ever leaked there is one: it must not grow unseen.
@@ -239,5 +258,55 @@ mod tests {
             "{} bytes",
             size_of::<Address>()
         );
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_tombstones_is_taken_down_and_that_is_known() {
+        let generation = |address, number| Generation {
+            id: GenerationId {
+                process: 0,
+                address,
+                number,
+            },
+            owner: wire::record::Owner::Box,
+            ty: TypeId(0),
+            leaked: EventId(0),
+            leak_site: SiteId(0),
+            leak_lane: 0,
+            scope: 0,
+            leases: 0,
+            handed: 1,
+            returned: 1,
+            also: None,
+            and_more: false,
+            nowhere: false,
+            thread: Thread::Lane(0),
+            shared: false,
+            forever: false,
+            lane: 0,
+            peeked: false,
+            reported: false,
+            flight: None,
+        };
+        let mut addresses = Addresses::keeping(2);
+        let mut end = |address, number| {
+            let place = addresses.place((0, address));
+            addresses
+                .at(place)
+                .unwrap()
+                .begin(generation(address, number));
+            addresses.end(place, (EventId(0), SiteId(0)));
+            [0x1000, 0x2000, 0x3000].map(|address| {
+                let known = addresses.get((0, address));
+                known.map(|known| (known.dead().is_some(), known.forgotten))
+            })
+        };
+        let (stands, gone) = (Some((true, false)), Some((false, true)));
+        assert_eq!(end(0x1000, 1), [stands, None, None]);
+        assert_eq!(end(0x2000, 1), [stands, stands, None]);
+        // One that is put up anew keeps its place in the row.
+        assert_eq!(end(0x1000, 2), [stands, stands, None]);
+        assert_eq!(end(0x3000, 1), [gone, stands, stands]);
+        assert_eq!(end(0x1000, 3), [stands, gone, stands]);
     }
 }

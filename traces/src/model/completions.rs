@@ -18,6 +18,9 @@ const CREDIT_ROUNDS: u64 = 4096;
 const CREDITS_MAX: usize = 64;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
+/// Operations with one cookie that are looked at for those that a completion may belong to: as deep as a ring of
+/// a correct program is, and no deeper.
+const LOOKED_MAX: usize = 4096;
 /// Operations whose room is kept for others.
 const SPARE_MAX: usize = 1024;
 /// Cookies of ended operations that a ring remembers.
@@ -351,6 +354,26 @@ impl State {
     }
 }
 
+/// An operation that a completion may belong to.
+#[derive(Clone, Copy)]
+struct Rival {
+    sequence: u64,
+    sure: bool,
+    ambiguous: bool,
+}
+
+impl Rival {
+    fn of(sequence: u64, operation: &Operation) -> Self {
+        Self {
+            sequence,
+            sure: operation.sure,
+            ambiguous: operation.ambiguous,
+        }
+    }
+}
+
+type Rivals = SmallVec<[Rival; 8]>;
+
 /// Whether a rule waits for what comes of an operation.
 fn is_flagged(operation: &Operation) -> bool {
     matches!(
@@ -365,45 +388,52 @@ fn is_flagged(operation: &Operation) -> bool {
 /// in silence before only where no other could: it posts nothing when all goes well. Where several could,
 /// all of them are marked ambiguous.
 fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
+    let flying = &mut ring.flying;
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
-    sequences.retain(|sequence| ring.flying.contains_key(sequence));
-    let fit = |sequence: &u64| {
-        let operation = ring.flying.get(sequence);
-        operation.map_or(Fit::Never, |operation| {
-            expect::fit(&operation.entry, operation.completions, completion)
-        })
-    };
-    // One with a result that nobody foresaw is still likelier its than nobody's.
-    let best = sequences
-        .iter()
-        .map(fit)
-        .max()
-        .filter(|best| *best != Fit::Never)?;
-    let fitting = sequences
-        .iter()
-        .copied()
-        .filter(|sequence| fit(sequence) == best);
-    let mut rivals: SmallVec<[u64; 8]> = fitting.take(RIVALS_MAX).collect();
-    let is_sure = |sequence: &u64| ring.flying.get(sequence).is_some_and(|other| other.sure);
-    let chosen = rivals.iter().position(is_sure).unwrap_or(0);
-    if rivals.is_empty() {
-        return None;
+    sequences.drop_front(|sequence| flying.contains_key(sequence));
+    let (mut well, mut strange): (Rivals, Rivals) = Default::default();
+    let (mut looked, mut over) = (0, 0);
+    for sequence in &*sequences {
+        let Some(operation) = flying.get(sequence) else {
+            over += 1;
+            continue;
+        };
+        looked += 1;
+        match expect::fit(&operation.entry, operation.completions, completion) {
+            Fit::Well => well.push(Rival::of(*sequence, operation)),
+            Fit::Strange if well.is_empty() && strange.len() < RIVALS_MAX => {
+                strange.push(Rival::of(*sequence, operation));
+            }
+            Fit::Strange | Fit::Never => {}
+        }
+        if well.len() >= RIVALS_MAX || looked >= LOOKED_MAX {
+            break;
+        }
     }
-    let chosen = rivals.remove(chosen);
-    if !rivals.is_empty() || best == Fit::Strange {
-        for sequence in rivals.iter().chain(std::iter::once(&chosen)) {
-            if let Some(operation) = ring.flying.get_mut(sequence) {
+    // Many that are over are gone past once.
+    if over > RIVALS_MAX {
+        sequences.retain(|sequence| flying.contains_key(sequence));
+    }
+    // One with a result that nobody foresaw is still likelier its than nobody's.
+    let is_strange = well.is_empty();
+    let rivals = if is_strange { strange } else { well };
+    let chosen = rivals.iter().position(|rival| rival.sure).unwrap_or(0);
+    if rivals.len() > 1 || is_strange {
+        for rival in rivals.iter().filter(|rival| !rival.ambiguous) {
+            if let Some(operation) = flying.get_mut(&rival.sequence) {
                 operation.ambiguous = true;
             }
         }
     }
-    if last {
-        sequences.retain(|sequence| *sequence != chosen);
-        if sequences.is_empty() {
-            ring.by_cookie.remove(&completion.cookie);
-        }
-        ring.flying.remove(&chosen)
-    } else {
-        ring.flying.get(&chosen).cloned()
+    let chosen = rivals.get(chosen)?.sequence;
+    if !last {
+        return flying.get(&chosen).cloned();
     }
+    let operation = flying.remove(&chosen);
+    sequences.remove(chosen);
+    sequences.drop_front(|sequence| flying.contains_key(sequence));
+    if sequences.is_empty() {
+        ring.by_cookie.remove(&completion.cookie);
+    }
+    operation
 }

@@ -53,7 +53,12 @@ pub(super) fn high_half_lost(word: u64) -> bool {
 
 /// Whether `word` is `whole` without its high half.
 pub(super) fn is_half_of(word: u64, whole: u64) -> bool {
-    word >= LOWEST && word != whole && word as u32 == whole as u32 && high_half_lost(word)
+    may_be_half(word) && word != whole && word as u32 == whole as u32
+}
+
+/// Whether `word` can be what is left of a pointer without its high half.
+pub(super) fn may_be_half(word: u64) -> bool {
+    word >= LOWEST && high_half_lost(word)
 }
 
 #[cfg(test)]

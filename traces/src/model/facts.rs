@@ -14,7 +14,7 @@ pub(crate) struct Facts {
     /// Frees, moves or stacks are recorded.
     pub(super) has_memory: bool,
     /// Coroutines are resumed or suspended.
-    pub(super) has_resumes: bool,
+    pub(crate) has_resumes: bool,
     /// Processes that say which descriptors they open and close.
     pub(super) has_descriptors: FxHashSet<u32>,
     /// Rings that were made.

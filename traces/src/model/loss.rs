@@ -11,6 +11,8 @@ use crate::event::{Event, EventId, LossReason, What};
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     spans: Vec<Span>,
+    /// By process, once all are known.
+    of: FxHashMap<u32, Spans>,
     /// Whether something may be hidden by a loss within the recorded time.
     pub(crate) hide: bool,
 }
@@ -22,6 +24,68 @@ struct Span {
     after: u64,
     before: u64,
     reason: LossReason,
+}
+
+/// The spans of a process in their order, so that the first one that touches a stretch of events is found
+/// without a look at each: there may be as many as there are chunks, and as many questions as findings.
+#[derive(Debug, Default)]
+struct Spans {
+    spans: Vec<Span>,
+    /// A row for each level: the latest `before` and the earliest `after` of [`FAN`] of the level below.
+    levels: Vec<Vec<(u64, u64)>>,
+}
+
+/// Spans, or groups of them, that are looked at one after the other.
+const FAN: usize = 16;
+
+impl Spans {
+    fn new(spans: Vec<Span>) -> Self {
+        let reach = |of: &[(u64, u64)]| {
+            let nothing = (0, u64::MAX);
+            of.iter().fold(nothing, |reach, one| {
+                (reach.0.max(one.0), reach.1.min(one.1))
+            })
+        };
+        let ends: Vec<_> = spans.iter().map(|span| (span.before, span.after)).collect();
+        let mut levels = vec![ends];
+        while let Some(below) = levels.last().filter(|below| below.len() > FAN) {
+            let above = below.chunks(FAN).map(reach).collect();
+            levels.push(above);
+        }
+        Self { spans, levels }
+    }
+
+    /// The first one behind `from` and before `to`.
+    fn first(&self, from: u64, to: u64) -> Option<&Span> {
+        let top = self.levels.len().checked_sub(1)?;
+        let len = self.levels.get(top)?.len();
+        self.spans.get(self.look(top, 0..len, (from, to))?)
+    }
+
+    fn look(
+        &self,
+        level: usize,
+        range: std::ops::Range<usize>,
+        (from, to): (u64, u64),
+    ) -> Option<usize> {
+        let groups = self.levels.get(level)?;
+        for at in range {
+            let Some((before, after)) = groups.get(at) else {
+                break;
+            };
+            if *before <= from || *after >= to {
+                continue;
+            }
+            let Some(below) = level.checked_sub(1) else {
+                return Some(at);
+            };
+            let found = self.look(below, at * FAN..(at + 1) * FAN, (from, to));
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
 }
 
 /// One look over all events, in their order.
@@ -69,6 +133,14 @@ impl Survey {
             .spans
             .iter()
             .any(|span| span.reason != LossReason::Overwritten);
+        let mut of: FxHashMap<u32, Vec<Span>> = FxHashMap::default();
+        for span in std::mem::take(&mut losses.spans) {
+            of.entry(span.process).or_default().push(span);
+        }
+        let of = of.into_iter();
+        losses.of = of
+            .map(|(process, spans)| (process, Spans::new(spans)))
+            .collect();
         losses
     }
 }
@@ -81,9 +153,8 @@ impl Losses {
 
     /// The reason of a loss that may have taken a record of this process between two events.
     pub(crate) fn between(&self, process: u32, from: u64, to: EventId) -> Option<LossReason> {
-        let touches =
-            |span: &&Span| span.process == process && span.before > from && span.after < to.0;
-        self.spans.iter().find(touches).map(|span| span.reason)
+        let found = self.of.get(&process)?.first(from, to.0)?;
+        Some(found.reason)
     }
 }
 
@@ -113,6 +184,45 @@ mod tests {
         assert_eq!(losses.between(0, 4, EventId(6)), Some(LossReason::Removed));
         assert_eq!(losses.between(0, 5, EventId(6)), None);
         assert_eq!(losses.between(1, 0, EventId(6)), None);
+    }
+
+    #[test]
+    fn the_first_of_many_that_touches_is_found_as_by_looking_at_each() {
+        use LossReason::{Damaged, Overwritten, Removed};
+        let mut word = 7u64;
+        let mut below = |below: u64| {
+            word ^= word << 13;
+            word ^= word >> 7;
+            word ^= word << 17;
+            word % below
+        };
+        let mut spans = Vec::new();
+        for at in 0..5_000 {
+            let reason = [Damaged, Overwritten, Removed][at as usize % 3];
+            let (after, before) = (at - below(at.min(40) + 1), at + below(40));
+            let process = 0;
+            spans.push(Span {
+                process,
+                after,
+                before,
+                reason,
+            });
+        }
+        let all = Spans::new(spans);
+        let mut found = 0;
+        for _ in 0..2_000 {
+            let (from, to) = (below(5_100), below(5_100));
+            let plain = all
+                .spans
+                .iter()
+                .position(|span| span.before > from && span.after < to);
+            let first = all
+                .first(from, to)
+                .map(|span| all.spans.iter().position(|it| std::ptr::eq(it, span)));
+            assert_eq!(first, plain.map(Some), "{from} {to}");
+            found += usize::from(plain.is_some());
+        }
+        assert!((500..1_500).contains(&found), "{found}");
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod results;
 mod rings;
 mod ringset;
 mod schemes;
+mod sequences;
 mod sharing;
 mod state;
 mod things;

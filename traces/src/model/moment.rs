@@ -178,6 +178,8 @@ pub(crate) enum Moment<'a> {
     NeverTaken {
         /// The operation.
         operation: &'a Operation,
+        /// Enters of its ring that took all they offered since it went in, and not it.
+        passed_by: u32,
         /// The drop of the ring; nothing where later ones were taken and it was not.
         dropped: Option<EventId>,
         /// The end that was looked at.

@@ -121,6 +121,7 @@ impl State {
             if let Some(operation) = ring.flying.get(sequence) {
                 observer.see(&Moment::NeverTaken {
                     operation,
+                    passed_by: ring.passes.saturating_sub(operation.passes),
                     dropped: Some(event.id),
                     until: event.id,
                 });
@@ -139,6 +140,7 @@ impl State {
                 if let Some(operation) = operation.filter(|_| !ring.books_are_wrong) {
                     observer.see(&Moment::NeverTaken {
                         operation,
+                        passed_by: ring.passes.saturating_sub(operation.passes),
                         dropped: None,
                         until: end.at,
                     });
@@ -205,7 +207,8 @@ impl State {
             .filter(|target| target.sure && name.may_hit(target))
             .take(TARGETS_MAX);
         let targets: Vec<&Operation> = targets.collect();
-        let cut_of = targets.is_empty().then(|| {
+        let may_be_cut = targets.is_empty() && cuts::may_be_half(name.cookie);
+        let cut_of = may_be_cut.then(|| {
             let flying = ring.flying.values().map(Box::as_ref);
             flying
                 .filter(|other| cuts::is_half_of(name.cookie, other.entry.cookie))
@@ -231,7 +234,7 @@ impl State {
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
-        for sequence in named {
+        for sequence in named.iter().copied() {
             if let Some(target) = ring.flying.get_mut(&sequence) {
                 target.abandoned.get_or_insert(operation.submit);
                 // It may come back under either name.

@@ -136,7 +136,7 @@ impl State {
             sure,
             cancelled: false,
             abandoned: None,
-            passed_by: 0,
+            passes: ring.passes,
             generation,
             exceeds,
             consumed: at_once.then_some(event.id),
@@ -188,6 +188,9 @@ impl State {
             .push(submission.sequence);
         // The same number twice is another ring's or a damaged record's: the newer one counts.
         let replaced = ring.flying.insert(submission.sequence, operation);
+        if let Some(sequences) = ring.by_cookie.get_mut(&entry.cookie) {
+            sequences.tidy(|sequence| ring.flying.contains_key(sequence));
+        }
         for gone in replaced.into_iter().chain(outlived) {
             self.forget_memory(&gone);
             self.bury_operation(&gone, None);
@@ -337,11 +340,7 @@ impl State {
         }
         // All that it offered was taken, and more was there to be offered.
         if to_submit > 0 && u32::try_from(result) == Ok(to_submit) {
-            for sequence in &ring.queue {
-                if let Some(operation) = ring.flying.get_mut(sequence) {
-                    operation.passed_by = operation.passed_by.saturating_add(1);
-                }
-            }
+            ring.passes = ring.passes.saturating_add(1);
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
 use super::credits::Credits;
 use super::expect::Owes;
+use super::sequences::Sequences;
 use crate::event::{EventId, Pointer, Ring, SiteId, StringId, TypeId};
 use crate::finding::Subject;
 use crate::recording::Recording;
@@ -236,8 +236,8 @@ pub(crate) struct Operation {
     pub(crate) cancelled: bool,
     /// Its coroutine was dropped, or it was asked to be cancelled.
     pub(crate) abandoned: Option<EventId>,
-    /// Enters of its ring that took all they offered since it went in, and not it.
-    pub(crate) passed_by: u32,
+    /// Enters of its ring that took all they offered before it went in.
+    pub(crate) passes: u32,
     /// Generation that was alive at its cookie when it was submitted.
     pub(crate) generation: Option<GenerationId>,
     /// Operations that already carried the cookie when it went in were as many as its leases.
@@ -334,9 +334,11 @@ pub(crate) struct RingState {
     pub(crate) dropped: Option<EventId>,
     /// Submitted and not taken by the kernel yet.
     pub(crate) queue: VecDeque<u64>,
+    /// Enters that took all they offered, and left some that could have been offered.
+    pub(crate) passes: u32,
     /// Submitted and not complete.
     pub(crate) flying: FxHashMap<u64, Box<Operation>>,
-    pub(crate) by_cookie: FxHashMap<u64, SmallVec<[u64; 2]>>,
+    pub(crate) by_cookie: FxHashMap<u64, Sequences>,
     pub(crate) laps: FxHashMap<u16, Box<Lap>>,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.

@@ -35,6 +35,9 @@ const CAUSES_MAX: usize = 8;
 /// Times that all is gone through: what is moved may leave its own cause behind.
 const PASSES_MAX: usize = 3;
 
+/// Completions that are remembered until they resume somebody.
+const DELIVERIES_MAX: usize = 1 << 20;
+
 /// Something that must be there before something else may happen to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Thing {
@@ -53,6 +56,8 @@ enum Thing {
 pub(super) struct Plan {
     /// Times that all is mended, each with what is moved behind that.
     passes: Vec<Vec<Group>>,
+    /// Somebody is resumed, so that it matters which completions resumed nobody yet.
+    has_resumes: bool,
 }
 
 /// Events in some order.
@@ -63,14 +68,18 @@ impl Plan {
     pub(super) fn make<'a, L: Lend + 'a>(
         merged: impl Fn() -> L,
         is_by_batch: &'a dyn Fn(u32) -> bool,
+        has_resumes: bool,
     ) -> Self {
-        let mut plan = Self::default();
+        let mut plan = Self {
+            has_resumes,
+            ..Self::default()
+        };
         if !contradicts_itself(merged(), is_by_batch) {
             return plan;
         }
         for _ in 0..PASSES_MAX {
             let events = plan.clone().carry_out(merged(), is_by_batch);
-            let mut mend = Mend::new(events, is_by_batch);
+            let mut mend = Mend::new(events, is_by_batch, has_resumes);
             mend.by_ref().for_each(drop);
             let moves = mend.blocks.moves();
             let is_done = moves.is_empty();
@@ -95,7 +104,7 @@ impl Plan {
     ) -> Events<'a> {
         let mut events: Events<'a> = Box::new(Taken(merged));
         for moves in self.passes {
-            let mended = Mend::new(events, is_by_batch);
+            let mended = Mend::new(events, is_by_batch, self.has_resumes);
             events = Box::new(Settle {
                 events: mended,
                 at: 0,
@@ -164,18 +173,31 @@ struct Mend<'a> {
     window: VecDeque<Loose>,
     /// Events before them.
     at: usize,
-    there: FxHashMap<Thing, u32>,
+    there: FxHashMap<Thing, There>,
+    has_resumes: bool,
+    /// Deliveries and what stood before the events that first gave them, oldest first.
+    deliveries: VecDeque<(Thing, usize)>,
     blocks: Blocks,
 }
 
+/// How many there are of a thing.
+#[derive(Clone, Copy, Debug)]
+struct There {
+    count: u32,
+    /// Events before the one that gave the first of them.
+    since: usize,
+}
+
 impl<'a> Mend<'a> {
-    fn new(events: Events<'a>, is_by_batch: &'a dyn Fn(u32) -> bool) -> Self {
+    fn new(events: Events<'a>, is_by_batch: &'a dyn Fn(u32) -> bool, has_resumes: bool) -> Self {
         Self {
             events,
             is_by_batch,
             window: VecDeque::with_capacity(LOOK_AHEAD + 2),
             at: 0,
             there: FxHashMap::default(),
+            has_resumes,
+            deliveries: VecDeque::new(),
             blocks: Blocks::default(),
         }
     }
@@ -221,17 +243,37 @@ impl<'a> Mend<'a> {
         }
         let there = &mut self.there;
         if let Some(thing) = uses(event)
-            && let Some(count) = there.get_mut(&thing)
+            && let Some(known) = there.get_mut(&thing)
         {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+            known.count = known.count.saturating_sub(1);
+            if known.count == 0 {
                 there.remove(&thing);
             }
         }
         for thing in gives(event).into_iter().flatten() {
-            if !matches!(thing, Thing::Lease(..)) {
-                let count = there.entry(thing).or_default();
-                *count = count.saturating_add(1);
+            let is_delivery = matches!(thing, Thing::Delivery(..));
+            if matches!(thing, Thing::Lease(..)) || (is_delivery && !self.has_resumes) {
+                continue;
+            }
+            let (count, since) = (0, self.at);
+            let known = there.entry(thing).or_insert(There { count, since });
+            if is_delivery && known.count == 0 {
+                self.deliveries.push_back((thing, since));
+            }
+            known.count = known.count.saturating_add(1);
+        }
+        self.forget_deliveries(DELIVERIES_MAX);
+    }
+
+    /// Keeps so many of the completions that may resume somebody yet: most never do.
+    fn forget_deliveries(&mut self, keep: usize) {
+        while self.deliveries.len() > keep {
+            let Some((oldest, since)) = self.deliveries.pop_front() else {
+                break;
+            };
+            let known = self.there.get(&oldest);
+            if known.is_some_and(|known| known.since == since) {
+                self.there.remove(&oldest);
             }
         }
     }
@@ -292,10 +334,10 @@ impl<I: Iterator<Item = Loose>> Iterator for Settle<I> {
     }
 }
 
-fn is_there(thing: Thing, there: &FxHashMap<Thing, u32>, blocks: &Blocks) -> bool {
+fn is_there(thing: Thing, there: &FxHashMap<Thing, There>, blocks: &Blocks) -> bool {
     match thing {
         Thing::Lease(process, address) => blocks.is_out((process, address)),
-        _ => there.get(&thing).is_some_and(|count| *count > 0),
+        _ => there.contains_key(&thing),
     }
 }
 
@@ -398,7 +440,7 @@ mod tests {
         // Stable: what is of one time and one lane keeps its place.
         events.sort_by_key(|event| event.at_ns);
         let merged = || Ready::new(events.clone());
-        let ordered: Vec<Loose> = Plan::make(merged, &is_by_batch)
+        let ordered: Vec<Loose> = Plan::make(merged, &is_by_batch, true)
             .carry_out(merged(), &is_by_batch)
             .collect();
         *events = ordered;

@@ -66,7 +66,8 @@ impl<'a> Reader<'a> {
                 events: reader.merged(),
                 counter: Counter::new(watch, Stage::Ordering, reader.events),
             };
-            reader.plan = Plan::make(watched, &reader.is_by_batch);
+            let has_resumes = reader.facts.has_resumes;
+            reader.plan = Plan::make(watched, &reader.is_by_batch, has_resumes);
         }
         Ok(reader)
     }

@@ -290,6 +290,7 @@ impl<'a> Stream<'a> {
         script: &'a Script,
         is_changed: &'a Cell<bool>,
     ) -> Self {
+        let capacity = usize::try_from(script.events).map_or(BATCH, |events| events.min(BATCH));
         Self {
             source,
             script,
@@ -303,7 +304,8 @@ impl<'a> Stream<'a> {
             extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
             decoded: Decoded {
                 script,
-                batch: Vec::with_capacity(BATCH + 1),
+                // A lane may have few events, and a hostile file many such lanes.
+                batch: Vec::with_capacity(capacity + 1),
                 next: 0,
                 events: 0,
                 lanes: 0,

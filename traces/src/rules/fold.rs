@@ -114,16 +114,18 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
 fn merge(plots: Vec<Plot>) -> Vec<Plot> {
     let mut merged: Vec<Plot> = Vec::new();
     let mut indices: FxHashMap<Same, usize> = FxHashMap::default();
+    // Where a consequence stands in its story: there may be as many as there are events.
+    let mut places: FxHashMap<(usize, Same), usize> = FxHashMap::default();
     for plot in plots {
         let index = *indices.entry(plot.head.same).or_insert(merged.len());
         match merged.get_mut(index) {
             Some(first) => {
                 add_count(&mut first.head, &plot.head);
-                add(&mut first.folded, plot.folded);
+                add(&mut first.folded, &mut places, plot.folded, index);
             }
             None => {
                 let mut folded = Vec::new();
-                add(&mut folded, plot.folded);
+                add(&mut folded, &mut places, plot.folded, index);
                 let head = plot.head;
                 merged.push(Plot { head, folded });
             }
@@ -132,9 +134,15 @@ fn merge(plots: Vec<Plot>) -> Vec<Plot> {
     merged
 }
 
-fn add(into: &mut Vec<Found>, more: Vec<Found>) {
+fn add(
+    into: &mut Vec<Found>,
+    places: &mut FxHashMap<(usize, Same), usize>,
+    more: Vec<Found>,
+    index: usize,
+) {
     for found in more {
-        match into.iter_mut().find(|known| known.same == found.same) {
+        let place = *places.entry((index, found.same)).or_insert(into.len());
+        match into.get_mut(place) {
             Some(known) => add_count(known, &found),
             None => into.push(found),
         }

@@ -62,6 +62,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::NeverTaken {
             operation,
+            passed_by,
             dropped,
             until,
         } => {
@@ -70,10 +71,9 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 let draft = draft(operation, *until, "ring dropped", why, judge)
                     .evidence(*until, "its ring dropped here");
                 judge.say(draft);
-            } else if operation.passed_by >= PASSES {
+            } else if *passed_by >= PASSES {
                 let why = format!(
-                    "{} enters took all that they offered, and it was not among it",
-                    operation.passed_by
+                    "{passed_by} enters took all that they offered, and it was not among it"
                 );
                 judge.say(draft(operation, *until, "left behind", &why, judge));
             }

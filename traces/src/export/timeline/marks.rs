@@ -1,7 +1,7 @@
 //! Tracks, and what begins, ends or happens on them, in the order of time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -108,6 +108,8 @@ struct Builder<'a> {
     completed: FxHashMap<(u32, u32, u64), u64>,
     /// Coroutines that run on each lane, the innermost last.
     running: FxHashMap<u32, Vec<u32>>,
+    /// The lanes that each of them runs on, and how many times.
+    runs_on: FxHashMap<u32, BTreeMap<u32, u32>>,
     /// Coroutines whose track has an open slice.
     polled: FxHashSet<(u32, u32)>,
     last_ns: u64,
@@ -139,6 +141,7 @@ impl Timeline {
             flows: 0,
             completed: FxHashMap::default(),
             running: FxHashMap::default(),
+            runs_on: FxHashMap::default(),
             polled: FxHashSet::default(),
             last_ns: 0,
         };
@@ -285,6 +288,8 @@ impl Builder<'_> {
         let thread = self.thread(event.lane, process);
         self.begin(thread, event.at_ns, name, "coroutine", Vec::new(), 0);
         self.running.entry(event.lane).or_default().push(coroutine);
+        let lanes = self.runs_on.entry(coroutine).or_default();
+        *lanes.entry(event.lane).or_default() += 1;
         let own = self.coroutine(process, coroutine);
         let by = self.trace.describe(event);
         let arguments = vec![("by", Argument::Text(by))];
@@ -307,23 +312,41 @@ impl Builder<'_> {
             self.end(own, event.at_ns, Vec::new());
         }
         let lanes: Vec<u32> = self
-            .running
-            .iter()
-            .filter(|(lane, stack)| {
-                let of = self.trace.recording().lane(**lane).map(|lane| lane.process);
-                of.is_none_or(|of| of == process) && stack.contains(&coroutine)
+            .runs_on
+            .get(&coroutine)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .copied()
+            .filter(|lane| {
+                let of = self.trace.recording().lane(*lane).map(|lane| lane.process);
+                of.is_none_or(|of| of == process)
             })
-            .map(|(lane, _)| *lane)
             .collect();
         for lane in lanes {
             let thread = self.thread(lane, process);
             // What runs inside of it cannot go on without it.
             while let Some(inner) = self.running.get_mut(&lane).and_then(Vec::pop) {
                 self.end(thread, event.at_ns, Vec::new());
+                self.runs_once_less(inner, lane);
                 if inner == coroutine {
                     break;
                 }
             }
+        }
+    }
+
+    fn runs_once_less(&mut self, coroutine: u32, lane: u32) {
+        let Some(lanes) = self.runs_on.get_mut(&coroutine) else {
+            return;
+        };
+        if let Some(times) = lanes.get_mut(&lane) {
+            *times = times.saturating_sub(1);
+            if *times == 0 {
+                lanes.remove(&lane);
+            }
+        }
+        if lanes.is_empty() {
+            self.runs_on.remove(&coroutine);
         }
     }
 
