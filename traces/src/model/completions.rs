@@ -328,7 +328,7 @@ impl State {
         // Tables of two rings have the same indices: it may be the other ring's that they wait for.
         let others = self
             .rings
-            .iter()
+            .live(process)
             .filter(|((owner, other), _)| *owner == process && *other != completion.ring)
             // What was in flight on a ring that is gone completes for nobody.
             .filter(|(_, ring)| ring.dropped.is_none());

@@ -186,7 +186,7 @@ impl State {
     fn undelivered(&self, process: u32, cookie: u64) -> Option<Owed> {
         let rings = || {
             self.rings
-                .iter()
+                .live(process)
                 .filter(move |((owner, _), ring)| *owner == process && ring.dropped.is_none())
         };
         if rings().any(|(_, ring)| ring.carries(cookie)) {

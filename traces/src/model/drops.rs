@@ -17,10 +17,8 @@ use crate::recording::Recording;
 impl State {
     pub(super) fn ring_drop(&mut self, event: &Event, number: u32, observer: &mut Observer<'_>) {
         let process = event.process;
-        let Some(ring) = self.rings.get_mut(&(process, number)) else {
-            return;
-        };
-        if ring.dropped.replace(event.id).is_some() {
+        let key = (process, number);
+        if self.rings.get(&key).is_none() || self.rings.end(key, event.id).is_some() {
             return;
         }
         self.never_taken_at_drop(event, number, observer);

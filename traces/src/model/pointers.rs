@@ -237,10 +237,7 @@ impl State {
     /// Operations bound to a generation that still owe completions, oldest first, a few of them.
     pub(super) fn owing(&self, generation: &Generation, address: u64) -> Vec<&Operation> {
         let mut found: Vec<&Operation> = Vec::new();
-        for ((process, number), ring) in self.rings.iter() {
-            if *process != generation.id.process || ring.dropped.is_some() {
-                continue;
-            }
+        for ((process, number), ring) in self.rings.live(generation.id.process) {
             // Cookies of one address differ in their tag bits at most.
             let cookie = address ^ self.schemes.table(*process, *number);
             let exact = ring.by_cookie.get(&cookie).into_iter().flatten();

@@ -282,13 +282,9 @@ impl State {
             return others;
         };
         let (process, cookie) = (generation.process, operation.entry.cookie);
-        for ((owner, number), ring) in self.rings.iter() {
-            let is_other = *owner == process && *number != operation.id.ring;
+        for ((_, number), ring) in self.rings.live(process) {
             // Where it is shared on the other ring, that one is not counted either.
-            if !is_other
-                || ring.dropped.is_some()
-                || self.schemes.is_shared(process, *number, cookie)
-            {
+            if *number == operation.id.ring || self.schemes.is_shared(process, *number, cookie) {
                 continue;
             }
             let in_flight = ring.by_cookie.get(&cookie).into_iter().flatten();
