@@ -886,3 +886,41 @@ fn what_shares_a_cookie_is_not_looked_at_all_over_again() {
         "{subject}"
     );
 }
+
+/// As above: enters that leave a queue as long as it is, cancellations that hit nobody, and rings that are gone
+/// while coroutines are resumed.
+#[test]
+fn what_is_many_is_not_gone_through_for_each() {
+    use std::fmt::Write as _;
+    const MANY: usize = 10_000;
+    let mut text = "0 main ring-create 0 sq=8 cq=16\n".to_owned();
+    let mut at = 1;
+    let mut line = |what: &str| {
+        writeln!(text, "{at} main {what}").unwrap();
+        at += 1;
+    };
+    for cookie in 0..MANY {
+        let cookie = 0x7_0000_0000 + cookie;
+        line(&format!("submit 0 READ {cookie:#x} len=64"));
+    }
+    for ring in 1..MANY {
+        line(&format!("ring-create {ring} sq=8 cq=16"));
+        line(&format!("ring-drop {ring}"));
+    }
+    for coroutine in 1..MANY {
+        line(&format!("spawn {coroutine}"));
+        line(&format!("suspend {coroutine} 0x5"));
+        line(&format!("resume {coroutine} 0x5"));
+        line(&format!("done {coroutine}"));
+    }
+    for cookie in 0..MANY {
+        let cookie = 0x9_0000_0000 + cookie;
+        line("enter 0 1 1");
+        line(&format!("submit 0 ASYNC_CANCEL 0x3 addr={cookie:#x}"));
+    }
+    let trace = Trace::parse_text(&text).unwrap();
+    let summary = &trace.verdict().summary;
+    assert_eq!(summary.operations, 2 * MANY as u64);
+    assert_eq!(summary.rings, MANY as u64);
+    assert_eq!(summary.pending_at_end, 2 * MANY as u64);
+}

@@ -217,13 +217,15 @@ impl State {
         };
         // One in flight that could not have posted this one by what is known: the table may be old.
         let rivals = ring.by_cookie.get(&cookie).into_iter().flatten();
-        let rivals = rivals.filter(|sequence| ring.flying.contains_key(sequence));
+        let mut rivals = rivals.filter(|sequence| ring.flying.contains_key(sequence));
         let is_made_here = ring.info.is_some();
-        if rivals.count() > 0 || !is_made_here || self.schemes.is_sentinel(process, number, cookie)
+        if rivals.next().is_some()
+            || !is_made_here
+            || self.schemes.is_sentinel(process, number, cookie)
         {
             return;
         }
-        let others = self.rings.iter().filter(|((owner, other), ring)| {
+        let others = self.rings.live(process).filter(|((owner, other), ring)| {
             // What was in flight on a ring that is gone completes for nobody.
             *owner == process && *other != number && ring.dropped.is_none()
         });

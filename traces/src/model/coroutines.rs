@@ -138,7 +138,7 @@ impl State {
         }
         let rings = self
             .rings
-            .iter()
+            .live(coroutine.process)
             .filter(|((process, _), ring)| *process == coroutine.process && ring.dropped.is_none());
         let flying = rings.flat_map(|(_, ring)| {
             let sequences = ring.by_cookie.get(&cookie).into_iter().flatten();

@@ -69,15 +69,25 @@ impl Sequences {
         self.close_up();
     }
 
-    /// Takes one out. It costs as much as there are in front of it.
+    /// Takes one out. It costs as much as there are in front of it or behind it, whichever are fewer.
     #[inline]
     pub(crate) fn remove(&mut self, sequence: u64) {
-        let Some(at) = self.iter().position(|known| *known == sequence) else {
-            return;
-        };
-        if let Some(front) = self.all.get_mut(self.gone..=self.gone + at) {
-            front.rotate_right(1);
-            self.gone += 1;
+        let left = self.left();
+        let both = left.iter().zip(left.iter().rev()).enumerate();
+        let found = both
+            .map(|(at, (front, back))| (at, *front == sequence, *back == sequence))
+            .find(|(_, in_front, behind)| *in_front || *behind);
+        match found {
+            Some((at, true, _)) => {
+                if let Some(front) = self.all.get_mut(self.gone..=self.gone + at) {
+                    front.rotate_right(1);
+                    self.gone += 1;
+                }
+            }
+            Some((from_back, ..)) => {
+                self.all.remove(self.all.len() - 1 - from_back);
+            }
+            None => return,
         }
         self.close_up();
     }
@@ -122,6 +132,11 @@ mod tests {
         sequences.retain(|sequence| *sequence != 6);
         sequences.push(10);
         assert_eq!(of(&sequences), [5, 7, 8, 9, 10]);
+        sequences.remove(9);
+        assert_eq!(of(&sequences), [5, 7, 8, 10]);
+        sequences.remove(10);
+        sequences.push(10);
+        assert_eq!(of(&sequences), [5, 7, 8, 10]);
         assert_eq!(sequences.first(), Some(&5));
         sequences.drop_front(|_| false);
         assert!(sequences.is_empty());

@@ -384,7 +384,7 @@ impl RingState {
     /// Forgets that an operation had this cookie: it is in flight no more, or has another one.
     pub(crate) fn forget_cookie(&mut self, cookie: u64, sequence: u64) {
         if let Some(sequences) = self.by_cookie.get_mut(&cookie) {
-            sequences.retain(|known| *known != sequence);
+            sequences.remove(sequence);
             if sequences.is_empty() {
                 self.by_cookie.remove(&cookie);
             }

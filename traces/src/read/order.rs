@@ -555,6 +555,43 @@ mod tests {
     }
 
     #[test]
+    fn completions_that_resume_nobody_are_not_remembered_for_ever() {
+        let complete = |cookie| {
+            let completion = crate::event::Completion {
+                ring: 0,
+                cookie,
+                res: 0,
+                flags: 0,
+                index: None,
+            };
+            at(100, 0, What::Complete(completion))
+        };
+        let resume = |cookie| {
+            let by = Some((0, cookie));
+            at(100, 0, What::Resume { coroutine: 1, by })
+        };
+        let is_by_batch = |_| false;
+        let mend = |has_resumes| {
+            let cookies = (0..100).map(complete);
+            let events: Vec<Loose> = cookies.chain([resume(7), complete(7)]).collect();
+            let mut mend = Mend::new(Box::new(events.into_iter()), &is_by_batch, has_resumes);
+            mend.by_ref().for_each(drop);
+            mend
+        };
+        assert_eq!(mend(false).there.len(), 0);
+        let mut mend = mend(true);
+        let remembered = |mend: &Mend<'_>, cookie| {
+            let thing = Thing::Delivery(0, 0, cookie);
+            mend.there.contains_key(&thing)
+        };
+        assert_eq!(mend.there.len(), 100);
+        // The seventh was used up, and is the newest now.
+        mend.forget_deliveries(3);
+        assert_eq!(mend.there.len(), 3);
+        assert!([98, 99, 7].iter().all(|cookie| remembered(&mend, *cookie)));
+    }
+
+    #[test]
     fn what_is_later_than_the_clock_is_uncertain_stays() {
         let events = vec![
             at(100, 0, What::Reclaim(pointer())),
