@@ -439,3 +439,30 @@ fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Opti
     }
     operation
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Trace;
+
+    /// Operations that are looked at for so many completions where `flying` have their cookie.
+    fn looks(flying: u64, completions: u64, completion: &str) -> u64 {
+        let submit = "1 main submit 0 READ 0 len=64\n".repeat(flying as usize);
+        let complete = format!("2 main complete 0 0 {completion}\n").repeat(completions as usize);
+        let text = format!("0 main ring-create 0 sq=8 cq=16\n{submit}{complete}");
+        expect::LOOKS.set(0);
+        let trace = Trace::parse_text(&text).unwrap();
+        assert_eq!(trace.verdict().summary.completions, completions);
+        assert_eq!(trace.verdict().exit_code(), 0);
+        expect::LOOKS.get()
+    }
+
+    #[test]
+    fn a_completion_is_held_against_so_many_that_share_its_cookie_and_no_more() {
+        assert_eq!(looks(8, 8, "5"), 8 * 9 / 2);
+        let most = 2_000 * RIVALS_MAX as u64;
+        assert!((most / 2..=most).contains(&looks(2_000, 2_000, "5")));
+        // What none of them could have posted is held against more of them.
+        assert_eq!(looks(5_000, 100, "5 flags=2"), 100 * LOOKED_MAX as u64);
+    }
+}

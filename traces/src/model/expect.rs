@@ -93,6 +93,12 @@ impl Chains {
     }
 }
 
+#[cfg(test)]
+std::thread_local! {
+    /// Operations that completions were held against: what work is counted by.
+    pub(super) static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// How well a completion fits an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fit {
@@ -106,6 +112,8 @@ pub(crate) enum Fit {
 
 /// Whether an operation that had `before` completions could have posted this one.
 pub(crate) fn fit(entry: &Submit, before: u32, completion: &Completion) -> Fit {
+    #[cfg(test)]
+    LOOKS.set(LOOKS.get() + 1);
     let owes = owes(entry);
     if !shape_fits(entry, owes, before, completion) {
         Fit::Never
