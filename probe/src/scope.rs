@@ -22,7 +22,7 @@ use std::panic::Location;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use traces::event::{EventId, What};
+use traces::event::{EventId, LossReason, What};
 use traces::finding::{Finding, RuleId, Story, Verdict};
 use traces::{Input, Numbers, Trace};
 use wire::payload::pair;
@@ -47,6 +47,9 @@ const SHOWN_MAX: usize = 5;
 
 /// Between two looks of [`Scope::settle`], at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// How the text of a scope begins whose records are not all there.
+const LOST: &str = "inconclusive: records were lost";
 
 /// A scope that cannot see must not pass.
 const ENDED: &str = "inconclusive: the recording of this process was ended (by probe::stop_recording, or by \
@@ -232,14 +235,21 @@ impl Scope {
     ///
     /// # Panics
     ///
-    /// Where the recording cannot be read.
+    /// Where the recording cannot be read, and where records of the time since the scope was opened were lost:
+    /// numbers of the rest would be wrong.
     #[track_caller]
     pub fn numbers(&self) -> Numbers {
-        self.look().0.numbers_of_scope(0, self.id)
+        let (trace, bytes) = self.look();
+        self.demand_all(&trace, &bytes);
+        trace.numbers_of_scope(0, self.id)
     }
 
     /// Waits until no operation of the scope is in flight, at most so long; whether it came to that.
     /// Somebody else has to take the completions meanwhile: this only looks.
+    ///
+    /// # Panics
+    ///
+    /// As [`Scope::numbers`]: a submission that was lost would be none in flight.
     #[track_caller]
     pub fn settle(&self, most: Duration) -> bool {
         let until = Instant::now() + most;
@@ -315,6 +325,53 @@ impl Scope {
         }
     }
 
+    /// What to say where records are missing of the time since the scope was opened. A ring that went round took the
+    /// oldest ones, and no rule asks about what it never saw.
+    fn missing(&self, trace: &Trace) -> Option<String> {
+        // The recording of this process alone is read: its process is the first.
+        let is_begin =
+            |what: &What| matches!(what, What::ScopeBegin { scope, .. } if *scope == self.id);
+        let begin = trace.events().iter().find(|event| is_begin(&event.what));
+        let mut losses = trace.recording().losses.iter().filter(|located| {
+            // Which of its chunks a lane no longer has cannot be said of a damaged one. What is being written in
+            // this moment is no loss.
+            let is_behind = begin.is_none_or(|begin| located.event > begin.id);
+            match located.loss.reason {
+                LossReason::Torn => false,
+                LossReason::Damaged => true,
+                _ => is_behind,
+            }
+        });
+        let loss = losses.next();
+        if begin.is_some() && loss.is_none() {
+            return None;
+        }
+        let mut text = "records of this scope's time are not there: ".to_owned();
+        let what = loss.and_then(|located| trace.event(located.event));
+        // Writing to a string cannot fail.
+        let _ = match what {
+            Some(event) => writeln!(text, "{}", trace.describe(event)),
+            None => writeln!(text, "it begins before the oldest that was kept"),
+        };
+        text.push_str(
+            "The newest records are kept, 32 MiB of them where the scope itself records. Let it span less, or run \
+             the test with more room: tracer record --ring 1GiB -- TEST\n",
+        );
+        Some(text)
+    }
+
+    /// Panics where records are missing.
+    #[track_caller]
+    fn demand_all(&self, trace: &Trace, bytes: &[u8]) {
+        let Some(missing) = self.missing(trace) else {
+            return;
+        };
+        let (name, at) = (&self.name, self.at);
+        let mut text = format!("{LOST} in `{name}` (scope opened at {at})\n{missing}");
+        self.keep(&mut text, None, bytes);
+        panic!("{text}");
+    }
+
     #[track_caller]
     fn judge(&mut self, asked: Asked) {
         if let Some(text) = self.verdict_on(asked) {
@@ -354,8 +411,16 @@ impl Scope {
             });
         }
         let as_asked = in_flight.is_empty() && asked.is_met(&verdict);
-        let found = !verdict.stories.is_empty() || !in_flight.is_empty();
-        let conclusive = found || verdict.outcome() != traces::finding::Outcome::CannotTell;
+        let missing = self.missing(&trace);
+        let conclusive = match missing {
+            // What was found is there; that there is no more cannot be said, nor whether a completion is missing
+            // or its record.
+            Some(_) => !as_asked && !verdict.stories.is_empty(),
+            None => {
+                let found = !verdict.stories.is_empty() || !in_flight.is_empty();
+                found || verdict.outcome() != traces::finding::Outcome::CannotTell
+            }
+        };
         if as_asked && conclusive {
             return None;
         }
@@ -363,7 +428,7 @@ impl Scope {
         let headline = if conclusive {
             asked.headline(&verdict, in_flight.len())
         } else {
-            "inconclusive: records were lost".to_owned()
+            LOST.to_owned()
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -372,6 +437,7 @@ impl Scope {
             self.name, self.at
         );
         explain(&mut text, &trace, &verdict, &in_flight);
+        text.push_str(&missing.unwrap_or_default());
         let first = verdict.stories.first().map(|story| story.head.rule);
         self.keep(&mut text, first, &bytes);
         Some(text)

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use traces::Trace;
+use traces::event::{EventId, What};
+
 use super::{SHOWN_MAX, Scope};
 use crate::Numbers;
 
@@ -23,12 +26,37 @@ impl Scope {
     /// ```
     #[track_caller]
     pub fn limits(&self) -> Limits<'_> {
+        let (trace, bytes) = self.look();
+        self.demand_all(&trace, &bytes);
+        let before = trace.numbers_of_scope(0, self.id);
+        let held = before.holding.iter().chain(&before.in_flight);
         Limits {
             scope: self,
-            before: self.numbers(),
+            there: held.filter_map(|id| Seen::of(&trace, *id)).collect(),
+            before,
             more_held: 0,
             more_in_flight: 0,
         }
+    }
+}
+
+/// A record, to be known again in a later look: there it may stand at another place of the causal order.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    tid: u32,
+    at_ns: u64,
+    what: What,
+}
+
+impl Seen {
+    fn of(trace: &Trace, id: EventId) -> Option<Self> {
+        let event = trace.event(id)?;
+        let lane = trace.recording().lanes.get(event.lane as usize);
+        Some(Self {
+            tid: lane.map_or(0, |lane| lane.tid),
+            at_ns: event.at_ns,
+            what: event.what.clone(),
+        })
     }
 }
 
@@ -38,6 +66,8 @@ impl Scope {
 pub struct Limits<'a> {
     scope: &'a Scope,
     before: Numbers,
+    /// The records behind those numbers.
+    there: Vec<Seen>,
     more_held: u64,
     more_in_flight: usize,
 }
@@ -55,11 +85,13 @@ impl Limits<'_> {
         self
     }
 
-    /// Panics if there are more by now, with those that were added; the scope stays open. It reads the
+    /// Panics if there are more by now, with those that were added, and where records were lost since the scope was
+    /// opened; the scope stays open. It reads the
     /// whole recording: once a round, not once an operation.
     #[track_caller]
     pub fn check(&self) {
         let (trace, bytes) = self.scope.look();
+        self.scope.demand_all(&trace, &bytes);
         let now = trace.numbers_of_scope(0, self.scope.id);
         let held_max = self.before.held.saturating_add(self.more_held);
         let in_flight_max = self.before.in_flight.len() + self.more_in_flight;
@@ -87,15 +119,14 @@ impl Limits<'_> {
         if !is_held && !is_in_flight {
             return;
         }
-        let added = |now: Vec<_>, before: &[_]| -> Vec<_> {
-            now.into_iter().filter(|id| !before.contains(id)).collect()
-        };
+        let is_new =
+            |id: &EventId| Seen::of(&trace, *id).is_none_or(|seen| !self.there.contains(&seen));
         let mut new = Vec::new();
         if is_held {
-            new.extend(added(now.holding, &self.before.holding));
+            new.extend(now.holding.into_iter().filter(is_new));
         }
         if is_in_flight {
-            new.extend(added(now.in_flight, &self.before.in_flight));
+            new.extend(now.in_flight.into_iter().filter(is_new));
         }
         for event in new.iter().take(SHOWN_MAX).filter_map(|id| trace.event(*id)) {
             let _ = writeln!(text, "  {}", trace.describe(event));
