@@ -43,6 +43,18 @@ fn answer(asked: &str) -> String {
             scope.assert_clean();
             return;
         }
+        if asked == "grown" {
+            go_round();
+            let scope = probe::scope();
+            let _pool = probe::into_raw(Box::new([7_u64; 3]));
+            let limits = scope.limits();
+            // Overwrites what was before the scope, and nothing of it.
+            for _ in 0..6_000 {
+                drop(round_trip());
+            }
+            let _grown = probe::into_raw(Box::new([7_u64; 5]));
+            limits.check();
+        }
         let scope = probe::scope();
         let ring = leave_behind();
         let limits = (asked == "check").then(|| scope.limits());
@@ -83,7 +95,7 @@ fn what_was_overwritten_is_inconclusive() {
         std::process::exit(0);
     }
     for asked in [
-        "clean", "leaks", "inflight", "settle", "check", "expected", "later",
+        "clean", "leaks", "inflight", "settle", "check", "expected", "later", "grown",
     ] {
         let folder = tempfile::Builder::new()
             .permissions(std::fs::Permissions::from_mode(0o700))
@@ -111,12 +123,17 @@ fn what_was_overwritten_is_inconclusive() {
         let answer = answer.unwrap_or_else(|| panic!("{asked}: {output:?}"));
         match asked {
             "later" => assert_eq!(answer.trim_end(), "it passed"),
+            "grown" => {
+                assert!(answer.starts_with("handles held: 2, at most 1"), "{answer}");
+                assert!(answer.contains("[u64; 5]"), "{answer}");
+                assert!(!answer.contains("[u64; 3]"), "{answer}");
+            }
             _ => {
                 let begin = "inconclusive: records were lost in `";
                 assert!(answer.starts_with(begin), "{asked}: {answer}");
             }
         }
-        if asked != "later" {
+        if !["later", "grown"].contains(&asked) {
             assert!(answer.contains("overwritten"), "{asked}: {answer}");
             assert!(answer.contains("tracer record --ring"), "{asked}: {answer}");
         }

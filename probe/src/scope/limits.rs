@@ -1,5 +1,6 @@
 //! Limits: what may be held and in flight after a warm-up.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use traces::Trace;
@@ -29,10 +30,13 @@ impl Scope {
         let (trace, bytes) = self.look();
         self.demand_all(&trace, &bytes);
         let before = trace.numbers_of_scope(0, self.id);
-        let held = before.holding.iter().chain(&before.in_flight);
+        let there = [&before.holding[..], &before.in_flight[..]].concat();
         Limits {
             scope: self,
-            there: held.filter_map(|id| Seen::of(&trace, *id)).collect(),
+            there: known(&trace, self.id, &there)
+                .into_iter()
+                .map(|(known, _)| known)
+                .collect(),
             before,
             more_held: 0,
             more_in_flight: 0,
@@ -40,25 +44,33 @@ impl Scope {
     }
 }
 
-/// A record, to be known again in a later look: there it may stand at another place of the causal order.
-#[derive(Debug, PartialEq)]
-struct Seen {
-    tid: u32,
-    at_ns: u64,
-    what: What,
+/// Records, known again in a later look: the thread, and the how manyth of its records since the scope was
+/// opened. Nothing since then is missing, while ids are places in one look, which older records that are
+/// overwritten shift.
+fn known(trace: &Trace, scope: u32, wanted: &[EventId]) -> Vec<(Known, EventId)> {
+    let is_begin =
+        |what: &What| matches!(what, What::ScopeBegin { scope: begun, .. } if *begun == scope);
+    let wanted: HashSet<EventId> = wanted.iter().copied().collect();
+    let mut counts: HashMap<u32, u64> = HashMap::new();
+    let mut found = Vec::new();
+    let events = trace.events().iter();
+    for event in events.skip_while(|event| !is_begin(&event.what)) {
+        if matches!(event.what, What::Lost(_)) {
+            continue;
+        }
+        let lane = trace.recording().lanes.get(event.lane as usize);
+        let tid = lane.map_or(0, |lane| lane.tid);
+        let count = counts.entry(tid).or_default();
+        *count += 1;
+        if wanted.contains(&event.id) {
+            found.push(((tid, *count), event.id));
+        }
+    }
+    found
 }
 
-impl Seen {
-    fn of(trace: &Trace, id: EventId) -> Option<Self> {
-        let event = trace.event(id)?;
-        let lane = trace.recording().lanes.get(event.lane as usize);
-        Some(Self {
-            tid: lane.map_or(0, |lane| lane.tid),
-            at_ns: event.at_ns,
-            what: event.what.clone(),
-        })
-    }
-}
+/// See [`known`].
+type Known = (u32, u64);
 
 /// What may be held and in flight, measured from the end of a warm-up.
 #[must_use = "limits are kept by `check`"]
@@ -67,7 +79,7 @@ pub struct Limits<'a> {
     scope: &'a Scope,
     before: Numbers,
     /// The records behind those numbers.
-    there: Vec<Seen>,
+    there: HashSet<Known>,
     more_held: u64,
     more_in_flight: usize,
 }
@@ -119,16 +131,20 @@ impl Limits<'_> {
         if !is_held && !is_in_flight {
             return;
         }
-        let is_new =
-            |id: &EventId| Seen::of(&trace, *id).is_none_or(|seen| !self.there.contains(&seen));
-        let mut new = Vec::new();
+        let mut all = Vec::new();
         if is_held {
-            new.extend(now.holding.into_iter().filter(is_new));
+            all.extend(now.holding);
         }
         if is_in_flight {
-            new.extend(now.in_flight.into_iter().filter(is_new));
+            all.extend(now.in_flight);
         }
-        for event in new.iter().take(SHOWN_MAX).filter_map(|id| trace.event(*id)) {
+        let mut new = known(&trace, self.scope.id, &all);
+        new.retain(|(known, _)| !self.there.contains(known));
+        for event in new
+            .iter()
+            .take(SHOWN_MAX)
+            .filter_map(|(_, id)| trace.event(*id))
+        {
             let _ = writeln!(text, "  {}", trace.describe(event));
         }
         let more = new.len().saturating_sub(SHOWN_MAX);
