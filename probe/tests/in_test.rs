@@ -67,6 +67,22 @@ fn attribute_does_not_panic() {
 }
 
 #[probe::test]
+#[should_panic]
+fn attribute_ends_the_recording() {
+    if fails() {
+        probe::stop_recording("enough");
+    }
+    panic!("as it should");
+}
+
+/// Comes behind the one above, whose recording was its process's.
+#[probe::test]
+#[should_panic]
+fn attribute_ends_the_recording_before() {
+    panic!("as it should");
+}
+
+#[probe::test]
 fn attribute_leaks() {
     let raw = leak();
     if !fails() {
@@ -98,7 +114,8 @@ async fn attribute_async() -> Result<(), std::io::Error> {
 /// This binary's tests of a name, failing.
 fn run_failing(name: &str, more: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
+        .args(name.split(' '))
+        .args(["--exact", "--nocapture"])
         .env(FAILING, "1")
         .env_remove("NEXTEST_EXECUTION_MODE")
         .envs(more.iter().copied())
@@ -137,6 +154,28 @@ fn attribute_fails_by_the_first_thing_that_is_wrong() {
         left.contains("left something behind:\n1 finding in"),
         "{left}"
     );
+}
+
+#[test]
+fn a_panic_that_is_asked_for_is_not_the_one_of_a_scope_that_saw_nothing() {
+    let blind = run_failing(
+        "attribute_ends_the_recording attribute_ends_the_recording_before --test-threads=1",
+        &[],
+    );
+    assert_eq!(
+        blind.matches("did not panic as expected").count(),
+        2,
+        "{blind}"
+    );
+    assert!(
+        blind.contains("cannot be judged: its scope saw a part of it only"),
+        "{blind}"
+    );
+    assert!(
+        blind.contains("was not run: it has no scope to be judged by"),
+        "{blind}"
+    );
+    assert!(blind.contains("inconclusive: the recording"), "{blind}");
 }
 
 #[test]

@@ -139,7 +139,8 @@ fn run_by(executor: TokenStream, body: Group, at: Span) -> TokenStream {
     out
 }
 
-/// `probe::in_test::JUDGE(probe::scope(), || { body })`
+/// `probe::in_test::clean(probe::scope(), || { body })`, or `probe::in_test::panics(|| probe::scope(), || { body })`:
+/// a scope that cannot be opened panics, which is not the panic that is asked for.
 fn in_scope(probe: &TokenStream, judge: &str, body: TokenStream, at: Span) -> TokenStream {
     let of_probe = |names: &[&str]| {
         let mut out = probe.clone();
@@ -149,14 +150,23 @@ fn in_scope(probe: &TokenStream, judge: &str, body: TokenStream, at: Span) -> To
         }
         out
     };
-    let mut arguments = of_probe(&["scope"]);
+    let no_arguments = || {
+        [
+            punct('|', Spacing::Joint, at),
+            punct('|', Spacing::Alone, at),
+        ]
+    };
+    let mut arguments = TokenStream::new();
+    if judge == "panics" {
+        arguments.extend(no_arguments());
+    }
+    arguments.extend(of_probe(&["scope"]));
     arguments.extend([
         TokenTree::from(Group::new(Delimiter::Parenthesis, TokenStream::new())),
         punct(',', Spacing::Alone, at),
-        punct('|', Spacing::Joint, at),
-        punct('|', Spacing::Alone, at),
-        TokenTree::from(Group::new(Delimiter::Brace, body)),
     ]);
+    arguments.extend(no_arguments());
+    arguments.extend([TokenTree::from(Group::new(Delimiter::Brace, body))]);
     let mut out = of_probe(&["in_test", judge]);
     out.extend([TokenTree::from(Group::new(
         Delimiter::Parenthesis,

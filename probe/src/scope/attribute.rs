@@ -42,18 +42,28 @@ pub fn clean<T: Outcome>(mut scope: Scope, body: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// Runs a body that should panic. A finding must not pass for that panic: where there is one, it is told and
-/// nothing panics, so that the harness says that the test did not.
+/// Runs a body that should panic. No other panic must pass for that one: where the scope cannot be opened or
+/// judged, or something was found in it, that is told and nothing panics, so that the harness says that the test did
+/// not.
 #[doc(hidden)]
 #[track_caller]
-pub fn panics(mut scope: Scope, body: impl FnOnce()) {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(()) => scope.end_and_save(),
-        Err(panic) => match scope.verdict_on(Asked::Clean) {
-            None => resume_unwind(panic),
-            Some(text) => {
-                eprintln!("the test panicked as it should, and left something behind:\n{text}");
-            }
-        },
+pub fn panics(open: impl FnOnce() -> Scope, body: impl FnOnce()) {
+    // What these two panic with, the hook has printed.
+    let Ok(mut scope) = catch_unwind(AssertUnwindSafe(open)) else {
+        eprintln!("this test was not run: it has no scope to be judged by, as said above");
+        return;
+    };
+    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else {
+        scope.end_and_save();
+        return;
+    };
+    match catch_unwind(AssertUnwindSafe(|| scope.verdict_on(Asked::Clean))) {
+        Ok(None) => resume_unwind(panic),
+        Ok(Some(text)) => {
+            eprintln!("the test panicked as it should, and left something behind:\n{text}");
+        }
+        Err(_) => eprintln!(
+            "the test panicked as it should, and cannot be judged: its scope saw a part of it only, as said above"
+        ),
     }
 }
