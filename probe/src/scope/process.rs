@@ -1,8 +1,10 @@
 //! The scope of a whole process, of which there is one at a time.
 
+use std::io::Read;
 use std::panic::Location;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Reach, Scope, open};
 
@@ -18,8 +20,12 @@ struct Open {
 /// Set for a child that only lists its tests.
 const LISTING: &str = "TRACER_PROBE_LISTING";
 
-/// Words in every binary with the standard harness.
-const HARNESS: [&str; 2] = ["RUST_TEST_THREADS", "include-ignored"];
+/// Words in every binary with the standard harness, backwards: as they are, they would be in every binary with this
+/// file in it.
+const HARNESS: [&str; 2] = ["DEES_ELFFUHS_TSET_TSUR", "ERUTPACON_TSET_TSUR"];
+
+/// How long the harness may take to list its tests.
+const LISTING_MOST: Duration = Duration::from_secs(20);
 
 const WAYS_OUT: &str = "Either\n  \
     - run the tests with nextest, which gives each a process of its own, or\n  \
@@ -36,6 +42,8 @@ const WAYS_OUT: &str = "Either\n  \
 #[track_caller]
 pub fn process_scope() -> Scope {
     let at = Location::caller();
+    // Asked while others may open scopes of their own, which look at who has this one.
+    let beside = if around() == 0 { tests_beside() } else { None };
     let mut owner = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(Open { at: other, .. }) = *owner {
         drop(owner);
@@ -44,7 +52,7 @@ pub fn process_scope() -> Scope {
              at {at}. There is one at a time: assert the other one first, or use probe::scope() in one of them"
         );
     }
-    if let Some(count) = tests_beside() {
+    if let Some(count) = beside {
         drop(owner);
         panic!(
             "probe::process_scope: the harness runs {count} tests of this binary at the same time, and what the \
@@ -72,6 +80,10 @@ pub(super) fn ended(id: u32) {
 
 /// How many tests the standard harness runs in this process, where it may run several at once.
 fn tests_beside() -> Option<usize> {
+    // Starts no program.
+    if cfg!(miri) {
+        return None;
+    }
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     if variable("NEXTEST_EXECUTION_MODE") == "process-per-test" {
         return None;
@@ -105,12 +117,12 @@ fn has_harness() -> bool {
     let program = std::env::current_exe().and_then(std::fs::read);
     let program = program.unwrap_or_default();
     HARNESS.iter().all(|word| {
-        let word = word.as_bytes();
+        let word: Vec<u8> = word.bytes().rev().collect();
         let first = |byte: &u8| *byte == word[0];
         let mut rest = &program[..];
         while let Some(at) = rest.iter().position(first) {
             rest = &rest[at..];
-            if rest.starts_with(word) {
+            if rest.starts_with(&word) {
                 return true;
             }
             rest = &rest[1..];
@@ -134,17 +146,26 @@ fn listed(arguments: &[String]) -> Option<usize> {
                     | "--include-ignored"
             )
         });
-        let output = Command::new(std::env::current_exe().ok()?)
+        let mut child = Command::new(std::env::current_exe().ok()?)
             .args(kept)
             .args(["--list", "--format", "terse"])
             .args(more)
             .env(LISTING, "1")
             .env_remove("TRACER_DIR")
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .output()
+            .spawn()
             .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let said = child
+            .stdout
+            .take()
+            .and_then(|out| all_of(out, LISTING_MOST));
+        // It has said all, or says it too late.
+        let _ = child.kill();
+        let _ = child.wait();
+        let said = said?;
+        let text = String::from_utf8_lossy(&said);
         Some(text.lines().filter(|line| line.ends_with(": test")).count())
     };
     let asked = |name: &str| arguments.iter().any(|word| word == name);
@@ -153,5 +174,38 @@ fn listed(arguments: &[String]) -> Option<usize> {
         (true, _) => Some(all),
         (_, true) => list(&["--ignored"]),
         _ => Some(all.saturating_sub(list(&["--ignored"])?)),
+    }
+}
+
+/// What is read up to its end, unless that takes longer.
+fn all_of(mut from: impl Read + Send + 'static, most: Duration) -> Option<Vec<u8>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reader = std::thread::Builder::new().name("probe lists tests".to_owned());
+    let reader = reader.spawn(move || {
+        let mut bytes = Vec::new();
+        if from.read_to_end(&mut bytes).is_ok() {
+            // Nobody waits any more where it took too long.
+            let _ = sender.send(bytes);
+        }
+    });
+    reader.ok()?;
+    receiver.recv_timeout(most).ok()
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_binary_has_the_harness() {
+        assert!(has_harness());
+    }
+
+    #[test]
+    fn one_that_never_ends_is_not_waited_for() {
+        let (_writer, reader) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(all_of(reader, Duration::from_millis(5)), None);
+        let all = all_of(&b"one: test"[..], LISTING_MOST);
+        assert_eq!(all.as_deref(), Some(&b"one: test"[..]));
     }
 }
