@@ -4,6 +4,9 @@
 //! An event is known by its thread, its time and its kind. Times are compared by the ticks that they came from, as
 //! how long a tick is, is known better with each look (see [`Pace`](crate::recording::Pace)).
 
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
 use crate::event::{Event, EventId, What};
 use crate::finding::Subject;
 use crate::recording::Recording;
@@ -204,25 +207,26 @@ fn around(events: &[Event], at_ns: u64, more_ns: u64) -> &[Event] {
 }
 
 /// For each of the first ones the second one with the same key; of several, by their order.
-fn pairs<K: PartialEq>(
+fn pairs<K: Eq + Hash>(
     (old, key_of_old): (usize, impl Fn(usize) -> Option<K>),
     (new, key_of_new): (usize, impl Fn(usize) -> Option<K>),
 ) -> Vec<Option<u32>> {
-    let mut left: Vec<Option<K>> = (0..new).map(key_of_new).collect();
+    let mut left: HashMap<K, VecDeque<u32>> = HashMap::new();
+    for at in 0..new {
+        if let (Some(key), Ok(at)) = (key_of_new(at), u32::try_from(at)) {
+            left.entry(key).or_default().push_back(at);
+        }
+    }
     (0..old)
-        .map(|at| {
-            let key = key_of_old(at)?;
-            let found = left.iter().position(|other| other.as_ref() == Some(&key))?;
-            if let Some(taken) = left.get_mut(found) {
-                *taken = None;
-            }
-            u32::try_from(found).ok()
-        })
+        .map(|at| left.get_mut(&key_of_old(at)?)?.pop_front())
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::hash::Hasher;
+
     use super::*;
     use crate::recording::Pace;
 
@@ -236,9 +240,8 @@ mod tests {
                 format!("{} {rest}\n", at.parse::<u64>().unwrap() - began_ns)
             })
             .collect();
-        let mut trace = Trace::parse_text(&format!("process 0 pid=7\n{text}")).unwrap();
-        trace.recording.began_ns = i64::try_from(began_ns).unwrap();
-        trace
+        let trace = Trace::parse_text(&format!("process 0 pid=7\n{text}")).unwrap();
+        trace.with_beginning(i64::try_from(began_ns).unwrap())
     }
 
     const LINES: [&str; 6] = [
@@ -307,5 +310,45 @@ mod tests {
         let same = Same::between(&old, &new);
         assert_eq!(same.event(EventId(0)), Some(EventId(1)));
         assert_eq!(same.event(EventId(1)), Some(EventId(2)));
+    }
+
+    #[test]
+    fn of_several_with_one_key_each_has_its_own() {
+        let pairs = |old: &[Option<char>], new: &[Option<char>]| {
+            let old = (old.len(), |at: usize| old[at]);
+            super::pairs(old, (new.len(), |at: usize| new[at]))
+        };
+        let (a, b, c) = (Some('a'), Some('b'), Some('c'));
+        assert_eq!(
+            pairs(&[a, b, None, a, a], &[b, a, None, c, a]),
+            [Some(1), Some(0), None, Some(4), None]
+        );
+    }
+
+    #[test]
+    fn many_lanes_are_paired_without_each_asking_all() {
+        const LANES: usize = 20_000;
+        struct Key<'a>(usize, &'a Cell<usize>);
+        impl PartialEq for Key<'_> {
+            fn eq(&self, other: &Self) -> bool {
+                self.1.set(self.1.get() + 1);
+                self.0 == other.0
+            }
+        }
+        impl Eq for Key<'_> {}
+        impl Hash for Key<'_> {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
+        let asked = Cell::new(0);
+        // Those of the old look are at the end of the new one.
+        let found = pairs(
+            (LANES, |at| Some(Key(LANES + at, &asked))),
+            (2 * LANES, |at| Some(Key(at, &asked))),
+        );
+        let at = |old: usize| u32::try_from(LANES + old).ok();
+        assert!((0..LANES).all(|old| found[old] == at(old)));
+        assert!(asked.get() < 10 * LANES, "{} comparisons", asked.get());
     }
 }

@@ -167,6 +167,14 @@ impl Trace {
         Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
+    /// The same with its beginning at another time of `CLOCK_MONOTONIC`, which a text does not tell: as of a recording
+    /// whose oldest events are gone.
+    #[must_use]
+    pub fn with_beginning(mut self, began_ns: i64) -> Self {
+        self.recording.began_ns = began_ns;
+        self
+    }
+
     fn judge(recording: Recording, facts: Facts, events: Vec<Event>, watch: Watch<'_>) -> Self {
         let judged = crate::model::judge(&recording, &facts, &events, watch);
         Self::of(recording, events, judged)
