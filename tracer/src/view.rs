@@ -173,7 +173,7 @@ impl Keeper {
     }
 
     /// From now on notes are kept as those of this trace, of which the viewer has them already.
-    pub(crate) fn settle(&self, trace: &Trace) {
+    fn settle(&self, trace: &Trace) {
         self.set(session::path(trace).map_or(Kept::Nowhere, Kept::At));
     }
 }
@@ -268,6 +268,10 @@ impl Outside for Around {
                 file.tty()
             )),
         }
+    }
+
+    fn settle(&self, trace: &Trace) {
+        self.keeper.settle(trace);
     }
 
     fn keep(&self, notes: &[Note]) -> Result<(), String> {

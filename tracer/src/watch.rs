@@ -24,7 +24,7 @@ use crate::record::folder::Recorder;
 use crate::record::lookout::{Key, key};
 use crate::record::{self, How, Onlooker, Plan, Recorded, Signals, Step};
 use crate::symbols::Places;
-use crate::view::{self, Keeper, NO_SCREEN, Start};
+use crate::view::{self, NO_SCREEN, Start};
 use crate::{open, safe, symbols, talk};
 
 /// The shortest time between two looks.
@@ -179,8 +179,8 @@ struct Program {
 fn show(program: Program, start: Start, signals: &Signals) -> anyhow::Result<tui::Exit> {
     let (around, options) = view::prepare(start);
     around.keeper.wait();
-    let (keeper, places) = (around.keeper.clone(), around.places.clone());
-    let feed = Feed::new(move |reports| program.watch(reports, &places, &keeper));
+    let places = around.places.clone();
+    let feed = Feed::new(move |reports| program.watch(reports, &places));
     let exit = tui::run_feed(feed.outlives_viewer(), options, &around).context(NO_SCREEN)?;
     if exit == tui::Exit::EndProgram {
         signals.end_program();
@@ -197,7 +197,7 @@ impl Program {
         }
     }
 
-    fn watch(self, reports: &Reports, places: &Places, keeper: &Keeper) {
+    fn watch(self, reports: &Reports, places: &Places) {
         reports.watched(self.watched(State::Running));
         reports.reading(nothing_yet());
         let mut looks = Looks::default();
@@ -211,7 +211,7 @@ impl Program {
             let was_paused = reports.is_paused();
             while Instant::now() < until && (!was_paused || reports.is_paused()) {
                 match self.steps.try_recv() {
-                    Ok(Step::Ended(how)) => return self.end(how, reports, places, keeper),
+                    Ok(Step::Ended(how)) => return self.end(how, reports, places),
                     Ok(Step::Started { .. }) | Err(TryRecvError::Empty) => {}
                     // The recorder failed, and says why when the viewer is gone; what was seen stays.
                     Err(TryRecvError::Disconnected) => {
@@ -227,14 +227,14 @@ impl Program {
     }
 
     /// The program has ended: its sealed trace, in full.
-    fn end(&self, how: How, reports: &Reports, places: &Places, keeper: &Keeper) {
+    fn end(&self, how: How, reports: &Reports, places: &Places) {
         reports.watched(self.watched(State::Sealing));
         let how = record::how_in_words(how);
         let Ok(Some(path)) = self.finished.recv() else {
             // The recorder says why when the viewer is gone.
             return reports.give_up();
         };
-        let state = match whole(&path, places, reports, keeper) {
+        let state = match whole(&path, places, reports) {
             Ok(()) => State::Ended(how),
             Err(error) => State::Ended(format!("{how}; its trace cannot be read: {error:#}")),
         };
@@ -243,11 +243,10 @@ impl Program {
 }
 
 /// Shows a sealed trace, as the last look at its recording.
-fn whole(path: &Path, places: &Places, reports: &Reports, keeper: &Keeper) -> anyhow::Result<()> {
+fn whole(path: &Path, places: &Places, reports: &Reports) -> anyhow::Result<()> {
     let trace = view::read(&open::open(path)?, places, reports)?;
-    keeper.settle(&trace);
     let verdict = trace.verdict().clone();
-    reports.trace(trace, verdict, None);
+    reports.last(trace, verdict);
     Ok(())
 }
 
@@ -323,12 +322,12 @@ pub(crate) fn follow(folder: &Path, start: Start) -> Result<Exit, Failure> {
     }
     let (around, options) = view::prepare(start);
     around.keeper.wait();
-    let (keeper, places) = (around.keeper.clone(), around.places.clone());
+    let places = around.places.clone();
     let followed = Followed {
         recorder: Recorder::of(folder),
         folder: folder.to_path_buf(),
     };
-    let feed = Feed::new(move |reports| followed.watch(reports, &places, &keeper));
+    let feed = Feed::new(move |reports| followed.watch(reports, &places));
     let quiet = talk::hold();
     let exit = tui::run_feed(feed, options, &around).context(NO_SCREEN)?;
     drop(quiet);
@@ -357,7 +356,7 @@ impl Followed {
         }
     }
 
-    fn watch(self, reports: &Reports, places: &Places, keeper: &Keeper) {
+    fn watch(self, reports: &Reports, places: &Places) {
         reports.watched(Self::watched(State::Running));
         reports.reading(nothing_yet());
         let mut looks = Looks::default();
@@ -365,7 +364,7 @@ impl Followed {
         loop {
             let began = Instant::now();
             if !self.folder.is_dir() {
-                return self.end(&processes, looks.shown.is_some(), reports, places, keeper);
+                return self.end(&processes, looks.shown.is_some(), reports, places);
             }
             // Asked before looking: what ended before is looked at whole.
             processes = process_files(&self.folder);
@@ -393,7 +392,6 @@ impl Followed {
         has_shown: bool,
         reports: &Reports,
         places: &Places,
-        keeper: &Keeper,
     ) {
         let target = self.recorder.as_ref().map(|recorder| &*recorder.target);
         let trace = target.and_then(|path| {
@@ -407,10 +405,9 @@ impl Followed {
             let how = "its folder is gone, and its trace was not found".to_owned();
             return reports.watched(Self::watched(State::Ended(how)));
         };
-        keeper.settle(&trace);
         let how = format!("sealed as {}", safe::path(path));
         let verdict = trace.verdict().clone();
-        reports.trace(trace, verdict, None);
+        reports.last(trace, verdict);
         reports.watched(Self::watched(State::Ended(how)));
     }
 }

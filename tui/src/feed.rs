@@ -69,6 +69,8 @@ pub struct Arrived {
     pub notes: Option<Vec<Note>>,
     /// Its lanes, where the viewer shows them.
     pub index: Option<Index>,
+    /// Whether it is the last look at its recording, so that its events keep their numbers.
+    pub is_last: bool,
 }
 
 /// What the viewer would like to have.
@@ -123,6 +125,16 @@ impl Reports {
 
     /// A trace to show from now on, with its verdict and, where it is not a later look at the one before, its notes.
     pub fn trace(&self, trace: Trace, verdict: Verdict, notes: Option<Vec<Note>>) {
+        self.arrive(trace, verdict, notes, false);
+    }
+
+    /// The last look at the recording that was shown so far. [`Outside::settle`](crate::Outside::settle) is called when
+    /// the viewer has taken it over, and not before: until then notes have the numbers of the look before.
+    pub fn last(&self, trace: Trace, verdict: Verdict) {
+        self.arrive(trace, verdict, None, true);
+    }
+
+    fn arrive(&self, trace: Trace, verdict: Verdict, notes: Option<Vec<Note>>, is_last: bool) {
         let wants_lanes = self.shared.wants().lanes;
         let index = wants_lanes.then(|| {
             let mut index = Index::default();
@@ -134,6 +146,7 @@ impl Reports {
             verdict,
             notes,
             index,
+            is_last,
         })));
     }
 

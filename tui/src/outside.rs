@@ -22,6 +22,9 @@ pub trait Outside {
     /// sentence for the user that is safe for a terminal.
     fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String>;
 
+    /// What is shown from now on is the last look at its recording: notes that are kept next have its numbers.
+    fn settle(&self, _trace: &Trace) {}
+
     /// Keeps the notes of the trace for the next time; or says why not.
     fn keep(&self, notes: &[Note]) -> Result<(), String>;
 

@@ -129,6 +129,7 @@ fn live(state: State) -> Model {
         verdict: fixture::leftover_verdict(),
         notes: None,
         index: None,
+        is_last: false,
     };
     tui::update::arrive(&mut model, arrived);
     tui::update::watched(&mut model, watched(state));
@@ -174,6 +175,7 @@ fn what_was_asked_for_before_there_was_a_trace_is_done_when_it_is_there() {
         verdict: fixture::leftover_verdict(),
         notes: None,
         index: None,
+        is_last: false,
     };
     tui::update::arrive(&mut late, arrived);
     let mut there = leftover(wanted);
@@ -1035,6 +1037,7 @@ fn a_look_that_has_nothing_new_changes_nothing_on_the_screen() {
                 verdict: fixture::leftover_verdict(),
                 notes: None,
                 index: None,
+                is_last: false,
             };
             tui::update::arrive(&mut model, again);
             let after = styled_snapshot(&screen(&mut model, "", columns, rows));

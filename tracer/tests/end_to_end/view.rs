@@ -198,6 +198,42 @@ fn record_shows_findings_while_the_program_runs_and_ends_as_it_does() {
 }
 
 #[test]
+fn notes_of_a_paused_screen_are_kept_when_the_program_has_ended() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let (told, state) = (folder.path().join("told"), folder.path().join("state"));
+    let mut command = tracer(folder.path());
+    command.env("XDG_STATE_HOME", &state);
+    command.args(["record", "--view", "--", "sh", "-c", &waits_for(&told)]);
+    let terminal = Terminal::start(command, 120, 40);
+    terminal.wait_for("T02 leftover-cookie");
+    terminal.press(" ");
+    terminal.wait_for("PAUSED");
+    terminal.press("Bseen live");
+    terminal.wait_for("seen live");
+    terminal.press("\r");
+    std::fs::write(told, "").unwrap();
+    terminal.wait_for("Space shows the end: exited with code 7");
+    assert!(!state.exists(), "its events have no numbers yet");
+    terminal.press("q");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(7), "{contents}");
+
+    let mut command = tracer(folder.path());
+    command.env("XDG_STATE_HOME", &state);
+    command.args(["view", "trace.bin"]);
+    let terminal = Terminal::start(command, 80, 24);
+    terminal.wait_for("T02 leftover-cookie");
+    terminal.press("9");
+    terminal.wait_for("seen live");
+    terminal.press("\x03");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
+}
+
+#[test]
 fn a_program_that_is_left_behind_is_recorded_to_its_end() {
     if !has_io_uring() {
         return;

@@ -1,32 +1,40 @@
 //! A search for sources on a thread of its own, so that keys are answered meanwhile.
 
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use traces::source::Sources;
 
-use super::signals::Signals;
 use crate::model::Model;
 use crate::outside::Outside;
 use crate::update;
 
-/// A search under way. A viewer that ends does not wait for it.
-pub(super) struct Errand {
-    found: Receiver<Sources>,
+/// Searches, of which one at a time is under way. A viewer that ends waits for none.
+#[derive(Default)]
+pub(super) struct Errands {
+    found: Option<Receiver<Sources>>,
+    /// Sites that there were when the last search was begun.
+    sites: usize,
 }
 
-impl Errand {
-    /// Begins the search, where there is anybody to do it.
+impl Errands {
+    /// Begins a search, where there is anybody to do it, and none is under way: `waker` is written to when it is over.
     pub(super) fn begin(
+        &mut self,
         model: &mut Model,
         outside: &dyn Outside,
-        signals: &Signals,
-    ) -> io::Result<Option<Self>> {
+        waker: impl FnOnce() -> io::Result<UnixStream>,
+    ) -> io::Result<()> {
+        if self.found.is_some() {
+            return Ok(());
+        }
+        self.sites = sites(model);
         let Some(search) = outside.sources(&model.trace) else {
-            return Ok(None);
+            return Ok(());
         };
-        let mut waker = signals.waker()?;
+        let mut waker = waker()?;
         let (sender, found) = channel();
         thread::Builder::new()
             .name("sources".into())
@@ -36,11 +44,73 @@ impl Errand {
                 let _ = waker.write(&[0]);
             })?;
         update::search_begins(model);
-        Ok(Some(Self { found }))
+        self.found = Some(found);
+        Ok(())
     }
 
-    /// What was found, once the search is over.
-    pub(super) fn answer(&mut self) -> Option<Sources> {
-        self.found.try_recv().ok()
+    /// Begins another one where there are places that the last one was not asked for.
+    pub(super) fn again(
+        &mut self,
+        model: &mut Model,
+        outside: &dyn Outside,
+        waker: impl FnOnce() -> io::Result<UnixStream>,
+    ) -> io::Result<()> {
+        if sites(model) == self.sites {
+            return Ok(());
+        }
+        self.begin(model, outside, waker)
+    }
+
+    /// Takes over what was found; false while there is nothing.
+    pub(super) fn answer(&mut self, model: &mut Model) -> bool {
+        let answer = self.found.as_ref().and_then(|found| found.try_recv().ok());
+        let Some(sources) = answer else { return false };
+        self.found = None;
+        update::found_sources(model, sources);
+        true
+    }
+}
+
+fn sites(model: &Model) -> usize {
+    model.trace.recording().sites().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use traces::Trace;
+
+    use super::super::fake::Fake;
+    use super::*;
+
+    #[test]
+    fn places_that_came_during_a_search_are_searched_for_after_it() {
+        let trace = |lines: &str| Trace::parse_text(lines).unwrap();
+        let first = "0 main leak 0x10 Conn src/a.rs:1 owner=Box\n";
+        let second = format!("{first}1 main reclaim 0x10 Conn src/b.rs:2 owner=Box\n");
+        let ((tell, answer), (tell_next, next)) = (channel(), channel());
+        let outside = Fake::default();
+        outside.searches.lock().unwrap().extend([next, answer]);
+        let mut model = crate::open(trace(first), Default::default(), Default::default());
+        let (mut woken, waker) = UnixStream::pair().unwrap();
+        let waker = || waker.try_clone();
+        let mut wait = || io::Read::read_exact(&mut woken, &mut [0]).unwrap();
+        let mut errands = Errands::default();
+        errands.begin(&mut model, &outside, waker).unwrap();
+        assert_eq!(outside.asked(), ["search for 1"]);
+        // A later look has another place, while the search for the first goes on.
+        model.trace = trace(&second);
+        errands.again(&mut model, &outside, waker).unwrap();
+        assert!(!errands.answer(&mut model));
+        assert!(outside.asked().is_empty());
+        tell.send(()).unwrap();
+        wait();
+        assert!(errands.answer(&mut model));
+        errands.again(&mut model, &outside, waker).unwrap();
+        assert_eq!(outside.asked(), ["search for 2"]);
+        tell_next.send(()).unwrap();
+        wait();
+        assert!(errands.answer(&mut model));
+        errands.again(&mut model, &outside, waker).unwrap();
+        assert!(outside.asked().is_empty(), "all is known");
     }
 }

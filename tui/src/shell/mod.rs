@@ -3,9 +3,12 @@
 //! The loop waits for keys and signals, turns them into messages, applies them, and draws when
 //! something changed. Unfinished work of the model gets its slices here while no key is waiting.
 //! Reading order: this file, [`screen`] (the terminal), [`input`] (bytes to keys), [`signals`],
-//! [`errand`] (what takes its time, on another thread).
+//! [`errand`] (what takes its time, on another thread), [`arrivals`] (traces that come while the screen is there).
 
+mod arrivals;
 mod errand;
+#[cfg(test)]
+mod fake;
 mod input;
 mod screen;
 mod signals;
@@ -19,7 +22,7 @@ use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
-use crate::feed::{Feed, Inbox, News, Wants};
+use crate::feed::Feed;
 use crate::hiding::Change;
 use crate::keys::message_for;
 use crate::model::{Colour, Model, Work};
@@ -27,7 +30,8 @@ use crate::msg::{Effect, Msg};
 use crate::outside::Outside;
 use crate::source::place_of;
 use crate::update::{self, update};
-use errand::Errand;
+use arrivals::{Arrivals, Came};
+use errand::Errands;
 use input::{Decoder, Typed};
 use screen::{Drawn, Screen};
 use signals::{Asked, Signals};
@@ -55,14 +59,12 @@ pub(crate) fn run(
     let (columns, rows) = screen::size();
     update(model, Msg::Resize { columns, rows });
     screen.mouse(model.has_mouse)?;
-    let mut errand = Errand::begin(model, outside, &signals)?;
-    let mut inbox = match feed {
-        Some(feed) => Some(Inbox::start(feed, signals.waker()?)?),
+    let mut errands = Errands::default();
+    errands.begin(model, outside, || signals.waker())?;
+    let mut arrivals = match feed {
+        Some(feed) => Some(Arrivals::start(feed, signals.waker()?)?),
         None => None,
     };
-    // What arrived while nothing new was to be shown.
-    let mut kept = None;
-    let mut sites = model.trace.recording().sites().count();
     let mut decoder = Decoder::default();
     let mut is_dirty = true;
     let mut drawn_at = Instant::now();
@@ -78,7 +80,7 @@ pub(crate) fn run(
 
         let patience = match model.work() {
             // What was kept back is to be shown now.
-            _ if kept.is_some() && !model.live.is_paused => Some(Duration::ZERO),
+            _ if arrivals.as_ref().is_some_and(|it| it.is_due(model)) => Some(Duration::ZERO),
             _ if decoder.is_waiting() => Some(REST_OF_SEQUENCE),
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
@@ -90,40 +92,28 @@ pub(crate) fn run(
         }
 
         let mut messages = Vec::new();
-        if let Some(sources) = errand.as_mut().and_then(Errand::answer) {
-            update::found_sources(model, sources);
-            (errand, is_dirty) = (None, true);
-        }
-        if let Some(inbox) = &mut inbox {
-            while let Some(news) = inbox.next() {
-                is_dirty = true;
-                match news {
-                    News::Reading(reading) => update::reading(model, reading),
-                    News::Watched(watched) => update::watched(model, watched),
-                    News::Arrived(arrived) => {
-                        if let Some(older) = kept.replace(arrived) {
-                            inbox.done_with(older.trace);
-                        }
-                    }
-                    News::GaveUp => return Ok(Exit::GaveUp),
-                }
+        let has_answer = errands.answer(model);
+        is_dirty |= has_answer;
+        if let Some(arrivals) = &mut arrivals {
+            match arrivals.receive(model) {
+                Came::Nothing => {}
+                Came::Something => is_dirty = true,
+                Came::GaveUp => return Ok(Exit::GaveUp),
             }
-            let may_show = !model.live.is_paused || model.live.reading.is_some();
-            if may_show && let Some(arrived) = kept.take() {
-                is_dirty = true;
-                inbox.done_with(update::arrive(model, *arrived));
-                keep_notes(model, outside);
-                let now = model.trace.recording().sites().count();
-                if errand.is_none() && now != sites {
-                    sites = now;
-                    errand = Errand::begin(model, outside, &signals)?;
-                }
+            let has_shown = arrivals.show(model, outside);
+            is_dirty |= has_shown;
+            // A look may have come during the search that has just answered.
+            if has_shown || has_answer {
+                errands.again(model, outside, || signals.waker())?;
             }
         }
         if ready.signals {
             for asked in signals.take() {
                 match asked {
-                    Asked::Leave(signal) => return Ok(Exit::Signal(signal)),
+                    Asked::Leave(signal) => {
+                        let _ = leave(&mut arrivals, model, outside);
+                        return Ok(Exit::Signal(signal));
+                    }
                     Asked::Suspend => messages.push(Input::Message(Msg::Suspend)),
                     Asked::Continue => {
                         screen.enter()?;
@@ -137,7 +127,10 @@ pub(crate) fn run(
             let mut bytes = [0; 1024];
             match rustix::io::read(screen.input(), &mut bytes) {
                 // The terminal is gone: its signal is on the way, or was blocked.
-                Ok(0) | Err(rustix::io::Errno::IO) => return Ok(Exit::Signal(SIGHUP)),
+                Ok(0) | Err(rustix::io::Errno::IO) => {
+                    let _ = leave(&mut arrivals, model, outside);
+                    return Ok(Exit::Signal(SIGHUP));
+                }
                 Ok(len) => {
                     messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Typed));
                 }
@@ -159,7 +152,8 @@ pub(crate) fn run(
                 Input::Typed(Typed::Mouse(mouse)) => model.has_mouse.then_some(Msg::Mouse(mouse)),
             };
             let Some(msg) = msg else { continue };
-            match update(model, msg) {
+            let effect = update(model, msg);
+            match effect {
                 Effect::Nothing => {}
                 Effect::Draw => {
                     is_dirty = true;
@@ -209,26 +203,31 @@ pub(crate) fn run(
                     is_dirty = true;
                     screen.copy(&model.clipboard)?;
                 }
-                Effect::Quit => return Ok(Exit::Quit),
-                Effect::EndProgram => return Ok(Exit::EndProgram),
+                Effect::Quit | Effect::EndProgram => match leave(&mut arrivals, model, outside) {
+                    Ok(()) if effect == Effect::EndProgram => return Ok(Exit::EndProgram),
+                    Ok(()) => return Ok(Exit::Quit),
+                    // To be read before the screen is gone; who leaves once more leaves.
+                    Err(why) => {
+                        is_dirty = true;
+                        update::say(model, why);
+                    }
+                },
             }
         }
-        if let Some(inbox) = &mut inbox {
-            inbox.want(Wants {
-                is_paused: model.live.is_paused,
-                lanes: model.timeline.index.is_some(),
-                has_left: false,
-            });
+        if let Some(arrivals) = &mut arrivals {
+            arrivals.want(model);
         }
     }
 }
 
-/// Notes count events, and these have other numbers now.
-fn keep_notes(model: &mut Model, outside: &dyn Outside) {
-    if !model.notes.list.is_empty()
-        && let Err(why) = outside.keep(&model.notes.list)
-    {
-        update::say(model, why);
+fn leave(
+    arrivals: &mut Option<Arrivals>,
+    model: &mut Model,
+    outside: &dyn Outside,
+) -> Result<(), String> {
+    match arrivals {
+        Some(arrivals) => arrivals.leave(model, outside),
+        None => Ok(()),
     }
 }
 

@@ -400,6 +400,9 @@ impl Before {
             *mark = at_ns(*mark);
         }
         timeline.range_from = timeline.range_from.map(at_ns);
+        for dragged in [&mut timeline.dragged_from, &mut timeline.dragged_to] {
+            *dragged = dragged.map(|(from_ns, to_ns)| (at_ns(from_ns), at_ns(to_ns)));
+        }
         for window in &mut timeline.zooms {
             window.start_ns = at_ns(window.start_ns);
         }

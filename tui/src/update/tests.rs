@@ -477,6 +477,7 @@ fn arrived(look: usize) -> crate::Arrived {
         verdict,
         notes: None,
         index: None,
+        is_last: false,
     }
 }
 
@@ -558,6 +559,40 @@ fn a_later_look_keeps_the_generation_that_was_looked_at_however_it_is_counted_no
 }
 
 #[test]
+fn a_stretch_that_is_being_dragged_stays_over_its_events_when_the_beginning_moves() {
+    const GONE_NS: u64 = 1_000;
+    let look = |gone_ns: u64| {
+        let at = |ns: u64| ns - gone_ns;
+        let text = format!(
+            "process 0 pid=7\nlane main tid=7\n\
+             {} main leak 0x10 Conn src/a.rs:1 owner=Box\n\
+             {} main reclaim 0x10 Conn src/a.rs:2 owner=Box\n",
+            at(2_000),
+            at(9_000)
+        );
+        let trace = fixture::trace(&text).with_beginning(gone_ns.cast_signed());
+        let verdict = trace.verdict().clone();
+        crate::Arrived {
+            trace,
+            verdict,
+            notes: None,
+            index: None,
+            is_last: false,
+        }
+    };
+    let mut model = crate::expect(Options::default());
+    arrive(&mut model, look(0));
+    model.timeline.range_from = Some(3_000);
+    model.timeline.dragged_from = Some((3_000, 3_099));
+    model.timeline.dragged_to = Some((4_000, 4_099));
+    arrive(&mut model, look(GONE_NS));
+    assert_eq!(model.timeline.range_from, Some(2_000));
+    super::timeline::let_go(&mut model);
+    let range = model.range.expect("what was dragged over");
+    assert_eq!((range.from_ns, range.to_ns), (2_000, 3_099));
+}
+
+#[test]
 fn who_waits_for_the_first_finding_is_shown_it_and_who_looks_at_another_stays() {
     let mut model = crate::expect(Options::default());
     arrive(&mut model, arrived(0));
@@ -568,6 +603,7 @@ fn who_waits_for_the_first_finding_is_shown_it_and_who_looks_at_another_stays() 
             verdict: fixture::leftover_verdict(),
             notes: None,
             index: None,
+            is_last: false,
         };
         arrive(model, arrived);
     };
@@ -589,6 +625,7 @@ fn who_waits_for_the_first_finding_is_shown_it_and_who_looks_at_another_stays() 
         verdict,
         notes: None,
         index: None,
+        is_last: false,
     };
     arrive(&mut model, next);
     assert_eq!(model.selected_finding(), FindingRow::Story(2));

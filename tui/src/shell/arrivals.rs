@@ -1,0 +1,195 @@
+//! What the reader's thread sends: taken over when the screen may show it, held back while it is paused.
+//!
+//! Notes count events. Those of a look that is held back have other numbers than what is shown, so that where notes
+//! are kept is settled only when the last look is taken over; who leaves while it is held back takes it over first.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use crate::feed::{Arrived, Feed, Inbox, News, Wants};
+use crate::model::Model;
+use crate::outside::Outside;
+use crate::update;
+
+/// What has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Nothing.
+    Nothing,
+    /// Something that is to be drawn.
+    Something,
+    /// The reader has nothing to show: the viewer ends.
+    GaveUp,
+}
+
+/// The reader, and what it has sent.
+pub(super) struct Arrivals {
+    inbox: Inbox,
+    /// The latest look, while nothing new is to be shown.
+    held: Option<Box<Arrived>>,
+}
+
+impl Arrivals {
+    /// Starts the reader, which writes to `waker` when it has something.
+    pub(super) fn start(feed: Feed, waker: UnixStream) -> io::Result<Self> {
+        Ok(Self {
+            inbox: Inbox::start(feed, waker)?,
+            held: None,
+        })
+    }
+
+    /// Whether something is held back that may be shown now.
+    pub(super) fn is_due(&self, model: &Model) -> bool {
+        self.held.is_some() && !model.live.is_paused
+    }
+
+    /// Takes in what the reader has sent.
+    pub(super) fn receive(&mut self, model: &mut Model) -> Came {
+        let mut came = Came::Nothing;
+        while let Some(news) = self.inbox.next() {
+            came = Came::Something;
+            match news {
+                News::Reading(reading) => update::reading(model, reading),
+                News::Watched(watched) => update::watched(model, watched),
+                News::Arrived(arrived) => {
+                    if let Some(older) = self.held.replace(arrived) {
+                        self.inbox.done_with(older.trace);
+                    }
+                }
+                News::GaveUp => return Came::GaveUp,
+            }
+        }
+        came
+    }
+
+    /// Shows the latest look, unless the screen is to stay as it is. Says whether it did.
+    pub(super) fn show(&mut self, model: &mut Model, outside: &dyn Outside) -> bool {
+        let may_show = !model.live.is_paused || model.live.reading.is_some();
+        let Some(arrived) = may_show.then(|| self.held.take()).flatten() else {
+            return false;
+        };
+        if let Err(why) = self.take_over(model, outside, *arrived) {
+            update::say(model, why);
+        }
+        true
+    }
+
+    /// The viewer is about to end: notes are not left behind with a look that the last one has replaced. Or says why
+    /// they are lost.
+    pub(super) fn leave(&mut self, model: &mut Model, outside: &dyn Outside) -> Result<(), String> {
+        self.receive(model);
+        match self.held.take_if(|held| held.is_last) {
+            Some(last) if !model.notes.list.is_empty() => self.take_over(model, outside, *last),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_over(
+        &self,
+        model: &mut Model,
+        outside: &dyn Outside,
+        arrived: Arrived,
+    ) -> Result<(), String> {
+        let is_last = arrived.is_last;
+        self.inbox.done_with(update::arrive(model, arrived));
+        if is_last {
+            outside.settle(&model.trace);
+        }
+        // Events have other numbers now.
+        if model.notes.list.is_empty() {
+            return Ok(());
+        }
+        outside.keep(&model.notes.list)
+    }
+
+    /// Says what the model would like to have.
+    pub(super) fn want(&mut self, model: &Model) {
+        self.inbox.want(Wants {
+            is_paused: model.live.is_paused,
+            lanes: model.timeline.index.is_some(),
+            has_left: false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::mpsc::channel;
+
+    use traces::Trace;
+    use traces::event::EventId;
+
+    use super::super::fake::Fake;
+    use super::*;
+    use crate::Note;
+
+    const EARLIER: &str = "0 other leak 0x10 Conn src/a.rs:1 owner=Box\n";
+    const SHOWN: &str = "
+10 main leak 0x20 Conn src/a.rs:1 owner=Box
+20 main reclaim 0x20 Conn src/a.rs:2 owner=Box
+";
+
+    /// A viewer that shows a look, was paused then, and has got the last one since. A thread was late: what it recorded
+    /// comes before all that is shown.
+    fn paused(outside: &Fake) -> (Model, Arrivals) {
+        let (mut woken, waker) = UnixStream::pair().unwrap();
+        let (send, looks) = channel();
+        let feed = Feed::new(move |reports| {
+            for (is_last, text) in looks {
+                let text: String = text;
+                let trace = Trace::parse_text(&text).unwrap();
+                let verdict = trace.verdict().clone();
+                if is_last {
+                    reports.last(trace, verdict);
+                } else {
+                    reports.trace(trace, verdict, None);
+                }
+            }
+        });
+        let mut model = crate::expect(crate::Options::default());
+        let mut arrivals = Arrivals::start(feed, waker).unwrap();
+        send.send((false, SHOWN.to_owned())).unwrap();
+        woken.read_exact(&mut [0]).unwrap();
+        assert_eq!(arrivals.receive(&mut model), Came::Something);
+        assert!(arrivals.show(&mut model, outside));
+        model.live.is_paused = true;
+        send.send((true, format!("{EARLIER}{SHOWN}"))).unwrap();
+        woken.read_exact(&mut [0]).unwrap();
+        (model, arrivals)
+    }
+
+    fn note(model: &mut Model, event: u64, text: &str) {
+        model.notes.list.push(Note {
+            event: EventId(event),
+            text: text.to_owned(),
+        });
+    }
+
+    #[test]
+    fn notes_made_while_the_last_look_is_held_back_are_kept_under_its_events() {
+        let outside = Fake::default();
+        let (mut model, mut arrivals) = paused(&outside);
+        arrivals.receive(&mut model);
+        assert!(!arrivals.show(&mut model, &outside));
+        note(&mut model, 1, "here");
+        assert!(outside.asked().is_empty(), "it is not the last look's yet");
+        model.live.is_paused = false;
+        assert!(arrivals.is_due(&model) && arrivals.show(&mut model, &outside));
+        assert_eq!(outside.asked(), ["settle with 3", "keep 2 here"]);
+    }
+
+    #[test]
+    fn who_leaves_while_the_last_look_is_held_back_has_notes_kept() {
+        for was_received in [true, false] {
+            let outside = Fake::default();
+            let (mut model, mut arrivals) = paused(&outside);
+            note(&mut model, 0, "there");
+            if was_received {
+                arrivals.receive(&mut model);
+            }
+            arrivals.leave(&mut model, &outside).unwrap();
+            assert_eq!(outside.asked(), ["settle with 3", "keep 1 there"]);
+        }
+    }
+}
