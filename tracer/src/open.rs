@@ -14,10 +14,10 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
 use traces::read::ReadError;
 use traces::recording::Recording;
-use traces::watch::{Found, Stage, Step};
+use traces::watch::{Found, Stage, Step, Watch};
 use traces::{Input, ReadAt, Trace};
 
-use crate::progress::{Looked, Progress, Sum};
+use crate::progress::Progress;
 use crate::talk;
 
 /// Files that stay open while they are read.
@@ -62,39 +62,14 @@ pub(crate) fn open_file(path: &Path) -> io::Result<impl ReadAt + use<>> {
 
 /// Reads what `path` names as one recording. Whoever waits for it sees how far it has come.
 pub(crate) fn read(path: &Path) -> Result<Trace> {
-    watched(path, |inputs, progress| {
-        Trace::read_watched(inputs, &|step| progress.step(step))
-    })
-}
-
-fn watched(
-    path: &Path,
-    read: impl FnOnce(&[Input<'_>], &Progress) -> Result<Trace, ReadError>,
-) -> Result<Trace> {
     let progress = Progress::new(crate::safe::path(path));
-    let opened = open(path)?;
-    let inputs = opened.inputs();
-    let sum = Sum::of(&inputs);
-    let looked: Vec<Looked<'_>> = inputs
-        .iter()
-        .map(|input| Looked::new(input, &progress, &sum))
-        .collect();
-    let inputs: Vec<Input<'_>> = inputs
-        .iter()
-        .zip(&looked)
-        .map(|(input, bytes)| Input {
-            name: input.name,
-            bytes,
-        })
-        .collect();
-    Ok(read(&inputs, &progress)?)
+    read_watched(&open(path)?, &|far| progress.far(far))
 }
 
 /// Reads what `path` names as one recording, for its verdict alone: see [`Trace::check`].
 pub(crate) fn check(path: &Path) -> Result<Trace> {
-    watched(path, |inputs, progress| {
-        Trace::check_watched(inputs, &|step| progress.step(step))
-    })
+    let progress = Progress::new(crate::safe::path(path));
+    check_watched(&open(path)?, &|far| progress.far(far))
 }
 
 /// The recording in a folder that is still written to, as it was when this was called.
@@ -111,11 +86,31 @@ fn now_ns() -> i64 {
 
 /// Reads what was opened as one recording, and tells how far it has come.
 pub(crate) fn read_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
+    watched(opened, watch, JUDGES, |inputs, watch| {
+        Trace::read_watched(inputs, watch)
+    })
+}
+
+/// The same for the verdict alone.
+fn check_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
+    watched(opened, watch, CHECKS, |inputs, watch| {
+        Trace::check_watched(inputs, watch)
+    })
+}
+
+fn watched(
+    opened: &Opened,
+    watch: &dyn Fn(Far),
+    judges: (f64, f64),
+    read: impl FnOnce(&[Input<'_>], Watch<'_>) -> Result<Trace, ReadError>,
+) -> Result<Trace> {
     let sizes = opened.files.iter().map(|file| file.1.len().unwrap_or(0));
     let look = Look {
         watch,
+        judges,
         bytes: sizes.sum(),
         read: Cell::new(0),
+        has_looked: Cell::new(false),
         most: Cell::new(0.0),
     };
     let counted: Vec<Counted<'_>> = opened
@@ -129,7 +124,7 @@ pub(crate) fn read_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace
         .zip(&counted)
         .map(|((name, _), bytes)| Input { name, bytes })
         .collect();
-    Ok(Trace::read_watched(&inputs, &|step| look.events(&step))?)
+    Ok(read(&inputs, &|step| look.events(&step))?)
 }
 
 /// How far reading has come.
@@ -146,32 +141,44 @@ pub(crate) struct Far {
 /// Where the stages of reading begin, of 1: looking through all bytes, putting threads into order, making events,
 /// judging. About as measured over recordings of one thread and of four; which share each has depends on what was
 /// recorded, so an estimate is one.
-const LOOKS_FROM: f64 = 0.0;
-const ORDERS_FROM: f64 = 0.22;
-const READS_FROM: f64 = 0.4;
-const JUDGES_FROM: f64 = 0.75;
+const LOOKS: (f64, f64) = (0.0, 0.22);
+const ORDERS: (f64, f64) = (0.22, 0.4);
+const READS: (f64, f64) = (0.4, 0.75);
+const JUDGES: (f64, f64) = (0.75, 1.0);
+/// For the verdict alone events are judged as they are made, and once more where there is something to tell.
+const CHECKS: (f64, f64) = (0.4, 0.75);
+const FETCHES: (f64, f64) = (0.75, 1.0);
 
 /// How far one reading has come.
 struct Look<'a> {
     watch: &'a dyn Fn(Far),
+    /// Where judging begins and ends.
+    judges: (f64, f64),
     bytes: u64,
     read: Cell<u64>,
+    /// Whether all bytes were looked through: what is read after that is told of by events.
+    has_looked: Cell<bool>,
     most: Cell<f64>,
 }
 
 impl Look<'_> {
     fn bytes(&self, count: usize) {
+        if self.has_looked.get() {
+            return;
+        }
         let read = self.read.get().saturating_add(count as u64);
         self.read.set(read);
         let done = read as f64 / self.bytes.max(1) as f64;
-        self.tell("reading", (LOOKS_FROM, ORDERS_FROM), done, Found::default());
+        self.tell("reading", LOOKS, done, Found::default());
     }
 
     fn events(&self, step: &Step) {
+        self.has_looked.set(true);
         let (doing, stage) = match step.stage {
-            Stage::Ordering => ("ordering", (ORDERS_FROM, READS_FROM)),
-            Stage::Reading => ("reading", (READS_FROM, JUDGES_FROM)),
-            Stage::Judging | Stage::Fetching => ("judging", (JUDGES_FROM, 1.0)),
+            Stage::Ordering => ("ordering", ORDERS),
+            Stage::Reading => ("reading", READS),
+            Stage::Judging => ("judging", self.judges),
+            Stage::Fetching => ("fetching what findings rest on", FETCHES),
         };
         let done = step.done as f64 / step.total.max(1) as f64;
         self.tell(doing, stage, done, step.found);
@@ -325,7 +332,57 @@ fn open_ordinary(path: &Path) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+
+    #[test]
+    fn progress_goes_forward_through_both_ways_of_reading() {
+        let told_of = |judges, stages: &[Stage]| {
+            let told = RefCell::new(Vec::<Far>::new());
+            let watch = |far| told.borrow_mut().push(far);
+            let look = Look {
+                watch: &watch,
+                judges,
+                bytes: 100,
+                read: Cell::new(0),
+                has_looked: Cell::new(false),
+                most: Cell::new(0.0),
+            };
+            look.bytes(50);
+            look.bytes(50);
+            for stage in stages {
+                for done in [0, 5, 10] {
+                    look.events(&Step {
+                        stage: *stage,
+                        done,
+                        total: 10,
+                        found: Found::default(),
+                    });
+                    // Events are read anew from the files: that is no new look through them.
+                    look.bytes(30);
+                }
+            }
+            let told = told.into_inner();
+            assert!(told.is_sorted_by(|before, after| before.part <= after.part));
+            assert_eq!(told.len(), 2 + 3 * stages.len());
+            assert!((told.last().unwrap().part - 1.0).abs() < 1e-9);
+            let mut words: Vec<&str> = told.iter().map(|far| far.doing).collect();
+            words.dedup();
+            words
+        };
+        let read = [Stage::Ordering, Stage::Reading, Stage::Judging];
+        let words = ["reading", "ordering", "reading", "judging"];
+        assert_eq!(told_of(JUDGES, &read), words);
+        let check = [Stage::Ordering, Stage::Judging, Stage::Fetching];
+        let words = [
+            "reading",
+            "ordering",
+            "judging",
+            "fetching what findings rest on",
+        ];
+        assert_eq!(told_of(CHECKS, &check), words);
+    }
 
     fn refused(path: &Path) -> String {
         format!("{:#}", open(path).unwrap_err())

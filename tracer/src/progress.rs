@@ -2,19 +2,17 @@
 //! stderr is no terminal. One line that is written over, and gone when there is something to say.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use traces::watch::{Stage, Step};
-use traces::{Input, ReadAt};
+use crate::open::Far;
 
 /// What is over sooner needs no bar.
 const QUIET: Duration = Duration::from_secs(1);
 /// Time between two lines.
 const EVERY: Duration = Duration::from_millis(100);
-/// What is done before the first step.
-const LOOKING: &str = "looking through";
+/// Parts of the whole that are told apart.
+const PARTS: u64 = 1000;
 /// Cells of the bar.
 const CELLS: u64 = 24;
 
@@ -27,8 +25,6 @@ struct Bar {
     name: String,
     began: Instant,
     told: Option<Instant>,
-    /// What is being done, since when.
-    doing: Option<(&'static str, Instant)>,
 }
 
 impl Progress {
@@ -41,24 +37,9 @@ impl Progress {
         }
     }
 
-    /// A step of the reader's.
-    pub(crate) fn step(&self, step: Step) {
-        let doing = match step.stage {
-            Stage::Ordering => "ordering",
-            Stage::Reading => "reading",
-            Stage::Judging => "judging",
-            Stage::Fetching => "fetching what findings rest on",
-        };
-        self.show(doing, step.done, step.total);
-    }
-
-    /// Whether the reader did not tell of a step yet.
-    fn is_looking(&self) -> bool {
-        let is_it = |bar: &Mutex<Bar>| {
-            let bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-            bar.doing.is_none_or(|(doing, _)| doing == LOOKING)
-        };
-        self.bar.as_ref().is_some_and(is_it)
+    /// Reading has come so far.
+    pub(crate) fn far(&self, far: Far) {
+        self.show(far.doing, (far.part * PARTS as f64) as u64, PARTS);
     }
 
     /// So much of so much is done.
@@ -69,55 +50,6 @@ impl Progress {
             // Nobody to talk to is no error.
             let _ = write!(io::stderr(), "\r\x1b[K{line}");
         }
-    }
-}
-
-/// Bytes of a file on their way to the reader, which looks at all of them before it tells of the first step.
-pub(crate) struct Looked<'a> {
-    bytes: &'a dyn ReadAt,
-    progress: &'a Progress,
-    sum: &'a Sum,
-}
-
-/// Bytes of all files, and how many of them were read.
-pub(crate) struct Sum {
-    done: AtomicU64,
-    total: u64,
-}
-
-impl Sum {
-    /// Of these files nothing was read yet.
-    pub(crate) fn of(inputs: &[Input<'_>]) -> Self {
-        let lengths = inputs.iter().map(|input| input.bytes.len().unwrap_or(0));
-        Self {
-            done: AtomicU64::new(0),
-            total: lengths.sum(),
-        }
-    }
-}
-
-impl<'a> Looked<'a> {
-    pub(crate) fn new(input: &Input<'a>, progress: &'a Progress, sum: &'a Sum) -> Self {
-        Self {
-            bytes: input.bytes,
-            progress,
-            sum,
-        }
-    }
-}
-
-impl ReadAt for Looked<'_> {
-    fn len(&self) -> io::Result<u64> {
-        self.bytes.len()
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.bytes.read_at(offset, buffer)?;
-        if self.progress.is_looking() {
-            let done = self.sum.done.fetch_add(got as u64, Ordering::Relaxed);
-            self.progress.show(LOOKING, done, self.sum.total);
-        }
-        Ok(got)
     }
 }
 
@@ -139,19 +71,11 @@ impl Bar {
             name,
             began,
             told: None,
-            doing: None,
         }
     }
 
     /// The line, when it is time for one.
     fn line(&mut self, doing: &'static str, done: u64, total: u64, now: Instant) -> Option<String> {
-        let since = match self.doing {
-            Some((known, since)) if known == doing => since,
-            _ => {
-                self.doing = Some((doing, now));
-                now
-            }
-        };
         let is_soon = self.told.is_some_and(|told| now < told + EVERY);
         if now < self.began + QUIET || is_soon {
             return None;
@@ -165,7 +89,7 @@ impl Bar {
             "#".repeat(filled),
             ".".repeat(CELLS as usize - filled)
         );
-        let took = now.duration_since(since);
+        let took = now.duration_since(self.began);
         let left = left(done, total, took).map_or(String::new(), |left| format!(", {left}"));
         // Kept on one line of a narrow terminal, so that it can be written over.
         let name = traces::report::cut(&self.name, 20);
@@ -176,7 +100,7 @@ impl Bar {
     }
 }
 
-/// `about 12 s left`, of what is being done; nothing before there is something to judge by.
+/// `about 12 s left`; nothing before there is something to judge by.
 fn left(done: u64, total: u64, took: Duration) -> Option<String> {
     if took < Duration::from_millis(500) || done == 0 {
         return None;
@@ -203,13 +127,14 @@ mod tests {
             bar.line("reading", 50, 200, at(1000)).unwrap(),
             "tracer: trace.bin: reading [######..................] 25%, about 3 s left"
         );
-        // Not more often than somebody can read; and no guess about what has just begun.
+        // Not more often than somebody can read.
         assert_eq!(bar.line("reading", 51, 200, at(1050)), None);
+        // What is left is told of the whole, whatever is being done.
         assert_eq!(
-            bar.line("judging", 1, 3, at(1100)).unwrap(),
-            "tracer: trace.bin: judging [########................] 33%"
+            bar.line("judging", 2, 3, at(3000)).unwrap(),
+            "tracer: trace.bin: judging [################........] 66%, about 2 s left"
         );
-        let late = bar.line("judging", 1, 1000, at(11_100)).unwrap();
+        let late = bar.line("judging", 1, 1000, at(10_000)).unwrap();
         assert!(late.ends_with(" 0%, about 167 min left"), "{late}");
         // Nothing to do, and more than all of it.
         assert!(

@@ -112,7 +112,7 @@ impl Trace {
 
     /// As [`Trace::check`], and tells `watch` how far it has come.
     pub fn check_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
-        let reader = Reader::open(inputs, KEEP_WORDS)?;
+        let reader = Reader::open_watched(inputs, KEEP_WORDS, watch)?;
         let mut recording = reader.recording.clone();
         let again = Watched {
             reader: &reader,
