@@ -1,5 +1,5 @@
 //! What each of the other hooks adds to what it stands beside: wakers, coroutines, keys of a table, cells, buffers,
-//! descriptors, callbacks, and owners that the attribute found. Once while nothing records, and once recording.
+//! descriptors, callbacks, owners that the attribute found, and rings of the program's own making. Once while nothing records, and once recording.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+
+use probe::ring::{Entry, Kind, Ring};
 
 use crate::{Variant, table};
 
@@ -47,6 +49,72 @@ fn all() {
     descriptors();
     callbacks();
     owners();
+    rings();
+}
+
+/// A ring of the program's own making, without a kernel behind it.
+fn rings() {
+    const READ: u64 = 22;
+    let fill = |slot: &mut Entry, cookie: u64, address: u64| {
+        let slot = black_box(slot);
+        slot[0] = READ;
+        slot[2] = address;
+        slot[3] = 64;
+        slot[4] = cookie;
+    };
+    let ring = Ring::created(Kind::InPlace, -1, 8, 16, 0, 0);
+    let mut slots = [[0u64; 8]; 8];
+    let buffer = Box::new([0u8; 64]);
+    let heap = buffer.as_ptr() as u64;
+    let mut bare = [0u64; 8];
+    let mut turn = 0u32;
+    beside(
+        "ring filled in place: claimed, submitted, entered, reaped (4 records, poison put in and out)",
+        || fill(&mut bare, 0x1000, heap),
+        || {
+            let slot = turn & 7;
+            turn = turn.wrapping_add(1);
+            let entry = &mut slots[slot as usize];
+            // SAFETY: the slot is this thread's, and no kernel sees it.
+            unsafe { ring.claimed(slot, entry) };
+            fill(entry, 0x1000, heap);
+            // SAFETY: as above.
+            unsafe { ring.submitting(slot, entry) };
+            ring.entered(1, 0, 1);
+            ring.reaped(0x1000, 0, 0);
+        },
+    );
+    let mut index = 0u32;
+    beside(
+        "ring: a completion taken out of order (1 record)",
+        || {
+            black_box(0x1000_u64);
+        },
+        || {
+            index = index.wrapping_add(1);
+            ring.reaped_at(index, black_box(0x1000), 0, 0);
+        },
+    );
+    let copied = Ring::created(Kind::Copied, -1, 8, 16, 0, 0);
+    let own = [0u8; 64];
+    let (mut bare, mut hooked) = ([0u64; 8], [0u64; 8]);
+    beside(
+        "ring: an operation whose buffer lies in the caller's frame (3 records)",
+        || fill(&mut bare, 0x1000, own.as_ptr() as u64),
+        || {
+            fill(&mut hooked, 0x1000, own.as_ptr() as u64);
+            copied.pushed(&hooked);
+            copied.entered(1, 0, 1);
+            copied.reaped(0x1000, 0, 0);
+        },
+    );
+    beside(
+        "ring: another part of the program works (1 record)",
+        || {
+            black_box("reader");
+        },
+        || copied.owner(black_box("reader")),
+    );
 }
 
 struct Nobody;

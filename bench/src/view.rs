@@ -127,6 +127,7 @@ fn arrived(trace: Trace) -> Arrived {
         verdict,
         notes: None,
         index: None,
+        is_last: false,
     }
 }
 
