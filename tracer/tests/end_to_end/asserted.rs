@@ -115,11 +115,13 @@ fn plain(line: &str) -> String {
         let digits = hex[2..].find(|letter: char| !letter.is_ascii_hexdigit());
         let after = &hex[digits.map_or(hex.len(), |digits| digits + 2)..];
         let length = hex.len() - after.len() - 2;
-        // Short ones are no addresses.
-        if length < 8 {
-            return word.to_owned();
-        }
-        format!("{before}0x{}{after}", "x".repeat(length))
+        // Short ones are no addresses; half of one may begin with zeros.
+        let shown = match length {
+            0..5 => return word.to_owned(),
+            5..=8 => 8,
+            length => length,
+        };
+        format!("{before}0x{}{after}", "x".repeat(shown))
     });
     let line: String = words.collect();
     // `   111.606410 ms  thread: role`
