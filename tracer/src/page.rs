@@ -31,7 +31,7 @@ pub(crate) fn print(lines: &[Line], asked: Color) -> io::Result<()> {
     print_beside(lines, asked, is_in_workflow())
 }
 
-/// As [`print`]; beside commands of a workflow no line may look like one.
+/// As [`print()`]; beside commands of a workflow no line may look like one.
 pub(crate) fn print_beside(lines: &[Line], asked: Color, commands: bool) -> io::Result<()> {
     let with_color = color::wanted(asked, io::stdout().is_terminal());
     let mut text = String::new();

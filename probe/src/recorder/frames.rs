@@ -103,22 +103,32 @@ impl Given {
     }
 }
 
+/// Remembers an address, if it lies on this thread's own stack.
 #[cold]
-#[inline(never)]
 fn keep(address: u64, bytes: u64) {
     // The shim hears of completions when the program enters again, maybe long after it took them.
-    if super::is_simulated() || !process::is_linked() {
-        return;
+    if !super::is_simulated() && process::is_linked() {
+        GIVEN.with(|given| given.keep(address, bytes));
     }
-    GIVEN.with(|given| {
-        let (low, high) = given.limits();
+}
+
+#[cold]
+fn returned(stack_pointer: u64) {
+    GIVEN.with(|given| given.returned(stack_pointer));
+}
+
+// Never inlined, so that `LocalKey::with` is: what the compiler leaves of it as a call could panic.
+impl Given {
+    #[inline(never)]
+    fn keep(&self, address: u64, bytes: u64) {
+        let (low, high) = self.limits();
         let end = address.saturating_add(bytes);
         if !(low..high).contains(&address) || end > high {
             return;
         }
         let mut rest = end;
         let mut first = NOTHING;
-        for place in &given.ends {
+        for place in &self.ends {
             let there = place.get();
             if there == rest {
                 rest = NOTHING;
@@ -131,36 +141,33 @@ fn keep(address: u64, bytes: u64) {
         if rest != NOTHING {
             // All are taken: the highest goes back in, and the lowest is forgotten.
             let mut higher = rest;
-            for place in given.ends.iter().rev() {
+            for place in self.ends.iter().rev() {
                 higher = place.replace(higher);
             }
-            first = given.ends.first().map_or(NOTHING, Cell::get);
+            first = self.ends.first().map_or(NOTHING, Cell::get);
         }
-        given.lowest.set(first);
-    });
-}
+        self.lowest.set(first);
+    }
 
-#[cold]
-#[inline(never)]
-fn returned(stack_pointer: u64) {
-    GIVEN.with(|given| {
-        let (low, high) = given.limits();
+    #[inline(never)]
+    fn returned(&self, stack_pointer: u64) {
+        let (low, high) = self.limits();
         if !(low..high).contains(&stack_pointer) {
             // On the stack of a signal handler or of a coroutine.
             return;
         }
-        let mut left = given
+        let mut left = self
             .ends
             .iter()
             .map(Cell::get)
             .filter(|end| *end > stack_pointer);
         let left: [u64; PLACES] = core::array::from_fn(|_| left.next().unwrap_or(NOTHING));
-        for (place, end) in given.ends.iter().zip(left) {
+        for (place, end) in self.ends.iter().zip(left) {
             place.set(end);
         }
-        given.lowest.set(left.first().copied().unwrap_or(NOTHING));
+        self.lowest.set(left.first().copied().unwrap_or(NOTHING));
         super::record(Kind::StackPointer, 0, 0, [stack_pointer, low]);
-    });
+    }
 }
 
 #[cfg(test)]
