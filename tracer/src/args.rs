@@ -82,7 +82,7 @@ pub(crate) enum Command {
     /// As cargo's runner (`CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="tracer record --"`), or nextest's
     /// wrapper script or `--tracer`, it records every test, and only passes on when tests are to be listed.
     ///
-    /// Exit codes of record itself: 2 the command line is wrong,
+    /// Exit codes of record itself: 2 the command line is wrong, 124 the program took longer than --timeout,
     /// 125 it could not do its part, 126 the program is not executable, 127 it was not found.
     Record(Record),
 
