@@ -284,6 +284,19 @@ fn the_corpus_follows_the_laws() {
     }
 }
 
+/// Viewers write the process's number beside its name.
+#[test]
+fn a_process_has_the_name_of_its_program() {
+    for (exe, name) in [(" exe=/srv/bin/echo", "echo"), ("", "7")] {
+        let trace = Trace::parse_text(&format!("process 0 pid=7{exe}\n1 main mark hi"));
+        let bytes = written(&trace.unwrap(), To::Chrome, "");
+        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let events = json["traceEvents"].as_array().unwrap().iter();
+        let mut names = events.filter(|event| event["name"] == "process_name");
+        assert_eq!(names.next().unwrap()["args"]["name"], name);
+    }
+}
+
 #[test]
 fn a_flow_leads_from_the_submission_to_the_coroutine() {
     let trace = Trace::parse_text(

@@ -146,14 +146,19 @@ impl Names<'_> {
         let Some(entry) = self.recording.process(process) else {
             return "?".to_owned();
         };
-        let program = entry.exe.bytes().rsplit(|byte| *byte == b'/').next();
-        match program {
-            Some([_, ..]) if self.recording.processes.len() > 1 => {
-                let program = crate::untrusted::tty(program.unwrap_or_default());
+        match self.program(process) {
+            Some(program) if self.recording.processes.len() > 1 => {
                 format!("{} ({program})", entry.pid)
             }
             _ => entry.pid.to_string(),
         }
+    }
+
+    /// The last part of the path of a process's executable; `None` where the trace does not say it.
+    pub fn program(&self, process: u32) -> Option<String> {
+        let exe = self.recording.process(process)?.exe.bytes();
+        let name = exe.rsplit(|byte| *byte == b'/').next()?;
+        (!name.is_empty()).then(|| crate::untrusted::tty(name))
     }
 
     /// The name of a lane's thread, else its id, else the number of the lane.

@@ -436,7 +436,10 @@ impl Builder<'_> {
             return *track;
         }
         let pid = self.pid(process);
-        let name = self.trace.names().process(process);
+        // Viewers write the number beside it.
+        let names = self.trace.names();
+        let name = names.program(process);
+        let name = name.unwrap_or_else(|| names.process(process));
         let track = self.track(name, pid, Kind::Process, None);
         self.processes.insert(process, track);
         track
