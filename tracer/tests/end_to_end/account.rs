@@ -231,11 +231,11 @@ impl Lane {
         if writer == Writer::Still {
             self.doubt(thread, handled, all);
         }
-        // A thread that stood still since it opened its latest chunk has nothing else: what it made before
-        // was overwritten meanwhile, and what was is counted.
-        let counted = match self.own.first() {
-            None => self.counted + self.oldest,
-            Some(_) => self.counted,
+        // A thread that stood still soon after it opened its latest chunk has nothing else: what it made before
+        // was overwritten meanwhile. Without a peek nothing says which numbers were, but how many is counted.
+        let counted = match self.has_peek() {
+            true => self.counted,
+            false => self.counted + self.oldest,
         };
         if missing > counted {
             all.lost += missing - counted;
@@ -247,6 +247,10 @@ impl Lane {
                 "thread {thread}: {own:?}, handler {handled:?}, of {promised:?}, counted {counted}"
             ));
         }
+    }
+
+    fn has_peek(&self) -> bool {
+        self.own.iter().any(|(kind, _)| *kind == 1)
     }
 
     /// Whether what the trace calls overwritten may be just that.
@@ -357,4 +361,28 @@ impl Numbers {
         }
         self.end = number + 1;
     }
+}
+
+/// A thread that is preempted behind the first record of a chunk, until all before that is overwritten.
+#[test]
+fn thread_that_stood_still_behind_a_leak_has_lost_what_is_counted_and_no_more() {
+    let lost = |overwritten| {
+        let lane = Lane {
+            own: vec![(0, 0x1000)],
+            handled: vec![(HANDLER_MARK << 56 | 60, 0)],
+            is_wrapped: true,
+            oldest: overwritten,
+            ..Lane::default()
+        };
+        let promised = Acknowledged {
+            own: [73_611, 0, 0, 0],
+            handled: [61, 0, 0, 0],
+        };
+        let mut account = Account::default();
+        lane.compare(0, &promised, Writer::Still, &mut account);
+        assert_eq!(account.corrupt, [] as [&str; 0]);
+        account.lost
+    };
+    assert_eq!(lost(73_610), 0);
+    assert_eq!(lost(73_600), 10);
 }
