@@ -1,0 +1,147 @@
+//! Mappings of memory, of files and of none, and what a forked child sees of them.
+//!
+//! Holds `unsafe`: foreign functions, and stores into words that the caller owns.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::AtomicU64;
+#[cfg(not(target_arch = "x86_64"))]
+use core::sync::atomic::Ordering;
+
+unsafe extern "C" {
+    fn mmap(
+        addr: *mut c_void,
+        len: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        off: i64,
+    ) -> *mut c_void;
+    fn munmap(addr: *mut c_void, len: usize) -> c_int;
+    fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int;
+}
+
+const PROT_READ_WRITE: c_int = 3;
+const MAP_SHARED: c_int = 1;
+const MAP_PRIVATE: c_int = 2;
+const MAP_ANONYMOUS: c_int = 0x20;
+const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
+const MAP_NORESERVE: c_int = 0x4000;
+const MADV_POPULATE_WRITE: c_int = 23;
+const MADV_DONTFORK: c_int = 10;
+const MADV_DONTDUMP: c_int = 16;
+const MADV_WIPEONFORK: c_int = 18;
+
+/// What stands for a mapping where there are none: zeroed memory that nobody gives back.
+fn allocate(bytes: usize) -> Option<*mut u8> {
+    let layout = std::alloc::Layout::from_size_align(bytes, 4096).ok()?;
+    // SAFETY: no mapping has a size of zero.
+    Some(unsafe { std::alloc::alloc_zeroed(layout) })
+}
+
+/// Zeroed memory of this process that reads as zero in a forked child.
+pub(crate) fn map_private(bytes: usize) -> Option<*mut u8> {
+    if cfg!(miri) {
+        return allocate(bytes);
+    }
+    // SAFETY: a new anonymous mapping; nothing existing is touched.
+    let base = unsafe {
+        mmap(
+            core::ptr::null_mut(),
+            bytes,
+            PROT_READ_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if base as isize == -1 {
+        return None;
+    }
+    // SAFETY: the range was just mapped. Without the advice a forked child would go on with the
+    // parent's cursor, so a kernel that refuses it (before 4.14) means no recording.
+    if unsafe { madvise(base, bytes, MADV_WIPEONFORK) } != 0 {
+        unmap(base.cast(), bytes);
+        return None;
+    }
+    // SAFETY: as above; a refusal only makes core dumps larger.
+    unsafe { madvise(base, bytes, MADV_DONTDUMP) };
+    Some(base.cast())
+}
+
+/// Memory that a forked child does not have: of the file, or of no file.
+pub(crate) fn map_shared(fd: Option<i32>, bytes: usize) -> Option<*mut u8> {
+    if cfg!(miri) {
+        return allocate(bytes);
+    }
+    let flags = MAP_SHARED | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
+    // SAFETY: a new mapping; nothing existing is touched. The file was allocated to `bytes` by the
+    // caller, so that no access is past its end.
+    let base = unsafe {
+        mmap(
+            core::ptr::null_mut(),
+            bytes,
+            PROT_READ_WRITE,
+            flags,
+            fd.unwrap_or(-1),
+            0,
+        )
+    };
+    if base as isize == -1 {
+        return None;
+    }
+    // SAFETY: the range was just mapped. A child that kept the mapping would overwrite its parent's
+    // records, so a refusal means no recording.
+    if unsafe { madvise(base, bytes, MADV_DONTFORK) } != 0 {
+        unmap(base.cast(), bytes);
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { madvise(base, bytes, MADV_DONTDUMP) };
+    Some(base.cast())
+}
+
+/// Gives a mapping back.
+pub(crate) fn unmap(base: *mut u8, bytes: usize) {
+    // SAFETY: callers pass a whole mapping of their own that nothing points into.
+    unsafe { munmap(base.cast(), bytes) };
+}
+
+/// Gives a part of a shared mapping its pages now, so that records do not have to wait for them. A
+/// kernel that does not know the advice (before 5.14) hands them out at the first touch.
+pub(crate) fn populate(base: *mut u8, bytes: usize) {
+    if cfg!(miri) {
+        return;
+    }
+    // SAFETY: the range is part of a mapping of the caller's; the advice changes no content.
+    unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) };
+}
+
+/// Stores zeros. The processor's own way of doing so is up to twice as fast as a word at a time, and
+/// does not read memory first.
+pub(crate) fn clear(words: &[AtomicU64]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the words are ours to write, as atomics; to the compiler the instruction is as opaque as
+    // another thread's stores. It changes the two registers that are named, and memory.
+    unsafe {
+        core::arch::asm!(
+            "rep stosb",
+            inout("rcx") size_of_val(words) => _,
+            inout("rdi") words.as_ptr() => _,
+            in("al") 0u8,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for word in words {
+        word.store(0, Ordering::Relaxed);
+    }
+}
+
+/// In a forked child: puts memory that nobody looks at where the parent's file is mapped, for the case
+/// that the fork happened in a signal handler that interrupted a record.
+pub(crate) fn map_over(base: *mut u8, bytes: usize) {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    // SAFETY: the file's mapping is not there in a child, and the flag keeps anything else that may
+    // be there by now.
+    unsafe { mmap(base.cast(), bytes, PROT_READ_WRITE, flags, -1, 0) };
+}
