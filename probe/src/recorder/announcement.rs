@@ -8,7 +8,7 @@
 //! Holds `unsafe`: the section's name.
 
 #[cfg(feature = "preload")]
-use crate::recorder::{modules, sys};
+use crate::recorder::{notes, sys};
 
 /// Name of the note's owner, with its NUL.
 const OWNER: [u8; 8] = *b"tracer\0\0";
@@ -55,7 +55,7 @@ pub(crate) fn another_recorder() -> bool {
             && notes
                 .filter_map(|header| Some((loaded.segment(header)?, header.align)))
                 .any(|(notes, align)| {
-                    modules::note_in(notes, align, (b"tracer\0", RECORDER)).is_some()
+                    notes::note_in(notes, align, (b"tracer\0", RECORDER)).is_some()
                 });
         !found
     });

@@ -388,10 +388,13 @@ impl Cursor {
         let Some(process) = self.process() else {
             return 0;
         };
+        let mut latest = modules::Latest::default();
         let count = stack::walk(
             &self.stack,
             words.get_mut(1..).unwrap_or(&mut []),
-            |address| modules::word(address).or_else(|| Self::late_word(process, address)),
+            |address| {
+                modules::word(address).or_else(|| Self::late_word(process, &mut latest, address))
+            },
         );
         let Some(taken) = words.get_mut(..=count) else {
             return 0;
@@ -416,8 +419,8 @@ impl Cursor {
 
     /// A call into something that was loaded after the recording began, which is written down first.
     #[cold]
-    fn late_word(process: &Process, address: u64) -> Option<u64> {
-        modules::late_word(address, |index, module, path| {
+    fn late_word(process: &Process, latest: &mut modules::Latest, address: u64) -> Option<u64> {
+        modules::late_word(latest, address, |index, module, path| {
             modules::write_one(process, (index, module, path))
         })
     }

@@ -5,12 +5,21 @@
 //! referred to weakly, so that a program still starts where the C library does not have it; then nothing is
 //! found.
 //!
-//! Holds `unsafe`: a call through a weak symbol, and loads from the headers of a loaded file.
+//! Nothing keeps such a file where it is: a return address does, while the program is to return there, but a word
+//! that a frame pointer led to by mistake may be of a file that another thread unloads at this moment. So its
+//! headers are never touched, but copied by the kernel ([`sys::copy_own`]), which says when there is nothing any
+//! more; and afterwards the loader is asked again whether it is still the same. Where a program may not make that
+//! system call, nothing is found.
+//!
+//! Holds `unsafe`: a call through a weak symbol, and what was copied as the structure that it is.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_int, c_void};
 
-use crate::recorder::sys::{Loaded, ProgramHeader};
+use crate::recorder::sys::{self, ProgramHeader};
+
+/// Headers that a file may have; of one with more nothing is found. Those that there are have about a dozen.
+const HEADERS: usize = 32;
 
 /// `struct dl_find_object`, with room for what later versions may append.
 #[repr(C)]
@@ -23,17 +32,13 @@ struct Found {
     rest: [u64; 28],
 }
 
-/// The public first fields of `struct link_map`.
+/// What is copied of a file: its head (`Elf64_Ehdr`), the headers right behind it, as every linker puts them, and
+/// the public first fields of the loader's `struct link_map`.
 #[repr(C)]
-struct LinkMap {
-    bias: u64,
-    name: *const c_char,
-}
-
-/// The head of a 64-bit ELF file (`Elf64_Ehdr`).
-#[repr(C)]
-struct ElfHead {
-    magic: [u8; 16],
+#[derive(Default)]
+struct Copied {
+    magic: [u8; 4],
+    class: [u8; 12],
     kind: u16,
     machine: u16,
     version: u32,
@@ -44,22 +49,62 @@ struct ElfHead {
     size: u16,
     header_size: u16,
     header_count: u16,
+    sections: [u16; 3],
+    headers: [ProgramHeader; HEADERS],
+    bias: u64,
+    name: u64,
 }
 
-/// A file that is loaded now.
+/// `sizeof(Elf64_Ehdr)`
+const HEAD_BYTES: usize = 64;
+/// How much of a file is copied: less than a page, which is mapped as long as the file is.
+const FILE_BYTES: usize = HEAD_BYTES + HEADERS * size_of::<ProgramHeader>();
+const LINK_MAP_BYTES: usize = 16;
+const _: () = assert!(size_of::<Copied>() == FILE_BYTES + LINK_MAP_BYTES && FILE_BYTES < 4096);
+
+/// A file that was loaded when it was looked at.
 pub(crate) struct Object {
-    bias: u64,
-    name: &'static [u8],
-    headers: &'static [ProgramHeader],
+    found: Found,
+    copied: Copied,
 }
 
 impl Object {
-    pub(crate) fn loaded(&self) -> Loaded<'_> {
-        Loaded {
-            bias: self.bias,
-            name: self.name,
-            headers: self.headers,
+    /// Where address 0 of the file would be.
+    pub(crate) fn bias(&self) -> u64 {
+        self.copied.bias
+    }
+
+    pub(crate) fn headers(&self) -> &[ProgramHeader] {
+        let count = usize::from(self.copied.header_count);
+        self.copied.headers.get(..count).unwrap_or(&[])
+    }
+
+    /// The first bytes of a segment; fewer, or none, where they cannot be read.
+    pub(crate) fn segment<'b>(&self, header: &ProgramHeader, buffer: &'b mut [u8]) -> &'b [u8] {
+        let wanted = buffer.len().min(header.memory_bytes as usize);
+        let start = self.bias().wrapping_add(header.address);
+        let count = sys::copy_own(&[(start, wanted)], buffer);
+        buffer.get(..count.min(wanted)).unwrap_or(&[])
+    }
+
+    /// Its path; empty where it has none, or one that is too long for the buffer.
+    pub(crate) fn path<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
+        if self.copied.name == 0 {
+            return &[];
         }
+        let count = sys::copy_own(&[(self.copied.name, buffer.len())], buffer);
+        let text = buffer.get(..count).unwrap_or(&[]);
+        let end = text.iter().position(|byte| *byte == 0).unwrap_or(0);
+        text.get(..end).unwrap_or(&[])
+    }
+
+    /// Whether the loader still has it there: what was read of it by now belongs together.
+    pub(crate) fn is_loaded(&self) -> bool {
+        let Some(now) = ask(self.found.start) else {
+            return false;
+        };
+        (now.start, now.end, now.link_map)
+            == (self.found.start, self.found.end, self.found.link_map)
     }
 }
 
@@ -93,52 +138,29 @@ fn find() -> Option<Find> {
     (address != 0).then(|| unsafe { core::mem::transmute::<usize, Find>(address) })
 }
 
-/// The loaded file that an address lies in.
-///
-/// What it gives is valid as long as that file stays loaded. A return address on the stack keeps it so: the
-/// program must not unload code that it will return to.
-pub(crate) fn object_at(address: u64) -> Option<Object> {
-    /// The headers lie in the first page, which is mapped.
-    const PAGE: u64 = 4096;
+fn ask(address: u64) -> Option<Found> {
     let mut found = Found::default();
     // SAFETY: the structure is at least as large as the C library's.
-    if unsafe { find()?(address as *const c_void, &mut found) } != 0 {
-        return None;
-    }
-    let (start, end) = (found.start, found.end);
-    if !start.is_multiple_of(8) || end.saturating_sub(start) < PAGE || found.link_map == 0 {
-        return None;
-    }
-    // SAFETY: a file that is loaded begins with its head, in a page that is mapped: seen by its magic
-    // number, which is read first. The loader's own structure stays as long as the file. That no other
-    // thread unloads it now is believed: it is on a stack, unless a frame pointer was none.
-    unsafe {
-        let magic = (start as *const [u8; 4]).read();
-        if magic != *b"\x7fELF" {
-            return None;
-        }
-        let head = &*(start as *const ElfHead);
-        let count = usize::from(head.header_count);
-        let bytes = count as u64 * size_of::<ProgramHeader>() as u64;
-        let is_usual = usize::from(head.header_size) == size_of::<ProgramHeader>()
-            && head.headers_offset.is_multiple_of(8)
-            && head.headers_offset.checked_add(bytes)? <= PAGE;
-        if !is_usual {
-            return None;
-        }
-        let headers = (start + head.headers_offset) as *const ProgramHeader;
-        let map = &*(found.link_map as *const LinkMap);
-        let name = if map.name.is_null() {
-            &[]
-        } else {
-            CStr::from_ptr(map.name).to_bytes()
-        };
-        Some(Object {
-            bias: map.bias,
-            name,
-            headers: core::slice::from_raw_parts(headers, count),
-        })
-    }
+    let result = unsafe { find()?(address as *const c_void, &mut found) };
+    (result == 0 && found.link_map != 0).then_some(found)
+}
+
+/// The loaded file that an address lies in. Everything is known of it as it was a moment ago: what is made of it
+/// counts if it [is still loaded](Object::is_loaded) afterwards.
+pub(crate) fn object_at(address: u64) -> Option<Object> {
+    let found = ask(address)?;
+    let mut copied = Copied::default();
+    // SAFETY: plain numbers of whatever value, without padding (their sizes are added up above).
+    let bytes = unsafe {
+        core::slice::from_raw_parts_mut((&raw mut copied).cast::<u8>(), size_of::<Copied>())
+    };
+    let ranges = [(found.start, FILE_BYTES), (found.link_map, LINK_MAP_BYTES)];
+    let is_whole = sys::copy_own(&ranges, bytes) == size_of::<Copied>();
+    let is_usual = copied.magic == *b"\x7fELF"
+        && usize::from(copied.header_size) == size_of::<ProgramHeader>()
+        && copied.headers_offset == HEAD_BYTES as u64
+        && usize::from(copied.header_count) <= HEADERS;
+    (is_whole && is_usual).then_some(Object { found, copied })
 }
 
 #[cfg(test)]
@@ -156,13 +178,16 @@ mod tests {
         let object = object_at(here).expect("the executable");
         assert!(
             object
-                .headers
+                .headers()
                 .iter()
-                .any(|header| header.kind == crate::recorder::sys::LOAD)
+                .any(|header| header.kind == sys::LOAD)
         );
         // The C library's function lies in a file that has a name.
         let library = object_at(libc::getpid as *const () as u64).expect("the C library");
-        assert!(library.name.starts_with(b"/"), "{:?}", library.name);
+        let mut buffer = [0; 1024];
+        let path = library.path(&mut buffer);
+        assert!(path.starts_with(b"/"), "{path:?}");
+        assert!(library.is_loaded());
         let heap = Box::new(0u8);
         assert!(object_at(core::ptr::from_ref(&*heap) as u64).is_none());
         assert!(object_at(0).is_none());

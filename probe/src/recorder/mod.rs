@@ -26,6 +26,8 @@ pub(crate) mod foreign;
 
 mod modules;
 
+mod notes;
+
 mod maps;
 
 mod stack;

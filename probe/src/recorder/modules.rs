@@ -5,9 +5,9 @@
 //! not be taken by a signal handler that may have interrupted it, nor by a forked child whose parent's
 //! other threads may have held it. So the answer is kept where a forked child still has it.
 //!
-//! What is loaded later ([`late_word`]) is found by its address, without that lock ([`loader`]), when a call
-//! stack leads there. It may be unloaded again and something else lie in its place, so it is looked at anew
-//! each time, and only its number is kept. Where the C library has no such call, stacks end there.
+//! What is loaded later ([`late_word`]) is found by its address, without that lock ([`super::loader`]), when a call
+//! stack leads there. It may be unloaded again and something else lie in its place, so each stack looks at it
+//! anew, and only its number is kept. Where the C library has no such call, stacks end there.
 //!
 //! Invariants
 //! - The first `count` modules and their paths are whole and never change again.
@@ -23,17 +23,17 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use wire::payload::pair;
 use wire::record::Kind;
 
-use crate::recorder::loader;
-use crate::recorder::process::{self, Process};
-use crate::recorder::sys::{self, Loaded};
+use crate::recorder::notes::BuildId;
+use crate::recorder::process::Process;
+use crate::recorder::sys::{self, Loaded, ProgramHeader};
+
+mod late;
+pub(crate) use late::{Latest, late_word};
 
 /// Modules that are kept; further ones are left out.
 const MODULES: usize = 256;
 /// Bytes of all their paths; what does not fit is kept without its path.
 const PATHS: usize = 32 * 1024;
-/// Bytes of a build-id that are kept: all of a SHA-1.
-const BUILD_ID: usize = 20;
-
 /// A file that code was loaded from.
 #[derive(Clone, Copy)]
 pub(crate) struct Module {
@@ -44,8 +44,7 @@ pub(crate) struct Module {
     size: u64,
     /// First and last address of its code.
     code: (u64, u64),
-    build_id: [u8; BUILD_ID],
-    build_id_len: u8,
+    build_id: BuildId,
     /// Start and length in the table's paths.
     path: (u16, u16),
 }
@@ -85,8 +84,7 @@ static TABLE: Table = Table {
             base: 0,
             size: 0,
             code: (0, 0),
-            build_id: [0; BUILD_ID],
-            build_id_len: 0,
+            build_id: BuildId::NONE,
             path: (0, 0),
         }; MODULES],
         paths_len: 0,
@@ -96,9 +94,11 @@ static TABLE: Table = Table {
 
 impl Module {
     pub(crate) fn build_id(&self) -> &[u8] {
-        self.build_id
-            .get(..usize::from(self.build_id_len))
-            .unwrap_or(&[])
+        self.build_id.bytes()
+    }
+
+    fn has_code(&self, address: u64) -> bool {
+        (self.code.0..self.code.1).contains(&address)
     }
 }
 
@@ -110,8 +110,11 @@ pub(crate) fn collected() -> &'static [Module] {
         .is_ok()
     {
         sys::each_loaded(|loaded| {
+            let build_id =
+                |header: &ProgramHeader| BuildId::among(loaded.segment(header)?, header.align);
+            let module = describe(loaded.bias, loaded.headers, build_id);
             // SAFETY: this thread alone took the state to FILLING, and that happens once.
-            let kept = unsafe { TABLE.put(loaded) };
+            let kept = unsafe { TABLE.put(module, path_of_loaded(loaded, &mut [0; 1024])) };
             kept.map(|index| TABLE.publish(index)).is_some()
         });
         TABLE
@@ -155,7 +158,7 @@ pub(crate) fn word(address: u64) -> Option<u64> {
     static LATEST: AtomicU32 = AtomicU32::new(0);
     let first = TABLE.first.load(Ordering::Relaxed) as usize;
     let modules = known().get(..first)?;
-    let within = |module: &Module| (module.code.0..module.code.1).contains(&address);
+    let within = |module: &Module| module.has_code(address);
     let latest = LATEST.load(Ordering::Relaxed) as usize;
     let index = match modules.get(latest) {
         Some(module) if within(module) => latest,
@@ -170,44 +173,6 @@ pub(crate) fn word(address: u64) -> Option<u64> {
 
 fn word_in(index: usize, module: &Module, address: u64) -> u64 {
     (index as u64 + 1) << 48 | address.wrapping_sub(module.bias) & 0xFFFF_FFFF_FFFF
-}
-
-/// As [`word`], for what was loaded since. `write` puts a module into the trace; only then others see it.
-pub(crate) fn late_word(
-    address: u64,
-    write: impl FnOnce(usize, &Module, &[u8]) -> bool,
-) -> Option<u64> {
-    let found = loader::object_at(address)?;
-    let loaded = found.loaded();
-    let module = describe(&loaded);
-    if !(module.code.0..module.code.1).contains(&address) {
-        return None;
-    }
-    let is_it = |known: &Module| {
-        (known.bias, known.base, known.size) == (module.bias, module.base, module.size)
-            && known.build_id() == module.build_id()
-    };
-    if let Some(index) = known().iter().position(is_it) {
-        return Some(word_in(index, &module, address));
-    }
-    let adding = &process::current()?.adding_module;
-    // Somebody else adds one, or this is a handler that interrupted it: the next stack will know.
-    if adding.swap(true, Ordering::Acquire) {
-        return None;
-    }
-    // SAFETY: `adding_module` is ours.
-    let index = unsafe { TABLE.put(&loaded) };
-    let written = index.filter(|index| {
-        // SAFETY: just written, and seen by this thread alone.
-        let kept = unsafe { TABLE.unpublished(*index) };
-        write(*index, &kept, path_of(&kept))
-    });
-    if let Some(index) = written {
-        TABLE.publish(index);
-    }
-    // Release pairs with the Acquire of whoever adds the next one.
-    adding.store(false, Ordering::Release);
-    Some(word_in(written?, &module, address))
 }
 
 /// Writes all modules into the trace.
@@ -227,7 +192,7 @@ pub(crate) fn write_one(process: &Process, (index, module, path): (usize, &Modul
         module.base,
         module.size,
         module.base.wrapping_sub(module.bias),
-        u64::from(module.build_id_len),
+        module.build_id().len() as u64,
         0,
         0,
         0,
@@ -251,18 +216,11 @@ impl Table {
     /// # Safety
     ///
     /// Until this returns no other thread writes the table.
-    unsafe fn put(&self, loaded: &Loaded<'_>) -> Option<usize> {
+    unsafe fn put(&self, mut module: Module, path: &[u8]) -> Option<usize> {
         let index = self.count.load(Ordering::Relaxed) as usize;
         if index >= MODULES {
             return None;
         }
-        let mut buffer = [0u8; 1024];
-        let path = if loaded.name.is_empty() && index == 0 {
-            sys::link_target(c"/proc/self/exe", &mut buffer)
-        } else {
-            loaded.name
-        };
-        let mut module = describe(loaded);
         let inner = self.inner.get();
         // SAFETY: the caller's promise, and what others read lies before `index` and `paths_len`.
         unsafe {
@@ -299,13 +257,26 @@ impl Table {
     }
 }
 
+/// The path of a file that the loader lists; the executable, which comes first, has none there.
+fn path_of_loaded<'a>(loaded: &Loaded<'a>, buffer: &'a mut [u8]) -> &'a [u8] {
+    if loaded.name.is_empty() && TABLE.count.load(Ordering::Relaxed) == 0 {
+        sys::link_target(c"/proc/self/exe", buffer)
+    } else {
+        loaded.name
+    }
+}
+
 /// What is kept of a file, without its path.
-fn describe(loaded: &Loaded<'_>) -> Module {
+fn describe(
+    bias: u64,
+    headers: &[ProgramHeader],
+    build_id_in: impl Fn(&ProgramHeader) -> Option<BuildId>,
+) -> Module {
     let mut extent = (u64::MAX, 0u64);
     let mut code = (u64::MAX, 0u64);
-    let mut build_id = &[][..];
-    for header in loaded.headers {
-        let start = loaded.bias.wrapping_add(header.address);
+    let mut build_id = BuildId::NONE;
+    for header in headers {
+        let start = bias.wrapping_add(header.address);
         let end = start.saturating_add(header.memory_bytes);
         if header.kind == sys::LOAD {
             extent = (extent.0.min(start), extent.1.max(end));
@@ -314,97 +285,24 @@ fn describe(loaded: &Loaded<'_>) -> Module {
             }
         }
         if header.kind == sys::NOTE
-            && let Some(notes) = loaded.segment(header)
-            && let Some(found) = build_id_in(notes, header.align)
+            && let Some(found) = build_id_in(header)
         {
             build_id = found;
         }
     }
-    let mut module = Module {
-        bias: loaded.bias,
+    Module {
+        bias,
         base: extent.0.min(extent.1),
         size: extent.1.saturating_sub(extent.0),
         code,
-        build_id: [0; BUILD_ID],
-        build_id_len: build_id.len().min(BUILD_ID) as u8,
+        build_id,
         path: (0, 0),
-    };
-    for (place, byte) in module.build_id.iter_mut().zip(build_id) {
-        *place = *byte;
-    }
-    module
-}
-
-/// The build-id in a segment of notes.
-fn build_id_in(notes: &[u8], align: u64) -> Option<&[u8]> {
-    const GNU_BUILD_ID: u32 = 3;
-    note_in(notes, align, (b"GNU\0", GNU_BUILD_ID))
-}
-
-/// The content of a note in a segment of them, by its name (with NUL) and kind: each has the lengths of its
-/// name and its content and its kind, then both, padded. Empty ones do not count.
-pub(super) fn note_in<'a>(
-    mut notes: &'a [u8],
-    align: u64,
-    (owner, kind): (&[u8], u32),
-) -> Option<&'a [u8]> {
-    let padded = |len: usize| {
-        let mask = if align == 8 { 7 } else { 3 };
-        len.checked_add(mask).map(|len| len & !mask)
-    };
-    loop {
-        let (head, rest) = notes.split_first_chunk::<12>()?;
-        let number = |at: usize| {
-            let mut value = [0u8; 4];
-            for (place, byte) in value.iter_mut().zip(head.iter().skip(at)) {
-                *place = *byte;
-            }
-            u32::from_le_bytes(value)
-        };
-        let (name_len, len) = (number(0) as usize, number(4) as usize);
-        // Padding counts from the start of the note, whose head is not a multiple of 8.
-        let begin = padded(12usize.checked_add(name_len)?)?.checked_sub(12)?;
-        let content = rest.get(begin..begin.checked_add(len)?)?;
-        if number(8) == kind && rest.get(..name_len) == Some(owner) && len > 0 {
-            return Some(content);
-        }
-        let next = padded(12usize.checked_add(begin)?.checked_add(len)?)?;
-        notes = notes.get(next..)?;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn note(kind: u32, name: &[u8], content: &[u8], align: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        bytes.extend((name.len() as u32).to_le_bytes());
-        bytes.extend((content.len() as u32).to_le_bytes());
-        bytes.extend(kind.to_le_bytes());
-        for part in [name, content] {
-            bytes.extend(part);
-            bytes.resize(bytes.len().next_multiple_of(align), 0);
-        }
-        bytes
-    }
-
-    #[test]
-    fn build_id_is_found_behind_other_notes() {
-        for align in [4, 8] {
-            let mut notes = note(5, b"GNU\0", &[1; 20], align);
-            notes.extend(note(3, b"Go\0\0", &[2; 7], align));
-            notes.extend(note(3, b"GNU\0", &[7; 20], align));
-            assert_eq!(build_id_in(&notes, align as u64), Some(&[7; 20][..]));
-            for len in 0..notes.len() {
-                // Cut anywhere: nothing, or the whole.
-                let found = build_id_in(&notes[..len], align as u64);
-                assert!(found.is_none_or(|id| id == [7; 20]));
-            }
-        }
-        assert_eq!(build_id_in(&[0xFF; 64], 4), None);
-        assert_eq!(build_id_in(&[0; 64], 4), None);
-    }
 
     #[test]
     fn own_code_is_in_the_executable() {

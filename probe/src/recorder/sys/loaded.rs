@@ -22,6 +22,7 @@ struct LoadedInfo {
 
 /// `Elf64_Phdr`
 #[repr(C)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct ProgramHeader {
     pub(crate) kind: u32,
     pub(crate) flags: u32,

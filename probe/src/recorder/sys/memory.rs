@@ -2,7 +2,7 @@
 //!
 //! Holds `unsafe`: foreign functions, and stores into words that the caller owns.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_long, c_ulong, c_void};
 use core::sync::atomic::AtomicU64;
 #[cfg(not(target_arch = "x86_64"))]
 use core::sync::atomic::Ordering;
@@ -18,6 +18,7 @@ unsafe extern "C" {
     ) -> *mut c_void;
     fn munmap(addr: *mut c_void, len: usize) -> c_int;
     fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
 }
 
 const PROT_READ_WRITE: c_int = 3;
@@ -144,4 +145,59 @@ pub(crate) fn map_over(base: *mut u8, bytes: usize) {
     // SAFETY: the file's mapping is not there in a child, and the flag keeps anything else that may
     // be there by now.
     unsafe { mmap(base.cast(), bytes, PROT_READ_WRITE, flags, -1, 0) };
+}
+
+#[cfg(target_arch = "x86_64")]
+const PROCESS_VM_READV: c_long = 310;
+#[cfg(target_arch = "aarch64")]
+const PROCESS_VM_READV: c_long = 270;
+
+/// Copies ranges of this process's own memory, one behind the other, which other threads may unmap at any time.
+/// How many bytes were copied: fewer from the first page on that cannot be read, none where the call is not
+/// allowed.
+pub(crate) fn copy_own(ranges: &[(u64, usize)], into: &mut [u8]) -> usize {
+    /// `struct iovec`, of memory that may not be there.
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Part {
+        start: u64,
+        bytes: u64,
+    }
+    /// `struct iovec`, of memory that is there.
+    #[repr(C)]
+    struct Room(*mut u8, usize);
+    const PAGE: u64 = 4096;
+    const NONE: c_ulong = 0;
+    if cfg!(miri) {
+        return 0;
+    }
+    // The kernel copies a part as a whole or not at all, so none reaches into another page.
+    let mut parts = [Part::default(); 8];
+    let mut left = parts.iter_mut();
+    for (start, bytes) in ranges {
+        let (mut start, mut bytes) = (*start, *bytes as u64);
+        while bytes > 0
+            && let Some(part) = left.next()
+        {
+            let here = bytes.min(PAGE - start % PAGE);
+            *part = Part { start, bytes: here };
+            start = start.wrapping_add(here);
+            bytes -= here;
+        }
+    }
+    let room = Room(into.as_mut_ptr(), into.len());
+    // SAFETY: the kernel writes at most as many bytes as there is room for, and reads ours through its own tables:
+    // what is not mapped there is an error and no fault.
+    let copied = unsafe {
+        syscall(
+            PROCESS_VM_READV,
+            super::process_id(),
+            &raw const room,
+            1 as c_ulong,
+            parts.as_ptr(),
+            parts.len() as c_ulong,
+            NONE,
+        )
+    };
+    usize::try_from(copied).unwrap_or(0)
 }
