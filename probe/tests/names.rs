@@ -26,9 +26,16 @@ fn source() -> PathBuf {
         .expect("the crate's source")
 }
 
+/// The module and its parts, one behind the other.
 fn ours() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/io_uring.rs");
-    fs::read_to_string(path).expect("our source")
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let parts = fs::read_dir(source.join("io_uring")).expect("its parts");
+    let parts = parts.map(|part| part.expect("a part").path());
+    let read = |path: PathBuf| fs::read_to_string(path).expect("our source");
+    std::iter::once(source.join("io_uring.rs"))
+        .chain(parts)
+        .map(read)
+        .collect()
 }
 
 /// What lies between a line that begins so and the next `}` at the margin.

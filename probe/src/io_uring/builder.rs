@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use super::{IoUring, cqueue, inner, squeue};
 
 /// Options of a new ring, as `io_uring::Builder`.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Builder<S = squeue::Entry, C = cqueue::Entry>
 where
     S: squeue::EntryMarker,
