@@ -50,13 +50,13 @@ pub(crate) fn another_recorder() -> bool {
             let start = loaded.bias.wrapping_add(header.address);
             header.kind == sys::LOAD && own.wrapping_sub(start) < header.memory_bytes
         });
-        let notes = loaded.headers.iter().filter(|one| one.kind == sys::NOTE);
+        let mut notes = loaded.headers.iter().filter(|one| one.kind == sys::NOTE);
         found = !is_own
-            && notes
-                .filter_map(|header| Some((loaded.segment(header)?, header.align)))
-                .any(|(notes, align)| {
-                    notes::note_in(notes, align, (b"tracer\0", RECORDER)).is_some()
-                });
+            && notes.any(|header| {
+                let mut buffer = [0; notes::BYTES];
+                let notes = loaded.segment(header, &mut buffer).unwrap_or(&[]);
+                notes::note_in(notes, header.align, (b"tracer\0", RECORDER)).is_some()
+            });
         !found
     });
     found

@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use wire::payload::pair;
 use wire::record::Kind;
 
-use crate::recorder::notes::BuildId;
+use crate::recorder::notes::{self, BuildId};
 use crate::recorder::process::Process;
 use crate::recorder::sys::{self, Loaded, ProgramHeader};
 
@@ -35,7 +35,7 @@ const MODULES: usize = 256;
 /// Bytes of all their paths; what does not fit is kept without its path.
 const PATHS: usize = 32 * 1024;
 /// A file that code was loaded from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Module {
     /// Where address 0 of the file would be.
     bias: u64,
@@ -110,8 +110,12 @@ pub(crate) fn collected() -> &'static [Module] {
         .is_ok()
     {
         sys::each_loaded(|loaded| {
-            let build_id =
-                |header: &ProgramHeader| BuildId::among(loaded.segment(header)?, header.align);
+            let build_id = |header: &ProgramHeader| {
+                BuildId::among(
+                    loaded.segment(header, &mut [0; notes::BYTES])?,
+                    header.align,
+                )
+            };
             let module = describe(loaded.bias, loaded.headers, build_id);
             // SAFETY: this thread alone took the state to FILLING, and that happens once.
             let kept = unsafe { TABLE.put(module, path_of_loaded(loaded, &mut [0; 1024])) };

@@ -1,5 +1,8 @@
 //! Notes in ELF files, and the one among them that tells one build from another.
 
+/// How much of a segment of notes is looked at: they are a few dozen bytes each.
+pub(super) const BYTES: usize = 1024;
+
 /// What tells one build of a file from another: up to all 20 bytes of a SHA-1.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct BuildId {

@@ -4,12 +4,9 @@
 use core::sync::atomic::Ordering;
 
 use super::{Module, TABLE, describe, known, path_of, word_in};
-use crate::recorder::notes::BuildId;
+use crate::recorder::notes::{self, BuildId};
 use crate::recorder::sys::ProgramHeader;
 use crate::recorder::{loader, process};
-
-/// Bytes of its notes that are looked at.
-const NOTES: usize = 512;
 
 /// The file that was loaded late and that the latest frame of a stack lay in: most of its neighbours do too.
 #[derive(Default)]
@@ -31,30 +28,55 @@ pub(crate) fn late_word(
     Some(word_in(index, &module, address))
 }
 
+/// What there was at an address.
+struct Seen {
+    module: Module,
+    path: [u8; 1024],
+    path_len: usize,
+}
+
+impl Seen {
+    fn path(&self) -> &[u8] {
+        self.path.get(..self.path_len).unwrap_or(&[])
+    }
+}
+
+/// What there is at an address, if the loader has the same still when all was read.
+#[inline(never)]
+fn look(address: u64) -> Option<Seen> {
+    let object = loader::object_at(address)?;
+    let build_id = |header: &ProgramHeader| {
+        BuildId::among(object.segment(header, &mut [0; notes::BYTES]), header.align)
+    };
+    let mut path = [0; 1024];
+    let seen = Seen {
+        module: describe(object.bias(), object.headers(), build_id),
+        path_len: object.path(&mut path).len(),
+        path,
+    };
+    (seen.module.has_code(address) && object.is_loaded()).then_some(seen)
+}
+
+/// As [`look`], and sure of it: while one was read the file may have been unloaded and loaded again to the same place,
+/// and seen half made. So a second look, behind the first one's last question to the loader, has to say the same.
+fn look_twice(address: u64) -> Option<Seen> {
+    let (first, second) = (look(address)?, look(address)?);
+    (first.module == second.module && first.path() == second.path()).then_some(second)
+}
+
 fn late_module(
     address: u64,
     write: impl FnOnce(usize, &Module, &[u8]) -> bool,
 ) -> Option<(usize, Module)> {
-    let object = loader::object_at(address)?;
-    let build_id = |header: &ProgramHeader| {
-        BuildId::among(object.segment(header, &mut [0; NOTES]), header.align)
-    };
-    let module = describe(object.bias(), object.headers(), build_id);
+    let Seen { module, .. } = look(address)?;
     let is_it = |known: &Module| {
         (known.bias, known.base, known.size) == (module.bias, module.base, module.size)
             && known.build_id == module.build_id
     };
-    if !module.has_code(address) || !object.is_loaded() {
-        return None;
-    }
     if let Some(index) = known().iter().position(is_it) {
         return Some((index, module));
     }
-    let mut buffer = [0; 1024];
-    let path = object.path(&mut buffer);
-    if !object.is_loaded() {
-        return None;
-    }
+    let seen = look_twice(address).filter(|seen| seen.module == module)?;
     let adding = &process::current()?.adding_module;
     // Somebody else adds one, or this is a handler that interrupted it: the next stack will know.
     if adding.swap(true, Ordering::Acquire) {
@@ -64,7 +86,7 @@ fn late_module(
     let mut index = known().iter().position(is_it);
     if index.is_none() {
         // SAFETY: `adding_module` is ours.
-        let put = unsafe { TABLE.put(module, path) };
+        let put = unsafe { TABLE.put(module, seen.path()) };
         index = put.filter(|index| {
             // SAFETY: just written, and seen by this thread alone.
             let kept = unsafe { TABLE.unpublished(*index) };
@@ -113,42 +135,43 @@ mod tests {
     fn library_that_is_unloaded_meanwhile_is_no_fault() {
         use std::sync::atomic::AtomicU64;
         const LIBRARY: (&CStr, &CStr) = (c"libBrokenLocale.so.1", c"__ctype_get_mb_cur_max");
-        const ROUNDS: u64 = 3000;
+        const ROUNDS: u64 = 1000;
         let _ = collected();
-        let (latest, mut there, mut gone) = (AtomicU64::new(0), 0, 0);
+        let (latest, mut wrong) = (AtomicU64::new(0), Vec::new());
+        let [there, gone] = [const { AtomicU64::new(0) }; 2];
+        // Until the other thread has seen it so, now and then.
+        let wait_for = |seen: &AtomicU64, round| {
+            let before = seen.load(Ordering::Relaxed);
+            while round % 64 == 0 && seen.load(Ordering::Relaxed) == before {
+                std::thread::yield_now();
+            }
+        };
         std::thread::scope(|scope| {
             let churn = scope.spawn(|| {
-                for _ in 0..ROUNDS {
+                for round in 0..ROUNDS {
                     let (library, address) = load(LIBRARY.0, LIBRARY.1);
                     latest.store(address, Ordering::Relaxed);
+                    wait_for(&there, round);
                     unload(library);
+                    wait_for(&gone, round);
                 }
             });
             while !churn.is_finished() {
-                let address = latest.load(Ordering::Relaxed);
-                let Some(object) = loader::object_at(address) else {
-                    gone += 1;
-                    continue;
-                };
-                let build_id = |header: &ProgramHeader| {
-                    BuildId::among(object.segment(header, &mut [0; NOTES]), header.align)
-                };
-                let module = describe(object.bias(), object.headers(), build_id);
-                let mut buffer = [0; 1024];
-                let path = object.path(&mut buffer);
-                if object.is_loaded() {
-                    there += 1;
-                    assert!(module.has_code(address));
-                    assert!(path.ends_with(b"/libBrokenLocale.so.1"), "{path:?}");
-                } else {
-                    gone += 1;
+                match look_twice(latest.load(Ordering::Relaxed)) {
+                    Some(seen) => {
+                        there.fetch_add(1, Ordering::Relaxed);
+                        let path = seen.path();
+                        if !path.ends_with(b"/libBrokenLocale.so.1") {
+                            wrong.push(String::from_utf8_lossy(path).into_owned());
+                        }
+                    }
+                    None => {
+                        gone.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
         });
-        assert!(
-            there > 0 && gone > 0,
-            "{there} times there, {gone} times gone"
-        );
+        assert_eq!(wrong, [] as [String; 0]);
     }
 
     /// A child of `vfork` has its parent's memory, and finds a thread of the parent in the middle of adding a module.

@@ -53,8 +53,12 @@ pub(crate) struct Loaded<'a> {
 }
 
 impl Loaded<'_> {
-    /// The bytes of a segment, where all of them were loaded to be read.
-    pub(crate) fn segment(&self, header: &ProgramHeader) -> Option<&[u8]> {
+    /// The first bytes of a segment, where all of them were loaded to be read.
+    pub(crate) fn segment<'b>(
+        &self,
+        header: &ProgramHeader,
+        buffer: &'b mut [u8],
+    ) -> Option<&'b [u8]> {
         let end = header.address.checked_add(header.memory_bytes)?;
         let holds = |load: &ProgramHeader| {
             load.kind == LOAD
@@ -68,10 +72,52 @@ impl Loaded<'_> {
         if !self.headers.iter().any(holds) {
             return None;
         }
-        let start = self.bias.wrapping_add(header.address) as *const u8;
+        let start = self.bias.wrapping_add(header.address);
+        let count = buffer.len().min(header.memory_bytes as usize);
+        let buffer = buffer.get_mut(..count)?;
         // SAFETY: the range lies within a segment that the loader mapped for reading, and that stays
         // while `dl_iterate_phdr` holds the loader's lock. Notes are not written to.
-        Some(unsafe { core::slice::from_raw_parts(start, header.memory_bytes as usize) })
+        unsafe { copy(start, buffer) };
+        Some(buffer)
+    }
+}
+
+/// Fills a buffer with what lies at an address. By instructions of our own: AddressSanitizer puts red zones between
+/// the notes that were compiled with it, and would take the compiler's loads for a mistake.
+///
+/// # Safety
+///
+/// As many bytes as there is room for can be read there.
+unsafe fn copy(from: u64, to: &mut [u8]) {
+    let (place, count) = (to.as_mut_ptr(), to.len());
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise; the instruction changes the registers that are named, and the buffer.
+    unsafe {
+        core::arch::asm!(
+            "rep movsb",
+            inout("rcx") count => _,
+            inout("rdi") place => _,
+            inout("rsi") from => _,
+            options(nostack, preserves_flags),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "2:",
+            "cbz {count}, 3f",
+            "ldrb {byte:w}, [{from}], #1",
+            "strb {byte:w}, [{place}], #1",
+            "sub {count}, {count}, #1",
+            "b 2b",
+            "3:",
+            count = inout(reg) count => _,
+            place = inout(reg) place => _,
+            from = inout(reg) from => _,
+            byte = out(reg) _,
+            options(nostack, preserves_flags),
+        );
     }
 }
 
