@@ -34,7 +34,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! A slotmap's key is a word by `key.data().as_ffi()`, and has its generation inside.
+//! A `slab::Slab` or a `slotmap::SlotMap` says all that by itself, as `slab` (feature `slab`) and `slotmap` (feature
+//! `slotmap`) of this module have them. A slotmap's key is a word by `key.data().as_ffi()`, and has its generation inside.
 //! Only calls that change what a key stands for are told: a value that is replaced in place is another's
 //! business.
 
@@ -44,6 +45,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wire::record::{Kind, Owner};
 
 use crate::recorder;
+
+#[cfg(feature = "slab")]
+pub mod slab;
+
+#[cfg(feature = "slotmap")]
+pub mod slotmap;
 
 /// Tables that are told apart; the keys of those beyond are taken to be of one table.
 const MAX_TABLES: u32 = 0x7FFE;
@@ -89,7 +96,12 @@ impl Table {
     #[inline]
     #[track_caller]
     pub fn removed<T>(self, key: u64) {
-        self.note::<T>(Kind::Reclaim, key, Location::caller());
+        self.removed_at::<T>(key, Location::caller());
+    }
+
+    #[inline]
+    fn removed_at<T>(self, key: u64, at: &'static Location<'static>) {
+        self.note::<T>(Kind::Reclaim, key, at);
     }
 
     /// The program looks at the value and leaves it where it is.

@@ -17,13 +17,18 @@ new_key_type! {
     struct OpKey;
 }
 
-/// A ring whose cookies are the keys of a table.
+/// A ring whose cookies are the keys of a table of its own.
 fn ring() -> Option<(IoUring, Table)> {
+    let table = Table::new();
+    Some((ring_of(table)?, table))
+}
+
+/// A ring whose cookies are the keys of a table.
+fn ring_of(table: Table) -> Option<IoUring> {
     match IoUring::new(8) {
         Ok(ring) => {
-            let table = Table::new();
             ring.hooks().cookies(Cookies::KeysOf(table));
-            Some((ring, table))
+            Some(ring)
         }
         Err(error) => {
             eprintln!("SKIPPED: no ring here ({error})");
@@ -164,4 +169,117 @@ fn a_slotmap_key_that_was_removed_in_flight() {
     let late = next(&mut ring);
     assert!(!ops.contains_key(OpKey::from(KeyData::from_ffi(late))));
     scope.expect(Rule::T07).times(1);
+}
+
+/// The same over the tables that say it by themselves.
+#[cfg(feature = "slab")]
+mod slabs {
+    use super::*;
+    use probe::index::slab::Slab;
+
+    #[test]
+    fn a_slab_that_tells_its_keys_by_itself() {
+        let scope = probe::scope();
+        let mut ops = Slab::new();
+        let Some(mut ring) = ring_of(ops.table()) else {
+            return;
+        };
+        for round in 0..50 {
+            let first = ops.insert(Op(round));
+            let entry = ops.vacant_entry();
+            let second = entry.key();
+            entry.insert(Op(round)).0 += 1;
+            push(&mut ring, &nop(second as u64));
+            push(&mut ring, &nop(first as u64));
+            for _ in 0..2 {
+                let key = next(&mut ring) as usize;
+                assert_eq!(ops[key].0, round + u64::from(key == second));
+                ops[key].0 = 0;
+                assert_eq!(ops.remove(key).0, 0);
+            }
+            // Nothing was given out, so nothing is to be given back.
+            ops.vacant_entry();
+            assert!(ops.try_remove(first).is_none());
+        }
+        scope.assert_clean();
+    }
+
+    #[test]
+    fn every_way_out_of_a_slab_gives_its_keys_back() {
+        let scope = probe::scope();
+        let mut ops = Slab::with_capacity(8);
+        let fill =
+            |ops: &mut Slab<Op>| (0..8).for_each(|number| assert!(ops.insert(Op(number)) < 8));
+        let held = || scope.numbers().holding.len();
+        fill(&mut ops);
+        assert_eq!(held(), 8);
+        ops.retain(|_, op| op.0 % 4 == 0);
+        assert_eq!((held(), ops.len()), (2, 2));
+        assert_eq!(ops.drain().count(), 2);
+        assert_eq!(held(), 0);
+        fill(&mut ops);
+        ops.clear();
+        assert_eq!(held(), 0);
+        fill(&mut ops);
+        drop(ops);
+        scope.assert_clean();
+    }
+
+    #[test]
+    fn an_index_of_a_slab_that_is_given_out_again_too_early() {
+        let scope = probe::scope();
+        let mut ops = Slab::new();
+        let Some(mut ring) = ring_of(ops.table()) else {
+            return;
+        };
+        let key = ops.insert(Op(1));
+        push(&mut ring, &nop(key as u64));
+        ring.submit().expect("submitted");
+        ops.remove(key);
+        let again = ops.insert(Op(2));
+        assert_eq!(next(&mut ring) as usize, again);
+        ops.remove(again);
+        scope.expect(Rule::T04).times(1);
+    }
+}
+
+#[cfg(feature = "slotmap")]
+mod slotmaps {
+    use super::*;
+    use probe::index::slotmap::{SlotMap, cookie, key};
+
+    #[test]
+    fn a_slotmap_that_tells_its_keys_by_itself() {
+        let scope = probe::scope();
+        let mut ops: SlotMap<OpKey, Op> = SlotMap::with_key();
+        let Some(mut ring) = ring_of(ops.table()) else {
+            return;
+        };
+        for round in 0..50 {
+            let first = ops.insert(Op(round));
+            let second = ops.insert_with_key(|key| Op(cookie(key)));
+            push(&mut ring, &nop(cookie(second)));
+            push(&mut ring, &nop(cookie(first)));
+            for _ in 0..2 {
+                let key: OpKey = key(next(&mut ring));
+                assert!(ops.contains_key(key));
+                let op = ops.remove(key).expect("it is there");
+                assert!(op.0 == round || key == second);
+                assert!(ops.remove(key).is_none());
+            }
+        }
+        let held = || scope.numbers().holding.len();
+        for number in 0..8 {
+            ops.insert(Op(number));
+        }
+        ops.retain(|_, op| op.0 % 4 == 0);
+        assert_eq!((held(), ops.len()), (2, 2));
+        ops.clear();
+        assert_eq!(held(), 0);
+        ops.insert(Op(0));
+        assert_eq!(ops.drain().count(), 1);
+        ops.insert(Op(0));
+        drop(ops);
+        scope.assert_clean();
+    }
 }
