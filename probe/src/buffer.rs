@@ -2,7 +2,24 @@
 //!
 //! A write of a buffer's whole capacity sends what happened to lie in its uninitialised part, and the
 //! tools that look for such reads do not see the kernel's. The hooks say what a runtime's own buffers
-//! hold; a [`TracedBuffer`] says it by itself.
+//! hold; a [`TracedBuffer`] says it by itself. Sizes are bytes; each call is one record.
+//!
+//! ```
+//! use probe::ring::{Kind, Ring};
+//!
+//! let mut pool = vec![std::mem::MaybeUninit::<u8>::uninit(); 4096];
+//! probe::buffer::initialised(pool.as_ptr(), 4096, 0);
+//! // A read into it completed with 100:
+//! probe::buffer::initialised(pool.as_ptr(), 4096, 100);
+//! // From here on a write of more than that from it is a finding (T27).
+//! probe::buffer::gone(pool.as_ptr());
+//!
+//! // 16 buffers with the ids 0 to 15 were given to the kernel, as group 7:
+//! let ring = Ring::created(Kind::Copied, -1, 8, 16, 0, 0);
+//! probe::buffer::provided(&ring, 7, 0, 16);
+//! // One that a completion names (`cqueue::buffer_select`) and that is never provided again is a finding (T19).
+//! # pool.clear();
+//! ```
 
 use std::mem::MaybeUninit;
 

@@ -4,6 +4,22 @@
 //! A runtime calls them where it polls; the order of calls is what the rules judge. A handle is a
 //! number and can be copied; one that was made while nothing was recorded stays silent.
 //!
+//! ```
+//! use probe::coroutine::Coroutine;
+//!
+//! let cookie = 0x1000; // of the operation that it waits for
+//! let coroutine = Coroutine::spawned_named("connection", Coroutine::current());
+//! coroutine.resumed(None); // for the first time, by nothing
+//! let running = coroutine.running();
+//! // ... polled: what it submits and spawns is its own ...
+//! drop(running);
+//! coroutine.suspended(&[cookie]);
+//!
+//! // The completion with that cookie was taken from ring 1 (`ring.hooks().id()`):
+//! coroutine.resumed(Some((1, cookie)));
+//! coroutine.done();
+//! ```
+//!
 //! For executors that go by wakers there is nothing to call where they poll: what is spawned is wrapped, with
 //! [`trace`]. The link to the operations is two lines in the runtime's own future of an operation, the one place
 //! that knows its cookie: [`waits_for`] where it returns pending, [`resumed_by`] where it has its completion.

@@ -3,7 +3,20 @@
 //! A descriptor's number is given out again at once, to whoever asks next; an operation that still
 //! carries it then works on somebody else's file. And a descriptor that came as the result of an
 //! operation belongs to nobody until somebody says so. [`opened`] and [`closing`] are hooks to call by
-//! hand; a [`Descriptor`] calls them by itself.
+//! hand; a [`Descriptor`] calls them by itself. Each call is one record.
+//!
+//! ```
+//! use std::os::fd::{FromRawFd, OwnedFd, IntoRawFd};
+//!
+//! // An accept, or here an open, completed with this result:
+//! let result = std::fs::File::open("/dev/null")?.into_raw_fd();
+//! probe::fd::opened(result);
+//! // ... and much later:
+//! probe::fd::closing(result);
+//! // SAFETY: opened above, and nobody else has it.
+//! drop(unsafe { OwnedFd::from_raw_fd(result) });
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;

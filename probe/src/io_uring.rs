@@ -4,6 +4,36 @@
 //! parameters) are the crate's own; the ring, its two queues and its submitter are wrapped, and every
 //! method that is not listed here is reached through `Deref`.
 //!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use probe::io_uring::{self, IoUring, cqueue, opcode};
+//!
+//! let mut ring = IoUring::new(8)?;
+//!
+//! // As always, with an owner that leaves by itself ...
+//! let raw = probe::into_raw(Box::new(7));
+//! let entry = opcode::Nop::new().build().user_data(raw as u64);
+//! // SAFETY: the operation uses no memory.
+//! unsafe { ring.submission().push(&entry) }.expect("room");
+//! ring.submit_and_wait(1)?;
+//! let completion = ring.completion().next().expect("waited for");
+//! // SAFETY: the cookie is the pointer that was leaked above; it is taken back once.
+//! drop(unsafe { probe::from_raw::<Box<i32>>(completion.user_data() as *mut i32) });
+//!
+//! // ... or in one record with the submission, and back in one with the completion.
+//! // SAFETY: the operation uses no memory.
+//! unsafe { ring.submission().push_owned(opcode::Nop::new().build(), Box::new(8)) }.expect("room");
+//! ring.submit_and_wait(1)?;
+//! let mut completions = ring.completion();
+//! let reaped = completions.reap().expect("waited for");
+//! assert!(!cqueue::more(reaped.flags()));
+//! // SAFETY: the cookie is that of the `Box` above, which was not taken back yet.
+//! let (completion, number) = unsafe { reaped.reclaim::<Box<i32>>() };
+//! assert_eq!((completion.result(), *number), (0, 8));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Not seen: what goes around the wrapper, such as a [`Builder`] or ring that was made from the crate
 //! directly; that completions found no room, where the queues are asked for with `submission_shared` and
 //! `completion_shared` alone. With SQPOLL the kernel consumes entries by itself: they count as consumed when they are

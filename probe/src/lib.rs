@@ -241,7 +241,33 @@ mod scope;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use scope::{Entered, Expectation, Limits, Rule, Scope, ScopeHandle, process_scope, scope};
+pub use scope::{Entered, Expectation, Limits, Rule, Scope, ScopeHandle, process_scope};
+
+/// Judges what a test did, at its end.
+///
+/// ```
+/// let scope = probe::scope();
+/// let raw = probe::into_raw(Box::new(7));
+/// // SAFETY: leaked once, taken back once.
+/// drop(unsafe { probe::from_raw::<Box<i32>>(raw) });
+/// scope.assert_clean();
+/// ```
+///
+/// What the opening thread leaks, submits and spawns belongs to the scope, and so does what threads do that entered it
+/// through a [`ScopeHandle`]; all else that runs at the same time does not. So tests may run in parallel, each with its
+/// own scope. The first scope of a process starts a recording in its memory, of which the newest 32 MiB are kept;
+/// judging reads all of it, while other tests go on: once a test, not once an operation.
+///
+/// An assertion that fails panics with the story and both places in the source, saves the trace to `target/tracer/`,
+/// and ends with the command to look at it. Where records were lost that could have changed the answer, or the
+/// recording was ended, it fails as inconclusive. Feature `assert`.
+///
+#[cfg(all(
+    feature = "assert",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use scope::scope;
 /// What [`macro@test`] writes calls to.
 #[cfg(all(
     feature = "assert",

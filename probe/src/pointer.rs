@@ -153,7 +153,11 @@ fn note<P: Leak>(kind: Kind, address: u64, layout: Option<Layout>, at: &'static 
     });
 }
 
-/// Gives ownership away as a raw pointer, and records the leak.
+/// Gives ownership away as a raw pointer, and records the leak: the owner's kind, what it points to, and this place.
+///
+/// It is an error of the program's, and a finding, if nobody takes it back (T09), if that is done twice (T08) or as
+/// another type (T14). Owners that are shared (`Rc`, `Arc`) may be given away several times: each is a lease, and each
+/// is taken back once. One record; nothing is allocated.
 #[inline]
 #[track_caller]
 pub fn into_raw<P: Leak>(owner: P) -> P::Raw {
@@ -161,6 +165,11 @@ pub fn into_raw<P: Leak>(owner: P) -> P::Raw {
 }
 
 /// Gives ownership away for ever: recorded, and never reported as not reclaimed.
+///
+/// ```
+/// let config: *mut String = probe::leak_forever(Box::new(String::from("for the life of the process")));
+/// # let _ = config;
+/// ```
 #[inline]
 #[track_caller]
 pub fn leak_forever<P: Leak>(owner: P) -> P::Raw {
@@ -179,7 +188,7 @@ fn give<P: Leak>(kind: Kind, owner: P, at: &'static Location<'static>) -> P::Raw
     raw
 }
 
-/// Takes ownership back, and records the reclaim.
+/// Takes ownership back, and records the reclaim: what it is taken back as, and this place. See [`into_raw`].
 ///
 /// # Safety
 ///
@@ -204,7 +213,16 @@ pub unsafe fn from_raw<P: Leak>(raw: P::Raw) -> P {
 }
 
 /// Records that the program looks at what a raw pointer points to, without taking it. The look itself
-/// is the caller's.
+/// is the caller's. Its biography has it, and an owner that was looked at for a completion and stays out was not
+/// overlooked (T09).
+///
+/// ```
+/// let raw = probe::into_raw(Box::new(7));
+/// probe::peek::<Box<i32>>(raw);
+/// // SAFETY: leaked above, and not taken back yet.
+/// assert_eq!(unsafe { *raw }, 7);
+/// # drop(unsafe { probe::from_raw::<Box<i32>>(raw) });
+/// ```
 #[inline]
 #[track_caller]
 pub fn peek<P: Leak>(raw: P::Raw) {
@@ -213,7 +231,21 @@ pub fn peek<P: Leak>(raw: P::Raw) {
     }
 }
 
-/// Adds one raw handle to an `Rc` or `Arc` that was leaked, and records it.
+/// Adds one raw handle to an `Rc` or `Arc` that was leaked, and records it: there is one more to take back, by
+/// [`from_raw`] or [`release`].
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// let raw = probe::into_raw(Rc::new(7)); // for a read
+/// // SAFETY: the count is one; each of the two handles is given up once.
+/// let conn = unsafe {
+///     probe::retain::<Rc<i32>>(raw); // and for a write
+///     probe::release::<Rc<i32>>(raw);
+///     probe::from_raw::<Rc<i32>>(raw)
+/// };
+/// assert_eq!(Rc::strong_count(&conn), 1);
+/// ```
 ///
 /// # Safety
 ///
@@ -228,7 +260,8 @@ pub unsafe fn retain<P: Counted>(raw: P::Raw) {
     unsafe { P::retain(raw) }
 }
 
-/// Takes one raw handle from an `Rc` or `Arc` that was leaked, and records it.
+/// Takes one raw handle from an `Rc` or `Arc` that was leaked, and records it; the last one drops the value. See
+/// [`retain`].
 ///
 /// # Safety
 ///

@@ -4,10 +4,39 @@
 //! [`Ring::submitting`] for each slot before it publishes the tail, [`Ring::entered`] when
 //! `io_uring_enter` returned, and [`Ring::reaped`] for each completion it takes.
 //!
+//! ```
+//! use probe::ring::{Cookies, Kind, Ring};
+//!
+//! // A ring of the program's own. Here its queue is an array, and no kernel stands behind it.
+//! let mut queue = [[0u64; 8]; 4]; // `struct io_uring_sqe`, as eight words
+//! let ring = Ring::created(Kind::InPlace, -1, 4, 8, 0, 0);
+//! ring.cookies(Cookies::Pointers);
+//!
+//! // A slot is handed out, ...
+//! // SAFETY: the kernel is done with the slot, and this thread alone fills the queue.
+//! unsafe { ring.claimed(0, &mut queue[0]) };
+//! // ... and filled: without this line the trace would say that this slot never got a cookie (T02).
+//! let cookie = probe::into_raw(Box::new(7)) as u64;
+//! queue[0][4] = cookie;
+//! // Before the tail is published:
+//! // SAFETY: as above.
+//! unsafe { ring.submitting(0, &mut queue[0]) };
+//! // Behind `io_uring_enter(fd, 1, 1, ..)`, which returned 1:
+//! ring.entered(1, 1, 1);
+//! // A completion, and then its owner, which was leaked above and is taken back once:
+//! ring.reaped(cookie, 0, 0);
+//! drop(unsafe { probe::from_raw::<Box<i32>>(cookie as *mut i32) });
+//! ```
+//!
+//! A ring whose entries are copied into the queue whole calls [`Ring::pushed`] in place of the first two. Each of
+//! these calls is one record.
+//!
 //! Poison proves a forgotten `user_data`: a claimed slot gets a word that no program writes; if it is
 //! still there at submission, nobody set the cookie. Before the kernel sees the slot the leftover of
 //! the previous lap is put back, so that the program behaves as it would have. Both happen between
-//! claim and publication, while the program owns the slot, so that no kernel thread can race.
+//! claim and publication, while the program owns the slot, so that no kernel thread can race: it is as right with
+//! `IORING_SETUP_SQPOLL`. The shim for programs that do not link the probe sees no claim, and poisons later: there it
+//! is off for such rings, and once a second thread enters one.
 //!
 //! Reading order: [`Ring`] and its making here, then `slots` (rings that are filled in place), `pushed` (entries
 //! copied whole), `reaped` (completions) and `declared` (what cookies mean).
@@ -80,7 +109,11 @@ fn has_number(id: u32) -> bool {
 }
 
 impl Ring {
-    /// A ring was made: sizes of its queues, `IORING_SETUP_*` and `IORING_FEAT_*` bits.
+    /// A ring was made: its descriptor (-1 for none), the sizes of its queues in entries, `IORING_SETUP_*` and
+    /// `IORING_FEAT_*` bits. [`Kind::InPlace`] for one whose slots are [claimed](Ring::claimed) and filled,
+    /// [`Kind::Copied`] for one whose entries are [pushed](Ring::pushed).
+    ///
+    /// Of the rings of a process 65,535 are recorded; a mark says so when there are more.
     pub fn created(
         kind: Kind,
         fd: i32,

@@ -18,7 +18,18 @@ use crate::coroutine::Coroutine;
 use crate::recorder;
 
 /// A waker that wakes as `inner` does, with its copies recorded. Where nothing is recorded: `inner`
-/// itself. One allocation.
+/// itself. One allocation, and a record for each copy made, dropped or used up: a copy that nobody drops is a finding,
+/// as is one that is dropped twice (T20).
+///
+/// ```
+/// use std::task::Waker;
+///
+/// let waker = probe::waker(Waker::noop().clone());
+/// let copy = waker.clone();
+/// copy.wake_by_ref();
+/// drop(copy);
+/// waker.wake();
+/// ```
 #[track_caller]
 pub fn waker(inner: Waker) -> Waker {
     wrap(inner, None, Location::caller())

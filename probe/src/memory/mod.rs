@@ -60,7 +60,13 @@ pub fn unmapping<T>(start: *const T, bytes: usize) {
     }
 }
 
-/// `mremap` has moved or cut a mapping: what no longer belongs to it counts as unmapped.
+/// `mremap` has moved or cut a mapping: what no longer belongs to it counts as unmapped. Sizes are bytes.
+///
+/// ```
+/// # let (old, old_bytes, new, new_bytes) = (0x1000 as *const u8, 8192, 0x1000 as *const u8, 4096);
+/// // let new = mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE)
+/// probe::memory::remapped(old, old_bytes, new, new_bytes);
+/// ```
 #[inline]
 pub fn remapped<T>(old: *const T, old_bytes: usize, new: *const T, new_bytes: usize) {
     if !core::ptr::eq(old, new) {

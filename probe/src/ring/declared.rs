@@ -27,6 +27,8 @@ pub enum Cookies {
 impl Ring {
     /// Declares how this ring's cookies are to be read. Without a declaration the recording itself has
     /// to prove that they are pointers (some were leaked).
+    ///
+    /// Once, when the ring is made: declarations add up, and of several tables the first one counts.
     pub fn cookies(&self, scheme: Cookies) {
         // The numbers of `traces::scheme`.
         let (number, parameter) = match scheme {
