@@ -1,5 +1,6 @@
 //! What each of the other hooks adds to what it stands beside: wakers, coroutines, keys of a table, cells, buffers,
-//! descriptors, callbacks, owners that the attribute found, and rings of the program's own making. Once while nothing records, and once recording.
+//! descriptors, callbacks, owners that the attribute found, the program's log, and rings of the program's own making.
+//! Once while nothing records, and once recording.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use probe::ring::{Entry, Kind, Ring};
+use tracing::dispatcher::{Dispatch, with_default};
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{Variant, table};
 
@@ -49,6 +52,7 @@ fn all() {
     descriptors();
     callbacks();
     owners();
+    logs();
     rings();
 }
 
@@ -286,5 +290,20 @@ fn owners() {
             drop(unsafe { Rc::from_raw(black_box(raw)) });
         },
         || instrumented::there_and_back(&shared),
+    );
+}
+
+fn logs() {
+    let bare = Dispatch::new(tracing_subscriber::registry());
+    let hooked = Dispatch::new(tracing_subscriber::registry().with(probe::logs::layer()));
+    let say = |to: &Dispatch| {
+        with_default(to, || {
+            tracing::info!(peer = black_box(7), "accepted");
+        });
+    };
+    beside(
+        "logs: an event with a field, beside a subscriber that does nothing (1 record)",
+        || say(&bare),
+        || say(&hooked),
     );
 }

@@ -93,7 +93,7 @@ fn main() {
             note(1);
             std::process::abort();
         }
-        "signals" => signals::handler_records(),
+        "signals" => signals::handler_records(argument().unwrap_or(1)),
         "errno" => {
             // SAFETY: the thread's own location.
             let place = unsafe { &mut *libc::__errno_location() };
@@ -104,7 +104,7 @@ fn main() {
             }
             assert_eq!(*place, 77, "a hook changed errno");
         }
-        "handlers" => signals::handlers_interrupt_handlers(),
+        "handlers" => signals::handlers_interrupt_handlers(argument().unwrap_or(1)),
         "handlers-in-threads" => signals::handlers_in_threads(),
         "handler-forks" => signals::handler_forks(),
         "wrap" => (1..=1_000_000).for_each(note),

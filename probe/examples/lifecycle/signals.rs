@@ -6,14 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::note;
 
-/// A timer signal whose handler records, into whatever the thread is doing.
-pub(crate) fn handler_records() {
+/// A timer signal whose handler records, into whatever the thread is doing. It comes `slower` times less often than
+/// for a program at its own speed: under a tool there would be no time between two of them.
+pub(crate) fn handler_records(slower: u64) {
     extern "C" fn handler(_: i32) {
         note(1_000_000_000);
     }
     // Opens the recording: a handler that comes while its own thread does so loses its record.
     note(1);
-    on_timer(libc::ITIMER_REAL, libc::SIGALRM, handler, 50);
+    on_timer(
+        libc::ITIMER_REAL,
+        libc::SIGALRM,
+        handler,
+        50 * slower as i64,
+    );
     for number in 2..=400_000 {
         note(black_box(number));
     }
@@ -23,8 +29,8 @@ pub(crate) fn handler_records() {
 /// What the last record of [`handlers_interrupt_handlers`] adds to the number of those before it.
 const MADE: u64 = 1 << 40;
 
-/// Two timers whose handlers record, into records of the thread and of each other.
-pub(crate) fn handlers_interrupt_handlers() {
+/// Two timers whose handlers record, into records of the thread and of each other. `slower` as above.
+pub(crate) fn handlers_interrupt_handlers(slower: u64) {
     static HANDLED: AtomicU64 = AtomicU64::new(0);
     extern "C" fn handler(signal: i32) {
         // So much that the other one comes into the middle of it.
@@ -34,8 +40,13 @@ pub(crate) fn handlers_interrupt_handlers() {
         }
     }
     note(1);
-    on_timer(libc::ITIMER_REAL, libc::SIGALRM, handler, 100);
-    let second = on_second_timer(libc::SIGUSR1, handler, 130);
+    on_timer(
+        libc::ITIMER_REAL,
+        libc::SIGALRM,
+        handler,
+        100 * slower as i64,
+    );
+    let second = on_second_timer(libc::SIGUSR1, handler, 130 * slower as i64);
     let mut own = 1;
     // Until each came often, however slow the machine is.
     while own < 100_000 || HANDLED.load(Relaxed) < 10_000 {
