@@ -1,7 +1,7 @@
 //! What a program links to have its leaked pointers, rings and coroutines recorded.
 //!
 //! A pointer that leaves Rust's sight as a machine word goes through [`into_raw`] and comes back
-//! through [`from_raw`]; a ring is used through [`io_uring`] (feature `io-uring`) or told of through
+//! through [`from_raw`]; a ring is used through `io_uring` (feature `io-uring`) or told of through
 //! [`ring::Ring`]; coroutines are told of through [`coroutine::Coroutine`]. `tracer record -- ./app`
 //! then has the program write what happened into a trace file, and a test can judge itself with
 //! `probe::scope` (feature `assert`).
@@ -50,6 +50,20 @@
 //! Nothing is recorded unless `tracer record` started the program (it sets `TRACER_DIR`) or a test
 //! scope is open; then each hook is one load and one branch. Without the default feature `record`, and
 //! on platforms other than Linux on x86-64 and aarch64, hooks compile to nothing.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `record` (default) | recording itself; without it the hooks are there and do nothing |
+//! | `io-uring` | `io_uring`, with the names of the `io-uring` crate |
+//! | `assert` | `scope` and `#[probe::test]`; for `[dev-dependencies]` |
+//! | `sanitizers` | the word to sanitizers and Valgrind |
+//! | `slab`, `slotmap` | tables that tell their keys by themselves, in [`index`] |
+//! | `tracing` | `logs` |
+//! | `c`, `preload` | what the library for C and C++ and the shim are made of |
+//!
+//! By default it depends on nothing but its own two packages.
 //!
 //! # What it promises the program
 //!

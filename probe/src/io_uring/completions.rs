@@ -101,7 +101,7 @@ impl<C: cqueue::EntryMarker> Reaped<'_, C> {
     /// # Safety
     ///
     /// The cookie is what [`crate::Leak::address`] says of a raw pointer of `P`, by
-    /// [`SubmissionQueue::push_owned`] or otherwise; and this ownership was not taken back yet.
+    /// [`SubmissionQueue::push_owned`](super::SubmissionQueue::push_owned) or otherwise; and this ownership was not taken back yet.
     #[inline(always)]
     #[track_caller]
     pub unsafe fn reclaim<P: FromAddress>(self) -> (C, P) {

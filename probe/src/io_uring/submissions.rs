@@ -76,7 +76,7 @@ impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
 impl<S: squeue::EntryMarker> SubmissionQueue<'_, S> {
     /// Gives ownership away with an operation: turns `owner` into its raw pointer, which becomes the
     /// entry's `user_data`, and pushes the entry. The leak and the submission are one record. Take the
-    /// owner back with [`Reaped::reclaim`], or with [`crate::from_raw`].
+    /// owner back with [`Reaped::reclaim`](super::Reaped::reclaim), or with [`crate::from_raw`].
     ///
     /// # Errors
     ///
