@@ -38,6 +38,10 @@ impl Folder {
         Self(folder)
     }
 
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// Runs an example of this crate, and returns what it printed.
     pub(crate) fn run(&self, example: &str, turn: &str) -> String {
         let output = Command::new(program(example))
