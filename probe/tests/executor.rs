@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use probe::index::Table;
@@ -43,7 +43,12 @@ struct Runtime {
     slots: RefCell<Slab<Slot>>,
     ready: Arc<Mutex<VecDeque<usize>>>,
     fault: Cell<Fault>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One runtime at a time: all their keys begin at 0, and a coroutine that waits for key 0 may wait for any ring's, so
+/// that none is called lost while another ring has that key in flight.
+static ALONE: Mutex<()> = Mutex::new(());
 
 struct Ready(Arc<Mutex<VecDeque<usize>>>, usize);
 
@@ -57,6 +62,7 @@ type Task<'r> = Pin<Box<dyn Future<Output = ()> + 'r>>;
 
 impl Runtime {
     fn new() -> Option<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ring = match IoUring::new(16) {
             Ok(ring) => ring,
             Err(error) => {
@@ -73,6 +79,7 @@ impl Runtime {
             slots: RefCell::default(),
             ready: Arc::default(),
             fault: Cell::new(Fault::None),
+            _alone: alone,
         })
     }
 
