@@ -61,6 +61,25 @@ fn main() {
                 dealloc(buffer, LARGE);
             }
         }
+        "second-address" => {
+            let ring = Ring::created(Kind::Copied, 3, 8, 16, 0, 0);
+            // ACCEPT, STATX, OPENAT2: their second word is an address; of READ it is an offset.
+            // All of them first, so that no block has the address of another one.
+            let buffers = [13, 21, 28, 22].map(|opcode| (opcode, block(LARGE)));
+            for (opcode, buffer) in buffers {
+                let mut entry = read_into(std::ptr::null_mut());
+                (entry[0], entry[1]) = (opcode, buffer as u64 + 8);
+                ring.pushed(&entry);
+            }
+            for (opcode, buffer) in buffers {
+                match opcode {
+                    22 => println!("quiet {:#x}", buffer as u64),
+                    _ => println!("free {:#x} {}", buffer as u64, LARGE.size()),
+                }
+                // SAFETY: allocated above.
+                unsafe { dealloc(buffer, LARGE) };
+            }
+        }
         "realloc" => {
             let ring = Ring::created(Kind::Copied, 3, 8, 16, 0, 0);
             let buffer = block(LARGE);

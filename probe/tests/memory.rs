@@ -100,6 +100,11 @@ fn the_free_of_a_buffer_of_an_operation_is_recorded_and_no_other() {
 }
 
 #[test]
+fn some_operations_have_two_addresses() {
+    turn("second-address");
+}
+
+#[test]
 fn a_buffer_that_moves_says_where_to() {
     turn("realloc");
 }

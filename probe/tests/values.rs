@@ -21,8 +21,14 @@ use traces::recording::{Recording, Site};
 
 const NAME: &str = "every_number_stands_where_it_belongs";
 
+/// Has the program record its slots alone.
+const SLOTS: &str = "PROBE_TEST_SLOTS";
+
 /// What is recorded. Prints the numbers that are not the same everywhere.
 fn program() {
+    if std::env::var_os(SLOTS).is_some() {
+        return slots();
+    }
     rings();
     slots();
     coroutines();
@@ -30,8 +36,8 @@ fn program() {
     owners();
     callbacks();
     many_rings();
-    wrapped();
     probe::mark("at last");
+    wrapped();
 }
 
 fn rings() {
@@ -196,6 +202,11 @@ fn wrapped() {
     // SAFETY: no argument is passed; the flags are none that the kernel knows.
     let refused = unsafe { ring.submitter().enter::<u64>(0, 0, 1 << 31, None) };
     assert_eq!(refused.unwrap_err().raw_os_error(), Some(22));
+    drop(ring);
+    let polled: std::io::Result<IoUring> = IoUring::builder().setup_sqpoll(50).build(8);
+    if polled.is_err() {
+        println!("no polled ring here");
+    }
 }
 
 fn feature_bits(p: &probe::io_uring::Parameters) -> u32 {
@@ -278,18 +289,14 @@ fn show(recording: &Recording, what: &What) -> Option<String> {
     })
 }
 
-#[test]
-fn every_number_stands_where_it_belongs() {
-    if std::env::var_os("TRACER_DIR").is_some() {
-        program();
-        return;
-    }
-    let folder = Folder::new();
-    let output = Command::new(std::env::current_exe().expect("own path"))
+/// Records this program, and shows what it recorded; and what it printed.
+fn run(folder: &Folder, part: Option<&str>) -> (String, String) {
+    let mut command = Command::new(std::env::current_exe().expect("own path"));
+    command
         .args(["--exact", NAME, "--nocapture", "--test-threads=1"])
         .env("TRACER_DIR", folder.path())
-        .output()
-        .expect("this program starts");
+        .envs(part.map(|part| (part, "")));
+    let output = command.output().expect("this program starts");
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).expect("text");
     let bytes = folder.file();
@@ -299,11 +306,38 @@ fn every_number_stands_where_it_belongs() {
     };
     let trace = traces::Trace::read(&[input]).expect("a readable trace");
     let recording = trace.recording();
-    let shown: Vec<_> = trace
+    let mut shown: Vec<_> = trace
         .events()
         .iter()
         .filter_map(|event| show(recording, &event.what))
         .collect();
+    shown.push(String::new());
+    (shown.join("\n"), printed)
+}
+
+/// Without poison a leftover is observed, not proved: nobody knows whether the same word was set again.
+const WITHOUT_POISON: &str = "\
+Ring { ring: 1, fd: 79, sq_entries: 4, cq_entries: 8, setup: 0, features: 0, kind: InPlace }
+claim 1 2
+submit ring 1 seq 0 slot 2 cookie 0x0 Unknown op 0 len 0 at its line
+claim 1 3
+submit ring 1 seq 1 slot 3 cookie 0x333 Unknown op 0 len 0 at its line
+claim 1 3
+submit ring 1 seq 2 slot 3 cookie 0x333 Leftover op 0 len 0 at its line
+submit ring 1 seq 3 slot 1 cookie 0x111 Unknown op 0 len 0 at nowhere
+RingDrop { ring: 1 }
+";
+
+#[test]
+fn every_number_stands_where_it_belongs() {
+    if std::env::var_os("TRACER_DIR").is_some() {
+        program();
+        return;
+    }
+    let (shown, _) = run(&Folder::asking("poison=off\n"), Some(SLOTS));
+    assert_eq!(shown, WITHOUT_POISON, "{shown}");
+
+    let (mut shown, printed) = run(&Folder::new(), None);
     let mut expected = include_str!("values.txt").to_owned();
     for said in printed.lines() {
         if let Some((_, line)) = said.split_once("claimed at ") {
@@ -314,12 +348,19 @@ fn every_number_stands_where_it_belongs() {
             expected = expected.replace("FEATURES", bits);
         }
     }
-    let shown = shown.join("\n") + "\n";
-    if printed.contains("no ring here") {
-        eprintln!("SKIPPED: no ring here; nothing is known of what is wrapped");
-        let (before, _) = expected.split_once("== wrapped\n").expect("the last part");
-        assert!(shown.starts_with(before), "{shown}\ninstead of\n{before}");
-        return;
+    // What the kernel does not give is left out from here on.
+    for (refused, part) in [
+        ("no ring here", "== wrapped\n"),
+        ("no polled ring here", "== polled\n"),
+    ] {
+        let (before, after) = expected.split_once(part).expect("its part");
+        if printed.contains(refused) {
+            eprintln!("SKIPPED: {refused}; nothing is known of what is recorded of it");
+            expected = before.to_owned();
+            shown.truncate(expected.len());
+            break;
+        }
+        expected = format!("{before}{after}");
     }
-    assert_eq!(shown, expected.replace("== wrapped\n", ""), "{shown}");
+    assert_eq!(shown, expected, "{shown}");
 }

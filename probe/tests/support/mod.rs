@@ -22,6 +22,11 @@ pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
+        Self::asking("")
+    }
+
+    /// A recording with an option, as `poison=off` and a line's end.
+    pub(crate) fn asking(option: &str) -> Self {
         use std::io::Write;
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o700))
@@ -33,8 +38,8 @@ impl Folder {
             .mode(0o600)
             .open(folder.path().join("session"))
             .expect("a session file");
-        file.write_all(b"protocol=1\nchunks=64\nmode=ring\n")
-            .expect("a session file");
+        let session = format!("protocol=1\nchunks=64\nmode=ring\n{option}");
+        file.write_all(session.as_bytes()).expect("a session file");
         Self(folder)
     }
 
