@@ -41,6 +41,7 @@ mod log;
 mod outputs;
 mod page;
 mod progress;
+mod rustflags;
 mod safe;
 mod session;
 mod talk;

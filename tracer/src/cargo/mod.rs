@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::fs::{FlockOperation, flock};
 
 mod args;
 pub(crate) use args::CargoCli;
@@ -18,7 +19,8 @@ use args::{Build, Judged, Verb};
 use crate::args::Color;
 use crate::exit::{CANNOT_TELL, CLEAN, Exit, Failure};
 use crate::matrix::as_variable;
-use crate::record::started::OUTPUT_DIR;
+use crate::record::started::{OUTPUT_DIR, RAN_FILE, TARGET_MARK};
+use crate::rustflags::{self, Own};
 use crate::{check, safe, talk};
 
 /// In cargo's target folder.
@@ -35,6 +37,7 @@ pub(crate) fn run(cli: CargoCli, program: Vec<OsString>) -> Result<Exit, Failure
     };
     words.extend(program);
     let run = Run::new(words)?;
+    let _lock = run.lock()?;
     run.renew_traces()?;
     let status = run.cargo()?;
     let own = match (status.code(), status.signal()) {
@@ -43,10 +46,17 @@ pub(crate) fn run(cli: CargoCli, program: Vec<OsString>) -> Result<Exit, Failure
     };
     let traces = run.traces()?;
     if traces.is_empty() {
-        talk::line(
-            "nothing was recorded: no program used the probe or a ring that the shim could see; \
-             `tracer doctor` says what this machine allows, README.md how to adopt the probe",
-        );
+        match (run.has_run_programs(), status.success()) {
+            (true, _) => talk::line(
+                "nothing was recorded: no program used the probe or a ring that the shim could see; \
+                 `tracer doctor` says what this machine allows, README.md how to adopt the probe",
+            ),
+            (false, true) => talk::line("cargo ran no program, so there is nothing to judge"),
+            (false, false) => talk::line(format_args!(
+                "cargo ended ({status}) before it ran a program: what it says above is why, and there is \
+                 nothing to judge"
+            )),
+        }
         return Ok(match own {
             Exit::Code(CLEAN) => Exit::Code(CANNOT_TELL),
             failed => failed,
@@ -87,7 +97,6 @@ fn judge(judged: Judged, traces: Vec<PathBuf>, color: Color) -> Result<Exit, Fai
 /// One run of cargo's.
 struct Run {
     words: Vec<OsString>,
-    target: String,
     folder: PathBuf,
 }
 
@@ -99,18 +108,27 @@ impl Run {
         }
         let manifest = option(&of_cargo, "--manifest-path");
         let folder = target_folder(manifest)?.join(BUILD);
-        let target = match option(&of_cargo, "--target") {
-            Some(target) => target.to_string_lossy().into_owned(),
-            None => match std::env::var("CARGO_BUILD_TARGET") {
-                Ok(target) if !target.is_empty() => target,
-                _ => host()?,
-            },
-        };
-        Ok(Self {
-            words,
-            target,
-            folder,
-        })
+        make(&folder).with_context(|| format!("cannot make {}", safe::path(&folder)))?;
+        Ok(Self { words, folder })
+    }
+
+    /// Two at once would take each other's traces away: the second waits, as cargo does.
+    fn lock(&self) -> Result<std::fs::File> {
+        let shown = safe::path(&self.folder);
+        let file = std::fs::File::create(self.folder.join("lock"))
+            .with_context(|| format!("cannot write into {shown}"))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            talk::line(format_args!(
+                "waiting for another `cargo tracer` in {shown} to end"
+            ));
+            loop {
+                match flock(&file, FlockOperation::LockExclusive) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    other => break other.with_context(|| format!("cannot lock {shown}"))?,
+                }
+            }
+        }
+        Ok(file)
     }
 
     fn cargo(&self) -> Result<ExitStatus> {
@@ -126,18 +144,25 @@ impl Run {
             );
         };
         let variable = |name: &str| std::env::var(name).ok();
-        let target = as_variable(&self.target);
-        let mut command = Command::new(cargo_program());
+        let cargo = || Command::new(cargo_program());
+        let options = rustflags::options(&self.words);
+        let own = Own::ask(&cargo, &options, &self.folder.join("flags"))?;
+        let target = match &own.target {
+            Some(target) => target.clone(),
+            None => host()?,
+        };
+        let mut command = cargo();
         command
             .args(&self.words)
             .env("CARGO_TARGET_DIR", &self.folder)
             .env(
-                format!("CARGO_TARGET_{target}_RUNNER"),
+                format!("CARGO_TARGET_{}_RUNNER", as_variable(&target)),
                 format!("{tracer} record --stacks --"),
             )
             .env(OUTPUT_DIR, self.folder.join(TRACES))
+            .env(RAN_FILE, self.ran_file())
             .env_remove(crate::record::VARIABLE)
-            .envs(flags(&target, &variable))
+            .envs(own.with(&["-Cforce-frame-pointers=yes"]))
             .envs(profile(&self.words, &variable));
         let shown: Vec<_> = self.words.iter().map(|word| safe::os(word)).collect();
         command
@@ -147,14 +172,22 @@ impl Run {
 
     /// No trace from before is one of this run.
     fn renew_traces(&self) -> Result<()> {
-        let folder = self.folder.join(TRACES);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", safe::path(&folder)))?;
-        for trace in self.traces()? {
-            std::fs::remove_file(&trace)
-                .with_context(|| format!("cannot remove {}", safe::path(&trace)))?;
+        let ran = self.ran_file();
+        let ran = ran.exists().then_some(ran);
+        for old in self.traces()?.into_iter().chain(ran) {
+            std::fs::remove_file(&old)
+                .with_context(|| format!("cannot remove {}", safe::path(&old)))?;
         }
         Ok(())
+    }
+
+    /// Recorders make it, so that it is known whether there was one.
+    fn ran_file(&self) -> PathBuf {
+        self.folder.join("ran")
+    }
+
+    fn has_run_programs(&self) -> bool {
+        self.ran_file().exists()
     }
 
     fn traces(&self) -> Result<Vec<PathBuf>> {
@@ -176,6 +209,16 @@ impl Run {
     }
 }
 
+/// Cargo marks a target folder as such only where it makes it; programs in an unmarked one count as temporary.
+fn make(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join(TRACES))?;
+    std::fs::write(
+        folder.join(TARGET_MARK),
+        "Signature: 8a477f597d28d172789f06886806bc55\n\
+         # What is in here can be made again, so that backups may leave it out (https://bford.info/cachedir).\n",
+    )
+}
+
 /// The value of an option, `--name value` or `--name=value`.
 fn option<'a>(words: &[&'a OsString], name: &str) -> Option<&'a OsStr> {
     let mut words = words.iter();
@@ -195,31 +238,6 @@ fn option<'a>(words: &[&'a OsString], name: &str) -> Option<&'a OsStr> {
 
 fn cargo_program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-/// Compiler flags, beside those that the caller has: cargo takes them from one place alone.
-fn flags(target: &str, variable: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
-    const FLAG: &str = "-Cforce-frame-pointers=yes";
-    let of_target = format!("CARGO_TARGET_{target}_RUSTFLAGS");
-    let (name, between) = if variable("CARGO_ENCODED_RUSTFLAGS").is_some() {
-        ("CARGO_ENCODED_RUSTFLAGS".to_owned(), "\x1f")
-    } else if variable("RUSTFLAGS").is_some() {
-        ("RUSTFLAGS".to_owned(), " ")
-    } else if variable(&of_target).is_some() {
-        (of_target, " ")
-    } else {
-        // Joined with what `build.rustflags` of a configuration file has; flags of a target would take its place.
-        ("CARGO_BUILD_RUSTFLAGS".to_owned(), " ")
-    };
-    let with = |name: &str, between: &str| match variable(name) {
-        Some(before) if !before.is_empty() => format!("{before}{between}{FLAG}"),
-        _ => FLAG.to_owned(),
-    };
-    vec![
-        (name.clone(), with(&name, between)),
-        // Examples of the documentation are compiled by rustdoc.
-        ("RUSTDOCFLAGS".to_owned(), with("RUSTDOCFLAGS", " ")),
-    ]
 }
 
 /// Lines and whole names of functions in the profile that is built: tables of lines alone name a function without
@@ -290,21 +308,6 @@ mod tests {
 
     fn words(text: &str) -> Vec<OsString> {
         text.split(' ').map(OsString::from).collect()
-    }
-
-    #[test]
-    fn flags_join_those_of_the_caller_where_they_are() {
-        let none = flags("X", &|_| None);
-        assert_eq!(none[0].0, "CARGO_BUILD_RUSTFLAGS");
-        let of_target = "CARGO_TARGET_X_RUSTFLAGS";
-        let joined = flags("X", &|name| (name == of_target).then(|| "-O".to_owned()));
-        assert_eq!(joined[0].0, of_target);
-        let own = flags("X", &|name| (name == "RUSTFLAGS").then(|| "-O".to_owned()));
-        let expected = (
-            "RUSTFLAGS".to_owned(),
-            "-O -Cforce-frame-pointers=yes".to_owned(),
-        );
-        assert_eq!(own[0], expected);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Arg, ArgAction, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
 use crate::{safe, talk};
@@ -98,37 +99,44 @@ struct File {
 
 /// Adds to a command line what is set elsewhere and not typed. `top` knows all commands.
 pub(crate) fn apply(words: Vec<OsString>, top: &Command) -> Result<Vec<OsString>> {
-    let Some(at) = command_in(&words) else {
-        return Ok(words);
-    };
-    let name = words[at].to_string_lossy().into_owned();
-    let is_ours = SECTIONS.contains(&&*name);
-    let Some(command) = top.find_subcommand(&name).filter(|_| is_ours) else {
-        return Ok(words);
-    };
-    let settings = Settings::here(top)?;
-    let added = settings.words(&name, command, &words);
-    let mut words = words;
-    words.splice(at + 1..at + 1, added);
-    Ok(words)
+    let section = |name: &str| SECTIONS.into_iter().find(|section| *section == name);
+    add(words, top, section, || Settings::here(top))
 }
 
-/// As [`apply`], for a command that judges as `check` does.
+/// As [`apply`], for commands that judge as `check` does; `of_cargo` knows them.
 pub(crate) fn apply_check(
     words: Vec<OsString>,
-    command: &Command,
+    of_cargo: &Command,
     top: &Command,
 ) -> Result<Vec<OsString>> {
-    let Some(at) = command_in(&words) else {
+    let section = |name: &str| (name != "record").then_some("check");
+    add(words, of_cargo, section, || Settings::here(top))
+}
+
+/// `section` says which settings a command of `commands` has.
+fn add(
+    mut words: Vec<OsString>,
+    commands: &Command,
+    section: impl Fn(&str) -> Option<&'static str>,
+    settings: impl FnOnce() -> Result<Settings>,
+) -> Result<Vec<OsString>> {
+    // Only what was typed is asked for; what is wrong with it is told when it is parsed with the settings.
+    let lenient = commands.clone().ignore_errors(true);
+    let Ok(matches) = lenient.try_get_matches_from(&words) else {
+        // The help is asked for, or the version.
         return Ok(words);
     };
-    let name = words[at].to_string_lossy().into_owned();
-    let Some(command) = command.find_subcommand(&name).filter(|_| name != "record") else {
+    let Some((name, typed)) = matches.subcommand() else {
         return Ok(words);
     };
-    let settings = Settings::here(top)?;
-    let added = settings.words("check", command, &words);
-    let mut words = words;
+    let (Some(section), Some(command), Some(at)) = (
+        section(name),
+        commands.find_subcommand(name),
+        command_in(&words),
+    ) else {
+        return Ok(words);
+    };
+    let added = settings()?.words(section, command, typed);
     words.splice(at + 1..at + 1, added);
     Ok(words)
 }
@@ -280,30 +288,20 @@ impl Settings {
     }
 
     /// What a command line lacks of them.
-    fn words(&self, section: &str, command: &Command, typed: &[OsString]) -> Vec<OsString> {
-        let typed: Vec<&OsString> = typed.iter().take_while(|word| *word != "--").collect();
+    fn words(&self, section: &str, command: &Command, typed: &ArgMatches) -> Vec<OsString> {
+        let id = |name: &str| {
+            let mut arguments = command.get_arguments();
+            let of_command = arguments.find(|arg| arg.get_long() == Some(name));
+            match of_command {
+                Some(arg) => Some(arg.get_id().as_str()),
+                None => COMMON.into_iter().find(|common| *common == name),
+            }
+        };
         let is_typed = |name: &str| {
-            let long = format!("--{name}");
-            let short = command
-                .get_arguments()
-                .find(|arg| arg.get_long() == Some(name))
-                .and_then(Arg::get_short)
-                .map(|letter| format!("-{letter}"));
-            typed.iter().any(|word| {
-                let word = word.to_string_lossy();
-                word == *long
-                    || word.starts_with(&format!("{long}="))
-                    || short
-                        .as_ref()
-                        .is_some_and(|short| word.starts_with(short.as_str()))
-            })
+            id(name).is_some_and(|id| typed.value_source(id) == Some(ValueSource::CommandLine))
         };
         let mut added = Vec::new();
         for ((of, key), setting) in &self.0 {
-            let is_known = COMMON.contains(&&**key)
-                || command
-                    .get_arguments()
-                    .any(|arg| arg.get_long() == Some(key));
             let outranked = |rival: &str| {
                 let rival = self.0.get(&(of.clone(), rival.to_owned()));
                 rival.is_some_and(|rival| rival.origin.rank() < setting.origin.rank())
@@ -311,7 +309,8 @@ impl Settings {
             let has_rival = RIVALS
                 .iter()
                 .any(|(name, rival)| name == key && (is_typed(rival) || outranked(rival)));
-            if (of != section && !of.is_empty()) || !is_known || is_typed(key) || has_rival {
+            if (of != section && !of.is_empty()) || id(key).is_none() || is_typed(key) || has_rival
+            {
                 continue;
             }
             for word in &setting.words {
@@ -419,4 +418,49 @@ fn read(path: &Path) -> Result<Option<File>> {
         base: base.to_path_buf(),
         table,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn only_what_this_program_was_given_counts_as_typed() {
+        let added = |line: &str, commands: &Command, section, key: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let setting = Setting {
+                words: vec!["set".into()],
+                is_flag: false,
+                origin: Origin::Default,
+            };
+            let settings = BTreeMap::from([((String::new(), key.to_owned()), setting)]);
+            let whole = add(
+                words.clone(),
+                commands,
+                |_| Some(section),
+                || Ok(Settings(settings)),
+            );
+            whole.unwrap().len() > words.len()
+        };
+        let of_cargo = crate::cargo::CargoCli::command();
+        let judges = |line: &str| added(line, &of_cargo, "check", "baseline");
+        assert!(judges("tracer test"));
+        assert!(!judges("tracer test --baseline b -p x"));
+        assert!(judges("tracer test -p x --baseline b"), "that is cargo's");
+        let top = crate::args::Cli::command();
+        let records = |line: &str, key: &str| added(line, &top, "record", key);
+        assert!(!records("tracer record --ring=1MiB -- prog", "ring"));
+        assert!(records("tracer record --rin -- prog", "ring"));
+        assert!(records("tracer record -- prog --ring 1MiB", "ring"));
+        for line in [
+            "tracer --color never record -- prog",
+            "tracer record --color=never -- prog",
+        ] {
+            assert!(!records(line, "color"), "{line}");
+        }
+        assert!(records("tracer record -- prog --color never", "color"));
+        assert!(!records("tracer record --help --ring 1MiB", "ring"));
+    }
 }

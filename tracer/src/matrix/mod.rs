@@ -8,7 +8,9 @@
 //! (how each is run), [`mod@run`] (running them), [`runner`] with [`libtest`] and [`verdict`] (the other end),
 //! [`doctests`], [`cell`], [`table`], [`reports`].
 
-use std::ffi::OsString;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +19,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::args::{Color, Matrix};
 use crate::exit::{Exit, Failure};
+use crate::rustflags::{self, Own};
 use crate::{page, talk};
 
 mod tools;
@@ -75,6 +78,11 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
         &args.matrix.tools
     };
     let tools = without_repeats(tools);
+    let own_flags = OwnFlags {
+        options: rustflags::options(&asked.words),
+        folder: folder.join("flags"),
+        known: RefCell::default(),
+    };
     let columns = plan::columns(
         &Setting {
             asked: &asked,
@@ -82,6 +90,7 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
             tools: &tools,
             folder: &folder,
             variable: &|name| std::env::var_os(name),
+            flags: &|toolchain, target| own_flags.of(toolchain, target),
         },
         &args.matrix.variants(),
     );
@@ -108,6 +117,32 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
     ));
     printed?;
     Ok(Exit::Code(table.exit_code()))
+}
+
+/// The project's own compiler flags, asked for once for each toolchain and target.
+struct OwnFlags {
+    options: Vec<OsString>,
+    folder: PathBuf,
+    known: RefCell<HashMap<(Option<OsString>, String), Result<Own, String>>>,
+}
+
+impl OwnFlags {
+    fn of(&self, toolchain: Option<&OsStr>, target: &str) -> Result<Own, String> {
+        let ask = || {
+            let cargo = || {
+                let mut cargo = Command::new("cargo");
+                cargo.env("CARGO_BUILD_TARGET", target);
+                if let Some(toolchain) = toolchain {
+                    cargo.env("RUSTUP_TOOLCHAIN", toolchain);
+                }
+                cargo
+            };
+            Own::ask(&cargo, &self.options, &self.folder).map_err(|error| format!("{error:#}"))
+        };
+        let key = (toolchain.map(OsStr::to_owned), target.to_owned());
+        let mut known = self.known.borrow_mut();
+        known.entry(key).or_insert_with(ask).clone()
+    }
 }
 
 fn processors() -> usize {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::machine::{Machine, Nightly};
 use super::tools::Tool;
 use super::variants::Variant;
+use crate::rustflags::Own;
 
 /// How a command comes to its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,9 @@ pub(super) struct Build {
     pub(super) by_miri: bool,
 }
 
+/// Finds out a project's own flags, or says why not.
+pub(super) type Flags<'a> = dyn Fn(Option<&OsStr>, &str) -> Result<Own, String> + 'a;
+
 /// What all columns have in common.
 pub(super) struct Setting<'a> {
     pub(super) asked: &'a Asked,
@@ -64,6 +68,8 @@ pub(super) struct Setting<'a> {
     pub(super) folder: &'a Path,
     /// A variable of the caller's environment.
     pub(super) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The project's own compiler flags, for a toolchain and a target.
+    pub(super) flags: &'a Flags<'a>,
 }
 
 impl Asked {
@@ -196,7 +202,7 @@ fn build(setting: &Setting<'_>, tool: Tool, variant: &Variant) -> Result<Build, 
                 let name = format!("{name}_{}", build.target.replace('-', "_"));
                 append(setting, &mut build, &name, flags, " ");
             }
-            rustflags(setting, &mut build, &["-Clink-arg=-fsanitize=undefined"]);
+            rustflags(setting, &mut build, &["-Clink-arg=-fsanitize=undefined"])?;
         }
         Tool::Miri | Tool::Careful => {
             folder = tool.word();
@@ -250,9 +256,7 @@ fn sanitize(setting: &Setting<'_>, tool: Tool, build: &mut Build) -> Result<(), 
         }
         set(build, "CARGO_UNSTABLE_BUILD_STD", "std,panic_abort");
     }
-    rustflags(setting, build, &flags);
-    append(setting, build, "RUSTDOCFLAGS", &flags.join(" "), " ");
-    Ok(())
+    rustflags(setting, build, &flags)
 }
 
 /// `cargo miri …` and `cargo careful …`.
@@ -348,23 +352,18 @@ fn append(setting: &Setting<'_>, build: &mut Build, name: &str, value: &str, bet
     set(build, name, whole);
 }
 
-/// Cargo takes compiler flags from one place alone: the one that the caller uses, or else the target's,
-/// which goes together with the target's own in configuration files.
-fn rustflags(setting: &Setting<'_>, build: &mut Build, flags: &[&str]) {
-    if (setting.variable)("CARGO_ENCODED_RUSTFLAGS").is_some() {
-        return append(
-            setting,
-            build,
-            "CARGO_ENCODED_RUSTFLAGS",
-            &flags.join("\x1f"),
-            "\x1f",
-        );
+/// Adds compiler flags to those that the project has.
+fn rustflags(setting: &Setting<'_>, build: &mut Build, flags: &[&str]) -> Result<(), String> {
+    let toolchain = build
+        .environment
+        .iter()
+        .find(|(name, _)| name == "RUSTUP_TOOLCHAIN");
+    let toolchain = toolchain.map(|(_, value)| value.as_os_str());
+    let own = (setting.flags)(toolchain, &build.target)?;
+    for (name, value) in own.with(flags) {
+        set(build, name, value);
     }
-    if (setting.variable)("RUSTFLAGS").is_some() {
-        return append(setting, build, "RUSTFLAGS", &flags.join(" "), " ");
-    }
-    let name = format!("CARGO_TARGET_{}_RUSTFLAGS", as_variable(&build.target));
-    append(setting, build, &name, &flags.join(" "), " ");
+    Ok(())
 }
 
 /// A target in the name of an environment variable.

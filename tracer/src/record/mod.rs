@@ -224,6 +224,7 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
     if started.is_listing() {
         return Err(started::become_it(&args.command));
     }
+    started.note();
     let output = match args.output {
         Some(output) => output,
         None => started

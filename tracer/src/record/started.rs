@@ -4,10 +4,12 @@
 //!
 //! Cargo tells its runner of the package alone, and so do all programs below it, which may themselves
 //! record something. So it counts only where the parent is cargo, rustdoc (for examples of the documentation) or
-//! nextest, or a shell below one of them.
+//! nextest, or a shell below one of them; or where this process was cargo itself, which `cargo run` becomes what it
+//! runs: then the words are in this process's environment and not in that of its parent.
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +22,12 @@ use crate::matrix::libtest;
 
 /// The folder for traces that are given no name.
 pub(crate) const OUTPUT_DIR: &str = "TRACER_OUTPUT_DIR";
+/// A file that is made when a program is run, for whoever wants to know whether one was.
+pub(crate) const RAN_FILE: &str = "TRACER_RAN_FILE";
+/// Where the package lies that cargo runs something of.
+const PACKAGE_DIR: &str = "CARGO_MANIFEST_DIR";
 /// Cargo puts this file into its target folder.
-const TARGET_MARK: &str = "CACHEDIR.TAG";
+pub(crate) const TARGET_MARK: &str = "CACHEDIR.TAG";
 /// Bytes of a file's name that are chosen by others.
 const NAME_MAX: usize = 180;
 /// Between this process and cargo there may be a few shells.
@@ -67,6 +73,19 @@ struct Surroundings<'a> {
     variable: &'a dyn Fn(&str) -> Option<OsString>,
     parent: Option<String>,
     working: PathBuf,
+    /// The folder that this program lies in.
+    own: PathBuf,
+}
+
+impl Surroundings<'_> {
+    /// Whether cargo built this very program and runs it: `cargo run -- record …` in its project is a person's. Cargo
+    /// tells the loader where it puts what it builds; a runner lies elsewhere.
+    fn is_ours(&self) -> bool {
+        let is_own_package = (self.variable)("CARGO_PKG_NAME")
+            .is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let libraries = (self.variable)("LD_LIBRARY_PATH").unwrap_or_default();
+        is_own_package && std::env::split_paths(&libraries).any(|folder| folder == self.own)
+    }
 }
 
 impl Started {
@@ -78,6 +97,10 @@ impl Started {
                 variable: &|name| std::env::var_os(name),
                 parent: runner_above(),
                 working: std::env::current_dir().unwrap_or_default(),
+                own: std::env::current_exe()
+                    .ok()
+                    .and_then(|path| Some(path.parent()?.to_path_buf()))
+                    .unwrap_or_default(),
             },
         )
     }
@@ -103,11 +126,7 @@ impl Started {
         let is_the_test = arguments.iter().any(|word| *word == *test) && !test.is_empty();
         let by = match &around.parent {
             _ if has_nextest && is_the_test => By::Nextest,
-            // `cargo run -- record …` in this very project is a person's.
-            Some(_)
-                if !has_nextest
-                    && !["", env!("CARGO_PKG_NAME")].contains(&&*said("CARGO_PKG_NAME")) =>
-            {
+            Some(_) if !has_nextest && !said("CARGO_PKG_NAME").is_empty() && !around.is_ours() => {
                 By::Cargo
             }
             _ => By::Person,
@@ -148,6 +167,14 @@ impl Started {
             program_is_temporary: target.is_none(),
             stem,
             what,
+        }
+    }
+
+    /// Makes the file that says that a program was run, where somebody asked for it.
+    pub(crate) fn note(&self) {
+        if let Some(path) = std::env::var_os(RAN_FILE).filter(|_| self.by_runner()) {
+            // Whoever asked is told the less if it cannot be made; the program is run all the same.
+            let _ = std::fs::write(path, "");
         }
     }
 
@@ -290,7 +317,7 @@ fn folder(target: Option<&Path>, around: &Surroundings<'_>) -> Option<PathBuf> {
                 .map(Path::to_path_buf)
         })
     };
-    let package = || path("CARGO_MANIFEST_DIR");
+    let package = || path(PACKAGE_DIR);
     let above = || {
         let package = package()?;
         let mut targets = package.ancestors().map(|at| at.join("target"));
@@ -325,21 +352,40 @@ fn file_name(text: &str) -> String {
     name
 }
 
-/// The name of cargo, rustdoc or nextest, where one of them is the parent, or above a shell that is.
+/// The name of cargo, rustdoc or nextest, where one of them is the parent, or above a shell that is, or was one of
+/// these processes before.
 fn runner_above() -> Option<String> {
+    let mut package = std::env::var_os(PACKAGE_DIR);
     let mut pid = rustix::process::getppid()?.as_raw_nonzero().get();
     for _ in 0..PARENTS_MAX {
         let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
         let name = program.file_name()?.to_str()?.to_owned();
-        match &*name {
-            "cargo" | "rustdoc" | "cargo-nextest" => return Some(name),
-            "sh" | "bash" | "dash" | "zsh" | "busybox" | "env" => {}
-            _ => return None,
+        if matches!(&*name, "cargo" | "rustdoc" | "cargo-nextest") {
+            return Some(name);
         }
+        let above = package_in(&std::fs::read(format!("/proc/{pid}/environ")).ok()?);
+        if package.is_some() && package != above {
+            return Some("cargo".to_owned());
+        }
+        if !["sh", "bash", "dash", "zsh", "busybox", "env"].contains(&&*name) {
+            return None;
+        }
+        package = above;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         pid = parent_in(&stat)?;
     }
     None
+}
+
+/// The package that an environment names.
+fn package_in(environment: &[u8]) -> Option<OsString> {
+    let mut variables = environment.split(|byte| *byte == 0);
+    let value = variables.find_map(|variable| {
+        variable
+            .strip_prefix(PACKAGE_DIR.as_bytes())?
+            .strip_prefix(b"=")
+    });
+    value.map(|value| OsStr::from_bytes(value).to_owned())
 }
 
 /// Fields are counted from the last parenthesis, because a name may hold one.
@@ -362,6 +408,7 @@ mod tests {
             variable: &of,
             parent: parent.map(str::to_owned),
             working: PathBuf::from("/w"),
+            own: PathBuf::from("/w/target/debug"),
         };
         Started::within(&command, &around)
     }
@@ -414,6 +461,25 @@ mod tests {
         let program = started(Some("cargo"), &[CARGO], &["target/debug/serve", "--list"]);
         assert!(!program.is_listing());
         assert_eq!(program.binary, "net-io::serve");
+    }
+
+    #[test]
+    fn run_of_this_very_program_is_a_persons() {
+        let ours = ("CARGO_PKG_NAME", env!("CARGO_PKG_NAME"));
+        let by = |libraries: &str| {
+            let variables = [ours, FOLDER, ("LD_LIBRARY_PATH", libraries)];
+            started(Some("cargo"), &variables, &["./prog"]).by_runner()
+        };
+        assert!(!by("/w/target/debug/deps:/w/target/debug"));
+        // Another project's package of that name, or this one's tests with a tracer that is installed.
+        assert!(by("/other/target/debug/deps:/other/target/debug"));
+    }
+
+    #[test]
+    fn package_of_an_environment_is_found() {
+        let found = package_in(b"A=b\0CARGO_MANIFEST_DIR_X=/no\0CARGO_MANIFEST_DIR=/p q\0");
+        assert_eq!(found, Some(OsString::from("/p q")));
+        assert_eq!(package_in(b"A=CARGO_MANIFEST_DIR=/p\0"), None);
     }
 
     #[test]

@@ -34,6 +34,16 @@ fn planned(
     tool: Tool,
     variables: &[(&str, &str)],
 ) -> Result<Build, String> {
+    planned_with(command, machine, tool, variables, &|_, _| Ok(Own::default()))
+}
+
+fn planned_with(
+    command: &str,
+    machine: &Machine,
+    tool: Tool,
+    variables: &[(&str, &str)],
+    flags: &Flags<'_>,
+) -> Result<Build, String> {
     let asked = Asked::new(&words(command))?;
     let variable = |name: &str| {
         let found = variables.iter().find(|(known, _)| *known == name);
@@ -45,6 +55,7 @@ fn planned(
         tools: &[tool],
         folder: Path::new("/m"),
         variable: &variable,
+        flags,
     };
     columns(&setting, &[Variant::default()]).remove(0).build
 }
@@ -54,7 +65,8 @@ fn variable(build: &Build, name: &str) -> Option<String> {
     found.map(|(_, value)| value.to_str().unwrap().to_owned())
 }
 
-const FLAGS: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS";
+const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+const FLAGS_DOC: &str = "CARGO_ENCODED_RUSTDOCFLAGS";
 
 #[test]
 fn address_sanitizer_takes_the_standard_library_as_it_is() {
@@ -62,8 +74,9 @@ fn address_sanitizer_takes_the_standard_library_as_it_is() {
     assert_eq!(variable(&build, "RUSTUP_TOOLCHAIN").unwrap(), "nightly-x");
     assert_eq!(
         variable(&build, FLAGS).unwrap(),
-        "-Zsanitizer=address -Cforce-frame-pointers=yes"
+        "-Zsanitizer=address\x1f-Cforce-frame-pointers=yes"
     );
+    assert_eq!(variable(&build, FLAGS_DOC), variable(&build, FLAGS));
     // Procedural macros and build scripts are left as they are only with a target of its own.
     assert_eq!(
         variable(&build, "CARGO_BUILD_TARGET").unwrap(),
@@ -104,11 +117,7 @@ fn stable_has_address_sanitizer_by_a_target_of_its_own() {
         variable(&build, "CARGO_BUILD_TARGET").unwrap(),
         "x86_64-unknown-linux-gnuasan"
     );
-    let flags = variable(
-        &build,
-        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNUASAN_RUSTFLAGS",
-    )
-    .unwrap();
+    let flags = variable(&build, FLAGS).unwrap();
     assert!(!flags.contains("-Z"), "{flags}");
     assert!(planned("cargo test", &machine, Tool::Tsan, &[]).is_err());
 }
@@ -158,29 +167,18 @@ fn commands_of_cargo_become_those_of_miri_and_careful() {
 }
 
 #[test]
-fn flags_of_the_caller_stay() {
-    let flags = |variables: &[(&str, &str)], name: &str| {
-        let build = planned("cargo test", &nightly(), Tool::Asan, variables).unwrap();
-        variable(&build, name)
+fn flags_of_the_project_are_those_of_the_toolchain_and_target_that_build() {
+    let own = |toolchain: Option<&OsStr>, target: &str| {
+        assert_eq!(target, "x86_64-unknown-linux-gnu");
+        match toolchain {
+            Some(toolchain) if toolchain == "nightly-x" => Ok(Own::default()),
+            _ => Err("no such file".to_owned()),
+        }
     };
-    let ours = "-Zsanitizer=address -Cforce-frame-pointers=yes";
-    assert_eq!(
-        flags(&[("RUSTFLAGS", "-Copt-level=1")], "RUSTFLAGS").unwrap(),
-        format!("-Copt-level=1 {ours}")
-    );
-    assert_eq!(flags(&[("RUSTFLAGS", "-Copt-level=1")], FLAGS), None);
-    assert_eq!(
-        flags(&[(FLAGS, "--cfg x")], FLAGS).unwrap(),
-        format!("--cfg x {ours}")
-    );
-    let encoded = flags(
-        &[("CARGO_ENCODED_RUSTFLAGS", "--cfg\x1fx")],
-        "CARGO_ENCODED_RUSTFLAGS",
-    );
-    assert_eq!(
-        encoded.unwrap(),
-        "--cfg\x1fx\x1f-Zsanitizer=address\x1f-Cforce-frame-pointers=yes"
-    );
+    let planned = |tool| planned_with("cargo test", &nightly(), tool, &[], &own);
+    assert!(planned(Tool::Asan).is_ok());
+    assert_eq!(planned(Tool::Ubsan).unwrap_err(), "no such file");
+    assert_eq!(variable(&planned(Tool::Plain).unwrap(), FLAGS), None);
 }
 
 #[test]
