@@ -81,8 +81,8 @@ impl Surroundings<'_> {
     /// Whether cargo built this very program and runs it: `cargo run -- record …` in its project is a person's. Cargo
     /// tells the loader where it puts what it builds; a runner lies elsewhere.
     fn is_ours(&self) -> bool {
-        let is_own_package = (self.variable)("CARGO_PKG_NAME")
-            .is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+        let is_own_package =
+            (self.variable)("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
         let libraries = (self.variable)("LD_LIBRARY_PATH").unwrap_or_default();
         is_own_package && std::env::split_paths(&libraries).any(|folder| folder == self.own)
     }
