@@ -57,8 +57,12 @@ impl Own {
         };
         let (plain, marked) = (asked(None)?, asked(Some(MARKER))?);
         gone().with_context(|| format!("cannot clear {shown}"))?;
-        let (rust, call) = between(&plain.rustc, &marked.rustc)
-            .ok_or_else(|| anyhow!("cargo does not say which compiler flags the project has{}", plain.said))?;
+        let (rust, call) = between(&plain.rustc, &marked.rustc).ok_or_else(|| {
+            anyhow!(
+                "cargo does not say which compiler flags the project has{}",
+                plain.said
+            )
+        })?;
         let target = call.iter().position(|word| word == "--target");
         Ok(Self {
             target: target.and_then(|at| call.get(at + 1)).cloned(),
@@ -183,13 +187,17 @@ impl Calls {
 
 /// What stands where the marker does in calls that are else alike, and the call. The last one counts: flags decide
 /// which `cfg` holds, and that which flags, so that cargo may ask again.
-fn between<'c>(plain: &'c [Vec<String>], marked: &[Vec<String>]) -> Option<(Vec<String>, &'c Vec<String>)> {
+fn between<'c>(
+    plain: &'c [Vec<String>],
+    marked: &[Vec<String>],
+) -> Option<(Vec<String>, &'c Vec<String>)> {
     let (before, after) = marked.iter().rev().find_map(|call| {
         let at = call.iter().position(|word| word == MARKER)?;
         Some((at, &call[at + 1..]))
     })?;
     // What stands before may have a number in it that depends on the flags.
-    let is_alike = |call: &&Vec<String>| call.len() >= before + after.len() && call.ends_with(after);
+    let is_alike =
+        |call: &&Vec<String>| call.len() >= before + after.len() && call.ends_with(after);
     let call = plain.iter().rev().find(is_alike)?;
     Some((call[before..call.len() - after.len()].to_vec(), call))
 }
@@ -215,11 +223,15 @@ mod tests {
             let mut cargo = Command::new("cargo");
             for (name, _) in std::env::vars_os() {
                 let bytes = name.as_encoded_bytes();
-                if bytes.starts_with(b"CARGO_") && bytes != b"CARGO_HOME" || bytes.ends_with(b"FLAGS") {
+                if bytes.starts_with(b"CARGO_") && bytes != b"CARGO_HOME"
+                    || bytes.ends_with(b"FLAGS")
+                {
                     cargo.env_remove(name);
                 }
             }
-            cargo.current_dir(folder.path()).envs(variables.iter().copied());
+            cargo
+                .current_dir(folder.path())
+                .envs(variables.iter().copied());
             cargo
         };
         let options: Vec<OsString> = options.iter().map(OsString::from).collect();
@@ -256,7 +268,10 @@ mod tests {
         assert_eq!(
             own.with(&["-Cx"]),
             [
-                (VARIABLE, "--cfg\x1fof_build\x1f--cfg=of_command\x1f-Cx".to_owned()),
+                (
+                    VARIABLE,
+                    "--cfg\x1fof_build\x1f--cfg=of_command\x1f-Cx".to_owned()
+                ),
                 (VARIABLE_DOC, "--cfg=of_doc\x1f-Cx".to_owned()),
             ]
         );
@@ -272,8 +287,13 @@ mod tests {
 
     #[test]
     fn what_cargo_does_not_understand_is_told_in_its_words() {
-        let error = asked("[build]\nrustflags = 7\n", &[], &[]).unwrap_err().to_string();
-        assert!(error.contains("config.toml") && error.contains("build.rustflags"), "{error}");
+        let error = asked("[build]\nrustflags = 7\n", &[], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("config.toml") && error.contains("build.rustflags"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -123,8 +123,11 @@ pub(crate) fn run(args: &Matrix, color: Color) -> Result<Exit, Failure> {
 struct OwnFlags {
     options: Vec<OsString>,
     folder: PathBuf,
-    known: RefCell<HashMap<(Option<OsString>, String), Result<Own, String>>>,
+    known: RefCell<HashMap<Builds, Result<Own, String>>>,
 }
+
+/// A toolchain and a target.
+type Builds = (Option<OsString>, String);
 
 impl OwnFlags {
     fn of(&self, toolchain: Option<&OsStr>, target: &str) -> Result<Own, String> {

@@ -304,6 +304,10 @@ fn interpret(setting: &Setting<'_>, tool: Tool, build: &mut Build) -> Result<(),
     }
     use_nightly(nightly, build);
     build.by_miri = tool == Tool::Miri;
+    if tool == Tool::Careful {
+        // It sets flags where they overrule those of the project.
+        rustflags(setting, build, &[])?;
+    }
     build.command.insert(subcommand, tool.word().into());
     Ok(())
 }

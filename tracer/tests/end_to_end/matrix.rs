@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::runners::small_project;
 use crate::sample::sample;
 use crate::support::{run, tracer};
 
@@ -12,6 +13,7 @@ fn matrix(folder: &Path, name: &str, arguments: &[&str]) -> Output {
     let mut command: Command = tracer(folder);
     command
         .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
         .arg("matrix")
         .arg("--dir")
         .arg(kept);
@@ -231,4 +233,22 @@ fn what_a_hanging_test_started_ends_with_it() {
         std::thread::yield_now();
     }
     assert!(is_gone(), "{pid} goes on");
+}
+
+/// On a compiler of C without its runtime the column is skipped, and says so.
+#[test]
+fn flags_of_the_project_are_in_columns_that_have_flags_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "fn main() {}\n#[test]\nfn has_them() { assert!(cfg!(of_build)); }\n";
+    let config = "[build]\nrustflags = ['--cfg', 'of_build']\n";
+    small_project(folder.path(), main, config);
+    let arguments = ["--with", "plain,ubsan", "--", "cargo", "test", "--offline"];
+    let ran = matrix(folder.path(), "matrix-flags", &arguments);
+    let table = text(&ran.stdout);
+    let expected = match table.contains("ubsan skipped: the C compiler cannot link") {
+        true => vec!["ok"],
+        // No part of it is in C.
+        false => vec!["ok", "-"],
+    };
+    assert_eq!(row(&table, "has_them"), expected, "{table}");
 }

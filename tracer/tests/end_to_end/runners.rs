@@ -1,10 +1,12 @@
 //! `tracer record --` in place of each program that cargo and nextest run: real ones, over the sample project.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::sample::{alone, sample};
-use crate::support::{entries, read, run, tracer};
+use crate::support::{PATIENCE, entries, read, run, tracer};
 
 /// Where the project is built; kept between runs.
 pub(crate) fn target() -> PathBuf {
@@ -221,24 +223,28 @@ fn nextest_lists_unseen_and_has_a_trace_for_each_attempt_at_each_test() {
     );
 }
 
+/// `cargo tracer VERB` in a folder, as cargo starts it.
+fn cargo_tracer(folder: &Path, verb: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-tracer"));
+    for (name, value) in cargo(folder, &[]).get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(folder).args(["tracer", verb]);
+    command
+}
+
 #[test]
 fn cargo_tracer_builds_records_and_judges() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let sample = sample(folder.path());
     let subcommand = |arguments: &[&str]| {
-        let command = cargo(&sample, &[]);
-        let environment: Vec<_> = command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-            .collect();
-        let mut words = Command::new(env!("CARGO_BIN_EXE_cargo-tracer"));
-        words
-            .current_dir(&sample)
-            .envs(environment)
-            .args(["tracer", "test"])
-            .args(arguments);
-        ran(words)
+        let mut command = cargo_tracer(&sample, "test");
+        command.args(arguments);
+        ran(command)
     };
     let sound = ["--offline", "--test", "tools", "--", "--exact", "sound"];
     let (output, out, err) = subcommand(&sound);
@@ -289,4 +295,117 @@ fn cargo_tracer_builds_records_and_judges() {
         let text = std::fs::read_to_string(sample.join(report)).unwrap();
         assert!(text.contains("T08"), "{report}: {text}");
     }
+}
+
+#[test]
+fn second_cargo_tracer_waits_for_the_first_and_neither_takes_the_others_traces() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let sample = sample(folder.path());
+    let program = "fn main() {
+        if let Some(go) = std::env::args().nth(1) {
+            std::fs::write(format!(\"{go}.waits\"), \"\").unwrap();
+            while !std::path::Path::new(&go).exists() {
+                std::thread::yield_now();
+            }
+        }
+        sample::cookies::reclaimed_twice();
+    }";
+    let examples = sample.join("examples");
+    std::fs::create_dir(&examples).unwrap();
+    std::fs::write(examples.join("one.rs"), program).unwrap();
+    std::fs::write(examples.join("two.rs"), program).unwrap();
+    let go = folder.path().join("go");
+    let spawned = |example: &str, arguments: &[&str]| {
+        let mut command = cargo_tracer(&sample, "run");
+        command.args(["--offline", "--quiet", "--example", example, "--"]);
+        command.args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let first = spawned("one", &[go.to_str().unwrap()]);
+    let began = Instant::now();
+    while !folder.path().join("go.waits").exists() {
+        assert!(began.elapsed() < PATIENCE * 5, "it is built and runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut second = spawned("two", &[]);
+    let mut said = String::new();
+    let mut lines = BufReader::new(second.stderr.take().unwrap());
+    lines.read_line(&mut said).unwrap();
+    assert!(
+        said.starts_with("tracer: waiting for another `cargo tracer` in "),
+        "{said}"
+    );
+    std::fs::write(&go, "").unwrap();
+    for (child, name) in [(first, "one"), (second, "two")] {
+        let output = child.wait_with_output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{out}");
+        assert!(out.contains("T08 reclaimed-twice"), "{out}");
+        let recorded = format!("recorded: program sample::{name} (cargo)\n");
+        assert!(out.contains(&recorded), "{out}");
+        assert!(out.ends_with("1 trace, 0 without findings\n"), "{out}");
+    }
+}
+
+/// A project without dependencies, and cargo's settings for it.
+pub(crate) fn small_project(folder: &Path, main: &str, config: &str) {
+    for (name, text) in [
+        (
+            "Cargo.toml",
+            "[package]\nname = \"small\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n",
+        ),
+        ("src/main.rs", main),
+        (".cargo/config.toml", config),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn cargo_tracer_keeps_the_projects_flags_and_tells_a_failed_build_from_nothing_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // Flags of one place make cargo drop those of another.
+    let config = "[target.'cfg(unix)']\nrustflags = ['--cfg', 'of_target']\n";
+    small_project(at, "fn main() { assert!(cfg!(of_target)); }", config);
+    let subcommand = |verb: &str, arguments: &[&str]| {
+        let mut command = cargo_tracer(at, verb);
+        command.env("CARGO_TARGET_DIR", at.join("target"));
+        command.arg("--offline").args(arguments);
+        ran(command)
+    };
+    let (output, out, err) = subcommand("run", &["-v"]);
+    assert_eq!(output.status.code(), Some(3), "{out}\n{err}");
+    assert!(
+        err.contains(" --cfg of_target -Cforce-frame-pointers=yes`"),
+        "{err}"
+    );
+    assert!(
+        err.contains("tracer: nothing was recorded: no program used the probe"),
+        "{err}"
+    );
+
+    let (output, out, err) = subcommand("test", &["--no-run"]);
+    assert_eq!(output.status.code(), Some(3), "{out}\n{err}");
+    assert!(err.contains("tracer: cargo ran no program"), "{err}");
+
+    std::fs::write(at.join("src/main.rs"), "fn main() { nobody_knows() }").unwrap();
+    for verb in ["run", "test", "record"] {
+        let (output, out, err) = subcommand(verb, &[]);
+        assert_eq!(output.status.code(), Some(101), "{out}\n{err}");
+        assert!(
+            err.contains("tracer: cargo ended (exit status: 101) before it ran a program"),
+            "{err}"
+        );
+        assert!(!err.contains("nothing was recorded"), "{err}");
+    }
+
+    std::fs::write(at.join(".cargo/config.toml"), "[build]\nrustflags = 7\n").unwrap();
+    let (output, out, err) = subcommand("run", &[]);
+    assert_eq!(output.status.code(), Some(2), "{out}\n{err}");
+    assert!(err.contains("build.rustflags"), "{err}");
 }

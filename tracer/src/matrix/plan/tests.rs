@@ -34,7 +34,13 @@ fn planned(
     tool: Tool,
     variables: &[(&str, &str)],
 ) -> Result<Build, String> {
-    planned_with(command, machine, tool, variables, &|_, _| Ok(Own::default()))
+    planned_with(
+        command,
+        machine,
+        tool,
+        variables,
+        &|_, _| Ok(Own::default()),
+    )
 }
 
 fn planned_with(
