@@ -6,6 +6,17 @@
 use super::cell::{Cell, Id, Report, Status};
 use super::runner::MARK;
 
+/// Of a program with many examples: which of them it is to run.
+pub(super) const ONE: &str = "RUSTDOC_DOCTEST_RUN_NB_TEST";
+/// And, for all of them, what it is to start for each.
+pub(super) const BUNDLE: &str = "RUSTDOC_DOCTEST_BIN_PATH";
+
+/// Whether a program has many examples, which rustdoc of the edition 2024 builds together.
+pub(super) fn is_bundle(program: &[u8]) -> bool {
+    let mut places = program.windows(ONE.len());
+    places.any(|window| window == ONE.as_bytes())
+}
+
 /// The cells of a text.
 pub(super) fn cells(text: &str) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();

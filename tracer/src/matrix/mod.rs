@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`tools`], [`variants`] (what a column can be), [`machine`] (what is here), [`plan`]
 //! (how each is run), [`mod@run`] (running them), [`runner`] with [`libtest`] and [`verdict`] (the other end),
-//! [`doctests`], [`cell`], [`table`], [`reports`].
+//! [`doctests`], [`stand_in`], [`cell`], [`table`], [`reports`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -45,6 +45,8 @@ pub(crate) mod libtest;
 mod verdict;
 
 mod doctests;
+
+mod stand_in;
 
 mod cell;
 

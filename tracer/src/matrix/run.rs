@@ -1,9 +1,8 @@
 //! Runs the columns, one after the other, and tells on stderr how far it has come.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use super::doctests;
 use super::machine::Machine;
 use super::plan::{self, Build, Column, Way};
 use super::runner::{self, Job};
+use super::stand_in;
 use super::tools::Tool;
 use crate::talk;
 
@@ -157,23 +157,15 @@ fn command(build: &Build, job: &Path, results: &Path, log: &Path) -> Result<std:
         .stdout(output.try_clone()?)
         .stderr(output);
     if build.by_miri {
-        command.env("MIRI", stand_in_for_miri(results, tracer)?);
+        let miri = results.join("miri");
+        let words = [tracer, "__matrix-run", "--miri", "--"].map(OsStr::new);
+        stand_in::write(&miri, &words)?;
+        command.env("MIRI", miri);
     }
     let shown = crate::safe::os(&build.command[0]);
     command
         .spawn()
         .with_context(|| format!("cannot run `{shown}`"))
-}
-
-/// A file that can be named where no argument can be.
-fn stand_in_for_miri(results: &Path, tracer: &str) -> Result<OsString> {
-    let path = results.join("miri");
-    std::fs::write(
-        &path,
-        format!("#!/bin/sh\nexec '{tracer}' __matrix-run --miri -- \"$@\"\n"),
-    )?;
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
-    Ok(path.into_os_string())
 }
 
 fn renew(folder: &Path) -> Result<()> {

@@ -19,10 +19,10 @@ use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{Cell, Id, Report, Status};
-use super::group;
 use super::libtest::{self, Ignored};
 use super::tools::{MEMCHECK, Tool};
 use super::verdict::{self, Ending, Seen};
+use super::{doctests, group, stand_in};
 use crate::exit::{Exit, Failure, TIMED_OUT};
 
 /// The variable that names the job's file.
@@ -81,16 +81,15 @@ pub(crate) fn run(words: Vec<OsString>, is_miri: bool) -> Result<Exit, Failure> 
         let miri = job.miri.clone().context("the job names no Miri")?;
         // Miri is also the compiler of what it will run.
         if std::env::var_os("MIRI_BE_RUSTC").is_some() || !words.iter().any(|word| word == "--") {
-            return Err(replace(&miri, &words));
+            return Err(replace(Command::new(&miri).args(&words)));
         }
         Program::for_miri(miri, words)
     } else {
         Program::of_cargo(words, &job)?
     };
     if libtest::is_listing(&program.arguments) {
-        let mut words = program.start[1..].to_vec();
-        words.extend(program.arguments);
-        return Err(replace(Path::new(&program.start[0]), &words));
+        let words = program.start[1..].iter().chain(&program.arguments);
+        return Err(replace(Command::new(&program.start[0]).args(words)));
     }
     match program.what {
         What::Tests => {
@@ -111,11 +110,10 @@ pub(crate) fn run(words: Vec<OsString>, is_miri: bool) -> Result<Exit, Failure> 
 }
 
 /// Becomes another program.
-fn replace(program: &Path, words: &[OsString]) -> Failure {
-    let error = Command::new(program).args(words).exec();
-    anyhow!(error)
-        .context(format!("cannot run {}", crate::safe::path(program)))
-        .into()
+fn replace(command: &mut Command) -> Failure {
+    let error = command.exec();
+    let shown = crate::safe::os(command.get_program());
+    anyhow!(error).context(format!("cannot run {shown}")).into()
 }
 
 fn exit(ending: Ending) -> Exit {
@@ -290,8 +288,29 @@ impl Job {
         }
     }
 
-    /// An example of the documentation: what came of it goes to rustdoc, which alone knows its name.
+    /// An example of the documentation: what came of it goes to rustdoc, which alone knows its name. A program with many
+    /// of them comes back here for each: it gives its name to what that says.
     fn doctest(&self, program: &Program) -> Result<Exit, Failure> {
+        if let [file] = &program.start[..]
+            && std::env::var_os(doctests::ONE).is_none()
+            && doctests::is_bundle(&std::fs::read(file).context("the examples")?)
+        {
+            let tracer = std::env::current_exe().context("cannot find this program")?;
+            let one = self.results.join(self.stem(&Id {
+                suite: "examples".to_owned(),
+                test: String::new(),
+            }));
+            let words = [
+                tracer.as_os_str(),
+                "__matrix-run".as_ref(),
+                "--".as_ref(),
+                file,
+            ];
+            stand_in::write(&one, &words)?;
+            let mut bundle = Command::new(file);
+            bundle.args(&program.arguments).env(doctests::BUNDLE, one);
+            return Err(replace(&mut bundle));
+        }
         let (cell, ending) = self.one(program, "")?;
         if let Some(log) = &cell.log {
             std::io::stderr().write_all(&std::fs::read(log).context("the log of an example")?)?;
@@ -376,10 +395,6 @@ impl Job {
                 let mut log = OsString::from("--log-file=");
                 log.push(beside);
                 command.args(MEMCHECK).arg(log);
-                if program.what == What::Doctest {
-                    // Examples that were built together are processes below one.
-                    command.arg("--trace-children=yes");
-                }
                 command
             }
             Tool::Tracer => {

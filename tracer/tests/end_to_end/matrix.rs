@@ -42,6 +42,12 @@ fn row<'a>(table: &'a str, test: &str) -> Vec<&'a str> {
 fn each_bug_is_in_the_columns_of_those_who_see_it() {
     let folder = tempfile::tempdir().unwrap();
     let sample = sample(folder.path());
+    // An example of the documentation with a bug: rustdoc builds it together with those that have none.
+    let library = sample.join("src/lib.rs");
+    let text_of_library = std::fs::read_to_string(&library).unwrap()
+        + "/// ```\n/// sample::memory::leaked();\n/// sample::cookies::reclaimed_twice();\n/// ```\n\
+           pub fn documented() {}\n";
+    std::fs::write(&library, text_of_library).unwrap();
     let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
     assert!(
         has_valgrind || std::env::var_os("TRACER_REQUIRE_ALL").is_none(),
@@ -77,10 +83,26 @@ fn each_bug_is_in_the_columns_of_those_who_see_it() {
     expect("memory_uninitialised", "FAIL", "-");
     expect("panics_as_it_should", "ok", "-");
     assert!(!table.contains("  ignored "), "{table}");
-    assert!(
-        table.contains("src/lib.rs - next"),
-        "an example of the documentation: {table}"
+    let example = |name: &str| {
+        let line = table.lines().find(|line| line.contains(name));
+        let line = line.unwrap_or_else(|| panic!("no row `{name}` in:\n{table}"));
+        let cells = line
+            .split_once("(line ")
+            .unwrap()
+            .1
+            .split_whitespace()
+            .skip(1);
+        cells.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all =
+        |by_memcheck, by_tracer| [vec!["ok"], memcheck(by_memcheck), vec![by_tracer]].concat();
+    assert_eq!(example("src/lib.rs - next"), all("ok", "ok"), "{table}");
+    assert_eq!(
+        example("src/lib.rs - documented"),
+        all("FAIL", "FAIL"),
+        "{table}"
     );
+    assert!(!table.contains("in one process"), "{table}");
     if has_valgrind {
         assert!(
             table.contains("Invalid read of size 8, src/memory.rs:"),
@@ -130,7 +152,7 @@ fn reports_say_the_same(sample: &Path, has_valgrind: bool) {
     assert_eq!(leaked["cells"]["plain"]["status"], "passed");
     assert_eq!(leaked["cells"]["tracer"]["status"], "nothing");
     let xml = std::fs::read_to_string(sample.join("m.xml")).unwrap();
-    let failures = if has_valgrind { 4 } else { 1 };
+    let failures = if has_valgrind { 6 } else { 2 };
     assert!(xml.contains(&format!("failures=\"{failures}\"")), "{xml}");
     assert!(xml.contains("T08 reclaimed-twice"), "{xml}");
 }
