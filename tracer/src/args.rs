@@ -166,7 +166,8 @@ pub(crate) enum Command {
     /// Print what a shell needs to complete commands and options.
     ///
     /// For bash: `tracer completions bash > ~/.local/share/bash-completion/completions/tracer`; for zsh: into a
-    /// file `_tracer` in a folder of $fpath; for fish: `~/.config/fish/completions/tracer.fish`.
+    /// file `_tracer` in a folder of $fpath; for fish: `~/.config/fish/completions/tracer.fish`. With --cargo for
+    /// `cargo-tracer`, in files of that name; zsh uses them behind `cargo tracer`, too.
     Completions(Completions),
 
     /// Write man pages.
@@ -630,6 +631,10 @@ pub(crate) struct Completions {
     /// Which shell.
     #[arg(value_enum, value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+
+    /// Of `cargo-tracer`, instead of `tracer`.
+    #[arg(long)]
+    pub(crate) cargo: bool,
 }
 
 #[derive(Debug, Args)]

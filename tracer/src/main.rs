@@ -106,7 +106,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             args::ConfigWhat::Show { origin } => config::run(origin, &Cli::command()),
         },
         Command::Demo(args) => demo::run(&args, cli.common.color),
-        Command::Completions(args) => completions::run(args.shell),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args.dir),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),

@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "\
 cargo xtask screenshots [--check]   draw docs/screens anew, or only say what is not as drawn
-cargo xtask man                     man pages into target/man
-cargo xtask completions             completions of bash, zsh, fish, elvish and powershell into target/completions";
+cargo xtask man                     man pages of tracer and cargo tracer into target/man
+cargo xtask completions             their completions for bash, zsh, fish, elvish and powershell into target/completions";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -74,16 +74,19 @@ fn man() -> Result<()> {
 fn completions() -> Result<()> {
     let folder = root().join("target/completions");
     std::fs::create_dir_all(&folder).with_context(|| shown(&folder))?;
-    for (shell, file) in [
-        ("bash", "tracer"),
-        ("zsh", "_tracer"),
-        ("fish", "tracer.fish"),
-        ("elvish", "tracer.elv"),
-        ("powershell", "_tracer.ps1"),
-    ] {
-        let path = folder.join(file);
-        std::fs::write(&path, tracer(&["completions", shell])?).with_context(|| shown(&path))?;
-        println!("{}", path.display());
+    for (program, options) in [("tracer", &[][..]), ("cargo-tracer", &["--cargo"])] {
+        for (shell, before, ending) in [
+            ("bash", "", ""),
+            ("zsh", "_", ""),
+            ("fish", "", ".fish"),
+            ("elvish", "", ".elv"),
+            ("powershell", "_", ".ps1"),
+        ] {
+            let path = folder.join(format!("{before}{program}{ending}"));
+            let text = tracer(&[&["completions", shell], options].concat())?;
+            std::fs::write(&path, text).with_context(|| shown(&path))?;
+            println!("{}", path.display());
+        }
     }
     Ok(())
 }

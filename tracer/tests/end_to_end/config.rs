@@ -150,6 +150,7 @@ fn help_texts_are_as_they_were_read_last() {
         "doctor",
         "config",
         "demo",
+        "completions",
         "__cargo",
         "__cargo test",
         "__cargo run",
