@@ -72,10 +72,15 @@ impl State {
             .quiet_latest
             .filter(|_| flight.quiet == flight.operations)
             .map(|(id, _, round)| ring(id.ring).map_or(0, |ring| ring.round.saturating_sub(round)));
+        let begun = self.scope_begins.get(&(process, generation.scope));
+        let scope_begun = begun
+            .filter(|(event, lane)| *lane == generation.leak_lane && *event < generation.leaked)
+            .map(|(event, _)| *event);
         observer.see(&Moment::Held(Held {
             at,
             when,
             generation,
+            scope_begun,
             reaped,
             ring_dropped,
             quiet_rounds,

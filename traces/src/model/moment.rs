@@ -403,6 +403,9 @@ pub(crate) struct Held<'a> {
     pub(crate) when: HeldAt,
     /// The generation.
     pub(crate) generation: &'a Generation,
+    /// The begin of the scope that it was leaked in, where the same lane recorded both: whose it is was said by
+    /// nothing before.
+    pub(crate) scope_begun: Option<EventId>,
     /// Its latest completion, where it has none in flight, and the ring's rounds since then.
     pub(crate) reaped: Option<(Reaped, u64)>,
     /// The ring of its latest operation was dropped.

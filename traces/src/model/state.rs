@@ -65,6 +65,8 @@ pub(super) struct State {
     /// Descriptors that are open.
     pub(super) open: Open,
     pub(super) scope_parents: FxHashMap<(u32, u32), u32>,
+    /// Where scopes began: the event, and its lane.
+    pub(super) scope_begins: FxHashMap<(u32, u32), (EventId, u32)>,
     /// Records are missing somewhere.
     pub(super) is_lossy: bool,
     /// Processes that the shim recorded.
@@ -222,7 +224,9 @@ impl State {
             }
             What::Wake { coroutine } => self.link(event.id).coroutine = Some(*coroutine),
             What::ScopeBegin { scope, parent, .. } => {
-                self.scope_parents.insert((event.process, *scope), *parent);
+                let key = (event.process, *scope);
+                self.scope_parents.insert(key, *parent);
+                self.scope_begins.insert(key, (event.id, event.lane));
             }
             What::ScopeEnd { scope } => {
                 self.drops_of_scope(event, *scope, observer);

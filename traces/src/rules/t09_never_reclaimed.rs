@@ -123,12 +123,8 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         HeldAt::ScopeEnd => " at the end of its scope",
         HeldAt::CleanExit | HeldAt::Cut => "",
     };
-    let history = match when {
-        // Which scope it belongs to was said by an earlier record.
-        HeldAt::ScopeEnd => History::Whole,
-        HeldAt::CleanExit | HeldAt::Cut => since(generation),
-    };
-    let mut draft = about(generation, *at, short, &format!("{state}{end}"), judge).history(history);
+    let mut draft =
+        about(generation, *at, short, &format!("{state}{end}"), judge).history(history(held));
     if let Some((reaped, _)) = reaped {
         draft = draft.evidence(reaped.event, "its last completion");
     }
@@ -163,8 +159,18 @@ fn about(
         .shape(names.file(generation.leak_site))
 }
 
+/// What it rests on that one is still held at an end.
+pub(super) fn history(held: &Held<'_>) -> History {
+    match (held.when, held.scope_begun) {
+        (HeldAt::CleanExit | HeldAt::Cut, _) => since(held.generation),
+        (HeldAt::ScopeEnd, Some(begun)) if held.generation.is_sole_owner() => History::Since(begun),
+        // Which scope it belongs to was said by an earlier record.
+        (HeldAt::ScopeEnd, _) => History::Whole,
+    }
+}
+
 /// With several handles, a declaration that it stays for ever may lie before the recorded leak.
-pub(super) fn since(generation: &Generation) -> History {
+fn since(generation: &Generation) -> History {
     if generation.is_sole_owner() {
         History::Since(generation.leaked)
     } else {
@@ -386,6 +392,50 @@ mod tests {
             process 0 state=clean
             10 main leak 0x1000 Op op.rs:8    <? it was never submitted
             20 main lost 1 removed
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_lost_before_its_scope_began_explains_nothing_of_a_single_owner() {
+        let of = |owner: &str, arrow: &str| {
+            let lines = format!(
+                "
+                0 main lost 900 overwritten
+                1 main mark x
+                2 main scope-begin 1
+                10 main leak 0x1000 Op op.rs:8 {owner}{arrow}
+                50 main scope-end 1
+                "
+            );
+            check_rule(&RULE, &lines);
+            check_rule(&RULE, &format!("process 0 times=batch{lines}"));
+        };
+        of("", "    <- it was never submitted at the end of its scope");
+        // Another handle may have been declared to stay for ever.
+        of(
+            "owner=Rc",
+            "    <? it was never submitted at the end of its scope",
+        );
+        // The leak is of another thread: whether it had gone to another scope by then may be lost.
+        check_rule(
+            &RULE,
+            "
+            0 other lost 900 overwritten
+            1 main scope-begin 1
+            2 other scope-enter 1
+            3 other lost 1 overwritten
+            10 other leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope
+            50 main scope-end 1
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            1 main scope-begin 1
+            2 main lost 1 removed
+            10 main leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope
+            50 main scope-end 1
             ",
         );
     }

@@ -9,7 +9,7 @@ use wire::record::Owner;
 
 use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
 use crate::finding::{RuleId, Severity};
-use crate::model::{HeldAt, Moment};
+use crate::model::Moment;
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(20),
@@ -85,10 +85,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             );
             let mut draft = Draft::new(generation.id.subject(), generation.leaked, held.at)
                 .scope(generation.scope)
-                .history(match held.when {
-                    HeldAt::ScopeEnd => History::Whole,
-                    HeldAt::CleanExit | HeldAt::Cut => t09_never_reclaimed::since(generation),
-                })
+                .history(t09_never_reclaimed::history(held))
                 .message(message)
                 .evidence(generation.leaked, "the first went out here")
                 .key(generation.id)
