@@ -9,8 +9,8 @@
 //! ```
 //!
 //! What the opening thread leaks, submits and spawns belongs to the scope, and so does what threads do
-//! that entered it through a [`ScopeHandle`]; all else that runs at the same time does not. So tests
-//! may run in parallel, each with its own scope. The first scope of a process starts a recording in
+//! that entered it through a [`ScopeHandle`], and what coroutines do that it spawned, whatever thread they run on;
+//! all else that runs at the same time does not. So tests may run in parallel, each with its own scope. The first scope of a process starts a recording in
 //! its memory; judging reads the records that are committed by then, while other tests go on.
 //!
 //! An assertion that fails panics with the story, saves the trace and ends with the command to look at

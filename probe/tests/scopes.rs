@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use probe::Rule;
+use probe::coroutine::Coroutine;
 
 /// The text of the panic that `body` must end with.
 fn failure(body: impl FnOnce()) -> String {
@@ -135,6 +136,31 @@ fn a_thread_that_enters_works_for_the_scope() {
     .join()
     .expect("a plain thread");
     scope.expect(Rule::T09).times(1);
+}
+
+/// A thread that runs the coroutines of others, and has a scope itself.
+#[test]
+fn what_a_coroutine_does_belongs_to_the_scope_that_spawned_it() {
+    let scope = probe::scope();
+    let of_scope = Coroutine::spawned_named("of the scope", None);
+    let worker = std::thread::spawn(move || {
+        let of_nobody = Coroutine::spawned_named("of nobody", None);
+        let own = probe::scope();
+        of_scope.resumed(None);
+        let _ = probe::into_raw(Box::new(7_u64));
+        of_scope.done();
+        of_nobody.resumed(None);
+        let _ = probe::into_raw(Box::new(Conn(0)));
+        of_nobody.done();
+        failure(|| own.assert_no_leaks())
+    });
+    let of_worker = worker.join().expect("the assertion's panic is caught");
+    let of_test = failure(|| scope.assert_clean());
+    for (text, ty) in [(of_worker, "  Conn#"), (of_test, "  u64#")] {
+        assert!(text.starts_with("1 finding "), "{text}");
+        assert!(text.contains("T09 never-reclaimed"), "{text}");
+        assert!(text.contains(ty), "{text}");
+    }
 }
 
 #[test]

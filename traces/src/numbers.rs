@@ -29,7 +29,7 @@ pub struct Numbers {
     /// Submissions of those operations whose last completion was not taken yet, in the order of their
     /// submission. An operation that posts nothing on success stays among them.
     pub in_flight: Vec<EventId>,
-    /// Resumptions of coroutines by threads of the scope.
+    /// Resumptions of the scope's coroutines, and by its threads of those that no scope spawned.
     pub resumed: u64,
 }
 

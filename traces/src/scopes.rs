@@ -1,17 +1,31 @@
-//! Which scope each lane works for, as its own records say.
+//! Which scope each lane works for: its own records say it, and while a coroutine runs there, what spawned that.
 
 use rustc_hash::FxHashMap;
 
 use crate::dense::Dense;
 use crate::event::What;
 
-/// Follows `scope-begin`, `scope-enter` and `scope-end` through one stream of events.
+/// Follows `scope-begin`, `scope-enter` and `scope-end` through one stream of events, and coroutines that were
+/// spawned in scopes.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
     current: Dense<u32>,
     parents: FxHashMap<(u32, u32), u32>,
     /// Of each process the scope that is open for all of it.
     whole: FxHashMap<u32, u32>,
+    /// Coroutines of scopes, by process and number.
+    coroutines: FxHashMap<(u32, u32), u32>,
+    /// Of those, what runs on a lane: the innermost last.
+    running: FxHashMap<u32, Vec<Running>>,
+}
+
+/// A coroutine of a scope on a lane.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    coroutine: u32,
+    scope: u32,
+    /// What the lane worked for without it.
+    below: u32,
 }
 
 impl ScopeTracker {
@@ -19,7 +33,6 @@ impl ScopeTracker {
     /// one that it ends.
     #[inline]
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
-        let current = self.current.slot(lane);
         match *what {
             What::ScopeBegin {
                 scope,
@@ -31,24 +44,185 @@ impl ScopeTracker {
                 if is_process {
                     self.whole.insert(process, scope);
                 }
-                *current = scope;
+                *self.current.slot(lane) = scope;
                 scope
             }
             What::ScopeEnter { scope } => {
-                *current = scope;
+                self.enter(lane, scope);
                 scope
             }
             What::ScopeEnd { scope } => {
                 if self.whole.get(&process) == Some(&scope) {
                     self.whole.remove(&process);
                 }
-                if *current == scope {
-                    *current = self.parents.get(&(process, scope)).copied().unwrap_or(0);
+                if *self.current.slot(lane) == scope {
+                    let parent = self.parents.get(&(process, scope)).copied();
+                    self.enter(lane, parent.unwrap_or(0));
                 }
                 scope
             }
-            _ if *current == 0 => self.whole.get(&process).copied().unwrap_or(0),
-            _ => *current,
+            What::Spawn { coroutine, .. } => {
+                let scope = self.of(process, lane);
+                match scope {
+                    0 => self.coroutines.remove(&(process, coroutine)),
+                    _ => self.coroutines.insert((process, coroutine), scope),
+                };
+                scope
+            }
+            What::Resume { coroutine, .. } if !self.coroutines.is_empty() => {
+                self.resume((process, coroutine), lane);
+                self.of(process, lane)
+            }
+            What::Suspend { coroutine, .. } if !self.running.is_empty() => {
+                let scope = self.of(process, lane);
+                self.leave(lane, coroutine);
+                scope
+            }
+            What::Done { coroutine } | What::CoroutineDrop { coroutine }
+                if !self.coroutines.is_empty() =>
+            {
+                let scope = self.of(process, lane);
+                self.leave(lane, coroutine);
+                self.coroutines.remove(&(process, coroutine));
+                scope
+            }
+            // Who runs behind a loss is not known, nor what another thread's lane did before.
+            What::Lost(_) | What::Thread { .. } if !self.running.is_empty() => {
+                if let Some(first) = self
+                    .running
+                    .remove(&lane)
+                    .and_then(|all| all.first().copied())
+                {
+                    *self.current.slot(lane) = first.below;
+                }
+                self.of(process, lane)
+            }
+            _ => self.of(process, lane),
         }
+    }
+
+    #[inline]
+    fn of(&mut self, process: u32, lane: u32) -> u32 {
+        match *self.current.slot(lane) {
+            0 => self.whole.get(&process).copied().unwrap_or(0),
+            current => current,
+        }
+    }
+
+    /// Back in what the lane worked for when it resumed a coroutine, it works for that again.
+    fn enter(&mut self, lane: u32, scope: u32) {
+        let running = self.running.get(&lane).and_then(|all| all.last());
+        *self.current.slot(lane) = match running {
+            Some(running) if running.below == scope => running.scope,
+            _ => scope,
+        };
+    }
+
+    fn resume(&mut self, (process, coroutine): (u32, u32), lane: u32) {
+        let Some(&scope) = self.coroutines.get(&(process, coroutine)) else {
+            return;
+        };
+        let below = *self.current.slot(lane);
+        // A scope within the coroutine's says more.
+        if !crate::model::within(&self.parents, process, below, scope) {
+            *self.current.slot(lane) = scope;
+        }
+        self.running.entry(lane).or_default().push(Running {
+            coroutine,
+            scope: *self.current.slot(lane),
+            below,
+        });
+    }
+
+    fn leave(&mut self, lane: u32, coroutine: u32) {
+        let Some(running) = self.running.get_mut(&lane) else {
+            return;
+        };
+        let Some(at) = running.iter().rposition(|one| one.coroutine == coroutine) else {
+            return;
+        };
+        *self.current.slot(lane) = running.get(at).map_or(0, |one| one.below);
+        running.truncate(at);
+        if running.is_empty() {
+            self.running.remove(&lane);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::trace::Trace;
+
+    /// The scopes of the marks of a trace.
+    #[track_caller]
+    fn scopes(text: &str) -> Vec<u32> {
+        let trace = Trace::parse_text(text).unwrap();
+        let marks = trace.events().iter();
+        let marks = marks.filter(|event| matches!(event.what, crate::event::What::Mark { .. }));
+        marks.map(|event| event.scope).collect()
+    }
+
+    #[test]
+    fn coroutine_works_for_what_spawned_it_wherever_it_runs() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 b scope-begin 2
+            4 b mark x
+            5 b resume 7
+            6 b mark x
+            7 b suspend 7
+            8 b mark x
+            9 c resume 7
+            10 c mark x
+            11 c scope-begin 3
+            12 c mark x
+            13 c scope-end 3
+            14 c mark x
+            15 c done 7
+            16 c mark x
+        ";
+        assert_eq!(scopes(text), [2, 1, 2, 1, 3, 1, 0]);
+    }
+
+    #[test]
+    fn scopes_that_are_entered_meanwhile_come_first() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 b resume 7
+            4 b scope-enter 2
+            5 b mark x
+            6 b scope-enter 0
+            7 b mark x
+            8 b suspend 7
+            9 a scope-begin 3 parent=1
+            10 a resume 7
+            11 a mark x
+            12 a suspend 7
+            13 a mark x
+        ";
+        assert_eq!(scopes(text), [2, 1, 3, 3]);
+    }
+
+    #[test]
+    fn one_that_is_resumed_within_another_leaves_that_running() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 b scope-begin 2
+            4 b spawn 8
+            5 b scope-end 2
+            6 b resume 7
+            7 b resume 8
+            8 b mark x
+            9 b suspend 8
+            10 b mark x
+            11 b lost 1 removed
+            12 b mark x
+            13 b suspend 7
+            14 b mark x
+        ";
+        assert_eq!(scopes(text), [2, 1, 0, 0]);
     }
 }
