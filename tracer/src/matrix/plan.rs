@@ -199,10 +199,22 @@ fn build(setting: &Setting<'_>, tool: Tool, variant: &Variant) -> Result<Build, 
             }
             let flags = "-fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g";
             for name in ["CFLAGS", "CXXFLAGS"] {
-                let name = format!("{name}_{}", build.target.replace('-', "_"));
-                append(setting, &mut build, &name, flags, " ");
+                // Where it is set for the target, what is set for all is not looked at.
+                let of_target = format!("{name}_{}", build.target.replace('-', "_"));
+                let own = (setting.variable)(&of_target).or_else(|| (setting.variable)(name));
+                let mut whole = own.unwrap_or_default();
+                if !whole.is_empty() {
+                    whole.push(" ");
+                }
+                whole.push(flags);
+                set(&mut build, &of_target, whole);
             }
-            rustflags(setting, &mut build, &["-Clink-arg=-fsanitize=undefined"])?;
+            // The compiler of C knows where its runtime lies, and names it unless it is told to link nothing itself.
+            let flags = [
+                "-Clink-arg=-fsanitize=undefined",
+                "-Cdefault-linker-libraries=yes",
+            ];
+            rustflags(setting, &mut build, &flags)?;
         }
         Tool::Miri | Tool::Careful => {
             folder = tool.word();
@@ -344,16 +356,6 @@ fn component(machine: &Machine, names: &str) -> String {
 fn set(build: &mut Build, name: &str, value: impl Into<OsString>) {
     build.environment.retain(|(known, _)| known != name);
     build.environment.push((name.to_owned(), value.into()));
-}
-
-/// Adds to what the caller's environment says already.
-fn append(setting: &Setting<'_>, build: &mut Build, name: &str, value: &str, between: &str) {
-    let mut whole = (setting.variable)(name).unwrap_or_default();
-    if !whole.is_empty() {
-        whole.push(between);
-    }
-    whole.push(value);
-    set(build, name, whole);
 }
 
 /// Adds compiler flags to those that the project has.

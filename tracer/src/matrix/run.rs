@@ -150,17 +150,20 @@ fn command(build: &Build, job: &Path, results: &Path, log: &Path) -> Result<std:
     command
         .args(&build.command[1..])
         .envs(build.environment.iter().map(|(name, value)| (name, value)))
-        .env(runner, format!("{tracer} __matrix-run --"))
         .env(runner::VARIABLE, job)
         .env_remove(crate::record::VARIABLE)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output);
     if build.by_miri {
+        // What cargo runs is no program then, and Miri's own runner knows it.
+        command.env_remove(runner);
         let miri = results.join("miri");
         let words = [tracer, "__matrix-run", "--miri", "--"].map(OsStr::new);
         stand_in::write(&miri, &words)?;
         command.env("MIRI", miri);
+    } else {
+        command.env(runner, format!("{tracer} __matrix-run --"));
     }
     let shown = crate::safe::os(&build.command[0]);
     command

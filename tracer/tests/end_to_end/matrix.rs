@@ -7,7 +7,7 @@ use crate::runners::small_project;
 use crate::sample::sample;
 use crate::support::{run, tracer};
 
-/// `tracer matrix`; what it builds of the probe is kept between runs.
+/// `tracer matrix`; what it builds of the probe is kept between runs below a name, and else in the folder at a path.
 fn matrix(folder: &Path, name: &str, arguments: &[&str]) -> Output {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command: Command = tracer(folder);
@@ -257,20 +257,80 @@ fn what_a_hanging_test_started_ends_with_it() {
     assert!(is_gone(), "{pid} goes on");
 }
 
-/// On a compiler of C without its runtime the column is skipped, and says so.
+/// A project with a part in C, built as such crates build it, and flags of its own in a configuration file.
 #[test]
-fn flags_of_the_project_are_in_columns_that_have_flags_of_their_own() {
+fn parts_in_c_are_looked_at_and_flags_of_the_project_stay() {
+    const BUILD: &str = r#"
+        fn main() {
+            let out = std::env::var("OUT_DIR").unwrap();
+            let target = std::env::var("TARGET").unwrap().replace('-', "_");
+            let flags = std::env::var(format!("CFLAGS_{target}")).unwrap_or_default();
+            let run = |program: &str, words: &[&str]| {
+                let status = std::process::Command::new(program).args(words).status();
+                assert!(status.unwrap().success());
+            };
+            let object = format!("{out}/over.o");
+            let words: Vec<&str> = flags.split_whitespace().collect();
+            run("cc", &[&words[..], &["-fPIC", "-c", "over.c", "-o", &object]].concat());
+            run("ar", &["crs", &format!("{out}/libover.a"), &object]);
+            println!("cargo::rustc-link-search=native={out}");
+            println!("cargo::rustc-link-lib=static=over");
+        }"#;
+    const MAIN: &str = r#"
+        unsafe extern "C" { fn next(x: i32) -> i32; }
+        fn main() { assert_eq!(unsafe { next(1) }, 2); }
+        #[test] fn fits() { main(); assert!(cfg!(of_build)); }
+        #[test] fn overflows() {
+            std::hint::black_box(unsafe { next(std::hint::black_box(i32::MAX)) });
+        }"#;
     let folder = tempfile::tempdir().unwrap();
-    let main = "fn main() {}\n#[test]\nfn has_them() { assert!(cfg!(of_build)); }\n";
     let config = "[build]\nrustflags = ['--cfg', 'of_build']\n";
-    small_project(folder.path(), main, config);
+    small_project(folder.path(), MAIN, config);
+    std::fs::write(folder.path().join("build.rs"), BUILD).unwrap();
+    let part = "int next(int x) { return x + 1; }\n";
+    std::fs::write(folder.path().join("over.c"), part).unwrap();
     let arguments = ["--with", "plain,ubsan", "--", "cargo", "test", "--offline"];
-    let ran = matrix(folder.path(), "matrix-flags", &arguments);
+    let kept = folder.path().join("kept");
+    let ran = matrix(folder.path(), kept.to_str().unwrap(), &arguments);
     let table = text(&ran.stdout);
-    let expected = match table.contains("ubsan skipped: the C compiler cannot link") {
-        true => vec!["ok"],
-        // No part of it is in C.
-        false => vec!["ok", "-"],
-    };
-    assert_eq!(row(&table, "has_them"), expected, "{table}");
+    if table.contains("ubsan skipped: the C compiler cannot link") {
+        assert!(std::env::var_os("TRACER_REQUIRE_ALL").is_none(), "{table}");
+        assert_eq!(row(&table, "fits"), ["ok"], "{table}");
+        return;
+    }
+    assert_eq!(row(&table, "fits"), ["ok", "ok"], "{table}");
+    assert_eq!(row(&table, "overflows"), ["ok", "FAIL"], "{table}");
+    assert!(table.contains("signed integer overflow"), "{table}");
+    assert!(table.contains(", over.c:1:"), "{table}");
+}
+
+#[test]
+fn miri_is_asked_for_each_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "fn main() {}
+        #[test] fn fits() {}
+        #[test] fn reads_what_is_freed() {
+            let raw = Box::into_raw(Box::new(7));
+            unsafe { drop(Box::from_raw(raw)) };
+            assert_eq!(unsafe { *raw }, 7);
+        }
+        #[test] fn asks_the_kernel() { std::process::Command::new(\"true\").status().unwrap(); }";
+    small_project(folder.path(), main, "");
+    let arguments = ["--with", "miri", "--", "cargo", "test", "--offline"];
+    // Programs of Miri know the folder of their sources.
+    let kept = folder.path().join("kept");
+    let ran = matrix(folder.path(), kept.to_str().unwrap(), &arguments);
+    let table = text(&ran.stdout);
+    if let Some(why) = table
+        .lines()
+        .find(|line| line.starts_with("miri skipped: "))
+    {
+        eprintln!("SKIPPED: {why}");
+        assert_eq!(ran.status.code(), Some(3), "{table}");
+        return;
+    }
+    assert_eq!(row(&table, "fits"), ["ok"], "{table}");
+    assert_eq!(row(&table, "reads_what_is_freed"), ["FAIL"], "{table}");
+    assert_eq!(row(&table, "asks_the_kernel"), ["n/a"], "{table}");
+    assert!(table.contains(", src/main.rs:6:"), "{table}");
 }

@@ -227,7 +227,16 @@ fn undefined_behaviour_of_c_is_asked_of_the_c_compiler() {
     );
     assert_eq!(
         variable(&build, FLAGS).unwrap(),
-        "-Clink-arg=-fsanitize=undefined"
+        "-Clink-arg=-fsanitize=undefined\x1f-Cdefault-linker-libraries=yes"
     );
     assert_eq!(variable(&build, "RUSTUP_TOOLCHAIN"), None);
+    let own = [
+        ("CFLAGS", "-DX"),
+        ("CXXFLAGS_x86_64_unknown_linux_gnu", "-DY"),
+    ];
+    let build = planned("cargo test", &nightly(), Tool::Ubsan, &own).unwrap();
+    for (name, own) in [("CFLAGS", "-DX -f"), ("CXXFLAGS", "-DY -f")] {
+        let flags = variable(&build, &format!("{name}_x86_64_unknown_linux_gnu"));
+        assert!(flags.unwrap().starts_with(own), "{name}");
+    }
 }
