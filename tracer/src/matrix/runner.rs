@@ -60,6 +60,8 @@ struct Program {
     what: What,
     /// Package and binary.
     suite: String,
+    /// Its source comes through stdin: an example under Miri.
+    is_piped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,6 +162,7 @@ impl Program {
             start: vec![file],
             arguments,
             what,
+            is_piped: false,
         })
     }
 
@@ -179,9 +182,10 @@ impl Program {
             Some(compiler.get(at + 1)?.to_string_lossy().into_owned())
         };
         let binary = after("--crate-name").unwrap_or_default();
+        let is_piped = compiler.iter().any(|word| word == "-");
         let what = if compiler.iter().any(|word| word == "--test") {
             What::Tests
-        } else if binary == "rust_out" || binary.starts_with("doctest_") {
+        } else if is_piped || binary == "rust_out" || binary.starts_with("doctest_") {
             What::Doctest
         } else {
             What::Whole
@@ -194,6 +198,7 @@ impl Program {
             start,
             arguments: arguments.get(1..).unwrap_or_default().to_vec(),
             what,
+            is_piped,
         }
     }
 }
@@ -224,6 +229,7 @@ impl Job {
             arguments: words[1..].to_vec(),
             what: What::Whole,
             suite: name.to_string_lossy().into_owned(),
+            is_piped: false,
         };
         self.keep(&self.one(&program, "")?.0)
     }
@@ -346,7 +352,10 @@ impl Job {
             .with_context(|| format!("cannot write {}", crate::safe::path(&log)))?;
         command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(match program.is_piped {
+                true => Stdio::inherit(),
+                false => Stdio::null(),
+            })
             .stdout(output.try_clone()?)
             .stderr(output);
         let started = Instant::now();

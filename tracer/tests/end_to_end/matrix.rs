@@ -316,6 +316,10 @@ fn miri_is_asked_for_each_test() {
         }
         #[test] fn asks_the_kernel() { std::process::Command::new(\"true\").status().unwrap(); }";
     small_project(folder.path(), main, "");
+    let library = "/// ```\n/// small::raw(7);\n/// ```\n\
+        /// ```\n/// unsafe { *small::raw(7) };\n/// ```\n\
+        pub fn raw(it: u8) -> *const u8 { &raw const *Box::new(it) }\n";
+    std::fs::write(folder.path().join("src/lib.rs"), library).unwrap();
     let arguments = ["--with", "miri", "--", "cargo", "test", "--offline"];
     // Programs of Miri know the folder of their sources.
     let kept = folder.path().join("kept");
@@ -333,4 +337,15 @@ fn miri_is_asked_for_each_test() {
     assert_eq!(row(&table, "reads_what_is_freed"), ["FAIL"], "{table}");
     assert_eq!(row(&table, "asks_the_kernel"), ["n/a"], "{table}");
     assert!(table.contains(", src/main.rs:6:"), "{table}");
+    for (example, answer) in [("(line 1)", "ok"), ("(line 4)", "FAIL")] {
+        let line = table
+            .lines()
+            .find(|line| line.contains(example))
+            .unwrap_or_default();
+        assert!(line.trim_end().ends_with(answer), "{example}: {table}");
+    }
+    assert!(
+        table.contains("has been freed, so this pointer is dangling"),
+        "{table}"
+    );
 }
