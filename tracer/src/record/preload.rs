@@ -4,19 +4,17 @@
 //! It lies in the recording's own folder, or where no code may be loaded from there, in one below the temporary
 //! folder. A program that would not start with it is looked for first, and started without it.
 
-use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
-use object::{Object, ObjectSection, SectionKind};
 use rustix::fs::StatVfsMountFlags;
 
-/// The shim's own way to tell, so that both say the same.
-#[path = "../../../probe/preload/src/trap/number.rs"]
-mod number;
+mod program;
 
+use self::program::{File, Program};
 use super::Trap;
 use super::folder::Folder;
 use crate::safe;
@@ -35,8 +33,6 @@ const TRAP_FIXED: &str = "trap-fixed";
 const TRAP_FAILED: &str = "trap-failed";
 const TRAP_VALGRIND: &str = "trap-valgrind";
 const VARIABLE: &str = "LD_PRELOAD";
-/// Larger programs are not looked into.
-const PROGRAM_MAX: u64 = 1 << 30;
 
 /// The shim, as it is handed to the program.
 #[derive(Debug)]
@@ -47,8 +43,8 @@ pub(crate) struct Preload {
     extra: Option<Folder>,
     /// What is known of the program.
     program: Program,
-    /// The allocator that it brings, whose frees do not come by the C library's names.
-    allocator: Option<&'static str>,
+    /// Its file, for what is asked once it has ended.
+    file: Option<File>,
     /// Why it is not handed on.
     why_not: Option<String>,
 }
@@ -56,15 +52,17 @@ pub(crate) struct Preload {
 impl Preload {
     /// Puts the shim in its place, if it is wanted and does the program no harm.
     pub(crate) fn prepare(wanted: bool, trap: Trap, folder: &Folder, command: &[OsString]) -> Self {
-        let (program, allocator) = command
-            .first()
-            .map_or((Program::Unknown, None), |name| Program::of(name));
+        // Where it is not handed on anyway, nothing about the program matters.
+        let (program, file) = match command.first() {
+            Some(name) if wanted && !SHIM.is_empty() => program::look(name),
+            _ => (Program::Unknown, None),
+        };
         let mut preload = Self {
             path: None,
             extra: None,
             why_not: None,
             program,
-            allocator,
+            file,
         };
         if !wanted {
             preload.why_not = Some("`--no-preload` kept the shim out of it".to_owned());
@@ -117,6 +115,7 @@ impl Preload {
             valgrind: left(TRAP_VALGRIND),
         };
         let was_loaded = left(WORD);
+        let mut file = self.file;
         if let Some(extra) = self.extra {
             let _ = extra.remove();
         }
@@ -124,7 +123,11 @@ impl Preload {
             was_loaded,
             traps,
             program: self.program,
-            allocator: self.allocator,
+            allocator: file
+                .as_mut()
+                .filter(|_| was_loaded)
+                .and_then(File::allocator),
+            file: RefCell::new(file),
             why_not: self.why_not,
         }
     }
@@ -160,7 +163,9 @@ pub(crate) struct Outcome {
     was_loaded: bool,
     traps: Traps,
     program: Program,
+    /// The allocator that it brings, whose frees do not come by the C library's names.
     allocator: Option<&'static str>,
+    file: RefCell<Option<File>>,
     why_not: Option<String>,
 }
 
@@ -180,7 +185,7 @@ impl Outcome {
     /// What else was done, or could not be done, for system calls that a program makes itself.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let mut remarks = self.of_traps();
-        if let Some(allocator) = self.allocator.filter(|_| self.was_loaded) {
+        if let Some(allocator) = self.allocator {
             remarks.push(format!(
                 "not seen: what the program frees by an allocator of its own ({allocator}); of that T07 and T16 know \
                  nothing"
@@ -191,7 +196,7 @@ impl Outcome {
 
     fn of_traps(&self) -> Vec<String> {
         let mut remarks: Vec<&str> = Vec::new();
-        if self.traps.set || self.traps.set_without_privileges {
+        if self.has_trapped() {
             remarks.push(
                 "system calls of io_uring that the program makes past the C library were trapped (seccomp, some \
                  microseconds each; `--trap=never` does without)",
@@ -224,6 +229,16 @@ impl Outcome {
         remarks.into_iter().map(str::to_owned).collect()
     }
 
+    fn has_trapped(&self) -> bool {
+        self.traps.set || self.traps.set_without_privileges
+    }
+
+    /// Whether the program makes the system calls of io_uring in line.
+    fn calls_the_kernel(&self) -> bool {
+        let mut file = self.file.borrow_mut();
+        file.as_mut().is_some_and(File::calls_the_kernel)
+    }
+
     /// Why nothing was seen of the program, and what to do.
     pub(crate) fn why_nothing(&self) -> String {
         if let Some(why) = &self.why_not {
@@ -248,159 +263,21 @@ impl Outcome {
                 "it loads {library}, which insists on being the first library: link the sanitizer statically \
                  (-static-libasan, -static-libtsan), or {way_out}"
             ),
-            Program::Inline if !self.traps.set && !self.traps.set_without_privileges => format!(
+            Program::Ordinary if !self.has_trapped() && self.calls_the_kernel() => format!(
                 "it makes the system calls of io_uring itself, past the C library, and they were not trapped: see \
                  `tracer record --help` about `--trap`, build it without the feature `direct-syscall`, or {way_out}"
             ),
-            Program::Ordinary | Program::Unknown | Program::Inline if self.was_loaded => {
+            Program::Ordinary | Program::Unknown if self.was_loaded => {
                 "the shim was loaded and saw no ring: it used no io_uring, or past the C library in a library that was \
                  loaded later, where nothing is trapped"
                     .to_owned()
             }
-            Program::Ordinary | Program::Unknown | Program::Inline => {
+            Program::Ordinary | Program::Unknown => {
                 "the shim was not loaded: it cleared its environment, or is linked statically"
                     .to_owned()
             }
         }
     }
-}
-
-/// What a program's file says about loading the shim into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Program {
-    /// Nothing is against it.
-    Ordinary,
-    /// Not looked into: a script, or not to be read.
-    Unknown,
-    Static,
-    Raised,
-    /// Of another C library, or another architecture.
-    Foreign,
-    /// It loads the runtime of a sanitizer.
-    Sanitizer(String),
-    /// It makes the system calls in line.
-    Inline,
-}
-
-impl Program {
-    /// What a program's file says, and the allocator that it brings.
-    fn of(name: &OsStr) -> (Self, Option<&'static str>) {
-        let Some(path) = find(name) else {
-            return (Self::Unknown, None);
-        };
-        let Ok(found) = std::fs::metadata(&path) else {
-            return (Self::Unknown, None);
-        };
-        // Of a setuid program that belongs to this very user nothing is raised.
-        let uid = rustix::process::geteuid().as_raw();
-        let gid = rustix::process::getegid().as_raw();
-        let mode = found.mode();
-        if mode & 0o4000 != 0 && found.uid() != uid || mode & 0o2000 != 0 && found.gid() != gid {
-            return (Self::Raised, None);
-        }
-        if !found.is_file() || found.len() > PROGRAM_MAX {
-            return (Self::Unknown, None);
-        }
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(&path);
-        let read = file.and_then(|file| file.take(PROGRAM_MAX).read_to_end(&mut bytes));
-        match read {
-            Ok(_) if bytes.starts_with(b"\x7FELF") => (Self::of_elf(&bytes), allocator(&bytes)),
-            _ => (Self::Unknown, None),
-        }
-    }
-
-    fn of_elf(bytes: &[u8]) -> Self {
-        type Elf<'a> = object::read::elf::ElfFile64<'a, object::Endianness>;
-        let Ok(file) = Elf::parse(bytes) else {
-            return Self::Foreign;
-        };
-        let own = match std::env::consts::ARCH {
-            "x86_64" => object::Architecture::X86_64,
-            _ => object::Architecture::Aarch64,
-        };
-        let section = |name: &str| {
-            let found = file.section_by_name(name);
-            found.and_then(|section| section.data().ok())
-        };
-        if file.architecture() != own {
-            return Self::Foreign;
-        }
-        let Some(interpreter) = section(".interp") else {
-            return Self::Static;
-        };
-        if !holds(interpreter, b"/ld-linux") {
-            return Self::Foreign;
-        }
-        let libraries = section(".dynstr").unwrap_or(&[]);
-        for library in ["libasan.so", "libtsan.so", "libhwasan.so"] {
-            if libraries
-                .split(|byte| *byte == 0)
-                .any(|text| text.starts_with(library.as_bytes()))
-            {
-                return Self::Sanitizer(library.to_owned());
-            }
-        }
-        let code = file
-            .sections()
-            .filter(|section| section.kind() == SectionKind::Text);
-        let in_line = code
-            .filter_map(|section| section.data().ok())
-            .any(calls_the_kernel);
-        if in_line {
-            Self::Inline
-        } else {
-            Self::Ordinary
-        }
-    }
-
-    /// Whether it would not start, or not as ever, with the shim.
-    fn refuses(&self) -> bool {
-        matches!(
-            self,
-            Self::Static | Self::Raised | Self::Foreign | Self::Sanitizer(_)
-        )
-    }
-}
-
-/// Whether x86-64 code holds a number of io_uring's, and makes a system call right behind it.
-fn calls_the_kernel(code: &[u8]) -> bool {
-    /// `syscall`
-    const CALL: [u8; 2] = [0x0F, 0x05];
-    if !cfg!(target_arch = "x86_64") {
-        return false;
-    }
-    let mut places = memchr::memmem::find_iter(code, &CALL);
-    places.any(|at| number::is_before(&code[..at]))
-}
-
-/// The allocator that is linked into a program, by what it says of itself in messages, which stay when names are
-/// stripped.
-fn allocator(bytes: &[u8]) -> Option<&'static str> {
-    let known = [("jemalloc", "<jemalloc>: "), ("mimalloc", "mimalloc: ")];
-    let found = known
-        .iter()
-        .find(|(_, text)| memchr::memmem::find(bytes, text.as_bytes()).is_some());
-    found.map(|(name, _)| *name)
-}
-
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// The file that a command's first word names.
-fn find(name: &OsStr) -> Option<PathBuf> {
-    if name.as_bytes().contains(&b'/') {
-        return Some(PathBuf::from(name));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && is_file(path))
-}
-
-fn is_file(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_file())
 }
 
 /// The command as it was typed, for a sentence.
@@ -415,28 +292,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_are_told_apart_by_their_files() {
-        let of = |name: &str| Program::of(OsStr::new(name));
-        assert_eq!(of("sh"), (Program::Ordinary, None));
-        assert_eq!(of("no-such-program"), (Program::Unknown, None));
-        assert_eq!(of("/etc/passwd"), (Program::Unknown, None));
-        assert_eq!(allocator(b"\x7FELF <jemalloc>: out"), Some("jemalloc"));
-        assert_eq!(allocator(b"\x7FELF jemalloc"), None);
-        assert_eq!(Program::of_elf(b"\x7FELF"), Program::Foreign);
-    }
-
-    #[test]
-    fn system_calls_in_line_are_found_with_their_number() {
-        let mut code = vec![0x90; 100];
-        code[10..15].copy_from_slice(&[0xB8, 0xAA, 0x01, 0, 0]);
-        assert!(!calls_the_kernel(&code));
-        code[30..32].copy_from_slice(&[0x0F, 0x05]);
-        assert_eq!(calls_the_kernel(&code), cfg!(target_arch = "x86_64"));
-        code[11] = 0xAC;
-        assert!(!calls_the_kernel(&code));
-    }
-
-    #[test]
     fn the_shim_lies_in_the_recordings_folder_and_others_keep_their_place_in_the_list() {
         let base = tempfile::tempdir().unwrap();
         let folder = Folder::make(Some(base.path()), 0).unwrap();
@@ -447,10 +302,11 @@ mod tests {
         let value = value.into_string().unwrap();
         let first = value.split(':').next().unwrap();
         assert_eq!(std::fs::read(first).unwrap(), SHIM);
-        assert!(
-            Preload::prepare(false, Trap::Auto, &folder, &command)
-                .variable()
-                .is_none()
-        );
+        assert_eq!(preload.program, Program::Ordinary);
+        let without = Preload::prepare(false, Trap::Auto, &folder, &command);
+        assert!(without.variable().is_none());
+        // Then the program is nobody's business.
+        assert_eq!(without.program, Program::Unknown);
+        assert!(without.file.is_none());
     }
 }
