@@ -27,13 +27,37 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "lea rax, [rdi - 425]",
         "cmp rax, 2",
         "jbe {ring}",
-        "mov rax, qword ptr [rip + {next}]",
+        "cmp byte ptr [rip + {trap}], 0",
+        "jne 3f",
+        "2: mov rax, qword ptr [rip + {next}]",
         "test rax, rax",
         "jz {first}",
         "jmp rax",
+        // Calls are trapped: those of `trap::masks::NUMBERS` must not block the signal.
+        "3: cmp rdi, 441",
+        "ja 2b",
+        "cmp edi, 13",
+        "je {mask}",
+        "cmp edi, 14",
+        "je {mask}",
+        "cmp edi, 130",
+        "je {mask}",
+        "cmp edi, 270",
+        "je {mask}",
+        "cmp edi, 271",
+        "je {mask}",
+        "cmp edi, 281",
+        "je {mask}",
+        "cmp edi, 333",
+        "je {mask}",
+        "cmp edi, 441",
+        "je {mask}",
+        "jmp 2b",
         ring = sym ring_call,
         next = sym next::SYSCALL,
         first = sym first_call,
+        trap = sym crate::trap::ON,
+        mask = sym mask_call,
     )
 }
 
@@ -80,6 +104,23 @@ unsafe extern "C" fn ring_call(
     };
     // SAFETY: the program's call, with its arguments.
     unsafe { uring::call(&call) }
+}
+
+/// A system call that may block signals, while calls are trapped.
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" fn mask_call(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    // SAFETY: the program's call, with its arguments.
+    let make = |[a, b, c, d, e, f]: [usize; 6]| unsafe { next::syscall(number, a, b, c, d, e, f) };
+    // SAFETY: as above.
+    unsafe { crate::trap::masks::call(number, [a, b, c, d, e, f], make) }
 }
 
 /// The first call of another number: looks up where they go.

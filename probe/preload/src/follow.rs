@@ -161,7 +161,7 @@ impl Followed {
     /// The enter came back.
     pub(crate) fn after_enter(&mut self, to_submit: u32, min_complete: u32, result: i32) {
         let head = self.head();
-        // More than was looked at can only have been handed over by another thread's enter.
+        // More than was looked at was handed over by another thread's enter, or is liburing's own (the timeout of a wait).
         if head.wrapping_sub(self.scanned).cast_signed() > 0 {
             self.scan(head);
         }

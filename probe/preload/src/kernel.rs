@@ -51,6 +51,14 @@ pub(crate) const SQE_MIXED: u32 = 1 << 19;
 pub(crate) const SQ_REWIND: u32 = 1 << 20;
 /// `IORING_FEAT_SINGLE_MMAP`
 pub(crate) const SINGLE_MMAP: u32 = 1;
+/// `IORING_FEAT_EXT_ARG`
+pub(crate) const EXT_ARG: u32 = 1 << 8;
+/// `IORING_ENTER_EXT_ARG`
+#[cfg(target_arch = "x86_64")]
+pub(crate) const ENTER_EXT_ARG: u32 = 1 << 3;
+/// `IORING_ENTER_EXT_ARG_REG`
+#[cfg(target_arch = "x86_64")]
+pub(crate) const ENTER_EXT_ARG_REG: u32 = 1 << 6;
 /// `IORING_ENTER_REGISTERED_RING`
 pub(crate) const ENTER_REGISTERED: u32 = 1 << 4;
 /// `IORING_SQ_CQ_OVERFLOW`, a bit of the submission queue's flags.
@@ -253,6 +261,37 @@ mod signals {
         let arguments = [UNBLOCK, (&raw const set) as usize, 0, 8, 0, 0];
         // SAFETY: a set of the kernel's size.
         unsafe { call(number::RT_SIGPROCMASK, arguments) };
+    }
+
+    /// The signals that this thread blocks.
+    pub(crate) fn signal_mask() -> u64 {
+        let mut set = 0u64;
+        let arguments = [0, 0, (&raw mut set) as usize, 8, 0, 0];
+        // SAFETY: room for a set of the kernel's size.
+        unsafe { call(number::RT_SIGPROCMASK, arguments) };
+        set
+    }
+
+    /// What lies at an address, if anything does: it is the kernel that looks first.
+    ///
+    /// # Safety
+    ///
+    /// Any bytes are a `T`, which is of whole words.
+    pub(crate) unsafe fn peek<T: Copy>(address: usize) -> Option<T> {
+        const { assert!(size_of::<T>().is_multiple_of(8)) };
+        // The kernel reads a set before it finds that it knows no such use of it.
+        const NO_SUCH_USE: usize = 0x7FFF_FFFF;
+        const EINVAL: isize = -22;
+        let can_read = |at: usize| {
+            // SAFETY: nothing is set.
+            let answer = unsafe { call(number::RT_SIGPROCMASK, [NO_SUCH_USE, at, 0, 8, 0, 0]) };
+            at != 0 && answer == EINVAL
+        };
+        let words = size_of::<T>() / 8;
+        let mut places = (0..words).map(|word| address.wrapping_add(word * 8));
+        // SAFETY: all of it can be read, and the caller's promise.
+        (address != 0 && places.all(can_read))
+            .then(|| unsafe { (address as *const T).read_unaligned() })
     }
 
     /// Ends the process by a signal, as if nobody handled it.

@@ -6,16 +6,18 @@
 //!
 //! # Structures
 //!
-//! Three words of `struct io_uring` are read: the descriptor, the tail of entries that are filled and not
-//! published, and where the queue's size lies. They lie at the same places since liburing 0.7 (its `.so.1`) and in all
-//! of `.so.2`; a ring of which they do not say what the kernel said is not followed.
+//! Four words of `struct io_uring` are read: the descriptor, the tail of entries that are filled and not
+//! published, where the queue's size lies, and, of `.so.2` alone, what the kernel can do. They lie at the same places
+//! since liburing 0.7 (its `.so.1`) and in all of `.so.2`; a ring of which they do not say what the kernel said is not
+//! followed.
 //!
 //! In liburing's rings an entry's slot is its position, from the start or from the time of its publication.
 
 use core::ffi::{c_int, c_long, c_void};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::kernel::Params;
-use crate::next::Next;
+use crate::next::{self, Next};
 use crate::rings::{self, Found};
 use crate::uring::{self, Call, Way};
 use crate::{kernel as number, start};
@@ -37,10 +39,12 @@ pub struct IoUring {
     completions: [usize; 11],
     flags: u32,
     ring_fd: c_int,
+    features: u32,
 }
 
 const _: () = assert!(core::mem::offset_of!(IoUring, sqe_tail) == 68);
 const _: () = assert!(core::mem::offset_of!(IoUring, ring_fd) == 196);
+const _: () = assert!(core::mem::offset_of!(IoUring, features) == 200);
 
 /// `-ENOSYS`: what is not there cannot be called. Only for who asks the loader for a name of liburing's in a process
 /// that does not have it.
@@ -53,6 +57,9 @@ enum Enters {
     Submits,
     /// Waits for so many completions; without any it enters only to fetch what found no room.
     Waits(u32),
+    /// Waits for so many completions with a timeout, for which it hands over an entry of its own, and with that all
+    /// others.
+    WaitsByEntry(u32),
     /// Enters in any case.
     Fetches,
 }
@@ -88,8 +95,9 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
         }
         return run();
     };
+    let submits = matches!(how, Enters::Submits | Enters::WaitsByEntry(_));
     // SAFETY: the caller's promise; liburing publishes the entries up to here.
-    let tail = matches!(how, Enters::Submits).then(|| unsafe { (*ring).sqe_tail });
+    let tail = submits.then(|| unsafe { (*ring).sqe_tail });
     uring::before(&found, tail);
     let look = |ring: &mut crate::follow::Followed| {
         (
@@ -102,10 +110,11 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     let (enters, min_complete) = match how {
         Enters::Submits | Enters::Fetches => (true, 0),
         Enters::Waits(count) => (count > 0 || overflown, count),
+        Enters::WaitsByEntry(count) => (true, count),
     };
     // What a submission returns is what the kernel took; what a wait returns is none of the kernel's answers,
     // unless it failed.
-    let answer = if tail.is_some() {
+    let answer = if matches!(how, Enters::Submits) {
         result
     } else {
         result.min(0)
@@ -118,8 +127,39 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     result
 }
 
+/// Whether liburing has a wait end by an entry of its own, where the kernel cannot be told of a timeout otherwise (before
+/// 5.11), or liburing does not know how (its `.so.1`).
+///
+/// # Safety
+///
+/// As for [`descriptor`]; `function` is the one that is about to be called.
+unsafe fn times_out_by_entry(ring: *const IoUring, timeout: usize, function: *mut c_void) -> bool {
+    if timeout == 0 || ring.is_null() {
+        return false;
+    }
+    // SAFETY: the caller's promise; liburing decides by the same word.
+    is_first(function) || unsafe { (*ring).features } & number::EXT_ARG == 0
+}
+
+/// Whether this is a function of liburing's `.so.1`. Asked once: a process has one liburing.
+fn is_first(function: *mut c_void) -> bool {
+    const UNKNOWN: u8 = 0;
+    static VERSION: AtomicU8 = AtomicU8::new(UNKNOWN);
+    let version = match VERSION.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let file = next::file_of(function);
+            let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or(file);
+            let version = if name.starts_with(b"liburing.so.1") { 1 } else { 2 };
+            VERSION.store(version, Ordering::Relaxed);
+            version
+        }
+        known => known,
+    };
+    version == 1
+}
+
 macro_rules! entering {
-    ($($name:ident, |$a:ident, $b:ident, $c:ident| $how:expr;)*) => {$(
+    ($($name:ident, |$a:ident, $b:ident, $c:ident, $by_entry:ident| $how:expr;)*) => {$(
         #[doc = concat!("`", stringify!($name), "`")]
         ///
         /// # Safety
@@ -142,6 +182,8 @@ macro_rules! entering {
             }
             type Function =
                 unsafe extern "C" fn(*mut IoUring, usize, usize, usize, usize, usize) -> c_int;
+            // SAFETY: the program's ring.
+            let $by_entry = |timeout: usize| unsafe { times_out_by_entry(ring, timeout, address) };
             // SAFETY: the function of that name takes a ring and five words at most, in registers.
             let function = unsafe { core::mem::transmute::<*mut c_void, Function>(address) };
             // SAFETY: the caller's promise.
@@ -151,28 +193,35 @@ macro_rules! entering {
 }
 
 entering! {
-    io_uring_submit, |a, b, c| Enters::Submits;
-    io_uring_submit_and_wait, |a, b, c| Enters::Submits;
-    io_uring_submit_and_wait_timeout, |a, b, c| Enters::Submits;
-    io_uring_submit_and_wait_min_timeout, |a, b, c| Enters::Submits;
-    io_uring_submit_and_wait_reg, |a, b, c| Enters::Submits;
-    io_uring_submit_and_get_events, |a, b, c| Enters::Submits;
-    io_uring_get_events, |a, b, c| Enters::Fetches;
+    io_uring_submit, |a, b, c, by_entry| Enters::Submits;
+    io_uring_submit_and_wait, |a, b, c, by_entry| Enters::Submits;
+    io_uring_submit_and_wait_timeout, |a, b, c, by_entry| Enters::Submits;
+    io_uring_submit_and_wait_min_timeout, |a, b, c, by_entry| Enters::Submits;
+    io_uring_submit_and_wait_reg, |a, b, c, by_entry| Enters::Submits;
+    io_uring_submit_and_get_events, |a, b, c, by_entry| Enters::Submits;
+    io_uring_get_events, |a, b, c, by_entry| Enters::Fetches;
     // (ring, completion, count, timeout, signals)
-    io_uring_wait_cqes, |a, count, c| Enters::Waits(count as u32);
-    io_uring_wait_cqes_min_timeout, |a, count, c| Enters::Waits(count as u32);
-    io_uring_wait_cqe_timeout, |a, b, c| Enters::Waits(1);
+    io_uring_wait_cqes, |a, count, timeout, by_entry| match by_entry(timeout) {
+        true => Enters::WaitsByEntry(count as u32),
+        false => Enters::Waits(count as u32),
+    };
+    io_uring_wait_cqes_min_timeout, |a, count, c, by_entry| Enters::Waits(count as u32);
+    // (ring, completion, timeout)
+    io_uring_wait_cqe_timeout, |a, timeout, c, by_entry| match by_entry(timeout) {
+        true => Enters::WaitsByEntry(1),
+        false => Enters::Waits(1),
+    };
     // (ring, completions, count): it never waits.
-    io_uring_peek_batch_cqe, |a, b, c| Enters::Waits(0);
+    io_uring_peek_batch_cqe, |a, b, c, by_entry| Enters::Waits(0);
     // (ring, completion, entries to hand over, count, signals)
-    __io_uring_get_cqe, |a, submit, count| match submit as u32 {
+    __io_uring_get_cqe, |a, submit, count, by_entry| match submit as u32 {
         0 => Enters::Waits(count as u32),
         _ => Enters::Submits,
     };
 }
 
 /// The function behind one of liburing's names.
-macro_rules! next {
+macro_rules! behind {
     ($name:literal, $function:ty) => {{
         static NEXT: Next = Next::of_any($name);
         let address = NEXT.address();
@@ -216,7 +265,7 @@ pub unsafe extern "C" fn io_uring_queue_init_params(
     params: *mut c_void,
 ) -> c_int {
     type Function = unsafe extern "C" fn(u32, *mut IoUring, *mut c_void) -> c_int;
-    let function = next!(c"io_uring_queue_init_params", Function);
+    let function = behind!(c"io_uring_queue_init_params", Function);
     let before = uring::made_count();
     // SAFETY: the caller's promise.
     let result = unsafe { function(entries, ring, params) };
@@ -240,7 +289,7 @@ pub unsafe extern "C" fn io_uring_queue_init_mem(
 ) -> c_int {
     type Function =
         unsafe extern "C" fn(u32, *mut IoUring, *mut c_void, *mut c_void, usize) -> c_int;
-    let function = next!(c"io_uring_queue_init_mem", Function);
+    let function = behind!(c"io_uring_queue_init_mem", Function);
     let before = uring::made_count();
     // SAFETY: the caller's promise.
     let result = unsafe { function(entries, ring, params, memory, size) };
@@ -313,7 +362,7 @@ pub unsafe extern "C" fn io_uring_queue_exit(ring: *mut IoUring) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_uring_close_ring_fd(ring: *mut IoUring) -> c_int {
     type Function = unsafe extern "C" fn(*mut IoUring) -> c_int;
-    let function = next!(c"io_uring_close_ring_fd", Function);
+    let function = behind!(c"io_uring_close_ring_fd", Function);
     // SAFETY: the caller's promise.
     if let Some(found) = unsafe { find(ring) } {
         uring::gone(found.fd());
@@ -333,7 +382,7 @@ pub unsafe extern "C" fn io_uring_close_ring_fd(ring: *mut IoUring) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn io_uring_resize_rings(ring: *mut IoUring, params: *mut c_void) -> c_int {
     type Function = unsafe extern "C" fn(*mut IoUring, *mut c_void) -> c_int;
-    let function = next!(c"io_uring_resize_rings", Function);
+    let function = behind!(c"io_uring_resize_rings", Function);
     // SAFETY: the caller's promise.
     let found = unsafe { find(ring) };
     // SAFETY: the caller's promise.

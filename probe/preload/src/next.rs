@@ -72,19 +72,20 @@ impl Next {
 
 /// Looks for a name in each loaded library, and in those that it needs. A library that was loaded for one other
 /// library alone (a plugin's) is not among those that come next. The one that is found stays loaded.
+///
+/// The names of the libraries are copied while the loader holds its lock, and looked into once it does not: what the
+/// loader is asked then takes locks of its own.
 fn anywhere(name: &CStr) -> *mut c_void {
-    // SAFETY: no name: the handle of the program itself, which is a `struct link_map`.
-    let mut library = unsafe { dlopen(core::ptr::null(), RTLD_LAZY) }.cast::<LinkMap>();
-    while !library.is_null() {
-        // SAFETY: the list of loaded libraries; the names in it end in NUL.
-        let (path, next) = unsafe { ((*library).name, (*library).next) };
-        library = next;
-        // SAFETY: as above.
-        if path.is_null() || unsafe { *path } == 0 {
+    // Room of the shim's own, so that nothing is allocated under the loader's lock.
+    let mut names = Names(Vec::with_capacity(NAMES_MAX));
+    // SAFETY: the callback gets the names, which outlive the call.
+    unsafe { dl_iterate_phdr(note_name, (&raw mut names).cast()) };
+    for path in names.0.split_inclusive(|byte| *byte == 0) {
+        let Ok(path) = CStr::from_bytes_with_nul(path) else {
             continue;
-        }
-        // SAFETY: a name that ends in NUL, of a library that is loaded already: nothing of it is run.
-        let handle = unsafe { dlopen(path, RTLD_LAZY | RTLD_NOLOAD) };
+        };
+        // SAFETY: a name that ends in NUL, of a library that is loaded already, or is not any more: nothing is run.
+        let handle = unsafe { dlopen(path.as_ptr(), RTLD_LAZY | RTLD_NOLOAD) };
         if handle.is_null() {
             continue;
         }
@@ -98,6 +99,38 @@ fn anywhere(name: &CStr) -> *mut c_void {
         unsafe { dlclose(handle) };
     }
     core::ptr::null_mut()
+}
+
+/// Room for the names of libraries: some thousands.
+const NAMES_MAX: usize = 1 << 20;
+
+/// Names of libraries, each with its NUL.
+struct Names(Vec<u8>);
+
+extern "C" fn note_name(loaded: *mut Loaded, _: usize, names: *mut c_void) -> c_int {
+    // SAFETY: the loader's description of an object, and the names of `anywhere`, which nobody else has.
+    let (loaded, names) = unsafe { (&*loaded, &mut *names.cast::<Names>()) };
+    if !loaded.name.is_null() {
+        // SAFETY: a name of the loader's.
+        let name = unsafe { CStr::from_ptr(loaded.name) }.to_bytes_with_nul();
+        // The program itself has none.
+        if name.len() > 1 && name.len() <= names.0.capacity() - names.0.len() {
+            names.0.extend_from_slice(name);
+        }
+    }
+    0
+}
+
+/// The path of the file that an address belongs to; empty where nobody knows.
+pub(crate) fn file_of(address: *const c_void) -> &'static [u8] {
+    let mut found = Place::default();
+    // SAFETY: any address may be asked for.
+    let known = unsafe { dladdr(address, &raw mut found) } != 0;
+    if !known || found.file.is_null() {
+        return &[];
+    }
+    // SAFETY: a name of the loader's, which stays as long as the library: those that are asked for stay loaded.
+    unsafe { CStr::from_ptr(found.file) }.to_bytes()
 }
 
 /// Whether an address lies in the shim.
@@ -114,29 +147,57 @@ fn is_own(address: *mut c_void) -> bool {
 const RTLD_LAZY: c_int = 1;
 const RTLD_NOLOAD: c_int = 4;
 
-/// `struct link_map`, as far as it is public.
-#[repr(C)]
-struct LinkMap {
-    difference: usize,
-    name: *const c_char,
-    dynamic: *const c_void,
-    next: *mut LinkMap,
-}
-
 /// `Dl_info`
 #[repr(C)]
-#[derive(Default)]
 struct Place {
-    file: usize,
+    file: *const c_char,
     base: usize,
     symbol: usize,
     address: usize,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            file: core::ptr::null(),
+            base: 0,
+            symbol: 0,
+            address: 0,
+        }
+    }
+}
+
+/// `struct dl_phdr_info`, as far as it is looked at.
+#[repr(C)]
+pub(crate) struct Loaded {
+    pub(crate) address: usize,
+    pub(crate) name: *const c_char,
+    pub(crate) headers: *const Segment,
+    pub(crate) headers_count: u16,
+}
+
+/// `Elf64_Phdr`
+#[repr(C)]
+pub(crate) struct Segment {
+    pub(crate) kind: u32,
+    pub(crate) flags: u32,
+    pub(crate) offset: u64,
+    pub(crate) address: u64,
+    pub(crate) physical: u64,
+    pub(crate) file_size: u64,
+    pub(crate) memory_size: u64,
+    pub(crate) align: u64,
 }
 
 unsafe extern "C" {
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
     fn dlclose(handle: *mut c_void) -> c_int;
     fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
+    /// Runs a function with each object, under the loader's lock.
+    pub(crate) fn dl_iterate_phdr(
+        callback: extern "C" fn(*mut Loaded, usize, *mut c_void) -> c_int,
+        data: *mut c_void,
+    ) -> c_int;
 }
 
 /// Where `syscall` goes on, once it is known: read by its own code.
@@ -144,10 +205,32 @@ pub(crate) static SYSCALL: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mu
 
 static NEXT_SYSCALL: Next = Next::new(c"syscall");
 static NEXT_CLOSE: Next = Next::new(c"close");
+static NEXT_FREE: Next = Next::new(c"free");
+
+/// Where `setcontext` goes on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn setcontext_address() -> *mut c_void {
+    static NEXT: Next = Next::new(c"setcontext");
+    NEXT.address()
+}
+
+/// Where `swapcontext` goes on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn swapcontext_address() -> *mut c_void {
+    static NEXT: Next = Next::new(c"swapcontext");
+    NEXT.address()
+}
 
 /// Where `close` goes on.
 pub(crate) fn close_address() -> *mut c_void {
     NEXT_CLOSE.address()
+}
+
+/// Where `syscall` goes on; from then on its own code knows too.
+fn syscall_address() -> *mut c_void {
+    let address = NEXT_SYSCALL.address();
+    SYSCALL.store(address, Ordering::Relaxed);
+    address
 }
 
 /// `syscall`
@@ -165,11 +248,10 @@ pub(crate) unsafe fn syscall(
     f: usize,
 ) -> c_long {
     type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
-    let address = NEXT_SYSCALL.address();
+    let address = syscall_address();
     if address.is_null() {
         return -1;
     }
-    SYSCALL.store(address, Ordering::Relaxed);
     // SAFETY: the function of that name takes a number and six words at most; those that a call does not
     // have are not looked at.
     let function: Syscall = unsafe { core::mem::transmute(address) };
@@ -207,7 +289,11 @@ macro_rules! functions {
         /// signal, or in a forked child, where nobody may ask the loader.
         pub(crate) fn prepare() {
             $($name::NEXT.address();)*
+            #[cfg(target_arch = "x86_64")]
+            let _ = (setcontext_address(), swapcontext_address());
             close_address();
+            syscall_address();
+            NEXT_FREE.address();
         }
     };
 }
@@ -227,6 +313,49 @@ functions! {
     sigprocmask = c"sigprocmask" (how: c_int, set: *const c_void, old: *mut c_void) -> c_int, else -1;
     /// `pthread_sigmask`
     pthread_sigmask = c"pthread_sigmask" (how: c_int, set: *const c_void, old: *mut c_void) -> c_int, else -1;
+    /// `__sigpause`
+    __sigpause = c"__sigpause" (number: c_int, is_signal: c_int) -> c_int, else -1;
+    /// `sigsuspend`
+    sigsuspend = c"sigsuspend" (set: *const c_void) -> c_int, else -1;
+    /// `__sigsuspend`
+    __sigsuspend = c"__sigsuspend" (set: *const c_void) -> c_int, else -1;
+    /// `ppoll`
+    ppoll = c"ppoll" (fds: usize, count: usize, timeout: usize, set: *const c_void) -> c_int, else -1;
+    /// `__ppoll_chk`
+    __ppoll_chk = c"__ppoll_chk" (fds: usize, count: usize, timeout: usize, set: *const c_void, size: usize) -> c_int,
+        else -1;
+    /// `pselect`
+    pselect = c"pselect" (
+        count: c_int, read: usize, write: usize, error: usize, timeout: usize, set: *const c_void
+    ) -> c_int, else -1;
+    /// `epoll_pwait`
+    epoll_pwait = c"epoll_pwait" (
+        fd: c_int, events: usize, count: c_int, timeout: c_int, set: *const c_void
+    ) -> c_int, else -1;
+    /// `epoll_pwait2`
+    epoll_pwait2 = c"epoll_pwait2" (
+        fd: c_int, events: usize, count: c_int, timeout: usize, set: *const c_void
+    ) -> c_int, else -1;
+    /// `pthread_attr_setsigmask_np`
+    pthread_attr_setsigmask_np = c"pthread_attr_setsigmask_np" (attributes: usize, set: *const c_void) -> c_int, else 38;
+    /// `sigblock`
+    sigblock = c"sigblock" (set: c_int) -> c_int, else -1;
+    /// `sigsetmask`
+    sigsetmask = c"sigsetmask" (set: c_int) -> c_int, else -1;
+    /// `sighold`
+    sighold = c"sighold" (number: c_int) -> c_int, else -1;
+    /// `sigignore`
+    sigignore = c"sigignore" (number: c_int) -> c_int, else -1;
+    /// `sigset`
+    sigset = c"sigset" (number: c_int, new: usize) -> usize, else usize::MAX;
+    /// `bsd_signal`
+    bsd_signal = c"bsd_signal" (number: c_int, new: usize) -> usize, else usize::MAX;
+    /// `ssignal`
+    ssignal = c"ssignal" (number: c_int, new: usize) -> usize, else usize::MAX;
+    /// `sysv_signal`
+    sysv_signal = c"sysv_signal" (number: c_int, new: usize) -> usize, else usize::MAX;
+    /// `__sysv_signal`
+    __sysv_signal = c"__sysv_signal" (number: c_int, new: usize) -> usize, else usize::MAX;
     /// `malloc_usable_size`
     usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
 }
@@ -238,8 +367,7 @@ functions! {
 /// As for the function of that name.
 pub(crate) unsafe fn free(block: *mut c_void) {
     type Free = unsafe extern "C" fn(*mut c_void);
-    static NEXT: Next = Next::new(c"free");
-    let address = NEXT.address();
+    let address = NEXT_FREE.address();
     if !address.is_null() {
         // SAFETY: the function of that name in the C library has this signature.
         let function = unsafe { core::mem::transmute::<*mut c_void, Free>(address) };

@@ -319,13 +319,61 @@ unsafe fn enter(call: &Call) -> c_long {
             unknown();
         }
         // SAFETY: the caller's promise.
-        return unsafe { call.make() };
+        return unsafe { make_enter(call) };
     };
     before(&found, None);
     // SAFETY: the caller's promise.
-    let result = unsafe { call.make() };
+    let result = unsafe { make_enter(call) };
     after(&found, to_submit, min_complete, call.answer(result));
     result
+}
+
+/// Makes an enter. Where calls are trapped, the signal that they come by is not blocked while it waits.
+///
+/// # Safety
+///
+/// As for `io_uring_enter`.
+#[inline(always)]
+unsafe fn make_enter(call: &Call) -> c_long {
+    #[cfg(target_arch = "x86_64")]
+    if crate::trap::is_on() && call.arguments[4] != 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { make_masked(call) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { call.make() }
+}
+
+/// # Safety
+///
+/// As for `io_uring_enter`.
+#[cfg(target_arch = "x86_64")]
+#[cold]
+unsafe fn make_masked(call: &Call) -> c_long {
+    /// `struct io_uring_getevents_arg`: set, its size and a wait's, timeout.
+    type Wait = [u64; 3];
+    let mut call = *call;
+    let flags = call.number(3);
+    // They live as long as the call.
+    let (mut set, mut wait);
+    if flags & kernel::ENTER_EXT_ARG == 0 {
+        if let Some(rest) = crate::trap::masks::without(call.arguments[4]) {
+            set = rest;
+            call.arguments[4] = (&raw mut set) as usize;
+        }
+    } else if flags & kernel::ENTER_EXT_ARG_REG == 0
+        && call.arguments[5] == size_of::<Wait>()
+        // SAFETY: any bytes are such a structure.
+        && let Some(given) = unsafe { kernel::peek::<Wait>(call.arguments[4]) }
+        && let Some(rest) = crate::trap::masks::without(given[0] as usize)
+    {
+        set = rest;
+        wait = given;
+        wait[0] = (&raw mut set) as u64;
+        call.arguments[4] = (&raw mut wait) as usize;
+    }
+    // SAFETY: the caller's promise; a set that blocks less.
+    unsafe { call.make() }
 }
 
 /// The program is about to enter a ring; its entries up to `tail` are published then, or up to its own tail.

@@ -2,7 +2,9 @@
  * the unmodified program in C of most people looks. Rounds of reads from a pipe and NOPs are handed over by the
  * different functions of the library; of each completion the coroutine is resumed. `liburing forget` forgets the
  * user_data of one NOP in the second lap, so that it goes in with the pointer that an earlier operation left in its
- * slot, and a wrong coroutine is resumed. Prints who was resumed, and exits with 7. */
+ * slot, and a wrong coroutine is resumed. With `old` liburing takes the kernel for one before 5.11, and a wait with a
+ * timeout hands over an entry of liburing's own, and all others with it: that is how all rounds go in then. Prints who
+ * was resumed, and exits with 7. */
 #define _GNU_SOURCE
 #include <liburing.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@ struct coroutine {
 
 static struct io_uring ring;
 static struct coroutine coroutines[12];
-static int forget;
+static int forget, old;
 
 static struct io_uring_sqe *next(void)
 {
@@ -32,6 +34,8 @@ static int submit(int round)
     struct io_uring_cqe *cqe;
     struct __kernel_timespec long_time = { .tv_sec = 60 };
 
+    if (old)
+        return io_uring_wait_cqes(&ring, &cqe, 1, &long_time, NULL);
     switch (round % 4) {
     case 0:
         return io_uring_submit(&ring);
@@ -59,9 +63,14 @@ int main(int argc, char **argv)
     int ends[2];
     char byte;
 
-    forget = argc > 1 && !strcmp(argv[1], "forget");
+    for (int i = 1; i < argc; i++) {
+        forget |= !strcmp(argv[i], "forget");
+        old |= !strcmp(argv[i], "old");
+    }
     if (io_uring_queue_init(4, &ring, 0) || pipe(ends))
         return 2;
+    if (old)
+        ring.features &= ~IORING_FEAT_EXT_ARG;
     for (int round = 0; round < 12; round++) {
         struct coroutine *coroutine = &coroutines[round];
         struct io_uring_sqe *sqe = next();

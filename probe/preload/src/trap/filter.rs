@@ -1,6 +1,7 @@
-//! The seccomp filter: a program for the kernel that lets everything through but io_uring's calls from the sites.
+//! The seccomp filter: a program for the kernel that lets everything through but io_uring's calls from the sites, and
+//! those from there that could block the signal that they come by.
 
-use super::sites;
+use super::{masks, sites};
 use crate::kernel;
 
 /// What became of the process's privileges.
@@ -82,6 +83,12 @@ fn filter(sites: impl Iterator<Item = usize> + Clone) -> Option<Vec<Step>> {
     steps.put(IF_EQUAL, X86_64, 1, 0);
     steps.end(ALLOW);
     steps.load(NUMBER);
+    let mut left = masks::NUMBERS.len() as u8;
+    for number in masks::NUMBERS {
+        // Over the rest of these, and the four steps that come then.
+        steps.put(IF_EQUAL, number, left + 3, 0);
+        left -= 1;
+    }
     steps.put(IF_AT_LEAST, kernel::SETUP as u32, 1, 0);
     steps.end(ALLOW);
     steps.put(IF_GREATER, kernel::REGISTER as u32, 0, 1);
@@ -172,10 +179,11 @@ mod tests {
         ];
         let steps = filter(sites.into_iter()).unwrap();
         for site in sites {
-            for number in [425, 426, 427] {
+            for number in [425, 426, 427].into_iter().chain(masks::NUMBERS) {
                 assert_eq!(run(&steps, number, X86_64, site as u64), TRAP);
+                assert_eq!(run(&steps, number, X86_64, site as u64 + 1), ALLOW);
             }
-            for number in [0, 15, 424, 428, 426 | 0x4000_0000] {
+            for number in [0, 12, 15, 269, 272, 424, 428, 442, 426 | 0x4000_0000] {
                 assert_eq!(run(&steps, number, X86_64, site as u64), ALLOW);
             }
             assert_eq!(run(&steps, 426, 0x4000_0003, site as u64), ALLOW);

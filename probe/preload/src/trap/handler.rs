@@ -6,7 +6,7 @@
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_long, c_void};
 
-use super::sites;
+use super::{masks, sites};
 use crate::lock::Lock;
 use crate::uring::{self, Call, Way};
 use crate::{kernel, next};
@@ -33,6 +33,8 @@ const IGNORE: usize = 1;
 const SIGINFO: c_int = 4;
 const RESTART: c_int = 0x1000_0000;
 const ONCE: c_int = 0x8000_0000_u32.cast_signed();
+
+const NO_DEFER: c_int = 0x4000_0000;
 
 const NOTHING: Action = Action {
     handler: DEFAULT,
@@ -70,6 +72,37 @@ pub(crate) fn simple(handler: usize) -> Action {
     }
 }
 
+/// As System V's `signal` sets it: once, and not blocked in the handler.
+pub(crate) fn once(handler: usize) -> Action {
+    Action {
+        handler,
+        flags: ONCE | NO_DEFER,
+        ..NOTHING
+    }
+}
+
+/// As the kernel's structure says it.
+pub(crate) fn from_kernel(action: kernel::SignalAction) -> Action {
+    let mut mask = [0; 16];
+    mask[0] = action.mask;
+    Action {
+        handler: action.handler,
+        mask,
+        flags: (action.flags as u32).cast_signed(),
+        restorer: action.restorer,
+    }
+}
+
+/// As the kernel's structure says it.
+pub(crate) fn to_kernel(action: &Action) -> kernel::SignalAction {
+    kernel::SignalAction {
+        handler: action.handler,
+        flags: u64::from(action.flags.cast_unsigned()),
+        restorer: action.restorer,
+        mask: action.mask[0],
+    }
+}
+
 /// The function in it.
 pub(crate) fn function(action: &Action) -> usize {
     action.handler
@@ -90,6 +123,16 @@ pub(super) fn install() -> bool {
     };
     exchange(Some(simple(old.handler)));
     kernel::unblock_signals(BIT);
+    // Libraries may have set handlers before: in none of them may it be blocked either.
+    for signal in 1..=64 {
+        if let Some(mut action) = kernel::signal_action(signal, None)
+            && signal != SIGSYS
+            && action.mask & BIT != 0
+        {
+            action.mask &= !BIT;
+            kernel::signal_action(signal, Some(&action));
+        }
+    }
     true
 }
 
@@ -121,12 +164,16 @@ struct Info {
     architecture: u32,
 }
 
-/// `ucontext_t`, up to the registers.
+/// `ucontext_t`, up to the mask of signals.
 #[repr(C)]
-struct Context {
+pub(crate) struct Context {
     before: [u64; 5],
     registers: [i64; 23],
+    floats: [u64; 9],
+    pub(crate) mask: u64,
 }
+
+const _: () = assert!(core::mem::offset_of!(Context, mask) == 296);
 
 /// Registers that a system call's arguments are in, in their order.
 const ARGUMENTS: [usize; 6] = [RDI, RSI, RDX, R10, R8, R9];
@@ -144,15 +191,27 @@ unsafe extern "C" fn trapped(signal: c_int, info: *mut Info, context: *mut Conte
     // SAFETY: the kernel's description of the signal.
     let said = unsafe { &*info };
     if said.code == BY_SECCOMP && sites::is_one(said.address) {
-        // SAFETY: the interrupted program's registers, which the kernel takes back after the handler.
-        let registers = unsafe { &mut (*context).registers };
-        let call = Call {
-            number: c_long::from(said.number),
-            arguments: ARGUMENTS.map(|index| registers[index] as usize),
-            way: Way::Instruction,
+        // SAFETY: what the kernel takes back after the handler.
+        let context = unsafe { &mut *context };
+        let number = c_long::from(said.number);
+        let arguments = ARGUMENTS.map(|index| context.registers[index] as usize);
+        context.registers[RAX] = if masks::is_one(number) {
+            // SAFETY: the program's call, with its arguments.
+            let make = |arguments| unsafe { kernel::call(number, arguments) as c_long };
+            // SAFETY: as above.
+            let result = unsafe { masks::call(number, arguments, make) };
+            // What it set is to last beyond the handler.
+            context.mask = kernel::signal_mask();
+            result
+        } else {
+            let call = Call {
+                number,
+                arguments,
+                way: Way::Instruction,
+            };
+            // SAFETY: the program's call, with its arguments.
+            unsafe { uring::call(&call) }
         };
-        // SAFETY: the program's call, with its arguments.
-        registers[RAX] = unsafe { uring::call(&call) };
     } else {
         // SAFETY: as the kernel would.
         unsafe { pass_on(signal, info, context) };
@@ -193,15 +252,10 @@ unsafe fn pass_on(signal: c_int, info: *mut Info, context: *mut Context) {
 }
 
 /// Takes the signal out of a set that is about to be blocked. Nothing where it is not in it.
-///
-/// # Safety
-///
-/// The pointer is null or leads to a set.
-pub(crate) unsafe fn without(set: *const c_void) -> Option<SignalSet> {
+pub(crate) fn without(set: *const c_void) -> Option<SignalSet> {
     // The kernel has 64 signals; the rest of a set may lie in memory that is not there.
-    // SAFETY: the caller's promise.
-    let first = unsafe { set.cast::<u64>().as_ref() }?;
+    let first = masks::without(set as usize)?;
     let mut copy = [0; 16];
-    copy[0] = first & !BIT;
-    (first & BIT != 0).then_some(copy)
+    copy[0] = first;
+    Some(copy)
 }

@@ -16,8 +16,10 @@
 //!
 //! Without privileges, `no_new_privs`, for this process and all that it starts: their setuid bits do nothing.
 //! A trapped call costs some microseconds, any other a few nanoseconds. SIGSYS must never be blocked while such a call is
-//! made, else it kills: so the shim takes it out of the masks that the program sets through the C library, and keeps the
-//! program's own handler for it, which gets what is not the shim's.
+//! made, else it kills: so the shim takes it out of the masks that the program sets through the C library's names
+//! (`signals`), through `syscall` and from the very instructions that are trapped (`masks`), and keeps the program's
+//! own handler for it, which gets what is not the shim's. Left are a mask that a handler writes into its own frame, for
+//! the kernel to take at its return, and calls in line from objects that make none of io_uring's.
 //!
 //! The handler runs on the stack that the call was made on, which needs room for a signal frame.
 
@@ -25,6 +27,7 @@
 
 mod filter;
 pub(crate) mod handler;
+pub(crate) mod masks;
 mod number;
 mod sites;
 
@@ -43,8 +46,8 @@ pub(crate) enum Wanted {
     Never,
 }
 
-/// Whether calls of this process are trapped.
-static ON: AtomicBool = AtomicBool::new(false);
+/// Whether calls of this process are trapped. Read by the code of `syscall` too.
+pub(crate) static ON: AtomicBool = AtomicBool::new(false);
 
 #[inline(always)]
 pub(crate) fn is_on() -> bool {

@@ -3,10 +3,11 @@
 //! Two bytes that happen to look like the instruction are no harm: only a system call made right there is trapped. What
 //! decides is whether a number of io_uring's stands shortly before one.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Wanted, is_random, number};
+use crate::next::{Loaded, Segment, dl_iterate_phdr};
 
 /// Instructions that a filter has room for.
 pub(super) const MOST: usize = 1800;
@@ -40,33 +41,7 @@ pub(super) fn is_one(address: usize) -> bool {
     all().any(|site| site == address)
 }
 
-/// `struct dl_phdr_info`, as far as it is looked at.
-#[repr(C)]
-struct Loaded {
-    address: usize,
-    name: *const c_char,
-    headers: *const Segment,
-    headers_count: u16,
-}
-
-/// `Elf64_Phdr`
-#[repr(C)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    address: u64,
-    physical: u64,
-    file_size: u64,
-    memory_size: u64,
-    align: u64,
-}
-
 unsafe extern "C" {
-    fn dl_iterate_phdr(
-        callback: extern "C" fn(*mut Loaded, usize, *mut c_void) -> c_int,
-        data: *mut c_void,
-    ) -> c_int;
     fn memchr(bytes: *const c_void, byte: c_int, count: usize) -> *const c_void;
 }
 
