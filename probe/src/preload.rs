@@ -1,10 +1,13 @@
 //! What the shim for programs that do not link the probe needs of it beside [`crate::ring`]. Not for
 //! anybody else.
 
+use core::sync::atomic::AtomicU64;
+
 use wire::record::{Kind, LOST_NOT_FOLLOWED};
 
 use crate::memory::shim;
 use crate::recorder;
+pub use crate::recorder::Look;
 use crate::ring::Entry;
 
 /// Whether another file of this process announces a recorder: it links the probe, and this copy of it has to
@@ -23,6 +26,21 @@ pub fn process_id() -> u32 {
     recorder::process_id()
 }
 
+/// Exchanges a word as [`AtomicU64::compare_exchange`] does, cheaper where no other thread runs, which is the caller's word.
+#[inline(always)]
+pub fn exchange(is_alone: bool, word: &AtomicU64, old: u64, new: u64) -> Result<u64, u64> {
+    recorder::alone::exchange(is_alone, word, old, new)
+}
+
+/// In a look: events of a ring were seen and cannot be followed.
+#[inline(always)]
+pub fn lost_in(look: &mut Look, count: u32) {
+    if count != 0 && recorder::recording() {
+        let words = [u64::from(count), LOST_NOT_FOLLOWED];
+        look.record(Kind::Lost, 0, 0, words);
+    }
+}
+
 /// Events of a ring were seen and cannot be followed.
 pub fn lost(count: u64) {
     if recorder::recording() && count != 0 {
@@ -31,6 +49,7 @@ pub fn lost(count: u64) {
 }
 
 /// Watches what an entry points at, and what its cookie points at where it may be a pointer.
+#[inline(always)]
 pub fn watch(entry: &Entry) {
     shim::watch(entry);
 }
@@ -39,6 +58,12 @@ pub fn watch(entry: &Entry) {
 #[inline(always)]
 pub fn may_be_watched(block: usize, size: usize) -> bool {
     shim::may_be_watched(block as u64, size)
+}
+
+/// As [`may_be_watched`], cheaper, for who knows that something is ([`is_watching`]).
+#[inline(always)]
+pub fn is_near(block: usize, size: usize) -> bool {
+    shim::is_near(block as u64, size)
 }
 
 /// Whether any block is watched.

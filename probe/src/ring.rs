@@ -39,7 +39,7 @@
 //! is off for such rings, and once a second thread enters one.
 //!
 //! Reading order: [`Ring`] and its making here, then `slots` (rings that are filled in place), `pushed` (entries
-//! copied whole), `reaped` (completions) and `declared` (what cookies mean).
+//! copied whole), `reaped` (completions), `declared` (what cookies mean) and `whole` (whole queues at once: the shim).
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -61,6 +61,19 @@ mod reaped;
 
 mod slots;
 use slots::Slot;
+
+#[cfg(all(
+    feature = "preload",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod whole;
+#[cfg(all(
+    feature = "preload",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use whole::Submissions;
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 

@@ -1,6 +1,9 @@
 //! What the shim costs programs that do not link the probe: each variant is a process of its own, which does a workload
 //! when it is asked to, so that their rounds alternate.
 //!
+//! Before it counts, each program's recording is filled once, as with the other measurements: until then it takes memory
+//! from the system. The floor is what the program itself pays to write down the times and words of each operation.
+//!
 //! The program is in C (`program.c`), since this one links the probe, and the shim would step aside. It is built on
 //! liburing's shared library, on its static one, whose system calls have to be trapped, and with system calls through
 //! the C library.
@@ -15,7 +18,7 @@ use crate::{Variant, session, table};
 
 /// Workload, title, rounds and operations of a round.
 const WORKLOADS: [(&str, &str, u32, u32); 4] = [
-    ("nop-1", "NOP, one at a time", 40, 20_000),
+    ("nop-1", "NOP, one at a time", 40, 40_000),
     ("nop-128", "NOP, batches of 128", 40, 100_000),
     ("free", "malloc and free, nothing in flight", 40, 400_000),
     (
@@ -25,6 +28,9 @@ const WORKLOADS: [(&str, &str, u32, u32); 4] = [
         400_000,
     ),
 ];
+
+/// NOPs whose records fill 64 MiB: each takes more than 50 bytes.
+const FILL: u32 = 1_300_000;
 
 /// Prints what each workload costs, with and without the shim.
 pub fn run() {
@@ -42,6 +48,7 @@ pub fn run() {
 struct Programs {
     shim: PathBuf,
     called: PathBuf,
+    floor: PathBuf,
     shared: PathBuf,
     inline: PathBuf,
 }
@@ -61,6 +68,7 @@ fn variants(folder: &Path) -> Result<Programs, String> {
     };
     Ok(Programs {
         called: build("called", &["-DSYSCALL", "-luring"])?,
+        floor: build("floor", &["-DSYSCALL", "-DFLOOR", "-luring"])?,
         shared: build("shared", &["-luring"])?,
         inline: build("inline", &["-l:liburing.a"])?,
         shim: shim()?,
@@ -116,12 +124,14 @@ impl Running {
         let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take().expect("piped");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self {
+        let mut running = Self {
             child,
             input,
             output,
             _folder: folder,
-        }
+        };
+        running.does("nop-128", FILL);
+        running
     }
 
     fn does(&mut self, workload: &str, count: u32) {
@@ -161,6 +171,10 @@ fn measure(programs: &Programs, workload: &str, title: &str, rounds: u32, operat
     ];
     if workload.starts_with("nop") {
         variants.extend([
+            variant(
+                "the floor: timestamps and stores alone",
+                Running::start(&programs.floor, None, ""),
+            ),
             variant("liburing, bare", Running::start(&programs.shared, None, "")),
             variant(
                 "liburing, shim",

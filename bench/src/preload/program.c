@@ -1,6 +1,8 @@
 /* What the shim is measured with: a program that knows nothing of it. Reads `WORKLOAD COUNT` from stdin, does it, and
- * says so, until stdin ends. Built three times: on liburing's shared library, on its static one, and (-DSYSCALL) with
- * its enters through the C library's syscall(2), as the io-uring crate makes them. */
+ * says so, until stdin ends. Built on liburing's shared library, on its static one, and (-DSYSCALL) with its enters
+ * through the C library's syscall(2), as the io-uring crate makes them; the last also (-DFLOOR) with what nothing that
+ * records the operations can do without: the time before and after each enter, and the words of each entry, enter and
+ * completion, written to 64 MiB in turn. */
 #define _GNU_SOURCE
 #include <liburing.h>
 #include <stdio.h>
@@ -12,6 +14,36 @@
 enum { ENTRIES = 128, BLOCKS = 64, IN_FLIGHT = 32 };
 
 static struct io_uring ring;
+
+#ifdef FLOOR
+enum { WORDS = (64 << 20) / 8 };
+static unsigned long room[WORDS], *next = room;
+
+static unsigned long now(void)
+{
+#ifdef __x86_64__
+    return __builtin_ia32_rdtsc();
+#else
+    unsigned long ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#endif
+}
+
+#define RECORD(time, ...)                                                                  \
+    do {                                                                                   \
+        unsigned long words[] = { __VA_ARGS__ };                                           \
+        if (next + sizeof words / 8 + 1 > room + WORDS)                                    \
+            next = room;                                                                   \
+        for (unsigned word = 0; word < sizeof words / 8; word++)                           \
+            next[word + 1] = words[word];                                                  \
+        *(volatile unsigned long *)next = (time);                                          \
+        next += sizeof words / 8 + 1;                                                      \
+    } while (0)
+#else
+#define RECORD(time, ...) (void)0
+#define now() 0
+#endif
 
 static void enter(unsigned count)
 {
@@ -29,24 +61,31 @@ static void enter(unsigned count)
 static void nops(unsigned count, unsigned batch)
 {
     for (unsigned left = count; left;) {
-        unsigned now = left < batch ? left : batch, head, taken = 0;
+        unsigned part = left < batch ? left : batch, head, taken = 0;
         struct io_uring_cqe *cqe;
 
-        for (unsigned i = 0; i < now; i++) {
+        for (unsigned i = 0; i < part; i++) {
             struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
             io_uring_prep_nop(sqe);
             io_uring_sqe_set_data64(sqe, i + 1);
         }
-        enter(now);
+        unsigned long time = now();
+        (void)time;
+        for (unsigned i = 0; i < part; i++)
+            RECORD(time, ring.sq.sqes[i].user_data, i, ring.sq.sqes[i].opcode);
+        enter(part);
+        time = now();
+        RECORD(time, part, part);
         io_uring_for_each_cqe(&ring, head, cqe) {
             if (!cqe->user_data)
                 abort();
+            RECORD(time, cqe->user_data, cqe->res);
             taken++;
         }
-        if (taken != now)
+        if (taken != part)
             abort();
         io_uring_cq_advance(&ring, taken);
-        left -= now;
+        left -= part;
     }
 }
 

@@ -16,6 +16,8 @@
 use core::ffi::{c_int, c_long, c_void};
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use probe::preload::Look;
+
 use crate::kernel::Params;
 use crate::next::{self, Next};
 use crate::rings::{self, Found};
@@ -122,7 +124,7 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     if enters {
         uring::after(&found, to_submit, min_complete, answer);
     } else {
-        found.with(|ring| ring.look());
+        found.with(|ring| Look::take(|look| ring.look(look)));
     }
     result
 }
@@ -149,7 +151,11 @@ fn is_first(function: *mut c_void) -> bool {
         UNKNOWN => {
             let file = next::file_of(function);
             let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or(file);
-            let version = if name.starts_with(b"liburing.so.1") { 1 } else { 2 };
+            let version = if name.starts_with(b"liburing.so.1") {
+                1
+            } else {
+                2
+            };
             VERSION.store(version, Ordering::Relaxed);
             version
         }

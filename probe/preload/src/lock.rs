@@ -3,7 +3,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::kernel;
+use probe::preload;
+
+use crate::{kernel, next};
 
 /// 0 while free, else the thread that holds it. All zeros is a free lock: a forked child finds them free.
 #[derive(Debug, Default)]
@@ -21,15 +23,13 @@ impl Lock {
     }
 
     /// Takes the lock. Nothing where this very thread holds it: then this is a signal handler.
+    #[inline(always)]
     pub(crate) fn take(&self) -> Option<Held<'_>> {
         let me = kernel::thread();
         let mut tries = 0u32;
         loop {
             // Acquire pairs with the Release of `drop`.
-            match self
-                .0
-                .compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed)
-            {
+            match preload::exchange(next::is_alone(), &self.0, 0, me) {
                 Ok(_) => return Some(Held(self)),
                 Err(holder) if holder == me => return None,
                 Err(_) => tries = tries.saturating_add(1),

@@ -5,7 +5,7 @@
 //! looked up, is not carried out.
 
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use crate::kernel;
 
@@ -169,6 +169,10 @@ impl Default for Place {
 
 /// `struct dl_phdr_info`, as far as it is looked at.
 #[repr(C)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "some of it is for the trap")
+)]
 pub(crate) struct Loaded {
     pub(crate) address: usize,
     pub(crate) name: *const c_char,
@@ -178,6 +182,7 @@ pub(crate) struct Loaded {
 
 /// `Elf64_Phdr`
 #[repr(C)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for the trap"))]
 pub(crate) struct Segment {
     pub(crate) kind: u32,
     pub(crate) flags: u32,
@@ -294,6 +299,15 @@ macro_rules! functions {
             close_address();
             syscall_address();
             NEXT_FREE.address();
+            find_single();
+            let is_plain = |address: *mut c_void| {
+                let file = file_of(address);
+                let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or(file);
+                name.starts_with(b"libc.so.6") || name.starts_with(b"libc-2")
+            };
+            let plain = is_plain(NEXT_FREE.address()) && is_plain(usable_size::NEXT.address());
+            // Where memory has tags, the word before a block has another one.
+            IS_PLAIN.store(plain && cfg!(target_arch = "x86_64"), Ordering::Relaxed);
         }
     };
 }
@@ -374,6 +388,57 @@ pub(crate) unsafe fn free(block: *mut c_void) {
         // SAFETY: the caller's promise.
         unsafe { function(block) }
     }
+}
+
+/// Whether blocks are the C library's own.
+static IS_PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Bytes of a block that is about to be given to `free` or `realloc`.
+pub(crate) fn block_size(block: *mut c_void) -> usize {
+    if !IS_PLAIN.load(Ordering::Relaxed) || block.is_null() {
+        // SAFETY: a block of the allocator's, or null.
+        return unsafe { usable_size(block) };
+    }
+    // SAFETY: as in `block_size_at_hand`. The second flag says that the block is a mapping of its own, which ends where
+    // the block does; any other has the first word behind it too.
+    let word = unsafe { block.cast::<usize>().sub(1).read() };
+    let heads = if word & 2 == 0 { 1 } else { 2 };
+    (word & !7).saturating_sub(heads * size_of::<usize>())
+}
+
+/// As [`block_size`], maybe some bytes more, without a call: a call would cost more than all else that is done for a
+/// block that nobody watches. Of the C library's own blocks the word before them is read, as `free` is about to do; of
+/// others nothing is known.
+#[inline(always)]
+pub(crate) fn block_size_at_hand(block: *mut c_void) -> Option<usize> {
+    if !IS_PLAIN.load(Ordering::Relaxed) {
+        return None;
+    }
+    // SAFETY: the word before a block of the C library's: how far it is to the next such word, and flags in its low bits.
+    let word = unsafe { block.cast::<usize>().sub(1).read() };
+    Some((word & !7).wrapping_sub(size_of::<usize>()))
+}
+
+/// `__libc_single_threaded`, a byte of the C library's (since 2.32) that is not 0 while the process has one thread, or
+/// one of the shim's own that is 0.
+static SINGLE: AtomicPtr<u8> = AtomicPtr::new((&raw const MANY).cast_mut());
+static MANY: u8 = 0;
+
+fn find_single() {
+    // SAFETY: the name ends in NUL.
+    let found = unsafe { dlsym(RTLD_NEXT, c"__libc_single_threaded".as_ptr()) };
+    if !found.is_null() {
+        SINGLE.store(found.cast(), Ordering::Relaxed);
+    }
+}
+
+/// Whether this is the only thread of the process, as far as the C library knows: it makes them. One that a program makes
+/// by `clone` itself it does not know of; such threads share the pointer that [`kernel::thread`] goes by, unless they
+/// bring their own.
+#[inline(always)]
+pub(crate) fn is_alone() -> bool {
+    // SAFETY: a byte that is always there, which the C library writes before it makes a second thread.
+    unsafe { SINGLE.load(Ordering::Relaxed).read_volatile() != 0 }
 }
 
 unsafe extern "C" {

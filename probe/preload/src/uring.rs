@@ -3,7 +3,8 @@
 use core::ffi::{c_int, c_long, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use probe::preload;
+use probe::preload::{self, Look};
+use probe::ring::Submissions;
 
 use crate::follow::{Followed, Made, Queues};
 use crate::kernel::{self, Params};
@@ -73,12 +74,26 @@ impl Call {
 /// # Safety
 ///
 /// As for the call.
+#[inline(always)]
 pub(crate) unsafe fn call(call: &Call) -> c_long {
+    if call.number == kernel::ENTER {
+        // SAFETY: the caller's promise.
+        unsafe { enter(call) }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { other(call) }
+    }
+}
+
+/// # Safety
+///
+/// As for the call.
+#[cold]
+#[inline(never)]
+unsafe fn other(call: &Call) -> c_long {
     match call.number {
         // SAFETY: the caller's promise.
         kernel::SETUP => unsafe { setup(call) },
-        // SAFETY: the caller's promise.
-        kernel::ENTER => unsafe { enter(call) },
         // SAFETY: the caller's promise.
         kernel::REGISTER => unsafe { register(call) },
         // SAFETY: the caller's promise.
@@ -236,14 +251,16 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
         sq_head: word(rings, sq[0]),
         sq_tail: word(rings, sq[1]),
         sq_flags: word(rings, sq[4]),
-        sq_array: if has(kernel::NO_SQARRAY) {
-            core::ptr::null()
-        } else {
-            word(rings, sq[6])
+        submissions: Submissions {
+            array: if has(kernel::NO_SQARRAY) {
+                core::ptr::null()
+            } else {
+                word(rings, sq[6])
+            },
+            entries: sqes.cast(),
+            count: params.sq_entries,
+            shift: sqe_shift,
         },
-        sqes: sqes.cast(),
-        sq_entries: params.sq_entries,
-        sqe_shift,
         cq_tail: word(completions, cq[1]),
         cq_overflow: word(completions, cq[4]),
         cqes: completions.wrapping_add(cq[5] as usize).cast(),
@@ -269,7 +286,7 @@ fn unmap(mappings: Mappings) {
 
 fn drop_ring(owned: Owned) {
     let Owned { mut ring, mappings } = owned;
-    ring.look();
+    Look::take(|look| ring.look(look));
     ring.let_go();
     drop(ring);
     unmap(mappings);
@@ -378,14 +395,15 @@ unsafe fn make_masked(call: &Call) -> c_long {
 
 /// The program is about to enter a ring; its entries up to `tail` are published then, or up to its own tail.
 pub(crate) fn before(found: &Found, tail: Option<u32>) {
-    if found.with(|ring| ring.before_enter(tail)).is_none() {
+    let look = |ring: &mut Followed| Look::take(|look| ring.before_enter(look, tail));
+    if found.with(look).is_none() {
         preload::lost(1);
     }
 }
 
 /// The enter came back with a result, or a negative error number.
 pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_int) {
-    found.with(|ring| ring.after_enter(to_submit, min_complete, result));
+    found.with(|ring| Look::take(|look| ring.after_enter(look, to_submit, min_complete, result)));
 }
 
 /// An enter of a ring that is not followed.
@@ -471,10 +489,17 @@ fn note_registered(number: u32, fd: Option<c_int>) {
 }
 
 /// The ring that a call names, by descriptor or by the number that its thread registered it under.
+#[inline(always)]
 fn the_ring(named: u32, registered: bool) -> Option<Found> {
-    if !registered {
-        return rings::find(named.cast_signed());
+    if registered {
+        registered_ring(named)
+    } else {
+        rings::find(named.cast_signed())
     }
+}
+
+#[inline(never)]
+fn registered_ring(named: u32) -> Option<Found> {
     let me = kernel::thread();
     let mine = REGISTERED.iter().find_map(|(thread, word)| {
         let word = word.load(Ordering::Relaxed);

@@ -89,14 +89,23 @@ pub(super) fn resized(old: u64, old_size: usize, new: u64, new_size: usize) {
 /// For the shim, which is asked for blocks of which it knows the size only from the allocator.
 #[cfg(feature = "preload")]
 pub(crate) mod shim {
-    use super::{FILTER, INSTALLED, Ordering};
+    use super::FILTER;
     use crate::ring::Entry;
 
     /// Lowest and highest address that a cookie must lie between to be watched as a pointer.
     const POINTERS: core::ops::Range<u64> = 0x1_0000..1 << 56;
 
+    #[inline(always)]
     pub(crate) fn watch(entry: &Entry) {
-        INSTALLED.store(true, Ordering::Relaxed);
+        // Whatever of it may be an address: nothing, for most operations without memory.
+        if (entry[1] | entry[2] | entry[4]) >= POINTERS.start {
+            watch_any(entry);
+        }
+    }
+
+    #[inline(never)]
+    fn watch_any(entry: &Entry) {
+        super::installed();
         super::watch_entry(entry);
         let cookie = entry[4];
         if POINTERS.contains(&cookie) {
@@ -107,6 +116,11 @@ pub(crate) mod shim {
     #[inline(always)]
     pub(crate) fn is_watching() -> bool {
         FILTER.is_watching()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_near(address: u64, size: usize) -> bool {
+        FILTER.is_near(address, size as u64)
     }
 
     #[inline(always)]

@@ -10,6 +10,8 @@
 //! Holds `unsafe`: the thread's pointer to its cursor, and the chunk behind the cursor.
 
 mod life;
+#[cfg(feature = "preload")]
+mod look;
 mod room;
 
 use core::cell::Cell;
@@ -29,6 +31,8 @@ use crate::recorder::{clock, modules, stack, sys};
 pub(crate) use life::thread_ends;
 #[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) use life::{enter_scope, scope};
+#[cfg(feature = "preload")]
+pub use look::Look;
 use room::Room;
 
 std::thread_local! {

@@ -15,6 +15,9 @@ pub(crate) use process::capture_as;
 #[cfg(feature = "preload")]
 pub(crate) use sys::process_id;
 
+#[cfg(feature = "preload")]
+pub(crate) mod alone;
+
 mod cursor;
 
 mod intern;
@@ -36,6 +39,8 @@ pub(crate) mod frames;
 
 pub(crate) mod simulated;
 
+#[cfg(feature = "preload")]
+pub use cursor::Look;
 pub(crate) use cursor::{record, record_slice};
 pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
 pub(crate) use process::{Poison, recording};

@@ -13,7 +13,7 @@ use crate::sanitizer;
 
 /// Whether this is a ring's number, and one that a completion's header has room for.
 #[inline(always)]
-fn is_narrow(id: u32) -> bool {
+pub(super) fn is_narrow(id: u32) -> bool {
     id.wrapping_sub(1) < 254
 }
 

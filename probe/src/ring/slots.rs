@@ -2,15 +2,11 @@
 //! that proves that nobody set its cookie.
 
 use std::panic::Location;
-#[cfg(feature = "preload")]
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
-#[cfg(feature = "preload")]
-use super::has_number;
 use super::{Entry, Ring, USER_DATA};
 #[cfg(feature = "c")]
 use crate::foreign::AsPlace;
@@ -20,17 +16,17 @@ use crate::sanitizer;
 /// High half of every poison word; the low half is ring and slot. Not a user-space address.
 const POISON: u64 = 0xFEED_5EED_0000_0000;
 
-fn poison_word(id: u32, slot: u32) -> u64 {
+pub(super) fn poison_word(id: u32, slot: u32) -> u64 {
     POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF)
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     claimed: bool,
-    poisoned: bool,
+    pub(super) poisoned: bool,
     /// Whether an earlier lap was seen to go in, so that the leftover is an operation's cookie.
-    used: bool,
-    leftover: u64,
+    pub(super) used: bool,
+    pub(super) leftover: u64,
     site: u32,
 }
 
@@ -95,68 +91,6 @@ impl Ring {
         }
         known.poisoned = true;
         *user_data = word;
-    }
-
-    /// The kernel took the entry in this slot, and nobody was seen to claim it yet: for who sees a ring only at
-    /// its enters. Poisons the slot, unless its cookie is not the one that went in with [`Ring::submitting`] any
-    /// more: then somebody fills it already.
-    ///
-    /// # Safety
-    ///
-    /// - `entry` points to the slot's 64 bytes, which are mapped.
-    /// - No other thread is in `consumed`, `released` or `submitting` of this ring.
-    #[cfg(feature = "preload")]
-    pub unsafe fn consumed(&self, slot: u32, entry: *mut Entry) {
-        let id = self.id.load(Ordering::Relaxed);
-        if !recorder::recording()
-            || !has_number(id)
-            || self.poison.load(Ordering::Relaxed) == Poison::Off as u8
-        {
-            return;
-        }
-        // SAFETY: the caller is alone in here.
-        let slots = unsafe { &mut *self.slots.get() };
-        let Some(known) = slots.get_mut(slot as usize).filter(|known| known.used) else {
-            return;
-        };
-        // SAFETY: the word lies within the entry and is aligned; the program may write it at the same time.
-        let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
-        let (relaxed, word) = (Ordering::Relaxed, poison_word(id, slot));
-        let poisoned = cookie.compare_exchange(known.leftover, word, relaxed, relaxed);
-        // A slot may stand twice in the queue: then it is poisoned already.
-        known.poisoned = match poisoned {
-            Ok(_) => true,
-            Err(now) => known.poisoned && now == word,
-        };
-    }
-
-    /// Takes the poison of [`Ring::consumed`] out of a slot, if it is still there.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Ring::consumed`].
-    #[cfg(feature = "preload")]
-    pub unsafe fn released(&self, slot: u32, entry: *mut Entry) {
-        // SAFETY: the caller is alone in here.
-        let slots = unsafe { &mut *self.slots.get() };
-        let Some(known) = slots.get_mut(slot as usize).filter(|known| known.poisoned) else {
-            return;
-        };
-        known.poisoned = false;
-        let word = poison_word(self.id.load(Ordering::Relaxed), slot);
-        // SAFETY: as in `consumed`.
-        let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
-        let relaxed = Ordering::Relaxed;
-        let _ = cookie.compare_exchange(word, known.leftover, relaxed, relaxed);
-    }
-
-    /// Makes room for what is known of slots, which [`Ring::claimed`] would do.
-    #[cfg(feature = "preload")]
-    pub fn remember_slots(&mut self) {
-        let slots = self.slots.get_mut();
-        if self.id.load(Ordering::Relaxed) != 0 && slots.is_empty() {
-            slots.resize(self.sq_entries as usize, Slot::default());
-        }
     }
 
     /// An entry is about to be published. Call it once for each, in the order of the queue.
@@ -243,9 +177,6 @@ impl Ring {
             known.poisoned = false;
             known.claimed = false;
             known.used = true;
-            if cfg!(feature = "preload") && entry[USER_DATA] != word {
-                known.leftover = entry[USER_DATA];
-            }
         }
         let sequence = self.count_submission();
         let (ring, slot, aux) = (id as u16, slot as u16, state as u8);

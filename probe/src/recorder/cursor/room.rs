@@ -25,8 +25,21 @@ pub(super) struct Room {
     pub(super) seq: AtomicU64,
 }
 
-/// Where a record goes: made by [`Room::place`] alone, for a record of the length it was asked for.
-pub(super) struct Place(*mut AtomicU64);
+/// Where a record goes: made by [`Room::place`], for a record of the length it was asked for, and by a look, which asks
+/// the same.
+pub(super) struct Place(pub(super) *mut AtomicU64);
+
+impl Place {
+    /// Writes a record, for which there is room.
+    #[inline(always)]
+    pub(super) fn write(self, header: Header, payload: &[u64]) {
+        let words = payload.len() + 1;
+        // SAFETY: the place has room for the record, and the invariant above.
+        let slot = unsafe { core::slice::from_raw_parts(self.0, words) };
+        protocol::reserve(slot, words as u8);
+        protocol::commit(slot, header, payload);
+    }
+}
 
 impl Room {
     /// Where a record of so many words would go, if there is room for it up to `limit`.
@@ -49,14 +62,9 @@ impl Room {
     /// one open chunk, which this thread alone writes.
     #[inline(always)]
     pub(super) fn write(&self, place: Place, header: Header, payload: &[u64]) {
-        let words = payload.len() + 1;
-        // SAFETY: the place has room for the record, and the invariant above.
-        let slot = unsafe { core::slice::from_raw_parts(place.0, words) };
-        protocol::reserve(slot, words as u8);
-        protocol::commit(slot, header, payload);
-        // SAFETY: within the chunk, or one past its end.
-        self.head
-            .store(unsafe { place.0.add(words) }, Ordering::Relaxed);
+        let next = place.0.wrapping_add(payload.len() + 1);
+        place.write(header, payload);
+        self.head.store(next, Ordering::Relaxed);
     }
 
     /// Writes a record if there is room for it.
