@@ -32,6 +32,7 @@ mod garbage;
 mod kill;
 mod known;
 mod late;
+mod levels;
 mod matrix;
 mod modes;
 mod oracle;
