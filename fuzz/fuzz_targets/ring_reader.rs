@@ -2,7 +2,11 @@
 //! nothing overflows, and no poison stays. The shim's own files: it is a library to be loaded, not one to be linked.
 
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "what of the shim's files is for its other ones")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "what of the shim's files is for its other ones"
+)]
 
 #[path = "../../probe/preload/src/follow.rs"]
 mod follow;
