@@ -24,7 +24,7 @@ const LOOKED_MAX: usize = 4096;
 /// Operations whose room is kept for others.
 const SPARE_MAX: usize = 1024;
 /// Cookies of ended operations that a ring remembers.
-const PAST_MAX: usize = 1 << 16;
+const PAST_MAX: usize = if cfg!(test) { 1 << 8 } else { 1 << 16 };
 
 impl State {
     pub(super) fn complete(
@@ -158,7 +158,7 @@ impl State {
         if last {
             self.forget_memory(operation);
             self.bury_operation(operation, Some(event.id));
-            self.cancelled_by(operation, completion.res);
+            self.cancelled_by(operation, event.id, completion.res);
         }
     }
 
@@ -183,8 +183,9 @@ impl State {
         if ring.past_order.len() > PAST_MAX
             && let Some(oldest) = ring.past_order.pop_front()
         {
-            ring.past.remove(&oldest);
+            let past = ring.past.remove(&oldest);
             ring.past_forgotten = true;
+            ring.silent_forgotten |= past.is_some_and(|past| past.completion.is_none());
         }
     }
 
@@ -221,6 +222,7 @@ impl State {
         let is_made_here = ring.info.is_some();
         if rivals.next().is_some()
             || !is_made_here
+            || ring.names_are_lost
             || self.schemes.is_sentinel(process, number, cookie)
         {
             return;
@@ -248,6 +250,7 @@ impl State {
             standing: self.standing(process, address),
             pointers: self.pointers_on(process, number),
             cut_of: self.cut_of(process, number, cookie),
+            may_have_failed: ring.silent_forgotten,
             forgotten: ring.past_forgotten || place.is_some_and(|place| place.forgotten),
         }));
     }

@@ -225,7 +225,13 @@ impl State {
     }
 
     /// A coroutine returned its result, or its future was dropped.
-    pub(super) fn leave(&mut self, event: &Event, number: u32, done: bool) {
+    pub(super) fn leave(
+        &mut self,
+        event: &Event,
+        number: u32,
+        done: bool,
+        observer: &mut Observer<'_>,
+    ) {
         let process = event.process;
         self.link(event.id).coroutine = Some(number);
         if self.running.get(&event.lane) == Some(&number) {
@@ -251,6 +257,9 @@ impl State {
             let ended = |c: &Coroutine| matches!(c.doing, Doing::Done(_) | Doing::Dropped(_));
             if self.coroutines.get(&oldest).is_some_and(ended) {
                 self.coroutines.remove(&oldest);
+                if !self.links.names_coroutine(oldest) {
+                    observer.objects.forget_coroutine(oldest.0, oldest.1);
+                }
             }
         }
     }

@@ -63,6 +63,11 @@ impl State {
                 flown,
             });
         }
+        let forgotten = self.rings.forget_dropped();
+        self.settle_rings(forgotten.iter(), observer);
+        for operation in forgotten.iter().flat_map(|ring| ring.flying.values()) {
+            self.forget_memory(operation);
+        }
     }
 
     /// Judges what belongs to a scope that ends.

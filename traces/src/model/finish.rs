@@ -6,7 +6,7 @@ use super::addresses::Address;
 use super::credits::Credits;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
-use super::things::{Doing, Generation, Operation};
+use super::things::{Doing, Generation, Operation, RingState};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
 
@@ -57,21 +57,22 @@ impl State {
             return;
         }
         let process = generation.id.process;
-        let ring = |number: u32| self.rings.get(&(process, number));
+        let round_of = |number: u32| self.rings.round(&(process, number));
         let flight = generation.flight();
         let reaped = flight
             .reaped
             .filter(|_| flight.in_flight == 0)
             .map(|reaped| {
-                let round = ring(reaped.ring).map_or(0, |ring| ring.round);
+                let round = round_of(reaped.ring);
                 (reaped, round.saturating_sub(reaped.round))
             });
-        let of_latest = flight.operation.and_then(|operation| ring(operation.ring));
-        let ring_dropped = of_latest.is_some_and(|ring| ring.dropped.is_some());
+        let ring_dropped = flight
+            .operation
+            .is_some_and(|operation| self.rings.is_dropped(&(process, operation.ring)));
         let quiet_rounds = flight
             .quiet_latest
             .filter(|_| flight.quiet == flight.operations)
-            .map(|(id, _, round)| ring(id.ring).map_or(0, |ring| ring.round.saturating_sub(round)));
+            .map(|(id, _, round)| round_of(id.ring).saturating_sub(round));
         let begun = self.scope_begins.get(&(process, generation.scope));
         let scope_begun = begun
             .filter(|(event, lane)| *lane == generation.leak_lane && *event < generation.leaked)
@@ -126,21 +127,28 @@ impl State {
             }
         }
         self.descriptors_at_end();
-        let rings = self.rings.iter();
+        let rings = self.rings.pending();
         let sure = rings.filter(|((process, number), _)| {
             !observer.sharing.is_shared(*process, Thing::Ring(*number))
         });
-        for (_, ring) in sure {
-            let pending = ring.flying.values().filter(|operation| operation.sure);
-            let pending = pending.count() as u64;
+        for (_, pending) in sure {
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
         }
     }
 
     /// Shows operations whose cookies nobody set and whose story is not over.
     fn settle_all(&self, observer: &mut Observer<'_>) {
+        self.settle_rings(self.rings.values(), observer);
+    }
+
+    /// The same of some rings.
+    pub(super) fn settle_rings<'a>(
+        &self,
+        rings: impl Iterator<Item = &'a RingState>,
+        observer: &mut Observer<'_>,
+    ) {
         let mut open: Vec<&Operation> = Vec::new();
-        for ring in self.rings.values() {
+        for ring in rings {
             open.extend(ring.flying.values().map(Box::as_ref));
             let credits = ring.credits.values().flat_map(Credits::iter);
             open.extend(credits.filter_map(|credit| credit.flagged.as_deref()));
@@ -166,10 +174,7 @@ impl State {
             .collect();
         owed.sort_by_key(|(_, owed)| owed.completion);
         for (coroutine, owed) in owed {
-            let round = self
-                .rings
-                .get(&(process, owed.ring))
-                .map_or(0, |ring| ring.round);
+            let round = self.rings.round(&(process, owed.ring));
             let rounds_since = round.saturating_sub(owed.round);
             let suspended = match coroutine.doing {
                 Doing::Suspended { lane, .. } => lane,

@@ -35,6 +35,8 @@ struct Kept {
     events: FxHashMap<EventId, (Event, Link)>,
     /// The latest claims of slots, by process, ring and slot.
     claims: FxHashMap<(u32, u32, u32), Event>,
+    /// Coroutines that those are of.
+    coroutines: FxHashSet<(u32, u32)>,
     /// One that is kept was linked to the event at hand.
     is_named: bool,
     spare: Link,
@@ -97,6 +99,14 @@ impl Links {
         kept.is_some_and(|kept| kept.events.contains_key(&id))
     }
 
+    /// Whether an event that is kept may be of this coroutine, by process and number.
+    pub(super) fn names_coroutine(&self, coroutine: (u32, u32)) -> bool {
+        match &self.kept {
+            Some(kept) => kept.coroutines.contains(&coroutine),
+            None => !self.all.is_empty(),
+        }
+    }
+
     /// The links of all events; or some events in their order, and theirs.
     pub(super) fn into_parts(self) -> (Vec<Event>, Vec<Link>) {
         let Some(kept) = self.kept else {
@@ -140,6 +150,9 @@ impl Kept {
                 self.events.insert(claim.id, (claim, Link::default()));
             }
         }
+        let coroutine = link.coroutine;
+        self.coroutines
+            .extend(coroutine.map(|coroutine| (event.process, coroutine)));
         self.events.insert(event.id, (event.clone(), link));
     }
 

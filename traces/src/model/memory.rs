@@ -3,7 +3,7 @@
 //! Kept only where the recording says anything about frees, moves or stacks. What is gone is judged
 //! once the clocks of all cores are past it: on another core the last completion may have been first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -29,8 +29,8 @@ const OBJECT_OFFSETS: [u64; 5] = [0, 8, 16, 32, 64];
 
 /// Pieces by process, start, operation and place in its entry.
 type PieceKey = (u32, u64, u32, u64, u8);
-/// Operations of a process by ring and sequence number.
-type Named = Vec<(u32, u64)>;
+/// Operations of a process by ring and sequence number. All that a program has in flight may be on one descriptor.
+type Named = BTreeSet<(u32, u64)>;
 
 /// What is known of memory.
 #[derive(Debug, Default)]
@@ -70,6 +70,12 @@ impl Memory {
             let said = (size, initialised, event.id);
             self.buffers.insert((process, address), said);
         }
+    }
+
+    /// How many pieces of memory operations in flight point at.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
     }
 
     /// Buffers that touch this memory are no more.
@@ -123,7 +129,7 @@ impl State {
         }
         for fd in buffers::descriptors(&operation.entry) {
             let named = self.memory.descriptors.entry((id.process, fd));
-            named.or_default().push((id.ring, id.sequence));
+            named.or_default().insert((id.ring, id.sequence));
         }
         for (index, piece) in all_pieces(operation).enumerate() {
             let len = piece.len.min(LONGEST);
@@ -145,7 +151,7 @@ impl State {
         }
         for fd in buffers::descriptors(&operation.entry) {
             if let Some(named) = self.memory.descriptors.get_mut(&(id.process, fd)) {
-                named.retain(|other| *other != (id.ring, id.sequence));
+                named.remove(&(id.ring, id.sequence));
                 if named.is_empty() {
                     self.memory.descriptors.remove(&(id.process, fd));
                 }
@@ -281,7 +287,7 @@ impl State {
         let copied = piece.until == Until::Taken && !self.is_untaken(operation, event.lane);
         let hidden = ring.books_are_wrong && piece.until == Until::Taken;
         // The word of a cancelled one comes back all the same.
-        let over = operation.cancelled && piece.part != Part::Cookie;
+        let over = ring.has_cancelled(operation) && piece.part != Part::Cookie;
         // Its twin with the same cookie may be the one that is still in flight.
         if copied || hidden || over || operation.ambiguous || !operation.sure {
             return;
@@ -339,7 +345,7 @@ impl State {
         let named = self.memory.descriptors.get(&(process, fd));
         let named = named.cloned().unwrap_or_default();
         self.memory.closed.remove(&(process, fd));
-        let mut flying = Vec::new();
+        let mut flying = Named::new();
         for (number, sequence) in named {
             let Some(operation) = self.operation(process, number, sequence) else {
                 continue;
@@ -352,7 +358,7 @@ impl State {
                     closed: None,
                 });
             } else if operation.sure {
-                flying.push((number, sequence));
+                flying.insert((number, sequence));
             }
         }
         if !flying.is_empty() {
@@ -368,8 +374,11 @@ impl State {
             return;
         };
         for (number, sequence) in named {
-            let operation = self.operation(process, number, sequence);
-            if let Some(operation) = operation.filter(|operation| !operation.cancelled) {
+            let Some(operation) = self.operation(process, number, sequence) else {
+                continue;
+            };
+            let ring = self.rings.get(&(process, number));
+            if ring.is_some_and(|ring| !ring.has_cancelled(operation)) {
                 observer.see(&Moment::DescriptorGone {
                     event: event.id,
                     fd,

@@ -4,7 +4,7 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `addresses` (and where it is found), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue`, `coroutines`, `memory`, `results`,
+//! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
@@ -12,7 +12,10 @@
 
 mod addresses;
 mod borrows;
+#[cfg(test)]
+mod bounds;
 mod buffers;
+mod cancels;
 mod completions;
 mod coroutines;
 pub(crate) mod course;
@@ -49,6 +52,7 @@ pub(crate) use moment::{
     Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
 };
 pub(crate) use opcodes::CQE_MORE;
+pub(crate) use queue::TARGETS_MAX;
 pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{

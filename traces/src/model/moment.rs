@@ -300,6 +300,8 @@ pub(crate) struct Stray<'a> {
     pub(crate) cut_of: Option<&'a Generation>,
     /// What is known of the cookie or of earlier operations had to be forgotten.
     pub(crate) forgotten: bool,
+    /// Of an operation that may have ended in silence it had to be forgotten, and this may be its failure.
+    pub(crate) may_have_failed: bool,
 }
 
 /// An operation that cancels, removes or updates others by their cookie.

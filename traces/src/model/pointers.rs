@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::addresses::{Address, Place};
 use super::moment::{Handled, Moment};
+use super::sequences::Sequences;
 use super::state::State;
 use super::things::{Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
 use super::{Link, Observer};
@@ -11,6 +12,8 @@ use crate::event::{Event, EventId, Pointer, SiteId};
 
 /// Operations of a generation that a finding can name.
 const OWING_MAX: usize = 8;
+/// Bits of a tag up to which the cookies of one address are tried, instead of looking at all that there are.
+const TAG_BITS_MAX: u32 = 6;
 
 impl State {
     pub(super) fn leak(
@@ -240,21 +243,30 @@ impl State {
         for ((process, number), ring) in self.rings.live(generation.id.process) {
             // Cookies of one address differ in their tag bits at most.
             let cookie = address ^ self.schemes.table(*process, *number);
-            let exact = ring.by_cookie.get(&cookie).into_iter().flatten();
-            let tagged = ring
-                .by_cookie
-                .iter()
-                .filter(|(other, _)| **other != cookie)
-                .filter(|(cookie, _)| self.schemes.address(*process, *number, **cookie) == address)
-                .flat_map(|(_, sequences)| sequences);
-            let tagged: Vec<&u64> = if self.schemes.has_tags(*process, *number) {
-                tagged.collect()
-            } else {
-                Vec::new()
+            let tags = self.schemes.tags(*process, *number);
+            let mut carry = |sequences: &Sequences| {
+                let flying = sequences
+                    .iter()
+                    .filter_map(|sequence| ring.flying.get(sequence));
+                let bound = flying.filter(|op| op.generation == Some(generation.id));
+                found.extend(bound.map(Box::as_ref));
             };
-            for sequence in exact.chain(tagged) {
-                let operation = ring.flying.get(sequence).map(Box::as_ref);
-                found.extend(operation.filter(|op| op.generation == Some(generation.id)));
+            if tags.count_ones() > TAG_BITS_MAX {
+                let is_its = |other: u64| self.schemes.address(*process, *number, other) == address;
+                let its = ring.by_cookie.iter().filter(|(cookie, _)| is_its(**cookie));
+                its.for_each(|(_, sequences)| carry(sequences));
+                continue;
+            }
+            // All values that the bits can have, from all of them set to none.
+            let mut tag = tags;
+            loop {
+                ring.by_cookie
+                    .get(&((cookie & !tags) | tag))
+                    .map(&mut carry);
+                if tag == 0 {
+                    break;
+                }
+                tag = (tag - 1) & tags;
             }
         }
         found.sort_by_key(|operation| operation.submit);

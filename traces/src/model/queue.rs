@@ -1,6 +1,9 @@
 //! What goes on between a ring's queues and the kernel: entries that never leave, completions that wait
 //! for room or are taken twice, messages from ring to ring, and operations that name others.
 
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+
 use super::cuts;
 use super::finish::End;
 use super::moment::{Cancels, Moment};
@@ -8,7 +11,7 @@ use super::opcodes as op;
 use super::state::State;
 use super::things::{Operation, Overflow};
 use super::{Observer, expect};
-use crate::event::{Completion, Event};
+use crate::event::{Completion, Event, EventId};
 
 /// Flags of a cancellation: all that match; by descriptor; any; by user data; by opcode.
 const CANCEL_ALL: u32 = 1;
@@ -24,7 +27,13 @@ const MESSAGES_MAX: usize = 1 << 16;
 /// Indices of a queue that are kept, however large it is.
 const INDICES_MAX: usize = 1 << 16;
 /// Operations that a cancellation may hit and a finding can name.
-const TARGETS_MAX: usize = 64;
+pub(crate) const TARGETS_MAX: usize = 64;
+/// Operations with one cookie up to which each is told what a request that names the cookie does to it. Whose
+/// completion is whose is not known of more.
+const NAMED_MAX: usize = 256;
+/// Operations that are looked at for one whose cookie a cancellation names in part: so many on a ring, and so many
+/// more for each completion.
+const LOOKED_MAX: (u64, u64) = (1 << 20, 16);
 
 impl State {
     /// The kernel says how many completions found no room.
@@ -207,7 +216,9 @@ impl State {
             .filter(|target| target.sure && name.may_hit(target))
             .take(TARGETS_MAX);
         let targets: Vec<&Operation> = targets.collect();
-        let may_be_cut = targets.is_empty() && cuts::may_be_half(name.cookie);
+        let allowed = LOOKED_MAX.1.saturating_mul(ring.completions);
+        let may_look = ring.looked_at < allowed.saturating_add(LOOKED_MAX.0);
+        let may_be_cut = targets.is_empty() && cuts::may_be_half(name.cookie) && may_look;
         let cut_of = may_be_cut.then(|| {
             let flying = ring.flying.values().map(Box::as_ref);
             flying
@@ -223,30 +234,44 @@ impl State {
             cut_of: cut_of.flatten(),
             targets,
         }));
-        let named = ring
-            .by_cookie
-            .get(&name.cookie)
-            .cloned()
-            .unwrap_or_default();
         let renamed = (operation.entry.opcode == op::POLL_REMOVE
             && operation.entry.len & POLL_UPDATE_USER_DATA != 0)
             .then_some(operation.entry.off);
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
-        for sequence in named.iter().copied() {
-            if let Some(target) = ring.flying.get_mut(&sequence) {
+        if may_be_cut {
+            ring.looked_at = ring.looked_at.saturating_add(ring.flying.len() as u64);
+        }
+        let named = ring.by_cookie.get(&name.cookie);
+        if named.is_some_and(|named| named.len() > NAMED_MAX) {
+            ring.names_are_lost |= renamed.is_some();
+            return;
+        }
+        let named: SmallVec<[u64; 4]> = named.into_iter().flatten().copied().collect();
+        for sequence in &named {
+            if let Some(target) = ring.flying.get_mut(sequence) {
                 target.abandoned.get_or_insert(operation.submit);
-                // It may come back under either name.
-                if let Some(cookie) = renamed {
-                    ring.by_cookie.entry(cookie).or_default().push(sequence);
-                }
+            }
+        }
+        // They may come back under either name.
+        if let Some(cookie) = renamed {
+            let (flying, renamed) = (&ring.flying, ring.by_cookie.entry(cookie).or_default());
+            let in_flight = |sequence: &&u64| flying.contains_key(sequence);
+            named
+                .iter()
+                .filter(in_flight)
+                .for_each(|sequence| renamed.push(*sequence));
+            let mut seen = FxHashSet::default();
+            renamed.tidy(|sequence| flying.contains_key(sequence) && seen.insert(*sequence));
+            if renamed.is_empty() {
+                ring.by_cookie.remove(&cookie);
             }
         }
     }
 
     /// A cancellation that succeeded has ended what it named, or may have.
-    pub(super) fn cancelled_by(&mut self, operation: &Operation, res: i32) {
+    pub(super) fn cancelled_by(&mut self, operation: &Operation, at: EventId, res: i32) {
         let (entry, id) = (&operation.entry, operation.id);
         let name = Name::of(operation);
         let wide = entry.opcode == op::ASYNC_CANCEL && name.is_none();
@@ -257,16 +282,19 @@ impl State {
             return;
         };
         if let Some(name) = name {
-            for sequence in ring.by_cookie.get(&name.cookie).into_iter().flatten() {
+            let named = ring.by_cookie.get(&name.cookie);
+            if named.is_some_and(|named| named.len() > NAMED_MAX) {
+                return ring.cancels.all(at);
+            }
+            for sequence in named.into_iter().flatten() {
                 if let Some(target) = ring.flying.get_mut(sequence) {
                     target.cancelled = true;
                 }
             }
-            return;
-        }
-        for target in ring.flying.values_mut() {
-            let by_fd = entry.op_flags & CANCEL_FD == 0 || target.entry.fd == entry.fd;
-            target.cancelled |= by_fd;
+        } else if entry.op_flags & CANCEL_FD == 0 {
+            ring.cancels.all(at);
+        } else {
+            ring.cancels.descriptor(entry.fd, at);
         }
     }
 }

@@ -50,15 +50,15 @@ impl State {
         else {
             return;
         };
-        for ring in self.rings.iter_mut().filter(|((p, _), _)| *p == process) {
+        self.rings.each_live(process, |ring| {
             for cookie in cookies {
-                for sequence in ring.1.by_cookie.get(cookie).into_iter().flatten() {
-                    if let Some(operation) = ring.1.flying.get_mut(sequence) {
+                for sequence in ring.by_cookie.get(cookie).into_iter().flatten() {
+                    if let Some(operation) = ring.flying.get_mut(sequence) {
                         operation.abandoned.get_or_insert(event.id);
                     }
                 }
             }
-        }
+        });
     }
 
     /// An operation uses descriptors, or closes one.
@@ -86,7 +86,7 @@ impl State {
         }
         let key = (id.process, completion.res);
         self.results.open.remove(&key);
-        let ring = self.rings.get(&(id.process, id.ring));
+        let round = self.rings.round(&(id.process, id.ring));
         if let Some(abandoned) = operation.abandoned.filter(|_| !operation.ambiguous)
             && self.results.open.len() < RESULTS_MAX
         {
@@ -94,7 +94,7 @@ impl State {
                 event: event.id,
                 operation: operation.clone(),
                 abandoned,
-                round: ring.map_or(0, |ring| ring.round),
+                round,
             };
             self.results.open.insert(key, unwanted);
         }
@@ -107,8 +107,8 @@ impl State {
             .collect();
         open.sort_by_key(|(_, unwanted)| unwanted.event);
         for ((process, fd), unwanted) in open {
-            let ring = self.rings.get(&(*process, unwanted.operation.id.ring));
-            let round = ring.map_or(0, |ring| ring.round);
+            let ring = (*process, unwanted.operation.id.ring);
+            let round = self.rings.round(&ring);
             observer.see(&Moment::ResultLost {
                 event: unwanted.event,
                 fd: *fd,

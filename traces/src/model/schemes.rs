@@ -1,44 +1,80 @@
 //! How cookies are to be read, as the program declared it.
+//!
+//! Each event of a ring asks for it. Most programs declare a thing or two; some declare it anew for each of
+//! thousands of rings.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use crate::scheme;
+
+/// So many declarations are compared one after the other.
+const FEW: usize = 8;
+/// Declarations of one process that are kept for one ring, or for all: nobody has so many kinds of cookies.
+const OF_ONE_MAX: usize = 4096;
+/// Cookies that are kept as shared: where there are more, all are taken to be.
+const SHARED_MAX: usize = 1 << 20;
+
+/// What was declared, and its parameter.
+type Said = (u64, u64);
 
 /// Declarations of all processes.
 #[derive(Debug, Default)]
 pub(super) struct Schemes {
-    declared: Vec<(u32, Option<u32>, u64, u64)>,
+    /// The first ones, in their order, by process and ring.
+    first: Vec<((u32, Option<u32>), Said)>,
+    /// All of them, once they are more.
+    many: FxHashMap<(u32, Option<u32>), SmallVec<[Said; 2]>>,
     shared: FxHashSet<(u32, u64)>,
+    all_are_shared: bool,
 }
 
 impl Schemes {
     pub(super) fn declare(&mut self, process: u32, ring: Option<u32>, number: u64, parameter: u64) {
-        let entry = (process, ring, number, parameter);
-        if !self.declared.contains(&entry) && self.declared.len() < 4096 {
-            self.declared.push(entry);
+        let (key, said) = ((process, ring), (number, parameter));
+        if self.many.is_empty() {
+            if self.first.contains(&(key, said)) {
+                return;
+            }
+            self.first.push((key, said));
+            if self.first.len() <= FEW {
+                return;
+            }
+            for (key, said) in self.first.drain(..) {
+                self.many.entry(key).or_default().push(said);
+            }
+            return;
+        }
+        let known = self.many.entry(key).or_default();
+        if known.len() < OF_ONE_MAX && !known.contains(&said) {
+            known.push(said);
         }
     }
 
     pub(super) fn share(&mut self, process: u32, cookie: u64) {
-        self.shared.insert((process, cookie));
+        if self.shared.len() < SHARED_MAX {
+            self.shared.insert((process, cookie));
+        } else {
+            self.all_are_shared = true;
+        }
     }
 
-    fn of(&self, process: u32, ring: u32) -> impl Iterator<Item = (u64, u64)> {
-        let fits = move |entry: &&(u32, Option<u32>, u64, u64)| {
-            entry.0 == process && entry.1.is_none_or(|declared| declared == ring)
+    /// What holds for a ring.
+    fn of(&self, process: u32, ring: u32) -> impl Iterator<Item = Said> {
+        let first = self.first.iter().filter(move |((owner, of), _)| {
+            *owner == process && of.is_none_or(|declared| declared == ring)
+        });
+        let many = |of| {
+            let many = (!self.many.is_empty()).then(|| self.many.get(&(process, of)));
+            many.flatten().into_iter().flatten().copied()
         };
-        self.declared
-            .iter()
-            .filter(fits)
-            .map(|entry| (entry.2, entry.3))
+        let first = first.map(|(_, said)| *said);
+        first.chain(many(Some(ring))).chain(many(None))
     }
 
     /// The address or index in a cookie.
     pub(super) fn address(&self, process: u32, ring: u32, cookie: u64) -> u64 {
-        let tags = self
-            .of(process, ring)
-            .filter(|entry| entry.0 == scheme::TAGGED);
-        tags.fold(cookie, |cookie, (_, mask)| cookie & !mask) ^ self.table(process, ring)
+        (cookie & !self.tags(process, ring)) ^ self.table(process, ring)
     }
 
     /// What makes a ring's indices words of their own.
@@ -50,19 +86,22 @@ impl Schemes {
         tables.next().map_or(0, |entry| entry.1)
     }
 
-    /// Whether a ring's cookies have bits that do not belong to the address.
-    pub(super) fn has_tags(&self, process: u32, ring: u32) -> bool {
-        self.of(process, ring)
-            .any(|entry| entry.0 == scheme::TAGGED && entry.1 != 0)
+    /// The bits of a ring's cookies that do not belong to the address.
+    pub(super) fn tags(&self, process: u32, ring: u32) -> u64 {
+        let tags = self.of(process, ring);
+        let tags = tags.filter(|entry| entry.0 == scheme::TAGGED);
+        tags.fold(0, |tags, (_, mask)| tags | mask)
     }
 
     /// The address or index in a cookie of which no ring is known.
     pub(super) fn address_on_any(&self, process: u32, cookie: u64) -> u64 {
-        let tags = self
-            .declared
-            .iter()
-            .filter(|entry| entry.0 == process && entry.2 == scheme::TAGGED);
-        tags.fold(cookie, |cookie, entry| cookie & !entry.3)
+        let first = self.first.iter().map(|(key, said)| (key.0, *said));
+        let many = self.many.iter();
+        let many = many.flat_map(|(key, said)| said.iter().map(|said| (key.0, *said)));
+        let tags = first
+            .chain(many)
+            .filter(|(owner, said)| *owner == process && said.0 == scheme::TAGGED);
+        tags.fold(cookie, |cookie, (_, (_, mask))| cookie & !mask)
     }
 
     pub(super) fn is_sentinel(&self, process: u32, ring: u32, cookie: u64) -> bool {
@@ -71,7 +110,8 @@ impl Schemes {
     }
 
     pub(super) fn is_shared(&self, process: u32, ring: u32, cookie: u64) -> bool {
-        self.shared.contains(&(process, cookie))
+        self.all_are_shared
+            || (!self.shared.is_empty() && self.shared.contains(&(process, cookie)))
             || self
                 .of(process, ring)
                 .any(|entry| entry.0 == scheme::SHARED)
@@ -88,5 +128,42 @@ impl Schemes {
             }
         }
         said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_declared_for_thousands_of_rings_holds_for_each_and_is_found_at_once() {
+        let mut schemes = Schemes::default();
+        schemes.declare(0, None, scheme::SENTINEL, 7);
+        for ring in 0..20_000 {
+            schemes.declare(0, Some(ring), scheme::TAGGED, u64::from(ring % 4));
+            schemes.declare(0, Some(ring), scheme::TAGGED, u64::from(ring % 4));
+            schemes.declare(0, Some(ring), scheme::SENTINEL, u64::from(ring));
+            for known in [0, ring / 2, ring] {
+                assert_eq!(schemes.tags(0, known), u64::from(known % 4));
+                assert!(schemes.is_sentinel(0, known, u64::from(known)));
+                assert!(schemes.is_sentinel(0, known, 7));
+                assert!(!schemes.is_sentinel(1, known, 7));
+                assert!(schemes.of(0, known).count() <= 3);
+            }
+        }
+        assert!(schemes.first.is_empty());
+        assert_eq!(schemes.address_on_any(0, 0xFF), 0xFC);
+        assert_eq!(schemes.pointers(0, 5), Some(true));
+    }
+
+    #[test]
+    fn of_more_shared_cookies_than_are_kept_each_is_taken_to_be_one() {
+        let mut schemes = Schemes::default();
+        for cookie in 0..=SHARED_MAX as u64 {
+            assert!(!schemes.is_shared(0, 0, cookie));
+            schemes.share(0, cookie);
+        }
+        assert!(schemes.is_shared(0, 0, u64::MAX));
+        assert_eq!(schemes.shared.len(), SHARED_MAX);
     }
 }

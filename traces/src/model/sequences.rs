@@ -30,6 +30,10 @@ impl Sequences {
         self.left().iter()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.left().len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.left().is_empty()
     }

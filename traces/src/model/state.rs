@@ -213,10 +213,10 @@ impl State {
             }
             What::Resume { coroutine, by } => self.resume(event, *coroutine, *by, observer),
             What::Suspend { coroutine, cookies } => self.suspend(event, *coroutine, cookies),
-            What::Done { coroutine } => self.leave(event, *coroutine, true),
+            What::Done { coroutine } => self.leave(event, *coroutine, true, observer),
             What::CoroutineDrop { coroutine } => {
                 self.abandon_waits(event, *coroutine);
-                self.leave(event, *coroutine, false);
+                self.leave(event, *coroutine, false, observer);
             }
             What::Mark { .. } => {
                 let running = self.running.get(&event.lane).copied();

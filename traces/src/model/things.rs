@@ -351,6 +351,12 @@ pub(crate) struct RingState {
     pub(crate) indices: FxHashMap<u32, (EventId, Option<OperationId>)>,
     pub(crate) index_order: VecDeque<u32>,
     pub(crate) chains: super::expect::Chains,
+    /// Cancellations of many at once.
+    pub(crate) cancels: super::cancels::Cancelled,
+    /// Operations that were looked at for those that a request named in part.
+    pub(crate) looked_at: u64,
+    /// So many were renamed at once that nobody knows any more what each is called.
+    pub(crate) names_are_lost: bool,
     /// Operations that may have ended without a completion, oldest first.
     pub(crate) unsure: VecDeque<u64>,
     /// A completion came for an operation that no enter had taken: enters are not all recorded.
@@ -359,6 +365,8 @@ pub(crate) struct RingState {
     pub(crate) past: FxHashMap<u64, Past>,
     pub(crate) past_order: VecDeque<u64>,
     pub(crate) past_forgotten: bool,
+    /// Among those was one that may have ended in silence.
+    pub(crate) silent_forgotten: bool,
     /// The leak that proves that cookies are pointers here.
     pub(crate) proof: Option<EventId>,
     /// Operations without a cookie that wait for such a proof, a few of them.
@@ -370,9 +378,17 @@ pub(crate) struct RingState {
     /// Rounds and cookies of credits, oldest first.
     pub(crate) credit_order: VecDeque<(u64, u64)>,
     pub(crate) delivered: FxHashMap<u64, Delivered>,
+    /// Operations that were pending when it was dropped, and are not known any more.
+    pub(crate) pending_before: u64,
 }
 
 impl RingState {
+    /// Operations in flight that are sure to post a completion.
+    pub(crate) fn pending(&self) -> u64 {
+        let flying = self.flying.values().filter(|operation| operation.sure);
+        self.pending_before.saturating_add(flying.count() as u64)
+    }
+
     /// Whether an operation with this cookie is in flight.
     pub(crate) fn carries(&self, cookie: u64) -> bool {
         let sequences = self.by_cookie.get(&cookie).into_iter().flatten();

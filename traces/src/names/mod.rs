@@ -7,6 +7,7 @@ mod constants;
 mod short;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 pub use constants::{errno, opcode, opcode_by_name, signal};
 
@@ -20,7 +21,7 @@ use crate::recording::Recording;
 /// Without an allocator hook an object is what lives at one address with one type.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Objects {
-    spans: FxHashMap<(u32, u64), Vec<Span>>,
+    spans: FxHashMap<(u32, u64), SmallVec<[Span; 1]>>,
     /// What coroutines were spawned as, where they said so.
     coroutines: FxHashMap<(u32, u32), TypeId>,
     count: u32,
@@ -39,6 +40,11 @@ impl Objects {
         if ty != TypeId::default() {
             self.coroutines.insert((process, coroutine), ty);
         }
+    }
+
+    /// Lets go of the name of a coroutine that nobody will speak of.
+    pub(crate) fn forget_coroutine(&mut self, process: u32, coroutine: u32) {
+        self.coroutines.remove(&(process, coroutine));
     }
 
     /// Notes that a generation began.

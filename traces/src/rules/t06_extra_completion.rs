@@ -40,6 +40,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         past,
         elsewhere,
         standing,
+        may_have_failed,
         ..
     } = stray;
     let names = judge.names();
@@ -80,7 +81,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.at(past.site)
             )
         }
-        (None, Standing::Live(live)) if elsewhere.is_none() => {
+        (None, Standing::Live(live)) if elsewhere.is_none() && !may_have_failed => {
             draft = draft
                 .evidence(live.leaked, "leaked here")
                 .shape(names.file(live.leak_site));
@@ -240,5 +241,44 @@ mod tests {
             40 main complete 0 0x1000 5     <? had ended
             ",
         );
+    }
+
+    #[test]
+    fn one_that_flies_on_another_ring_is_not_extra() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 1 RECV 0x1000 op.rs:9
+            30 main complete 0 0x1000 5
+            ",
+        );
+    }
+
+    #[test]
+    fn of_one_that_may_have_ended_in_silence_long_ago_this_may_be_the_failure() {
+        let mut text = String::from(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main leak 0x1000 Op op.rs:8
+            10 main submit 0 CLOSE 0x1000 op.rs:9 skip-success
+            ",
+        );
+        for cookie in 0..100 {
+            text += &format!(
+                "20 main submit 0 CLOSE {:#x} skip-success\n",
+                0x2000 + 16 * cookie
+            );
+        }
+        check_rule(&RULE, &format!("{text}30 main complete 0 0x1000 -9"));
+        // Even where so many ended since that it is not remembered.
+        for cookie in 0..300 {
+            let cookie = 0x8000 + 16 * cookie;
+            text +=
+                &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
+        }
+        check_rule(&RULE, &format!("{text}40 main complete 0 0x1000 -9"));
     }
 }

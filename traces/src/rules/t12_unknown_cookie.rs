@@ -55,6 +55,7 @@ fn completion(stray: &Stray<'_>, judge: &mut Judge<'_>) {
         pointers,
         cut_of: None,
         forgotten: false,
+        ..
     } = stray
     else {
         return;
@@ -139,7 +140,7 @@ mod tests {
             1 main ring-create 0 sq=8 cq=16
             10 main leak 0x1000 Op op.rs:8
             20 main submit 0 RECV 0x1000 op.rs:9
-            30 main complete 0 0x7000 5     <- a completion on ring 0 brought 0x7000, which was never leaked, submitted or declared
+            30 main complete 0 0x7000 5     <- [suspected whole] a completion on ring 0 brought 0x7000, which was never leaked, submitted or declared
             ",
         );
     }
@@ -151,7 +152,7 @@ mod tests {
             "
             1 main ring-create 0 sq=8 cq=16
             2 main scheme 0 pointer
-            20 main submit 0 RECV 0x7000 op.rs:9   <- operation #0 (ring 0, slot 0, RECV) at op.rs:9 went in with 0x7000, which is no leaked pointer
+            20 main submit 0 RECV 0x7000 op.rs:9   <- [observed whole] operation #0 (ring 0, slot 0, RECV) at op.rs:9 went in with 0x7000, which is no leaked pointer
             30 main complete 0 0x7000 5
             ",
         );
@@ -170,6 +171,7 @@ mod tests {
             20 main submit 0 RECV 0x1000 op.rs:9
             # Submitted, so somebody knows it; a sentinel; an index; nobody's; a ring from before.
             21 main submit 0 NOP 0x7
+            22 main complete 0 0x7 0
             22 main complete 0 0x7 0
             23 main complete 0 0xffff 0
             24 main complete 1 0x7000 0
@@ -206,5 +208,75 @@ mod tests {
             30 main complete 0 0x7000 5     <? brought 0x7000
             ",
         );
+    }
+
+    #[test]
+    fn words_that_somebody_knows_are_other_rules_() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            3 main scheme 0 pointer
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            # Of a stranger, where pointers are declared.
+            20 main complete 0 0x7000 0          <- [observed whole] brought 0x7000
+            # One too many; in flight on another ring; alive, and cut.
+            30 main submit 0 NOP 0x0 set
+            31 main leak 0x9000 Op op.rs:8
+            32 main submit 0 NOP 0x9000
+            33 main complete 0 0x9000 0
+            34 main complete 0 0x9000 0
+            35 main submit 1 NOP 0xa000
+            36 main complete 0 0xa000 0
+            37 main leak 0xb000 Op op.rs:8
+            38 main complete 0 0xb000 0
+            39 main complete 0 0xc2e01040 0
+            ",
+        );
+    }
+
+    #[test]
+    fn submissions_that_other_rules_speak_of_or_nobody_does() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 0 pointer
+            3 main scheme 1 pointer
+            4 main scheme 0 sentinel 0x8000
+            5 main shared 0x7000
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            # Shared, a sentinel, dead, cut, none, nobody set it, and a ring that was not seen to be made.
+            20 main submit 0 NOP 0x7000
+            21 main submit 0 NOP 0x8000
+            22 main leak 0x9000 Op op.rs:8
+            23 main reclaim 0x9000 Op op.rs:8
+            24 main submit 0 NOP 0x9000
+            25 main submit 0 NOP 0xc2e01040
+            26 main submit 0 NOP 0x0 set
+            27 main submit 0 NOP 0xa000 poisoned
+            28 main submit 1 NOP 0xb000
+            ",
+        );
+    }
+
+    #[test]
+    fn a_word_that_may_be_forgotten_is_silent() {
+        let mut text = String::from(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 RECV 0x1000 op.rs:9
+            30 main submit 0 NOP 0x7000
+            30 main complete 0 0x7000 0
+            ",
+        );
+        for cookie in 0..300 {
+            let cookie = 0x8000 + 16 * cookie;
+            text +=
+                &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
+        }
+        check_rule(&RULE, &format!("{text}40 main complete 0 0x7000 0"));
     }
 }

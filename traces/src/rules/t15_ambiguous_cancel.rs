@@ -9,7 +9,7 @@
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Cancels, Moment, Operation, Standing};
+use crate::model::{Cancels, Moment, Operation, Standing, TARGETS_MAX};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(15),
@@ -50,8 +50,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         Standing::Dead(_) | Standing::Unknown => format!("{:#x}", cancels.names),
     };
     let (shape, message) = if targets.len() > 1 {
+        let at_least = if targets.len() < TARGETS_MAX {
+            ""
+        } else {
+            "at least "
+        };
         let message = format!(
-            "{} names {named}, which {} operations in flight carry: {} is only one of them",
+            "{} names {named}, which {at_least}{} operations in flight carry: {} is only one of them",
             judge.operation(operation),
             targets.len(),
             judge.operation(first)
@@ -116,7 +121,7 @@ mod tests {
             "
             10 main submit 0 TIMEOUT 0x7 time.rs:8
             20 main submit 0 TIMEOUT 0x7 time.rs:9
-            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:20 addr=0x7    <- operation #2 (ring 0, slot 2, TIMEOUT_REMOVE) at time.rs:20 names 0x7, which 2 operations in flight carry: operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 is only one of them
+            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:20 addr=0x7    <- [warning observed since:0] operation #2 (ring 0, slot 2, TIMEOUT_REMOVE) at time.rs:20 names 0x7, which 2 operations in flight carry: operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 is only one of them
             ",
         );
     }
@@ -185,6 +190,31 @@ mod tests {
             30 main submit 0 NOP 0x7 a.rs:3
             31 main submit 0 ASYNC_CANCEL 0x8 a.rs:4 addr=0x7    <? names 0x7
             ",
+        );
+    }
+
+    #[test]
+    fn whose_completion_came_before_is_not_sure() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 RECV 0x7 conn.rs:8
+            11 main submit 0 RECV 0x7 conn.rs:8
+            12 main submit 0 RECV 0x7 conn.rs:8
+            13 main complete 0 0x7 5
+            20 main submit 0 ASYNC_CANCEL 0x8 conn.rs:20 addr=0x7    <- [suspected whole] which 2 operations in flight carry
+            ",
+        );
+    }
+
+    #[test]
+    fn of_more_than_are_looked_at_it_is_said_that_they_are_more() {
+        let many = "10 main submit 0 RECV 0x7 conn.rs:8\n".repeat(100);
+        check_rule(
+            &RULE,
+            &format!(
+                "{many}20 main submit 0 ASYNC_CANCEL 0x8 addr=0x7    <- names 0x7, which at least 64 operations in flight carry"
+            ),
         );
     }
 }

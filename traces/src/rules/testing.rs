@@ -1,11 +1,15 @@
 //! How rules are tested: a text trace whose arrows say what the rule must find, and where.
 
-use super::Rule;
+use super::{Draft, History, Rule};
 use crate::trace::Trace;
 
 /// Compares *all* findings of the rule with *all* arrows `<- part of the message`, and *all* its
 /// unanswered questions with *all* arrows `<? part of the message`. A fixture without an arrow is a
-/// test for silence. An arrow stands at the event that the finding points at.
+/// test for silence. An arrow stands at the event that the finding points at. In brackets in front of the
+/// message stands how sure it is, how bad, and what it rests on, as far as the fixture cares: `[suspected]`,
+/// `[warning since:3]`, `[proved own]`, `[whole]`.
+///
+/// With all lanes in a scope everything is found as before, and belongs to it.
 #[track_caller]
 pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
     let trace = match Trace::parse_text(fixture) {
@@ -17,6 +21,7 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
     assert_eq!(checked.verdict(), trace.verdict());
     let report = |trace| crate::report::text(trace, 100);
     assert_eq!(report(&checked), report(&trace));
+    all_belongs_to_its_scope(rule, fixture, &trace);
     let mut event = 0;
     let mut wanted = Vec::new();
     for line in fixture.lines() {
@@ -26,31 +31,41 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
         }
         for (mark, answered) in [("<-", true), ("<?", false)] {
             if let Some((_, text)) = line.split_once(mark) {
-                wanted.push((event, answered, text.trim().to_owned()));
+                let (facts, text) = facts_of(text.trim());
+                wanted.push((event, answered, text.to_owned(), facts));
             }
         }
         event += 1;
     }
-    let mut found: Vec<(u64, bool, String)> = Vec::new();
+    let mut found: Vec<(u64, bool, String, String)> = Vec::new();
     for draft in &trace.judged.drafts {
         if draft.finding.rule == rule.id {
             found.push((
                 draft.finding.first_cause.0,
                 true,
                 draft.finding.message.clone(),
+                said(draft),
             ));
         }
     }
     for question in &trace.verdict().cannot_tell {
         if question.rule == rule.id {
-            found.push((question.at.0, false, question.message.clone()));
+            found.push((
+                question.at.0,
+                false,
+                question.message.clone(),
+                String::new(),
+            ));
         }
     }
     found.sort();
     wanted.sort();
     let fits = found.len() == wanted.len()
         && found.iter().zip(&wanted).all(|(found, wanted)| {
-            (found.0, found.1) == (wanted.0, wanted.1) && found.2.contains(&wanted.2)
+            let mut facts = wanted.3.split_whitespace();
+            (found.0, found.1) == (wanted.0, wanted.1)
+                && found.2.contains(&wanted.2)
+                && facts.all(|fact| found.3.split_whitespace().any(|known| known == fact))
         });
     assert!(
         fits,
@@ -58,4 +73,56 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
         rule.name,
         trace.to_text()
     );
+}
+
+/// The words in brackets in front of an arrow's message, and the message.
+fn facts_of(text: &str) -> (String, &str) {
+    let rest = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    rest.map_or((String::new(), text), |(facts, text)| {
+        (facts.to_owned(), text.trim_start())
+    })
+}
+
+/// What such words are held against.
+fn said(draft: &Draft) -> String {
+    let history = match draft.history {
+        History::Own => "own".to_owned(),
+        History::Whole => "whole".to_owned(),
+        History::Since(event) => format!("since:{}", event.0),
+    };
+    let finding = &draft.finding;
+    format!("{:?} {:?} {history}", finding.confidence, finding.severity).to_lowercase()
+}
+
+/// Puts all lanes of a fixture into one scope from its first event on.
+fn all_belongs_to_its_scope(rule: &Rule, fixture: &str, trace: &Trace) {
+    let is_event = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let mut lanes: Vec<&str> = Vec::new();
+    for line in fixture.lines().filter(is_event) {
+        let lane = line.split_whitespace().nth(1).expect("a lane");
+        if !lanes.contains(&lane) {
+            lanes.push(lane);
+        }
+    }
+    let mut text = String::new();
+    let mut is_first = true;
+    for line in fixture.lines() {
+        if is_event(&line) && std::mem::take(&mut is_first) {
+            let time = line.split_whitespace().next().expect("a time");
+            let (first, others) = lanes.split_first().expect("the lane of the event");
+            text += &format!("{time} {first} scope-begin 77\n");
+            for lane in others {
+                text += &format!("{time} {lane} scope-enter 77\n");
+            }
+        }
+        text += &format!("{line}\n");
+    }
+    let of_rule = |trace: &Trace| -> Vec<u32> {
+        let drafts = trace.judged.drafts.iter();
+        let of_rule = drafts.filter(|draft| draft.finding.rule == rule.id);
+        of_rule.map(|draft| draft.finding.scope).collect()
+    };
+    let scoped = of_rule(&Trace::parse_text(&text).expect("it was read before"));
+    assert_eq!(scoped.len(), of_rule(trace).len(), "{text}");
+    assert!(scoped.iter().all(|scope| *scope != 0), "{scoped:?}\n{text}");
 }

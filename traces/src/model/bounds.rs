@@ -1,0 +1,177 @@
+//! What the model keeps, and how much it looks at for one event, must grow with what lives and not with what
+//! happened: counted here, never timed.
+
+use super::{Course, Facts, Links};
+use crate::finding::RuleId;
+use crate::trace::Trace;
+
+/// Goes through a trace, and looks at the state after each event.
+fn each_state(text: &str, mut look: impl FnMut(&super::State)) {
+    let (recording, events) = crate::text::parse(text).expect("a trace");
+    let facts = Facts::survey(&events);
+    let mut course = Course::new(&recording, &facts, Links::all(events.len()));
+    for event in &events {
+        course.step(event);
+        look(&course.state);
+    }
+}
+
+#[test]
+fn rings_that_come_and_go_leave_nothing_but_what_the_end_asks_for() {
+    let mut text = String::from(
+        "
+        process 0 state=clean end=exit:0
+        1 main ring-create 0 sq=8 cq=16
+        2 main leak 0x1000 Op op.rs:8
+        3 main submit 0 NOP 0x1000
+        4 main complete 0 0x1000 0
+        5 main submit 0 NOP 0x7
+        6 main complete 0 0x7 0
+        7 main ring-drop 0
+        ",
+    );
+    let rings = 3_000;
+    for ring in 1..=rings {
+        text += &format!(
+            "
+            10 main ring-create {ring} sq=8 cq=16
+            10 main submit {ring} READ 0x7 addr=0x9{ring:04}0 len=8 fd=3
+            10 main complete {ring} 0x7 8
+            10 main submit {ring} READ 0x8 addr=0x9{ring:04}0 len=8 fd=3
+            10 main ring-drop {ring}
+            "
+        );
+    }
+    // Whatever came of the block: the ring that pointed into it is long gone.
+    text += "20 main free 0x900010 8\n20 main fd-close 3\n21 main fd-open 3";
+    let mut most = [0; 3];
+    each_state(&text, |state| {
+        let pieces = state.memory.pieces();
+        let flying = state.rings.values().map(|ring| ring.flying.len());
+        let now = [state.rings.values().count(), pieces, flying.sum()];
+        for (most, now) in most.iter_mut().zip(now) {
+            *most = now.max(*most);
+        }
+    });
+    assert!(most.iter().all(|most| *most < 600), "{most:?}");
+    assert!(most.iter().all(|most| *most > 100), "{most:?}");
+
+    let trace = Trace::parse_text(&text).unwrap();
+    let verdict = trace.verdict();
+    assert_eq!(verdict.summary.pending_at_end, rings);
+    // What was taken on a ring that is forgotten is known to be over.
+    let rules: Vec<RuleId> = verdict
+        .stories
+        .iter()
+        .map(|story| story.head.rule)
+        .collect();
+    assert_eq!(rules, [RuleId(9)], "{:#?}", verdict.stories);
+}
+
+#[test]
+fn an_operation_that_is_renamed_again_and_again_has_two_names() {
+    let polls = "5 main submit 0 POLL_ADD 0x7\n".repeat(200);
+    let renames =
+        "6 main submit 0 POLL_REMOVE 0x9 addr=0x7 len=4 off=0x8\n6 main complete 0 0x9 0\n";
+    let text = format!(
+        "1 main ring-create 0 sq=8 cq=16\n{polls}{}",
+        renames.repeat(300)
+    );
+    let mut most = 0;
+    each_state(&text, |state| {
+        let rings = state.rings.values();
+        let named = rings.flat_map(|ring| ring.by_cookie.values());
+        most = named
+            .map(super::sequences::Sequences::len)
+            .sum::<usize>()
+            .max(most);
+    });
+    assert!((400..=1_000).contains(&most), "{most}");
+    // It may come back under either.
+    let back = "8 main complete 0 0x7 1\n9 main complete 0 0x8 1\n";
+    let trace = Trace::parse_text(&format!("{text}{back}")).unwrap();
+    let stories = &trace.verdict().stories;
+    let rules: Vec<RuleId> = stories.iter().map(|story| story.head.rule).collect();
+    assert_eq!(
+        rules,
+        [RuleId(15)],
+        "which of them is renamed is not said, and no more"
+    );
+}
+
+#[test]
+fn what_cannot_be_told_of_many_of_one_name_is_not_told_and_not_looked_for() {
+    let text = |polls| {
+        let polls = "5 main submit 0 POLL_ADD 0x1007\n".repeat(polls);
+        let rename = "6 main submit 0 POLL_REMOVE 0x9 addr=0x1007 len=4 off=0x1008\n";
+        let back = "8 main complete 0 0x1008 1\n8 main complete 0 0x555000 1\n";
+        let head = "1 main ring-create 0 sq=8 cq=16\n1 main leak 0x555000 Op\n";
+        format!("{head}{polls}{rename}{back}")
+    };
+    let found = |polls| {
+        let trace = Trace::parse_text(&text(polls)).unwrap();
+        let stories = &trace.verdict().stories;
+        let extra = stories.iter().filter(|story| story.head.rule == RuleId(6));
+        extra.count()
+    };
+    assert_eq!((found(200), found(300)), (1, 0));
+    let mut most = 0;
+    each_state(&text(300), |state| {
+        let named = state.rings.values().map(|ring| ring.by_cookie.len());
+        most = named.sum::<usize>().max(most);
+    });
+    assert_eq!(most, 2, "one name for all of them, and that of the request");
+}
+
+#[test]
+fn a_cancellation_of_many_hits_those_that_fly_and_no_later_ones() {
+    let judged = |cancel: &str, late: &str| {
+        let text = format!(
+            "
+            0 main ring-create 0 sq=8 cq=16
+            1 main submit 0 READ 0x1 addr=0x90000 len=64 fd=3
+            2 main enter 0 1 -> 1
+            3 main submit 0 ASYNC_CANCEL 0x9 {cancel}
+            4 main enter 0 1 -> 1
+            5 main complete 0 0x9 0
+            {late}
+            2000 main free 0x90000 64
+            3000 main mark x
+            "
+        );
+        let trace = Trace::parse_text(&text).unwrap();
+        let stories = &trace.verdict().stories;
+        stories
+            .iter()
+            .filter(|story| story.head.rule == RuleId(16))
+            .count()
+    };
+    let late = "6 main submit 0 READ 0x2 addr=0x90000 len=64 fd=3\n7 main enter 0 1 -> 1";
+    for (cancel, hits) in [
+        ("op-flags=0x2 fd=3", true),
+        ("op-flags=0x4", true),
+        ("op-flags=0x2 fd=4", false),
+        ("addr=0x77", false),
+    ] {
+        assert_eq!(judged(cancel, ""), usize::from(!hits), "{cancel}");
+        // Of the later one it is known.
+        assert!(judged(cancel, late) >= 1, "{cancel}");
+    }
+}
+
+#[test]
+fn names_of_coroutines_that_ended_long_ago_are_kept_where_all_events_are() {
+    let mut text = String::from("1 main spawn 7 serve\n2 main done 7\n");
+    for coroutine in 8..80_000 {
+        text += &format!("3 main spawn {coroutine} work\n3 main done {coroutine}\n");
+    }
+    let name = |trace: &Trace| trace.names().coroutine(0, 7);
+    let whole = Trace::parse_text(&text).unwrap();
+    let checked = Trace::check_text(&text).unwrap();
+    assert_eq!(name(&whole), "coroutine 7 (serve)");
+    assert_eq!(name(&checked), "coroutine 7");
+    assert_eq!(
+        checked.names().coroutine(0, 79_999),
+        "coroutine 79999 (work)"
+    );
+}
