@@ -122,7 +122,7 @@ mod tests {
             "
             10 main leak 0x1000 Conn conn.rs:8
             20 main submit 0 RECV 0x1000
-            30 main submit 0 NOP 0x0 poll.rs:9   <- operation #1 (ring 0, slot 1, NOP) went in with user_data 0x0
+            30 main submit 0 NOP 0x0 poll.rs:9   <- [observed whole] operation #1 (ring 0, slot 1, NOP) went in with user_data 0x0
             ",
         );
     }
@@ -143,7 +143,7 @@ mod tests {
     fn fresh_slot_that_nobody_set_is_proved() {
         check_rule(
             &RULE,
-            "10 main submit 0 NOP 0x0 never-written   <- its slot was fresh",
+            "10 main submit 0 NOP 0x0 never-written   <- [proved own] its slot was fresh",
         );
     }
 
@@ -199,5 +199,59 @@ mod tests {
             30 main submit 0 NOP 0x0             <? operation #1
             ",
         );
+    }
+
+    #[test]
+    fn poison_on_a_ring_of_pointers_is_proved() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 NOP 0x0 poisoned    <- [proved whole] went in with user_data 0x0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_completion_with_zero_that_is_somebodys_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            # One too many of an operation whose zero was set; where no cookie is a pointer.
+            30 main submit 0 NOP 0x0 set
+            31 main complete 0 0x0 0
+            32 main complete 0 0x0 0
+            40 main complete 1 0x0 0
+            # Something lives there.
+            50 main ring-create 2 sq=8 cq=16
+            51 main submit 2 RECV 0x1000
+            52 main leak 0x0 Slot slab.rs:8 owner=index
+            53 main complete 2 0x0 0
+            ",
+        );
+    }
+
+    #[test]
+    fn zero_whose_operation_is_forgotten_is_silent() {
+        let mut text = String::from(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 NOP 0x0 set
+            30 main complete 0 0x0 0
+            ",
+        );
+        for cookie in 0..300 {
+            let cookie = 0x2000 + 16 * cookie;
+            text +=
+                &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
+        }
+        check_rule(&RULE, &format!("{text}40 main complete 0 0x0 0"));
     }
 }

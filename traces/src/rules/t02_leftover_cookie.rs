@@ -267,7 +267,9 @@ mod tests {
     fn the_old_word_without_poison_is_observed_where_it_cannot_be_meant() {
         check_rule(
             &RULE,
-            &format!("{LAP}\n70 main submit 0 NOP 0x1000 leftover   <- nothing was seen to set it"),
+            &format!(
+                "{LAP}\n70 main submit 0 NOP 0x1000 leftover   <- [observed whole] nothing was seen to set it"
+            ),
         );
     }
 
@@ -304,7 +306,44 @@ mod tests {
         check_rule(
             &RULE,
             &format!(
-                "{LAP}\n65 main lost 1 removed\n70 main submit 0 NOP 0x1000 poisoned  <- never set"
+                "{LAP}\n65 main lost 1 removed\n70 main submit 0 NOP 0x1000 poisoned  <- [proved own] never set"
+            ),
+        );
+    }
+
+    #[test]
+    fn the_old_word_cannot_be_meant_while_its_operation_flies() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=2 in-place
+            10 main leak 0x1000 Conn conn.rs:88
+            20 main submit 0 RECV 0x1000 conn.rs:90 set
+            30 main enter 0 1 -> 1
+            40 main submit 0 NOP 0x1000 leftover    <- [observed whole] nothing was seen to set it
+            ",
+        );
+    }
+
+    #[test]
+    fn a_word_that_only_looks_like_poison_is_none() {
+        let poison = LAP.replace("0x1000", "0xfeed5eed00000010");
+        check_rule(
+            &RULE,
+            &format!(
+                "{poison}
+                70 main submit 0 NOP 0xfeed5eed00000010 leftover   <- [observed] the slot still held Conn#1 0x5eed00000010@1's cookie
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_not_the_lap_s_is_nobodys() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{LAP}\n70 main submit 0 NOP 0x7777 poisoned   <- [proved own] the slot still held 0x7777; its completion was not taken"
             ),
         );
     }

@@ -295,4 +295,40 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn what_must_be_known_depends_on_who_may_hold_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            11 main submit 0 RECV 0x1000 op.rs:9
+            12 main reclaim 0x1000 Op op.rs:10
+            13 main complete 0 0x1000 5             <- [observed since:0] brought the cookie of Op#1
+            20 main leak 0x2000 Op op.rs:8 owner=Rc
+            21 main submit 0 RECV 0x2000 op.rs:9
+            22 main reclaim 0x2000 Op op.rs:10 owner=Rc
+            23 main complete 0 0x2000 5             <- [observed whole] brought the cookie of Op#2
+            # Of two with one cookie it may be either's.
+            30 main leak 0x3000 Op op.rs:8
+            31 main submit 0 RECV 0x3000 op.rs:9
+            32 main submit 0 RECV 0x3000 op.rs:9
+            33 main reclaim 0x3000 Op op.rs:10
+            34 main complete 0 0x3000 5             <- [whole] brought the cookie of Op#3
+            ",
+        );
+    }
+
+    #[test]
+    fn a_sentinel_is_nobodys_dead_pointer() {
+        check_rule(
+            &RULE,
+            "
+            1 main scheme 0 sentinel 0x1000
+            10 main leak 0x1000 Op op.rs:8
+            11 main reclaim 0x1000 Op op.rs:10
+            12 main submit 0 NOP 0x1000
+            ",
+        );
+    }
 }

@@ -119,7 +119,7 @@ mod tests {
             62 main submit 0 RECV 0x3 conn.rs:12
             63 main reclaim 0x8001000000000003 Slot slab.rs:20 owner=index
             64 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
-            65 main complete 0 0x3 5       <- the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2
+            65 main complete 0 0x3 5       <- [observed since:14] the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2
             ",
         );
     }
@@ -149,7 +149,7 @@ mod tests {
             20 main submit 0 RECV 0x1000 conn.rs:12
             40 main leak 0x1000 Op pool.rs:8
             50 main submit 0 RECV 0x1000 conn.rs:12
-            60 main complete 0 0x1000 5    <- (or its twin's with the same cookie) came back to Op#1 0x1000@2
+            60 main complete 0 0x1000 5    <- [suspected whole] (or its twin's with the same cookie) came back to Op#1 0x1000@2
             70 main complete 0 0x1000 5
             ",
         );
@@ -183,5 +183,37 @@ mod tests {
             50 main complete 0 0x3 5       <? came back to
             ",
         );
+    }
+
+    #[test]
+    fn the_lives_of_two_addresses_are_not_one_s() {
+        check_rule(
+            &RULE,
+            "
+            1 main scheme 0 pointer
+            10 main leak 0x1003 Op pool.rs:8
+            20 main submit 0 RECV 0x1003 conn.rs:12
+            # From now on another address is meant by it.
+            30 main scheme 0 tagged 0x3
+            40 main leak 0x1000 Op pool.rs:8
+            50 main complete 0 0x1003 5
+            ",
+        );
+    }
+
+    #[test]
+    fn of_a_block_taken_back_too_early_that_is_the_cause() {
+        let text = "
+            10 main leak 0x1000 Op pool.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main reclaim 0x1000 Op pool.rs:9
+            40 main leak 0x1000 Op pool.rs:8
+            50 main complete 0 0x1000 5
+        ";
+        let trace = Trace::parse_text(text).unwrap();
+        let stories = &trace.verdict().stories;
+        assert_eq!(stories.len(), 1, "{stories:#?}");
+        assert_eq!(stories[0].head.rule.0, 7);
+        assert_eq!(stories[0].folded[0].rule, RULE.id);
     }
 }

@@ -272,4 +272,45 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn what_flew_before_anything_was_leaked_there_is_a_carrier_too() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 RECV 0x1000 conn.rs:12
+            20 main leak 0x1000 Conn conn.rs:8
+            30 main submit 0 SEND 0x1000 conn.rs:15   <- [observed whole] operation #1
+            ",
+        );
+    }
+
+    #[test]
+    fn a_sentinel_may_be_carried_by_many() {
+        check_rule(
+            &RULE,
+            "
+            1 main scheme 0 sentinel 0x1000
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            30 main submit 0 SEND 0x1000 conn.rs:15
+            ",
+        );
+    }
+
+    #[test]
+    fn whose_completion_it_was_is_not_sure() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            11 main leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 main submit 0 RECV 0x1000 conn.rs:12
+            21 main submit 0 RECV 0x1000 conn.rs:12
+            22 main submit 0 RECV 0x1000 conn.rs:12   <- [observed whole] operation #2
+            30 main complete 0 0x1000 5
+            40 main submit 0 RECV 0x1000 conn.rs:12   <- [suspected whole] operation #3
+            ",
+        );
+    }
 }

@@ -203,8 +203,10 @@ fn after_drop(
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
-    use super::RULE;
+    use super::{History, RULE};
+    use crate::event::EventId;
     use crate::finding::{Confidence, Severity};
+    use crate::recording::Capture;
     use crate::trace::Trace;
 
     #[test]
@@ -406,6 +408,94 @@ mod tests {
             13 main submit 0 RECV 0x1000 len=9
             20 main complete 0 0x1000 -104
             21 main reclaim 0x1000 Conn conn.rs:9
+            ",
+        );
+    }
+
+    #[test]
+    fn a_block_that_the_shim_saw_freed() {
+        let text = "
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 RECV 0x10010 op.rs:12
+            20 main free 0x10000 64
+            30 main submit 0 ACCEPT 0x20010 op.rs:12 ioprio=1
+            31 main complete 0 0x20010 7 more
+            32 main free 0x20000 64
+            # What it points at is another rule's; a mapping is no block.
+            40 main submit 0 READ 0x30010 op.rs:12 addr=0x90000 len=64
+            41 main free 0x90000 64
+            42 main unmap 0x30000 4096
+            200 main mark x
+        ";
+        let found = |capture| {
+            let (mut recording, events) = crate::text::parse(text).unwrap();
+            recording.processes[0].capture = capture;
+            let facts = crate::model::Facts::survey(&events);
+            let judged = crate::model::judge(&recording, &facts, &events, &|_| {});
+            let drafts = judged.drafts.into_iter();
+            let of_rule = drafts.filter(|draft| draft.finding.rule == RULE.id);
+            of_rule.collect::<Vec<_>>()
+        };
+        let drafts = found(Capture::Preload);
+        let messages: Vec<&str> = drafts
+            .iter()
+            .map(|draft| draft.finding.message.as_str())
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "the block that cookie 0x10010 points into was freed while operation #0 (ring 0, slot 0, \
+                 RECV) at op.rs:12, which carries it, still owes its completion",
+                "the block that cookie 0x20010 points into was freed while operation #1 (ring 0, slot 1, \
+                 ACCEPT) at op.rs:12, which carries it, still owes further completions",
+            ]
+        );
+        let rests: Vec<History> = drafts.iter().map(|draft| draft.history).collect();
+        assert_eq!(rests, [1, 3].map(|event| History::Since(EventId(event))));
+        // Who owns a cookie the probe knows from leaks, and from them alone.
+        assert!(found(Capture::Linked).is_empty());
+    }
+
+    #[test]
+    fn what_must_be_known_depends_on_who_may_hold_it() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            11 main submit 0 RECV 0x1000 op.rs:12
+            12 main reclaim 0x1000 Op op.rs:40             <- [observed since:0] Op#1
+            20 main leak 0x2000 Op op.rs:8 owner=Rc
+            21 main submit 0 RECV 0x2000 op.rs:12
+            22 main reclaim 0x2000 Op op.rs:40 owner=Rc    <- [observed whole] Op#2
+            # Of two with one cookie it may be the other that is complete.
+            30 main leak 0x3000 Op op.rs:8
+            31 main submit 0 RECV 0x3000 op.rs:12
+            32 main submit 0 RECV 0x3000 op.rs:12
+            33 main complete 0 0x3000 5
+            34 main reclaim 0x3000 Op op.rs:40             <- [suspected whole] Op#3
+            ",
+        );
+    }
+
+    #[test]
+    fn what_must_be_known_of_what_flew_when_its_ring_was_dropped() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Op op.rs:8
+            11 main submit 0 RECV 0x1000 op.rs:12
+            12 main ring-drop 0                            <- [warning suspected since:0] ring 0 was dropped
+            13 main reclaim 0x1000 Op op.rs:40
+            20 main leak 0x2000 Op op.rs:8 owner=Rc
+            21 main submit 1 RECV 0x2000 op.rs:12
+            22 main ring-drop 1                            <- [warning suspected whole] ring 1 was dropped
+            23 main reclaim 0x2000 Op op.rs:40 owner=Rc
+            30 main leak 0x3000 Op op.rs:8
+            31 main submit 2 RECV 0x3000 op.rs:12
+            32 main submit 2 RECV 0x3000 op.rs:12
+            33 main complete 2 0x3000 5
+            34 main ring-drop 2                            <- [warning suspected whole] ring 2 was dropped
+            35 main reclaim 0x3000 Op op.rs:40
             ",
         );
     }

@@ -153,4 +153,16 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_count_that_was_lowered_once_too_often_is_another_rule_s() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Task task.rs:8 owner=Arc
+            20 main reclaim 0x1000 Task task.rs:20 owner=Arc
+            21 main release 0x1000 Task task.rs:21 owner=Arc
+            ",
+        );
+    }
 }

@@ -460,4 +460,70 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_batch_that_was_taken_last_is_silent_at_an_exit_too() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean end=exit:0
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 NOP 0x1000
+            30 main complete 0 0x1000 0
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_looked_at_before_a_kill_may_be_in_use() {
+        for (end, arrow) in [
+            ("end=killed:9", ""),
+            ("state=clean", "<- [error since:0] Op#1"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Op op.rs:8     {arrow}
+                    20 main submit 0 NOP 0x1000
+                    21 main complete 0 0x1000 0
+                    22 main peek 0x1000 Op op.rs:9
+                    30 main submit 0 NOP 0x7
+                    31 main complete 0 0x7 0
+                    40 main submit 0 NOP 0x7
+                    41 main complete 0 0x7 0
+                    50 main submit 0 NOP 0x7
+                    51 main complete 0 0x7 0
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn what_must_be_known_depends_on_who_may_hold_it() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Op op.rs:8               <- [since:0] its ring was dropped
+            11 main submit 1 RECV 0x1000 op.rs:12
+            12 main ring-drop 1
+            20 main leak 0x2000 Op op.rs:8 owner=Rc      <- [whole] its ring was dropped
+            21 main submit 2 RECV 0x2000 op.rs:12
+            22 main ring-drop 2
+            30 main leak 0x3000 Op op.rs:8               <- [whole] its ring was dropped
+            31 main submit 3 RECV 0x3000 op.rs:12
+            32 main submit 3 RECV 0x3000 op.rs:12
+            33 main complete 3 0x3000 5
+            34 main ring-drop 3
+            40 main leak 0x4000 Op op.rs:8 owner=Rc      <- [whole] it was never submitted
+            50 main leak 0x5000 Op op.rs:8               <- [since:12] it was never submitted
+            60 main scope-begin 1
+            61 main leak 0x6000 Op op.rs:8               <- [whole] it was never submitted at the end of its scope
+            62 main scope-end 1
+            ",
+        );
+    }
 }

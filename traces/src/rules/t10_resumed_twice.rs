@@ -234,4 +234,65 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn the_one_completion_resumed_another() {
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 8 Task main.rs:3
+            2 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 8 0x1000
+            21 main suspend 9 0x1000
+            30 main complete 0 0x1000 0
+            40 main resume 8 0x1000
+            41 main resume 9 0x1000       <- [since:1] by a completion that had resumed another coroutine
+            ",
+        );
+    }
+
+    #[test]
+    fn after_its_future_was_dropped() {
+        check_rule(
+            &RULE,
+            "
+            2 main spawn 9 Task main.rs:3
+            3 main coroutine-drop 9
+            40 main resume 9              <- [error since:0] coroutine 9 (Task) was resumed after it was dropped
+            50 main done 7
+            51 main resume 7              <- [error whole] coroutine 7 was resumed after it was done
+            ",
+        );
+    }
+
+    #[test]
+    fn a_double_resume_is_the_cause_of_what_its_second_run_took_back_again() {
+        let run = "
+            1 main spawn 9 Task main.rs:3
+            10 main leak 0x1000 Op op.rs:8
+            BEFORE
+            20 main submit 0 RECV 0x1000 op.rs:9
+            21 main suspend 9 0x1000
+            30 main complete 0 0x1000 5
+            31 main resume 9 0x1000
+            32 main suspend 9
+            BEHIND
+            40 main resume 9 0x1000
+        ";
+        let twice = "33 main reclaim 0x1000 Op op.rs:10\n33 main reclaim 0x1000 Op op.rs:11";
+        let stale = "11 main reclaim 0x1000 Op op.rs:10";
+        for (before, behind, other) in [("", twice, 8), (stale, "", 3)] {
+            let text = run.replace("BEFORE", before).replace("BEHIND", behind);
+            let trace = crate::trace::Trace::parse_text(&text).unwrap();
+            let stories = &trace.verdict().stories;
+            assert_eq!(stories.len(), 1, "{stories:#?}");
+            assert_eq!(stories[0].head.rule, RULE.id, "{stories:#?}");
+            let folded = &stories[0].folded;
+            assert!(
+                folded.iter().any(|folded| folded.rule.0 == other),
+                "{folded:#?}"
+            );
+        }
+    }
 }

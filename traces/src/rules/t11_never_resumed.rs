@@ -242,4 +242,37 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn what_was_taken_last_is_silent_at_an_exit_too() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean end=exit:0
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main complete 0 0x1000 0
+            ",
+        );
+    }
+
+    #[test]
+    fn one_that_was_there_before_the_recording_rests_on_all_of_it() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean end=exit:0
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            11 main submit 0 NOP 0x2000
+            20 main suspend 9 0x1000
+            21 main suspend 7 0x2000
+            30 main complete 0 0x1000 0      <- [since:0] coroutine 9
+            31 main complete 0 0x2000 0      <- [whole] coroutine 7
+            40 main submit 0 NOP 0x7
+            41 main complete 0 0x7 0
+            ",
+        );
+    }
 }

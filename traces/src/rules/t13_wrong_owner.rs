@@ -215,7 +215,7 @@ mod tests {
             &RULE,
             "
             10 a leak 0x1000 Conn conn.rs:8 owner=Rc
-            11 b leak 0x1000 Conn conn.rs:9 owner=Rc      <- Conn#1 0x1000@1, an Rc leaked at conn.rs:8, was given away again at conn.rs:9 on another thread, and its count is not atomic
+            11 b leak 0x1000 Conn conn.rs:9 owner=Rc      <- [observed whole] Conn#1 0x1000@1, an Rc leaked at conn.rs:8, was given away again at conn.rs:9 on another thread, and its count is not atomic
             20 b reclaim 0x1000 Conn conn.rs:20 owner=Rc  <- was taken back at conn.rs:20 on another thread
             21 a reclaim 0x1000 Conn conn.rs:20 owner=Rc
             ",
@@ -282,6 +282,57 @@ mod tests {
             11 b leak 0xffffffffffffffff Conn conn.rs:9 owner=rc::Weak
             20 b reclaim 0xffffffffffffffff Conn conn.rs:20 owner=rc::Weak
             21 a reclaim 0xffffffffffffffff Conn conn.rs:20 owner=rc::Weak
+            ",
+        );
+    }
+
+    #[test]
+    fn a_completion_of_which_nobody_knows_whose_it_is_or_who_asked() {
+        check_rule(
+            &RULE,
+            "
+            1 main owner 0 name=async-read
+            10 main submit 0 READ 0x1000 read.rs:9 len=9
+            11 main submit 0 READ 0x1000 read.rs:9 len=9
+            20 main owner 0 name=multi-read
+            30 main complete 0 0x1000 9
+            40 loop submit 0 READ 0x2000 read.rs:9 len=9
+            41 main complete 0 0x2000 9
+            ",
+        );
+    }
+
+    #[test]
+    fn one_that_ended_here_is_not_the_other_ring_s() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main ring-create 1 sq=8 cq=16
+            10 main submit 0 READ 0x1000 read.rs:9 len=9
+            11 main complete 0 0x1000 9
+            12 main submit 1 READ 0x1000 read.rs:9 len=9
+            20 main complete 0 0x1000 9
+            30 main submit 1 READ 0x2000 read.rs:9 len=9
+            31 main complete 0 0x2000 9    <- [suspected whole] which is in flight on another ring
+            ",
+        );
+    }
+
+    #[test]
+    fn one_handle_and_weak_ones_on_two_threads() {
+        check_rule(
+            &RULE,
+            "
+            10 a leak 0x1000 Conn conn.rs:8 owner=Rc
+            20 b reclaim 0x1000 Conn conn.rs:20 owner=Rc          <- [suspected whole] was taken back
+            30 a leak 0x2000 Conn conn.rs:8 owner=rc::Weak
+            31 b reclaim 0x2000 Conn conn.rs:20 owner=rc::Weak    <- [suspected] was taken back
+            # As what it came back, or as what it went out, it may travel.
+            40 a leak 0x3000 Conn conn.rs:8 owner=Rc
+            41 b reclaim 0x3000 Conn conn.rs:20 owner=Box
+            50 a leak 0x4000 Conn conn.rs:8 owner=Box
+            51 b reclaim 0x4000 Conn conn.rs:20 owner=Rc
             ",
         );
     }

@@ -304,7 +304,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1000 Object size=24 align=8 ffi.rs:8
-            20 main reclaim 0x1000 c_void size=1 align=1 ffi.rs:40    <- Object#1 0x1000@1 went out at ffi.rs:8 as Box<Object> (24 bytes, aligned to 8) and came back at ffi.rs:40 as Box<c_void> (1 bytes, aligned to 1)
+            20 main reclaim 0x1000 c_void size=1 align=1 ffi.rs:40    <- [observed since:0] Object#1 0x1000@1 went out at ffi.rs:8 as Box<Object> (24 bytes, aligned to 8) and came back at ffi.rs:40 as Box<c_void> (1 bytes, aligned to 1)
             ",
         );
     }
@@ -315,7 +315,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1000 Object ffi.rs:8 owner=Rc
-            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <- came back at ffi.rs:40 as Box<Object>
+            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <- [observed since:0] came back at ffi.rs:40 as Box<Object>
             ",
         );
     }
@@ -326,7 +326,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1000 Read size=24 align=8 ffi.rs:8
-            20 main reclaim 0x1000 Write size=24 align=8 ffi.rs:40    <- as Box<Write>
+            20 main reclaim 0x1000 Write size=24 align=8 ffi.rs:40    <- [suspected since:0] as Box<Write>
             ",
         );
     }
@@ -337,7 +337,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1 () size=0 align=1 ffi.rs:8
-            11 main submit 0 NOP 0x1                 <- it has no bytes
+            11 main submit 0 NOP 0x1                 <- [warning suspected whole] it has no bytes
             20 main leak 0x2000 type=\"dyn core::ops::Fn()\" ffi.rs:9
             21 main submit 0 NOP 0x2000              <- a pointer to it is two words
             30 main leak 0x3000 () size=0 align=1 ffi.rs:8 owner=Rc
@@ -424,6 +424,79 @@ mod tests {
             40 main leak 0x4000 type=\"[u8]\" size=8 align=1 ffi.rs:8 owner=Vec
             41 main reclaim 0x4000 type=\"[u8]\" size=4 align=1 ffi.rs:9    <- went out at ffi.rs:8 as Vec<[u8]> (8 bytes, aligned to 1) and came back at ffi.rs:9 as Box<[u8]> (4 bytes, aligned to 1)
             ",
+        );
+    }
+
+    #[test]
+    fn the_likest_of_several_that_went_out_counts() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 A a.rs:8 owner=Box
+            11 main leak 0x1000 A a.rs:8 owner=Rc
+            12 main reclaim 0x1000 B a.rs:9 owner=Rc     <- [suspected] came back at a.rs:9 as Rc<B>
+            20 main leak 0x2000 A a.rs:8 owner=Rc
+            21 main leak 0x2000 A a.rs:8 owner=Arc
+            22 main reclaim 0x2000 B a.rs:9 owner=Rc     <- [suspected] came back at a.rs:9 as Rc<B>
+            # As more than are kept; and going out as something else is no coming back.
+            30 main leak 0x3000 A a.rs:8 owner=Rc
+            31 main leak 0x3000 B a.rs:8 owner=Rc
+            32 main leak 0x3000 C a.rs:8 owner=Rc
+            33 main reclaim 0x3000 D a.rs:9 owner=Rc
+            ",
+        );
+    }
+
+    #[test]
+    fn a_layout_that_nobody_knows_differs_from_none() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 A a.rs:8
+            11 main reclaim 0x1000 B size=8 align=8 a.rs:9    <- [suspected] as Box<B>
+            20 main leak 0x2000 C size=8 align=8 a.rs:8
+            21 main reclaim 0x2000 D a.rs:9                   <- [suspected] as Box<D>
+            30 main leak 0x3000 E size=8 align=8 a.rs:8
+            31 main reclaim 0x3000 F size=8 align=1 a.rs:9    <- [observed] as Box<F>
+            # As nobody knows what.
+            40 main leak 0x4000 E size=8 align=8 a.rs:8
+            41 main reclaim 0x4000 ? a.rs:9
+            ",
+        );
+    }
+
+    #[test]
+    fn what_has_no_block_comes_back_as_another_of_its_kind_but_not_as_something() {
+        check_rule(
+            &RULE,
+            r#"
+            10 main leak 0x8 () size=0 align=8 a.rs:8
+            11 main reclaim 0x8 Other size=0 align=8 b.rs:9
+            20 main leak 0x8 () size=0 align=8 a.rs:8
+            21 main reclaim 0x8 Big size=8 align=8 b.rs:9     <- [observed] as Box<Big>
+            # Two of them at once, one that is declared to be nobody, and one whose size is not known.
+            30 main leak 0x8 () size=0 align=8 a.rs:8
+            31 main leak 0x8 Other size=0 align=8 a.rs:8
+            32 main submit 0 NOP 0x8
+            33 main scheme 1 sentinel 0x1
+            34 main leak 0x1 () size=0 align=1 a.rs:8
+            35 main submit 1 NOP 0x1
+            36 main leak 0x2000 type="Task<dyn Fn>" a.rs:8
+            37 main submit 0 NOP 0x2000
+            "#,
+        );
+    }
+
+    #[test]
+    fn lengths_are_lost_on_the_way() {
+        check_rule(
+            &RULE,
+            r#"
+            10 main leak 0x1000 type="[u8]" size=4 align=1 ffi.rs:8
+            11 main reclaim 0x1000 type="[u8; 4]" size=4 align=1 ffi.rs:9
+            20 main leak 0x2000 type="str" size=4 align=1 ffi.rs:8
+            21 main reclaim 0x2000 type="[u8; 4]" size=4 align=1 ffi.rs:9
+            "#,
         );
     }
 }

@@ -169,7 +169,7 @@ mod tests {
             11 main submit 0 READ 0x8 read.rs:8 addr=0x20000 len=64
             12 main submit 0 READ 0x9 read.rs:8 addr=0x30000 len=64
             13 main submit 0 READ 0xa read.rs:8 addr=0x40000 len=64
-            20 main free 0x10000 32                <- the buffer at 0x10010 (64 bytes) of operation #0 (ring 0, slot 0, READ) at read.rs:8 was freed while the operation still owes its completion
+            20 main free 0x10000 32                <- [error observed since:0] the buffer at 0x10010 (64 bytes) of operation #0 (ring 0, slot 0, READ) at read.rs:8 was freed while the operation still owes its completion
             21 main realloc 0x20000 0x90000 128    <- was moved
             22 main unmap 0x2f000 0x2000           <- was unmapped
             23 main realloc 0x40000 0x40000 32     <- lost its end
@@ -183,7 +183,7 @@ mod tests {
             &RULE,
             "
             10 main submit 0 TIMEOUT 0x7 time.rs:8 addr=0x10000 len=1
-            11 main free 0x10000 16      <- the timespec at 0x10000 (16 bytes) of operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 was freed while the operation is not taken by the kernel yet
+            11 main free 0x10000 16      <- [error observed whole] the timespec at 0x10000 (16 bytes) of operation #0 (ring 0, slot 0, TIMEOUT) at time.rs:8 was freed while the operation is not taken by the kernel yet
             12 main enter 0 1 -> 1
             ",
         );
@@ -209,7 +209,7 @@ mod tests {
             "
             10 main submit 0 READ 0x7 read.rs:8 addr=0x7ffd1000 len=64
             11 main submit 0 READ 0x8 read.rs:8 addr=0x7ffd3000 len=64
-            20 main stack-pointer 0x7ffd2000 0x7ff00000    <- is in a stack frame that has returned
+            20 main stack-pointer 0x7ffd2000 0x7ff00000    <- [error suspected since:0] is in a stack frame that has returned
             ",
         );
     }
@@ -220,12 +220,12 @@ mod tests {
             &RULE,
             "
             10 main submit 0 EPOLL_CTL 0x7 poll.rs:8 fd=4 off=9 len=2
-            11 main fd-close 9 poll.rs:9     <- descriptor 9 was closed at poll.rs:9 before the kernel took operation #0 (ring 0, slot 0, EPOLL_CTL) at poll.rs:8, which names it
+            11 main fd-close 9 poll.rs:9     <- [error observed whole] descriptor 9 was closed at poll.rs:9 before the kernel took operation #0 (ring 0, slot 0, EPOLL_CTL) at poll.rs:8, which names it
             12 main enter 0 1 -> 1
             13 main complete 0 0x7 0
             20 main submit 0 RECV 0x7 conn.rs:8 fd=9 len=5
             21 main enter 0 1 -> 1
-            22 main fd-close 9 conn.rs:9     <- and its number given out again
+            22 main fd-close 9 conn.rs:9     <- [warning suspected since:4] and its number given out again
             23 main fd-open 9 conn.rs:10
             ",
         );
@@ -300,6 +300,18 @@ mod tests {
             # It moved before that, and says so now.
             11 b realloc 0x5000 0x6000 128
             500 a complete 0 0x7 64
+            ",
+        );
+    }
+
+    #[test]
+    fn the_kernel_may_still_use_what_flew_when_its_ring_was_dropped() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 READ 0x7 read.rs:8 addr=0x10000 len=64
+            20 main ring-drop 0
+            30 main free 0x10000 64      <- [warning suspected since:0] was freed while the operation was in flight when its ring was dropped
             ",
         );
     }

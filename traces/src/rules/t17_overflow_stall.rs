@@ -79,7 +79,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
-    use super::RULE;
+    use super::{LONG_NS, RULE};
 
     const RUN: &str = "
         1 main ring-create 0 sq=4 cq=4
@@ -136,5 +136,26 @@ mod tests {
                 "
             ),
         );
+    }
+
+    #[test]
+    fn how_long_is_long_enough() {
+        let long = LONG_NS + 20;
+        for (head, rest, is_said) in [
+            ("state=clean", String::new(), true),
+            ("end=killed:9", format!("{long} main mark x"), true),
+            ("end=killed:9", format!("{} main mark x", long - 1), false),
+            ("end=killed:9", "21 main overflow 0 8".to_owned(), false),
+        ] {
+            let arrow = if is_said {
+                "<- [since:2] ring 0 has 8 completions"
+            } else {
+                ""
+            };
+            check_rule(
+                &RULE,
+                &format!("process 0 {head}\n{RUN}\n20 main overflow 0 8   {arrow}\n{rest}"),
+            );
+        }
     }
 }

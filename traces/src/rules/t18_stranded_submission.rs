@@ -258,4 +258,64 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn one_that_posts_nothing_may_have_ended_in_silence() {
+        check_rule(
+            &RULE,
+            "
+            20 main submit 0 RECV 0x1000 op.rs:12
+            30 main enter 0 1 -> 1
+            40 main submit 0 CLOSE 0x1000 op.rs:13 skip-success
+            50 main ring-drop 0
+            ",
+        );
+    }
+
+    #[test]
+    fn a_slot_that_nobody_filled_is_known_by_a_word_that_cannot_be_meant() {
+        let arrow = "<- [whole] is what its slot held before, as operation #0";
+        let completed = "30 main complete 0 0x1000 64\n40 main reclaim 0x1000 Op op.rs:10";
+        let again = "40 main complete 0 0x1000 64";
+        for (between, arrow) in [(completed, arrow), ("", arrow), (again, "")] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=1 cq=2 in-place
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main submit 0 READ 0x1000 op.rs:9 set addr=0x10000 len=64 fd=5
+                    {between}
+                    50 main submit 0 READ 0x1000 op.rs:9 leftover addr=0x10000 len=64 fd=5   {arrow}
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_or_a_descriptor_tells_one_entry_from_another() {
+        for (entry, arrow) in [
+            (
+                "READ 0x7 op.rs:9 addr=0x10000 len=64",
+                "<- [whole] operation #1",
+            ),
+            ("FSYNC 0x7 op.rs:9 fd=5", "<- operation #1"),
+            ("FSYNC 0x7 op.rs:9 fd=0", "<- operation #1"),
+            ("NOP 0x7 op.rs:9", ""),
+        ] {
+            let again = entry.replace("op.rs:9", "op.rs:9 poisoned");
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=1 cq=2 in-place
+                    20 main submit 0 {entry}
+                    30 main complete 0 0x7 0
+                    50 main submit 0 {again}   {arrow}
+                    "
+                ),
+            );
+        }
+    }
 }

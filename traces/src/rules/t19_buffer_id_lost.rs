@@ -142,7 +142,7 @@ mod tests {
             &RULE,
             &format!(
                 "{RUN}
-                20 main buffer-provide 0 1 1        <- buffer 1 of group 1 on ring 0 was given to the kernel, which has it already
+                20 main buffer-provide 0 1 1        <- [observed since:1] buffer 1 of group 1 on ring 0 was given to the kernel, which has it already
                 30 main complete 0 0x1000 5 flags=0x00011
                 40 main buffer-provide 0 1 0        <- which still fills it
                 "
@@ -209,5 +209,38 @@ mod tests {
                 "
             ),
         );
+    }
+
+    #[test]
+    fn two_rounds_behind_the_dry_one_are_enough() {
+        let round = "41 main submit 0 NOP 0x7\n41 main complete 0 0x7 0\n";
+        let said = "<- [SURE since:3] buffer 0 of group 1";
+        let (observed, suspected) = (
+            said.replace("SURE", "observed"),
+            said.replace("SURE", "suspected"),
+        );
+        for (end, rounds, arrow) in [
+            ("state=clean", 1, ""),
+            ("state=clean", 2, observed.as_str()),
+            ("end=killed:9", 2, suspected.as_str()),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "process 0 {end}\n{RUN}
+                    20 main complete 0 0x1000 5 flags=0x00001     {arrow}
+                    21 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+                    22 main complete 0 0x1000 5 flags=0x10001
+                    23 main buffer-provide 0 1 1
+                    23 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+                    24 main complete 0 0x1000 5 flags=0x10001
+                    25 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+                    26 main complete 0 0x1000 -105
+                    40 main buffer-provide 0 1 1
+                    {}",
+                    round.repeat(rounds)
+                ),
+            );
+        }
     }
 }

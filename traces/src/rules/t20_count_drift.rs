@@ -194,4 +194,24 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn a_count_that_a_kill_cut_off_is_silent() {
+        for (end, arrow) in [
+            ("state=clean", "<- [observed whole] and 1 came back"),
+            ("end=killed:9", ""),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Task task.rs:8 owner=Rc    {arrow}
+                    11 main leak 0x1000 Task task.rs:8 owner=Rc
+                    20 main reclaim 0x1000 Task task.rs:20 owner=Rc
+                    "
+                ),
+            );
+        }
+    }
 }

@@ -120,4 +120,48 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn how_far_the_ring_must_have_gone_on() {
+        let round = "30 main submit 0 NOP 0x7\n30 main complete 0 0x7 0\n";
+        let said = "<- [whole] carried only by operations that post nothing";
+        for (end, rounds, arrow) in [
+            ("end=killed:9", 1, ""),
+            ("end=killed:9", 2, said),
+            ("state=clean", 0, ""),
+            ("state=clean", 1, said),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 File file.rs:8
+                    20 main submit 0 CLOSE 0x1000 file.rs:9 skip-success    {arrow}
+                    {}",
+                    round.repeat(rounds)
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn at_the_end_of_a_scope_at_once_and_not_where_another_rule_speaks() {
+        check_rule(
+            &RULE,
+            "
+            10 main scope-begin 1
+            11 main leak 0x1000 File file.rs:8
+            20 main submit 0 CLOSE 0x1000 file.rs:9 skip-success    <- carried only by operations that post nothing
+            # It failed, which was taken; its ring was dropped.
+            30 main leak 0x2000 File file.rs:8
+            31 main submit 2 CLOSE 0x2000 file.rs:9 skip-success
+            32 main complete 2 0x2000 -9
+            40 main leak 0x3000 File file.rs:8
+            41 main submit 1 CLOSE 0x3000 file.rs:9 skip-success
+            42 main ring-drop 1
+            50 main scope-end 1
+            ",
+        );
+    }
 }

@@ -154,4 +154,31 @@ mod tests {
             ),
         );
     }
+
+    #[test]
+    fn how_far_the_ring_must_have_gone_on() {
+        let round = "60 main submit 0 NOP 0x7\n60 main complete 0 0x7 0\n";
+        let said = "<- [since:1] nobody used or closed";
+        for (end, rounds, arrow) in [
+            ("end=killed:9", 1, ""),
+            ("end=killed:9", 2, said),
+            ("state=clean", 0, ""),
+            ("state=clean", 1, said),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    1 main fd-open 3 main.rs:3
+                    50 main submit 0 ACCEPT 0x2000 accept.rs:8 fd=3
+                    51 main submit 0 ASYNC_CANCEL 0x3000 addr=0x2000
+                    52 main complete 0 0x3000 -114
+                    53 main complete 0 0x2000 8     {arrow}
+                    {}",
+                    round.repeat(rounds)
+                ),
+            );
+        }
+    }
 }

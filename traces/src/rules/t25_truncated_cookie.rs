@@ -154,7 +154,7 @@ mod tests {
             1 main ring-create 0 sq=8 cq=16
             10 main leak 0x55d0c2e01040 Op op.rs:8
             20 main submit 0 RECV 0x55d0c2e01040 op.rs:9
-            30 main submit 0 RECV 0xc2e01040 op.rs:10     <- operation #1 (ring 0, slot 1, RECV) at op.rs:10 went in with 0xc2e01040, which is a part of Op#1 0x55d0c2e01040@1, leaked at op.rs:8
+            30 main submit 0 RECV 0xc2e01040 op.rs:10     <- [observed whole] operation #1 (ring 0, slot 1, RECV) at op.rs:10 went in with 0xc2e01040, which is a part of Op#1 0x55d0c2e01040@1, leaked at op.rs:8
             31 main complete 0 0xc2e01040 5
             40 main complete 0 0xffffffffc2e01040 5       <- a completion on ring 0 brought 0xffffffffc2e01040, which is a part of
             ",
@@ -217,5 +217,53 @@ mod tests {
             30 main submit 0 RECV 0xc2e01040 op.rs:10     <? is a part of
             ",
         );
+    }
+
+    #[test]
+    fn what_looks_like_half_and_is_a_word_of_its_own_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main shared 0xc2e01040
+            3 main scheme 0 sentinel 0xc2e02040
+            # It had ended before there was a pointer that it could be a half of.
+            4 main submit 0 RECV 0xc2e03040
+            5 main complete 0 0xc2e03040 5
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            11 main leak 0x55d0c2e02040 Op op.rs:8
+            12 main leak 0x55d0c2e03040 Op op.rs:8
+            13 main submit 0 RECV 0x55d0c2e01040 op.rs:9
+            20 main submit 0 RECV 0xc2e01040 op.rs:10
+            21 main submit 0 RECV 0xc2e02040 op.rs:10
+            22 main complete 0 0xc2e03040 5
+            # What lives there, whether it comes back or is named.
+            30 main leak 0x55d0c2e04040 Op op.rs:8
+            31 main leak 0xc2e04040 Op op.rs:8
+            32 main complete 0 0xc2e04040 5
+            40 main leak 0xc2e05040 Op op.rs:8
+            41 main submit 0 TIMEOUT 0x55d0c2e05040 time.rs:9
+            42 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:10 addr=0xc2e05040
+            ",
+        );
+    }
+
+    #[test]
+    fn half_of_which_the_operation_may_be_forgotten_is_silent() {
+        let mut text = String::from(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main submit 0 RECV 0xc2e01040 op.rs:9
+            3 main complete 0 0xc2e01040 5
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            11 main submit 0 RECV 0x55d0c2e01040 op.rs:9
+            ",
+        );
+        for cookie in 0..300 {
+            let cookie = 0x8000 + 16 * cookie;
+            text +=
+                &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
+        }
+        check_rule(&RULE, &format!("{text}40 main complete 0 0xc2e01040 0"));
     }
 }
