@@ -11,7 +11,7 @@ use traces::{Input, Trace};
 use crate::measure::is_quick;
 use crate::measure::table_with_rates;
 use crate::rivals::analysers;
-use crate::{Variant, size};
+use crate::{Variant, footprint, size};
 
 /// Recordings to read, with the operations that they hold when the bench is not in a hurry.
 const WORKS: [(&str, &str); 3] = [
@@ -31,6 +31,7 @@ pub fn run() {
             Err(why) => println!("reading {title}: not measured: {why}\n"),
         }
     }
+    footprint::run();
     analysers::run();
 }
 
@@ -73,13 +74,14 @@ fn read(title: &str, raw: &Vec<u8>) {
 /// A type of its own: what other measurements call must stay as the compiler makes it for them alone.
 struct Alive(u64);
 
-/// The program `live-COUNT`: that many pointers are alive, and any one is taken back and another leaked.
-pub fn live(count: usize) {
+/// The program `live-COUNT`: that many pointers are alive, and any one is taken back and another leaked; so often,
+/// if that is said.
+pub fn live(count: usize, turns: Option<usize>) {
     let mut random = 1u64;
     let mut leaked: Vec<*mut Alive> = (0..count)
         .map(|_| probe::into_raw(Box::new(Alive(0))))
         .collect();
-    let turns = if is_quick() { 50_000 } else { 800_000 };
+    let turns = turns.unwrap_or(if is_quick() { 50_000 } else { 800_000 });
     for _ in 0..turns {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)

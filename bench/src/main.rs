@@ -16,6 +16,7 @@
 
 mod analysis;
 mod floor;
+mod footprint;
 mod measure;
 mod memory;
 mod preload;
@@ -110,6 +111,7 @@ fn main() {
             return rivals::program(tool, workload, operations);
         }
         ["work", name] => return size::work(name),
+        ["judge", path] => return footprint::judge(path),
         _ => {}
     }
     for word in &words {

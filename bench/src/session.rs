@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -49,12 +50,17 @@ pub fn alone(name: &str, body: impl FnOnce()) {
 
 /// A recorder's folder for a measurement, as `tracer record` makes it.
 pub fn folder(name: &str) -> TempDir {
-    let shm = std::path::Path::new("/dev/shm");
+    let shm = Path::new("/dev/shm");
     let parent = if shm.is_dir() {
         shm.to_path_buf()
     } else {
         std::env::temp_dir()
     };
+    folder_for(&parent, name, CHUNKS)
+}
+
+/// The same somewhere else, with room for so many chunks.
+pub fn folder_for(parent: &Path, name: &str, chunks: usize) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix("tracer-bench-")
         .permissions(std::fs::Permissions::from_mode(0o700))
@@ -66,7 +72,7 @@ pub fn folder(name: &str) -> TempDir {
         .mode(0o600)
         .open(folder.path().join("session"))
         .expect("a session file");
-    writeln!(session, "protocol=1\nchunks={CHUNKS}\nmode=ring").expect("a session file");
+    writeln!(session, "protocol=1\nchunks={chunks}\nmode=ring").expect("a session file");
     if name.ends_with("-batch") {
         writeln!(session, "time=batch").expect("a session file");
     }

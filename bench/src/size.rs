@@ -145,8 +145,13 @@ pub fn work(name: &str) {
         "read-32" => Reads::<Recorded>::new(32).expect(ring).run(some),
         "echo" => Echo::<Recorded>::new().expect(ring).run(some / 8),
         _ if name.starts_with("live-") => {
-            let count = name.trim_start_matches("live-").parse();
-            analysis::live(count.expect("live-COUNT"));
+            let mut numbers = name.trim_start_matches("live-").split('-');
+            let mut number = || {
+                numbers
+                    .next()
+                    .map(|number| number.parse().expect("a number"))
+            };
+            analysis::live(number().expect("live-COUNT or live-COUNT-TURNS"), number());
         }
         _ => {
             let scenario = name.strip_prefix("demo-").expect("a scenario of the demo");
