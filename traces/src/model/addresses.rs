@@ -4,7 +4,7 @@
 //! place, and one place for all that is asked of it, whose parts are used again by the next generation.
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
@@ -60,7 +60,7 @@ impl Address {
 
     /// A new generation lives here. What its predecessor kept its operations in is used again.
     #[inline]
-    pub(super) fn begin(&mut self, mut generation: Generation) {
+    fn begin(&mut self, mut generation: Generation) {
         let before = self.latest.as_mut();
         let mut flight: Option<Box<Flight>> =
             before.and_then(|before| before.generation.flight.take());
@@ -86,6 +86,9 @@ pub(super) struct Addresses {
     tombs: VecDeque<u32>,
     /// So many are kept.
     tombs_max: usize,
+    /// Places of what lives in each scope but the outermost, by process and scope: a suite of tests ends one for
+    /// each test.
+    in_scopes: FxHashMap<(u32, u32), FxHashSet<u32>>,
 }
 
 impl Default for Addresses {
@@ -110,6 +113,7 @@ impl Addresses {
             addresses: Vec::new(),
             tombs: VecDeque::new(),
             tombs_max,
+            in_scopes: FxHashMap::default(),
         }
     }
 
@@ -203,13 +207,52 @@ impl Addresses {
         Place(place)
     }
 
-    /// What lives in a process.
-    pub(super) fn live(&self, process: u32) -> impl Iterator<Item = &Generation> {
-        let of_process = self
-            .addresses
-            .iter()
-            .filter(move |address| address.process == process);
-        of_process.filter_map(Address::live)
+    /// A new generation lives at a place.
+    #[inline]
+    pub(super) fn begin(&mut self, place: Place, generation: Generation) {
+        let Some(address) = self.addresses.get_mut(place.0 as usize) else {
+            return;
+        };
+        let process = address.process;
+        let scopes = (
+            address.live().map_or(0, |live| live.scope),
+            generation.scope,
+        );
+        address.begin(generation);
+        if scopes.0 != scopes.1 {
+            self.change_scope(place, process, scopes);
+        }
+    }
+
+    /// What lives at a place is of another scope than what lived there.
+    #[cold]
+    fn change_scope(&mut self, place: Place, process: u32, (from, to): (u32, u32)) {
+        let left = self.in_scopes.get_mut(&(process, from));
+        if left.is_some_and(|places| places.remove(&place.0) && places.is_empty()) {
+            self.in_scopes.remove(&(process, from));
+        }
+        if to != 0 {
+            let places = self.in_scopes.entry((process, to)).or_default();
+            places.insert(place.0);
+        }
+    }
+
+    /// All that lives.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Generation> {
+        self.addresses.iter().filter_map(Address::live)
+    }
+
+    /// What lives in some scopes of a process, the outermost one not among them.
+    pub(super) fn live_within(
+        &self,
+        process: u32,
+        is_within: impl Fn(u32) -> bool,
+    ) -> impl Iterator<Item = &Generation> {
+        let scopes = self.in_scopes.iter();
+        let within =
+            scopes.filter(move |((owner, scope), _)| *owner == process && is_within(*scope));
+        let places = within.flat_map(|(_, places)| places);
+        places.filter_map(|place| self.addresses.get(*place as usize)?.live())
     }
 
     /// What lives at a place ended: its tombstone is put up, and the oldest of too many taken down.
@@ -223,10 +266,14 @@ impl Addresses {
         };
         (latest.reclaimed, latest.reclaim_site) = (reclaimed, reclaim_site);
         (address.is_alive, address.forgotten) = (false, false);
+        let (process, scope) = (address.process, latest.generation.scope);
         if !address.is_in_row {
             address.is_in_row = true;
             self.tombs.push_back(place.0);
             self.keep_row_short();
+        }
+        if scope != 0 {
+            self.change_scope(place, process, (scope, 0));
         }
     }
 
@@ -291,10 +338,7 @@ mod tests {
         let mut addresses = Addresses::keeping(2);
         let mut end = |address, number| {
             let place = addresses.place((0, address));
-            addresses
-                .at(place)
-                .unwrap()
-                .begin(generation(address, number));
+            addresses.begin(place, generation(address, number));
             addresses.end(place, (EventId(0), SiteId(0)));
             [0x1000, 0x2000, 0x3000].map(|address| {
                 let known = addresses.get((0, address));

@@ -175,3 +175,44 @@ fn names_of_coroutines_that_ended_long_ago_are_kept_where_all_events_are() {
         "coroutine 79999 (work)"
     );
 }
+
+#[test]
+fn the_end_of_a_scope_looks_at_what_lives_in_it() {
+    let mut text = String::new();
+    for address in 0..5_000 {
+        text += &format!("1 main leak {:#x} Old old.rs:8\n", 0x10_0000 + 16 * address);
+    }
+    for scope in 1..=300 {
+        text += &format!(
+            "
+            2 main scope-begin {scope}
+            2 main leak 0x1000 Op op.rs:8
+            2 main scope-begin {inner} parent={scope}
+            2 main leak 0x2000 Op op.rs:9
+            2 main reclaim 0x1000 Op op.rs:8
+            2 main leak 0x3000 Op op.rs:9
+            # Taken back where nobody looked.
+            2 main leak 0x3000 Op op.rs:9
+            2 main reclaim 0x2000 Op op.rs:8
+            2 main scope-end {inner}
+            2 main reclaim 0x3000 Op op.rs:8
+            2 main scope-end {scope}
+            ",
+            inner = 1_000 + scope
+        );
+    }
+    let mut most = 0;
+    each_state(&text, |state| {
+        most = state.addresses.live_within(0, |_| true).count().max(most);
+    });
+    assert_eq!(most, 2);
+    let trace = Trace::parse_text(&text).unwrap();
+    // That of the inner scope was held at its end.
+    let stories = &trace.verdict().stories;
+    let found: Vec<_> = stories
+        .iter()
+        .map(|story| (story.head.rule.0, story.head.scope))
+        .collect();
+    assert_eq!(found.len(), 300, "{found:?}");
+    assert_eq!((found[0], found[299]), ((9, 1_001), (9, 1_300)));
+}

@@ -10,6 +10,13 @@ use super::things::{Doing, Generation, Operation, RingState};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
 
+/// Those of some generations that somebody has to take back.
+fn held<'a>(live: impl Iterator<Item = &'a Generation>) -> Vec<Generation> {
+    // Whose handles are left of those that share an address, nobody can say; nothing is lost.
+    let held = live.filter(|generation| !generation.forever && !generation.nowhere);
+    held.cloned().collect()
+}
+
 /// The end of a process.
 pub(super) struct End {
     pub(super) process: u32,
@@ -23,7 +30,16 @@ pub(super) struct End {
 impl State {
     pub(super) fn scope_end(&mut self, event: &Event, scope: u32, observer: &mut Observer<'_>) {
         let process = event.process;
-        let held = self.live(process, |inner| self.within(process, inner, scope));
+        let within = |inner| self.within(process, inner, scope);
+        let mut held = match scope {
+            0 => held(
+                self.addresses
+                    .live()
+                    .filter(|live| live.id.process == process),
+            ),
+            _ => held(self.addresses.live_within(process, within)),
+        };
+        held.sort_by_key(|generation| generation.leaked);
         for generation in &held {
             self.held(event.id, HeldAt::ScopeEnd, generation, observer);
             let address = self.addresses.get_mut((process, generation.id.address));
@@ -31,19 +47,6 @@ impl State {
                 live.reported = true;
             }
         }
-    }
-
-    /// Generations of some scopes of a process that are alive, in the order in which they began.
-    fn live(&self, process: u32, is_within: impl Fn(u32) -> bool) -> Vec<Generation> {
-        let live = self.addresses.live(process);
-        let mut live: Vec<Generation> = live
-            // Whose handles are left of those that share an address, nobody can say; nothing is lost.
-            .filter(|generation| !generation.forever && !generation.nowhere)
-            .filter(|generation| is_within(generation.scope))
-            .cloned()
-            .collect();
-        live.sort_by_key(|generation| generation.leaked);
-        live
     }
 
     fn held(
@@ -91,6 +94,9 @@ impl State {
     /// The end of all processes.
     pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         self.settle_all(observer);
+        // In one go: a recording may have thousands of processes.
+        let mut all_held = held(self.addresses.live());
+        all_held.sort_by_key(|generation| (generation.id.process, generation.leaked));
         for (index, process) in recording.processes.iter().enumerate() {
             let Ok(number) = u32::try_from(index) else {
                 break;
@@ -109,7 +115,9 @@ impl State {
             self.rings_at_end(&end, observer);
             self.buffers_at_end(&end, observer);
             self.results_at_end(&end, observer);
-            let held = self.live(number, |_| true);
+            let first = all_held.partition_point(|held| held.id.process < number);
+            let end = all_held.partition_point(|held| held.id.process <= number);
+            let held = all_held.get(first..end).unwrap_or_default();
             // What came last at an address of several threads is not known where times are by batch.
             let sure = held.iter().filter(|generation| {
                 let address = Thing::Address(generation.id.address);
@@ -117,7 +125,7 @@ impl State {
             });
             let sure = sure.count() as u64;
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);
-            for generation in &held {
+            for generation in held {
                 let when = if is_cut(generation.lane) || is_cut(generation.leak_lane) {
                     HeldAt::Cut
                 } else {

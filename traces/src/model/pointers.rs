@@ -65,7 +65,9 @@ impl State {
                 address: pointer.address,
                 number,
             };
-            address.begin(Generation {
+            let is_renamed = address.named != Some(pointer.ty);
+            address.named = Some(pointer.ty);
+            let generation = Generation {
                 id,
                 owner: pointer.owner,
                 ty: pointer.ty,
@@ -86,16 +88,19 @@ impl State {
                 peeked: false,
                 reported: false,
                 flight: None,
-            });
-            if address.named != Some(pointer.ty) {
-                address.named = Some(pointer.ty);
+            };
+            self.addresses.begin(place, generation);
+            if is_renamed {
                 observer
                     .objects
                     .begin(process, pointer.address, number, pointer.ty);
             }
             self.summary.generations = self.summary.generations.saturating_add(1);
         }
-        let number = address.generations;
+        let number = self
+            .addresses
+            .at(place)
+            .map_or(0, |address| address.generations);
         *self.link(event.id) = Link {
             address: pointer.address,
             generation: number,
