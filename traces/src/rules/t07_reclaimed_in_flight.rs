@@ -416,6 +416,7 @@ mod tests {
     fn a_block_that_the_shim_saw_freed() {
         let text = "
             1 main ring-create 0 sq=8 cq=16
+            2 main scope-begin 5
             10 main submit 0 RECV 0x10010 op.rs:12
             20 main free 0x10000 64
             30 main submit 0 ACCEPT 0x20010 op.rs:12 ioprio=1
@@ -451,7 +452,8 @@ mod tests {
             ]
         );
         let rests: Vec<History> = drafts.iter().map(|draft| draft.history).collect();
-        assert_eq!(rests, [1, 3].map(|event| History::Since(EventId(event))));
+        assert_eq!(rests, [2, 4].map(|event| History::Since(EventId(event))));
+        assert!(drafts.iter().all(|draft| draft.finding.scope == 5));
         // Who owns a cookie the probe knows from leaks, and from them alone.
         assert!(found(Capture::Linked).is_empty());
     }

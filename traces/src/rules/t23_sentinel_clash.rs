@@ -132,7 +132,7 @@ mod tests {
         check_rule(
             &RULE,
             "
-            20 main submit 0 TIMEOUT 0x7ffd1000 run.rs:9 len=1     <- carries 0x7ffd1000, which lies in a stack frame that has returned
+            20 main submit 0 TIMEOUT 0x7ffd1000 run.rs:9 len=1     <- [suspected since:0] carries 0x7ffd1000, which lies in a stack frame that has returned
             30 main stack-pointer 0x7ffd2000 0x7ff00000
             ",
         );

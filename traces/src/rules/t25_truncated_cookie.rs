@@ -156,7 +156,7 @@ mod tests {
             20 main submit 0 RECV 0x55d0c2e01040 op.rs:9
             30 main submit 0 RECV 0xc2e01040 op.rs:10     <- [observed whole] operation #1 (ring 0, slot 1, RECV) at op.rs:10 went in with 0xc2e01040, which is a part of Op#1 0x55d0c2e01040@1, leaked at op.rs:8
             31 main complete 0 0xc2e01040 5
-            40 main complete 0 0xffffffffc2e01040 5       <- a completion on ring 0 brought 0xffffffffc2e01040, which is a part of
+            40 main complete 0 0xffffffffc2e01040 5       <- [observed whole] a completion on ring 0 brought 0xffffffffc2e01040, which is a part of
             ",
         );
     }
@@ -179,7 +179,7 @@ mod tests {
             &RULE,
             "
             10 main submit 0 TIMEOUT 0x55d0c2e01040 time.rs:9
-            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:10 addr=0xc2e01040  <- names 0xc2e01040, which is a part of 0x55d0c2e01040, the cookie of operation #0
+            30 main submit 0 TIMEOUT_REMOVE 0x8 time.rs:10 addr=0xc2e01040  <- [observed whole] names 0xc2e01040, which is a part of 0x55d0c2e01040, the cookie of operation #0
             ",
         );
     }

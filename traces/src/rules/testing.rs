@@ -1,6 +1,8 @@
 //! How rules are tested: a text trace whose arrows say what the rule must find, and where.
 
-use super::{Draft, History, Rule};
+use super::{Draft, History, Key, Rule};
+use crate::finding::Subject;
+use crate::model::{GenerationId, OperationId};
 use crate::trace::Trace;
 
 /// Compares *all* findings of the rule with *all* arrows `<- part of the message`, and *all* its
@@ -22,6 +24,11 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
     let report = |trace| crate::report::text(trace, 100);
     assert_eq!(report(&checked), report(&trace));
     all_belongs_to_its_scope(rule, fixture, &trace);
+    for draft in &trace.judged.drafts {
+        if draft.finding.rule == rule.id {
+            is_tied_to_its_subject(draft);
+        }
+    }
     let mut event = 0;
     let mut wanted = Vec::new();
     for line in fixture.lines() {
@@ -73,6 +80,41 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
         rule.name,
         trace.to_text()
     );
+}
+
+/// What a finding is about is among what ties it to others, and where it points is among what it rests on.
+fn is_tied_to_its_subject(draft: &Draft) {
+    let finding = &draft.finding;
+    let key = match finding.subject {
+        Subject::Generation {
+            process,
+            address,
+            generation: number @ 1..,
+        } => Some(Key::from(GenerationId {
+            process,
+            address,
+            number,
+        })),
+        Subject::Operation {
+            process,
+            ring,
+            sequence,
+        } => Some(Key::from(OperationId {
+            process,
+            ring,
+            sequence,
+        })),
+        Subject::Coroutine { process, coroutine } => Some(Key::Coroutine(process, coroutine)),
+        // No generation of it is known; a word is shared by whoever happens to have it.
+        Subject::Generation { .. } | Subject::Cookie { .. } => None,
+    };
+    assert!(
+        key.is_none_or(|key| draft.keys.contains(&key)),
+        "{draft:#?}"
+    );
+    let mut evidence = finding.evidence.iter();
+    let points_at = evidence.any(|evidence| evidence.event == finding.first_cause);
+    assert!(points_at, "{draft:#?}");
 }
 
 /// The words in brackets in front of an arrow's message, and the message.
