@@ -3,7 +3,10 @@
 //! A group is followed by the ids that were given to the kernel in the recording. Where the kernel
 //! takes some away by its own choice, or hands out several at once, the group is followed no more.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use rustc_hash::FxHashMap;
 
 use super::Observer;
 use super::finish::End;
@@ -17,8 +20,13 @@ use crate::event::{Completion, Event, EventId};
 const NO_BUFFERS: i32 = -105;
 /// Buffers of a group that the kernel takes at once.
 const AT_ONCE_MAX: u32 = 1 << 15;
-/// Buffers that are followed in all, each time that they are given: a record may claim many.
-const GIVEN_MAX: u64 = 1 << 24;
+/// Buffers that are followed, each time that they are given: so many in all, and so many more for each event. A
+/// record may claim many.
+const GIVEN_MAX: (u64, u64) = if cfg!(test) {
+    (1 << 10, 4)
+} else {
+    (1 << 24, 4)
+};
 
 /// Process, ring and number of a group.
 pub(super) type GroupId = (u32, u32, u32);
@@ -26,8 +34,8 @@ pub(super) type GroupId = (u32, u32, u32);
 /// All groups.
 #[derive(Debug, Default)]
 pub(super) struct Provided {
-    groups: FxHashMap<GroupId, Group>,
-    lost_track: FxHashSet<GroupId>,
+    groups: BTreeMap<GroupId, Group>,
+    lost_track: BTreeSet<GroupId>,
     /// Buffers that were followed so far.
     given: u64,
 }
@@ -68,7 +76,9 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
-        if count > AT_ONCE_MAX || self.provided.given > GIVEN_MAX {
+        let for_events = GIVEN_MAX.1.saturating_mul(self.summary.events);
+        let allowed = GIVEN_MAX.0.saturating_add(for_events);
+        if count > AT_ONCE_MAX || self.provided.given > allowed {
             self.provided.lose_track(id);
         }
         if self.provided.lost_track.contains(&id) {
@@ -144,24 +154,33 @@ impl State {
         ring: u32,
         observer: &mut Observer<'_>,
     ) {
-        let of_ring = |id: &GroupId| (id.0, id.1) == (event.process, ring);
-        self.buffers_lost(of_ring, event.id, true, observer);
-        self.provided.groups.retain(|id, _| !of_ring(id));
-        self.provided.lost_track.retain(|id| !of_ring(id));
+        let of_ring = (event.process, ring, 0)..=(event.process, ring, u32::MAX);
+        self.buffers_lost(of_ring.clone(), event.id, true, observer);
+        let Provided {
+            groups, lost_track, ..
+        } = &mut self.provided;
+        // A program may have many rings: those of others are not looked at.
+        while let Some(id) = groups.range(of_ring.clone()).next().map(|(id, _)| *id) {
+            groups.remove(&id);
+        }
+        while let Some(id) = lost_track.range(of_ring.clone()).next().copied() {
+            lost_track.remove(&id);
+        }
     }
 
     pub(super) fn buffers_at_end(&self, end: &End, observer: &mut Observer<'_>) {
-        self.buffers_lost(|id| id.0 == end.process, end.at, end.clean, observer);
+        let of_process = (end.process, 0, 0)..=(end.process, u32::MAX, u32::MAX);
+        self.buffers_lost(of_process, end.at, end.clean, observer);
     }
 
     fn buffers_lost(
         &self,
-        concerned: impl Fn(&GroupId) -> bool,
+        concerned: RangeInclusive<GroupId>,
         until: EventId,
         clean: bool,
         observer: &mut Observer<'_>,
     ) {
-        let groups = self.provided.groups.iter().filter(|(id, _)| concerned(id));
+        let groups = self.provided.groups.range(concerned);
         let taken = groups.flat_map(|(id, group)| {
             let taken = group.taken.iter();
             taken.map(move |(buffer, taken)| (*id, *buffer, *taken))

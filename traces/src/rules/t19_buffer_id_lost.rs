@@ -243,4 +243,19 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_group_is_followed_however_long_it_is_used() {
+        let round = "
+            20 main complete 0 0x1000 5 flags=0x00001
+            20 main buffer-provide 0 1 0
+            20 main submit 0 RECV 0x1000 buf=1 buffer-select
+        ";
+        let rounds = round.repeat(2_000);
+        let twice = "30 main buffer-provide 0 1 1        <- which has it already";
+        check_rule(&RULE, &format!("{RUN}{rounds}{twice}"));
+        // Not so what a record claims by the thousand.
+        let many = "25 main buffer-provide 0 2 0 count=30000\n";
+        check_rule(&RULE, &format!("{RUN}{many}30 main buffer-provide 0 2 0"));
+    }
 }
