@@ -216,3 +216,25 @@ fn the_end_of_a_scope_looks_at_what_lives_in_it() {
     assert_eq!(found.len(), 300, "{found:?}");
     assert_eq!((found[0], found[299]), ((9, 1_001), (9, 1_300)));
 }
+
+#[test]
+fn what_flew_on_a_ring_that_is_forgotten_is_judged_before() {
+    let mut text = String::from(
+        "
+        1 main ring-create 0 sq=8 cq=16 in-place
+        2 main submit 0 NOP 0x7 poll.rs:7 poisoned
+        3 main ring-drop 0
+        ",
+    );
+    for ring in 1..600 {
+        text += &format!("4 main ring-create {ring} sq=8 cq=16\n4 main ring-drop {ring}\n");
+    }
+    each_state(&text, |state| assert!(state.rings.values().count() < 600));
+    let trace = Trace::parse_text(&text).unwrap();
+    let stories = &trace.verdict().stories;
+    let found: Vec<_> = stories
+        .iter()
+        .map(|story| (story.head.rule.0, story.head.count))
+        .collect();
+    assert_eq!(found, [(2, 1)], "{stories:#?}");
+}

@@ -501,4 +501,27 @@ mod tests {
             ",
         );
     }
+
+    #[test]
+    fn cookies_with_tags_are_its_own_however_many_bits_they_have() {
+        for (tags, cookie) in [
+            ("0x7", "0x10005"),
+            ("0x3ff", "0x10201"),
+            ("0x3ff", "0x10000"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main scheme 0 tagged {tags}
+                    10 main leak 0x10000 Op op.rs:8
+                    11 main leak 0x20000 Op op.rs:8
+                    20 main submit 0 RECV 0x20000 op.rs:12
+                    21 main submit 0 RECV {cookie} op.rs:12
+                    30 main reclaim 0x10000 Op op.rs:40     <- [observed since:1] while operation #1 (ring 0, slot 1, RECV) at op.rs:12 still owes its completion
+                    "
+                ),
+            );
+        }
+    }
 }
