@@ -41,6 +41,7 @@ impl State {
         // A second leak of what has one owner shows that it was taken back where nobody looked.
         let goes_on = address.live().is_some() && (nowhere || !is_sole(pointer.owner));
         let brought_by = address.brought_by;
+        let number = address.generations.saturating_add((!goes_on).into());
         if goes_on && let Some(live) = address.live_mut() {
             live.leases = live.leases.saturating_add(1);
             live.handed = live.handed.saturating_add(1);
@@ -56,10 +57,9 @@ impl State {
             live.forever |= forever;
             live.lane = event.lane;
         } else {
-            address.generations = address.generations.saturating_add(1);
+            address.generations = number;
             // What an earlier life was brought by has nothing to do with this one.
             address.brought_by = None;
-            let number = address.generations;
             let id = GenerationId {
                 process,
                 address: pointer.address,
@@ -97,10 +97,6 @@ impl State {
             }
             self.summary.generations = self.summary.generations.saturating_add(1);
         }
-        let number = self
-            .addresses
-            .at(place)
-            .map_or(0, |address| address.generations);
         *self.link(event.id) = Link {
             address: pointer.address,
             generation: number,
