@@ -521,7 +521,7 @@ mod tests {
             40 main leak 0x4000 Op op.rs:8 owner=Rc      <- [whole] it was never submitted
             50 main leak 0x5000 Op op.rs:8               <- [since:12] it was never submitted
             60 main scope-begin 1
-            61 main leak 0x6000 Op op.rs:8               <- [whole] it was never submitted at the end of its scope
+            61 main leak 0x6000 Op op.rs:8               <- [since:13] it was never submitted at the end of its scope
             62 main scope-end 1
             ",
         );
