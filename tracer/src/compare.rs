@@ -35,7 +35,7 @@ pub(crate) fn run(before: &Path, args: &View, color: Color) -> Result<Exit, Fail
 /// One of the two, with everything that it needs from outside.
 fn side(file: &Path, args: &View, color: Color) -> Result<(Compared, Around, Options), Failure> {
     let start = view::start(args, file, color)?;
-    let mut trace = open::read(file)?;
+    let mut trace = open::read_to_view(file)?;
     symbols::name(&mut trace, &start.places);
     let (around, options) = view::prepare(start);
     // Before the first screen: what is found later would not know which of the two it belongs to.

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
     ));
     let keep = Keep::new(args.output.clone())?;
     let recorded = record(scenario, args.fixed, ring, keep.path())?;
-    let trace = open::read(keep.path())?;
+    let trace = open::read_to_view(keep.path())?;
     recorded.let_signals_through();
     // Sets the verdict apart from what the program printed. Whoever reads no more gets the exit code.
     let _ = writeln!(io::stdout());

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod aside;
 
 mod record;
 

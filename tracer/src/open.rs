@@ -18,7 +18,7 @@ use traces::watch::{Found, Stage, Step, Watch};
 use traces::{Input, ReadAt, Trace};
 
 use crate::progress::Progress;
-use crate::talk;
+use crate::{aside, talk};
 
 /// Files that stay open while they are read.
 #[derive(Debug)]
@@ -66,6 +66,12 @@ pub(crate) fn read(path: &Path) -> Result<Trace> {
     read_watched(&open(path)?, &|far| progress.far(far))
 }
 
+/// Reads what `path` names as one recording, for who looks at any of its events: see [`Trace::read_paged`].
+pub(crate) fn read_to_view(path: &Path) -> Result<Trace> {
+    let progress = Progress::new(crate::safe::path(path));
+    read_paged(&open(path)?, &|far| progress.far(far))
+}
+
 /// Reads what `path` names as one recording, for its verdict alone: see [`Trace::check`].
 pub(crate) fn check(path: &Path) -> Result<Trace> {
     let progress = Progress::new(crate::safe::path(path));
@@ -75,7 +81,13 @@ pub(crate) fn check(path: &Path) -> Result<Trace> {
 /// The recording in a folder that is still written to, as it was when this was called.
 pub(crate) fn read_running(folder: &Path) -> Result<Trace> {
     let now_ns = now_ns();
-    Ok(Trace::read_until(&open(folder)?.inputs(), now_ns)?)
+    let inputs = open(folder)?;
+    Ok(Trace::read_paged(
+        &inputs.inputs(),
+        now_ns,
+        aside::make,
+        &|_| {},
+    )?)
 }
 
 /// `CLOCK_MONOTONIC`
@@ -88,6 +100,13 @@ fn now_ns() -> i64 {
 pub(crate) fn read_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
     watched(opened, watch, JUDGES, |inputs, watch| {
         Trace::read_watched(inputs, watch)
+    })
+}
+
+/// The same for who looks at any of the events, but at few at once: see [`Trace::read_paged`].
+pub(crate) fn read_paged(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
+    watched(opened, watch, CHECKS, |inputs, watch| {
+        Trace::read_paged(inputs, i64::MAX, aside::make, watch)
     })
 }
 

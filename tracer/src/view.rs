@@ -118,7 +118,7 @@ const ESTIMATE_AFTER: Duration = Duration::from_millis(700);
 /// Reads and judges, and tells how far that has come.
 pub(crate) fn read(opened: &Opened, places: &Places, reports: &Reports) -> anyhow::Result<Trace> {
     let began = Instant::now();
-    let mut trace = open::read_watched(opened, &|far| {
+    let mut trace = open::read_paged(opened, &|far| {
         let taken = began.elapsed();
         let is_known = taken >= ESTIMATE_AFTER && far.part > 0.05;
         reports.reading(Reading {

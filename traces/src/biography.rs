@@ -6,10 +6,15 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{EventId, What};
+use crate::event::{Event, EventId, What};
+use crate::events::Key;
 use crate::finding::{RuleId, Subject};
+use crate::lives::Lives;
 use crate::model::Link;
 use crate::trace::Trace;
+
+/// What a row costs, in events that are only looked at.
+const ROW: usize = 64;
 
 /// The life of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Biography {
     pub title: String,
     /// What happened, in causal order.
     pub rows: Vec<Row>,
+    /// Events in the middle that are not among the rows, because there are too many to tell.
+    pub left_out: usize,
     /// The generation before it at the same address, or the operation before it in the same slot.
     pub previous: Option<Subject>,
     /// The one after it.
@@ -35,6 +42,8 @@ pub struct Row {
     pub at_ns: u64,
     /// Time since the row before it.
     pub since_ns: u64,
+    /// What kind of event it is: see [`What::kind`].
+    pub kind: &'static str,
     /// Name of its thread.
     pub thread: String,
     /// What happened, as [`Trace::describe`] says.
@@ -47,7 +56,12 @@ pub struct Row {
 
 /// What an event is about.
 pub(crate) fn subject_of(trace: &Trace, id: EventId) -> Option<Subject> {
-    subjects_of(trace, id).first().copied()
+    about(trace.event(id)?, &trace.link(id))
+}
+
+/// What an event is about, by its link.
+pub(crate) fn about(event: &Event, link: &Link) -> Option<Subject> {
+    touched(event, link).into_iter().flatten().next()
 }
 
 /// All that an event touches, what it is about first.
@@ -55,7 +69,13 @@ pub(crate) fn subjects_of(trace: &Trace, id: EventId) -> Vec<Subject> {
     let Some(event) = trace.event(id) else {
         return Vec::new();
     };
-    let link = trace.link(id);
+    touched(event, &trace.link(id))
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn touched(event: &Event, link: &Link) -> [Option<Subject>; 4] {
     let process = event.process;
     let generation = (link.generation != 0).then_some(Subject::Generation {
         process,
@@ -70,138 +90,122 @@ pub(crate) fn subjects_of(trace: &Trace, id: EventId) -> Vec<Subject> {
     let coroutine = link
         .coroutine
         .map(|coroutine| Subject::Coroutine { process, coroutine });
-    let order = match &event.what {
-        What::Submit(_) | What::Complete(_) => [operation, generation, coroutine],
-        _ => [coroutine, generation, operation],
-    };
-    let mut subjects: Vec<Subject> = order.into_iter().flatten().collect();
-    if let What::Complete(completion) = &event.what
-        && operation.or(generation).is_none()
-    {
-        let (ring, cookie) = (completion.ring, completion.cookie);
-        let subject = Subject::Cookie {
-            process,
-            ring,
-            cookie,
-        };
-        subjects.insert(0, subject);
-    }
-    subjects
-}
-
-/// The events of a subject, in causal order.
-pub(crate) fn events_of(trace: &Trace, subject: Subject) -> Vec<EventId> {
-    lives(trace, &[subject]).pop().unwrap_or_default()
-}
-
-/// The events of each of some subjects, in causal order: all of them in one pass.
-pub(crate) fn lives(trace: &Trace, subjects: &[Subject]) -> Vec<Vec<EventId>> {
-    let mut wanted: FxHashMap<Subject, Vec<usize>> = FxHashMap::default();
-    for (at, subject) in subjects.iter().enumerate() {
-        wanted.entry(*subject).or_default().push(at);
-    }
-    let mut found: Vec<Vec<EventId>> = vec![Vec::new(); subjects.len()];
-    let mut claims: FxHashMap<(u32, u32, u32), EventId> = FxHashMap::default();
-    for (event, link) in trace.events.iter().zip(&trace.judged.links) {
-        let process = event.process;
-        if let What::Claim { ring, slot } = &event.what {
-            claims.insert((process, *ring, *slot), event.id);
+    match &event.what {
+        What::Complete(completion) => {
+            let cookie = operation
+                .or(generation)
+                .is_none()
+                .then_some(Subject::Cookie {
+                    process,
+                    ring: completion.ring,
+                    cookie: completion.cookie,
+                });
+            [cookie, operation, generation, coroutine]
         }
-        let parts = concerned(process, link, &event.what).map(|subject| wanted.get(&subject?));
-        for at in parts.into_iter().flatten().flatten() {
-            let Some(life) = found.get_mut(*at) else {
-                continue;
-            };
-            if let What::Submit(submission) = &event.what {
-                let entry = &submission.entry;
-                let place = (process, u32::from(entry.ring), u32::from(entry.slot));
-                life.extend(claims.get(&place));
-                life.extend(link.enter);
-            }
-            life.push(event.id);
-        }
+        What::Submit(_) => [operation, generation, coroutine, None],
+        _ => [coroutine, generation, operation, None],
     }
-    for life in &mut found {
-        life.sort_unstable();
-        life.dedup();
-    }
-    found
-}
-
-/// Everything that an event is a part of the life of.
-fn concerned(process: u32, link: &Link, what: &What) -> [Option<Subject>; 4] {
-    let cookie = |ring, cookie| {
-        Some(Subject::Cookie {
-            process,
-            ring,
-            cookie,
-        })
-    };
-    [
-        // A cell is an address without a generation.
-        (link.generation != 0 || link.address != 0).then_some(Subject::Generation {
-            process,
-            address: link.address,
-            generation: link.generation,
-        }),
-        link.operation.map(|(ring, sequence)| Subject::Operation {
-            process,
-            ring,
-            sequence,
-        }),
-        link.coroutine
-            .map(|coroutine| Subject::Coroutine { process, coroutine }),
-        match what {
-            What::Complete(completion) => cookie(completion.ring, completion.cookie),
-            What::Submit(submission) => {
-                cookie(u32::from(submission.entry.ring), submission.entry.cookie)
-            }
-            What::Resume {
-                by: Some((ring, word)),
-                ..
-            } => cookie(*ring, *word),
-            _ => None,
-        },
-    ]
 }
 
 /// The whole life.
 pub(crate) fn biography(trace: &Trace, subject: Subject) -> Biography {
-    let mut roles: FxHashMap<EventId, &'static str> = FxHashMap::default();
-    let mut violations: FxHashMap<EventId, RuleId> = FxHashMap::default();
-    for story in &trace.verdict().stories {
-        for finding in std::iter::once(&story.head).chain(&story.folded) {
-            violations
-                .entry(finding.first_cause)
-                .or_insert(finding.rule);
-            for evidence in &finding.evidence {
-                roles.entry(evidence.event).or_insert(evidence.role);
+    let mut gathering = Gathering::of(subject);
+    while gathering.work(trace, usize::MAX) {}
+    gathering.finish(trace)
+}
+
+/// A life while it is told, for who has other things to do meanwhile.
+#[derive(Clone, Debug)]
+pub struct Gathering {
+    subject: Subject,
+    lives: Lives,
+    /// Its events, once all are known.
+    events: Option<Vec<EventId>>,
+    rows: Vec<Row>,
+    /// What findings say of events.
+    roles: FxHashMap<EventId, &'static str>,
+    violations: FxHashMap<EventId, RuleId>,
+}
+
+impl Gathering {
+    /// Begins.
+    pub fn of(subject: Subject) -> Self {
+        Self {
+            subject,
+            lives: Lives::of(&[subject]),
+            events: None,
+            rows: Vec::new(),
+            roles: FxHashMap::default(),
+            violations: FxHashMap::default(),
+        }
+    }
+
+    /// Goes on with about so many events; false once there is nothing left to do but to finish.
+    pub fn work(&mut self, trace: &Trace, events: usize) -> bool {
+        let Some(ids) = &self.events else {
+            if !self.lives.work(trace, events) {
+                self.learn_marks(trace);
+                self.events = Some(self.lives.take());
+            }
+            return true;
+        };
+        let begin = self.rows.len();
+        // A row may have to be decoded, with its page, and is described.
+        let end = ids.len().min(begin.saturating_add((events / ROW).max(1)));
+        for id in ids.get(begin..end).unwrap_or_default() {
+            let Some(event) = trace.event(*id) else {
+                // It cannot be read back.
+                self.events = None;
+                return false;
+            };
+            let before = self.rows.last().map_or(event.at_ns, |row| row.at_ns);
+            self.rows.push(Row {
+                event: *id,
+                at_ns: event.at_ns,
+                since_ns: event.at_ns.saturating_sub(before),
+                kind: event.what.kind(),
+                thread: trace.names().thread(event.lane),
+                text: trace.describe(event),
+                role: self.roles.get(id).copied(),
+                violation: self.violations.get(id).copied(),
+            });
+        }
+        end < ids.len()
+    }
+
+    /// How far it has come, in percent.
+    pub fn percent(&self, trace: &Trace) -> usize {
+        match &self.events {
+            None => self.lives.page() * 100 / trace.events.pages().max(1),
+            Some(ids) => self.rows.len() * 100 / ids.len().max(1),
+        }
+    }
+
+    fn learn_marks(&mut self, trace: &Trace) {
+        for story in &trace.verdict().stories {
+            for finding in std::iter::once(&story.head).chain(&story.folded) {
+                self.violations
+                    .entry(finding.first_cause)
+                    .or_insert(finding.rule);
+                for evidence in &finding.evidence {
+                    self.roles.entry(evidence.event).or_insert(evidence.role);
+                }
             }
         }
     }
-    let mut rows: Vec<Row> = Vec::new();
-    for id in events_of(trace, subject) {
-        let Some(event) = trace.event(id) else {
-            continue;
-        };
-        let before = rows.last().map_or(event.at_ns, |row| row.at_ns);
-        rows.push(Row {
-            event: id,
-            at_ns: event.at_ns,
-            since_ns: event.at_ns.saturating_sub(before),
-            thread: trace.names().thread(event.lane),
-            text: trace.describe(event),
-            role: roles.get(&id).copied(),
-            violation: violations.get(&id).copied(),
-        });
-    }
-    let (previous, next) = neighbours(trace, subject);
-    Biography {
-        subject,
-        title: trace.name_of(subject),
-        rows,
-        previous,
-        next,
+
+    /// The life.
+    pub fn finish(self, trace: &Trace) -> Biography {
+        let (previous, next) = neighbours(trace, self.subject);
+        let part = self.rows.first().map(|row| row.event);
+        Biography {
+            subject: self.subject,
+            title: crate::describe::name_of(trace, self.subject, part),
+            left_out: self.lives.left_out(),
+            rows: self.rows,
+            previous,
+            next,
+        }
     }
 }
 
@@ -217,52 +221,53 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
                 address,
                 generation,
             };
-            let later = trace
-                .events
-                .iter()
-                .zip(&trace.judged.links)
-                .any(|(event, link)| {
-                    event.process == process
-                        && link.address == address
-                        && link.generation == generation.saturating_add(1)
-                });
+            let after = at(generation.saturating_add(1));
+            let is_it = |event: &Event, link: &Link| {
+                event.process == process
+                    && link.address == address
+                    && link.generation == generation.saturating_add(1)
+            };
+            let pages = 0..trace.events.pages();
+            let later = trace.events.nearest(Key::Of(after), pages, false, is_it);
             let previous = generation
                 .checked_sub(1)
                 .filter(|&before| before != 0)
                 .map(at);
-            (previous, later.then(|| at(generation.saturating_add(1))))
+            (previous, later.map(|_| after))
         }
         Subject::Operation {
             process,
             ring,
             sequence,
         } => {
-            let mut place = None;
-            let mut inside = Vec::new();
-            for event in trace.events.iter().filter(|event| event.process == process) {
-                if let What::Submit(s) = &event.what
-                    && u32::from(s.entry.ring) == ring
-                {
-                    inside.push((s.entry.slot, s.sequence));
-                    if s.sequence == sequence {
-                        place = Some(s.entry.slot);
-                    }
-                }
-            }
-            let same = inside
-                .iter()
-                .filter(|entry| Some(entry.0) == place)
-                .map(|entry| entry.1);
-            let at = |sequence| Subject::Operation {
-                process,
-                ring,
-                sequence,
+            let own = trace.submission_of(process, ring, sequence, None);
+            let own = own.and_then(|id| trace.event(id));
+            let Some((What::Submit(submission), id)) = own.map(|own| (&own.what, own.id)) else {
+                return (None, None);
             };
-            let previous = same.clone().filter(|&other| other < sequence).max().map(at);
-            (
-                previous,
-                same.filter(|&other| other > sequence).min().map(at),
-            )
+            let slot = submission.entry.slot;
+            let in_slot = |other: &Event| match &other.what {
+                What::Submit(s) if other.process == process => {
+                    (u32::from(s.entry.ring), s.entry.slot) == (ring, slot)
+                }
+                _ => false,
+            };
+            let key = Key::Slot(process, ring, slot.into());
+            let page = trace.events.page_of(id);
+            let before = |event: &Event, _: &Link| event.id < id && in_slot(event);
+            let after = |event: &Event, _: &Link| event.id > id && in_slot(event);
+            let events = &trace.events;
+            let before = events.nearest(key, (0..=page).rev(), true, before);
+            let after = events.nearest(key, page..events.pages(), false, after);
+            let of = |id: Option<EventId>| match &trace.event(id?)?.what {
+                What::Submit(s) => Some(Subject::Operation {
+                    process,
+                    ring,
+                    sequence: s.sequence,
+                }),
+                _ => None,
+            };
+            (of(before), of(after))
         }
         Subject::Coroutine { .. } | Subject::Cookie { .. } => (None, None),
     }
@@ -270,25 +275,45 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
 
 impl Trace {
     pub(crate) fn link(&self, id: EventId) -> Link {
-        let at = usize::try_from(id.0).unwrap_or(usize::MAX);
-        let at = match self.events.get(at) {
-            Some(event) if event.id == id => Some(at),
-            _ => self.events.binary_search_by_key(&id, |event| event.id).ok(),
-        };
-        let link = at.and_then(|at| self.judged.links.get(at));
-        link.copied().unwrap_or_default()
+        self.events.link(id)
     }
 
-    /// The event that submitted an operation.
-    pub(crate) fn submission_of(&self, process: u32, ring: u32, sequence: u64) -> Option<EventId> {
-        self.lookup
-            .submission(&self.events, (process, ring, sequence))
+    /// The event that submitted an operation, which is looked for before one that is part of it first, if one is
+    /// known.
+    pub(crate) fn submission_of(
+        &self,
+        process: u32,
+        ring: u32,
+        sequence: u64,
+        part: Option<EventId>,
+    ) -> Option<EventId> {
+        if let Some(events) = self.events.as_slice() {
+            return self.lookup.submission(events, (process, ring, sequence));
+        }
+        let key = Key::Of(Subject::Operation {
+            process,
+            ring,
+            sequence,
+        });
+        let is_it = |event: &Event, _: &Link| match &event.what {
+            What::Submit(s) => {
+                (event.process, u32::from(s.entry.ring), s.sequence) == (process, ring, sequence)
+            }
+            _ => false,
+        };
+        let pages = self.events.pages();
+        let behind = part
+            .map_or(0, |part| self.events.page_of(part) + 1)
+            .min(pages);
+        let pages = (0..behind).rev().chain(behind..pages);
+        self.events.nearest(key, pages, false, is_it)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lives::{events_of, lives};
 
     #[test]
     fn lives_are_the_same_together_and_one_by_one() {

@@ -1,6 +1,6 @@
 //! Events and subjects as single lines: hex, aliases with generations, places.
 
-use crate::event::{Borrow, Event, Pointer, SiteId, TypeId, What};
+use crate::event::{Borrow, Event, EventId, Pointer, SiteId, TypeId, What};
 use crate::finding::Subject;
 use crate::names::result;
 use crate::text::{cqe_flag_words, loss_reason};
@@ -236,7 +236,7 @@ fn borrowed(borrow: &Borrow) -> String {
 }
 
 /// The name of a subject.
-pub(crate) fn name_of(trace: &Trace, subject: Subject) -> String {
+pub(crate) fn name_of(trace: &Trace, subject: Subject, part: Option<EventId>) -> String {
     let names = trace.names();
     match subject {
         Subject::Generation {
@@ -255,7 +255,7 @@ pub(crate) fn name_of(trace: &Trace, subject: Subject) -> String {
             sequence,
         } => {
             let found = trace
-                .submission_of(process, ring, sequence)
+                .submission_of(process, ring, sequence, part)
                 .and_then(|id| trace.event(id));
             match found.map(|event| &event.what) {
                 Some(What::Submit(s)) => {

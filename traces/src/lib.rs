@@ -3,7 +3,7 @@
 //! No file is opened here, no terminal, no process, no clock: bytes come in, a [`finding::Verdict`]
 //! goes out. A trace is untrusted input; reading one needs no `unsafe` and never panics.
 //!
-//! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`recording`]
+//! Reading order: [`Trace`] (all of it behind one door), [`event`] (what can happen), [`events`] (all that did), [`recording`]
 //! (processes, lanes, names, losses), [`finding`] (what can be wrong), [`text`] (traces as text),
 //! [`rules`] (who says so), [`report`] (the verdict as text), [`names`] (what things are called),
 //! [`biography`] (one thing's whole life), [`stack`] (who called), [`source`] (lines of the program),
@@ -26,6 +26,8 @@ pub mod same;
 
 pub mod event;
 
+pub mod events;
+
 pub mod recording;
 
 pub mod scheme;
@@ -42,6 +44,8 @@ pub mod text;
 mod scopes;
 
 mod lookup;
+
+mod lives;
 
 pub mod markdown;
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use rustc_hash::FxHashMap;
 
 use crate::event::{Event, EventId, StringId, What};
+use crate::events::{Events, Key};
 
 /// What has been looked up so far.
 #[derive(Debug, Default)]
@@ -30,13 +31,21 @@ impl Lookup {
     }
 
     /// The name of a scope, by process and number.
-    pub(crate) fn scope(&self, events: &[Event], id: (u32, u32)) -> Option<StringId> {
+    pub(crate) fn scope(&self, events: &Events, id: (u32, u32)) -> Option<StringId> {
         let make = || {
-            let begun = events.iter().filter_map(|event| match &event.what {
-                What::ScopeBegin { scope, name, .. } => Some(((event.process, *scope), *name)),
-                _ => None,
-            });
-            begun.collect()
+            let mut begun = FxHashMap::default();
+            let mut buffer = Vec::new();
+            for page in 0..events.pages() {
+                if !events.may_have(page, std::iter::once(&Key::Scope), &mut buffer) {
+                    continue;
+                }
+                events.each(events.ids_of(page), |event| {
+                    if let What::ScopeBegin { scope, name, .. } = &event.what {
+                        begun.insert((event.process, *scope), *name);
+                    }
+                });
+            }
+            begun
         };
         self.scopes.get_or_init(make).get(&id).copied()
     }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::event::{Event, EventId, What};
+use crate::events::{Events, Iter};
 use crate::finding::Subject;
 use crate::recording::Recording;
 use crate::trace::Trace;
@@ -101,11 +102,10 @@ impl<'a> Same<'a> {
         };
         let before = around(self.old.events(), event.at_ns, 0);
         let rank = before
-            .iter()
             .filter(|other| other.id < old && is_like(other))
             .count();
         let after = around(self.new.events(), at_ns, ROUNDED_NS);
-        let mut found = after.iter().filter(|other| {
+        let mut found = after.filter(|other| {
             other.lane == lane
                 && other.at_ns.abs_diff(at_ns) <= ROUNDED_NS
                 && is_alike(&event.what, &other.what)
@@ -199,11 +199,10 @@ fn is_alike(old: &What, new: &What) -> bool {
 }
 
 /// Events around a time.
-fn around(events: &[Event], at_ns: u64, more_ns: u64) -> &[Event] {
+fn around(events: &Events, at_ns: u64, more_ns: u64) -> Iter<'_> {
     let first = events.partition_point(|event| event.at_ns < at_ns.saturating_sub(more_ns));
     let end = events.partition_point(|event| event.at_ns <= at_ns.saturating_add(more_ns));
-    let window = first.saturating_sub(OUT_OF_ORDER)..events.len().min(end + OUT_OF_ORDER);
-    events.get(window).unwrap_or(&[])
+    events.range(first.saturating_sub(OUT_OF_ORDER)..end.saturating_add(OUT_OF_ORDER))
 }
 
 /// For each of the first ones the second one with the same key; of several, by their order.

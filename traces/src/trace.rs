@@ -1,9 +1,11 @@
 //! All of a trace behind one door: read it, look at its events, ask for the verdict and for names.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crate::biography::Biography;
 use crate::event::{Event, EventId};
+use crate::events::{Events, MakeAside};
 use crate::finding::{Subject, Verdict};
 use crate::input::Input;
 use crate::lookup::Lookup;
@@ -37,6 +39,9 @@ impl Again for Whole<'_> {
 struct Watched<'a> {
     reader: &'a Reader<'a>,
     watch: Watch<'a>,
+    /// Up to when, and since when, by `CLOCK_MONOTONIC`.
+    until_ns: i64,
+    began_ns: Cell<i64>,
     passes: Cell<u32>,
 }
 
@@ -46,11 +51,11 @@ impl Again for Watched<'_> {
             0 => Stage::Judging,
             _ => Stage::Fetching,
         };
-        let mut pass = Reader::pass(self.reader);
+        let mut pass = Reader::pass(self.reader).until(self.until_ns);
         let mut counter = Counter::new(self.watch, stage, self.reader.events);
         let mut ahead = 0usize;
         while let Some((event, stack)) = pass.lend() {
-            counter.one_more();
+            counter.one_more_with(|| witness.found());
             witness.event(event, stack);
             ahead = ahead.saturating_sub(1);
             if ahead == 0 {
@@ -59,6 +64,7 @@ impl Again for Watched<'_> {
                 witness.soon(events);
             }
         }
+        self.began_ns.set(pass.began_ns());
         pass.losses()
     }
 }
@@ -67,7 +73,7 @@ impl Again for Watched<'_> {
 #[derive(Debug)]
 pub struct Trace {
     pub(crate) recording: Recording,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Events,
     pub(crate) judged: Judged,
     pub(crate) functions: Known,
     pub(crate) sources: Sources,
@@ -87,6 +93,50 @@ impl Trace {
     pub fn read_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
         let (recording, facts, events) = crate::read::read(inputs, i64::MAX, watch)?;
         Ok(Self::judge(recording, facts, events, watch))
+    }
+
+    /// As [`Trace::read_watched`], for who looks at any of the events, but at few at once: they take some ten bytes
+    /// each, and where that is much, they lie in the room that `make` makes. [`Trace::trim`] is to be called now and
+    /// then. Times by batch, and findings beyond counting, need all events in memory all the same.
+    pub fn read_paged(
+        inputs: &[Input<'_>],
+        until_ns: i64,
+        make: MakeAside,
+        watch: Watch<'_>,
+    ) -> Result<Self, ReadError> {
+        // What somebody still writes has to be kept as it was when it was looked through.
+        let keep = if until_ns == i64::MAX {
+            KEEP_WORDS
+        } else {
+            usize::MAX
+        };
+        let mut reader = Reader::open_watched(inputs, keep, watch)?;
+        loop {
+            let mut recording = reader.recording.clone();
+            if recording.processes.iter().any(|it| it.times_by_batch) {
+                let (recording, facts, events) = crate::read::read(inputs, until_ns, watch)?;
+                return Ok(Self::judge(recording, facts, events, watch));
+            }
+            let again = Watched {
+                reader: &reader,
+                watch,
+                until_ns,
+                began_ns: Cell::new(0),
+                passes: Cell::new(0),
+            };
+            let facts = &reader.facts;
+            let (judged, events) = course::judge_paged(&mut recording, facts, &again, make, watch);
+            if !reader.is_changed() {
+                recording.began_ns = again.began_ns.get();
+                return Ok(Self::with(recording, events, judged));
+            }
+            reader = Reader::open_watched(inputs, usize::MAX, watch)?;
+        }
+    }
+
+    /// Lets go of events that were looked at and can be had again.
+    pub fn trim(&mut self) {
+        self.events.trim();
     }
 
     /// As [`Trace::read`], without what happened after `until_ns` by `CLOCK_MONOTONIC`.
@@ -117,6 +167,8 @@ impl Trace {
         let again = Watched {
             reader: &reader,
             watch,
+            until_ns: i64::MAX,
+            began_ns: Cell::new(0),
             passes: Cell::new(0),
         };
         let judged = course::judge(&mut recording, &reader.facts, &again);
@@ -167,6 +219,21 @@ impl Trace {
         Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
+    /// As [`Trace::parse_text`], with events in pages, as of [`Trace::read_paged`].
+    pub fn parse_text_paged(text: &str, make: MakeAside) -> Result<Self, TextError> {
+        let (mut recording, events) = crate::text::parse(text)?;
+        let facts = Facts::survey(&events);
+        if recording.processes.iter().any(|it| it.times_by_batch) {
+            return Ok(Self::judge(recording, facts, events, &|_| {}));
+        }
+        let all = Whole {
+            events: &events,
+            losses: &recording.losses.clone(),
+        };
+        let (judged, events) = course::judge_paged(&mut recording, &facts, &all, make, &|_| {});
+        Ok(Self::with(recording, events, judged))
+    }
+
     /// The same with its beginning at another time of `CLOCK_MONOTONIC`, which a text does not tell: as of a recording
     /// whose oldest events are gone.
     #[must_use]
@@ -180,7 +247,12 @@ impl Trace {
         Self::of(recording, events, judged)
     }
 
-    fn of(recording: Recording, events: Vec<Event>, judged: Judged) -> Self {
+    fn of(recording: Recording, events: Vec<Event>, mut judged: Judged) -> Self {
+        let links = std::mem::take(&mut judged.links);
+        Self::with(recording, Events::whole(events, links), judged)
+    }
+
+    fn with(recording: Recording, events: Events, judged: Judged) -> Self {
         let mut trace = Self {
             recording,
             events,
@@ -198,18 +270,18 @@ impl Trace {
 
     /// The trace in the language of [`crate::text`], without its call stacks.
     pub fn to_text(&self) -> String {
-        crate::text::print(&self.recording, &self.events)
+        crate::text::print(&self.recording, self.events())
     }
 
     /// All events in causal order: the event with id `n` is at `n`. Of a trace that was only checked, those
     /// that were kept.
-    pub fn events(&self) -> &[Event] {
+    pub fn events(&self) -> &Events {
         &self.events
     }
 
     /// The event of an id.
     pub fn event(&self, id: EventId) -> Option<&Event> {
-        crate::model::find(&self.events, id)
+        self.events.find(id)
     }
 
     /// Processes, lanes, problems, losses.
@@ -253,13 +325,25 @@ impl Trace {
     /// The name of a subject: `Conn#12 0x55d0c2e0@3`, `operation #4812 (ring 0, slot 7, NOP)`,
     /// `coroutine 9`, `cookie 0x7 on ring 0`.
     pub fn name_of(&self, subject: Subject) -> String {
-        crate::describe::name_of(self, subject)
+        crate::describe::name_of(self, subject, None)
+    }
+
+    /// The same, for who knows an event of its life: what the name says is found sooner.
+    pub fn name_of_near(&self, subject: Subject, part: Option<EventId>) -> String {
+        crate::describe::name_of(self, subject, part)
     }
 
     /// What an event is about: the generation for pointers, the operation for submissions and
     /// completions, the coroutine for polls.
     pub fn subject_of(&self, event: EventId) -> Option<Subject> {
         crate::biography::subject_of(self, event)
+    }
+
+    /// Goes through some of the events, each with what it is about: see [`Trace::subject_of`].
+    pub fn each(&self, ids: Range<usize>, mut each: impl FnMut(&Event, Option<Subject>)) {
+        self.events.each_with(ids, |event, link| {
+            each(event, crate::biography::about(event, link));
+        });
     }
 
     /// All that an event touches: what it is about first, then the pointer, operation or coroutine that it
@@ -275,6 +359,16 @@ impl Trace {
 
     /// The events of [`Trace::biography`], in causal order.
     pub fn events_of(&self, subject: Subject) -> Vec<EventId> {
-        crate::biography::events_of(self, subject)
+        crate::lives::events_of(self, subject)
+    }
+
+    /// The first of them.
+    pub fn first_event_of(&self, subject: Subject) -> Option<EventId> {
+        crate::lives::first_of(self, subject)
+    }
+
+    /// The one behind another event, or else the nearest one before it: but for claims of slots, and enters.
+    pub fn event_of_beside(&self, subject: Subject, at: EventId, next: bool) -> Option<EventId> {
+        crate::lives::beside(self, subject, at, next)
     }
 }

@@ -78,10 +78,10 @@ impl<'a> Counter<'a> {
     }
 
     /// One more, after which rules have said so much.
-    pub(crate) fn one_more_with(&mut self, found: &Found) {
+    pub(crate) fn one_more_with(&mut self, found: impl FnOnce() -> Found) {
         self.step.done = self.step.done.saturating_add(1);
         if self.step.done.is_multiple_of(EVERY) {
-            self.step.found = *found;
+            self.step.found = found();
             (self.watch)(self.step);
         }
     }

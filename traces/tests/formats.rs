@@ -66,6 +66,10 @@ fn encodings_of_one_recording_say_the_same() {
     assert_eq!(plain.to_text(), packed.to_text());
 }
 
+fn nowhere() -> std::io::Result<Box<dyn traces::events::Aside>> {
+    Err(std::io::ErrorKind::StorageFull.into())
+}
+
 #[test]
 fn recording_can_be_read_up_to_a_time() {
     for path in files() {
@@ -76,7 +80,7 @@ fn recording_can_be_read_up_to_a_time() {
         }];
         let all = Trace::read(&input).unwrap();
         let until = |ns| Trace::read_until(&input, ns).unwrap();
-        assert_eq!(until(i64::MIN).events(), []);
+        assert!(until(i64::MIN).events().is_empty());
         assert_eq!(until(i64::MAX).events(), all.events());
         // Where its clock stood is found by halving: the last time that gives not all of it.
         let (mut low, mut high) = (i64::MIN / 2, i64::MAX / 2);
@@ -91,8 +95,18 @@ fn recording_can_be_read_up_to_a_time() {
         let cut = until(low);
         let kept = cut.events().len();
         assert!(kept > 0 && kept < all.events().len(), "{kept} events");
-        assert_eq!(cut.events(), &all.events()[..kept]);
+        assert!(cut.events().iter().eq(all.events().range(0..kept)));
+        // In pages it is the same.
+        for (until, whole) in [(low, &cut), (i64::MAX, &all)] {
+            let paged = Trace::read_paged(&input, until, nowhere, &|_| {}).unwrap();
+            assert_eq!(paged.events(), whole.events());
+            assert_eq!(paged.verdict(), whole.verdict());
+            let began =
+                |trace: &Trace| (trace.recording().began_ns, trace.recording().losses.len());
+            assert_eq!(began(&paged), began(whole));
+        }
         let last = cut.events().last().unwrap().at_ns;
-        assert!(all.events()[kept..].iter().all(|event| event.at_ns > last));
+        let rest = all.events().range(kept..usize::MAX);
+        assert!(rest.into_iter().all(|event| event.at_ns > last));
     }
 }

@@ -234,7 +234,8 @@ fn call_stacks_stand_behind_any_payload() {
         (module.base, module.size, module.file_base),
         (0x7f00, 0x2000, 0x100)
     );
-    let [_, leak, submission, reclaim] = trace.events() else {
+    let events: Vec<_> = trace.events().iter().collect();
+    let [_, leak, submission, reclaim] = events[..] else {
         panic!("{:?}", trace.events())
     };
     let lines = ["lib\\u{1b}[2J.so+0x110", "?+0x120"];

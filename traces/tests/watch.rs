@@ -38,6 +38,12 @@ fn order_is_told_of_where_a_trace_is_kept_and_where_it_is_only_checked() {
         stages.take(),
         [Stage::Ordering, Stage::Reading, Stage::Judging]
     );
+    let nowhere = || Err(std::io::ErrorKind::StorageFull.into());
+    Trace::read_paged(&input, i64::MAX, nowhere, &watch).unwrap();
+    assert_eq!(
+        stages.take(),
+        [Stage::Ordering, Stage::Judging, Stage::Fetching]
+    );
     Trace::check_watched(&input, &watch).unwrap();
     assert_eq!(
         stages.take(),

@@ -243,6 +243,10 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
     };
     match span.end {
         Some(end) => text.push_str(&format!(" {arrow} completed {}", since(end))),
+        // It may be far behind what is looked at closely.
+        None if span.ends == Ends::Seen && index.is_some_and(|it| it.close().is_some()) => {
+            text.push_str(&format!(" {arrow} no completion was found nearby"));
+        }
         None if span.ends == Ends::Seen => {
             text.push_str(&format!(" {arrow} no completion was taken"));
         }

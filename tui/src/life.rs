@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use traces::Trace;
-use traces::biography::Biography;
-use traces::event::{EventId, What};
+use traces::biography::{Biography, Gathering};
+use traces::event::EventId;
 use traces::finding::Subject;
 
 use crate::model::Range;
@@ -70,6 +70,8 @@ pub enum NeighbourRow {
 pub struct Life {
     /// The life, once it was gathered.
     pub told: Option<Biography>,
+    /// It, while it is.
+    pub gathering: Option<Box<Gathering>>,
     /// The names of the object, and of what was there before and after it: looking them up may take a
     /// pass over all events, which a frame has no time for.
     pub names: LifeNames,
@@ -81,6 +83,8 @@ pub struct Life {
     pub opened: BTreeSet<usize>,
     /// The lives around, where somebody wanted to see them.
     pub around: Option<Around>,
+    /// They, while they are gathered: one side, then the other.
+    pub gathering_around: Option<Box<GatheringAround>>,
     /// Position of the selected row.
     pub selected: usize,
     /// Position of the first visible row.
@@ -96,6 +100,37 @@ pub struct Around {
     pub before: Option<Biography>,
     /// What came next.
     pub after: Option<Biography>,
+}
+
+/// The lives around while they are gathered.
+#[derive(Clone, Debug, Default)]
+pub struct GatheringAround {
+    before: Option<Gathering>,
+    after: Option<Gathering>,
+}
+
+impl GatheringAround {
+    /// Begins, with what was there before and after.
+    pub fn of(before: Option<Subject>, after: Option<Subject>) -> Self {
+        Self {
+            before: before.map(Gathering::of),
+            after: after.map(Gathering::of),
+        }
+    }
+
+    /// Goes on with about so many events; false once there is nothing left to do but to finish.
+    pub fn work(&mut self, trace: &Trace, events: usize) -> bool {
+        let mut sides = [&mut self.before, &mut self.after].into_iter().flatten();
+        sides.any(|side| side.work(trace, events))
+    }
+
+    /// Both lives.
+    pub fn finish(self, trace: &Trace) -> Around {
+        Around {
+            before: self.before.map(|side| side.finish(trace)),
+            after: self.after.map(|side| side.finish(trace)),
+        }
+    }
 }
 
 impl Around {
@@ -215,21 +250,16 @@ impl Life {
     }
 
     /// Lists the rows anew. `is_marked` says whether a finding rests on an event.
-    pub fn list(
-        &mut self,
-        trace: &Trace,
-        range: Option<Range>,
-        is_marked: impl Fn(EventId) -> bool,
-    ) {
+    pub fn list(&mut self, range: Option<Range>, is_marked: impl Fn(EventId) -> bool) {
         (self.rows, self.folds) = (Vec::new(), Vec::new());
         let Some(told) = &self.told else { return };
         let weights: Vec<Weight> = told
             .rows
             .iter()
-            .map(|row| match trace.event(row.event) {
+            .map(|row| match row.kind {
                 _ if range.is_some_and(|range| !range.has(row.event)) => Weight::Outside,
                 _ if is_marked(row.event) => Weight::Marked,
-                Some(event) if is_trivial(&event.what) => Weight::Trivial,
+                kind if TRIVIAL.contains(&kind) => Weight::Trivial,
                 _ => Weight::Plain,
             })
             .collect();
@@ -288,21 +318,18 @@ fn folded_at(weights: &[Weight], at: usize) -> usize {
     }
 }
 
-/// Steps that are there in every life and say nothing of their own.
-fn is_trivial(what: &What) -> bool {
-    matches!(
-        what,
-        What::Claim { .. }
-            | What::Enter { .. }
-            | What::Peek(_)
-            | What::Wake { .. }
-            | What::Shared { .. }
-            | What::ScopeEnter { .. }
-            | What::StackPointer { .. }
-            | What::BufferInit { .. }
-            | What::Alloc { .. }
-    )
-}
+/// Steps that are there in every life and say nothing of their own, by their kinds.
+const TRIVIAL: [&str; 9] = [
+    "claim",
+    "enter",
+    "peek",
+    "wake",
+    "shared",
+    "scope-enter",
+    "stack-pointer",
+    "buffer-init",
+    "alloc",
+];
 
 /// The first word of what an event says.
 fn kind(text: &str) -> &str {

@@ -318,7 +318,12 @@ impl Model {
     pub fn work(&self) -> Work {
         if self.live.reading.is_some() {
             Work::None
-        } else if self.is_filtering() || self.is_gathering_lanes() || !self.script.is_empty() {
+        } else if self.is_filtering()
+            || self.is_gathering_lanes()
+            || !self.script.is_empty()
+            || (self.owes_life() && self.life.gathering.is_some())
+            || (self.owes_neighbours() && self.life.gathering_around.is_some())
+        {
             Work::Now
         } else if self.owes_life() || self.owes_neighbours() {
             Work::WhenQuiet
@@ -342,7 +347,7 @@ impl Model {
     /// Whether the timeline was asked for and is not yet there.
     pub(crate) fn is_gathering_lanes(&self) -> bool {
         let index = self.timeline.index.as_ref();
-        index.is_some_and(|index| index.scanned() < self.trace.events().len())
+        index.is_some_and(|index| index.is_at_work(&self.trace))
     }
 
     /// Whether the filter has not yet looked at all events.
@@ -525,20 +530,21 @@ impl Model {
         }
     }
 
-    /// What the filter found, within the selected time.
-    pub(crate) fn hits(&self) -> &[EventId] {
+    /// How many events the filter found before the selected time, and up to its end.
+    fn hits(&self) -> (usize, usize) {
         let Some(filter) = &self.events.filter else {
-            return &[];
+            return (0, 0);
         };
-        let hits = filter.hits();
-        match self.range {
-            None => hits,
-            Some(range) => {
-                let first = hits.partition_point(|hit| *hit < range.first);
-                let end = hits.partition_point(|hit| *hit < range.end);
-                hits.get(first..end).unwrap_or(&[])
-            }
-        }
+        let found = filter.found();
+        self.range.map_or((0, found.len()), |range| {
+            (found.before(range.first), found.before(range.end))
+        })
+    }
+
+    /// How many events the filter found within the selected time.
+    pub(crate) fn hits_len(&self) -> usize {
+        let (first, end) = self.hits();
+        end - first
     }
 
     /// Whether the events list shows only what the filter found.
@@ -558,7 +564,7 @@ impl Model {
     /// How many rows the events list has.
     pub fn events_len(&self) -> usize {
         if self.shows_hits() {
-            return self.hits().len();
+            return self.hits_len();
         }
         let (first, end) = self.bounds();
         end - first
@@ -567,15 +573,17 @@ impl Model {
     /// The event at a position of the events list.
     pub fn event_at(&self, position: usize) -> Option<EventId> {
         if self.shows_hits() {
-            return self.hits().get(position).copied();
+            let (first, end) = self.hits();
+            let at = first.checked_add(position).filter(|at| *at < end)?;
+            return self.events.filter.as_ref()?.found().get(at);
         }
         let (first, end) = self.bounds();
         let at = first.checked_add(position).filter(|at| *at < end)?;
-        self.trace.events().get(at).map(|event| event.id)
+        Some(EventId(at as u64))
     }
 
     /// The focused event, or the nearest one to the focused time.
-    fn nearest_event(&self) -> usize {
+    pub(crate) fn nearest_event(&self) -> usize {
         match self.focus.event {
             Some(event) => usize::try_from(event.0).unwrap_or(usize::MAX),
             None => {
@@ -590,10 +598,13 @@ impl Model {
     pub fn events_selected(&self) -> usize {
         let event = self.nearest_event();
         if self.shows_hits() {
-            let hits = self.hits();
             let event = EventId(event as u64);
-            let near = hits.partition_point(|hit| *hit < event);
-            return near.min(hits.len().saturating_sub(1));
+            let found = self.events.filter.as_ref().map(Hits::found);
+            let (first, end) = self.hits();
+            let near = found
+                .map_or(0, |found| found.before(event))
+                .clamp(first, end);
+            return (near - first).min((end - first).saturating_sub(1));
         }
         let (first, end) = self.bounds();
         let last = end.saturating_sub(first).saturating_sub(1);

@@ -11,6 +11,9 @@ use traces::finding::Subject;
 use crate::model::Model;
 use crate::text::counted;
 
+/// Objects that are gone and may be kept of a recording that is too long to keep all.
+const GONE_MAX: usize = 4096;
+
 /// A generation of a leaked pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -129,7 +132,16 @@ pub fn moment(model: &Model) -> u64 {
         .index
         .as_ref()
         .map_or(0, |index| index.last_ns());
-    model.range.map_or(end, |range| range.to_ns)
+    match model.range {
+        Some(range) if !is_of_end_only(model) => range.to_ns,
+        _ => end,
+    }
+}
+
+/// Whether the recording is too long for telling what was held before its end.
+fn is_of_end_only(model: &Model) -> bool {
+    let index = model.timeline.index.as_ref();
+    index.is_some_and(|index| index.objects.forgets)
 }
 
 /// The held objects of the index in groups, largest first.
@@ -213,7 +225,9 @@ fn age(decade: u32) -> &'static str {
 
 /// The title of the pane.
 pub fn title(model: &Model) -> String {
-    let when = if model.range.is_some() {
+    let when = if model.range.is_some() && is_of_end_only(model) {
+        "at the end of the recording, not of the selected time"
+    } else if model.range.is_some() {
         "at the end of the selected time"
     } else {
         "at the end"
@@ -236,6 +250,8 @@ pub struct Objects {
     pub all: Vec<Object>,
     /// Those held: their position, and their leases.
     open: HashMap<Subject, (usize, i64)>,
+    /// Whether some that are not held at the end are left out.
+    pub forgets: bool,
 }
 
 impl Objects {
@@ -266,6 +282,30 @@ impl Objects {
             let position = *position;
             self.gone(subject, position, at_ns);
         }
+    }
+
+    /// Lets go of those that are not held, now and then: then what is told is of the end only.
+    pub fn forget_the_gone(&mut self) {
+        if self.all.len() < 2 * self.open.len() + GONE_MAX {
+            return;
+        }
+        self.forgets = true;
+        let mut kept = 0;
+        let moved: HashMap<Subject, usize> = self
+            .all
+            .iter()
+            .filter(|object| object.gone_ns == u64::MAX)
+            .map(|object| object.subject)
+            .zip(0..)
+            .collect();
+        self.all.retain(|object| object.gone_ns == u64::MAX);
+        for (subject, place) in &mut self.open {
+            if let Some(at) = moved.get(subject) {
+                place.0 = *at;
+                kept += 1;
+            }
+        }
+        debug_assert_eq!(kept, self.open.len());
     }
 
     fn gone(&mut self, subject: Subject, position: usize, at_ns: u64) {

@@ -26,10 +26,10 @@ impl Range {
         let is_in = |event: &Event| (from_ns..=to_ns).contains(&event.at_ns);
         let near = events.partition_point(|event| event.at_ns < from_ns);
         let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
-        let first = window.clone().find(|at| is_in(&events[*at]));
+        let first = window.clone().find(|at| events.get(*at).is_some_and(is_in));
         let near = events.partition_point(|event| event.at_ns <= to_ns);
         let window = near.saturating_sub(OUT_OF_ORDER)..events.len().min(near + OUT_OF_ORDER);
-        let last = window.rev().find(|at| is_in(&events[*at]));
+        let last = window.rev().find(|at| events.get(*at).is_some_and(is_in));
         let (first, end) = match (first, last) {
             (Some(first), Some(last)) => (first, last + 1),
             _ => (near, near),

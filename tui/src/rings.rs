@@ -1,7 +1,8 @@
 //! What rings did: operations by opcode, how long they took, how many were in flight, what overflowed.
 //!
 //! Made once from the lanes, and again for another selected time; a selected time takes in what was
-//! submitted in it. Percentiles are exact: the nearest rank of all latencies.
+//! submitted in it. Percentiles are exact: the nearest rank of all latencies; of recordings that are too long to look
+//! closely at all of, they are less than 2 % below that.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use traces::event::What;
 use crate::keys::Characters;
 use crate::model::{Model, Range};
 use crate::text::{Line, Tone, clip, count, counted, difference, width};
-use crate::timeline::{Index, Lane, Who};
+use crate::timeline::{Index, Lane, Sums, Who};
 use crate::words::either;
 
 /// Powers of two that a latency in nanoseconds can have.
@@ -35,6 +36,8 @@ pub struct RingStats {
     pub failed: u64,
     /// The most operations that were in flight at once.
     pub deepest: u32,
+    /// Whether it is of all of the recording, whatever time is selected.
+    pub is_of_all: bool,
     /// Times the kernel was entered.
     pub enters: u64,
     /// Times that completions were seen to wait in the kernel, and the most that did.
@@ -78,11 +81,31 @@ pub fn stats(trace: &Trace, index: &Index, range: Option<Range>) -> Vec<RingStat
     let lanes = index.lanes.iter().enumerate();
     lanes
         .filter(|(_, lane)| matches!(lane.who, Who::Ring { .. }))
-        .map(|(at, lane)| of_ring(trace, at, lane, range))
+        .map(|(at, lane)| of_ring(trace, index, at, range_of(index, lane, range)))
         .collect()
 }
 
-fn of_ring(trace: &Trace, at: usize, lane: &Lane, range: Option<Range>) -> RingStats {
+/// What a ring's operations are counted in.
+enum Within<'a> {
+    /// What is looked at closely, of a selected time.
+    Close(&'a Lane, Option<Range>),
+    /// All of the recording, which is too long for more.
+    All(&'a Lane, &'a Sums),
+}
+
+fn range_of<'a>(index: &Index, lane: &'a Lane, range: Option<Range>) -> Within<'a> {
+    let is_close = |range: Range| index.is_time_close(range.from_ns, range.to_ns.saturating_add(1));
+    match &lane.sums {
+        Some(sums) if !range.is_some_and(is_close) => Within::All(lane, sums),
+        _ => Within::Close(lane, range),
+    }
+}
+
+fn of_ring(trace: &Trace, index: &Index, at: usize, within: Within<'_>) -> RingStats {
+    let (lane, range) = match within {
+        Within::Close(lane, range) => (lane, range),
+        Within::All(lane, sums) => return of_sums(at, lane, sums),
+    };
     let (from_ns, to_ns) = range.map_or((0, u64::MAX), |range| (range.from_ns, range.to_ns));
     let mut stats = RingStats {
         lane: at,
@@ -90,7 +113,8 @@ fn of_ring(trace: &Trace, at: usize, lane: &Lane, range: Option<Range>) -> RingS
         submitted: 0,
         pending: 0,
         failed: 0,
-        deepest: lane.most_in_flight(from_ns, to_ns.saturating_add(1)),
+        deepest: index.most_in_flight(lane, from_ns, to_ns.saturating_add(1)),
+        is_of_all: false,
         enters: 0,
         overflows: (0, 0),
         opcodes: Vec::new(),
@@ -140,6 +164,42 @@ fn of_ring(trace: &Trace, at: usize, lane: &Lane, range: Option<Range>) -> RingS
             _ => {}
         }
     }
+    stats
+}
+
+/// Of a recording that is too long to look at each operation again; latencies are less than 2 % off.
+fn of_sums(at: usize, lane: &Lane, sums: &Sums) -> RingStats {
+    let mut stats = RingStats {
+        lane: at,
+        who: lane.who,
+        submitted: 0,
+        pending: 0,
+        failed: 0,
+        deepest: u32::try_from(lane.deepest()).unwrap_or(u32::MAX),
+        is_of_all: true,
+        enters: sums.enters,
+        overflows: sums.overflows,
+        opcodes: Vec::new(),
+        histogram: [0; BUCKETS],
+    };
+    for (opcode, of_opcode) in &sums.opcodes {
+        for (ns, count) in of_opcode.latencies.iter() {
+            stats.histogram[ns.max(1).ilog2() as usize] += count;
+        }
+        stats.submitted += of_opcode.submitted;
+        stats.failed += of_opcode.failed;
+        stats.pending += of_opcode.pending;
+        stats.opcodes.push(OpcodeStats {
+            opcode: *opcode,
+            submitted: of_opcode.submitted,
+            failed: of_opcode.failed,
+            pending: of_opcode.pending,
+            latency: of_opcode.latencies.percentiles(),
+        });
+    }
+    stats
+        .opcodes
+        .sort_by_key(|opcode| (std::cmp::Reverse(opcode.submitted), opcode.opcode));
     stats
 }
 
@@ -206,7 +266,7 @@ fn depth(model: &Model, ring: &RingStats, columns: usize) -> Line {
     };
     let text = (0..columns)
         .map(|column| {
-            let most = lane.most_in_flight(edge(column), edge(column + 1));
+            let most = index.most_in_flight(lane, edge(column), edge(column + 1));
             height(
                 u64::from(most),
                 u64::from(ring.deepest),

@@ -71,7 +71,7 @@ impl Teller<'_> {
         let verdict = &selection.verdict;
         let heads = verdict.stories.iter().take(BIOGRAPHIES_MAX);
         let subjects: Vec<Subject> = heads.map(|story| story.head.subject).collect();
-        let mut lives = crate::biography::lives(self.trace, &subjects).into_iter();
+        let mut lives = crate::lives::lives(self.trace, &subjects).into_iter();
         TraceEntry {
             file: crate::tty(file.as_bytes()),
             outcome: match verdict.outcome() {

@@ -261,7 +261,7 @@ fn code(trace: &Trace, event: &Event) -> Option<u8> {
     match &event.what {
         What::Complete(_) => {
             let (ring, sequence) = trace.link(event.id).operation?;
-            let submission = trace.submission_of(event.process, ring, sequence)?;
+            let submission = trace.submission_of(event.process, ring, sequence, Some(event.id))?;
             of(trace.event(submission)?)
         }
         _ => of(event),

@@ -4,14 +4,16 @@
 //! was all. Else a second one fetches those events, and a third one judges as if all events were there, and
 //! keeps the lives of what was found to be wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::links::{Links, Wanted};
 use super::{Course, Facts, Judged, Losses};
 use crate::event::{Event, EventId, What};
-use crate::finding::Subject;
+use crate::events::{Builder, Events, MakeAside, Pages};
+use crate::finding::{RuleId, Subject};
 use crate::recording::{LocatedLoss, Recording};
 use crate::stack::StackId;
+use crate::watch::{Counter, Found, Stage, Watch};
 
 /// Events that findings may rest on; where there are more, it is better to have all events at hand.
 const ASKED_MAX: usize = 1 << 20;
@@ -20,12 +22,23 @@ const LOSSES_MAX: usize = 1 << 16;
 
 /// What rules said they would look back at.
 #[derive(Debug, Default)]
-pub(crate) struct Asked(RefCell<Wanted>);
+pub(crate) struct Asked {
+    wanted: RefCell<Wanted>,
+    /// How often each rule spoke.
+    found: Cell<Found>,
+}
 
 impl Asked {
+    /// A rule spoke.
+    pub(crate) fn rule(&self, rule: RuleId) {
+        let mut found = self.found.get();
+        found.add(rule);
+        self.found.set(found);
+    }
+
     /// Somebody will look at this event.
     pub(crate) fn event(&self, id: EventId) {
-        let mut wanted = self.0.borrow_mut();
+        let mut wanted = self.wanted.borrow_mut();
         if wanted.events.len() <= ASKED_MAX {
             wanted.events.insert(id);
         }
@@ -33,7 +46,7 @@ impl Asked {
 
     /// Somebody will look at the life of a subject.
     pub(crate) fn subject(&self, subject: Subject) {
-        let mut wanted = self.0.borrow_mut();
+        let mut wanted = self.wanted.borrow_mut();
         if wanted.subjects.len() <= ASKED_MAX {
             wanted.subjects.insert(subject);
         }
@@ -51,6 +64,11 @@ pub(crate) trait Witness {
     /// The next event.
     fn event(&mut self, event: &Event, stack: StackId);
 
+    /// How often each rule spoke so far.
+    fn found(&self) -> Found {
+        Found::default()
+    }
+
     /// These may come soon, in about this order.
     fn soon<'e>(&mut self, _events: impl Iterator<Item = &'e Event>) {}
 }
@@ -62,18 +80,6 @@ impl<F: FnMut(&Event, StackId)> Witness for Look<F> {
     #[inline]
     fn event(&mut self, event: &Event, stack: StackId) {
         (self.0)(event, stack);
-    }
-}
-
-impl Witness for Course<'_> {
-    #[inline]
-    fn event(&mut self, event: &Event, _: StackId) {
-        self.step(event);
-    }
-
-    #[inline]
-    fn soon<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
-        self.state.addresses.warm(events);
     }
 }
 
@@ -92,20 +98,165 @@ pub(crate) fn judge(
     {
         return None;
     }
-    let asked = Asked::default();
-    let mut course = Course::new(recording, facts, Links::default());
-    course.observer.asked = Some(&asked);
-    let losses = events.pass(&mut course);
-    let clean = course.finish();
-    let mut wanted = asked.0.into_inner();
-    if wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX {
+    let First {
+        clean,
+        wanted,
+        losses,
+        ..
+    } = first(recording, facts, events, Links::default());
+    if is_too_much(&wanted) {
         return None;
     }
-    let is_silent = wanted.events.is_empty();
     recording.losses = losses;
-    if is_silent && !facts.is_lossy {
+    if wanted.events.is_empty() && !facts.is_lossy {
         return Some((clean, Vec::new()));
     }
+    let (judged, events, stacks) = again(recording, facts, events, wanted);
+    for (event, stack) in stacks {
+        recording.tables.stacks.of_event(event, stack);
+    }
+    Some((judged, events))
+}
+
+/// The same, and keeps all events in pages. What is judged again is read from there.
+pub(crate) fn judge_paged(
+    recording: &mut Recording,
+    facts: &Facts,
+    events: &impl Again,
+    make: MakeAside,
+    watch: Watch<'_>,
+) -> (Judged, Events) {
+    let links = Links::paged(Builder::new(make));
+    let found = first(recording, facts, events, links);
+    recording.losses = found.losses;
+    for (event, stack) in found.stacks {
+        recording.tables.stacks.of_event(event, stack);
+    }
+    let mut all = Events::paged(found.pages.unwrap_or_default());
+    if is_too_much(&found.wanted) {
+        // Findings beyond counting look back at more than a fetch is good for.
+        let events = all.take();
+        let mut judged = super::judge(recording, facts, &events, watch);
+        let links = std::mem::take(&mut judged.links);
+        return (judged, Events::whole(events, links));
+    }
+    if found.wanted.events.is_empty() && !facts.is_lossy {
+        return (found.clean, all);
+    }
+    let (judged, _, _) = again(
+        recording,
+        facts,
+        &Paged {
+            events: &all,
+            watch,
+            found: if facts.is_lossy {
+                Found::default()
+            } else {
+                found.found
+            },
+        },
+        found.wanted,
+    );
+    (judged, all)
+}
+
+/// Events in pages, gone through as if they were read.
+struct Paged<'a> {
+    events: &'a Events,
+    watch: Watch<'a>,
+    /// What is known to be told.
+    found: Found,
+}
+
+impl Again for Paged<'_> {
+    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
+        let all = self.events.len();
+        let mut counter = Counter::new(self.watch, Stage::Fetching, all as u64);
+        self.events.each(0..all, |event| {
+            counter.one_more_with(|| self.found);
+            witness.event(event, StackId(0));
+        });
+        Vec::new()
+    }
+}
+
+/// What one pass finds out.
+struct First {
+    /// The verdict, if there is nothing to tell.
+    clean: Judged,
+    wanted: Wanted,
+    losses: Vec<LocatedLoss>,
+    pages: Option<Pages>,
+    /// Where all events are kept.
+    stacks: Vec<(EventId, StackId)>,
+    found: Found,
+}
+
+/// One pass, to find out whether any rule says anything.
+fn first(recording: &Recording, facts: &Facts, events: &impl Again, links: Links) -> First {
+    let asked = Asked::default();
+    let mut course = Course::new(recording, facts, links);
+    course.observer.asked = Some(&asked);
+    let mut course = Noted {
+        course,
+        is_lossy: facts.is_lossy,
+        stacks: Vec::new(),
+    };
+    let losses = events.pass(&mut course);
+    let Noted { course, stacks, .. } = course;
+    let (clean, pages) = course.finish_with_pages();
+    First {
+        clean,
+        found: asked.found.get(),
+        wanted: asked.wanted.into_inner(),
+        losses,
+        pages,
+        stacks,
+    }
+}
+
+/// A course that notes who has call stacks, where all events are kept.
+struct Noted<'a> {
+    course: Course<'a>,
+    is_lossy: bool,
+    stacks: Vec<(EventId, StackId)>,
+}
+
+impl Witness for Noted<'_> {
+    #[inline]
+    fn event(&mut self, event: &Event, stack: StackId) {
+        self.course.step(event);
+        if stack != StackId(0) && self.course.state.links.is_paged() {
+            self.stacks.push((event.id, stack));
+        }
+    }
+
+    fn found(&self) -> Found {
+        // Where records are missing, not all of it may be told.
+        match self.course.observer.asked {
+            Some(asked) if !self.is_lossy => asked.found.get(),
+            _ => Found::default(),
+        }
+    }
+
+    #[inline]
+    fn soon<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        self.course.state.addresses.warm(events);
+    }
+}
+
+/// Whether it is better to have all events at hand.
+fn is_too_much(wanted: &Wanted) -> bool {
+    wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX
+}
+
+/// Two passes more: what the verdict rests on is fetched, and it is given with what was kept of the events.
+fn again(
+    recording: &Recording,
+    facts: &Facts,
+    events: &impl Again,
+    mut wanted: Wanted,
+) -> (Judged, Vec<Event>, Vec<(EventId, StackId)>) {
     let losses = recording.losses.iter().take(LOSSES_MAX);
     wanted.events.extend(losses.map(|located| located.event));
     let mut survey = Losses::survey();
@@ -127,9 +278,6 @@ pub(crate) fn judge(
             stacks.push((event.id, stack));
         }
     }));
-    let judged = course.finish_with_events();
-    for (event, stack) in stacks {
-        recording.tables.stacks.of_event(event, stack);
-    }
-    Some(judged)
+    let (judged, events) = course.finish_with_events();
+    (judged, events, stacks)
 }

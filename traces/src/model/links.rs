@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Link;
 use crate::event::{Event, EventId, What};
+use crate::events::{Builder, Pages};
 use crate::finding::Subject;
 
 /// Events of subjects that are kept besides those that were asked for by their ids.
@@ -16,6 +17,8 @@ pub(super) struct Links {
     all: Vec<Link>,
     /// Instead of all of them.
     kept: Option<Box<Kept>>,
+    /// Instead of all of them: they go with their events.
+    paged: Option<Box<Builder>>,
     /// For links that nobody asks for.
     spare: Link,
 }
@@ -63,9 +66,20 @@ impl Links {
         }
     }
 
+    /// Those of all events, and the events themselves, in pages.
+    pub(super) fn paged(builder: Builder) -> Self {
+        Self {
+            paged: Some(Box::new(builder)),
+            ..Self::default()
+        }
+    }
+
     /// An event begins.
     #[inline]
     pub(super) fn begin(&mut self, id: EventId) {
+        if let Some(paged) = &mut self.paged {
+            paged.begin();
+        }
         if let Some(kept) = &mut self.kept {
             kept.now = (id, Link::default());
             kept.is_named = false;
@@ -75,6 +89,9 @@ impl Links {
     /// The link of an event, to be filled in.
     #[inline]
     pub(super) fn of(&mut self, id: EventId) -> &mut Link {
+        if let Some(paged) = &mut self.paged {
+            return paged.link(id);
+        }
         match &mut self.kept {
             Some(kept) => kept.of(id),
             None => {
@@ -85,12 +102,34 @@ impl Links {
         }
     }
 
+    /// A submission was taken by an enter.
+    #[inline]
+    pub(super) fn entered(&mut self, submission: EventId, enter: EventId) {
+        match &mut self.paged {
+            Some(paged) => paged.entered(submission, enter),
+            None => self.of(submission).enter = Some(enter),
+        }
+    }
+
     /// An event is over, and its link is what it will be but for the enter that takes a submission.
     #[inline]
     pub(super) fn end(&mut self, event: &Event) {
         if let Some(kept) = &mut self.kept {
             kept.end(event);
         }
+        if let Some(paged) = &mut self.paged {
+            paged.end(event);
+        }
+    }
+
+    /// Whether they go into pages.
+    pub(super) fn is_paged(&self) -> bool {
+        self.paged.is_some()
+    }
+
+    /// All events with their links, where they went into pages.
+    pub(super) fn take_pages(&mut self) -> Option<Pages> {
+        Some(self.paged.take()?.finish())
     }
 
     /// Whether an event is kept.

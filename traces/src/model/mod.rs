@@ -64,6 +64,7 @@ use links::Links;
 use state::State;
 
 use crate::event::{Event, EventId};
+use crate::events::Pages;
 use crate::finding::Verdict;
 use crate::names::Objects;
 use crate::recording::Recording;
@@ -150,7 +151,7 @@ pub(crate) fn judge(
     let mut counter = Counter::new(watch, Stage::Judging, events.len() as u64);
     for event in events {
         course.step(event);
-        counter.one_more_with(course.observer.drafts.found());
+        counter.one_more_with(|| *course.observer.drafts.found());
     }
     course.finish()
 }
@@ -184,6 +185,12 @@ impl<'a> Course<'a> {
 
     fn finish(self) -> Judged {
         self.finish_with_events().0
+    }
+
+    /// With all events, where they went into pages.
+    fn finish_with_pages(mut self) -> (Judged, Option<Pages>) {
+        let pages = self.state.links.take_pages();
+        (self.finish(), pages)
     }
 
     /// With the events that were kept, if not all are at hand.

@@ -331,7 +331,7 @@ impl State {
             };
             if let Some(operation) = ring.flying.get_mut(&sequence) {
                 operation.consumed = Some(event.id);
-                self.links.of(operation.submit).enter = Some(event.id);
+                self.links.entered(operation.submit, event.id);
             }
         }
         // All that it offered was taken, and more was there to be offered.

@@ -307,7 +307,7 @@ mod tests {
 
     fn survey(lines: &str) -> (Trace, Sharing) {
         let trace = Trace::parse_text(&format!("process 0 times=batch\n{lines}")).unwrap();
-        let sharing = Sharing::survey(trace.recording(), trace.events());
+        let sharing = Sharing::survey(trace.recording(), trace.events().as_slice().unwrap());
         (trace, sharing)
     }
 
@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_where_events_have_their_own_times() {
         let trace = Trace::parse_text("0 a leak 0x1000 Conn\n1 b reclaim 0x1000 Conn").unwrap();
-        let sharing = Sharing::survey(trace.recording(), trace.events());
+        let sharing = Sharing::survey(trace.recording(), trace.events().as_slice().unwrap());
         assert!(sharing.lanes.is_empty() && sharing.ends.is_empty());
         assert_eq!(sharing.end(EventId(1)), EventId(1));
     }

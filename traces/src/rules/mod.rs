@@ -188,6 +188,7 @@ impl Judge<'_> {
             return;
         }
         if let Some(asked) = self.asked {
+            asked.rule(self.rule.id);
             return draft.ask(asked);
         }
         let draft = draft.of(self.rule).placed(self.events);

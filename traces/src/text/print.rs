@@ -9,12 +9,13 @@ use super::{
     COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS, SQE_FLAGS, cqe_flag_words,
     flag_words, loss_reason, word_of,
 };
-use crate::event::{Borrow, Event, Pointer, SiteId, Submission, TypeId, What};
+use crate::event::{Borrow, Pointer, SiteId, Submission, TypeId, What};
+use crate::events::Events;
 use crate::recording::{Ended, Recording, Stopped};
 use crate::scheme;
 
 /// A whole recording as text.
-pub(crate) fn print(recording: &Recording, events: &[Event]) -> String {
+pub(crate) fn print(recording: &Recording, events: &Events) -> String {
     let mut out = String::new();
     for (index, process) in recording.processes.iter().enumerate() {
         let _ = write!(out, "process {index} pid={}", process.pid);

@@ -4,253 +4,62 @@
 //! each operation and each poll, by lane and in order, so that a screen finds what is visible by
 //! binary search, however much there is.
 //!
-//! Invariants
-//! - Times within one lane do not go back: where the causal order and the clock disagree by some
-//!   nanoseconds, the later event is drawn at the time of the earlier one.
-//! - Spans of one track do not overlap; an operation gets the first track that is free.
+//! Of a recording with more than [`CLOSE`] events a stretch is looked at that closely, and of all of it there are
+//! sums: how much each lane did when, what rings did, which objects are held at the end. The stretch is moved to
+//! where somebody looks, by a pass over its events alone.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 
 use traces::Trace;
 use traces::event::{Completion, Event, EventId, Pointer, What};
 use traces::finding::Subject;
 use traces::operations::{self, Ends, Operations};
 
+use super::lane::Start;
+pub use super::lane::{Depth, Lane, Point, Poll, Span, Who};
+use super::overview::{Overview, Scale};
+use super::window::Window;
 use crate::objects::{Object, Objects};
 
 /// Events that are looked at in one slice: some milliseconds.
 const SLICE: usize = 16_384;
 
-/// Changes of a depth that are summed up by one maximum.
-const BLOCK: usize = 256;
+/// Events that are looked at closely: some 100 MiB.
+pub const CLOSE: usize = 1 << 19;
 
-/// Whose lane it is. Numbers as in [`Event`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Who {
-    /// A thread: an index into the lanes of the recording.
-    Thread {
-        /// Process index.
-        process: u32,
-        /// Lane of the recording.
-        lane: u32,
-    },
-    /// A ring.
-    Ring {
-        /// Process index.
-        process: u32,
-        /// Ring of the process.
-        ring: u32,
-    },
-    /// A coroutine.
-    Coroutine {
-        /// Process index.
-        process: u32,
-        /// Coroutine of the process.
-        coroutine: u32,
-    },
-}
+/// Parts of them after which is noted how many operations are in flight: a stretch begins at one.
+const PARTS: usize = 8;
 
-/// An event in a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Point {
-    /// When, as drawn.
-    pub at_ns: u64,
-    /// What.
-    pub event: EventId,
-}
+/// Lanes that have an overview; others are told apart by where they begin and end only.
+const OVERVIEWS_MAX: usize = 4096;
 
-/// An operation, from its submission to the last completion it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// When it was submitted.
-    pub start_ns: u64,
-    /// When its last completion was taken; `u64::MAX` while there was none.
-    pub end_ns: u64,
-    /// The submission.
-    pub start: EventId,
-    /// The last completion.
-    pub end: Option<EventId>,
-    /// The resume that its completion led to.
-    pub resume: Option<EventId>,
-    /// `IORING_OP_*`
-    pub opcode: u8,
-    /// Whether a completion said that it failed.
-    pub failed: bool,
-    /// How it ends. Of one that may have ended in silence nobody knows when it did: it is drawn where it was
-    /// submitted, until a completion says otherwise.
-    pub ends: Ends,
-}
-
-impl Span {
-    /// Whether its last completion is still to come.
-    pub fn is_pending(&self) -> bool {
-        self.end_ns == u64::MAX && self.ends == Ends::Seen
-    }
-
-    /// How long it took, where that was seen.
-    pub fn latency(&self) -> Option<u64> {
-        let is_seen = self.end_ns != u64::MAX && (self.end.is_some() || self.ends == Ends::Seen);
-        is_seen.then(|| self.end_ns.saturating_sub(self.start_ns))
-    }
-}
-
-/// A coroutine's poll, from its resume until it waits or ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Poll {
-    /// When it was resumed.
-    pub start_ns: u64,
-    /// When it stopped running; `u64::MAX` where nobody saw it.
-    pub end_ns: u64,
-    /// The resume.
-    pub start: EventId,
-    /// The completion that it came from.
-    pub cause: Option<EventId>,
-    /// Whether the coroutine is over with it.
-    pub is_last: bool,
-}
-
-/// How many operations are in flight from a time on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// From when.
-    pub at_ns: u64,
-    /// How many.
-    pub count: u32,
-}
-
-/// All that happened to one thread, ring or coroutine.
-#[derive(Clone, Debug)]
-pub struct Lane {
-    /// Whose it is.
-    pub who: Who,
-    /// Its events.
-    pub points: Vec<Point>,
-    /// A ring's operations, by track.
-    pub tracks: Vec<Vec<Span>>,
-    /// A ring's operations in flight, at each change.
-    pub depths: Vec<Depth>,
-    /// The most of each [`BLOCK`] changes.
-    depth_blocks: Vec<u32>,
-    /// A coroutine's polls.
-    pub polls: Vec<Poll>,
-    in_flight: u32,
-    /// A ring's operations, in the order of their submissions.
-    starts: Vec<Start>,
-    /// Their positions there, by sequence number; in order once all are there.
-    by_sequence: Vec<(u64, usize)>,
-}
-
-/// Where the span of a submission is.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    event: EventId,
-    track: usize,
-    span: usize,
-}
-
-impl Lane {
-    fn new(who: Who) -> Self {
-        Self {
-            who,
-            points: Vec::new(),
-            tracks: Vec::new(),
-            depths: Vec::new(),
-            depth_blocks: Vec::new(),
-            polls: Vec::new(),
-            in_flight: 0,
-            starts: Vec::new(),
-            by_sequence: Vec::new(),
-        }
-    }
-
-    /// The operation that an event submitted: its track and its span.
-    fn submitted_by(&self, event: EventId) -> Option<(usize, &Span)> {
-        let at = self
-            .starts
-            .binary_search_by_key(&event, |start| start.event)
-            .ok()?;
-        self.span_of(at)
-    }
-
-    /// The operation of a number, of which the newest before an event.
-    fn numbered(&self, sequence: u64, before: EventId) -> Option<(usize, &Span)> {
-        let end = self.by_sequence.partition_point(|it| it.0 <= sequence);
-        let same = self.by_sequence.get(..end)?.iter().rev();
-        let mut same = same.take_while(|it| it.0 == sequence);
-        let found = same.find(|it| self.starts.get(it.1).is_some_and(|at| at.event < before))?;
-        self.span_of(found.1)
-    }
-
-    fn span_of(&self, start: usize) -> Option<(usize, &Span)> {
-        let start = self.starts.get(start)?;
-        let span = self.tracks.get(start.track)?.get(start.span)?;
-        Some((start.track, span))
-    }
-
-    /// Its events from one time until before another.
-    pub fn between(&self, from_ns: u64, until_ns: u64) -> &[Point] {
-        let first = self.points.partition_point(|point| point.at_ns < from_ns);
-        let end = self.points.partition_point(|point| point.at_ns < until_ns);
-        self.points.get(first..end).unwrap_or(&[])
-    }
-
-    /// The point of an event.
-    pub fn find(&self, event: EventId) -> Option<&Point> {
-        let at = self
-            .points
-            .binary_search_by_key(&event, |point| point.event)
-            .ok()?;
-        self.points.get(at)
-    }
-
-    /// The most operations that were in flight at once between two times.
-    pub fn most_in_flight(&self, from_ns: u64, until_ns: u64) -> u32 {
-        let first = self.depths.partition_point(|depth| depth.at_ns <= from_ns);
-        let end = self.depths.partition_point(|depth| depth.at_ns < until_ns);
-        // What held before the first change inside still holds at the beginning.
-        let (mut at, end) = (first.saturating_sub(1), end.max(first));
-        let mut most = 0;
-        while at < end {
-            if at.is_multiple_of(BLOCK) && at + BLOCK <= end {
-                most = most.max(self.depth_blocks.get(at / BLOCK).copied().unwrap_or(0));
-                at += BLOCK;
-            } else {
-                most = most.max(self.depths.get(at).map_or(0, |depth| depth.count));
-                at += 1;
-            }
-        }
-        most
-    }
-
-    fn changed(&mut self, at_ns: u64, by: i32) {
-        self.in_flight = self.in_flight.saturating_add_signed(by);
-        if self.depths.len().is_multiple_of(BLOCK) {
-            self.depth_blocks.push(0);
-        }
-        if let Some(block) = self.depth_blocks.last_mut() {
-            *block = (*block).max(self.in_flight);
-        }
-        self.depths.push(Depth {
-            at_ns,
-            count: self.in_flight,
-        });
-    }
-}
+/// Operations and completions that are remembered of a long recording, though nothing may come of them any more.
+const OPEN_MAX: usize = 1 << 18;
 
 /// Process, ring and sequence number.
 type OperationId = (u32, u32, u64);
 
-/// Where an operation's span is.
+/// Where an operation's span is; its last part is missing where it is not looked at closely.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     lane: usize,
     track: usize,
-    span: usize,
+    span: Option<usize>,
+}
+
+/// What of a lane there is between two times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Many {
+    /// One event, and which.
+    One(EventId),
+    /// So many; 0 as well.
+    Some(usize),
 }
 
 /// Lanes and what is in them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Index {
     /// All lanes: those of a process together; threads, then rings, then coroutines.
     pub lanes: Vec<Lane>,
@@ -258,7 +67,7 @@ pub struct Index {
     pub objects: Objects,
     by_who: HashMap<Who, usize>,
     /// Operations without a terminal completion.
-    open: HashMap<(u32, u32, u64), Place>,
+    open: HashMap<OperationId, (Place, Span)>,
     /// Tracks without an operation in flight, of each ring. The lowest one is taken first, so that a
     /// ring is no higher than it was deep.
     free: HashMap<usize, BinaryHeap<Reverse<usize>>>,
@@ -270,12 +79,61 @@ pub struct Index {
     quiet: HashMap<(u32, u32), (OperationId, Vec<OperationId>)>,
     scanned: usize,
     last_ns: u64,
+    /// Events that are looked at closely, at most.
+    close_max: usize,
+    /// Those that are, and from when until before when that is.
+    close: Range<usize>,
+    close_ns: (u64, u64),
+    /// Whether those are all.
+    is_all_close: bool,
+    /// The next event of a closer look, while there is one.
+    looking: Option<usize>,
+    scale: Scale,
+    /// Lanes of rings, before all are brought into their order.
+    rings: Vec<usize>,
+    /// Operations in flight at the beginning of each part, of each ring.
+    in_flight: HashMap<Who, Vec<u32>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::with(CLOSE)
+    }
 }
 
 impl Index {
+    /// One that looks at so many events closely.
+    pub(crate) fn with(close_max: usize) -> Self {
+        Self {
+            lanes: Vec::new(),
+            objects: Objects::default(),
+            by_who: HashMap::new(),
+            open: HashMap::new(),
+            free: HashMap::new(),
+            completed: HashMap::new(),
+            operations: None,
+            quiet: HashMap::new(),
+            scanned: 0,
+            last_ns: 0,
+            close_max,
+            close: 0..0,
+            close_ns: (0, u64::MAX),
+            is_all_close: true,
+            looking: None,
+            scale: Scale::default(),
+            rings: Vec::new(),
+            in_flight: HashMap::new(),
+        }
+    }
+
     /// How many events were sorted in.
     pub fn scanned(&self) -> usize {
         self.scanned
+    }
+
+    /// Whether there is more to do.
+    pub fn is_at_work(&self, trace: &Trace) -> bool {
+        self.scanned < trace.events().len() || self.looking.is_some()
     }
 
     /// The latest time of all.
@@ -288,19 +146,168 @@ impl Index {
         self.by_who.get(&who).copied()
     }
 
+    /// The events that are looked at closely, where those are not all.
+    pub fn close(&self) -> Option<Range<usize>> {
+        (!self.is_all_close).then(|| self.close.clone())
+    }
+
+    /// Whether an event is looked at closely.
+    pub fn is_close(&self, event: EventId) -> bool {
+        let at = usize::try_from(event.0).unwrap_or(usize::MAX);
+        self.is_all_close || self.close.contains(&at)
+    }
+
+    /// Whether all that happened from one time until before another is looked at closely.
+    pub fn is_time_close(&self, from_ns: u64, until_ns: u64) -> bool {
+        self.is_all_close || (from_ns >= self.close_ns.0 && until_ns <= self.close_ns.1)
+    }
+
+    /// What a lane has from one time until before another.
+    pub fn many(&self, lane: &Lane, from_ns: u64, until_ns: u64) -> Many {
+        if self.is_time_close(from_ns, until_ns) {
+            return match lane.between(from_ns, until_ns) {
+                [one] => Many::One(one.event),
+                many => Many::Some(many.len()),
+            };
+        }
+        let overview = lane.overview.as_ref();
+        Many::Some(overview.map_or(0, |it| it.events(self.scale, from_ns, until_ns)))
+    }
+
+    /// The most operations of a ring that were in flight at once between two times.
+    pub fn most_in_flight(&self, lane: &Lane, from_ns: u64, until_ns: u64) -> u32 {
+        if self.is_time_close(from_ns, until_ns) {
+            return lane.most_in_flight(from_ns, until_ns);
+        }
+        let overview = lane.overview.as_ref();
+        overview.map_or(0, |it| it.deepest(self.scale, from_ns, until_ns))
+    }
+
+    /// Begins a closer look where somebody looks: at what is in a window, if that is not too much, or around an event.
+    /// False where that is looked at closely already.
+    pub fn look_closely(&mut self, trace: &Trace, window: Window, around: usize) -> bool {
+        if self.is_all_close || self.scanned < trace.events().len() || self.looking.is_some() {
+            return false;
+        }
+        let events = trace.events();
+        let (from_ns, end_ns) = (window.start_ns, window.end_ns());
+        let first = events.partition_point(|event| event.at_ns < from_ns);
+        let end = events.partition_point(|event| event.at_ns < end_ns);
+        let part = self.part();
+        // One part is lost to where parts begin.
+        let fits = end.saturating_sub(first) <= self.close_max.saturating_sub(part);
+        let (wanted, middle) = if fits {
+            (first..end, first + (end - first) / 2)
+        } else {
+            (around..around, around)
+        };
+        let is_there = self.close.start <= wanted.start && wanted.end <= self.close.end;
+        if is_there {
+            return false;
+        }
+        for lane in &mut self.lanes {
+            lane.step_back();
+        }
+        self.forget();
+        self.operations = None;
+        self.look_around(trace, middle);
+        for lane in &mut self.lanes {
+            let noted = self.in_flight.get(&lane.who);
+            let noted = noted.and_then(|noted| noted.get(self.close.start / part));
+            lane.in_flight = noted.copied().unwrap_or(0);
+            if let Who::Ring { .. } = lane.who {
+                lane.note_depth(self.close_ns.0);
+            }
+        }
+        self.looking = Some(self.close.start);
+        true
+    }
+
+    /// Events of a part.
+    fn part(&self) -> usize {
+        (self.close_max / PARTS).max(1)
+    }
+
+    /// Chooses what is looked at closely.
+    fn look_around(&mut self, trace: &Trace, middle: usize) {
+        let events = trace.events();
+        let all = events.len();
+        self.is_all_close = all <= self.close_max;
+        if self.is_all_close {
+            self.close = 0..all;
+            return;
+        }
+        let latest = all - self.close_max;
+        let start = middle.saturating_sub(self.close_max / 2).min(latest);
+        let start = start - start % self.part();
+        // What the beginning moved back is made up for.
+        self.close = start..(start + self.close_max + self.part()).min(all);
+        let at = |id: usize| events.get(id).map(|event| event.at_ns);
+        self.close_ns = (
+            if start == 0 {
+                0
+            } else {
+                at(start).unwrap_or(0)
+            },
+            at(self.close.end).unwrap_or(u64::MAX),
+        );
+    }
+
     /// Sorts in the next events; false once there are no more.
     pub fn work(&mut self, trace: &Trace) -> bool {
-        let events = trace.events();
-        let end = events.len().min(self.scanned + SLICE);
-        for event in events.get(self.scanned..end).unwrap_or(&[]) {
-            self.add(trace, event);
+        let all = trace.events().len();
+        if let Some(at) = self.looking {
+            // Operations that began there may end behind it.
+            let last = all.min(self.close.end.saturating_add(self.close_max));
+            let end = last.min(at + SLICE);
+            trace.each(at..end, |event, subject| self.add(trace, event, subject));
+            let is_done = end >= self.close.end && !self.is_any_open();
+            self.looking = (end < last && !is_done).then_some(end);
+            if self.looking.is_none() {
+                self.finish_look();
+            }
+            return self.looking.is_some();
         }
-        let was_unfinished = self.scanned < events.len();
+        if self.scanned == 0 {
+            self.scale = Scale::of(trace.events().last().map_or(0, |last| last.at_ns));
+            self.look_around(trace, 0);
+        }
+        let end = all.min(self.scanned + SLICE);
+        let part = self.part();
+        trace.each(self.scanned..end, |event, subject| {
+            if !self.is_all_close && event.id.0.is_multiple_of(part as u64) {
+                self.note_in_flight(event.id.0 as usize / part);
+            }
+            self.add(trace, event, subject);
+        });
+        let was_unfinished = self.scanned < all;
         self.scanned = end;
-        if was_unfinished && end == events.len() {
+        if was_unfinished && end == all {
             self.sort();
         }
-        end < events.len()
+        end < all
+    }
+
+    /// Whether an operation that is looked at closely has not ended yet.
+    fn is_any_open(&self) -> bool {
+        let mut open = self.open.values();
+        open.any(|(place, span)| place.span.is_some() && span.ends == Ends::Seen)
+    }
+
+    fn note_in_flight(&mut self, part: usize) {
+        for ring in &self.rings {
+            if let Some(lane) = self.lanes.get(*ring) {
+                let noted = self.in_flight.entry(lane.who).or_default();
+                noted.resize(part, 0);
+                noted.push(lane.in_flight);
+            }
+        }
+        if self.completed.len() > OPEN_MAX {
+            self.completed.clear();
+        }
+        if self.open.len() > OPEN_MAX {
+            self.open.retain(|_, (_, span)| span.ends == Ends::Seen);
+        }
     }
 
     /// The operation that an event submits, completes, or was resumed by: lane, track and span.
@@ -337,7 +344,7 @@ impl Index {
         }
     }
 
-    fn add(&mut self, trace: &Trace, event: &Event) {
+    fn add(&mut self, trace: &Trace, event: &Event, about: Option<Subject>) {
         self.last_ns = self.last_ns.max(event.at_ns);
         let process = event.process;
         let thread = Who::Thread {
@@ -354,13 +361,18 @@ impl Index {
             | What::Claim { ring, .. }
             | What::Enter { ring, .. }
             | What::Overflow { ring, .. } => {
-                self.point(
-                    Who::Ring {
-                        process,
-                        ring: *ring,
-                    },
-                    event,
-                );
+                let ring = *ring;
+                let (lane, _) = self.point(Who::Ring { process, ring }, event);
+                if let Some(sums) = self.sums(lane) {
+                    match &event.what {
+                        What::Enter { .. } => sums.enters += 1,
+                        What::Overflow { count, .. } => {
+                            sums.overflows.0 += 1;
+                            sums.overflows.1 = sums.overflows.1.max(*count);
+                        }
+                        _ => {}
+                    }
+                }
             }
             What::Submit(submission) => {
                 let ring = u32::from(submission.entry.ring);
@@ -379,7 +391,7 @@ impl Index {
                 };
                 self.submit(lane, span, (process, ring, submission.sequence));
             }
-            What::Complete(completion) => self.complete(trace, event, completion),
+            What::Complete(completion) => self.complete(about, event, completion),
             What::Resume { coroutine, by } => {
                 let cause =
                     by.and_then(|(ring, cookie)| self.completed.remove(&(process, ring, cookie)));
@@ -390,13 +402,15 @@ impl Index {
                 }
                 let coroutine = *coroutine;
                 let (lane, start_ns) = self.point(Who::Coroutine { process, coroutine }, event);
-                self.lanes[lane].polls.push(Poll {
-                    start_ns,
-                    end_ns: u64::MAX,
-                    start: event.id,
-                    cause: cause.map(|cause| cause.0),
-                    is_last: false,
-                });
+                if self.is_close(event.id) {
+                    self.lanes[lane].polls.push(Poll {
+                        start_ns,
+                        end_ns: u64::MAX,
+                        start: event.id,
+                        cause: cause.map(|cause| cause.0),
+                        is_last: false,
+                    });
+                }
             }
             What::Suspend { coroutine, .. } => self.stopped(process, *coroutine, event, false),
             What::Done { coroutine } | What::CoroutineDrop { coroutine } => {
@@ -406,14 +420,16 @@ impl Index {
                 let coroutine = *coroutine;
                 self.point(Who::Coroutine { process, coroutine }, event);
             }
-            What::Leak(pointer) | What::Retain(pointer) => self.leased(trace, event, pointer),
+            // A closer look finds nothing new of what is held.
+            _ if self.looking.is_some() => {}
+            What::Leak(pointer) | What::Retain(pointer) => self.leased(about, event, pointer),
             What::Reclaim(_) | What::Release(_) => {
-                if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+                if let Some(subject @ Subject::Generation { .. }) = about {
                     self.objects.returned(subject, event.at_ns);
                 }
             }
             What::LeakForever(_) => {
-                if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+                if let Some(subject @ Subject::Generation { .. }) = about {
                     self.objects.forgotten(subject, event.at_ns);
                 }
             }
@@ -421,8 +437,8 @@ impl Index {
         }
     }
 
-    fn leased(&mut self, trace: &Trace, event: &Event, pointer: &Pointer) {
-        if let Some(subject @ Subject::Generation { .. }) = trace.subject_of(event.id) {
+    fn leased(&mut self, about: Option<Subject>, event: &Event, pointer: &Pointer) {
+        if let Some(subject @ Subject::Generation { .. }) = about {
             self.objects.leased(Object {
                 subject,
                 born: event.id,
@@ -433,27 +449,75 @@ impl Index {
                 lane: event.lane,
                 process: event.process,
             });
+            if !self.is_all_close {
+                self.objects.forget_the_gone();
+            }
         }
     }
 
     /// Adds an event to a lane; gives the lane, and the time it is drawn at there.
     fn point(&mut self, who: Who, event: &Event) -> (usize, u64) {
-        let lane = *self.by_who.entry(who).or_insert_with(|| {
-            self.lanes.push(Lane::new(who));
-            self.lanes.len() - 1
-        });
-        let points = &mut self.lanes[lane].points;
-        let at_ns = points
-            .last()
-            .map_or(event.at_ns, |last| last.at_ns.max(event.at_ns));
-        points.push(Point {
-            at_ns,
-            event: event.id,
-        });
-        (lane, at_ns)
+        let number = match self.by_who.get(&who) {
+            Some(number) => *number,
+            None => self.new_lane(who),
+        };
+        let is_close = self.is_close(event.id);
+        let lane = &mut self.lanes[number];
+        let at_ns = lane.now_ns.max(event.at_ns);
+        lane.now_ns = at_ns;
+        lane.first_ns = lane.first_ns.min(at_ns);
+        if self.looking.is_none()
+            && let Some(overview) = &mut lane.overview
+        {
+            overview.event(self.scale, event.at_ns);
+        }
+        if is_close {
+            lane.points.push(Point {
+                at_ns,
+                event: event.id,
+            });
+        }
+        (number, at_ns)
     }
 
-    fn submit(&mut self, lane: usize, mut span: Span, operation: (u32, u32, u64)) {
+    fn new_lane(&mut self, who: Who) -> usize {
+        let number = self.lanes.len();
+        let mut lane = Lane::new(who);
+        if !self.is_all_close {
+            lane.overview = (number < OVERVIEWS_MAX).then(|| Box::new(Overview::new()));
+            if let Who::Ring { .. } = who {
+                lane.sums = Some(Box::default());
+                self.rings.push(number);
+            }
+        }
+        self.lanes.push(lane);
+        self.by_who.insert(who, number);
+        number
+    }
+
+    /// What a ring did in all, where that is summed up now.
+    fn sums(&mut self, lane: usize) -> Option<&mut super::overview::Sums> {
+        if self.looking.is_some() {
+            return None;
+        }
+        self.lanes.get_mut(lane)?.sums.as_deref_mut()
+    }
+
+    /// So many more operations are in flight from an event on.
+    fn changed(&mut self, lane: usize, at_ns: u64, by: i32, event: EventId) {
+        let is_close = self.is_close(event);
+        let lane = &mut self.lanes[lane];
+        let before = lane.in_flight;
+        lane.changed(at_ns, by, is_close);
+        if self.looking.is_none()
+            && let Some(overview) = &mut lane.overview
+        {
+            overview.changed(self.scale, at_ns, before, lane.in_flight);
+        }
+    }
+
+    fn submit(&mut self, lane: usize, mut span: Span, operation: OperationId) {
+        let is_close = self.is_close(span.start);
         let free = self.free.entry(lane).or_default();
         let place = &mut self.lanes[lane];
         let tracks = &mut place.tracks;
@@ -467,17 +531,23 @@ impl Index {
             span.end_ns = start_ns;
             free.push(Reverse(track));
         }
-        place.starts.push(Start {
-            event: span.start,
-            track,
-            span: tracks[track].len(),
+        let at = is_close.then(|| {
+            let at = tracks[track].len();
+            place.starts.push(Start {
+                event: span.start,
+                track,
+                span: at,
+            });
+            let number = place.starts.len() - 1;
+            place.by_sequence.push((operation.2, number));
+            tracks[track].push(span);
+            at
         });
-        let number = place.starts.len() - 1;
-        place.by_sequence.push((operation.2, number));
-        tracks[track].push(span);
-        let span = tracks[track].len() - 1;
         if ends == Ends::Seen {
-            place.changed(start_ns, 1);
+            self.changed(lane, start_ns, 1, span.start);
+        }
+        if let Some(sums) = self.sums(lane) {
+            sums.opcodes.entry(span.opcode).or_default().submitted += 1;
         }
         let ring = (operation.0, operation.1);
         match ends {
@@ -493,62 +563,95 @@ impl Index {
                 self.quiet.remove(&ring);
             }
         }
-        self.open.insert(operation, Place { lane, track, span });
+        let place = Place {
+            lane,
+            track,
+            span: at,
+        };
+        self.open.insert(operation, (place, span));
     }
 
-    fn complete(&mut self, trace: &Trace, event: &Event, completion: &Completion) {
+    fn complete(&mut self, about: Option<Subject>, event: &Event, completion: &Completion) {
         let (process, ring) = (event.process, completion.ring);
-        let (_, at_ns) = self.point(Who::Ring { process, ring }, event);
-        let operation = match trace.subject_of(event.id) {
+        let (lane, at_ns) = self.point(Who::Ring { process, ring }, event);
+        let operation = match about {
             Some(Subject::Operation { ring, sequence, .. }) => Some((process, ring, sequence)),
             _ => None,
         };
-        let place = operation.and_then(|operation| self.open.get(&operation).copied());
+        let found = operation.and_then(|operation| self.open.get_mut(&operation));
+        let place = found.as_ref().map(|found| found.0);
         self.completed
             .insert((process, ring, completion.cookie), (event.id, place));
-        let Some(place) = place else { return };
-        let mut ends = Ends::Seen;
-        if let Some(span) = self.span(place) {
-            span.end = Some(event.id);
-            // A notification says nothing of how it went.
-            if let Some(failed) = operations::failed(span.opcode, completion) {
-                span.failed = failed;
+        let Some((place, span)) = found else {
+            // It was submitted before what is looked at closely.
+            if self.looking.is_some() && operation.is_some() && operations::is_last(completion) {
+                self.changed(lane, at_ns, -1, event.id);
             }
-            ends = span.ends;
+            return;
+        };
+        span.end = Some(event.id);
+        // A notification says nothing of how it went.
+        if let Some(failed) = operations::failed(span.opcode, completion) {
+            span.failed = failed;
+        }
+        let (place, span) = (*place, *span);
+        if let Some(kept) = self.span(place) {
+            (kept.end, kept.failed) = (span.end, span.failed);
         }
         if !operations::is_last(completion) {
             return;
         }
         if let Some(operation) = operation {
             self.open.remove(&operation);
-            self.end(place, at_ns, ends);
-            self.end_behind(operation, at_ns);
+            self.end(place, span, at_ns, event.id);
+            self.end_behind(operation, at_ns, event.id);
         }
     }
 
     /// An operation is over.
-    fn end(&mut self, place: Place, at_ns: u64, ends: Ends) {
+    fn end(&mut self, place: Place, span: Span, at_ns: u64, event: EventId) {
+        let ends = span.ends;
         let lane = &mut self.lanes[place.lane];
-        let track = &mut lane.tracks[place.track];
-        let is_newest = place.span + 1 == track.len();
-        if let Some(span) = track.get_mut(place.span)
-            && (ends != Ends::Quietly || is_newest)
+        if let Some(at) = place.span
+            && let Some(track) = lane.tracks.get_mut(place.track)
         {
-            span.end_ns = at_ns.max(span.start_ns);
+            let is_newest = at + 1 == track.len();
+            if let Some(span) = track.get_mut(at)
+                && (ends != Ends::Quietly || is_newest)
+            {
+                span.end_ns = at_ns.max(span.start_ns);
+            }
         }
         if ends == Ends::Seen {
             let last = lane.depths.last();
             let at_ns = last.map_or(at_ns, |last| last.at_ns.max(at_ns));
-            lane.changed(at_ns, -1);
+            self.changed(place.lane, at_ns, -1, event);
         }
         if ends != Ends::Quietly {
             let free = self.free.entry(place.lane).or_default();
             free.push(Reverse(place.track));
         }
+        let ended = Span {
+            end_ns: at_ns.max(span.start_ns),
+            ..span
+        };
+        self.sum_up(place.lane, &ended);
+    }
+
+    /// Counts an operation that is over, or will not be.
+    fn sum_up(&mut self, lane: usize, span: &Span) {
+        if let Some(sums) = self.sums(lane) {
+            let of_opcode = sums.opcodes.entry(span.opcode).or_default();
+            of_opcode.failed += u64::from(span.failed);
+            of_opcode.pending += u64::from(span.is_pending());
+            if let Some(latency) = span.latency() {
+                of_opcode.latencies.add(latency);
+            }
+        }
     }
 
     /// One that ends quietly failed: what is chained to it posts nothing any more.
-    fn end_behind(&mut self, failed: (u32, u32, u64), at_ns: u64) {
+    fn end_behind(&mut self, failed: OperationId, at_ns: u64, event: EventId) {
         let ring = (failed.0, failed.1);
         if self
             .quiet
@@ -559,14 +662,17 @@ impl Index {
         }
         let (_, behind) = self.quiet.remove(&ring).unwrap_or_default();
         for operation in behind {
-            if let Some(place) = self.open.remove(&operation) {
-                self.end(place, at_ns, Ends::BehindQuiet);
+            if let Some((place, span)) = self.open.remove(&operation) {
+                self.end(place, span, at_ns, event);
             }
         }
     }
 
     fn stopped(&mut self, process: u32, coroutine: u32, event: &Event, is_last: bool) {
         let (lane, end_ns) = self.point(Who::Coroutine { process, coroutine }, event);
+        if !self.is_close(event.id) {
+            return;
+        }
         if let Some(poll) = self.lanes[lane].polls.last_mut()
             && poll.end_ns == u64::MAX
         {
@@ -580,11 +686,15 @@ impl Index {
             .get_mut(place.lane)?
             .tracks
             .get_mut(place.track)?
-            .get_mut(place.span)
+            .get_mut(place.span?)
     }
 
     /// Brings the lanes into the order they are shown in, once all are known.
     fn sort(&mut self) {
+        let open: Vec<(Place, Span)> = self.open.values().copied().collect();
+        for (place, span) in open {
+            self.sum_up(place.lane, &span);
+        }
         let process = |who: Who| match who {
             Who::Thread { process, .. }
             | Who::Ring { process, .. }
@@ -598,9 +708,21 @@ impl Index {
             .map(|(at, lane)| (lane.who, at))
             .collect();
         for lane in &mut self.lanes {
+            lane.end_ns = lane.now_ns;
+        }
+        self.finish_look();
+    }
+
+    /// All that is looked at closely is there.
+    fn finish_look(&mut self) {
+        for lane in &mut self.lanes {
             lane.by_sequence.sort_unstable();
         }
-        // Only adding needs these, and their places are no longer true.
+        self.forget();
+    }
+
+    /// Only adding needs these, and their places are not those of the lanes in order.
+    fn forget(&mut self) {
         self.open = HashMap::new();
         self.free = HashMap::new();
         self.completed = HashMap::new();
@@ -699,40 +821,149 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_most_in_flight_is_the_same_by_blocks_as_one_by_one() {
-        let mut lane = Lane::new(Who::Ring {
-            process: 0,
-            ring: 0,
-        });
-        let mut state = 12345u64;
-        for at in 0..5_000u64 {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1);
-            let by = if state >> 63 == 0 { 1 } else { -1 };
-            lane.changed(at * 10, by);
+    /// Two threads, a ring with some operations in flight, coroutines, and pointers that are held for a while or for
+    /// good.
+    fn long() -> Trace {
+        let mut text = "process 0 pid=1 end=exit:0\n0 main ring-create 0 sq=64 cq=128\n".to_owned();
+        let (mut flying, mut random) = (Vec::new(), 1u64);
+        for at in 1..1500u64 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
+            let ns = at * 100;
+            let thread = ["main", "other"][(random >> 40) as usize % 2];
+            let coroutine = random >> 41 & 3;
+            match random >> 60 {
+                0..7 => {
+                    let cookie = 0x1000 + at * 64;
+                    let op = ["RECV", "SEND"][(random >> 42) as usize % 2];
+                    text += &format!("{ns} {thread} leak {cookie:#x} Op op.rs:8 owner=Box\n");
+                    text +=
+                        &format!("{ns} {thread} submit 0 {op} {cookie:#x} op.rs:9 slot=1 len=9\n");
+                    flying.push(cookie);
+                }
+                7..13 if !flying.is_empty() => {
+                    let cookie = flying.remove((random >> 43) as usize % flying.len());
+                    let result = (random >> 44) as i64 % 3 - 1;
+                    text += &format!("{ns} {thread} complete 0 {cookie:#x} {result}\n");
+                    text += &format!("{ns} {thread} resume {coroutine} {cookie:#x} ring=0\n");
+                    if result >= 0 {
+                        text +=
+                            &format!("{ns} {thread} reclaim {cookie:#x} Op op.rs:9 owner=Box\n");
+                    }
+                }
+                13 => text += &format!("{ns} {thread} suspend {coroutine} 0x1000\n"),
+                _ => text += &format!("{ns} {thread} enter 0 1 -> 1 min=1\n"),
+            }
         }
-        for (from, until) in [
-            (0, 50_000),
-            (5, 6),
-            (2_555, 2_565),
-            (100, 30_000),
-            (49_990, 60_000),
-        ] {
-            let before = lane.depths.iter().rfind(|depth| depth.at_ns <= from);
-            let inside = lane
-                .depths
-                .iter()
-                .filter(|depth| depth.at_ns > from && depth.at_ns < until);
-            let most = before
-                .into_iter()
-                .chain(inside)
-                .map(|depth| depth.count)
-                .max();
+        fixture::trace(&text)
+    }
+
+    #[test]
+    fn what_is_too_long_is_summed_up_and_looked_at_closely_in_any_place() {
+        let trace = long();
+        let all = trace.events().len();
+        let exact = index(&trace);
+        let mut coarse = Index::with(256);
+        while coarse.work(&trace) {}
+        assert!(exact.close().is_none() && all > 2000);
+        let whos = |index: &Index| index.lanes.iter().map(|lane| lane.who).collect::<Vec<_>>();
+        assert_eq!(whos(&exact), whos(&coarse));
+        assert_eq!(exact.last_ns(), coarse.last_ns());
+
+        // In sums: events by lane, the deepest of all, what rings did, what is held.
+        let end = exact.last_ns() + 1;
+        for (exact_lane, lane) in exact.lanes.iter().zip(&coarse.lanes) {
             assert_eq!(
-                lane.most_in_flight(from, until),
-                most.unwrap_or(0),
-                "{from} {until}"
+                coarse.many(lane, 0, end),
+                Many::Some(exact_lane.points.len())
             );
+            assert_eq!(exact_lane.first_ns, lane.first_ns);
+            assert_eq!(
+                coarse.most_in_flight(lane, 0, end),
+                exact.most_in_flight(exact_lane, 0, end)
+            );
+        }
+        let rings = |index: &Index| crate::rings::stats(&trace, index, None);
+        let (mut exact_rings, mut coarse_rings) = (rings(&exact), rings(&coarse));
+        assert!(coarse_rings[0].is_of_all && exact_rings[0].failed > 0);
+        for opcode in exact_rings
+            .iter_mut()
+            .chain(&mut coarse_rings)
+            .flat_map(|it| &mut it.opcodes)
+        {
+            assert!(opcode.latency.take().is_some());
+        }
+        for (exact, coarse) in exact_rings.iter_mut().zip(&coarse_rings) {
+            exact.is_of_all = true;
+            exact.deepest = coarse.deepest;
+        }
+        assert_eq!(format!("{exact_rings:?}"), format!("{coarse_rings:?}"));
+        let held = |index: &Index| {
+            let held = index.objects.all.iter().filter(|it| it.gone_ns == u64::MAX);
+            held.copied().collect::<Vec<_>>()
+        };
+        assert!(!held(&exact).is_empty());
+        assert_eq!(held(&exact), held(&coarse));
+
+        // Closely: around any event, and in any window that is small enough.
+        for middle in [0, 1, 700, all / 2, all - 1] {
+            let window = Window::around(0, end);
+            coarse.look_closely(&trace, window, middle);
+            while coarse.is_at_work(&trace) {
+                coarse.work(&trace);
+            }
+            assert!(coarse.is_close(EventId(middle as u64)), "{middle}");
+            check_closely(&exact, &coarse);
+        }
+        for from in [0, 40_000, 100_000, 149_000] {
+            let window = Window {
+                start_ns: from,
+                len_ns: 5_000,
+            };
+            coarse.look_closely(&trace, window, 0);
+            while coarse.work(&trace) {}
+            assert!(coarse.is_time_close(from, from + 5_000), "{from}");
+            assert!(!coarse.look_closely(&trace, window, 0), "it is looked at");
+            check_closely(&exact, &coarse);
+        }
+    }
+
+    fn check_closely(exact: &Index, coarse: &Index) {
+        let close = coarse.close().expect("not all");
+        let (from, until) = coarse.close_ns;
+        let until = until.min(exact.last_ns() + 1);
+        assert!(close.len() > 100);
+        for (exact_lane, lane) in exact.lanes.iter().zip(&coarse.lanes) {
+            let inside = |event: EventId| close.contains(&(event.0 as usize));
+            let points = exact_lane.points.iter().filter(|point| inside(point.event));
+            assert!(points.eq(&lane.points), "{:?}", lane.who);
+            let mut spans: Vec<Span> = lane.tracks.iter().flatten().copied().collect();
+            let all = exact_lane.tracks.iter().flatten().copied();
+            let mut wanted: Vec<Span> = all.filter(|span| inside(span.start)).collect();
+            spans.sort_by_key(|span| span.start);
+            wanted.sort_by_key(|span| span.start);
+            // The resume behind the last end is not looked for.
+            for (span, wanted) in spans.iter_mut().zip(&wanted) {
+                if span.resume.is_none() && !wanted.resume.is_some_and(inside) {
+                    span.resume = wanted.resume;
+                }
+                // Nor is an end that is very far behind.
+                let far = EventId((close.end + coarse.close_max) as u64);
+                if span.end.is_none() && wanted.end.is_some_and(|end| end >= far) {
+                    *span = *wanted;
+                }
+            }
+            assert!(spans == wanted, "{:?} from {from}", lane.who);
+            for step in 0..20 {
+                let (a, b) = (from + step * 97, from + step * 97 + 400);
+                if b < until {
+                    assert_eq!(
+                        coarse.most_in_flight(lane, a, b),
+                        exact.most_in_flight(exact_lane, a, b),
+                        "{:?} {a} {b} from {from}",
+                        lane.who
+                    );
+                }
+            }
         }
     }
 }

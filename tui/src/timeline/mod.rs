@@ -1,15 +1,20 @@
 //! The timeline: who did what when, as lanes over time.
 //!
-//! Reading order: [`index`] (all that happened, sorted into lanes, gathered in slices), [`window`]
+//! Reading order: [`index`] (all that happened, sorted into lanes, gathered in slices), [`lane`] (what is in one), `overview`
+//! (sums over what is too long to be looked at closely), [`window`]
 //! (which stretch of time is shown, and in which column a time stands), [`rows`] (which lanes are
 //! rows), [`state`] (what of it is chosen). Nothing here knows a screen's styles.
 
 pub mod index;
+pub mod lane;
+mod overview;
 pub mod rows;
 pub mod state;
 pub mod window;
 
-pub use index::{Index, Lane, Poll, Span, Who};
+pub use index::{CLOSE, Index, Many};
+pub use lane::{Lane, Poll, Span, Who};
+pub(crate) use overview::Sums;
 pub use rows::Row;
 pub use state::Timeline;
 pub use window::Window;

@@ -42,6 +42,8 @@ pub struct Timeline {
     pub dragged_from: Option<(u64, u64)>,
     /// Where it was dragged to.
     pub dragged_to: Option<(u64, u64)>,
+    /// What findings have as their first causes, in the order of time; nothing before somebody looked.
+    pub causes: Option<Vec<(u64, EventId)>>,
     /// The event and time that the window last followed.
     pub followed: Option<(Option<EventId>, u64)>,
 }

@@ -68,6 +68,7 @@ fn take_over(model: &mut Model, arrived: Arrived) -> (Trace, Verdict) {
         model.notes.list.sort_by_key(|note| note.event);
         model.notes.list.dedup_by_key(|note| note.event);
     }
+    model.timeline.causes = None;
     model.trace.add_sources(old.sources().clone());
     if model.timeline.index.is_some() {
         model.timeline.index = Some(arrived.index.unwrap_or_default());

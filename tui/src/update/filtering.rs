@@ -2,7 +2,7 @@
 
 use traces::event::EventId;
 
-use super::focus::{focus_event, gather_life, set_focus};
+use super::focus::{focus_event, gather_life_on, set_focus};
 use super::places::{place, remember, return_to, show};
 use crate::hits::Hits;
 use crate::layout::Pane;
@@ -101,9 +101,9 @@ pub(super) fn work(model: &mut Model) -> Effect {
     } else if !model.script.is_empty() {
         return super::palette::run_script(model);
     } else if model.owes_life() {
-        gather_life(model);
+        gather_life_on(model);
     } else if model.owes_neighbours() {
-        super::focus::gather_neighbours(model);
+        super::focus::gather_neighbours_on(model);
     }
     Effect::Draw
 }
@@ -116,7 +116,7 @@ pub(super) fn filter_work(model: &mut Model) {
     let wanted = filter
         .wanted
         .and_then(|event| filter.nearest(event))
-        .map(|at| filter.hits()[at]);
+        .and_then(|at| filter.found().get(at));
     let is_done = filter.scanned() >= model.trace.events().len();
     if is_done && model.prompt.is_none() {
         filter.wanted = None;

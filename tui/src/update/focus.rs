@@ -1,14 +1,18 @@
 //! What everything on the screen is about: one focus for all panes.
 
+use traces::biography::Gathering;
 use traces::event::EventId;
 use traces::finding::Subject;
 
-use crate::life::Around;
+use crate::life::{Around, GatheringAround};
 use crate::model::{Focus, Life, LifeRow, Model, Scroll};
 use crate::msg::Fold;
 
 /// Up to so many events a life is gathered at once; above, when no key waits.
 const AT_ONCE: usize = 100_000;
+
+/// Events that are looked at in one slice: a few milliseconds.
+const SLICE: usize = 65_536;
 
 pub(super) fn set_focus(model: &mut Model, event: Option<EventId>, object: Option<Subject>) {
     let known = event
@@ -29,7 +33,7 @@ pub(super) fn set_focus(model: &mut Model, event: Option<EventId>, object: Optio
         model.life = Life::default();
         model.neighbours = Scroll::default();
         if let Some(object) = object {
-            model.life.names.object = model.trace.name_of(object);
+            model.life.names.object = model.trace.name_of_near(object, model.focus.event);
         }
     }
     if model.owes_life() && model.trace.events().len() <= AT_ONCE {
@@ -51,24 +55,45 @@ pub(super) fn focus_event(model: &mut Model, event: EventId) {
 }
 
 pub(super) fn gather_life(model: &mut Model) {
-    if let Some(object) = model.focus.object {
-        let told = model.trace.biography(object);
-        let name = |subject: Option<Subject>| {
-            subject.map_or(String::new(), |subject| model.trace.name_of(subject))
-        };
-        model.life.names.previous = name(told.previous);
-        model.life.names.next = name(told.next);
-        model.life.told = Some(told);
-        list_life(model);
-        super::source::relist(model);
+    while model.owes_life() {
+        gather_life_on(model);
     }
+}
+
+/// A slice of gathering a life.
+pub(super) fn gather_life_on(model: &mut Model) {
+    let Some(object) = model.focus.object else {
+        return;
+    };
+    let gathering = &mut model.life.gathering;
+    let gathering = gathering.get_or_insert_with(|| Box::new(Gathering::of(object)));
+    let is_done = !gathering.work(&model.trace, SLICE);
+    model.trace.trim();
+    if !is_done {
+        return;
+    }
+    let Some(gathering) = model.life.gathering.take() else {
+        return;
+    };
+    let told = gathering.finish(&model.trace);
+    let part = told.rows.first().map(|row| row.event);
+    let name = |subject: Option<Subject>| {
+        subject.map_or(String::new(), |subject| {
+            model.trace.name_of_near(subject, part)
+        })
+    };
+    model.life.names.previous = name(told.previous);
+    model.life.names.next = name(told.next);
+    model.life.told = Some(told);
+    list_life(model);
+    super::source::relist(model);
 }
 
 /// Lists the life anew: it is another one, or a fold or the selected time has changed.
 pub(super) fn list_life(model: &mut Model) {
     let marks = &model.marks;
     let is_marked = |event: EventId| marks.contains_key(&event);
-    model.life.list(&model.trace, model.range, is_marked);
+    model.life.list(model.range, is_marked);
     select_in_life(model);
 }
 
@@ -81,13 +106,23 @@ pub(super) fn settle_neighbours(model: &mut Model) {
     model.neighbours.selected = model.neighbours.selected.min(last.saturating_sub(1));
 }
 
-pub(super) fn gather_neighbours(model: &mut Model) {
+fn gather_neighbours(model: &mut Model) {
+    while model.owes_neighbours() {
+        gather_neighbours_on(model);
+    }
+}
+
+/// A slice of gathering the lives around.
+pub(super) fn gather_neighbours_on(model: &mut Model) {
     let Some(told) = &model.life.told else { return };
-    let life = |subject: Option<Subject>| subject.map(|subject| model.trace.biography(subject));
-    model.life.around = Some(Around {
-        before: life(told.previous),
-        after: life(told.next),
-    });
+    let around = &mut model.life.gathering_around;
+    let gathering =
+        around.get_or_insert_with(|| Box::new(GatheringAround::of(told.previous, told.next)));
+    let is_done = !gathering.work(&model.trace, SLICE);
+    model.trace.trim();
+    if is_done && let Some(gathering) = model.life.gathering_around.take() {
+        model.life.around = Some(gathering.finish(&model.trace));
+    }
 }
 
 /// Opens or shuts the fold that is selected, or that the selected step was in.

@@ -47,6 +47,11 @@ pub(super) fn forget(model: &mut Model) {
     forget_groups(model);
 }
 
+/// What rings did is counted again.
+pub(super) fn forget_rings(model: &mut Model) {
+    model.rings.rings = None;
+}
+
 fn forget_groups(model: &mut Model) {
     model.objects.groups = None;
     model.objects.opened = None;

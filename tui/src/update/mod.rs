@@ -28,6 +28,7 @@ use crate::msg::{Effect, Msg, View};
 
 /// Applies a message.
 pub fn update(model: &mut Model, msg: Msg) -> Effect {
+    model.trace.trim();
     if !matches!(msg, Msg::Work | Msg::Resize { .. }) {
         model.notice = None;
         model.prefix = None;

@@ -155,7 +155,7 @@ pub(super) fn open(model: &mut Model) {
         }
         Pane::Biography => match model.life.row(model.life.selected) {
             Some(LifeRow::Previous(subject) | LifeRow::Next(subject)) => {
-                let event = model.trace.events_of(subject).first().copied();
+                let event = model.trace.first_event_of(subject);
                 set_focus(model, event.or(model.focus.event), Some(subject));
                 show(model, View::Biography);
             }

@@ -24,9 +24,47 @@ pub(super) fn gather(model: &mut Model) {
     let Some(index) = &mut model.timeline.index else {
         return;
     };
-    if !index.work(&model.trace) {
+    let is_done = !index.work(&model.trace);
+    model.trace.trim();
+    if is_done {
         model.timeline.list_rows();
+        // What is closely looked at now may have the lane of what is in focus.
+        model.timeline.followed = None;
         follow(model);
+        super::lists::forget_rings(model);
+    }
+}
+
+/// When the first causes of findings were: a frame has no time to look up each.
+fn find_causes(model: &mut Model) {
+    if model.timeline.causes.is_some() {
+        return;
+    }
+    let stories = model.verdict.stories.iter();
+    let findings = stories.flat_map(|story| std::iter::once(&story.head).chain(&story.folded));
+    let mut ids: Vec<EventId> = findings.map(|finding| finding.first_cause).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut causes: Vec<(u64, EventId)> = Vec::with_capacity(ids.len());
+    for id in ids {
+        causes.extend(model.event(id).map(|event| (event.at_ns, id)));
+        model.trace.trim();
+    }
+    causes.sort_unstable();
+    model.timeline.causes = Some(causes);
+}
+
+/// Looks closely at what is shown, where that is not all and not done yet.
+fn look_closely(model: &mut Model) {
+    let index = model.timeline.index.as_ref();
+    let (Some(_), Some(window)) = (index.and_then(Index::close), model.timeline.window) else {
+        return;
+    };
+    let around = model.nearest_event();
+    if let Some(index) = &mut model.timeline.index
+        && index.look_closely(&model.trace, window, around)
+    {
+        model.timeline.list_rows();
     }
 }
 
@@ -179,6 +217,17 @@ pub(super) fn on_lane(model: &mut Model, toward: Toward) {
     };
     match target.map(|point| point.event) {
         Some(event) => focus_event(model, event),
+        None if is_at_edge(model, toward) => {
+            // As far as is looked at closely: from there on it is looked at anew.
+            let index = model.timeline.index.as_ref();
+            let close = index.and_then(Index::close).unwrap_or_default();
+            let event = match toward {
+                Toward::Next => close.end,
+                Toward::Previous => close.start.saturating_sub(1),
+            };
+            focus_event(model, EventId(event as u64));
+            model.notice = Some("looking on from here: the same key again".into());
+        }
         None => {
             let word = match toward {
                 Toward::Next => "no later event in this lane",
@@ -187,6 +236,17 @@ pub(super) fn on_lane(model: &mut Model, toward: Toward) {
             model.notice = Some(word.into());
         }
     }
+}
+
+/// Whether there is more that way than what is looked at closely.
+fn is_at_edge(model: &Model, toward: Toward) -> bool {
+    let index = model.timeline.index.as_ref();
+    index
+        .and_then(Index::close)
+        .is_some_and(|close| match toward {
+            Toward::Next => close.end < model.trace.events().len(),
+            Toward::Previous => close.start > 0,
+        })
 }
 
 /// Shows less or more of the time.
@@ -384,6 +444,10 @@ pub(super) fn open(model: &mut Model) {
 /// Keeps row and window inside what there is.
 pub(super) fn settle(model: &mut Model) {
     follow(model);
+    if model.area(Pane::Timeline).is_some() {
+        look_closely(model);
+        find_causes(model);
+    }
     let height = list_height(model, Pane::Timeline).saturating_sub(1);
     let timeline = &mut model.timeline;
     let last = timeline.rows.len().saturating_sub(1);

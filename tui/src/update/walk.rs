@@ -50,19 +50,21 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
         model.notice = Some("this event belongs to no object".into());
         return;
     };
-    let events = match &model.life.told {
-        Some(told) => told.rows.iter().map(|row| row.event).collect(),
-        None => model.trace.events_of(object),
-    };
     let now = model.focus.event.unwrap_or(EventId(0));
-    let target = match toward {
-        Toward::Next => events
-            .get(events.partition_point(|event| *event <= now))
-            .copied(),
-        Toward::Previous => events
-            .partition_point(|event| *event < now)
-            .checked_sub(1)
-            .map(|at| events[at]),
+    let is_next = toward == Toward::Next;
+    // Of a life that is not told whole, what is told has gaps.
+    let told = model.life.told.as_ref().filter(|told| told.left_out == 0);
+    let target = match told {
+        None => model.trace.event_of_beside(object, now, is_next),
+        Some(told) if is_next => {
+            let at = told.rows.partition_point(|row| row.event <= now);
+            told.rows.get(at).map(|row| row.event)
+        }
+        Some(told) => {
+            let behind = told.rows.partition_point(|row| row.event < now);
+            let at = behind.checked_sub(1);
+            at.and_then(|at| told.rows.get(at)).map(|row| row.event)
+        }
     };
     let Some(target) = target else {
         let word = match toward {
@@ -91,7 +93,7 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
 pub(super) fn leave_hits_unless_hit(model: &mut Model, event: EventId) {
     if let Some(filter) = &mut model.events.filter {
         filter.wanted = None;
-        if filter.hits().binary_search(&event).is_err() {
+        if !filter.found().has(event) {
             filter.shown = Shown::All;
         }
     }
@@ -103,13 +105,11 @@ pub(super) fn next_hit(model: &mut Model, toward: Toward, was_walking: bool) {
         return;
     };
     let now = model.focus.event.unwrap_or(EventId(0));
-    let hits = filter.hits();
+    let found = filter.found();
+    let before = found.before(now);
     let target = match toward {
-        Toward::Next => hits.get(hits.partition_point(|hit| *hit <= now)).copied(),
-        Toward::Previous => hits
-            .partition_point(|hit| *hit < now)
-            .checked_sub(1)
-            .map(|at| hits[at]),
+        Toward::Next => found.get(before + usize::from(found.has(now))),
+        Toward::Previous => before.checked_sub(1).and_then(|at| found.get(at)),
     };
     let Some(target) = target else {
         let text = filter.text();

@@ -4,7 +4,7 @@ use traces::event::EventId;
 
 use crate::layout::PaneArea;
 use crate::model::{LifeRow, Model};
-use crate::text::{Line, Tone, difference, width};
+use crate::text::{Line, Tone, counted, difference, width};
 use crate::words::{either, severity};
 
 use super::bars::{WITH_PLACE, event_and_place, rows, sign_of, thread_of, time_width, timed};
@@ -20,10 +20,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         return "Biography".into();
     }
     if model.life.told.is_none() {
-        paint.line(
-            area.list,
-            &vec![("looking through all events...".into(), Tone::Faint)],
-        );
+        paint.line(area.list, &vec![(looking(model), Tone::Faint)]);
     } else if model.life.is_empty() {
         paint.line(
             area.list,
@@ -40,7 +37,20 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
             |position| Some(line(model, model.life.row(position)?, columns)),
         );
     }
-    format!("Biography of {}", model.life.names.object)
+    let left_out = model.life.told.as_ref().map_or(0, |told| told.left_out);
+    let untold = match left_out {
+        0 => String::new(),
+        some => format!(", without {} in the middle", counted(some as u64, "event")),
+    };
+    format!("Biography of {}{untold}", model.life.names.object)
+}
+
+fn looking(model: &Model) -> String {
+    let gathering = model.life.gathering.as_ref();
+    match gathering.map(|it| it.percent(&model.trace)) {
+        None | Some(0) => "looking through all events...".into(),
+        Some(percent) => format!("looking through all events... {percent}%"),
+    }
 }
 
 /// The rule that was broken first at an event.

@@ -39,7 +39,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
             None => counted(all as u64, "event"),
         };
     };
-    let hits = count(model.hits().len() as u64);
+    let hits = count(model.hits_len() as u64);
     let so_far = if model.is_filtering() {
         let percent = filter.scanned() * 100 / all.max(1);
         format!(", {percent}% searched")

@@ -22,7 +22,13 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     rows(model, paint, area, list.top, list.selected, |position| {
         rings.get(position).map(|ring| line(model, ring))
     });
-    counted(rings.len() as u64, "ring")
+    let all = model.range.is_some() && rings.iter().any(|ring| ring.is_of_all);
+    let of_all = if all {
+        ", over all of the recording"
+    } else {
+        ""
+    };
+    format!("{}{of_all}", counted(rings.len() as u64, "ring"))
 }
 
 fn line(model: &Model, ring: &RingStats) -> Line {

@@ -134,6 +134,19 @@ impl Scene<'_> {
             long(self.window.len_ns),
             long(self.window.column_ns(self.columns))
         );
+        if let Some(close) = self.index.close() {
+            let (first, last) = (close.start as u64 + 1, close.end as u64);
+            let doing = if self.index.is_at_work(&self.model.trace) {
+                ", looking"
+            } else {
+                ""
+            };
+            title.push_str(&format!(
+                "; closely events {} to {}{doing}",
+                count(first),
+                count(last)
+            ));
+        }
         match self.timeline.marks[..] {
             [a, b] => {
                 let between = i128::from(b) - i128::from(a);
@@ -158,15 +171,16 @@ impl Scene<'_> {
     fn marks_in_window(&self) -> Vec<(EventId, u16, Cell)> {
         let characters = self.model.look.characters;
         let mut marks: Vec<(EventId, u16, Cell)> = Vec::new();
-        for (id, found) in &self.model.marks {
+        let causes = self.timeline.causes.as_deref().unwrap_or_default();
+        let first = causes.partition_point(|cause| cause.0 < self.window.start_ns);
+        for (at_ns, id) in causes.get(first..).unwrap_or_default() {
+            let Some(column) = self.window.column(*at_ns, self.columns) else {
+                break;
+            };
             if marks.len() >= MARKS_MAX {
                 break;
             }
-            let Some(column) = self
-                .model
-                .event(*id)
-                .and_then(|event| self.window.column(event.at_ns, self.columns))
-            else {
+            let Some(found) = self.model.marks.get(id) else {
                 continue;
             };
             let worst = found

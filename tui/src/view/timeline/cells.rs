@@ -5,7 +5,7 @@ use traces::event::{EventId, What};
 
 use crate::text::Tone;
 use crate::timeline::index::{Lane, Poll};
-use crate::timeline::{Row, Span, Who};
+use crate::timeline::{Many, Row, Span, Who};
 
 use super::{BLANK, Cell, Scene};
 
@@ -45,10 +45,10 @@ impl Scene<'_> {
         (0..self.columns)
             .map(|column| {
                 let (from, until) = self.stretch(column);
-                match lane.between(from, until) {
-                    [] => BLANK,
-                    [one] => self.event(one.event),
-                    many => (self.level(many.len().ilog2() as usize), Tone::Plain),
+                match self.index.many(lane, from, until) {
+                    Many::Some(0) => BLANK,
+                    Many::One(event) => self.event(event),
+                    Many::Some(many) => (self.level(many.ilog2() as usize), Tone::Plain),
                 }
             })
             .collect()
@@ -77,11 +77,11 @@ impl Scene<'_> {
 
     /// A ring: how many operations were in flight at most.
     pub(super) fn depth(&self, lane: &Lane) -> Vec<Cell> {
-        let deepest = lane.tracks.len().max(1);
+        let deepest = lane.deepest().max(1);
         (0..self.columns)
             .map(|column| {
                 let (from, until) = self.stretch(column);
-                match lane.most_in_flight(from, until) as usize {
+                match self.index.most_in_flight(lane, from, until) as usize {
                     0 => BLANK,
                     depth => (
                         self.level((depth * 8).div_ceil(deepest).saturating_sub(1)),
@@ -159,12 +159,18 @@ impl Scene<'_> {
 
     /// A coroutine: running, waiting, or not there.
     pub(super) fn polls(&self, lane: &Lane) -> Vec<Cell> {
-        let born = lane.points.first().map_or(u64::MAX, |point| point.at_ns);
         (0..self.columns)
             .map(|column| {
                 let (from, until) = self.stretch(column);
-                if until <= born {
+                if until <= lane.first_ns {
                     return BLANK;
+                }
+                if !self.index.is_time_close(from, until) {
+                    return match self.index.many(lane, from, until) {
+                        Many::Some(0) if from > lane.end_ns => BLANK,
+                        Many::Some(0) => (self.sign("─", "-"), Tone::Faint),
+                        _ => (self.sign("█", "#"), Tone::Place),
+                    };
                 }
                 let behind = lane.polls.partition_point(|poll| poll.start_ns < until);
                 let Some(last) = behind.checked_sub(1).and_then(|at| lane.polls.get(at)) else {
