@@ -5,6 +5,7 @@
 //! cargo run --release --manifest-path bench/Cargo.toml -- ring echo   what is named
 //! ... -- --quick                                                      a few rounds: does it all run?
 //! ... -- rivals --markdown                                            the README's table
+//! ... -- viewer --events=100000000                                    over a recording of any length
 //! ```
 //!
 //! How to read it: ratios are what to keep; nanoseconds are of this machine and this day. The rounds of
@@ -30,6 +31,7 @@ mod size;
 mod stacks;
 mod surface;
 mod view;
+mod viewer;
 
 pub use measure::{Variant, compare, table};
 
@@ -68,7 +70,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 22] = [
+const MEASUREMENTS: [Measurement; 23] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),
@@ -91,6 +93,7 @@ const MEASUREMENTS: [Measurement; 22] = [
     ("analysis", Where::Here, analysis::run),
     ("preload", Where::Here, preload::run),
     ("view", Where::Here, view::run),
+    ("viewer", Where::Here, viewer::run),
     ("rivals", Where::Here, rivals::run),
 ];
 
@@ -102,7 +105,10 @@ fn main() {
         match option.as_str() {
             "--quick" => measure::be_quick(),
             "--markdown" => rivals::as_markdown(),
-            _ => refuse(option),
+            _ => match option.strip_prefix("--events=") {
+                Some(number) if viewer::set_events(number) => {}
+                _ => refuse(option),
+            },
         }
     }
     // What this program starts itself for.
@@ -131,6 +137,6 @@ fn main() {
 
 fn refuse(word: &str) -> ! {
     let names = MEASUREMENTS.map(|(name, ..)| name).join(", ");
-    eprintln!("{word:?} is not a measurement ({names}), nor --quick or --markdown");
+    eprintln!("{word:?} is not a measurement ({names}), nor --quick, --markdown or --events=N");
     std::process::exit(2)
 }

@@ -10,7 +10,7 @@ use wire::layout::{self, CHUNK_BYTES, ChunkKind, chunk};
 
 use crate::measure::is_quick;
 use crate::program::{Echo, Nops, Reads, Recorded};
-use crate::{analysis, session};
+use crate::{analysis, session, viewer};
 
 /// Programs to look at, with their names on the command line.
 const WORKS: [(&str, &str); 6] = [
@@ -136,6 +136,9 @@ fn sealed(head: &[u8], chunks: &[&[u8]]) -> io::Result<usize> {
 
 /// The programs: `work NAME`, in a process of its own.
 pub fn work(name: &str) {
+    if let Some(path) = name.strip_prefix("show-") {
+        return viewer::show(path);
+    }
     assert!(probe::is_recording(), "nothing records");
     let some = if is_quick() { 6_400 } else { 64_000 };
     let ring = "the kernel permits a ring";
@@ -144,6 +147,10 @@ pub fn work(name: &str) {
         "nop-1" => Nops::<Recorded>::new(1).expect(ring).run(some),
         "read-32" => Reads::<Recorded>::new(32).expect(ring).run(some),
         "echo" => Echo::<Recorded>::new().expect(ring).run(some / 8),
+        _ if name.starts_with("viewer-") => {
+            let events = name.trim_start_matches("viewer-").parse();
+            viewer::program(events.expect("viewer-EVENTS"));
+        }
         _ if name.starts_with("live-") => {
             let mut numbers = name.trim_start_matches("live-").split('-');
             let mut number = || {
