@@ -11,7 +11,7 @@ use traces::event::EventId;
 use traces::filter::{Filter, FilterError, Prepared};
 
 /// Events that are looked at in one slice: a few milliseconds.
-pub(crate) const SLICE: usize = 4096;
+pub(crate) const SLICE: usize = 1024;
 
 /// A filter and what it has found so far.
 #[derive(Clone, Debug, Default)]
