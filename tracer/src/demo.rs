@@ -108,6 +108,7 @@ fn record(
         until_finding: false,
         limit: None,
         preload: false,
+        kernel: None,
         trap: crate::record::Trap::Never,
         command,
     })

@@ -420,6 +420,8 @@ pub struct Completion {
     pub flags: u32,
     /// Its index in the completion queue, where it was taken out of order.
     pub index: Option<u32>,
+    /// The operation that it belongs to, by its sequence number, where the kernel says so.
+    pub operation: Option<u64>,
 }
 
 /// What a mark of a log says beside its text, by the numbers of [`wire::record::mark`].
@@ -459,6 +461,8 @@ pub enum LossReason {
     Torn,
     /// Events of a ring that the probe saw and cannot follow.
     NotFollowed,
+    /// The kernel had no room for them in its buffer.
+    KernelBuffer,
     /// Of a kind that this build does not know: it is there, and cannot be judged.
     Newer,
     /// Removed on purpose by a test or a filter.

@@ -151,6 +151,14 @@ impl Default for Process {
 }
 
 impl Process {
+    /// Whether both are views of one process. The recorder may have had to guess when it began, to a clock tick.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.pid == other.pid
+            && self.start_time != 0
+            && other.start_time != 0
+            && self.start_time.abs_diff(other.start_time) <= 2
+    }
+
     /// Whether it went through an ordinary exit that its recording saw, so that what it still held was its own
     /// decision.
     pub fn ended_clean(&self) -> bool {
@@ -402,6 +410,24 @@ impl Recording {
     /// The process of an index.
     pub fn process(&self, index: u32) -> Option<&Process> {
         self.processes.get(index as usize)
+    }
+
+    /// The process, recorded in another way too, that one of the kernel's views is of; the last of its images.
+    pub fn seen_otherwise(&self, kernel: u32) -> Option<u32> {
+        let view = self.process(kernel)?;
+        let fits = |it: &&Process| it.capture != Capture::Kernel && it.is_same_as(view);
+        let found = self.processes.iter().rposition(|it| fits(&it));
+        found
+            .filter(|_| view.capture == Capture::Kernel)
+            .and_then(|at| u32::try_from(at).ok())
+    }
+
+    /// Processes, of which the kernel's view is none of its own where there is another one.
+    pub fn process_count(&self) -> usize {
+        let indices = 0u32..self.processes.len().try_into().unwrap_or(u32::MAX);
+        indices
+            .filter(|index| self.seen_otherwise(*index).is_none())
+            .count()
     }
 
     /// Whether the times of a process are by batch.

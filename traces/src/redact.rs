@@ -391,7 +391,7 @@ impl Process {
                 let bytes = usize::try_from(word(words, 4)).unwrap_or(usize::MAX);
                 bytes.div_ceil(8).saturating_add(5)
             }
-            Kind::Complete | Kind::CompleteAt => {
+            Kind::Complete | Kind::CompleteAt | Kind::CompleteOf => {
                 self.cookie_at(slide, words, 0);
                 3
             }

@@ -344,6 +344,9 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
             "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
         }
         Reason::NotFollowed => "of a ring that cannot be followed",
+        Reason::KernelBuffer => {
+            "lost for want of room in the kernel's buffer (`--kernel-buffer SIZE` makes more)"
+        }
         Reason::Nested => "lost in a signal handler",
         Reason::NoLane => "lost for want of a lane (too many threads at once)",
         Reason::AtStart => {

@@ -61,6 +61,7 @@ pub fn loss_word(reason: LossReason) -> &'static str {
         LossReason::Damaged => "in a damaged part of the file",
         LossReason::Torn => "cut off by the end of a thread",
         LossReason::NotFollowed => "of a ring that is not followed",
+        LossReason::KernelBuffer => "found no room in the kernel's buffer",
         LossReason::Newer => "of a kind that a newer tracer knows",
         LossReason::Removed => "removed on purpose",
     }
@@ -84,6 +85,7 @@ pub fn loss_help(reason: LossReason) -> &'static str {
         LossReason::Damaged => "The file was changed or cut off after it was written.",
         LossReason::Torn => "A kill in the middle of a record loses that one record.",
         LossReason::NotFollowed => "The probe saw the ring, and not how it was used.",
+        LossReason::KernelBuffer => "`record --kernel-buffer SIZE` makes more of it.",
         LossReason::Newer => "A newer tracer can read them.",
         LossReason::Removed => "A filter or a test took them out.",
     }

@@ -23,6 +23,10 @@ pub const SCOPE_OF_PROCESS: u8 = 1;
 /// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
 pub const LOST_NOT_FOLLOWED: u64 = 1;
 
+/// Reason in a [`Kind::Lost`] record: they found no room in the kernel's buffer. Of one loss that several processes
+/// may share one says how many; the others say 0.
+pub const LOST_KERNEL: u64 = 2;
+
 /// What a [`Kind::Mark`] of a log says beside its text.
 pub mod mark {
     /// Flag: a span was entered.
@@ -170,8 +174,8 @@ kinds! {
     Pad = 1, "pad";
     /// `[ticks]`: a new time base, where a difference would not fit 32 bits.
     Time = 2, "time";
-    /// `[count, reason]`: records of this lane were lost before this point; 0 for want of room, or
-    /// [`LOST_NOT_FOLLOWED`].
+    /// `[count, reason]`: records of this lane were lost before this point; 0 for want of room,
+    /// [`LOST_NOT_FOLLOWED`] or [`LOST_KERNEL`].
     Lost = 3, "lost";
     /// `[id | bytes << 32, bytes...]`: text. META chunks only.
     String = 4, "string";
@@ -291,6 +295,10 @@ kinds! {
     /// `[stack pointer, lowest address of the stack]` of this thread: what lies between the two belongs
     /// to frames that have returned.
     StackPointer = 70, "stack-pointer";
+
+    /// As [`Kind::Complete`] with a third word `[ring | sequence << 32]`: the kernel says which operation it belongs
+    /// to. In files of the kernel's only.
+    CompleteOf = 71, "complete-of";
 }
 
 /// Which owner a leak came from.

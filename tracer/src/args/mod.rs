@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod record;
-pub(crate) use record::Record;
+pub(crate) use record::{Attach, Record};
 
 mod check;
 pub(crate) use check::{Check, Reports};
@@ -103,6 +103,13 @@ pub(crate) enum Command {
     /// Exit codes of record itself: 2 the command line is wrong, 124 the program took longer than --timeout,
     /// 125 it could not do its part, 126 the program is not executable, 127 it was not found.
     Record(Record),
+
+    /// Record a program that runs already, by what the kernel says of its rings.
+    ///
+    /// It is not stopped, and nothing is loaded into it: its operations are seen from now on, with their results, and those
+    /// of what it starts. The recording ends with the program, or by Ctrl-C (the program goes on). It takes the same
+    /// rights as `record --kernel`, and says which are missing. Exit codes: 0 recorded, 125 it could not be.
+    Attach(Attach),
 
     /// Judge traces and print the verdict.
     ///

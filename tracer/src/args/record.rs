@@ -79,6 +79,20 @@ pub(crate) struct Record {
     )]
     pub(crate) trap: Trap,
 
+    /// Record what the kernel says, too: its own list of operations, each completion with the operation that it
+    /// belongs to, of any program.
+    ///
+    /// Statically linked programs and rings that a thread of the kernel polls are seen only so. The kernel's tracepoints
+    /// cost about a microsecond an event. They take the right to them: without it, what is missing is said, with the
+    /// command that brings it. What the probe or the shim records of the same ring is held against it. It has no call
+    /// stacks.
+    #[arg(long)]
+    pub(crate) kernel: bool,
+
+    /// Bytes of the kernel's buffer on each processor, with --kernel: what finds no room in it is lost, and counted.
+    #[arg(long, value_name = "SIZE", default_value = "2MiB", value_parser = buffer_bytes)]
+    pub(crate) kernel_buffer: u64,
+
     /// End the recording at the first finding; the program goes on.
     ///
     /// The recording is read and judged while the program runs, every quarter of a second or more seldom: what
@@ -109,12 +123,55 @@ pub(crate) struct Record {
     pub(crate) command: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The file to make.
+    #[arg(short, long, value_name = "FILE", default_value = "trace.bin")]
+    pub(crate) output: PathBuf,
+
+    /// How much each process keeps: the newest records win.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = ring_bytes)]
+    pub(crate) ring: u64,
+
+    /// Where the recording lies meanwhile, instead of in memory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Bytes of the kernel's buffer on each processor: what finds no room in it is lost, and counted.
+    #[arg(long, value_name = "SIZE", default_value = "2MiB", value_parser = buffer_bytes)]
+    pub(crate) kernel_buffer: u64,
+
+    /// End the recording after so long.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+
+    /// Process id of the program.
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: u32,
+}
+
 /// Smallest and largest ring: room for names besides events, and as many chunks as the probe can keep
 /// count of.
 const RING: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 30;
 
+/// Smallest and largest buffer of the kernel's: a page, and what may be locked into memory at all.
+const BUFFER: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
+
 /// A size with an optional unit of powers of two: `67108864`, `64M`, `64MiB`, `1GiB`.
 fn ring_bytes(text: &str) -> Result<u64, String> {
+    size(text)?
+        .filter(|bytes| RING.contains(bytes))
+        .ok_or_else(|| "a process keeps between 1MiB and 4GiB".to_owned())
+}
+
+fn buffer_bytes(text: &str) -> Result<u64, String> {
+    size(text)?
+        .filter(|bytes| BUFFER.contains(bytes))
+        .ok_or_else(|| "the kernel's buffer has between 4KiB and 1GiB".to_owned())
+}
+
+/// A number of bytes with its unit; nothing where it is too large for any use.
+fn size(text: &str) -> Result<Option<u64>, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -126,10 +183,7 @@ fn ring_bytes(text: &str) -> Result<u64, String> {
     let number: u64 = digits
         .parse()
         .map_err(|_| "not a size: try `64MiB`".to_owned())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|bytes| RING.contains(bytes))
-        .ok_or_else(|| "a process keeps between 1MiB and 4GiB".to_owned())
+    Ok(number.checked_mul(1 << shift))
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use traces::event::{Loss, LossReason};
 use traces::recording::{Capture, Recording};
 
 use super::preload::{self, Outcome};
-use super::{Plan, Sealed};
+use super::{Plan, Recorded, Sealed};
 use crate::{safe, talk};
 
 /// The line after a recording, and one more where it was to have call stacks and hardly has any.
-pub(super) fn sealed(sealed: &Sealed, plan: &Plan, preload: &Outcome) {
+pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
+    let preload = &recorded.preload;
     let file = safe::path(&plan.output);
     let (recording, events) = match crate::open::survey(&sealed.path) {
         Ok(surveyed) => surveyed,
@@ -23,12 +24,22 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, preload: &Outcome) {
     }
     if plan.started.by_runner() {
         talk::line(line);
-        return by_shim(&recording, preload);
+        by_shim(&recording, preload);
+        return by_kernel(recorded);
     }
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
     by_shim(&recording, preload);
+    by_kernel(recorded);
+    let is_kernels = |process: &traces::recording::Process| process.capture == Capture::Kernel;
+    if recording.processes.iter().all(is_kernels) {
+        talk::more(format_args!(
+            "by no other means, because `{}` never used the probe, and {}",
+            preload::name(&plan.command),
+            preload.why_nothing()
+        ));
+    }
     let frames = recording.frames().count();
     if plan.stacks && events > 0 && are_short(recording.stacks_count(), frames) {
         let program = preload::name(&plan.command);
@@ -68,7 +79,7 @@ fn contents(recording: &Recording, events: u64) -> String {
     };
     format!(
         "{}, {}, {losses}{names}",
-        counted(recording.processes.len() as u64, "process", "processes"),
+        counted(recording.process_count() as u64, "process", "processes"),
         counted(events, "event", "events")
     )
 }
@@ -84,7 +95,8 @@ fn records(losses: &[Loss]) -> Option<String> {
 }
 
 /// What to say when no process wrote anything.
-pub(super) fn nothing(plan: &Plan, preload: &Outcome) {
+pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
+    let preload = &recorded.preload;
     let program = preload::name(&plan.command);
     talk::line(format_args!(
         "nothing was recorded: `{program}` never used the probe, and {}",
@@ -97,6 +109,7 @@ pub(super) fn nothing(plan: &Plan, preload: &Outcome) {
     for text in preload.remarks() {
         talk::more(text);
     }
+    by_kernel(recorded);
     if plan.output.exists() {
         talk::more(format_args!(
             "{} is from an earlier recording and was left as it was.",
@@ -115,10 +128,11 @@ fn by_shim(recording: &Recording, preload: &Outcome) {
     if shims == 0 {
         return;
     }
-    let who = if shims == recording.processes.len() {
+    let all = recording.process_count();
+    let who = if shims == all {
         String::new()
     } else {
-        format!(" in {shims} of {} processes", recording.processes.len())
+        format!(" in {shims} of {all} processes")
     };
     talk::line(format_args!(
         "recorded by preload{who}: saw {} and {}; cannot see who owns a cookie (into_raw, from_raw), nor \
@@ -130,6 +144,27 @@ fn by_shim(recording: &Recording, preload: &Outcome) {
         talk::more(text);
     }
     for text in preload.remarks() {
+        talk::more(text);
+    }
+}
+
+/// What the kernel said, and what of it is missing.
+fn by_kernel(recorded: &Recorded) {
+    let Some(kernel) = &recorded.kernel else {
+        return;
+    };
+    let (rings, operations) = kernel.saw();
+    if rings == 0 {
+        talk::line("recorded by kernel: no ring was made, and nothing submitted");
+    } else {
+        talk::line(format_args!(
+            "recorded by kernel: saw {} and {}, with their results; cannot see memory, descriptors, or what the program \
+             did with a completion",
+            counted(rings, "ring", "rings"),
+            counted(operations, "operation", "operations"),
+        ));
+    }
+    for text in kernel.remarks() {
         talk::more(text);
     }
 }

@@ -4,7 +4,8 @@
 //! writes its own file, and what it wrote survives the program's end, however that comes, and this
 //! process's too.
 //!
-//! [`preload`] has programs without the probe load a shim that sees their rings.
+//! [`preload`] has programs without the probe load a shim that sees their rings; [`kernel`] has the kernel say what it
+//! knows of them.
 //!
 //! Reading order: [`run`], then [`started`] (who asks for it), [`folder`] and [`session`] (before), [`spawn`] and [`signals`]
 //! and [`warden`] with
@@ -41,6 +42,8 @@ pub(crate) mod process_file;
 mod seal;
 
 pub(crate) mod preload;
+
+pub(crate) mod kernel;
 
 mod closing;
 
@@ -157,6 +160,8 @@ pub(crate) struct Plan {
     pub(crate) preload: bool,
     /// When the shim traps system calls.
     pub(crate) trap: Trap,
+    /// Whether the kernel's tracepoints are listened to, and the bytes of its buffer on each processor.
+    pub(crate) kernel: Option<u64>,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -194,6 +199,8 @@ pub(crate) struct Recorded {
     pub(crate) sealed: Option<Sealed>,
     /// What became of the shim.
     preload: preload::Outcome,
+    /// What the kernel said, where it was asked.
+    kernel: Option<kernel::Outcome>,
     signals: Signals,
 }
 
@@ -247,6 +254,7 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
         limit: args.timeout.map(Duration::from_secs),
         preload: !args.no_preload,
         trap: args.trap,
+        kernel: args.kernel.then_some(args.kernel_buffer),
         command: args.command,
     };
     if args.view {
@@ -266,12 +274,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Exit, Failure> {
 /// Says in a line what came of it.
 pub(crate) fn close(recorded: &Recorded, plan: &Plan) {
     match &recorded.sealed {
-        Some(sealed) => closing::sealed(sealed, plan, &recorded.preload),
+        Some(sealed) => closing::sealed(sealed, plan, recorded),
         // In a run of many tests most have nothing to do with it, and what is left from before is not theirs.
         None if plan.started.by_runner() && plan.started.is_usual(&plan.output) => {
             let _ = std::fs::remove_file(&plan.output);
         }
-        None => closing::nothing(plan, &recorded.preload),
+        None => closing::nothing(plan, recorded),
     }
 }
 
@@ -310,6 +318,16 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
         .transpose()
         .map_err(|error| own(error.into()))?;
+    // This thread is the one that starts the program.
+    let kernel = plan.kernel;
+    let kernel = kernel.map(|buffer| kernel::Kernel::start(folder.path(), &session, buffer));
+    let kernel = match kernel.transpose() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            let _ = folder.remove();
+            return Err(own(error));
+        }
+    };
     let preload = preload::Preload::prepare(plan.preload, plan.trap, &folder, &plan.command);
     let more = preload.variable().into_iter();
     let more = more.chain(plan.started.variable(&plan.command));
@@ -322,6 +340,9 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         onlooker,
     );
     let preload = preload.end(&folder);
+    let began = run.as_ref().ok();
+    let began = began.map(|(end, _)| (end.pid, end.start_time));
+    let kernel = kernel.map(|kernel| kernel.end(began));
     drop(lookout);
     for remark in warden.end() {
         crate::talk::line(remark);
@@ -342,6 +363,7 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         timed_out: end.timed_out,
         sealed,
         preload,
+        kernel,
         signals,
     })
 }

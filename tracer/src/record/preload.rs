@@ -248,7 +248,8 @@ impl Outcome {
         match &self.program {
             Program::Static => {
                 format!(
-                    "it is linked statically, so that nothing can be loaded into it: link it dynamically, or {way_out}"
+                    "it is linked statically, so that nothing can be loaded into it: record it with `--kernel`, link it \
+                     dynamically, or {way_out}"
                 )
             }
             Program::Raised => format!(

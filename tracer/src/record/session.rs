@@ -97,6 +97,13 @@ impl Session {
         })
     }
 
+    /// The recording's token, as files have it.
+    pub(super) fn token(&self) -> [u8; 16] {
+        u128::from_str_radix(&self.token, 16)
+            .unwrap_or(0)
+            .to_be_bytes()
+    }
+
     /// What the sealed file keeps of it; the token is of no use once the recording is over.
     pub(crate) fn info(&self) -> Vec<(&'static str, String)> {
         vec![

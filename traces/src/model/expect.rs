@@ -226,6 +226,7 @@ mod tests {
             res,
             flags,
             index: None,
+            operation: None,
         }
     }
 

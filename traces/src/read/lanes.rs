@@ -424,6 +424,7 @@ impl Scan<'_, '_, '_> {
                 | Kind::Claim
                 | Kind::Complete
                 | Kind::CompleteAt
+                | Kind::CompleteOf
                 | Kind::Spawn
                 | Kind::Done
                 | Kind::CoroutineDrop

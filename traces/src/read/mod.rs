@@ -31,7 +31,7 @@ use crate::model::Facts;
 use crate::watch::{Counter, Stage, Watch};
 pub(crate) use pass::Reader;
 
-use crate::recording::{Ended, Process, Recording, Seen};
+use crate::recording::{Capture, Ended, Process, Recording, Seen};
 use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
 use stream::{Script, Source};
@@ -386,13 +386,15 @@ fn put_ends(gathered: &mut Gathered<'_>) {
 fn tell_replaced(processes: &mut [Process], begun_ns: &[u64]) {
     let mut latest: FxHashMap<(u32, u64), (u64, usize)> = FxHashMap::default();
     for (index, (process, begun)) in processes.iter().zip(begun_ns).enumerate() {
-        if process.start_time == 0 {
+        if process.start_time == 0 || process.capture == Capture::Kernel {
             continue;
         }
         let known = latest.entry((process.pid, process.start_time)).or_default();
         *known = (*known).max((*begun, index));
     }
-    for (index, process) in processes.iter_mut().enumerate() {
+    // The kernel's view of a process is of no image, and of all of them.
+    let images = processes.iter_mut().enumerate();
+    for (index, process) in images.filter(|(_, it)| it.capture != Capture::Kernel) {
         let last = latest.get(&(process.pid, process.start_time));
         if last.is_some_and(|(_, last)| *last != index) {
             process.ended = Ended::Replaced;

@@ -563,6 +563,7 @@ mod tests {
                 res: 0,
                 flags: 0,
                 index: None,
+                operation: None,
             };
             at(100, 0, What::Complete(completion))
         };

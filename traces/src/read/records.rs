@@ -185,15 +185,17 @@ pub(super) struct Sequences(Dense<Option<u64>>);
 
 impl Sequences {
     fn whole(&mut self, ring: u16, low: u32) -> u64 {
-        let known = self.0.slot(u32::from(ring));
-        let last = known.get_or_insert(u64::from(low));
-        // The nearest number to the last one that has these low bits, above or below it.
-        let step = low.wrapping_sub(*last as u32) as i32;
-        let whole = last
-            .checked_add_signed(i64::from(step))
-            .unwrap_or(u64::from(low));
-        *last = whole;
+        let whole = self.nearest(u32::from(ring), low);
+        *self.0.slot(u32::from(ring)) = Some(whole);
         whole
+    }
+
+    /// The nearest number to the ring's last one that has these low bits, above or below it.
+    fn nearest(&mut self, ring: u32, low: u32) -> u64 {
+        let last = self.0.slot(ring).unwrap_or(u64::from(low));
+        let step = low.wrapping_sub(last as u32) as i32;
+        last.checked_add_signed(i64::from(step))
+            .unwrap_or(u64::from(low))
     }
 }
 
@@ -262,6 +264,7 @@ fn completion(header: Header, words: &[u64], wide: u32) -> What {
         res: res as i32,
         flags,
         index: None,
+        operation: None,
     })
 }
 
@@ -277,8 +280,11 @@ pub(super) fn event(
     let what = match header.kind() {
         Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,
         Some(Kind::Lost) => What::Lost(Loss {
-            records: Some(word(words, 0)),
+            // Of the kernel's, one process says how many, and the others that they may have missed some.
+            records: Some(word(words, 0))
+                .filter(|count| *count != 0 || word(words, 1) != wire::record::LOST_KERNEL),
             reason: match word(words, 1) {
+                wire::record::LOST_KERNEL => LossReason::KernelBuffer,
                 wire::record::LOST_NOT_FOLLOWED => LossReason::NotFollowed,
                 _ => LossReason::Full,
             },
@@ -339,6 +345,19 @@ pub(super) fn event(
                 res: res as i32,
                 flags,
                 index: Some(index),
+                operation: None,
+            })
+        }
+        Some(Kind::CompleteOf) => {
+            let (res, flags) = halves(word(words, 1));
+            let (ring, sequence) = halves(word(words, 2));
+            What::Complete(Completion {
+                ring,
+                cookie: word(words, 0),
+                res: res as i32,
+                flags,
+                index: None,
+                operation: Some(sequences.nearest(ring, sequence)),
             })
         }
         Some(Kind::Overflow) => What::Overflow {

@@ -14,6 +14,7 @@
 //! 40 main submit 0 RECV 0x1000 conn.rs:90 slot=3 set   sequence and slot count up unless they are said
 //! 50 main enter 0 1 -> 1
 //! 60 main complete 0 0x1000 -104 more               result, then flags
+//! 61 main complete 0 0x1000 0 of=7                  the kernel says whose: operation 7
 //! 70 main resume 9 0x1000 ring=0                    without a cookie: woken by something else
 //! 80 main suspend 9 0x1000 0x2000
 //! 90 main lost 5 overwritten                        how many, or ?, and why
@@ -105,6 +106,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
     (LossReason::NotFollowed, "not-followed"),
+    (LossReason::KernelBuffer, "kernel-buffer"),
     (LossReason::Newer, "newer"),
     (LossReason::Removed, "removed"),
 ];

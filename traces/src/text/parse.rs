@@ -239,6 +239,7 @@ impl Parser {
                 let cookie = rest.number("the cookie")?;
                 let res = rest.signed("the result")?;
                 let index = rest.key_number("index")?;
+                let operation = rest.key_number("of")?;
                 let flags = rest.flags(CQE_FLAGS, "flags")?;
                 What::Complete(Completion {
                     ring,
@@ -246,6 +247,7 @@ impl Parser {
                     res,
                     flags,
                     index,
+                    operation,
                 })
             }
             "overflow" => What::Overflow {

@@ -225,6 +225,7 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             let mut words = vec![format!("complete {} {:#x} {}", c.ring, c.cookie, c.res)];
             words.extend(cqe_flag_words(c.flags));
             words.extend(c.index.map(|index| format!("index={index}")));
+            words.extend(c.operation.map(|operation| format!("of={operation}")));
             words
         }
         What::Overflow { ring, count } => vec![format!("overflow {ring} {count}")],

@@ -1,0 +1,375 @@
+//! What the kernel said, in order, into records of the processes whose rings it is about.
+//!
+//! The kernel tells rings and requests apart by addresses of its own, which it uses again at once: a ring is what a
+//! `create` began, and a request is an operation from its submission to its completion. Which operation a completion
+//! belongs to is said by the request, but not always: of the completions of one operation that posts several only the
+//! last has it, a notification of a zero-copy send has another one, and what finds no room in the queue has none. Of
+//! those the reader finds the operation by the cookie.
+//!
+//! No address of the kernel's gets into a file.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+
+use wire::payload::{Submit, pair};
+use wire::record::{Kind, LOST_KERNEL, RingKind};
+
+use super::file::{Common, Whose, Writer};
+use super::sample::{Entry, Said};
+use crate::record::spawn;
+
+/// `IORING_CQE_F_MORE`, `IORING_CQE_F_NOTIF`
+const MORE: u32 = 2;
+const NOTIFICATION: u32 = 8;
+
+/// Rings, requests, and the files that it is written to.
+#[derive(Debug)]
+pub(super) struct Follow {
+    common: Common,
+    /// By the kernel's address.
+    rings: HashMap<u64, Ring>,
+    /// What is in flight, by the kernel's address of the request.
+    requests: HashMap<u64, Request>,
+    /// By process id.
+    files: HashMap<u32, Sheet>,
+    /// What is known of processes, gathered while they live.
+    births: HashMap<u32, Whose>,
+    /// Names of threads.
+    names: HashMap<u32, Vec<u8>>,
+    /// Records that were lost before there was a file to say so in.
+    unplaced: u64,
+    /// Rings that were ever seen: tells one from the next at the same address.
+    generations: u64,
+    /// Why a file could not be made.
+    failure: Option<io::Error>,
+    pub(super) counted: Counted,
+}
+
+/// How much was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    pub(super) rings: u64,
+    pub(super) operations: u64,
+    pub(super) completions: u64,
+    /// Of those, the ones whose request says which operation they belong to.
+    pub(super) paired: u64,
+    /// Records that found no room in the kernel's buffer.
+    pub(super) lost: u64,
+}
+
+#[derive(Debug)]
+struct Sheet {
+    writer: Writer,
+    rings: u16,
+    /// The recording ended for this process.
+    is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ring {
+    generation: u64,
+    /// The process that made it, and its number there.
+    pid: u32,
+    number: u16,
+    slots: u32,
+    /// Entries taken from its queue so far.
+    submitted: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    ring: u64,
+    sequence: u64,
+}
+
+impl Follow {
+    pub(super) fn new(common: Common) -> Self {
+        Self {
+            common,
+            rings: HashMap::new(),
+            requests: HashMap::new(),
+            files: HashMap::new(),
+            births: HashMap::new(),
+            names: HashMap::new(),
+            unplaced: 0,
+            generations: 0,
+            failure: None,
+            counted: Counted::default(),
+        }
+    }
+
+    /// Looks at a process while it may still live: what happened is worked through later.
+    pub(super) fn meet(&mut self, entry: &Entry) {
+        match &entry.said {
+            // A thread is no process, and a process is its parent's image until it is another one.
+            Said::Exit | Said::Lost(_) => {}
+            Said::Comm(_) if entry.pid == entry.tid => {
+                self.births.insert(entry.pid, look(entry.pid, 0, entry.at));
+            }
+            Said::Fork { parent } if parent.0 != entry.pid => {
+                self.births.insert(entry.pid, look(entry.pid, parent.0, entry.at));
+            }
+            _ => {
+                let fresh = || look(entry.pid, 0, entry.at);
+                self.births.entry(entry.pid).or_insert_with(fresh);
+            }
+        }
+    }
+
+    /// The process of which the recorder knows by itself when it began.
+    pub(super) fn began(&mut self, pid: u32, start_time: u64) {
+        let Some(whose) = self.births.get_mut(&pid) else {
+            return;
+        };
+        whose.start_time = start_time;
+        if let Some(sheet) = self.files.get_mut(&pid)
+            && let Err(error) = sheet.writer.began(whose)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Takes in what happened next.
+    pub(super) fn take(&mut self, entry: Entry) {
+        let Entry { at, pid, tid, said } = entry;
+        let who = (pid, tid);
+        match said {
+            Said::Create {
+                ctx,
+                fd,
+                entries,
+                setup,
+            } => self.create(ctx, who, at, (fd, entries, setup)),
+            Said::Submit { ctx, req, entry } => self.submit(ctx, req, who, at, *entry),
+            Said::Complete {
+                ctx,
+                req,
+                cookie,
+                res,
+                flags,
+            } => self.complete((ctx, req), who, at, (cookie, res, flags)),
+            Said::Overflow {
+                ctx,
+                cookie,
+                res,
+                flags,
+            } => {
+                self.complete((ctx, 0), who, at, (cookie, res, flags));
+                let ring = self.ring(ctx, who, at);
+                // How many wait there nobody says, only that one more does.
+                self.record(&ring, tid, at, Kind::Overflow, 0, &[u64::from(ring.number), 1]);
+            }
+            Said::Fork { parent } => {
+                if let Some(name) = self.names.get(&parent.1).cloned() {
+                    self.names.insert(tid, name);
+                }
+                if parent.0 != pid {
+                    self.of_process(parent, at, Kind::Fork, &[u64::from(pid)]);
+                }
+            }
+            Said::Comm(name) => {
+                if let Some(sheet) = self.files.get_mut(&pid) {
+                    sheet.writer.name(tid, &name);
+                }
+                self.names.insert(tid, name);
+            }
+            Said::Exit => {
+                if let Some(sheet) = self.files.get_mut(&pid) {
+                    sheet.writer.ended(tid, at);
+                }
+                self.names.remove(&tid);
+            }
+            Said::Lost(count) => self.lost(count, who, at),
+        }
+    }
+
+    /// Writes what was gathered.
+    pub(super) fn flush(&mut self) {
+        for sheet in self.files.values_mut() {
+            sheet.writer.flush();
+            sheet.is_over |= sheet.writer.is_to_stop();
+        }
+    }
+
+    /// Why something could not be written.
+    pub(super) fn failure(&self) -> Option<String> {
+        let of_files = self.files.values().filter_map(|sheet| sheet.writer.failure());
+        let failure = self.failure.iter().chain(of_files).next()?;
+        Some(failure.to_string())
+    }
+
+    fn create(&mut self, ctx: u64, who: (u32, u32), at: u64, made: (i32, (u32, u32), u32)) {
+        let (fd, (slots, completions), setup) = made;
+        self.counted.rings += 1;
+        self.generations += 1;
+        let number = match self.sheet(who.0, at) {
+            Some(sheet) => {
+                let number = sheet.rings;
+                sheet.rings = sheet.rings.wrapping_add(1);
+                number
+            }
+            None => 0,
+        };
+        let ring = Ring {
+            generation: self.generations,
+            pid: who.0,
+            number,
+            slots,
+            submitted: 0,
+        };
+        self.rings.insert(ctx, ring);
+        let words = [
+            pair(u32::from(number), fd.cast_unsigned()),
+            pair(slots, completions),
+            pair(setup, 0),
+        ];
+        self.record(&ring, who.1, at, Kind::RingCreate, RingKind::InPlace as u8, &words);
+    }
+
+    /// A ring by the kernel's address; one that was made before anybody looked is met here.
+    fn ring(&mut self, ctx: u64, who: (u32, u32), at: u64) -> Ring {
+        if let Some(ring) = self.rings.get(&ctx) {
+            return *ring;
+        }
+        self.create(ctx, who, at, (-1, (0, 0), 0));
+        self.rings[&ctx]
+    }
+
+    fn submit(&mut self, ctx: u64, req: u64, who: (u32, u32), at: u64, entry: Submit) {
+        let ring = self.ring(ctx, who, at);
+        self.counted.operations += 1;
+        let sequence = ring.submitted;
+        if let Some(ring) = self.rings.get_mut(&ctx) {
+            ring.submitted += 1;
+        }
+        let request = Request {
+            ring: ring.generation,
+            sequence,
+        };
+        self.requests.insert(req, request);
+        let slot = sequence.checked_rem(u64::from(ring.slots)).unwrap_or(0);
+        let entry = Submit {
+            ring: ring.number,
+            sequence: sequence as u32,
+            slot: slot as u16,
+            ..entry
+        };
+        let words = entry.encode();
+        let short = words[4..].iter().all(|word| *word == 0) && entry.file_index == 0;
+        if short {
+            self.record(&ring, who.1, at, Kind::Submit, 0, &words[..4]);
+        } else {
+            let [a, b, c, d, e, f, g] = words;
+            let words = [a, b, c, d, e, f, g, u64::from(entry.file_index)];
+            self.record(&ring, who.1, at, Kind::Submit, 0, &words);
+        }
+    }
+
+    fn complete(
+        &mut self,
+        (ctx, req): (u64, u64),
+        who: (u32, u32),
+        at: u64,
+        (cookie, res, flags): (u64, i32, u32),
+    ) {
+        let ring = self.ring(ctx, who, at);
+        self.counted.completions += 1;
+        // A notification's request never was an operation, but its address may have been.
+        let found = self.requests.get(&req).filter(|_| flags & NOTIFICATION == 0);
+        let found = found.filter(|request| request.ring == ring.generation).copied();
+        if found.is_some() && flags & MORE == 0 {
+            self.requests.remove(&req);
+        }
+        let result = pair(res.cast_unsigned(), flags);
+        match found {
+            Some(request) => {
+                self.counted.paired += 1;
+                let place = pair(u32::from(ring.number), request.sequence as u32);
+                self.record(&ring, who.1, at, Kind::CompleteOf, 0, &[cookie, result, place]);
+            }
+            None => {
+                let number = u64::from(ring.number);
+                self.record(&ring, who.1, at, Kind::Complete, 255, &[cookie, result, number]);
+            }
+        }
+    }
+
+    /// From here on no request stands for the operation that it stood for.
+    fn lost(&mut self, count: u64, who: (u32, u32), at: u64) {
+        self.counted.lost += count;
+        self.requests.clear();
+        let pids: HashSet<u32> = self.files.keys().copied().collect();
+        // Whose they were is not known: all may miss some, and one says how many.
+        let counts = if pids.contains(&who.0) { Some(who.0) } else { pids.iter().min().copied() };
+        self.unplaced += count;
+        for pid in pids {
+            let count = if Some(pid) == counts { std::mem::take(&mut self.unplaced) } else { 0 };
+            let tid = if pid == who.0 { who.1 } else { pid };
+            self.of_process((pid, tid), at, Kind::Lost, &[count, LOST_KERNEL]);
+        }
+    }
+
+    /// The file of a process, made where there is none yet.
+    fn sheet(&mut self, pid: u32, at: u64) -> Option<&mut Sheet> {
+        if !self.files.contains_key(&pid) {
+            let whose = self.births.get(&pid).cloned().unwrap_or_else(|| look(pid, 0, at));
+            match Writer::create(&self.common, &whose, at) {
+                Ok(writer) => {
+                    let sheet = Sheet {
+                        writer,
+                        rings: 0,
+                        is_over: false,
+                    };
+                    self.files.insert(pid, sheet);
+                    let unplaced = std::mem::take(&mut self.unplaced);
+                    if unplaced > 0 {
+                        self.of_process((pid, pid), at, Kind::Lost, &[unplaced, LOST_KERNEL]);
+                    }
+                }
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                }
+            }
+        }
+        self.files.get_mut(&pid)
+    }
+
+    fn record(&mut self, ring: &Ring, tid: u32, at: u64, kind: Kind, aux: u8, words: &[u64]) {
+        let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
+        if let Some(sheet) = self.files.get_mut(&ring.pid).filter(|sheet| !sheet.is_over) {
+            sheet.writer.record((tid, name), at, kind, aux, words);
+        }
+    }
+
+    fn of_process(&mut self, (pid, tid): (u32, u32), at: u64, kind: Kind, words: &[u64]) {
+        let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
+        if let Some(sheet) = self.files.get_mut(&pid).filter(|sheet| !sheet.is_over) {
+            sheet.writer.record((tid, name), at, kind, 0, words);
+        }
+    }
+}
+
+/// What the system says of a process; when it began is guessed where it is gone already.
+fn look(pid: u32, parent: u32, at: u64) -> Whose {
+    let stat = spawn::stat(pid);
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
+    Whose {
+        pid,
+        parent: stat.map_or(parent, |stat| stat.parent),
+        start_time: stat.map_or_else(|| since_boot(at), |stat| stat.start),
+        exe: exe.unwrap_or_else(|_| PathBuf::new()),
+    }
+}
+
+/// A time of `CLOCK_MONOTONIC` in clock ticks since boot.
+fn since_boot(at: u64) -> u64 {
+    let ns = |id| {
+        let now = rustix::time::clock_gettime(id);
+        now.tv_sec * 1_000_000_000 + now.tv_nsec
+    };
+    let slept = ns(rustix::time::ClockId::Boottime) - ns(rustix::time::ClockId::Monotonic);
+    let tick = 1_000_000_000 / i64::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1);
+    let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(slept);
+    u64::try_from(at / tick).unwrap_or(0)
+}

@@ -1,0 +1,378 @@
+//! `record --kernel`: what the kernel itself says of the program's rings.
+//!
+//! Its tracepoints of io_uring are listened to by perf events, one on each processor, which follow the program with
+//! its threads, children and the kernel's own workers. They see every program, whatever it is linked with, and also a
+//! ring that a thread of the kernel polls. A thread of this process takes out what the kernel wrote, puts it into
+//! order, and writes a file for each process beside those that the processes write themselves.
+//!
+//! Reading order: here, [`tracefs`] and [`format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
+//! (records into words), [`follow`] (words into operations), [`file`].
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+mod file;
+mod follow;
+mod format;
+#[expect(unsafe_code, reason = "speaks to the kernel's perf events, and reads what it writes")]
+mod perf;
+mod sample;
+pub(crate) mod tracefs;
+
+use follow::{Counted, Follow};
+use perf::{About, Event, Memory, Whom};
+use sample::{Entry, Said, Tracepoints};
+use tracefs::Tracefs;
+
+use super::Room;
+use super::session::Session;
+
+/// Bytes of the kernel's buffer on each processor.
+pub(crate) const BUFFER: u64 = 2 << 20;
+/// How long nothing is looked at, at the most.
+const SLEEP: Duration = Duration::from_millis(20);
+/// How late a record may come that is older than one on another processor: what is older than this is in order.
+const LATE_NS: u64 = 50_000_000;
+/// Bits of `CapEff` in `/proc/self/status`.
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+
+/// What is listened to on one processor.
+#[derive(Debug)]
+struct Ear {
+    /// The first one owns the memory that all of them write to.
+    events: Vec<Event>,
+    memory: Memory,
+}
+
+/// The overlay while the program runs.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    is_over: Arc<AtomicBool>,
+    /// When the program began, once that is known.
+    thread: JoinHandle<Listener>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    counted: Counted,
+    failure: Option<String>,
+}
+
+/// What is missing here for `--kernel`, each with the command that brings it.
+pub(crate) fn missing() -> Vec<String> {
+    let mut missing = Vec::new();
+    match Tracefs::find().place().map(Tracepoints::read) {
+        Err(error) | Ok(Err(error)) => missing.push(format!("{error:#}")),
+        Ok(Ok(_)) => {}
+    }
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    match paranoid.map(|text| text.trim().parse::<i32>()) {
+        Ok(Ok(..=-1)) => {}
+        Ok(Ok(_)) if has_capability(&status) => {}
+        Ok(Ok(level)) => missing.push(format!(
+            "CAP_PERFMON: perf_event_paranoid is {level}, so that tracepoints are for those who have it; {}, or for \
+             everybody: sysctl kernel.perf_event_paranoid=-1",
+            tracefs::GRANT
+        )),
+        Ok(Err(_)) | Err(_) => missing.push(
+            "perf events: this kernel was built without them, or does not show /proc/sys".to_owned(),
+        ),
+    }
+    missing
+}
+
+fn has_capability(status: &str) -> bool {
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.is_some_and(|bits| bits & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0)
+}
+
+impl Kernel {
+    /// Begins to listen to what this thread starts from now on.
+    pub(crate) fn start(folder: &Path, session: &Session, buffer: u64) -> Result<Self> {
+        let missing = missing();
+        if !missing.is_empty() {
+            bail!("`--kernel` is not possible here; missing:\n  {}", missing.join("\n  "));
+        }
+        let place = Tracefs::find();
+        let tracepoints = Tracepoints::read(place.place()?)?;
+        let ears = listen(&tracepoints, Whom::Children, buffer)?;
+        let listener = Listener {
+            tracepoints,
+            ears,
+            pending: Vec::new(),
+            follow: Follow::new(file::Common {
+                folder: folder.to_path_buf(),
+                token: session.token(),
+                chunks: usize::try_from(session.room.chunks()).unwrap_or(usize::MAX),
+                is_ring: matches!(session.room, Room::Ring(_)),
+            }),
+            reported: 0,
+        };
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let thread = std::thread::Builder::new()
+            .name("kernel".into())
+            .spawn(move || listener.run(&over))
+            .context("cannot start the thread that listens to the kernel")?;
+        Ok(Self { is_over, thread })
+    }
+
+    /// The program ended, or never began: the rest is taken out and written. `began` is its process id and when that
+    /// began.
+    pub(crate) fn end(self, began: Option<(u32, u64)>) -> Outcome {
+        self.is_over.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(listener) => listener.end(began),
+            Err(_) => Outcome {
+                failure: Some("the thread that listened to the kernel ended early".to_owned()),
+                ..Outcome::default()
+            },
+        }
+    }
+}
+
+/// Opens everything on all processors.
+fn listen(tracepoints: &Tracepoints, whom: Whom, buffer: u64) -> Result<Vec<Ear>> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let cpus = processors(&text);
+    if cpus.is_empty() {
+        bail!("/sys/devices/system/cpu/online does not say which processors there are");
+    }
+    let mut ears = Vec::new();
+    for cpu in cpus {
+        match Ear::open(tracepoints, whom, cpu, buffer) {
+            Ok(ear) => ears.push(ear),
+            // It was switched off just now.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            Err(error) => return Err(refused(&error, cpu)),
+        }
+    }
+    Ok(ears)
+}
+
+fn refused(error: &io::Error, cpu: i32) -> anyhow::Error {
+    let why = match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => format!(
+            "the kernel refuses ({error}): a container's filter of system calls, or capabilities of another user \
+             namespace; record outside of the container, or start it with --cap-add PERFMON"
+        ),
+        Some(libc::EMFILE) => format!(
+            "there are not enough descriptors for this many processors ({error}); `ulimit -n 65536` allows more"
+        ),
+        Some(libc::ENOMEM) => format!(
+            "there is no room for the kernel's buffers ({error}); `--kernel-buffer` makes them smaller"
+        ),
+        _ => error.to_string(),
+    };
+    anyhow!("`--kernel` is not possible: cannot listen on processor {cpu}: {why}")
+}
+
+/// `0-3,8`
+fn processors(text: &str) -> Vec<i32> {
+    let ranges = text.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<i32>().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().take(8192).collect()
+}
+
+impl Ear {
+    fn open(tracepoints: &Tracepoints, whom: Whom, cpu: i32, buffer: u64) -> io::Result<Self> {
+        let bytes = usize::try_from(buffer).unwrap_or(usize::MAX >> 1).next_power_of_two();
+        let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
+        let open = |about| Event::open(about, whom, cpu, watermark);
+        let first = open(About::Threads)?;
+        let memory = map(&first, bytes)?;
+        let mut events = vec![first];
+        for id in tracepoints.ids() {
+            let event = open(About::Tracepoint(id))?;
+            event.send_to(&events[0])?;
+            events.push(event);
+        }
+        Ok(Self { events, memory })
+    }
+
+    fn poll_on(&self) -> Option<&File> {
+        self.events.first().map(Event::file)
+    }
+}
+
+/// As much as is wanted, or as much as this user may lock into memory.
+fn map(event: &Event, wanted: usize) -> io::Result<Memory> {
+    let least = rustix::param::page_size();
+    let mut bytes = wanted.max(least);
+    loop {
+        match Memory::map(event, bytes) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) && bytes / 2 >= least => {
+                bytes /= 2;
+            }
+            mapped => return mapped,
+        }
+    }
+}
+
+/// The thread's own.
+#[derive(Debug)]
+struct Listener {
+    tracepoints: Tracepoints,
+    ears: Vec<Ear>,
+    /// Not worked through yet.
+    pending: Vec<Entry>,
+    follow: Follow,
+    /// Losses that the kernel told of among its records.
+    reported: u64,
+}
+
+impl Listener {
+    fn run(mut self, is_over: &AtomicBool) -> Self {
+        while !is_over.load(Ordering::Relaxed) {
+            self.wait();
+            let now = monotonic_ns();
+            self.take();
+            if self.work(now.saturating_sub(LATE_NS)) {
+                self.follow.flush();
+            }
+        }
+        self
+    }
+
+    /// Until a quarter of a buffer is full, or for a while.
+    fn wait(&self) {
+        let files = self.ears.iter().filter_map(Ear::poll_on);
+        let mut files: Vec<_> = files
+            .map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN))
+            .collect();
+        let limit = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(SLEEP.subsec_nanos()),
+        };
+        let ended = |file: &PollFd<'_>| file.revents().contains(PollFlags::HUP);
+        // What hangs up does so for ever, and would be no wait at all.
+        if poll(&mut files, Some(&limit)).is_err() || files.iter().any(ended) {
+            std::thread::sleep(SLEEP);
+        }
+    }
+
+    /// Takes out what the kernel wrote.
+    fn take(&mut self) {
+        let Self {
+            tracepoints,
+            ears,
+            pending,
+            follow,
+            reported,
+        } = self;
+        for ear in ears {
+            ear.memory.take(|kind, body| {
+                if let Some(entry) = tracepoints.parse(kind, body) {
+                    if let Said::Lost(count) = entry.said {
+                        *reported += count;
+                    }
+                    follow.meet(&entry);
+                    pending.push(entry);
+                }
+            });
+        }
+    }
+
+    /// Works through what is so old that nothing older will come. Says whether there was any.
+    fn work(&mut self, until: u64) -> bool {
+        self.pending.sort_by_key(|entry| entry.at);
+        let ready = self.pending.partition_point(|entry| entry.at < until);
+        for entry in self.pending.drain(..ready) {
+            self.follow.take(entry);
+        }
+        ready > 0
+    }
+
+    fn end(mut self, began: Option<(u32, u64)>) -> Outcome {
+        for event in self.ears.iter().flat_map(|ear| &ear.events) {
+            // One that does not end writes where nobody reads.
+            let _ = event.disable();
+        }
+        self.take();
+        if let Some((pid, start_time)) = began {
+            self.follow.began(pid, start_time);
+        }
+        // What found no room behind the last record that did is counted, and nowhere told of.
+        let lost = self.ears.iter().flat_map(|ear| &ear.events);
+        let lost: u64 = lost.filter_map(|event| event.lost().ok().flatten()).sum();
+        let untold = lost.saturating_sub(self.reported);
+        if untold > 0 {
+            let (pid, _) = began.unwrap_or_default();
+            self.pending.push(Entry {
+                at: monotonic_ns(),
+                pid,
+                tid: pid,
+                said: Said::Lost(untold),
+            });
+        }
+        self.work(u64::MAX);
+        self.follow.flush();
+        Outcome {
+            counted: self.follow.counted,
+            failure: self.follow.failure(),
+        }
+    }
+}
+
+impl Outcome {
+    /// What to say of it at the end.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Some(why) = &self.failure {
+            remarks.push(format!("not recorded: part of what the kernel said could not be written ({why})"));
+        }
+        if self.counted.lost > 0 {
+            remarks.push(format!(
+                "lost: {} of the kernel's records found no room in its buffer; `--kernel-buffer SIZE` makes more of it",
+                self.counted.lost
+            ));
+        }
+        remarks
+    }
+
+    /// What the kernel saw of all processes.
+    pub(crate) fn saw(&self) -> (u64, u64) {
+        (self.counted.rings, self.counted.operations)
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_listed_by_ranges() {
+        assert_eq!(processors("0-3,8\n"), [0, 1, 2, 3, 8]);
+        assert_eq!(processors("0\n"), [0]);
+        assert_eq!(processors(""), [] as [i32; 0]);
+    }
+
+    #[test]
+    fn either_capability_is_enough() {
+        assert!(has_capability("CapEff:\t0000004000000000\n"));
+        assert!(has_capability("Name:\tx\nCapEff:\t000001ffffffffff\n"));
+        assert!(has_capability("CapEff:\t0000000000200000\n"));
+        assert!(!has_capability("CapEff:\t0000000000000000\nCapPrm:\t000001ffffffffff\n"));
+        assert!(!has_capability(""));
+    }
+}

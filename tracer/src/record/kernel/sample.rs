@@ -1,0 +1,290 @@
+//! Records of the kernel's rings, in words of io_uring.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use wire::payload::Submit;
+
+use super::format::{Field, Format};
+use super::tracefs;
+
+/// Kinds of records (`PERF_RECORD_*`).
+const LOST: u32 = 2;
+const COMM: u32 = 3;
+const EXIT: u32 = 4;
+const FORK: u32 = 7;
+const SAMPLE: u32 = 9;
+/// Bytes of thread and time behind every record that is no sample.
+const TRAILER: usize = 16;
+
+/// Something that the kernel said.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// `CLOCK_MONOTONIC` in ns.
+    pub(super) at: u64,
+    /// Process and thread in whose context it happened.
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    pub(super) said: Said,
+}
+
+/// What it said.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Said {
+    /// A ring was made.
+    Create {
+        ctx: u64,
+        fd: i32,
+        entries: (u32, u32),
+        setup: u32,
+    },
+    /// An entry was taken from the submission queue.
+    Submit {
+        ctx: u64,
+        req: u64,
+        entry: Box<Submit>,
+    },
+    /// A completion was stored.
+    Complete {
+        ctx: u64,
+        /// 0 where the kernel says no request.
+        req: u64,
+        cookie: u64,
+        res: i32,
+        flags: u32,
+    },
+    /// A completion found no room, and is kept.
+    Overflow {
+        ctx: u64,
+        cookie: u64,
+        res: i32,
+        flags: u32,
+    },
+    /// A thread, or a process, was begun by another one.
+    Fork { parent: (u32, u32) },
+    /// A thread has a name.
+    Comm(Vec<u8>),
+    /// A thread ended.
+    Exit,
+    /// So many records found no room before this one.
+    Lost(u64),
+}
+
+/// The tracepoints that are listened to, and where their fields lie.
+#[derive(Clone, Debug)]
+pub(super) struct Tracepoints {
+    create: (u64, [Field; 5]),
+    submit: (u64, [Field; 5]),
+    failed: (u64, [Field; 4], Vec<Option<Field>>),
+    complete: (u64, [Field; 5]),
+    overflow: (u64, [Field; 4]),
+}
+
+/// Fields of an entry that the kernel refused, beside ring, request, cookie and opcode.
+const OF_FAILED: [&str; 8] = [
+    "flags",
+    "off",
+    "addr",
+    "len",
+    "op_flags",
+    "buf_index",
+    "personality",
+    "file_index",
+];
+
+impl Tracepoints {
+    /// Reads what tracefs says of them.
+    pub(super) fn read(place: &Path) -> Result<Self> {
+        let read = |names: &[&str]| tracefs::format(place, names);
+        let create = read(&["io_uring_create"])?;
+        let submit = read(&["io_uring_submit_req", "io_uring_submit_sqe"])?;
+        let failed = read(&["io_uring_req_failed"])?;
+        let complete = read(&["io_uring_complete"])?;
+        let overflow = read(&["io_uring_cqe_overflow"])?;
+        Ok(Self {
+            create: (
+                create.id,
+                fields(&create, ["ctx", "fd", "sq_entries", "cq_entries", "flags"])?,
+            ),
+            submit: (
+                submit.id,
+                fields(&submit, ["ctx", "req", "user_data", "opcode", "flags"])?,
+            ),
+            failed: (
+                failed.id,
+                fields(&failed, ["ctx", "req", "user_data", "opcode"])?,
+                OF_FAILED
+                    .iter()
+                    .map(|name| failed.field(&[name]))
+                    .collect(),
+            ),
+            complete: (
+                complete.id,
+                fields(&complete, ["ctx", "req", "user_data", "res", "cflags"])?,
+            ),
+            overflow: (
+                overflow.id,
+                fields(&overflow, ["ctx", "user_data", "res", "cflags"])?,
+            ),
+        })
+    }
+
+    /// Their numbers.
+    pub(super) fn ids(&self) -> [u64; 5] {
+        [
+            self.create.0,
+            self.submit.0,
+            self.failed.0,
+            self.complete.0,
+            self.overflow.0,
+        ]
+    }
+
+    /// What a record says; nothing where it is of no use.
+    pub(super) fn parse(&self, kind: u32, body: &[u8]) -> Option<Entry> {
+        match kind {
+            SAMPLE => {
+                let at = number(body, 8)?;
+                let size = half(body, 16)? as usize;
+                let raw = body.get(20..20usize.checked_add(size)?)?;
+                let said = self.said(raw)?;
+                Some(entry(body, 0, at, said)?)
+            }
+            LOST => {
+                let trailer = body.len().checked_sub(TRAILER)?;
+                let at = number(body, trailer + 8)?;
+                entry(body, trailer, at, Said::Lost(number(body, 8)?))
+            }
+            COMM => {
+                let trailer = body.len().checked_sub(TRAILER)?;
+                let name = body.get(8..trailer)?.split(|byte| *byte == 0).next()?;
+                let at = number(body, trailer + 8)?;
+                entry(body, 0, at, Said::Comm(name.to_vec()))
+            }
+            FORK | EXIT => {
+                let ids = [half(body, 0)?, half(body, 4)?, half(body, 8)?, half(body, 12)?];
+                let [pid, parent, tid, parent_tid] = ids;
+                let parent = (parent, parent_tid);
+                Some(Entry {
+                    at: number(body, 16)?,
+                    pid,
+                    tid,
+                    said: if kind == FORK {
+                        Said::Fork { parent }
+                    } else {
+                        Said::Exit
+                    },
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn said(&self, raw: &[u8]) -> Option<Said> {
+        let id = u64::from(u16::from_ne_bytes(*raw.first_chunk()?));
+        let of = |field: &Field| field.of(raw);
+        let said = if id == self.submit.0 {
+            let [ctx, req, cookie, opcode, flags] = self.submit.1.each_ref().map(of);
+            let entry = Submit {
+                cookie,
+                opcode: opcode as u8,
+                // Above them lie what the kernel itself notes of a request.
+                sqe_flags: flags as u8 & IOSQE,
+                fd: -1,
+                ..Submit::default()
+            };
+            Said::Submit {
+                ctx,
+                req,
+                entry: Box::new(entry),
+            }
+        } else if id == self.complete.0 {
+            let [ctx, req, cookie, res, flags] = self.complete.1.each_ref().map(of);
+            Said::Complete {
+                ctx,
+                req,
+                cookie,
+                res: res as i32,
+                flags: flags as u32,
+            }
+        } else if id == self.overflow.0 {
+            let [ctx, cookie, res, flags] = self.overflow.1.each_ref().map(of);
+            Said::Overflow {
+                ctx,
+                cookie,
+                res: res as i32,
+                flags: flags as u32,
+            }
+        } else if id == self.create.0 {
+            let [ctx, fd, sq, cq, setup] = self.create.1.each_ref().map(of);
+            Said::Create {
+                ctx,
+                fd: fd as i32,
+                entries: (sq as u32, cq as u32),
+                setup: setup as u32,
+            }
+        } else if id == self.failed.0 {
+            let [ctx, req, cookie, opcode] = self.failed.1.each_ref().map(of);
+            let more: Vec<u64> = self.failed.2.iter().map(|field| field.map_or(0, |field| field.of(raw))).collect();
+            let more = |at: usize| more.get(at).copied().unwrap_or(0);
+            let entry = Submit {
+                cookie,
+                opcode: opcode as u8,
+                sqe_flags: more(0) as u8,
+                fd: -1,
+                off: more(1),
+                addr: more(2),
+                len: more(3) as u32,
+                op_flags: more(4) as u32,
+                buf_index: more(5) as u16,
+                personality: more(6) as u16,
+                file_index: more(7) as u32,
+                ..Submit::default()
+            };
+            Said::Submit {
+                ctx,
+                req,
+                entry: Box::new(entry),
+            }
+        } else {
+            return None;
+        };
+        Some(said)
+    }
+}
+
+/// `IOSQE_*`: seven of them.
+const IOSQE: u8 = 0x7F;
+
+/// The fields of a format, all of which must be there.
+fn fields<const N: usize>(format: &Format, names: [&str; N]) -> Result<[Field; N]> {
+    let mut found = Vec::with_capacity(N);
+    for name in names {
+        let field = format.field(&[name]).with_context(|| {
+            format!(
+                "this kernel's tracepoints of io_uring say no `{name}`; those of Linux 5.18 and later do"
+            )
+        })?;
+        found.push(field);
+    }
+    Ok(found.try_into().expect("as many as were asked for"))
+}
+
+fn entry(body: &[u8], at_ids: usize, at: u64, said: Said) -> Option<Entry> {
+    Some(Entry {
+        at,
+        pid: half(body, at_ids)?,
+        tid: half(body, at_ids + 4)?,
+        said,
+    })
+}
+
+fn number(body: &[u8], at: usize) -> Option<u64> {
+    let bytes = body.get(at..)?.first_chunk()?;
+    Some(u64::from_ne_bytes(*bytes))
+}
+
+fn half(body: &[u8], at: usize) -> Option<u32> {
+    let bytes = body.get(at..)?.first_chunk()?;
+    Some(u32::from_ne_bytes(*bytes))
+}
