@@ -56,12 +56,12 @@ pub struct Row {
 
 /// What an event is about.
 pub(crate) fn subject_of(trace: &Trace, id: EventId) -> Option<Subject> {
-    about(trace.event(id)?, &trace.link(id))
+    about(trace, trace.event(id)?, &trace.link(id))
 }
 
 /// What an event is about, by its link.
-pub(crate) fn about(event: &Event, link: &Link) -> Option<Subject> {
-    touched(event, link).into_iter().flatten().next()
+pub(crate) fn about(trace: &Trace, event: &Event, link: &Link) -> Option<Subject> {
+    touched(trace, event, link).into_iter().flatten().next()
 }
 
 /// All that an event touches, what it is about first.
@@ -69,23 +69,28 @@ pub(crate) fn subjects_of(trace: &Trace, id: EventId) -> Vec<Subject> {
     let Some(event) = trace.event(id) else {
         return Vec::new();
     };
-    touched(event, &trace.link(id))
+    touched(trace, event, &trace.link(id))
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn touched(event: &Event, link: &Link) -> [Option<Subject>; 4] {
+fn touched(trace: &Trace, event: &Event, link: &Link) -> [Option<Subject>; 4] {
     let process = event.process;
     let generation = (link.generation != 0).then_some(Subject::Generation {
         process,
         address: link.address,
         generation: link.generation,
     });
-    let operation = link.operation.map(|(ring, sequence)| Subject::Operation {
-        process,
-        ring,
-        sequence,
+    let operation = link.operation.map(|(ring, sequence)| {
+        // What the kernel says of it is part of the process's own, where both recorded it.
+        let own = trace.judged.merged.get(&(process, ring)).copied();
+        let (process, ring) = own.unwrap_or((process, ring));
+        Subject::Operation {
+            process,
+            ring,
+            sequence,
+        }
     });
     let coroutine = link
         .coroutine
@@ -109,7 +114,7 @@ fn touched(event: &Event, link: &Link) -> [Option<Subject>; 4] {
 
 /// The whole life.
 pub(crate) fn biography(trace: &Trace, subject: Subject) -> Biography {
-    let mut gathering = Gathering::of(subject);
+    let mut gathering = Gathering::of(trace, subject);
     while gathering.work(trace, usize::MAX) {}
     gathering.finish(trace)
 }
@@ -129,10 +134,10 @@ pub struct Gathering {
 
 impl Gathering {
     /// Begins.
-    pub fn of(subject: Subject) -> Self {
+    pub fn of(trace: &Trace, subject: Subject) -> Self {
         Self {
             subject,
-            lives: Lives::of(&[subject]),
+            lives: Lives::of(trace, &[subject]),
             events: None,
             rows: Vec::new(),
             roles: FxHashMap::default(),
@@ -228,7 +233,7 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
                     && link.generation == generation.saturating_add(1)
             };
             let pages = 0..trace.events.pages();
-            let later = trace.events.nearest(Key::Of(after), pages, false, is_it);
+            let later = trace.events.nearest(&[Key::Of(after)], pages, false, is_it);
             let previous = generation
                 .checked_sub(1)
                 .filter(|&before| before != 0)
@@ -257,8 +262,8 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
             let before = |event: &Event, _: &Link| event.id < id && in_slot(event);
             let after = |event: &Event, _: &Link| event.id > id && in_slot(event);
             let events = &trace.events;
-            let before = events.nearest(key, (0..=page).rev(), true, before);
-            let after = events.nearest(key, page..events.pages(), false, after);
+            let before = events.nearest(&[key], (0..=page).rev(), true, before);
+            let after = events.nearest(&[key], page..events.pages(), false, after);
             let of = |id: Option<EventId>| match &trace.event(id?)?.what {
                 What::Submit(s) => Some(Subject::Operation {
                     process,
@@ -306,7 +311,7 @@ impl Trace {
             .map_or(0, |part| self.events.page_of(part) + 1)
             .min(pages);
         let pages = (0..behind).rev().chain(behind..pages);
-        self.events.nearest(key, pages, false, is_it)
+        self.events.nearest(&[key], pages, false, is_it)
     }
 }
 

@@ -156,6 +156,21 @@ pub struct Verdict {
     pub summary: Summary,
 }
 
+/// What the kernel said of rings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelSaw {
+    /// Operations of rings that nobody else recorded, by opcode.
+    pub operations: std::collections::BTreeMap<u8, u64>,
+    /// Of those, operations without a last completion at the end.
+    pub pending: u64,
+    /// Completions that found no room in their queue.
+    pub overflowed: u64,
+    /// Rings that were recorded in another way, too.
+    pub merged: u64,
+    /// Operations of those that had another cookie when the kernel took them than when they were recorded.
+    pub differed: u64,
+}
+
 /// Counts over a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -173,6 +188,10 @@ pub struct Summary {
     pub rings: u64,
     /// Operations whose last completion was not seen when their process ended: normal for a server.
     pub pending_at_end: u64,
+    /// Of those, operations that the kernel had completed: the program did not take the completion.
+    pub posted_at_end: u64,
+    /// What the kernel said, where it was asked.
+    pub kernel: KernelSaw,
     /// Generations still held when their process ended, as far as times by batch let that be known.
     pub held_at_end: u64,
     /// Descriptors that were said to be opened and not to be closed, when their process ended.

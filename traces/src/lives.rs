@@ -26,7 +26,7 @@ pub(crate) fn events_of(trace: &Trace, subject: Subject) -> Vec<EventId> {
 
 /// The events of each of some subjects, in causal order: all of them in one pass.
 pub(crate) fn lives(trace: &Trace, subjects: &[Subject]) -> Vec<Vec<EventId>> {
-    let mut lives = Lives::of(subjects);
+    let mut lives = Lives::of(trace, subjects);
     while lives.work(trace, usize::MAX) {}
     lives.found
 }
@@ -66,10 +66,13 @@ fn near(
     last: bool,
     mut is_it: impl FnMut(&Event) -> bool,
 ) -> Option<EventId> {
+    let written: Vec<Subject> = as_written(trace, subject).collect();
     let is_of = |event: &Event, link: &Link| {
-        concerned(event.process, link, &event.what).contains(&Some(subject)) && is_it(event)
+        let mut parts = concerned(event.process, link, &event.what).into_iter();
+        parts.any(|part| part.is_some_and(|part| written.contains(&part))) && is_it(event)
     };
-    trace.events.nearest(Key::Of(subject), pages, last, is_of)
+    let keys: Vec<Key> = written.iter().copied().map(Key::Of).collect();
+    trace.events.nearest(&keys, pages, last, is_of)
 }
 
 /// The lives of some subjects while they are gathered.
@@ -88,10 +91,12 @@ pub(crate) struct Lives {
 }
 
 impl Lives {
-    pub(crate) fn of(subjects: &[Subject]) -> Self {
+    pub(crate) fn of(trace: &Trace, subjects: &[Subject]) -> Self {
         let mut wanted: FxHashMap<Subject, Vec<usize>> = FxHashMap::default();
         for (at, subject) in subjects.iter().enumerate() {
-            wanted.entry(*subject).or_default().push(at);
+            for written in as_written(trace, *subject) {
+                wanted.entry(written).or_default().push(at);
+            }
         }
         Self {
             keys: wanted.keys().copied().map(Key::Of).collect(),
@@ -203,10 +208,31 @@ fn claim_of(trace: &Trace, submission: EventId, place: (u32, u32, u32)) -> Optio
     let pages = 0..=trace.events.page_of(submission);
     let pages = pages.rev().take(CLAIM_PAGES);
     let key = Key::Claim(process, ring, slot);
-    trace.events.nearest(key, pages, true, is_it)
+    trace.events.nearest(&[key], pages, true, is_it)
 }
 
-/// Everything that an event is a part of the life of.
+/// A subject by the numbers that events have of it: an operation that the kernel recorded too has two.
+fn as_written(trace: &Trace, subject: Subject) -> impl Iterator<Item = Subject> {
+    let kernels = match subject {
+        Subject::Operation {
+            process,
+            ring,
+            sequence,
+        } => {
+            let mut rings = trace.judged.merged.iter();
+            let kernels = rings.find(|(_, own)| **own == (process, ring));
+            kernels.map(|(&(process, ring), _)| Subject::Operation {
+                process,
+                ring,
+                sequence,
+            })
+        }
+        _ => None,
+    };
+    std::iter::once(subject).chain(kernels)
+}
+
+/// Everything that an event is a part of the life of, by its own numbers.
 pub(crate) fn concerned(process: u32, link: &Link, what: &What) -> [Option<Subject>; 4] {
     let cookie = |ring, cookie| {
         Some(Subject::Cookie {

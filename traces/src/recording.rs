@@ -424,10 +424,17 @@ impl Recording {
 
     /// Processes, of which the kernel's view is none of its own where there is another one.
     pub fn process_count(&self) -> usize {
-        let indices = 0u32..self.processes.len().try_into().unwrap_or(u32::MAX);
-        indices
-            .filter(|index| self.seen_otherwise(*index).is_none())
-            .count()
+        let is_view = |it: &&Process| it.capture == Capture::Kernel;
+        let mut others: FxHashMap<u32, Vec<&Process>> = FxHashMap::default();
+        for process in self.processes.iter().filter(|it| !is_view(it)) {
+            others.entry(process.pid).or_default().push(process);
+        }
+        let is_other = |view: &Process| {
+            let same = others.get(&view.pid).into_iter().flatten();
+            same.into_iter().any(|other| other.is_same_as(view))
+        };
+        let views = self.processes.iter().filter(is_view);
+        self.processes.len() - views.filter(|view| is_other(view)).count()
     }
 
     /// Whether the times of a process are by batch.

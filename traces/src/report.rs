@@ -253,12 +253,15 @@ impl Page {
         if let Some(run) = crate::run::Run::of(recording) {
             self.block(Class::Summary, "", &format!("recorded: {}", run.in_words()));
         }
-        for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
+        // The kernel's view of a process that is listed says nothing else of its end.
+        let listed = (0u32..).zip(&recording.processes);
+        let listed = listed.filter(|(index, _)| recording.seen_otherwise(*index).is_none());
+        for (index, process) in listed.take(LISTED_MAX) {
             let ended = recording.end_in_words(process);
             let text = format!("process {}: {ended}", trace.names().process(index));
             self.block(Class::Summary, "", &text);
         }
-        let more = summary.ended.len().saturating_sub(LISTED_MAX);
+        let more = recording.process_count().saturating_sub(LISTED_MAX);
         if more > 0 {
             self.line(Class::Summary, format!("and {more} more processes"));
         }
@@ -269,12 +272,22 @@ impl Page {
         if let Some(text) = crate::rules::levels::in_words(recording) {
             self.block(Class::Summary, "", &text);
         }
+        for text in by_kernel_in_words(summary) {
+            self.block(Class::Summary, "", &text);
+        }
         if let Some(packed) = crate::packed::in_words(trace) {
             self.block(Class::Summary, "", &packed);
         }
         if summary.pending_at_end > 0 || summary.held_at_end > 0 {
+            let posted = match summary.posted_at_end {
+                0 => String::new(),
+                count => format!(
+                    " ({} completed by the kernel, whose completions nobody was seen to take)",
+                    grouped(count)
+                ),
+            };
             let text = format!(
-                "at the end: {} pending, {} still held",
+                "at the end: {} pending{posted}, {} still held",
                 plural(summary.pending_at_end, "operation"),
                 plural(summary.held_at_end, "pointer")
             );
@@ -369,6 +382,45 @@ fn counts(summary: &Summary) -> String {
         plural(summary.coroutines, "coroutine"),
     ]
     .join(", ")
+}
+
+/// What the kernel said, where it was asked: of rings that nobody else saw all that there is, of others what differs.
+pub fn by_kernel_in_words(summary: &Summary) -> Vec<String> {
+    let saw = &summary.kernel;
+    let mut said = Vec::new();
+    if !saw.operations.is_empty() {
+        let mut counts: Vec<(u8, u64)> = saw.operations.iter().map(|(op, count)| (*op, *count)).collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let named = |(op, count): &(u8, u64)| {
+            format!("{} {}", grouped(*count), crate::names::opcode(*op))
+        };
+        let mut named: Vec<String> = counts.iter().take(LISTED_MAX).map(named).collect();
+        if counts.len() > LISTED_MAX {
+            named.push(format!("{} other kinds", counts.len() - LISTED_MAX));
+        }
+        said.push(format!(
+            "seen by the kernel alone: {}; {} in flight at the end",
+            named.join(", "),
+            grouped(saw.pending)
+        ));
+    }
+    if saw.merged > 0 {
+        let agree = match saw.differed {
+            0 => "and it says of their operations what was recorded".to_owned(),
+            count => format!(
+                "and {} had another cookie when the kernel took them than when they were recorded",
+                plural(count, "operation")
+            ),
+        };
+        said.push(format!("seen by the kernel, too: {}, {agree}", plural(saw.merged, "ring")));
+    }
+    if saw.overflowed > 0 {
+        said.push(format!(
+            "the kernel says: {} found no room in the queue and had to wait (overflow)",
+            plural(saw.overflowed, "completion")
+        ));
+    }
+    said
 }
 
 /// Descriptors, as `valgrind --track-fds` tells of them.

@@ -294,6 +294,12 @@ impl Trace {
         &self.judged.verdict
     }
 
+    /// Whether a ring, as the kernel sees it, is one that its process recorded itself: both are of one and the same
+    /// operations.
+    pub(crate) fn is_merged(&self, process: u32, ring: u32) -> bool {
+        self.judged.merged.contains_key(&(process, ring))
+    }
+
     /// The part of the verdict that concerns a scope of a process, and the scopes within it: what an
     /// assertion of a test asks for.
     pub fn verdict_for_scope(&self, process: u32, scope: u32) -> Verdict {
@@ -342,7 +348,7 @@ impl Trace {
     /// Goes through some of the events, each with what it is about: see [`Trace::subject_of`].
     pub fn each(&self, ids: Range<usize>, mut each: impl FnMut(&Event, Option<Subject>)) {
         self.events.each_with(ids, |event, link| {
-            each(event, crate::biography::about(event, link));
+            each(event, crate::biography::about(self, event, link));
         });
     }
 

@@ -111,10 +111,10 @@ pub struct GatheringAround {
 
 impl GatheringAround {
     /// Begins, with what was there before and after.
-    pub fn of(before: Option<Subject>, after: Option<Subject>) -> Self {
+    pub fn of(trace: &Trace, before: Option<Subject>, after: Option<Subject>) -> Self {
         Self {
-            before: before.map(Gathering::of),
-            after: after.map(Gathering::of),
+            before: before.map(|subject| Gathering::of(trace, subject)),
+            after: after.map(|subject| Gathering::of(trace, subject)),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
         talk::more(format_args!(
             "by no other means, because `{}` never used the probe, and {}",
             preload::name(&plan.command),
-            preload.why_nothing()
+            preload.why_nothing(true)
         ));
     }
     let frames = recording.frames().count();
@@ -100,7 +100,7 @@ pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
     let program = preload::name(&plan.command);
     talk::line(format_args!(
         "nothing was recorded: `{program}` never used the probe, and {}",
-        preload.why_nothing()
+        preload.why_nothing(recorded.kernel.is_some())
     ));
     talk::more(
         "If it does link the probe: did it say above why it does not record, was it built without \

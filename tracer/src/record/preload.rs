@@ -240,16 +240,19 @@ impl Outcome {
     }
 
     /// Why nothing was seen of the program, and what to do.
-    pub(crate) fn why_nothing(&self) -> String {
+    ///
+    /// With `--kernel` the program was seen in another way.
+    pub(crate) fn why_nothing(&self, by_kernel: bool) -> String {
         if let Some(why) = &self.why_not {
             return why.clone();
         }
         let way_out = "link the probe (README.md, \"Adopt the probe in ten lines\")";
         match &self.program {
             Program::Static => {
+                let record = if by_kernel { "" } else { "record it with `--kernel`, " };
                 format!(
-                    "it is linked statically, so that nothing can be loaded into it: record it with `--kernel`, link it \
-                     dynamically, or {way_out}"
+                    "it is linked statically, so that nothing can be loaded into it: {record}link it dynamically, or \
+                     {way_out}"
                 )
             }
             Program::Raised => format!(

@@ -210,17 +210,17 @@ impl Events {
         at.min(self.len().saturating_sub(1)) / pages::PAGE
     }
 
-    /// The nearest event with a key, from a page on: this way, or the other.
+    /// The nearest event with one of some keys, from a page on: this way, or the other.
     pub(crate) fn nearest(
         &self,
-        key: Key,
+        keys: &[Key],
         pages: impl Iterator<Item = usize>,
         last: bool,
         mut is_it: impl FnMut(&Event, &Link) -> bool,
     ) -> Option<EventId> {
         let mut buffer = Vec::new();
         for page in pages {
-            if !self.may_have(page, std::iter::once(&key), &mut buffer) {
+            if !self.may_have(page, keys.iter(), &mut buffer) {
                 continue;
             }
             let mut found = None;

@@ -71,6 +71,8 @@ impl State {
             }
             if !last {
                 ring.flying.insert(operation.id.sequence, operation.clone());
+            } else {
+                self.kernel.taken(operation);
             }
         }
         let bound = operation

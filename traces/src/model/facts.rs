@@ -17,6 +17,8 @@ pub(crate) struct Facts {
     pub(crate) has_resumes: bool,
     /// Processes that say which descriptors they open and close.
     pub(super) has_descriptors: FxHashSet<u32>,
+    /// Processes that are the kernel's view of one: what they say of rings may be known already.
+    pub(crate) views: FxHashSet<u32>,
     /// Rings that were made.
     pub(crate) rings: u64,
     /// Operations that were submitted.
@@ -53,6 +55,14 @@ impl Facts {
         self.has_resumes = true;
     }
 
+    /// An operation is submitted.
+    #[inline]
+    pub(crate) fn submits(&mut self, process: u32) {
+        if self.views.is_empty() || !self.views.contains(&process) {
+            self.operations += 1;
+        }
+    }
+
     /// Looks at an event.
     #[inline]
     pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
@@ -66,8 +76,8 @@ impl Facts {
                 self.has_descriptors.insert(process);
             }
             What::Resume { .. } | What::Suspend { .. } => self.resumes(),
-            What::Submit(_) => self.operations += 1,
-            What::RingCreate(_) => self.rings += 1,
+            What::Submit(_) => self.submits(process),
+            What::RingCreate(_) => self.rings += u64::from(!self.views.contains(&process)),
             What::Lost(_) => self.is_lossy = true,
             _ => {}
         }

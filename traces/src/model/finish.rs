@@ -80,8 +80,13 @@ impl State {
         let scope_begun = begun
             .filter(|(event, lane)| *lane == generation.leak_lane && *event < generation.leaked)
             .map(|(event, _)| *event);
+        let latest = flight.operation.and_then(|id| {
+            let ring = ring(id.ring)?;
+            self.kernel.posted(ring.flying.get(&id.sequence)?)
+        });
         observer.see(&Moment::Held(Held {
             at,
+            posted: latest,
             when,
             generation,
             scope_begun,
@@ -141,7 +146,14 @@ impl State {
         });
         for (_, pending) in sure {
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
+            let posted = ring.flying.values().filter(|operation| operation.sure);
+            let posted = posted.filter(|operation| self.kernel.posted(operation).is_some());
+            let posted = posted.count() as u64;
+            self.summary.posted_at_end = self.summary.posted_at_end.saturating_add(posted);
         }
+        let saw = self.kernel.finish();
+        self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(saw.pending);
+        self.summary.kernel = saw;
     }
 
     /// Shows operations whose cookies nobody set and whose story is not over.

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `addresses` (and where it is found), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
+//! `kernel` (what the kernel says of rings), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
 //! to), `course` (judging without having all events at once).
 
@@ -26,6 +26,7 @@ mod drops;
 mod expect;
 mod facts;
 mod finish;
+mod kernel;
 mod links;
 mod loss;
 mod memory;
@@ -80,6 +81,8 @@ pub(crate) struct Judged {
     pub(crate) links: Vec<Link>,
     /// Parents of scopes, by process and scope.
     pub(crate) scope_parents: rustc_hash::FxHashMap<(u32, u32), u32>,
+    /// Rings as the kernel sees them, and the process's own ring that each of them is.
+    pub(crate) merged: rustc_hash::FxHashMap<(u32, u32), (u32, u32)>,
     /// What rules said before consequences were folded, for their tests.
     #[cfg(test)]
     pub(crate) drafts: Vec<crate::rules::Draft>,
@@ -235,6 +238,7 @@ impl<'a> Course<'a> {
             objects: observer.objects,
             links,
             scope_parents: state.scope_parents,
+            merged: state.kernel.into_merged(),
             #[cfg(test)]
             drafts,
         };

@@ -2,6 +2,7 @@
 //!
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
+use super::kernel::Posted;
 use super::buffers::Piece;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
@@ -410,6 +411,8 @@ pub(crate) struct Held<'a> {
     pub(crate) scope_begun: Option<EventId>,
     /// Its latest completion, where it has none in flight, and the ring's rounds since then.
     pub(crate) reaped: Option<(Reaped, u64)>,
+    /// The kernel completed its latest operation, and the program did not take the completion.
+    pub(crate) posted: Option<Posted>,
     /// The ring of its latest operation was dropped.
     pub(crate) ring_dropped: bool,
     /// Rounds of the ring since the latest operation that posts nothing on success, where all of its

@@ -32,6 +32,13 @@ impl State {
         for operation in before.iter().flat_map(|ring| ring.flying.values()) {
             self.forget_memory(operation);
         }
+        // The kernel told of it before, and what has gone through it since.
+        if let Some((operations, completions)) = self.kernel.made((event.process, ring.ring), ring) {
+            let summary = &mut self.summary;
+            summary.rings = summary.rings.saturating_sub(1);
+            summary.operations = summary.operations.saturating_sub(operations);
+            summary.completions = summary.completions.saturating_sub(completions);
+        }
     }
 
     pub(super) fn submit(

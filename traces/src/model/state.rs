@@ -8,6 +8,7 @@ use super::addresses::Addresses;
 use super::borrows::Borrows;
 use super::descriptors::Open;
 use super::facts::Facts;
+use super::kernel::Kernel;
 use super::links::Links;
 use super::memory::Memory;
 use super::moment::Gone;
@@ -27,6 +28,8 @@ use crate::scheme::POINTER;
 pub(super) struct State {
     pub(super) addresses: Addresses,
     pub(super) rings: Rings,
+    /// What the kernel says of them.
+    pub(super) kernel: Kernel,
     /// Operations and laps that are over, to be used again.
     #[expect(clippy::vec_box, reason = "what is used again is the box")]
     pub(super) spare_operations: Vec<Box<Operation>>,
@@ -85,6 +88,7 @@ impl State {
             last: vec![(EventId(0), 0); recording.processes.len()],
             entered: facts.entered.clone(),
             is_lossy: facts.is_lossy,
+            kernel: Kernel::new(recording),
             ..Self::default()
         };
         state.memory.is_recorded = facts.has_memory;
@@ -137,6 +141,9 @@ impl State {
         self.summary.events = self.summary.events.saturating_add(1);
         if let Some(last) = self.last.get_mut(event.process as usize) {
             *last = (event.id, event.at_ns);
+        }
+        if self.kernel.is_view(event.process) {
+            return self.kernel_step(event);
         }
         self.show_hits(event.at_ns, observer);
         self.show_overlaps(event.at_ns, observer);

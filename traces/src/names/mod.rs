@@ -14,7 +14,7 @@ pub use constants::{errno, opcode, opcode_by_name, signal};
 pub(crate) use short::{function, path};
 
 use crate::event::{SiteId, StringId, TypeId};
-use crate::recording::Recording;
+use crate::recording::{Capture, Recording};
 
 /// Numbers given to objects in the order in which they first appeared.
 ///
@@ -153,7 +153,7 @@ impl Names<'_> {
             return "?".to_owned();
         };
         match self.program(process) {
-            Some(program) if self.recording.processes.len() > 1 => {
+            Some(program) if self.recording.process_count() > 1 => {
                 format!("{} ({program})", entry.pid)
             }
             _ => entry.pid.to_string(),
@@ -173,12 +173,17 @@ impl Names<'_> {
             return format!("lane {lane}");
         };
         let name = self.recording.string(entry.thread);
-        if !name.is_empty() {
+        let name = if !name.is_empty() {
             name.tty()
         } else if entry.tid != 0 {
             format!("thread {}", entry.tid)
         } else {
             format!("lane {lane}")
+        };
+        let process = self.recording.process(entry.process);
+        match process.map(|process| process.capture) {
+            Some(Capture::Kernel) => format!("{name} (kernel)"),
+            _ => name,
         }
     }
 }

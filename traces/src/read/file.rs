@@ -102,6 +102,9 @@ pub(super) fn read<'a>(
     process.exit_handlers_ran = process.ended == Ended::Said;
     let names_lost = process.names_lost;
     let index = u32::try_from(gathered.recording.processes.len()).unwrap_or(u32::MAX);
+    if process.capture == Capture::Kernel {
+        gathered.facts.views.insert(index);
+    }
     gathered.recording.processes.push(process);
     gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);

@@ -438,7 +438,7 @@ impl Scan<'_, '_, '_> {
             ) => 1,
             Some(Kind::CompleteReclaim) => 2,
             Some(kind @ (Kind::Submit | Kind::LeakSubmit)) => {
-                facts.operations += 1;
+                facts.submits(self.source.process);
                 1 + u64::from(kind == Kind::LeakSubmit)
             }
             Some(Kind::Resume | Kind::Suspend) => {

@@ -29,7 +29,12 @@ pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
 
 /// Whether a rule has its input at a level.
 pub(crate) fn speaks(rule: RuleId, capture: Capture) -> bool {
-    capture != Capture::Preload || BY_SHIM.iter().any(|(id, _)| *id == rule)
+    match capture {
+        Capture::Preload => BY_SHIM.iter().any(|(id, _)| *id == rule),
+        // It sees what went through a ring, and neither who owns a cookie nor what became of a completion.
+        Capture::Kernel => false,
+        Capture::Linked | Capture::Uprobes | Capture::Unknown => true,
+    }
 }
 
 /// Each rule, and how far it sees in a program that does not link the probe.
@@ -41,7 +46,11 @@ pub fn table() -> String {
         table += &format!("{}  {:<25} {seen}\n", rule.id, rule.name);
     }
     table
-        + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n"
+        + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n\
+           \nWith --kernel the kernel itself lists operations, results, what was in flight at the end and what overflowed, \
+           of any\nprogram, a statically linked one too. No rule has its input in that alone. Of what the probe records, \
+           it adds to T09\nwhether an operation was completed and its completion passed by; and cookies that were changed \
+           behind the record.\n"
 }
 
 /// What must be said of a verdict over what the shim recorded; nothing where there is none of it.
@@ -51,17 +60,36 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         .iter()
         .filter(|process| process.capture == Capture::Preload)
         .count();
+    let kernel = by_kernel(recording);
     let rules: Vec<String> = BY_SHIM.iter().map(|(id, _)| id.to_string()).collect();
-    let who = match (shims, recording.processes.len()) {
-        (0, _) => return None,
+    let who = match (shims, recording.process_count()) {
+        (0, _) => return kernel,
         (1, 1) => "recorded by preload".to_owned(),
         (shims, all) => format!("{shims} of {all} processes recorded by preload"),
     };
+    let kernel = kernel.map_or_else(String::new, |kernel| format!("; {kernel}"));
     Some(format!(
         "{who}, without the probe: who gives a cookie away and takes it back (into_raw, from_raw) is not seen, nor \
-         are coroutines; of {} rules {} have their input",
+         are coroutines; of {} rules {} have their input{kernel}",
         super::ALL.len(),
         rules.join(", ")
+    ))
+}
+
+/// What must be said of processes that the kernel alone saw.
+fn by_kernel(recording: &Recording) -> Option<String> {
+    let numbered = (0u32..).zip(&recording.processes);
+    let alone = numbered.filter(|(index, process)| {
+        process.capture == Capture::Kernel && recording.seen_otherwise(*index).is_none()
+    });
+    let who = match (alone.count(), recording.process_count()) {
+        (0, _) => return None,
+        (1, 1) => "recorded by kernel alone".to_owned(),
+        (alone, all) => format!("{alone} of {all} processes recorded by kernel alone"),
+    };
+    Some(format!(
+        "{who}: operations and their results are seen, not who owns a cookie, nor memory, nor whether a completion was \
+         taken; no rule has its input"
     ))
 }
 

@@ -77,6 +77,7 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
         when,
         generation,
         reaped,
+        posted,
         ring_dropped,
         ..
     } = held;
@@ -93,12 +94,19 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
             "ring dropped",
             "its ring was dropped with its operation in flight",
         )
+    } else if posted.is_some() {
+        (
+            "completed, not reaped",
+            "the kernel completed its operation, and nobody took the completion",
+        )
     } else {
         ("never completed", "its operation never completed")
     };
     let speaks = match (when, short) {
         (HeldAt::ScopeEnd, _) => true,
         (HeldAt::CleanExit, "never submitted") => true,
+        // Later ones were taken: the queue was gone past it.
+        (_, "completed, not reaped") => posted.is_some_and(|posted| posted.passed),
         (HeldAt::CleanExit, "reaped, not reclaimed") => rounds >= 1,
         // A batch may have been taken and only half worked through when the kill came: two rounds
         // later it was. One that was only looked at is still in use.
@@ -114,6 +122,7 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         when,
         generation,
         reaped,
+        posted,
         ..
     } = held;
     let Some((short, state)) = stuck(held) else {
@@ -127,6 +136,8 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         about(generation, *at, short, &format!("{state}{end}"), judge).history(history(held));
     if let Some((reaped, _)) = reaped {
         draft = draft.evidence(reaped.event, "its last completion");
+    } else if let Some(posted) = posted {
+        draft = draft.evidence(posted.event, "the kernel posted its completion here");
     }
     if *when == HeldAt::ScopeEnd {
         draft = draft.evidence(*at, "still held here");

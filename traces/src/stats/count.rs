@@ -100,6 +100,12 @@ impl Counts {
         *self.lanes.entry(event.lane).or_default() += 1;
         let link = trace.link(event.id);
         let process = event.process;
+        // Operations that the process recorded itself are counted there.
+        if let Some(ring) = kernels_ring(&event.what)
+            && trace.is_merged(process, ring)
+        {
+            return;
+        }
         let generation = (process, link.address, link.generation);
         let operation = link
             .operation
@@ -253,6 +259,16 @@ impl Counts {
             losses: losses.into_values().collect(),
             threads,
         }
+    }
+}
+
+/// The ring that an event of the kernel's view is about.
+fn kernels_ring(what: &What) -> Option<u32> {
+    match what {
+        What::RingCreate(ring) => Some(ring.ring),
+        What::Submit(submission) => Some(u32::from(submission.entry.ring)),
+        What::Complete(completion) => Some(completion.ring),
+        _ => None,
     }
 }
 

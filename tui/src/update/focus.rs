@@ -66,7 +66,8 @@ pub(super) fn gather_life_on(model: &mut Model) {
         return;
     };
     let gathering = &mut model.life.gathering;
-    let gathering = gathering.get_or_insert_with(|| Box::new(Gathering::of(object)));
+    let trace = &model.trace;
+    let gathering = gathering.get_or_insert_with(|| Box::new(Gathering::of(trace, object)));
     let is_done = !gathering.work(&model.trace, SLICE);
     model.trace.trim();
     if !is_done {
@@ -117,7 +118,7 @@ pub(super) fn gather_neighbours_on(model: &mut Model) {
     let Some(told) = &model.life.told else { return };
     let around = &mut model.life.gathering_around;
     let gathering =
-        around.get_or_insert_with(|| Box::new(GatheringAround::of(told.previous, told.next)));
+        around.get_or_insert_with(|| Box::new(GatheringAround::of(&model.trace, told.previous, told.next)));
     let is_done = !gathering.work(&model.trace, SLICE);
     model.trace.trim();
     if is_done && let Some(gathering) = model.life.gathering_around.take() {

@@ -36,8 +36,8 @@ use tracefs::Tracefs;
 use super::Room;
 use super::session::Session;
 
-/// Bytes of the kernel's buffer on each processor.
-pub(crate) const BUFFER: u64 = 2 << 20;
+/// Bytes of the kernel's buffer for threads that begin and end, on each processor.
+const THREADS: usize = 64 << 10;
 /// How long nothing is looked at, at the most.
 const SLEEP: Duration = Duration::from_millis(20);
 /// How late a record may come that is older than one on another processor: what is older than this is in order.
@@ -49,16 +49,18 @@ const CAP_PERFMON: u32 = 38;
 /// What is listened to on one processor.
 #[derive(Debug)]
 struct Ear {
-    /// The first one owns the memory that all of them write to.
+    /// Tracepoints; the first one owns the memory that all of them write to.
     events: Vec<Event>,
     memory: Memory,
+    /// Threads that begin and end, with room of their own: however much is said of rings, these are not lost.
+    threads: Event,
+    of_threads: Memory,
 }
 
 /// The overlay while the program runs.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     is_over: Arc<AtomicBool>,
-    /// When the program began, once that is known.
     thread: JoinHandle<Listener>,
 }
 
@@ -194,19 +196,31 @@ impl Ear {
         let bytes = usize::try_from(buffer).unwrap_or(usize::MAX >> 1).next_power_of_two();
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
         let open = |about| Event::open(about, whom, cpu, watermark);
-        let first = open(About::Threads)?;
+        let threads = open(About::Threads)?;
+        let of_threads = map(&threads, THREADS)?;
+        let [first, rest @ ..] = tracepoints.ids();
+        let first = open(About::Tracepoint(first))?;
         let memory = map(&first, bytes)?;
         let mut events = vec![first];
-        for id in tracepoints.ids() {
+        for id in rest {
             let event = open(About::Tracepoint(id))?;
             event.send_to(&events[0])?;
             events.push(event);
         }
-        Ok(Self { events, memory })
+        Ok(Self {
+            events,
+            memory,
+            threads,
+            of_threads,
+        })
     }
 
     fn poll_on(&self) -> Option<&File> {
         self.events.first().map(Event::file)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().chain([&self.threads])
     }
 }
 
@@ -275,8 +289,8 @@ impl Listener {
             follow,
             reported,
         } = self;
-        for ear in ears {
-            ear.memory.take(|kind, body| {
+        for memory in ears.iter().flat_map(|ear| [&ear.of_threads, &ear.memory]) {
+            memory.take(|kind, body| {
                 if let Some(entry) = tracepoints.parse(kind, body) {
                     if let Said::Lost(count) = entry.said {
                         *reported += count;
@@ -299,7 +313,7 @@ impl Listener {
     }
 
     fn end(mut self, began: Option<(u32, u64)>) -> Outcome {
-        for event in self.ears.iter().flat_map(|ear| &ear.events) {
+        for event in self.ears.iter().flat_map(Ear::all) {
             // One that does not end writes where nobody reads.
             let _ = event.disable();
         }
@@ -308,7 +322,7 @@ impl Listener {
             self.follow.began(pid, start_time);
         }
         // What found no room behind the last record that did is counted, and nowhere told of.
-        let lost = self.ears.iter().flat_map(|ear| &ear.events);
+        let lost = self.ears.iter().flat_map(Ear::all);
         let lost: u64 = lost.filter_map(|event| event.lost().ok().flatten()).sum();
         let untold = lost.saturating_sub(self.reported);
         if untold > 0 {

@@ -1,0 +1,316 @@
+//! What the kernel says of rings: operations of programs that nobody else sees, and of those that the probe or the shim
+//! records too, what became of them where the program was not looked at.
+//!
+//! Of the kernel's view no rule has its input: it knows neither who owns a cookie nor what the program does with a
+//! completion. So its rings are kept apart. One that the process itself recorded is *merged* with that one, which it
+//! shares the descriptor with: its operations are not counted again, and are the same ones, number for number, for both
+//! count the entries of one queue.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use wire::payload::CALLBACK;
+use wire::record::CookieState;
+
+use super::ringset::RingKey;
+use super::sequences::Sequences;
+use super::state::State;
+use super::things::{Operation, RingState};
+use super::{expect, is_last};
+use crate::event::{Completion, Event, EventId, Ring, Submission, What};
+use crate::finding::KernelSaw;
+use crate::recording::{Capture, Recording};
+
+/// Completed operations of a merged ring that are remembered until the program takes their completions: a queue and
+/// what overflows it.
+const ENDED_MAX: usize = 1 << 16;
+/// Operations with one cookie that a completion without a request is held against.
+const LOOKED_MAX: usize = 4096;
+/// Operations that may end in silence, kept for each ring.
+const QUIET_MAX: usize = 1024;
+
+/// All of the kernel's rings.
+#[derive(Debug, Default)]
+pub(super) struct Kernel {
+    /// Processes that are the kernel's view of one.
+    views: FxHashSet<u32>,
+    /// The view of each process that was also recorded in another way.
+    view_of: FxHashMap<u32, u32>,
+    rings: FxHashMap<RingKey, KernelRing>,
+    /// The kernel's ring of each of the process's own, where they were found to be one.
+    merged: FxHashMap<RingKey, RingKey>,
+    saw: KernelSaw,
+}
+
+/// A ring as the kernel sees it.
+#[derive(Debug, Default)]
+struct KernelRing {
+    fd: i32,
+    created: EventId,
+    /// Entries taken from its queue.
+    submitted: u64,
+    completed: u64,
+    flying: FxHashMap<u64, Flying>,
+    by_cookie: FxHashMap<u64, Sequences>,
+    /// Operations in flight that may post nothing, oldest first.
+    quiet: std::collections::VecDeque<u64>,
+    opcodes: BTreeMap<u8, u64>,
+    overflowed: u64,
+    /// The process's own ring.
+    merged: Option<RingKey>,
+    /// Records were lost: its numbers are not those of the queue any more.
+    is_shifted: bool,
+    /// Of a merged ring: last completions that the program has not taken, with their cookies.
+    ended: FxHashMap<u64, (u64, EventId)>,
+    /// Some had to be forgotten.
+    forgot: bool,
+    /// The latest of the kernel's completions that the program has taken.
+    taken: EventId,
+    /// Operations whose cookie is the recorded one, and those where it is another.
+    agreed: u64,
+    differed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flying {
+    cookie: u64,
+    sure: bool,
+}
+
+/// What the kernel says of an operation whose completion the program has not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Posted {
+    /// When the kernel posted its last completion.
+    pub(crate) event: EventId,
+    /// The program took completions that were posted later: it went past this one.
+    pub(crate) passed: bool,
+}
+
+impl Kernel {
+    pub(super) fn new(recording: &Recording) -> Self {
+        let mut kernel = Self::default();
+        let numbered = || (0u32..).zip(&recording.processes);
+        for (view, process) in numbered().filter(|(_, it)| it.capture == Capture::Kernel) {
+            kernel.views.insert(view);
+            let same = numbered().filter(|(_, it)| it.capture != Capture::Kernel && it.is_same_as(process));
+            kernel.view_of.extend(same.map(|(index, _)| (index, view)));
+        }
+        kernel
+    }
+
+    /// Whether a process is the kernel's view of one.
+    #[inline]
+    pub(super) fn is_view(&self, process: u32) -> bool {
+        !self.views.is_empty() && self.views.contains(&process)
+    }
+
+    /// A process made a ring: the kernel's ring with its descriptor is the same one.
+    pub(super) fn made(&mut self, key: RingKey, ring: &Ring) -> Option<(u64, u64)> {
+        let view = *self.view_of.get(&key.0)?;
+        let same = self
+            .rings
+            .iter_mut()
+            .filter(|((process, _), it)| *process == view && it.fd == ring.fd && it.merged.is_none());
+        // The descriptor of one that was closed may have been used again: the latest is meant.
+        let (kernels, found) = same.max_by_key(|(_, it)| it.created)?;
+        found.merged = Some(key);
+        self.merged.insert(key, *kernels);
+        Some((found.submitted, found.completed))
+    }
+
+    /// The program took the last completion of an operation.
+    #[inline]
+    pub(super) fn taken(&mut self, operation: &Operation) {
+        if self.merged.is_empty() {
+            return;
+        }
+        let id = operation.id;
+        let Some(kernels) = self.merged.get(&(id.process, id.ring)) else {
+            return;
+        };
+        if let Some(ring) = self.rings.get_mut(kernels)
+            && let Some((_, posted)) = ring.ended.remove(&id.sequence)
+        {
+            ring.taken = ring.taken.max(posted);
+        }
+    }
+
+    /// What the kernel says of an operation that is in flight as far as its process knows.
+    pub(super) fn posted(&self, operation: &Operation) -> Option<Posted> {
+        let id = operation.id;
+        let ring = self.rings.get(self.merged.get(&(id.process, id.ring))?)?;
+        let (cookie, event) = *ring.ended.get(&id.sequence)?;
+        let trusted = !ring.is_shifted && !ring.forgot && ring.agreed > ring.differed;
+        (trusted && cookie == operation.entry.cookie).then_some(Posted {
+            event,
+            passed: event < ring.taken,
+        })
+    }
+
+    /// What it all comes to.
+    pub(super) fn finish(&mut self) -> KernelSaw {
+        let mut saw = std::mem::take(&mut self.saw);
+        for ring in self.rings.values() {
+            saw.overflowed = saw.overflowed.saturating_add(ring.overflowed);
+            if ring.merged.is_some() {
+                saw.merged = saw.merged.saturating_add(1);
+                // More often another one than the same: then it is the numbers that differ.
+                if ring.agreed > ring.differed {
+                    saw.differed = saw.differed.saturating_add(ring.differed);
+                }
+                continue;
+            }
+            for (opcode, count) in &ring.opcodes {
+                let counted = saw.operations.entry(*opcode).or_default();
+                *counted = counted.saturating_add(*count);
+            }
+            let pending = ring.flying.values().filter(|it| it.sure).count() as u64;
+            saw.pending = saw.pending.saturating_add(pending);
+        }
+        saw
+    }
+
+    /// Which of the process's own rings each of the kernel's is.
+    pub(super) fn into_merged(self) -> FxHashMap<RingKey, RingKey> {
+        let pairs = self.merged.into_iter();
+        pairs.map(|(own, kernels)| (kernels, own)).collect()
+    }
+}
+
+impl State {
+    /// What an event of the kernel's view changes.
+    pub(super) fn kernel_step(&mut self, event: &Event) {
+        match &event.what {
+            What::RingCreate(ring) => {
+                self.summary.rings = self.summary.rings.saturating_add(1);
+                let made = KernelRing {
+                    fd: ring.fd,
+                    created: event.id,
+                    ..KernelRing::default()
+                };
+                self.kernel.rings.insert((event.process, ring.ring), made);
+            }
+            What::Submit(submission) => self.kernel_submit(event, submission),
+            What::Complete(completion) => self.kernel_complete(event, completion),
+            What::Overflow { ring, .. } => {
+                if let Some(ring) = self.kernel.rings.get_mut(&(event.process, *ring)) {
+                    ring.overflowed = ring.overflowed.saturating_add(1);
+                }
+            }
+            What::Lost(_) => {
+                let rings = self.kernel.rings.iter_mut();
+                for (_, ring) in rings.filter(|((process, _), _)| *process == event.process) {
+                    // Which of them ended meanwhile nobody knows.
+                    ring.flying.clear();
+                    ring.by_cookie.clear();
+                    ring.quiet.clear();
+                    ring.is_shifted = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn kernel_submit(&mut self, event: &Event, submission: &Submission) {
+        let entry = &submission.entry;
+        let key = (event.process, u32::from(entry.ring));
+        let sequence = submission.sequence;
+        self.link(event.id).operation = Some((key.1, sequence));
+        let ring = self.kernel.rings.entry(key).or_default();
+        ring.submitted = ring.submitted.saturating_add(1);
+        let sure = !expect::ends_quietly(entry);
+        let flying = Flying {
+            cookie: entry.cookie,
+            sure,
+        };
+        ring.flying.insert(sequence, flying);
+        let same = ring.by_cookie.entry(entry.cookie).or_default();
+        same.push(sequence);
+        same.tidy(|sequence| ring.flying.contains_key(sequence));
+        if !sure {
+            ring.quiet.push_back(sequence);
+            if ring.quiet.len() > QUIET_MAX
+                && let Some(oldest) = ring.quiet.pop_front()
+            {
+                ring.flying.remove(&oldest);
+            }
+        }
+        match ring.merged {
+            None => {
+                self.summary.operations = self.summary.operations.saturating_add(1);
+                let count = ring.opcodes.entry(entry.opcode).or_default();
+                *count = count.saturating_add(1);
+            }
+            Some(own) => {
+                let own = self.rings.get(&own);
+                let recorded = own.and_then(|own| recorded(own, sequence));
+                match recorded {
+                    Some(cookie) if cookie == entry.cookie => ring.agreed = ring.agreed.saturating_add(1),
+                    Some(_) => ring.differed = ring.differed.saturating_add(1),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn kernel_complete(&mut self, event: &Event, completion: &Completion) {
+        let key = (event.process, completion.ring);
+        let ring = self.kernel.rings.entry(key).or_default();
+        ring.completed = ring.completed.saturating_add(1);
+        if ring.merged.is_none() {
+            self.summary.completions = self.summary.completions.saturating_add(1);
+        }
+        let Some(sequence) = whose(ring, completion) else {
+            return;
+        };
+        if is_last(completion) {
+            ring.flying.remove(&sequence);
+            if let Some(same) = ring.by_cookie.get_mut(&completion.cookie) {
+                same.remove(sequence);
+                same.drop_front(|sequence| ring.flying.contains_key(sequence));
+                if same.is_empty() {
+                    ring.by_cookie.remove(&completion.cookie);
+                }
+            }
+            if ring.merged.is_some() {
+                if ring.ended.len() < ENDED_MAX {
+                    ring.ended.insert(sequence, (completion.cookie, event.id));
+                } else {
+                    ring.forgot = true;
+                }
+            }
+        }
+        self.link(event.id).operation = Some((key.1, sequence));
+    }
+}
+
+/// The cookie that a process recorded of an operation in flight, where it is what the program meant to submit.
+fn recorded(own: &RingState, sequence: u64) -> Option<u64> {
+    let operation = own.flying.get(&sequence)?;
+    let is_own = matches!(
+        operation.cookie_state,
+        CookieState::Unknown | CookieState::Set
+    );
+    (is_own && operation.entry.opcode != CALLBACK).then_some(operation.entry.cookie)
+}
+
+/// The operation of a completion: the one that the kernel says, else the oldest in flight with its cookie, but one that
+/// owes none only where there is no other.
+fn whose(ring: &KernelRing, completion: &Completion) -> Option<u64> {
+    if completion.operation.is_some() {
+        return completion.operation;
+    }
+    let same = ring.by_cookie.get(&completion.cookie)?;
+    let flying = same.iter().take(LOOKED_MAX).filter_map(|sequence| {
+        let flying = ring.flying.get(sequence)?;
+        (flying.cookie == completion.cookie).then_some((*sequence, flying.sure))
+    });
+    let mut quiet = None;
+    for (sequence, sure) in flying {
+        if sure {
+            return Some(sequence);
+        }
+        quiet.get_or_insert(sequence);
+    }
+    quiet
+}
