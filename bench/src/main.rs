@@ -18,6 +18,7 @@
 mod analysis;
 mod floor;
 mod footprint;
+mod kernel;
 mod measure;
 mod memory;
 mod preload;
@@ -92,6 +93,7 @@ const MEASUREMENTS: [Measurement; 23] = [
     ("size", Where::Here, size::run),
     ("analysis", Where::Here, analysis::run),
     ("preload", Where::Here, preload::run),
+    ("kernel", Where::Here, kernel::run),
     ("view", Where::Here, view::run),
     ("viewer", Where::Here, viewer::run),
     ("rivals", Where::Here, rivals::run),

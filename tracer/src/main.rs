@@ -91,6 +91,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     log::start(cli.common.log.as_deref(), screen)?;
     match cli.command {
         Command::Record(args) => record::command(args, cli.common.color),
+        Command::Attach(args) => record::attach(&args),
         Command::Check(args) => check::run(&args, cli.common.color),
         Command::View(args) => view::run(args, cli.common.color),
         Command::Dump(args) => dump::run(&args),

@@ -389,11 +389,14 @@ pub fn by_kernel_in_words(summary: &Summary) -> Vec<String> {
     let saw = &summary.kernel;
     let mut said = Vec::new();
     if !saw.operations.is_empty() {
-        let mut counts: Vec<(u8, u64)> = saw.operations.iter().map(|(op, count)| (*op, *count)).collect();
+        let mut counts: Vec<(u8, u64)> = saw
+            .operations
+            .iter()
+            .map(|(op, count)| (*op, *count))
+            .collect();
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let named = |(op, count): &(u8, u64)| {
-            format!("{} {}", grouped(*count), crate::names::opcode(*op))
-        };
+        let named =
+            |(op, count): &(u8, u64)| format!("{} {}", grouped(*count), crate::names::opcode(*op));
         let mut named: Vec<String> = counts.iter().take(LISTED_MAX).map(named).collect();
         if counts.len() > LISTED_MAX {
             named.push(format!("{} other kinds", counts.len() - LISTED_MAX));
@@ -412,7 +415,10 @@ pub fn by_kernel_in_words(summary: &Summary) -> Vec<String> {
                 plural(count, "operation")
             ),
         };
-        said.push(format!("seen by the kernel, too: {}, {agree}", plural(saw.merged, "ring")));
+        said.push(format!(
+            "seen by the kernel, too: {}, {agree}",
+            plural(saw.merged, "ring")
+        ));
     }
     if saw.overflowed > 0 {
         said.push(format!(

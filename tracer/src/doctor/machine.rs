@@ -10,6 +10,7 @@ use super::Answer;
 use super::Level;
 use crate::record::clock::Clock;
 use crate::record::folder::Folder;
+use crate::record::kernel::tracefs::Tracefs;
 
 /// Bytes of the file that one process gets unless told otherwise.
 const FILE_BYTES: u64 = 66 << 20;
@@ -24,10 +25,8 @@ pub(super) fn answers() -> Vec<Answer> {
         memlock(getrlimit(Resource::Memlock).current),
         seccomp(&read("/proc/self/status")),
         perf(&read("/proc/sys/kernel/perf_event_paranoid")),
-        tracepoints(&[
-            Path::new("/sys/kernel/tracing"),
-            Path::new("/sys/kernel/debug/tracing"),
-        ]),
+        tracepoints(&Tracefs::find()),
+        kernel(&crate::record::kernel::missing()),
         ptrace(&read("/proc/sys/kernel/yama/ptrace_scope")),
         terminal(),
     ]
@@ -165,27 +164,33 @@ fn perf(paranoid: &str) -> Answer {
 }
 
 /// Tracepoints of the kernel: where their folder is and whether this user may look into it.
-fn tracepoints(places: &[&Path]) -> Answer {
-    const SUBJECT: &str = "tracefs";
-    let found = places.iter().find(|place| place.join("events").exists());
-    let is_there = places.iter().find(|place| place.exists());
-    match (found, is_there) {
-        (Some(place), _) => {
+fn tracepoints(tracefs: &Tracefs) -> Answer {
+    let text = match tracefs {
+        Tracefs::Readable(place) => {
             let shown = crate::safe::path(place);
-            Answer::ok(
-                SUBJECT,
-                format!("{shown}: the kernel's tracepoints can be listed"),
-            )
+            format!("{shown}: the kernel's tracepoints of io_uring can be listed")
         }
-        (None, Some(place)) => Answer::ok(
-            SUBJECT,
-            format!(
-                "{}: empty or for root alone; tracer needs none of it",
-                crate::safe::path(place)
-            ),
+        Tracefs::Forbidden(place) => {
+            format!("{}: not for this user", crate::safe::path(place))
+        }
+        Tracefs::WithoutIoUring(place) => {
+            format!("{}: without io_uring", crate::safe::path(place))
+        }
+        Tracefs::NotMounted => "not mounted".to_owned(),
+    };
+    Answer::ok("tracefs", text)
+}
+
+/// Whether the kernel can be asked. Everything else does without it.
+fn kernel(missing: &[String]) -> Answer {
+    let text = match missing {
+        [] => "`record --kernel` is possible".to_owned(),
+        missing => format!(
+            "`record --kernel` is not possible for this user, all else is; missing: {}",
+            missing.join("; ")
         ),
-        (None, None) => Answer::ok(SUBJECT, "not in this kernel; tracer needs none of it"),
-    }
+    };
+    Answer::ok("kernel", text)
 }
 
 /// Who may attach to running programs. Recording never does: leak checkers would refuse to run.
@@ -275,16 +280,13 @@ mod tests {
         assert_eq!(ptrace("").level, Level::Ok);
         assert_eq!(ptrace("1\n").level, Level::Ok);
         assert_eq!(ptrace("3\n").level, Level::Warn);
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("missing");
-        assert!(tracepoints(&[&missing]).text.contains("not in this kernel"));
-        assert!(tracepoints(&[folder.path()]).text.contains("root alone"));
-        std::fs::create_dir(folder.path().join("events")).unwrap();
-        assert!(
-            tracepoints(&[&missing, folder.path()])
-                .text
-                .contains("can be listed")
-        );
+        let tracefs = Tracefs::Forbidden("/x".into());
+        assert_eq!(tracepoints(&tracefs).text, "/x: not for this user");
+        assert_eq!(tracepoints(&Tracefs::NotMounted).text, "not mounted");
+        assert!(kernel(&[]).text.ends_with("is possible"));
+        let missing = ["one; as root: this".to_owned(), "two".to_owned()];
+        let said = kernel(&missing).text;
+        assert!(said.ends_with("missing: one; as root: this; two"), "{said}");
     }
 
     #[test]

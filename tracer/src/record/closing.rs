@@ -4,7 +4,7 @@ use traces::event::{Loss, LossReason};
 use traces::recording::{Capture, Recording};
 
 use super::preload::{self, Outcome};
-use super::{Plan, Recorded, Sealed};
+use super::{Plan, Recorded, Sealed, kernel};
 use crate::{safe, talk};
 
 /// The line after a recording, and one more where it was to have call stacks and hardly has any.
@@ -25,13 +25,13 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
     if plan.started.by_runner() {
         talk::line(line);
         by_shim(&recording, preload);
-        return by_kernel(recorded);
+        return by_kernel(recorded.kernel.as_ref());
     }
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
     by_shim(&recording, preload);
-    by_kernel(recorded);
+    by_kernel(recorded.kernel.as_ref());
     let is_kernels = |process: &traces::recording::Process| process.capture == Capture::Kernel;
     if recording.processes.iter().all(is_kernels) {
         talk::more(format_args!(
@@ -109,7 +109,7 @@ pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
     for text in preload.remarks() {
         talk::more(text);
     }
-    by_kernel(recorded);
+    by_kernel(recorded.kernel.as_ref());
     if plan.output.exists() {
         talk::more(format_args!(
             "{} is from an earlier recording and was left as it was.",
@@ -148,11 +148,22 @@ fn by_shim(recording: &Recording, preload: &Outcome) {
     }
 }
 
+/// The lines after a program that ran already was listened to.
+pub(super) fn attached(sealed: &Sealed, output: &std::path::Path, kernel: &kernel::Outcome) {
+    let file = safe::path(output);
+    match crate::open::survey(&sealed.path) {
+        Ok((recording, events)) => talk::line(format_args!(
+            "{file}: {}; next: `tracer check {file}` or `tracer view {file}`",
+            contents(&recording, events)
+        )),
+        Err(error) => talk::line(format_args!("nothing can be read from {error:#}")),
+    }
+    by_kernel(Some(kernel));
+}
+
 /// What the kernel said, and what of it is missing.
-fn by_kernel(recorded: &Recorded) {
-    let Some(kernel) = &recorded.kernel else {
-        return;
-    };
+fn by_kernel(kernel: Option<&kernel::Outcome>) {
+    let Some(kernel) = kernel else { return };
     let (rings, operations) = kernel.saw();
     if rings == 0 {
         talk::line("recorded by kernel: no ring was made, and nothing submitted");

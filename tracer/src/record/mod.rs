@@ -45,8 +45,11 @@ pub(crate) mod preload;
 
 pub(crate) mod kernel;
 
+mod attach;
+
 mod closing;
 
+pub(crate) use attach::attach;
 pub(crate) use folder::{Folder, hex, random};
 pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
@@ -401,7 +404,7 @@ fn finish(
             folder: &folder,
             session,
             command: &plan.command,
-            end,
+            end: Some(end),
             started: &plan.started,
             redactor,
         });

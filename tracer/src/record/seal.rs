@@ -64,7 +64,8 @@ pub(super) struct What<'a> {
     pub(super) folder: &'a Folder,
     pub(super) session: &'a Session,
     pub(super) command: &'a [OsString],
-    pub(super) end: &'a End,
+    /// How the program ended, where it is the recorder's own.
+    pub(super) end: Option<&'a End>,
     pub(super) started: &'a Started,
     /// Takes out what is nobody else's business, where that is wanted.
     pub(super) redactor: Option<Redactor>,
@@ -101,12 +102,13 @@ fn write(file: &File, mut what: What<'_>) -> Result<usize> {
     }
     bundle::write_section(&mut out, Section::Info, &info)?;
     bundle::write_section(&mut out, Section::Command, &command)?;
-    let end = what.end;
-    bundle::write_section(
-        &mut out,
-        Section::End,
-        &bundle::end_record(end.pid, end.start_time, ended(end.how)),
-    )?;
+    if let Some(end) = what.end {
+        bundle::write_section(
+            &mut out,
+            Section::End,
+            &bundle::end_record(end.pid, end.start_time, ended(end.how)),
+        )?;
+    }
     let mut still_running = 0;
     let mut reported = Vec::new();
     for process in what.folder.process_files()? {

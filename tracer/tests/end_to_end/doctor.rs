@@ -18,6 +18,7 @@ fn each_subject_has_a_line() {
         "seccomp",
         "perf",
         "tracefs",
+        "kernel",
         "ptrace",
         "terminal",
         "stacks",

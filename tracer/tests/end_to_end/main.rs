@@ -29,6 +29,7 @@ mod explain;
 mod export;
 mod ffi;
 mod garbage;
+mod kernel;
 mod kill;
 mod known;
 mod late;

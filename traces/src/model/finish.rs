@@ -81,7 +81,7 @@ impl State {
             .filter(|(event, lane)| *lane == generation.leak_lane && *event < generation.leaked)
             .map(|(event, _)| *event);
         let latest = flight.operation.and_then(|id| {
-            let ring = ring(id.ring)?;
+            let ring = self.rings.get(&(process, id.ring))?;
             self.kernel.posted(ring.flying.get(&id.sequence)?)
         });
         observer.see(&Moment::Held(Held {
@@ -146,6 +146,8 @@ impl State {
         });
         for (_, pending) in sure {
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
+        }
+        for (_, ring) in self.rings.iter() {
             let posted = ring.flying.values().filter(|operation| operation.sure);
             let posted = posted.filter(|operation| self.kernel.posted(operation).is_some());
             let posted = posted.count() as u64;

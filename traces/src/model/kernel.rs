@@ -92,7 +92,8 @@ impl Kernel {
         let numbered = || (0u32..).zip(&recording.processes);
         for (view, process) in numbered().filter(|(_, it)| it.capture == Capture::Kernel) {
             kernel.views.insert(view);
-            let same = numbered().filter(|(_, it)| it.capture != Capture::Kernel && it.is_same_as(process));
+            let same = numbered()
+                .filter(|(_, it)| it.capture != Capture::Kernel && it.is_same_as(process));
             kernel.view_of.extend(same.map(|(index, _)| (index, view)));
         }
         kernel
@@ -107,10 +108,9 @@ impl Kernel {
     /// A process made a ring: the kernel's ring with its descriptor is the same one.
     pub(super) fn made(&mut self, key: RingKey, ring: &Ring) -> Option<(u64, u64)> {
         let view = *self.view_of.get(&key.0)?;
-        let same = self
-            .rings
-            .iter_mut()
-            .filter(|((process, _), it)| *process == view && it.fd == ring.fd && it.merged.is_none());
+        let same = self.rings.iter_mut().filter(|((process, _), it)| {
+            *process == view && it.fd == ring.fd && it.merged.is_none()
+        });
         // The descriptor of one that was closed may have been used again: the latest is meant.
         let (kernels, found) = same.max_by_key(|(_, it)| it.created)?;
         found.merged = Some(key);
@@ -245,7 +245,9 @@ impl State {
                 let own = self.rings.get(&own);
                 let recorded = own.and_then(|own| recorded(own, sequence));
                 match recorded {
-                    Some(cookie) if cookie == entry.cookie => ring.agreed = ring.agreed.saturating_add(1),
+                    Some(cookie) if cookie == entry.cookie => {
+                        ring.agreed = ring.agreed.saturating_add(1)
+                    }
                     Some(_) => ring.differed = ring.differed.saturating_add(1),
                     None => {}
                 }
@@ -313,4 +315,126 @@ fn whose(ring: &KernelRing, completion: &Completion) -> Option<u64> {
         quiet.get_or_insert(sequence);
     }
     quiet
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::finding::Summary;
+    use crate::trace::Trace;
+
+    const PROCESSES: &str = "
+        process 0 pid=77 start=9 end=exit:0
+        process 1 pid=77 start=9 capture=kernel end=exit:0
+        process 2 pid=78 start=9 capture=kernel end=exit:0
+        lane k process=1
+        lane other process=2
+        ";
+
+    fn summary(text: &str) -> Summary {
+        let trace = Trace::parse_text(&format!("{PROCESSES}{text}")).unwrap();
+        trace.verdict().summary.clone()
+    }
+
+    #[test]
+    fn operations_of_one_ring_are_counted_once_and_those_of_others_too() {
+        let seen = summary(
+            "
+            1 k ring-create 4 fd=3 sq=8 cq=16
+            1 other ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            10 main submit 0 NOP 0x1000 seq=0
+            11 k submit 4 NOP 0x1000 seq=0
+            12 k complete 4 0x1000 0 of=0
+            13 main complete 0 0x1000 0
+            20 other submit 0 READ 0x1000 seq=0
+            ",
+        );
+        assert_eq!((seen.rings, seen.operations, seen.completions), (2, 2, 1));
+        assert_eq!((seen.kernel.merged, seen.kernel.differed), (1, 0));
+        assert_eq!(seen.kernel.operations.values().sum::<u64>(), 1);
+        assert_eq!((seen.pending_at_end, seen.posted_at_end), (1, 0));
+    }
+
+    #[test]
+    fn a_ring_that_is_followed_late_was_counted_before() {
+        let seen = summary(
+            "
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            11 k submit 0 NOP 0x1000 seq=0
+            12 k complete 0 0x1000 0 of=0
+            13 main ring-create 0 fd=3 sq=8 cq=16
+            14 main submit 0 NOP 0x1000 seq=1
+            15 k submit 0 NOP 0x1000 seq=1
+            ",
+        );
+        assert_eq!((seen.rings, seen.operations, seen.completions), (1, 1, 0));
+    }
+
+    #[test]
+    fn another_cookie_in_the_kernel_is_counted_unless_it_is_that_the_numbers_differ() {
+        let ring = "
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            ";
+        let both = |at: u32, recorded: u32, kernels: u32| {
+            format!(
+                "{at} main submit 0 NOP {recorded:#x} seq={at} set\n{at} k submit 0 NOP {kernels:#x} seq={at}\n"
+            )
+        };
+        let one = format!("{ring}{}{}{}", both(3, 1, 1), both(4, 2, 2), both(5, 3, 9));
+        assert_eq!(summary(&one).kernel.differed, 1);
+        let all = format!("{ring}{}{}{}", both(3, 1, 2), both(4, 2, 3), both(5, 3, 4));
+        assert_eq!(summary(&all).kernel.differed, 0);
+        // A leftover that is proved to be one is not what the program meant, and may be left in or taken out.
+        let leftover = "6 main submit 0 NOP 0x5 seq=6 poisoned\n6 k submit 0 NOP 0xFEED seq=6\n";
+        assert_eq!(summary(&format!("{one}{leftover}")).kernel.differed, 1);
+    }
+
+    #[test]
+    fn completions_without_a_request_belong_to_the_oldest_with_their_cookie() {
+        let seen = summary(
+            "
+            1 other ring-create 0 fd=3 sq=8 cq=16
+            10 other submit 0 POLL_ADD 0x1 seq=0
+            11 other submit 0 SEND_ZC 0x2 seq=1
+            12 other submit 0 NOP 0x1 seq=2 skip-success
+            20 other complete 0 0x1 1 more
+            21 other complete 0 0x2 4 more of=1
+            22 other complete 0 0x2 0 notif
+            23 other complete 0 0x1 -125
+            ",
+        );
+        assert_eq!((seen.completions, seen.pending_at_end), (4, 0));
+    }
+
+    #[test]
+    fn what_was_in_flight_at_a_loss_is_not_pending() {
+        let seen = summary(
+            "
+            1 other ring-create 0 fd=3 sq=8 cq=16
+            10 other submit 0 READ 0x1 seq=0
+            11 other lost 5 kernel-buffer
+            12 other submit 0 READ 0x1 seq=1
+            ",
+        );
+        assert_eq!(seen.pending_at_end, 1);
+    }
+
+    #[test]
+    fn what_the_kernel_completed_and_nobody_took_is_said() {
+        let text = "
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            10 main submit 0 READ 0x1 seq=0
+            11 k submit 0 READ 0x1 seq=0
+            12 main submit 0 READ 0x1 seq=1
+            13 k submit 0 READ 0x1 seq=1
+            20 k complete 0 0x1 5 of=0
+            ";
+        let seen = summary(text);
+        assert_eq!((seen.pending_at_end, seen.posted_at_end), (2, 1));
+        // After a loss of the kernel's the numbers are not those of the queue.
+        let seen = summary(&format!("{text}30 k lost 5 kernel-buffer\n"));
+        assert_eq!((seen.pending_at_end, seen.posted_at_end), (2, 0));
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
-use super::kernel::Posted;
 use super::buffers::Piece;
+use super::kernel::Posted;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
     OperationId, Overflow, Owed, Past, Pointers, Reaped, Standing, Thread,

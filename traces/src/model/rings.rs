@@ -33,7 +33,8 @@ impl State {
             self.forget_memory(operation);
         }
         // The kernel told of it before, and what has gone through it since.
-        if let Some((operations, completions)) = self.kernel.made((event.process, ring.ring), ring) {
+        if let Some((operations, completions)) = self.kernel.made((event.process, ring.ring), ring)
+        {
             let summary = &mut self.summary;
             summary.rings = summary.rings.saturating_sub(1);
             summary.operations = summary.operations.saturating_sub(operations);

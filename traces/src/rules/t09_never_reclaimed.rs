@@ -286,6 +286,38 @@ mod tests {
     }
 
     #[test]
+    fn a_completion_that_the_kernel_posted_and_the_program_went_past() {
+        let text = |arrow: &str, later: &str| {
+            format!(
+                "
+                process 0 pid=77 start=9 end=exit:0
+                process 1 pid=77 start=9 capture=kernel
+                lane k process=1
+                1 k ring-create 0 fd=3 sq=8 cq=16
+                2 main ring-create 0 fd=3 sq=8 cq=16
+                10 main leak 0x1000 Op op.rs:8   {arrow}
+                20 main submit 0 READ 0x1000 seq=0
+                21 k submit 0 READ 0x1000 seq=0
+                22 main submit 0 READ 0x7 seq=1
+                23 k submit 0 READ 0x7 seq=1
+                {later}
+                "
+            )
+        };
+        let (first, second) = (
+            "30 k complete 0 0x1000 5 of=0",
+            "30 k complete 0 0x7 5 of=1",
+        );
+        let taken = "40 main complete 0 0x7 5";
+        let arrow = "<- the kernel completed its operation, and nobody took the completion";
+        check_rule(&RULE, &text(arrow, &format!("{first}\n{second}\n{taken}")));
+        // It may just not have come to look again.
+        check_rule(&RULE, &text("", &format!("{first}\n{second}")));
+        // The one that was taken came first.
+        check_rule(&RULE, &text("", &format!("{second}\n{first}\n{taken}")));
+    }
+
+    #[test]
     fn threads_that_still_run_at_an_exit_are_cut_off() {
         check_rule(
             &RULE,

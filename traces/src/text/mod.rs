@@ -7,6 +7,7 @@
 //! process 0 pid=77 state=clean end=exit:0           optional; a process that is not named is still running
 //! process 1 stopped=program reason="seen enough"   its recording ended before it; or stopped=recorder
 //! process 2 times=batch                             its records share the times of their batches
+//! process 3 pid=77 start=9 capture=kernel           the kernel's view of another with that pid and start
 //! lane main tid=77 running                          optional; a lane that is not named is a thread that ended
 //! 10 main leak 0x1000 Conn conn.rs:88 owner=Rc      owner is Box unless it is said
 //! 20 main ring-create 0 sq=8 cq=16 in-place
@@ -95,6 +96,7 @@ pub(crate) fn crossing(flags: u8) -> Option<&'static str> {
 }
 
 use crate::event::LossReason;
+use crate::recording::Capture;
 use wire::record::{CookieState, Owner, RingKind, mark};
 
 const LOSS_REASONS: &[(LossReason, &str)] = &[
@@ -109,6 +111,14 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::KernelBuffer, "kernel-buffer"),
     (LossReason::Newer, "newer"),
     (LossReason::Removed, "removed"),
+];
+
+const CAPTURES: &[(Capture, &str)] = &[
+    (Capture::Linked, "linked"),
+    (Capture::Preload, "preload"),
+    (Capture::Kernel, "kernel"),
+    (Capture::Uprobes, "uprobes"),
+    (Capture::Unknown, "unknown"),
 ];
 
 const COOKIE_STATES: &[(CookieState, &str)] = &[

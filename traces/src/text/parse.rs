@@ -7,8 +7,8 @@ use wire::record::{CookieState, Owner, RingKind};
 use super::rest::{Rest, hex, site, unsigned};
 use super::token::{Word, words};
 use super::{
-    COOKIE_STATES, CQE_FLAGS, LEVELS, LOSS_REASONS, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS,
-    SQE_FLAGS, TextError, value_of,
+    CAPTURES, COOKIE_STATES, CQE_FLAGS, LEVELS, LOSS_REASONS, OWNERS, RING_KINDS, SETUP_FLAGS,
+    SPAN_FLAGS, SQE_FLAGS, TextError, value_of,
 };
 use crate::event::{
     Borrow, Completion, Event, EventId, Log, Loss, LossReason, Pointer, Ring, SiteId, StringId,
@@ -96,6 +96,13 @@ impl Parser {
         let process = self.process(index);
         if let Some(pid) = rest.key_number("pid")? {
             process.pid = pid;
+        }
+        if let Some(start) = rest.key_number("start")? {
+            process.start_time = start;
+        }
+        if let Some(word) = rest.key("capture").map(Word::text) {
+            process.capture =
+                value_of(CAPTURES, word).ok_or_else(|| format!("no capture level: {word}"))?;
         }
         if let Some(exe) = rest.key("exe") {
             process.exe = Untrusted::new(exe.value.clone());

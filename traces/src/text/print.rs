@@ -6,19 +6,29 @@ use wire::record::CookieState;
 
 use super::token::quote;
 use super::{
-    COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS, SQE_FLAGS, cqe_flag_words,
-    flag_words, loss_reason, word_of,
+    CAPTURES, COOKIE_STATES, OWNERS, RING_KINDS, SETUP_FLAGS, SPAN_FLAGS, SQE_FLAGS,
+    cqe_flag_words, flag_words, loss_reason, word_of,
 };
 use crate::event::{Borrow, Pointer, SiteId, Submission, TypeId, What};
 use crate::events::Events;
-use crate::recording::{Ended, Recording, Stopped};
+use crate::recording::{Capture, Ended, Recording, Stopped};
 use crate::scheme;
 
 /// A whole recording as text.
 pub(crate) fn print(recording: &Recording, events: &Events) -> String {
     let mut out = String::new();
+    let mut processes = recording.processes.iter();
+    let has_views = processes.any(|process| process.capture == Capture::Kernel);
     for (index, process) in recording.processes.iter().enumerate() {
         let _ = write!(out, "process {index} pid={}", process.pid);
+        if process.capture != Capture::Linked {
+            let word = word_of(CAPTURES, &process.capture);
+            let _ = write!(out, " capture={}", word.unwrap_or("unknown"));
+        }
+        // What tells which of the kernel's views is whose.
+        if has_views {
+            let _ = write!(out, " start={}", process.start_time);
+        }
         if !process.exe.is_empty() {
             let _ = write!(out, " exe={}", quote(process.exe.bytes()));
         }

@@ -117,8 +117,9 @@ fn gather_neighbours(model: &mut Model) {
 pub(super) fn gather_neighbours_on(model: &mut Model) {
     let Some(told) = &model.life.told else { return };
     let around = &mut model.life.gathering_around;
-    let gathering =
-        around.get_or_insert_with(|| Box::new(GatheringAround::of(&model.trace, told.previous, told.next)));
+    let gathering = around.get_or_insert_with(|| {
+        Box::new(GatheringAround::of(&model.trace, told.previous, told.next))
+    });
     let is_done = !gathering.work(&model.trace, SLICE);
     model.trace.trim();
     if is_done && let Some(gathering) = model.life.gathering_around.take() {

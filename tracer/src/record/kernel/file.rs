@@ -134,7 +134,11 @@ impl Writer {
         if get(&self.head, header::START_TIME) == whose.start_time {
             return Ok(());
         }
-        put(&mut self.head, header::START_TIME, &whose.start_time.to_le_bytes());
+        put(
+            &mut self.head,
+            header::START_TIME,
+            &whose.start_time.to_le_bytes(),
+        );
         seal_header(&mut self.head);
         self.file.write_all_at(&self.head[..header::CRC + 4], 0)?;
         let path = self.path.with_file_name(name(whose, &random()?));
@@ -152,7 +156,14 @@ impl Writer {
     }
 
     /// Adds a record of a thread.
-    pub(super) fn record(&mut self, who: (u32, &[u8]), at: u64, kind: Kind, aux: u8, words: &[u64]) {
+    pub(super) fn record(
+        &mut self,
+        who: (u32, &[u8]),
+        at: u64,
+        kind: Kind,
+        aux: u8,
+        words: &[u64],
+    ) {
         self.now = self.now.max(at);
         let lane = self.lane(who, at);
         self.add(lane, at, kind, aux, words);
@@ -194,7 +205,9 @@ impl Writer {
     /// Whether the recorder asked for an end of the recording; said in the file, too.
     pub(super) fn is_to_stop(&self) -> bool {
         let mut word = [0; 8];
-        let read = self.file.read_exact_at(&mut word, header::STOP_REQUEST as u64);
+        let read = self
+            .file
+            .read_exact_at(&mut word, header::STOP_REQUEST as u64);
         if read.is_err() || word == [0; 8] {
             return false;
         }
@@ -228,7 +241,9 @@ impl Writer {
                     ..Lane::default()
                 });
                 let taken = self.lanes.len() as u64;
-                let done = self.file.write_all_at(&taken.to_le_bytes(), header::LANES_TAKEN as u64);
+                let done = self
+                    .file
+                    .write_all_at(&taken.to_le_bytes(), header::LANES_TAKEN as u64);
                 self.note(done);
                 self.lanes.len() - 1
             }
@@ -236,7 +251,8 @@ impl Writer {
         };
         let state = &mut self.lanes[lane];
         (state.tid, state.name, state.stop) = (tid, name, 0);
-        self.by_tid.retain(|_, known| *known != lane || lane + 1 < LANES);
+        self.by_tid
+            .retain(|_, known| *known != lane || lane + 1 < LANES);
         self.by_tid.insert(tid, lane);
         self.describe(lane);
         if self.lanes[lane].open.is_some() {
@@ -297,7 +313,15 @@ impl Writer {
         state.seq += 1;
         let gate = layout::gate(lane as u32, ChunkKind::Event, state.seq);
         let counts = (state.lost, state.records);
-        let done = open_chunk(&self.file, self.uuid_low, index, (lane as u32, ChunkKind::Event), gate, counts, at);
+        let done = open_chunk(
+            &self.file,
+            self.uuid_low,
+            index,
+            (lane as u32, ChunkKind::Event),
+            gate,
+            counts,
+            at,
+        );
         let is_open = done.is_ok();
         self.note(done);
         if !is_open {
@@ -329,7 +353,9 @@ impl Writer {
             }
         };
         self.ever += 1;
-        let done = self.file.write_all_at(&self.ever.to_le_bytes(), header::CHUNKS_TAKEN as u64);
+        let done = self
+            .file
+            .write_all_at(&self.ever.to_le_bytes(), header::CHUNKS_TAKEN as u64);
         self.note(done);
         Some(index)
     }
@@ -363,11 +389,21 @@ impl Writer {
             let Some(index) = self.take() else { return 0 };
             self.name_chunks += 1;
             let gate = layout::gate(0, ChunkKind::Meta, self.name_chunks);
-            let done = open_chunk(&self.file, self.uuid_low, index, (0, ChunkKind::Meta), gate, (0, 0), self.now);
+            let done = open_chunk(
+                &self.file,
+                self.uuid_low,
+                index,
+                (0, ChunkKind::Meta),
+                gate,
+                (0, 0),
+                self.now,
+            );
             self.note(done);
             self.names = Some(Open::new(index, self.now));
         }
-        let Some(names) = &mut self.names else { return 0 };
+        let Some(names) = &mut self.names else {
+            return 0;
+        };
         names.add(names.base, Kind::String, 0, &words);
         self.strings.insert(text.to_vec(), id);
         id
@@ -401,13 +437,17 @@ impl Open {
 
     fn put(&mut self, header: Header, words: &[u64]) {
         self.body.extend(header.0.to_le_bytes());
-        self.body.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        self.body
+            .extend(words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
     /// Writes what is not in the file yet, its first word last.
     fn flush(&mut self, file: &File) -> io::Result<()> {
         let new = self.body.get(self.written..).unwrap_or_default();
-        let Some((first, rest)) = new.split_at_checked(8).filter(|(first, _)| !first.is_empty()) else {
+        let Some((first, rest)) = new
+            .split_at_checked(8)
+            .filter(|(first, _)| !first.is_empty())
+        else {
             return Ok(());
         };
         let at = place(self.index) + (CHUNK_HEADER + self.written) as u64;
@@ -493,17 +533,33 @@ fn fill_header(head: &mut [u8], common: &Common, whose: &Whose, uuid: &[u8; 16],
     put(head, header::BOOTTIME_NS, &boottime.to_le_bytes());
     let realtime = clock(rustix::time::ClockId::Realtime);
     put(head, header::REALTIME_NS, &realtime.to_le_bytes());
-    put(head, header::CLOCK_SOURCE, &layout::clock::MONOTONIC.to_le_bytes());
-    put(head, header::TICKS_PER_SECOND, &1_000_000_000u64.to_le_bytes());
+    put(
+        head,
+        header::CLOCK_SOURCE,
+        &layout::clock::MONOTONIC.to_le_bytes(),
+    );
+    put(
+        head,
+        header::TICKS_PER_SECOND,
+        &1_000_000_000u64.to_le_bytes(),
+    );
     let mode = if common.is_ring {
         layout::mode::RING
     } else {
         layout::mode::STOP
     };
     put(head, header::MODE, &mode.to_le_bytes());
-    put(head, header::CAPTURE, &layout::capture::KERNEL.to_le_bytes());
+    put(
+        head,
+        header::CAPTURE,
+        &layout::capture::KERNEL.to_le_bytes(),
+    );
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    put(head, header::WRITER_VERSION, &version[..version.len().min(31)]);
+    put(
+        head,
+        header::WRITER_VERSION,
+        &version[..version.len().min(31)],
+    );
     let exe = whose.exe.as_os_str().as_bytes();
     put(head, header::EXE_PATH, &exe[..exe.len().min(255)]);
     seal_header(head);
@@ -519,5 +575,144 @@ fn seal_header(head: &mut [u8]) {
 impl AsRef<Path> for Writer {
     fn as_ref(&self) -> &Path {
         &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use traces::event::{LossReason, What};
+    use traces::{Input, Trace};
+    use wire::payload::Submit;
+
+    use super::*;
+
+    fn writer(folder: &Path, chunks: usize, is_ring: bool) -> Writer {
+        let common = Common {
+            folder: folder.to_path_buf(),
+            token: [7; 16],
+            chunks,
+            is_ring,
+        };
+        let whose = Whose {
+            pid: 77,
+            parent: 1,
+            start_time: 900,
+            exe: "/bin/app".into(),
+        };
+        Writer::create(&common, &whose, 1_000).unwrap()
+    }
+
+    fn submit(writer: &mut Writer, tid: u32, at: u64, sequence: u32) {
+        let entry = Submit {
+            cookie: 1,
+            sequence,
+            ..Submit::default()
+        };
+        writer.record((tid, b"worker"), at, Kind::Submit, 0, &entry.encode());
+    }
+
+    fn trace(writer: &Writer) -> Trace {
+        let bytes = std::fs::read(writer.as_ref()).unwrap();
+        let name = "x";
+        Trace::read(&[Input {
+            name,
+            bytes: &bytes,
+        }])
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_the_ring_gave_up_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        for (chunks, is_ring, reason) in [
+            (64, true, None),
+            (4, true, Some(LossReason::Overwritten)),
+            (4, false, Some(LossReason::Full)),
+        ] {
+            let mut writer = writer(folder.path(), chunks, is_ring);
+            // Times further apart than a record has room for, too.
+            for sequence in 0..8000 {
+                let tid = 77 + sequence % 3;
+                submit(
+                    &mut writer,
+                    tid,
+                    2_000 + u64::from(sequence) * 3_000_000,
+                    sequence,
+                );
+                if sequence % 100 == 0 {
+                    writer.flush();
+                }
+            }
+            writer.flush();
+            assert!(writer.failure().is_none());
+            let trace = trace(&writer);
+            assert!(
+                trace.recording().problems.is_empty(),
+                "{:?}",
+                trace.recording().problems
+            );
+            let submits = trace.events().iter();
+            let submits = submits.filter(|event| matches!(event.what, What::Submit(_)));
+            let (kept, latest) = (submits.clone().count(), submits.last().unwrap());
+            let losses = &trace.recording().losses;
+            assert!(
+                losses
+                    .iter()
+                    .all(|located| Some(located.loss.reason) == reason)
+            );
+            match reason {
+                None => assert_eq!((kept, losses.len()), (8000, 0)),
+                Some(LossReason::Full) => {
+                    let lost: u64 = losses
+                        .iter()
+                        .filter_map(|located| located.loss.records)
+                        .sum();
+                    assert_eq!(kept as u64 + lost, 8000);
+                }
+                Some(_) => assert!(kept > 1000 && kept < 8000 && !losses.is_empty()),
+            }
+            if is_ring {
+                assert_eq!(
+                    latest.at_ns + trace.recording().began_ns.cast_unsigned(),
+                    2_000 + 7999 * 3_000_000
+                );
+            }
+            let process = &trace.recording().processes[0];
+            assert_eq!((process.pid, process.start_time), (77, 900));
+            assert_eq!(trace.names().thread(latest.lane), "worker (kernel)");
+        }
+    }
+
+    #[test]
+    fn lanes_of_threads_that_ended_go_on_with_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path(), 8, true);
+        for tid in 100..1100 {
+            submit(&mut writer, tid, u64::from(tid), tid);
+            writer.ended(tid, u64::from(tid));
+        }
+        writer.flush();
+        assert_eq!(writer.lanes.len(), 1);
+        let trace = trace(&writer);
+        assert!(trace.recording().losses.is_empty());
+        assert_eq!(trace.verdict().summary.operations, 1000);
+    }
+
+    #[test]
+    fn a_file_is_renamed_when_its_process_turns_out_to_have_begun_at_another_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path(), 8, true);
+        submit(&mut writer, 77, 5_000, 0);
+        let whose = Whose {
+            pid: 77,
+            start_time: 901,
+            ..Whose::default()
+        };
+        writer.began(&whose).unwrap();
+        writer.flush();
+        let name = writer.as_ref().file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("77-901-"), "{name}");
+        assert_eq!(trace(&writer).recording().processes[0].start_time, 901);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

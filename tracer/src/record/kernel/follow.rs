@@ -41,6 +41,8 @@ pub(super) struct Follow {
     unplaced: u64,
     /// Rings that were ever seen: tells one from the next at the same address.
     generations: u64,
+    /// Whom all is about, where more was listened to: processes, and what they start.
+    only: Option<HashSet<u32>>,
     /// Why a file could not be made.
     failure: Option<io::Error>,
     pub(super) counted: Counted,
@@ -84,9 +86,10 @@ struct Request {
 }
 
 impl Follow {
-    pub(super) fn new(common: Common) -> Self {
+    pub(super) fn new(common: Common, only: Option<u32>) -> Self {
         Self {
             common,
+            only: only.map(|pid| HashSet::from([pid])),
             rings: HashMap::new(),
             requests: HashMap::new(),
             files: HashMap::new(),
@@ -101,6 +104,10 @@ impl Follow {
 
     /// Looks at a process while it may still live: what happened is worked through later.
     pub(super) fn meet(&mut self, entry: &Entry) {
+        // Of everybody's processes only few are followed, and those were there before.
+        if self.only.is_some() {
+            return;
+        }
         match &entry.said {
             // A thread is no process, and a process is its parent's image until it is another one.
             Said::Exit | Said::Lost(_) => {}
@@ -108,12 +115,32 @@ impl Follow {
                 self.births.insert(entry.pid, look(entry.pid, 0, entry.at));
             }
             Said::Fork { parent } if parent.0 != entry.pid => {
-                self.births.insert(entry.pid, look(entry.pid, parent.0, entry.at));
+                self.births
+                    .insert(entry.pid, look(entry.pid, parent.0, entry.at));
             }
             _ => {
                 let fresh = || look(entry.pid, 0, entry.at);
                 self.births.entry(entry.pid).or_insert_with(fresh);
             }
+        }
+    }
+
+    /// Whether it is about a process that is followed. The kernel's own threads complete operations of others: those
+    /// are known by their rings.
+    fn concerns(&mut self, entry: &Entry) -> bool {
+        let Some(only) = &mut self.only else {
+            return true;
+        };
+        match &entry.said {
+            Said::Fork { parent } if only.contains(&parent.0) => {
+                only.insert(entry.pid);
+                true
+            }
+            Said::Complete { ctx, .. } | Said::Overflow { ctx, .. } => {
+                only.contains(&entry.pid) || self.rings.contains_key(ctx)
+            }
+            Said::Lost(_) => true,
+            _ => only.contains(&entry.pid),
         }
     }
 
@@ -132,6 +159,9 @@ impl Follow {
 
     /// Takes in what happened next.
     pub(super) fn take(&mut self, entry: Entry) {
+        if !self.concerns(&entry) {
+            return;
+        }
         let Entry { at, pid, tid, said } = entry;
         let who = (pid, tid);
         match said {
@@ -158,7 +188,14 @@ impl Follow {
                 self.complete((ctx, 0), who, at, (cookie, res, flags));
                 let ring = self.ring(ctx, who, at);
                 // How many wait there nobody says, only that one more does.
-                self.record(&ring, tid, at, Kind::Overflow, 0, &[u64::from(ring.number), 1]);
+                self.record(
+                    &ring,
+                    tid,
+                    at,
+                    Kind::Overflow,
+                    0,
+                    &[u64::from(ring.number), 1],
+                );
             }
             Said::Fork { parent } => {
                 if let Some(name) = self.names.get(&parent.1).cloned() {
@@ -194,7 +231,10 @@ impl Follow {
 
     /// Why something could not be written.
     pub(super) fn failure(&self) -> Option<String> {
-        let of_files = self.files.values().filter_map(|sheet| sheet.writer.failure());
+        let of_files = self
+            .files
+            .values()
+            .filter_map(|sheet| sheet.writer.failure());
         let failure = self.failure.iter().chain(of_files).next()?;
         Some(failure.to_string())
     }
@@ -224,7 +264,14 @@ impl Follow {
             pair(slots, completions),
             pair(setup, 0),
         ];
-        self.record(&ring, who.1, at, Kind::RingCreate, RingKind::InPlace as u8, &words);
+        self.record(
+            &ring,
+            who.1,
+            at,
+            Kind::RingCreate,
+            RingKind::InPlace as u8,
+            &words,
+        );
     }
 
     /// A ring by the kernel's address; one that was made before anybody looked is met here.
@@ -276,8 +323,13 @@ impl Follow {
         let ring = self.ring(ctx, who, at);
         self.counted.completions += 1;
         // A notification's request never was an operation, but its address may have been.
-        let found = self.requests.get(&req).filter(|_| flags & NOTIFICATION == 0);
-        let found = found.filter(|request| request.ring == ring.generation).copied();
+        let found = self
+            .requests
+            .get(&req)
+            .filter(|_| flags & NOTIFICATION == 0);
+        let found = found
+            .filter(|request| request.ring == ring.generation)
+            .copied();
         if found.is_some() && flags & MORE == 0 {
             self.requests.remove(&req);
         }
@@ -286,11 +338,25 @@ impl Follow {
             Some(request) => {
                 self.counted.paired += 1;
                 let place = pair(u32::from(ring.number), request.sequence as u32);
-                self.record(&ring, who.1, at, Kind::CompleteOf, 0, &[cookie, result, place]);
+                self.record(
+                    &ring,
+                    who.1,
+                    at,
+                    Kind::CompleteOf,
+                    0,
+                    &[cookie, result, place],
+                );
             }
             None => {
                 let number = u64::from(ring.number);
-                self.record(&ring, who.1, at, Kind::Complete, 255, &[cookie, result, number]);
+                self.record(
+                    &ring,
+                    who.1,
+                    at,
+                    Kind::Complete,
+                    255,
+                    &[cookie, result, number],
+                );
             }
         }
     }
@@ -301,10 +367,18 @@ impl Follow {
         self.requests.clear();
         let pids: HashSet<u32> = self.files.keys().copied().collect();
         // Whose they were is not known: all may miss some, and one says how many.
-        let counts = if pids.contains(&who.0) { Some(who.0) } else { pids.iter().min().copied() };
+        let counts = if pids.contains(&who.0) {
+            Some(who.0)
+        } else {
+            pids.iter().min().copied()
+        };
         self.unplaced += count;
         for pid in pids {
-            let count = if Some(pid) == counts { std::mem::take(&mut self.unplaced) } else { 0 };
+            let count = if Some(pid) == counts {
+                std::mem::take(&mut self.unplaced)
+            } else {
+                0
+            };
             let tid = if pid == who.0 { who.1 } else { pid };
             self.of_process((pid, tid), at, Kind::Lost, &[count, LOST_KERNEL]);
         }
@@ -313,7 +387,11 @@ impl Follow {
     /// The file of a process, made where there is none yet.
     fn sheet(&mut self, pid: u32, at: u64) -> Option<&mut Sheet> {
         if !self.files.contains_key(&pid) {
-            let whose = self.births.get(&pid).cloned().unwrap_or_else(|| look(pid, 0, at));
+            let whose = self
+                .births
+                .get(&pid)
+                .cloned()
+                .unwrap_or_else(|| look(pid, 0, at));
             match Writer::create(&self.common, &whose, at) {
                 Ok(writer) => {
                     let sheet = Sheet {
@@ -369,7 +447,10 @@ fn since_boot(at: u64) -> u64 {
         now.tv_sec * 1_000_000_000 + now.tv_nsec
     };
     let slept = ns(rustix::time::ClockId::Boottime) - ns(rustix::time::ClockId::Monotonic);
-    let tick = 1_000_000_000 / i64::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1);
+    let tick = 1_000_000_000
+        / i64::try_from(rustix::param::clock_ticks_per_second())
+            .unwrap_or(100)
+            .max(1);
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(slept);
     u64::try_from(at / tick).unwrap_or(0)
 }

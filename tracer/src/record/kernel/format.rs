@@ -120,7 +120,9 @@ print fmt: \"ring %p\", REC->ctx
     fn what_is_no_format_is_none() {
         assert_eq!(Format::parse(""), None);
         assert_eq!(Format::parse("ID: x\n"), None);
-        let odd = Format::parse("ID: 1\n\tfield:int;\toffset:x;\n\tfield:int a;\toffset:70000;\tsize:4;\tsigned:1;\n");
+        let odd = Format::parse(
+            "ID: 1\n\tfield:int;\toffset:x;\n\tfield:int a;\toffset:70000;\tsize:4;\tsigned:1;\n",
+        );
         assert_eq!(odd.unwrap().fields, []);
     }
 }

@@ -23,7 +23,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 mod file;
 mod follow;
 mod format;
-#[expect(unsafe_code, reason = "speaks to the kernel's perf events, and reads what it writes")]
+#[expect(
+    unsafe_code,
+    reason = "speaks to the kernel's perf events, and reads what it writes"
+)]
 mod perf;
 mod sample;
 pub(crate) mod tracefs;
@@ -84,9 +87,9 @@ pub(crate) fn missing() -> Vec<String> {
         Ok(Ok(..=-1)) => {}
         Ok(Ok(_)) if has_capability(&status) => {}
         Ok(Ok(level)) => missing.push(format!(
-            "CAP_PERFMON: perf_event_paranoid is {level}, so that tracepoints are for those who have it; {}, or for \
-             everybody: sysctl kernel.perf_event_paranoid=-1",
-            tracefs::GRANT
+            "CAP_PERFMON: perf_event_paranoid is {level}, so that tracepoints are for those who have it; as root, for \
+             whoever may run this tracer: setcap cap_perfmon+ep \"$(command -v tracer)\", or for everybody: sysctl \
+             kernel.perf_event_paranoid=-1"
         )),
         Ok(Err(_)) | Err(_) => missing.push(
             "perf events: this kernel was built without them, or does not show /proc/sys".to_owned(),
@@ -104,23 +107,41 @@ fn has_capability(status: &str) -> bool {
 impl Kernel {
     /// Begins to listen to what this thread starts from now on.
     pub(crate) fn start(folder: &Path, session: &Session, buffer: u64) -> Result<Self> {
+        Self::listen(folder, session, buffer, None)
+    }
+
+    /// Begins to listen to a process that runs already, and to what it starts.
+    pub(crate) fn attach(folder: &Path, session: &Session, buffer: u64, pid: u32) -> Result<Self> {
+        Self::listen(folder, session, buffer, Some(pid))
+    }
+
+    fn listen(folder: &Path, session: &Session, buffer: u64, only: Option<u32>) -> Result<Self> {
         let missing = missing();
         if !missing.is_empty() {
-            bail!("`--kernel` is not possible here; missing:\n  {}", missing.join("\n  "));
+            bail!(
+                "the kernel cannot be listened to here (`--kernel`); missing:\n  {}",
+                missing.join("\n  ")
+            );
         }
         let place = Tracefs::find();
         let tracepoints = Tracepoints::read(place.place()?)?;
-        let ears = listen(&tracepoints, Whom::Children, buffer)?;
+        let whom = match only {
+            None => Whom::Children,
+            // The threads that it has would take an event each, on each processor.
+            Some(_) => Whom::All,
+        };
+        let ears = listen(&tracepoints, whom, buffer)?;
+        let common = file::Common {
+            folder: folder.to_path_buf(),
+            token: session.token(),
+            chunks: usize::try_from(session.room.chunks()).unwrap_or(usize::MAX),
+            is_ring: matches!(session.room, Room::Ring(_)),
+        };
         let listener = Listener {
             tracepoints,
             ears,
             pending: Vec::new(),
-            follow: Follow::new(file::Common {
-                folder: folder.to_path_buf(),
-                token: session.token(),
-                chunks: usize::try_from(session.room.chunks()).unwrap_or(usize::MAX),
-                is_ring: matches!(session.room, Room::Ring(_)),
-            }),
+            follow: Follow::new(common, only),
             reported: 0,
         };
         let is_over = Arc::new(AtomicBool::new(false));
@@ -179,7 +200,7 @@ fn refused(error: &io::Error, cpu: i32) -> anyhow::Error {
         ),
         _ => error.to_string(),
     };
-    anyhow!("`--kernel` is not possible: cannot listen on processor {cpu}: {why}")
+    anyhow!("the kernel cannot be listened to (`--kernel`) on processor {cpu}: {why}")
 }
 
 /// `0-3,8`
@@ -193,7 +214,9 @@ fn processors(text: &str) -> Vec<i32> {
 
 impl Ear {
     fn open(tracepoints: &Tracepoints, whom: Whom, cpu: i32, buffer: u64) -> io::Result<Self> {
-        let bytes = usize::try_from(buffer).unwrap_or(usize::MAX >> 1).next_power_of_two();
+        let bytes = usize::try_from(buffer)
+            .unwrap_or(usize::MAX >> 1)
+            .next_power_of_two();
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
         let open = |about| Event::open(about, whom, cpu, watermark);
         let threads = open(About::Threads)?;
@@ -348,7 +371,9 @@ impl Outcome {
     pub(crate) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(why) = &self.failure {
-            remarks.push(format!("not recorded: part of what the kernel said could not be written ({why})"));
+            remarks.push(format!(
+                "not recorded: part of what the kernel said could not be written ({why})"
+            ));
         }
         if self.counted.lost > 0 {
             remarks.push(format!(
@@ -386,7 +411,9 @@ mod tests {
         assert!(has_capability("CapEff:\t0000004000000000\n"));
         assert!(has_capability("Name:\tx\nCapEff:\t000001ffffffffff\n"));
         assert!(has_capability("CapEff:\t0000000000200000\n"));
-        assert!(!has_capability("CapEff:\t0000000000000000\nCapPrm:\t000001ffffffffff\n"));
+        assert!(!has_capability(
+            "CapEff:\t0000000000000000\nCapPrm:\t000001ffffffffff\n"
+        ));
         assert!(!has_capability(""));
     }
 }

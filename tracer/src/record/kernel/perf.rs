@@ -74,8 +74,8 @@ const _: () = assert!(size_of::<Attributes>() == 128);
 pub(super) enum Whom {
     /// What this thread starts from now on, from its `exec` on.
     Children,
-    /// A thread that runs.
-    Thread(i32),
+    /// Everybody, for whoever tells them apart afterwards.
+    All,
 }
 
 /// What an event tells of.
@@ -118,8 +118,7 @@ impl Event {
             About::Threads => SOFTWARE_DUMMY,
             About::Tracepoint(id) => (TRACEPOINT, id),
         };
-        let mut flags =
-            flag::INHERIT | flag::WATERMARK | flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
+        let mut flags = flag::INHERIT | flag::WATERMARK | flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
         let mut sample_type = SAMPLE;
         match about {
             About::Threads => flags |= flag::TASK | flag::COMM | flag::COMM_EXEC,
@@ -130,7 +129,7 @@ impl Event {
                 flags |= flag::DISABLED | flag::ENABLE_ON_EXEC;
                 0
             }
-            Whom::Thread(tid) => tid,
+            Whom::All => -1,
         };
         let attributes = Attributes {
             kind,

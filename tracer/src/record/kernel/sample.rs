@@ -113,10 +113,7 @@ impl Tracepoints {
             failed: (
                 failed.id,
                 fields(&failed, ["ctx", "req", "user_data", "opcode"])?,
-                OF_FAILED
-                    .iter()
-                    .map(|name| failed.field(&[name]))
-                    .collect(),
+                OF_FAILED.iter().map(|name| failed.field(&[name])).collect(),
             ),
             complete: (
                 complete.id,
@@ -162,7 +159,12 @@ impl Tracepoints {
                 entry(body, 0, at, Said::Comm(name.to_vec()))
             }
             FORK | EXIT => {
-                let ids = [half(body, 0)?, half(body, 4)?, half(body, 8)?, half(body, 12)?];
+                let ids = [
+                    half(body, 0)?,
+                    half(body, 4)?,
+                    half(body, 8)?,
+                    half(body, 12)?,
+                ];
                 let [pid, parent, tid, parent_tid] = ids;
                 let parent = (parent, parent_tid);
                 Some(Entry {
@@ -225,7 +227,12 @@ impl Tracepoints {
             }
         } else if id == self.failed.0 {
             let [ctx, req, cookie, opcode] = self.failed.1.each_ref().map(of);
-            let more: Vec<u64> = self.failed.2.iter().map(|field| field.map_or(0, |field| field.of(raw))).collect();
+            let more: Vec<u64> = self
+                .failed
+                .2
+                .iter()
+                .map(|field| field.map_or(0, |field| field.of(raw)))
+                .collect();
             let more = |at: usize| more.get(at).copied().unwrap_or(0);
             let entry = Submit {
                 cookie,

@@ -11,9 +11,10 @@ use super::format::Format;
 
 /// Where tracefs lies on most machines; others are named by the table of mounts.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-/// What gives an ordinary user all that is needed.
-pub(crate) const GRANT: &str =
-    "as root: setcap cap_perfmon,cap_dac_read_search+ep \"$(command -v tracer)\"";
+/// Options that show it to a group, the caller's own.
+fn to_group() -> String {
+    format!("gid={},mode=750", rustix::process::getegid().as_raw())
+}
 
 /// How far tracefs can be looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,15 +59,24 @@ impl Tracefs {
         match self {
             Self::Readable(place) => Ok(place),
             Self::Forbidden(place) => bail!(
-                "{} may not be read by this user; {GRANT}, or let a group read it: mount -o remount,gid=GROUP {0}",
-                crate::safe::path(place)
+                "{} may not be read by this user; as root: mount -o remount,{} {0}",
+                crate::safe::path(place),
+                to_group()
             ),
             Self::WithoutIoUring(place) => bail!(
                 "{} knows no tracepoints of io_uring: this kernel was built without it",
                 crate::safe::path(place)
             ),
             Self::NotMounted => {
-                bail!("tracefs is not mounted; as root: mount -t tracefs tracefs {}", PLACES[0])
+                let options = if rustix::process::geteuid().is_root() {
+                    String::new()
+                } else {
+                    format!(" -o {}", to_group())
+                };
+                bail!(
+                    "tracefs is not mounted; as root: mount -t tracefs{options} tracefs {}",
+                    PLACES[0]
+                )
             }
         }
     }
@@ -90,7 +100,10 @@ pub(super) fn format(tracefs: &Path, names: &[&str]) -> Result<Format> {
         match std::fs::read_to_string(&path) {
             Ok(text) => match Format::parse(&text) {
                 Some(format) => return Ok(format),
-                None => bail!("{} is no description of a tracepoint", crate::safe::path(&path)),
+                None => bail!(
+                    "{} is no description of a tracepoint",
+                    crate::safe::path(&path)
+                ),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => denied = Some((path, error)),
@@ -98,8 +111,10 @@ pub(super) fn format(tracefs: &Path, names: &[&str]) -> Result<Format> {
     }
     match denied {
         Some((path, error)) => bail!(
-            "{} cannot be read ({error}); {GRANT}",
-            crate::safe::path(&path)
+            "{} cannot be read ({error}); as root: mount -o remount,{} {}",
+            crate::safe::path(&path),
+            to_group(),
+            crate::safe::path(tracefs)
         ),
         None => bail!(
             "this kernel has no tracepoint {}, which kernels from 5.18 on have",
@@ -123,22 +138,41 @@ mod tests {
     fn what_is_missing_is_said_with_the_command_that_brings_it() {
         let base = tempfile::tempdir().unwrap();
         let among = |names: &[&str]| {
-            Tracefs::among(names.iter().map(|name| base.path().join(name)).collect::<Vec<_>>().into_iter())
+            Tracefs::among(
+                names
+                    .iter()
+                    .map(|name| base.path().join(name))
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            )
         };
         std::fs::create_dir_all(base.path().join("bare/events")).unwrap();
         std::fs::create_dir_all(base.path().join("whole/events/io_uring")).unwrap();
         assert_eq!(among(&["none"]), Tracefs::NotMounted);
-        assert!(matches!(among(&["none", "bare"]), Tracefs::WithoutIoUring(_)));
+        assert!(matches!(
+            among(&["none", "bare"]),
+            Tracefs::WithoutIoUring(_)
+        ));
         assert!(matches!(among(&["bare", "whole"]), Tracefs::Readable(_)));
         let said = |tracefs: Tracefs| tracefs.place().unwrap_err().to_string();
-        assert!(said(Tracefs::NotMounted).ends_with("as root: mount -t tracefs tracefs /sys/kernel/tracing"));
-        assert!(said(Tracefs::Forbidden("/t".into())).contains("setcap cap_perfmon,cap_dac_read_search+ep"));
+        let mount = said(Tracefs::NotMounted);
+        assert!(mount.contains("as root: mount -t tracefs "), "{mount}");
+        assert!(mount.ends_with("tracefs /sys/kernel/tracing"), "{mount}");
+        let remount = said(Tracefs::Forbidden("/t".into()));
+        assert!(
+            remount.contains("as root: mount -o remount,gid="),
+            "{remount}"
+        );
+        assert!(remount.ends_with(",mode=750 /t"), "{remount}");
     }
 
     #[test]
     fn a_kernel_that_names_no_requests_is_refused_by_name() {
         let base = tempfile::tempdir().unwrap();
         let said = format(base.path(), &["io_uring_submit_req"]).unwrap_err();
-        assert!(said.to_string().contains("no tracepoint io_uring_submit_req"));
+        assert!(
+            said.to_string()
+                .contains("no tracepoint io_uring_submit_req")
+        );
     }
 }

@@ -1,0 +1,305 @@
+//! `record --kernel`: what the kernel says of rings, held against what the program is known to have done.
+//!
+//! It takes rights that not everybody has. Where they are missing these tests say so by name and are left out;
+//! `TRACER_REQUIRE_ALL=1` makes that an error.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use traces::event::{Event, LossReason, What};
+use traces::recording::Capture;
+
+use crate::c::skip;
+use crate::support::{Ran, has_io_uring, read, read_until, run, tracer, wait};
+
+const SAME: u64 = 0x4242;
+
+/// Whether the kernel can be listened to; says why not, and which test is left out for it.
+fn is_allowed(test: &str) -> bool {
+    if !has_io_uring() {
+        return false;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tried = run(tracer(folder.path()).args(["record", "--kernel", "--", "true"]));
+    if tried.status.success() {
+        return true;
+    }
+    skip(&format!("{test}, because:\n{}", tried.stderr));
+    false
+}
+
+/// The program, linked in one of two ways.
+fn program(linked: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/kernel.c");
+    let id = std::thread::current().id();
+    let name = format!("plain-kernel{linked}-{id:?}").replace(['(', ')'], "-");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut build = Command::new("cc");
+    build
+        .arg("-O1")
+        .arg(linked)
+        .arg("-o")
+        .arg(&program)
+        .arg(source);
+    run(build.arg("-lpthread")).exits(0);
+    program
+}
+
+/// Records a mode of the program; its trace is `trace.bin` in the folder.
+#[track_caller]
+fn recorded(folder: &Path, program: &Path, words: &[&str], options: &[&str]) -> Ran {
+    let mut recorder = tracer(folder);
+    recorder.args(["record", "--kernel"]).args(options);
+    recorder.arg("--").arg(program).args(words);
+    run(&mut recorder).exits(0)
+}
+
+/// Submissions and completions of a trace, by the kernel.
+fn counted(events: &[Event]) -> (usize, usize) {
+    let count = |is: fn(&What) -> bool| events.iter().filter(|event| is(&event.what)).count();
+    (
+        count(|what| matches!(what, What::Submit(_))),
+        count(|what| matches!(what, What::Complete(_))),
+    )
+}
+
+#[test]
+fn a_static_program_is_seen_as_the_kernel_sees_it() {
+    if !is_allowed("static programs by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-static");
+    let summary = |words: &[&str]| {
+        recorded(folder.path(), &program, words, &[]).says("it is linked statically");
+        let trace = read(&folder.path().join("trace.bin"));
+        assert!(trace.recording().losses.is_empty(), "{words:?}");
+        let of = trace.recording().processes.iter();
+        assert!(of.clone().all(|process| process.capture == Capture::Kernel));
+        (trace.verdict().summary.clone(), trace)
+    };
+
+    // All cookies are equal, and completions come in another order than submissions: by what each brought it is known
+    // which read it was, and the kernel's own request has to say the same.
+    let (seen, trace) = summary(&["pipes", "20"]);
+    assert_eq!(
+        (seen.operations, seen.completions, seen.rings),
+        (320, 320, 1)
+    );
+    let mut in_order = 0;
+    for event in trace.events() {
+        if let What::Complete(completion) = &event.what {
+            let sequence = completion.operation.expect("the kernel says whose it is");
+            assert_eq!(sequence % 16 + 1, u64::try_from(completion.res).unwrap());
+            assert_eq!(completion.cookie, SAME);
+            in_order += u64::from(sequence == in_order);
+        }
+    }
+    assert!(in_order < 320, "they came in order, which shows nothing");
+
+    // A thread of the kernel takes the entries: nobody enters.
+    let (seen, trace) = summary(&["sqpoll", "64"]);
+    assert_eq!((seen.operations, seen.completions), (64, 64));
+    let submit = trace
+        .events()
+        .iter()
+        .find(|event| matches!(event.what, What::Submit(_)));
+    let thread = trace.names().thread(submit.unwrap().lane);
+    assert!(
+        thread.starts_with("iou-sqp-") && thread.ends_with("(kernel)"),
+        "{thread}"
+    );
+
+    // Threads, a child, and a child that became another program: three, one and one rings.
+    let (seen, trace) = summary(&["family", "8"]);
+    assert_eq!(
+        (seen.rings, seen.operations, seen.completions),
+        (5, 4 * 8 + 64, 4 * 8 + 64)
+    );
+    assert_eq!(trace.recording().process_count(), 3);
+
+    // Those that say no request: what follows F_MORE, a notification, what is refused. One posts nothing.
+    let (seen, trace) = summary(&["odd"]);
+    assert_eq!(
+        (seen.operations, seen.completions, seen.pending_at_end),
+        (5, 7, 0)
+    );
+    let cookies: Vec<u64> = trace
+        .events()
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Complete(completion) => Some(completion.cookie),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cookies, [1, 1, 2, 1, 3, 3, 5]);
+    let lives = |sequence| {
+        let subject = traces::finding::Subject::Operation {
+            process: 0,
+            ring: 0,
+            sequence,
+        };
+        trace.biography(subject).rows.len()
+    };
+    // The submission, and its completions.
+    assert_eq!([0, 1, 2, 3, 4].map(lives), [4, 2, 3, 1, 2]);
+
+    // 8 entries, 16 completions: the rest has to wait.
+    let (seen, _) = summary(&["overflow", "40"]);
+    assert_eq!(
+        (seen.operations, seen.completions, seen.kernel.overflowed),
+        (40, 40, 24)
+    );
+    assert_eq!(seen.pending_at_end, 0);
+
+    let (seen, _) = summary(&["untaken"]);
+    assert_eq!((seen.pending_at_end, seen.kernel.pending), (1, 1));
+    let said = run(tracer(folder.path()).args(["check", "trace.bin"])).exits(0);
+    said.prints("seen by the kernel alone: 1 TIMEOUT, 1 READ; 1 in flight at the end")
+        .prints("no rule has its input");
+}
+
+#[test]
+fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
+    if !is_allowed("merging by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O1");
+    recorded(folder.path(), &program, &["pipes", "20"], &[]).says("1 process, ");
+    let trace = read(&folder.path().join("trace.bin"));
+    let seen = &trace.verdict().summary;
+    assert_eq!((seen.rings, seen.operations), (1, 320));
+    // The last ones the program takes without another call, behind the shim's back.
+    assert_eq!(seen.completions + seen.posted_at_end, 320, "{seen:#?}");
+    assert_eq!(seen.pending_at_end, seen.posted_at_end);
+    assert_eq!((seen.kernel.merged, seen.kernel.differed), (1, 0));
+    let (submits, completes) = counted(trace.events());
+    assert_eq!(
+        (submits, completes as u64),
+        (640, 320 + seen.completions),
+        "each by both"
+    );
+    assert_eq!(trace.recording().processes.len(), 2);
+    assert_eq!(trace.recording().process_count(), 1);
+    let stats = traces::stats::Stats::of(&trace);
+    assert_eq!(stats.rings.len(), 1);
+    assert_eq!(stats.rings[0].operations[0].submitted, 320);
+
+    // The kernel completed the timer, and the program ended without taking that; the read is still in flight.
+    recorded(folder.path(), &program, &["untaken"], &[]);
+    let trace = read(&folder.path().join("trace.bin"));
+    let seen = &trace.verdict().summary;
+    assert_eq!((seen.operations, seen.pending_at_end), (2, 2));
+    assert_eq!(seen.posted_at_end, 1);
+    run(tracer(folder.path()).args(["check", "trace.bin"]))
+        .exits(0)
+        .prints("2 operations pending (1 completed by the kernel");
+}
+
+#[test]
+fn what_found_no_room_is_counted_to_the_last_record() {
+    if !is_allowed("losses of --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-static");
+    let ran = recorded(
+        folder.path(),
+        &program,
+        &["nops", "64000"],
+        &["--kernel-buffer", "4KiB"],
+    );
+    ran.says("found no room in its buffer; `--kernel-buffer SIZE` makes more of it");
+    let trace = read(&folder.path().join("trace.bin"));
+    let losses = &trace.recording().losses;
+    let of_kernel = |reason| reason == LossReason::KernelBuffer;
+    assert!(losses.iter().all(|located| of_kernel(located.loss.reason)));
+    let lost: u64 = losses
+        .iter()
+        .filter_map(|located| located.loss.records)
+        .sum();
+    let (submits, completes) = counted(trace.events());
+    let rings = trace.verdict().summary.rings;
+    assert!(lost > 1000, "{lost}: the buffer was too large for this");
+    assert_eq!(
+        submits as u64 + completes as u64 + rings + lost,
+        2 * 64_000 + 1
+    );
+    let seen = &trace.verdict().summary;
+    assert!(
+        seen.pending_at_end < 64,
+        "what a loss may have ended is not pending: {seen:#?}"
+    );
+}
+
+#[test]
+fn without_the_rights_it_says_which_are_missing_and_runs_nothing() {
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    let Some(level) = paranoid
+        .ok()
+        .and_then(|text| text.trim().parse::<i32>().ok())
+    else {
+        return skip("refusals of --kernel, for want of perf events");
+    };
+    if level < 0 {
+        return skip("refusals of --kernel, because everybody may use tracepoints here");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = tracer(folder.path());
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.current_dir(folder.path());
+        command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+        command.arg(recorder.get_program());
+        command
+    } else {
+        recorder
+    };
+    let refused = run(command.args(["record", "--kernel", "--", "echo", "it ran"])).exits(125);
+    assert_eq!(refused.stdout(), "");
+    refused
+        .says("the kernel cannot be listened to here (`--kernel`); missing:")
+        .says(&format!("CAP_PERFMON: perf_event_paranoid is {level}"))
+        .says("setcap cap_perfmon+ep");
+    assert!(!folder.path().join("trace.bin").exists());
+}
+
+#[test]
+fn a_program_that_runs_already_is_listened_to_from_then_on() {
+    if !is_allowed("attaching by the kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O2");
+    let mut running = Command::new(&program)
+        .arg("asked")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut asks = running.stdin.take().unwrap();
+    let mut says = running.stdout.take().unwrap();
+    // 8 before, of which nothing is to be seen.
+    asks.write_all(b"x").unwrap();
+    read_until(&mut says, "8\n");
+    let mut attach = tracer(folder.path());
+    attach.args(["attach", &running.id().to_string()]);
+    attach.stderr(Stdio::piped());
+    let mut attached = attach.spawn().unwrap();
+    let mut said = attached.stderr.take().unwrap();
+    read_until(&mut said, "listening to process");
+    asks.write_all(b"xx").unwrap();
+    read_until(&mut says, "16\n24\n");
+    drop(asks);
+    assert!(wait(&mut running).success());
+    assert!(wait(&mut attached).success());
+    let trace = read(&folder.path().join("trace.bin"));
+    let seen = &trace.verdict().summary;
+    assert_eq!((seen.rings, seen.operations, seen.completions), (1, 16, 16));
+    assert_eq!(trace.recording().processes.len(), 1);
+
+    let gone = run(tracer(folder.path()).args(["attach", "4194304"])).exits(125);
+    gone.says("there is no process 4194304");
+}

@@ -1,0 +1,245 @@
+/* Rings by the bare system calls, for what the kernel says of them: link it statically, and nothing else can see them.
+ *
+ * Operations carry one and the same user_data where that is possible: only the kernel knows which one a completion
+ * belongs to. Prints what it did.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <linux/io_uring.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SAME 0x4242
+
+struct ring {
+    int fd;
+    unsigned setup, ready;
+    _Atomic unsigned *sq_tail, *sq_flags, *cq_head, *cq_tail;
+    unsigned sq_mask, cq_mask, *array;
+    struct io_uring_sqe *entries;
+    struct io_uring_cqe *completions;
+};
+
+static void fail(const char *what) {
+    perror(what);
+    exit(3);
+}
+
+static struct ring make(unsigned slots, unsigned setup) {
+    struct io_uring_params p = {.flags = setup, .sq_thread_idle = 50};
+    struct ring r = {.setup = setup};
+    r.fd = syscall(SYS_io_uring_setup, slots, &p);
+    if (r.fd < 0)
+        fail("io_uring_setup");
+    size_t bytes = p.sq_off.array + p.sq_entries * 4 + p.cq_off.cqes + p.cq_entries * 16;
+    char *queues = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd, IORING_OFF_SQ_RING);
+    r.entries = mmap(0, p.sq_entries * 64, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd, IORING_OFF_SQES);
+    if (queues == MAP_FAILED || r.entries == MAP_FAILED)
+        fail("mmap");
+    r.sq_tail = (void *)(queues + p.sq_off.tail);
+    r.sq_flags = (void *)(queues + p.sq_off.flags);
+    r.sq_mask = *(unsigned *)(queues + p.sq_off.ring_mask);
+    r.array = (void *)(queues + p.sq_off.array);
+    r.cq_head = (void *)(queues + p.cq_off.head);
+    r.cq_tail = (void *)(queues + p.cq_off.tail);
+    r.cq_mask = *(unsigned *)(queues + p.cq_off.ring_mask);
+    r.completions = (void *)(queues + p.cq_off.cqes);
+    return r;
+}
+
+static struct io_uring_sqe *next(struct ring *r, int opcode) {
+    unsigned slot = (*r->sq_tail + r->ready++) & r->sq_mask;
+    r->array[slot] = slot;
+    memset(&r->entries[slot], 0, 64);
+    r->entries[slot].opcode = opcode;
+    r->entries[slot].user_data = SAME;
+    return &r->entries[slot];
+}
+
+static void enter(struct ring *r, unsigned wait) {
+    unsigned n = r->ready, flags = wait ? IORING_ENTER_GETEVENTS : 0;
+    atomic_fetch_add(r->sq_tail, n);
+    r->ready = 0;
+    if (r->setup & IORING_SETUP_SQPOLL && *r->sq_flags & IORING_SQ_NEED_WAKEUP)
+        flags |= IORING_ENTER_SQ_WAKEUP;
+    if (syscall(SYS_io_uring_enter, r->fd, n, wait, flags, 0, 0) < 0)
+        fail("io_uring_enter");
+}
+
+/* Takes all that is there. */
+static unsigned reap(struct ring *r) {
+    unsigned head = *r->cq_head, tail = atomic_load(r->cq_tail);
+    atomic_store(r->cq_head, tail);
+    return tail - head;
+}
+
+static void reap_all(struct ring *r, unsigned count) {
+    for (unsigned seen = reap(r); seen < count; seen += reap(r))
+        enter(r, 1);
+}
+
+static void nops(struct ring *r, int count, int batch) {
+    for (int done = 0; done < count; done += batch) {
+        for (int i = 0; i < batch; i++)
+            next(r, IORING_OP_NOP);
+        enter(r, batch);
+        reap_all(r, batch);
+    }
+}
+
+/* Pipe k gets k + 1 bytes, the last one first: the result says which read it was. */
+static void pipes(struct ring *r, int rounds) {
+    static char buffers[16][16];
+    int ends[16][2];
+    for (int k = 0; k < 16; k++)
+        if (pipe(ends[k]))
+            fail("pipe");
+    while (rounds--) {
+        for (int k = 0; k < 16; k++) {
+            struct io_uring_sqe *entry = next(r, IORING_OP_READ);
+            entry->fd = ends[k][0];
+            entry->addr = (unsigned long)buffers[k];
+            entry->len = 16;
+        }
+        enter(r, 0);
+        for (int k = 15; k >= 0; k--)
+            if (write(ends[(k * 5 + 3) % 16][1], buffers, (k * 5 + 3) % 16 + 1) < 0)
+                fail("write");
+        reap_all(r, 16);
+    }
+}
+
+static void *thread(void *rounds) {
+    struct ring r = make(8, 0);
+    nops(&r, *(int *)rounds, 4);
+    return 0;
+}
+
+/* Completions that do not say whose they are. */
+static void odd(struct ring *r) {
+    int ends[2];
+    if (pipe(ends))
+        fail("pipe");
+    /* A poll that posts again and again, and is cancelled: two completions with F_MORE, and a last one. */
+    struct io_uring_sqe *entry = next(r, IORING_OP_POLL_ADD);
+    entry->fd = ends[0];
+    entry->poll32_events = POLLIN;
+    entry->len = IORING_POLL_ADD_MULTI;
+    entry->user_data = 1;
+    enter(r, 0);
+    for (int i = 0; i < 2; i++) {
+        if (write(ends[1], "x", 1) < 0)
+            fail("write");
+        reap_all(r, 1);
+    }
+    entry = next(r, IORING_OP_ASYNC_CANCEL);
+    entry->addr = 1;
+    entry->user_data = 2;
+    enter(r, 2);
+    reap_all(r, 2);
+    /* A send without a copy: a completion with F_MORE, and a notification. */
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof to;
+    int in = socket(AF_INET, SOCK_DGRAM, 0), out = socket(AF_INET, SOCK_DGRAM, 0);
+    if (bind(in, (void *)&to, size) || getsockname(in, (void *)&to, &size) || connect(out, (void *)&to, size))
+        fail("sockets");
+    entry = next(r, IORING_OP_SEND_ZC);
+    entry->fd = out;
+    entry->addr = (unsigned long)"word";
+    entry->len = 4;
+    entry->user_data = 3;
+    enter(r, 2);
+    reap_all(r, 2);
+    /* One that posts nothing when all goes well. */
+    entry = next(r, IORING_OP_NOP);
+    entry->flags = IOSQE_CQE_SKIP_SUCCESS;
+    entry->user_data = 4;
+    /* One that the kernel refuses. */
+    entry = next(r, 250);
+    entry->user_data = 5;
+    enter(r, 1);
+    reap_all(r, 1);
+}
+
+int main(int count, char **words) {
+    const char *mode = count > 1 ? words[1] : "";
+    int n = count > 2 ? atoi(words[2]) : 0;
+    if (!strcmp(mode, "nops")) {
+        struct ring r = make(64, 0);
+        nops(&r, n, 64);
+    } else if (!strcmp(mode, "pipes")) {
+        struct ring r = make(16, 0);
+        pipes(&r, n);
+    } else if (!strcmp(mode, "sqpoll")) {
+        struct ring r = make(16, IORING_SETUP_SQPOLL);
+        nops(&r, n, 8);
+    } else if (!strcmp(mode, "family")) {
+        /* Threads, a child, and a child that becomes another program. */
+        pthread_t threads[3];
+        for (int i = 0; i < 3; i++)
+            if (pthread_create(&threads[i], 0, thread, &n))
+                fail("pthread_create");
+        for (int i = 0; i < 3; i++)
+            pthread_join(threads[i], 0);
+        for (int i = 0; i < 2; i++)
+            if (fork() == 0) {
+                if (i)
+                    execl("/proc/self/exe", words[0], "nops", "64", (char *)0);
+                thread(&n);
+                _exit(0);
+            }
+        while (wait(0) > 0)
+            ;
+    } else if (!strcmp(mode, "overflow")) {
+        struct ring r = make(8, 0);
+        for (int i = 0; i < n; i++) {
+            next(&r, IORING_OP_NOP);
+            enter(&r, 0);
+        }
+        reap_all(&r, n);
+    } else if (!strcmp(mode, "odd")) {
+        struct ring r = make(8, 0);
+        odd(&r);
+    } else if (!strcmp(mode, "untaken")) {
+        /* The timer runs out while nobody looks; a read is still in flight. */
+        struct ring r = make(8, 0);
+        struct __kernel_timespec soon = {.tv_nsec = 1000000};
+        struct io_uring_sqe *entry = next(&r, IORING_OP_TIMEOUT);
+        static char buffer[8];
+        int ends[2];
+        entry->addr = (unsigned long)&soon;
+        entry->len = 1;
+        entry->user_data = 1;
+        entry = next(&r, IORING_OP_READ);
+        if (pipe(ends))
+            fail("pipe");
+        entry->fd = ends[0];
+        entry->addr = (unsigned long)buffer;
+        entry->len = 8;
+        entry->user_data = 2;
+        enter(&r, 0);
+        while (atomic_load(r.cq_tail) == 0)
+            usleep(1000);
+    } else if (!strcmp(mode, "asked")) {
+        /* Eight for each byte of input. */
+        struct ring r = make(8, 0);
+        for (n = 8; getchar() != EOF; n += 8) {
+            nops(&r, 8, 8);
+            printf("%d\n", n);
+            fflush(stdout);
+        }
+    } else {
+        return 2;
+    }
+    puts(mode);
+    return 0;
+}
