@@ -4,13 +4,14 @@
 //! waits for it: records are gathered in memory, and written behind those that are there. Of a record the first word
 //! goes last, so that whoever looks on meanwhile sees whole ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustc_hash::FxHashMap;
 use rustix::fs::OFlags;
 use wire::layout::{self, CHUNK_BYTES, CHUNK_HEADER_WORDS, ChunkKind, chunk, header, lane};
 use wire::payload::pair;
@@ -53,7 +54,7 @@ pub(super) struct Writer {
     common: Common,
     uuid_low: u64,
     lanes: Vec<Lane>,
-    by_tid: HashMap<u32, usize>,
+    by_tid: FxHashMap<u32, usize>,
     idle: Vec<usize>,
     /// Chunks of events in the order of their taking: where, and whose.
     taken: VecDeque<(usize, usize)>,
@@ -61,7 +62,7 @@ pub(super) struct Writer {
     ever: u64,
     names: Option<Open>,
     name_chunks: u64,
-    strings: HashMap<Vec<u8>, u32>,
+    strings: FxHashMap<Vec<u8>, u32>,
     /// Time of the newest record.
     now: u64,
     /// The first failure to write; from there on all is lost, and counted.
@@ -117,13 +118,13 @@ impl Writer {
             common: common.clone(),
             uuid_low: uuid.first_chunk().map_or(0, |low| u64::from_le_bytes(*low)),
             lanes: Vec::new(),
-            by_tid: HashMap::new(),
+            by_tid: FxHashMap::default(),
             idle: Vec::new(),
             taken: VecDeque::new(),
             ever: 0,
             names: None,
             name_chunks: 0,
-            strings: HashMap::new(),
+            strings: FxHashMap::default(),
             now,
             failed: None,
         })

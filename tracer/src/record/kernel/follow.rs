@@ -8,10 +8,10 @@
 //!
 //! No address of the kernel's gets into a file.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use wire::payload::{Submit, pair};
 use wire::record::{Kind, LOST_KERNEL, RingKind};
 
@@ -28,21 +28,23 @@ const NOTIFICATION: u32 = 8;
 pub(super) struct Follow {
     common: Common,
     /// By the kernel's address.
-    rings: HashMap<u64, Ring>,
+    rings: FxHashMap<u64, Ring>,
     /// What is in flight, by the kernel's address of the request.
-    requests: HashMap<u64, Request>,
+    requests: FxHashMap<u64, Request>,
     /// By process id.
-    files: HashMap<u32, Sheet>,
+    files: FxHashMap<u32, Sheet>,
     /// What is known of processes, gathered while they live.
-    births: HashMap<u32, Whose>,
+    births: FxHashMap<u32, Whose>,
+    /// The latest of them: most of what comes is about the same one.
+    met: u32,
     /// Names of threads.
-    names: HashMap<u32, Vec<u8>>,
+    names: FxHashMap<u32, Vec<u8>>,
     /// Records that were lost before there was a file to say so in.
     unplaced: u64,
     /// Rings that were ever seen: tells one from the next at the same address.
     generations: u64,
     /// Whom all is about, where more was listened to: processes, and what they start.
-    only: Option<HashSet<u32>>,
+    only: Option<FxHashSet<u32>>,
     /// Why a file could not be made.
     failure: Option<io::Error>,
     pub(super) counted: Counted,
@@ -89,12 +91,13 @@ impl Follow {
     pub(super) fn new(common: Common, only: Option<u32>) -> Self {
         Self {
             common,
-            only: only.map(|pid| HashSet::from([pid])),
-            rings: HashMap::new(),
-            requests: HashMap::new(),
-            files: HashMap::new(),
-            births: HashMap::new(),
-            names: HashMap::new(),
+            only: only.map(|pid| FxHashSet::from_iter([pid])),
+            rings: FxHashMap::default(),
+            requests: FxHashMap::default(),
+            files: FxHashMap::default(),
+            births: FxHashMap::default(),
+            met: 0,
+            names: FxHashMap::default(),
             unplaced: 0,
             generations: 0,
             failure: None,
@@ -118,10 +121,12 @@ impl Follow {
                 self.births
                     .insert(entry.pid, look(entry.pid, parent.0, entry.at));
             }
-            _ => {
+            _ if entry.pid != self.met => {
                 let fresh = || look(entry.pid, 0, entry.at);
                 self.births.entry(entry.pid).or_insert_with(fresh);
+                self.met = entry.pid;
             }
+            _ => {}
         }
     }
 
@@ -171,7 +176,26 @@ impl Follow {
                 entries,
                 setup,
             } => self.create(ctx, who, at, (fd, entries, setup)),
-            Said::Submit { ctx, req, entry } => self.submit(ctx, req, who, at, *entry),
+            Said::Submit {
+                ctx,
+                req,
+                cookie,
+                opcode,
+                flags,
+                whole,
+            } => {
+                let entry = whole.map_or_else(
+                    || Submit {
+                        cookie,
+                        opcode,
+                        sqe_flags: flags,
+                        fd: -1,
+                        ..Submit::default()
+                    },
+                    |whole| *whole,
+                );
+                self.submit(ctx, req, who, at, entry);
+            }
             Said::Complete {
                 ctx,
                 req,
@@ -365,7 +389,7 @@ impl Follow {
     fn lost(&mut self, count: u64, who: (u32, u32), at: u64) {
         self.counted.lost += count;
         self.requests.clear();
-        let pids: HashSet<u32> = self.files.keys().copied().collect();
+        let pids: FxHashSet<u32> = self.files.keys().copied().collect();
         // Whose they were is not known: all may miss some, and one says how many.
         let counts = if pids.contains(&who.0) {
             Some(who.0)

@@ -42,7 +42,11 @@ pub(super) enum Said {
     Submit {
         ctx: u64,
         req: u64,
-        entry: Box<Submit>,
+        cookie: u64,
+        opcode: u8,
+        flags: u8,
+        /// All of it, where the kernel refused it and says so.
+        whole: Option<Box<Submit>>,
     },
     /// A completion was stored.
     Complete {
@@ -187,18 +191,14 @@ impl Tracepoints {
         let of = |field: &Field| field.of(raw);
         let said = if id == self.submit.0 {
             let [ctx, req, cookie, opcode, flags] = self.submit.1.each_ref().map(of);
-            let entry = Submit {
-                cookie,
-                opcode: opcode as u8,
-                // Above them lie what the kernel itself notes of a request.
-                sqe_flags: flags as u8 & IOSQE,
-                fd: -1,
-                ..Submit::default()
-            };
             Said::Submit {
                 ctx,
                 req,
-                entry: Box::new(entry),
+                cookie,
+                opcode: opcode as u8,
+                // Above them lie what the kernel itself notes of a request.
+                flags: flags as u8 & IOSQE,
+                whole: None,
             }
         } else if id == self.complete.0 {
             let [ctx, req, cookie, res, flags] = self.complete.1.each_ref().map(of);
@@ -251,7 +251,10 @@ impl Tracepoints {
             Said::Submit {
                 ctx,
                 req,
-                entry: Box::new(entry),
+                cookie,
+                opcode: entry.opcode,
+                flags: entry.sqe_flags,
+                whole: Some(Box::new(entry)),
             }
         } else {
             return None;
