@@ -246,7 +246,7 @@ impl State {
                 let recorded = own.and_then(|own| recorded(own, sequence));
                 match recorded {
                     Some(cookie) if cookie == entry.cookie => {
-                        ring.agreed = ring.agreed.saturating_add(1)
+                        ring.agreed = ring.agreed.saturating_add(1);
                     }
                     Some(_) => ring.differed = ring.differed.saturating_add(1),
                     None => {}

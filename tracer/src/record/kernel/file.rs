@@ -65,6 +65,8 @@ pub(super) struct Writer {
     strings: FxHashMap<Vec<u8>, u32>,
     /// Time of the newest record.
     now: u64,
+    /// There are records that are not in the file.
+    is_new: bool,
     /// The first failure to write; from there on all is lost, and counted.
     failed: Option<io::Error>,
 }
@@ -126,6 +128,7 @@ impl Writer {
             name_chunks: 0,
             strings: FxHashMap::default(),
             now,
+            is_new: false,
             failed: None,
         })
     }
@@ -166,6 +169,7 @@ impl Writer {
         words: &[u64],
     ) {
         self.now = self.now.max(at);
+        self.is_new = true;
         let lane = self.lane(who, at);
         self.add(lane, at, kind, aux, words);
     }
@@ -181,8 +185,11 @@ impl Writer {
         }
     }
 
-    /// Writes what was gathered. A failure is kept, and what follows is counted as lost.
-    pub(super) fn flush(&mut self) {
+    /// Writes what was gathered; says whether that was anything. A failure is kept, and what follows is counted as lost.
+    pub(super) fn flush(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_new) {
+            return false;
+        }
         for lane in 0..self.lanes.len() {
             if let Some(open) = &mut self.lanes[lane].open {
                 let done = open.flush(&self.file);
@@ -201,6 +208,7 @@ impl Writer {
         words[8..].copy_from_slice(&self.now.to_le_bytes());
         let done = self.file.write_all_at(&words, header::BEAT_TICKS as u64);
         self.note(done);
+        true
     }
 
     /// Whether the recorder asked for an end of the recording; said in the file, too.

@@ -226,6 +226,7 @@ impl Follow {
                     self.names.insert(tid, name);
                 }
                 if parent.0 != pid {
+                    self.forget(pid);
                     self.of_process(parent, at, Kind::Fork, &[u64::from(pid)]);
                 }
             }
@@ -248,9 +249,23 @@ impl Follow {
     /// Writes what was gathered.
     pub(super) fn flush(&mut self) {
         for sheet in self.files.values_mut() {
-            sheet.writer.flush();
-            sheet.is_over |= sheet.writer.is_to_stop();
+            if sheet.writer.flush() {
+                sheet.is_over |= sheet.writer.is_to_stop();
+            }
         }
+    }
+
+    /// Another process has the number from here on: what is known is of one that is gone.
+    fn forget(&mut self, pid: u32) {
+        let Some(mut sheet) = self.files.remove(&pid) else {
+            return;
+        };
+        sheet.writer.flush();
+        if let Some(error) = sheet.writer.failure() {
+            let error = io::Error::new(error.kind(), error.to_string());
+            self.failure.get_or_insert(error);
+        }
+        self.rings.retain(|_, ring| ring.pid != pid);
     }
 
     /// Why something could not be written.
@@ -477,4 +492,190 @@ fn since_boot(at: u64) -> u64 {
             .max(1);
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(slept);
     u64::try_from(at / tick).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use traces::event::What;
+    use traces::{Input, Trace};
+
+    use super::*;
+
+    fn follow(folder: &std::path::Path, only: Option<u32>) -> Follow {
+        let common = Common {
+            folder: folder.to_path_buf(),
+            token: [0; 16],
+            chunks: 16,
+            is_ring: true,
+        };
+        Follow::new(common, only)
+    }
+
+    fn traces(folder: &std::path::Path) -> Vec<Trace> {
+        let files = crate::record::folder::process_files(folder).unwrap();
+        let read = |file: crate::record::folder::ProcessFile| {
+            let bytes = std::fs::read(file.path).unwrap();
+            let input = Input {
+                name: "x",
+                bytes: &bytes,
+            };
+            Trace::read(&[input]).unwrap()
+        };
+        files.into_iter().map(read).collect()
+    }
+
+    fn entry(at: u64, pid: u32, said: Said) -> Entry {
+        Entry {
+            at,
+            pid,
+            tid: pid,
+            said,
+        }
+    }
+
+    fn create(at: u64, pid: u32, ctx: u64) -> Entry {
+        let made = Said::Create {
+            ctx,
+            fd: 3,
+            entries: (8, 16),
+            setup: 0,
+        };
+        entry(at, pid, made)
+    }
+
+    fn submit(at: u64, pid: u32, ctx: u64, req: u64) -> Entry {
+        let submitted = Said::Submit {
+            ctx,
+            req,
+            cookie: 1,
+            opcode: 0,
+            flags: 0,
+            whole: None,
+        };
+        entry(at, pid, submitted)
+    }
+
+    fn complete(at: u64, pid: u32, ctx: u64, req: u64, flags: u32) -> Entry {
+        let completed = Said::Complete {
+            ctx,
+            req,
+            cookie: 1,
+            res: 0,
+            flags,
+        };
+        entry(at, pid, completed)
+    }
+
+    /// Which operation each completion is said to belong to.
+    fn operations(trace: &Trace) -> Vec<Option<u64>> {
+        let of = |what: &What| match what {
+            What::Complete(completion) => Some(completion.operation),
+            _ => None,
+        };
+        trace
+            .events()
+            .iter()
+            .filter_map(|event| of(&event.what))
+            .collect()
+    }
+
+    #[test]
+    fn requests_and_rings_are_used_again_and_a_loss_forgets_whose_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut follow = follow(folder.path(), None);
+        for entry in [
+            create(1, 77, 0xA),
+            submit(2, 77, 0xA, 0x1),
+            submit(3, 77, 0xA, 0x2),
+            complete(4, 77, 0xA, 0x2, 0),
+            submit(5, 77, 0xA, 0x2),
+            complete(6, 77, 0xA, 0x2, MORE),
+            // A notification has a request of its own, whose address may have been an operation's.
+            complete(7, 77, 0xA, 0x1, NOTIFICATION),
+            complete(8, 77, 0xA, 0x1, 0),
+            // The ring is gone, and another one has its address; what was in flight there is not in flight here.
+            submit(9, 77, 0xA, 0x3),
+            create(10, 77, 0xA),
+            complete(11, 77, 0xA, 0x3, 0),
+            submit(12, 77, 0xA, 0x4),
+            entry(13, 77, Said::Lost(5)),
+            complete(14, 77, 0xA, 0x4, 0),
+        ] {
+            follow.take(entry);
+        }
+        follow.flush();
+        let [trace] = &traces(folder.path())[..] else {
+            panic!("one process, one file");
+        };
+        let said = [Some(1), Some(2), None, Some(0), None, None];
+        assert_eq!(operations(trace), said);
+        assert_eq!(trace.verdict().summary.rings, 2);
+        assert_eq!(trace.verdict().summary.records_lost, 5);
+        assert_eq!((follow.counted.paired, follow.counted.lost), (3, 5));
+    }
+
+    #[test]
+    fn a_loss_of_several_processes_is_counted_once_and_known_to_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut follow = follow(folder.path(), None);
+        follow.take(entry(1, 5, Said::Lost(3)));
+        follow.take(create(2, 77, 0xA));
+        follow.take(create(3, 78, 0xB));
+        follow.take(entry(4, 78, Said::Lost(4)));
+        follow.flush();
+        let all = traces(folder.path());
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|trace| !trace.recording().losses.is_empty()));
+        let lost: u64 = all
+            .iter()
+            .map(|trace| trace.verdict().summary.records_lost)
+            .sum();
+        assert_eq!(lost, 7);
+    }
+
+    #[test]
+    fn of_everybody_only_the_asked_for_and_their_children_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut follow = follow(folder.path(), Some(77));
+        let fork = |at, child, parent| {
+            let parent = (parent, parent);
+            entry(at, child, Said::Fork { parent })
+        };
+        for entry in [
+            create(1, 50, 0xF),
+            submit(2, 77, 0xA, 0x1),
+            // By a thread of the kernel's, and for somebody else.
+            complete(3, 2, 0xA, 0x1, 0),
+            complete(4, 2, 0xF, 0x9, 0),
+            fork(5, 78, 77),
+            fork(6, 79, 50),
+            create(7, 78, 0xB),
+            create(8, 79, 0xC),
+        ] {
+            follow.take(entry);
+        }
+        follow.flush();
+        let pids: Vec<u32> = traces(folder.path())
+            .iter()
+            .map(|trace| trace.recording().processes[0].pid)
+            .collect();
+        assert_eq!(pids.len(), 2);
+        assert!(pids.contains(&77) && pids.contains(&78));
+        let seen = follow.counted;
+        assert_eq!(
+            (seen.rings, seen.operations, seen.completions, seen.paired),
+            (2, 1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn a_number_that_another_process_has_is_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut follow = follow(folder.path(), None);
+        follow.take(create(1, 77, 0xA));
+        follow.take(entry(2, 77, Said::Fork { parent: (1, 1) }));
+        follow.take(create(3, 77, 0xB));
+        follow.flush();
+        assert_eq!(traces(folder.path()).len(), 2);
+    }
 }

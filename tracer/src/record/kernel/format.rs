@@ -54,7 +54,7 @@ impl Format {
     }
 }
 
-/// `	field:unsigned char common_flags;	offset:2;	size:1;	signed:0;`
+/// ` field:unsigned char common_flags; offset:2; size:1; signed:0;`
 fn field(line: &str) -> Option<(String, Field)> {
     let mut parts = line.trim().strip_prefix("field:")?.split(';');
     let declared = parts.next()?;
