@@ -662,7 +662,8 @@ mod tests {
             );
             let submits = trace.events().iter();
             let submits = submits.filter(|event| matches!(event.what, What::Submit(_)));
-            let (kept, latest) = (submits.clone().count(), submits.last().unwrap());
+            let submits: Vec<_> = submits.collect();
+            let (kept, latest) = (submits.len(), submits.last().unwrap());
             let losses = &trace.recording().losses;
             assert!(
                 losses
