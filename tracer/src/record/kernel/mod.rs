@@ -5,8 +5,8 @@
 //! ring that a thread of the kernel polls. A thread of this process takes out what the kernel wrote, puts it into
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
-//! Reading order: here, [`tracefs`] and [`format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations), [`file`].
+//! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
+//! (records into words), [`follow`] (words into operations), [`mod@file`].
 
 use std::fs::File;
 use std::io;
