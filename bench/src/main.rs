@@ -71,7 +71,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 23] = [
+const MEASUREMENTS: [Measurement; 24] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),

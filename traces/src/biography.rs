@@ -363,4 +363,40 @@ mod tests {
         let ids: Vec<u64> = events_of(&trace, operation).iter().map(|id| id.0).collect();
         assert_eq!(ids, [2, 3, 4, 5, 6]);
     }
+
+    #[test]
+    fn what_the_kernel_says_of_an_operation_is_part_of_its_life() {
+        let trace = Trace::parse_text(
+            "process 0 pid=77 start=9 end=exit:0
+            process 1 pid=77 start=9 capture=kernel end=exit:0
+            lane k process=1
+            1 k ring-create 4 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            10 main submit 0 NOP 0x1000 seq=0
+            11 k submit 4 NOP 0x1000 seq=0
+            12 k complete 4 0x1000 0 of=0
+            13 main complete 0 0x1000 0
+            14 k submit 4 NOP 0x1000 seq=1",
+        )
+        .unwrap();
+        let operation = Subject::Operation {
+            process: 0,
+            ring: 0,
+            sequence: 0,
+        };
+        let life = events_of(&trace, operation);
+        let ids: Vec<u64> = life.iter().map(|id| id.0).collect();
+        assert_eq!(ids, [2, 3, 4, 5]);
+        assert!(
+            life.iter()
+                .all(|id| trace.subject_of(*id) == Some(operation))
+        );
+        let last = life.last().copied();
+        assert_eq!(
+            crate::lives::first_of(&trace, operation),
+            life.first().copied()
+        );
+        let before = crate::lives::beside(&trace, operation, life[3], false);
+        assert_eq!((before, last), (Some(life[2]), Some(life[3])));
+    }
 }

@@ -47,6 +47,9 @@ pub fn set_events(number: &str) -> bool {
     number.is_ok()
 }
 
+/// What is typed, what it is, and what the screen says once all of it is there.
+type Typed = (&'static str, &'static str, fn(&str) -> bool);
+
 fn events() -> u64 {
     match (EVENTS.load(Ordering::Relaxed), is_quick()) {
         (0, true) => 200_000,
@@ -87,8 +90,7 @@ fn measure() -> Result<(), String> {
         read.as_secs_f64() / scan.as_secs_f64().max(1e-9)
     );
     memory("memory then, at most", &terminal);
-    // What is typed, what it is, and what the screen says once all of it is there.
-    let keys: [(&str, &str, fn(&str) -> bool); 12] = [
+    let keys: [Typed; 12] = [
         ("3", "events", |screen| screen.contains("events")),
         ("G", "the last event", |_| true),
         ("gg", "the first event", |_| true),

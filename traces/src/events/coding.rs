@@ -201,7 +201,7 @@ impl Bytes<'_> {
     }
 }
 
-const REASONS: [LossReason; 10] = [
+const REASONS: [LossReason; 11] = [
     LossReason::Overwritten,
     LossReason::Full,
     LossReason::Nested,
@@ -210,6 +210,7 @@ const REASONS: [LossReason; 10] = [
     LossReason::Damaged,
     LossReason::Torn,
     LossReason::NotFollowed,
+    LossReason::KernelBuffer,
     LossReason::Newer,
     LossReason::Removed,
 ];
@@ -299,6 +300,8 @@ fn words(what: &What) -> (u8, Words, Option<&[u64]>) {
                 completion.flags.into(),
                 completion.ring.into(),
                 put_optional(completion.index),
+                completion.operation.is_some().into(),
+                completion.operation.unwrap_or(0),
             ]);
             11
         }
@@ -561,6 +564,7 @@ fn what(kind: u8, words: &[u64], more: Vec<u64>) -> Option<What> {
             flags: half(2),
             ring: half(3),
             index: optional(word(4)),
+            operation: (word(5) != 0).then(|| word(6)),
         }),
         12 => What::Overflow {
             ring: half(0),

@@ -74,11 +74,34 @@ fn long() -> String {
     text
 }
 
+/// Operations that the kernel recorded too.
+fn merged() -> String {
+    let mut text = "process 0 pid=77 start=9 end=exit:0
+        process 1 pid=77 start=9 capture=kernel end=exit:0
+        lane k process=1
+        1 k ring-create 4 fd=3 sq=8 cq=16
+        2 main ring-create 0 fd=3 sq=8 cq=16
+        "
+    .to_owned();
+    for at in 0..200u64 {
+        let (now, cookie) = (at * 10 + 3, 0x1000 + at % 7 * 64);
+        text += &format!(
+            "{now} main submit 0 NOP {cookie:#x} seq={at}\n{now} k submit 4 NOP {cookie:#x} seq={at}\n\
+             {0} k complete 4 {cookie:#x} 0 of={at}\n{0} main complete 0 {cookie:#x} 0\n",
+            now + 1,
+        );
+    }
+    text
+}
+
 #[test]
 fn in_pages_everything_is_as_it_is_at_hand() {
     let (mut events, mut aside, mut traces, mut scopes) = (0, 0, 0, 0);
     let mut shortened = 0;
-    for (name, text) in corpus().into_iter().chain([("long".into(), long())]) {
+    for (name, text) in corpus()
+        .into_iter()
+        .chain([("long".into(), long()), ("merged".into(), merged())])
+    {
         let whole = Trace::parse_text(&text).unwrap();
         if whole
             .recording()
