@@ -84,7 +84,8 @@ fn touched(trace: &Trace, event: &Event, link: &Link) -> [Option<Subject>; 4] {
     });
     let operation = link.operation.map(|(ring, sequence)| {
         // What the kernel says of it is part of the process's own, where both recorded it.
-        let own = trace.judged.merged.get(&(process, ring)).copied();
+        let merged = trace.judged.merged.get(&(process, ring));
+        let own = merged.and_then(|merged| merged.of_operations());
         let (process, ring) = own.unwrap_or((process, ring));
         Subject::Operation {
             process,

@@ -220,7 +220,7 @@ fn as_written(trace: &Trace, subject: Subject) -> impl Iterator<Item = Subject> 
             sequence,
         } => {
             let mut rings = trace.judged.merged.iter();
-            let kernels = rings.find(|(_, own)| **own == (process, ring));
+            let kernels = rings.find(|(_, merged)| merged.of_operations() == Some((process, ring)));
             kernels.map(|(&(process, ring), _)| Subject::Operation {
                 process,
                 ring,

@@ -92,7 +92,7 @@ fn listen(
     ));
     let until = args
         .timeout
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let sleep = Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(SLEEP.subsec_nanos()),

@@ -36,6 +36,8 @@ pub(super) struct Kernel {
     views: FxHashSet<u32>,
     /// The view of each process that was also recorded in another way.
     view_of: FxHashMap<u32, u32>,
+    /// Those views.
+    seconds: FxHashSet<u32>,
     rings: FxHashMap<RingKey, KernelRing>,
     /// The kernel's ring of each of the process's own, where they were found to be one.
     merged: FxHashMap<RingKey, RingKey>,
@@ -45,7 +47,8 @@ pub(super) struct Kernel {
 /// A ring as the kernel sees it.
 #[derive(Debug, Default)]
 struct KernelRing {
-    fd: i32,
+    /// Unknown of a ring whose making was not recorded, or is overwritten.
+    fd: Option<i32>,
     created: EventId,
     /// Entries taken from its queue.
     submitted: u64,
@@ -96,6 +99,7 @@ impl Kernel {
                 .filter(|(_, it)| it.capture != Capture::Kernel && it.is_same_as(process));
             kernel.view_of.extend(same.map(|(index, _)| (index, view)));
         }
+        kernel.seconds = kernel.view_of.values().copied().collect();
         kernel
     }
 
@@ -109,7 +113,7 @@ impl Kernel {
     pub(super) fn made(&mut self, key: RingKey, ring: &Ring) -> Option<(u64, u64)> {
         let view = *self.view_of.get(&key.0)?;
         let same = self.rings.iter_mut().filter(|((process, _), it)| {
-            *process == view && it.fd == ring.fd && it.merged.is_none()
+            *process == view && it.fd == Some(ring.fd) && it.merged.is_none()
         });
         // The descriptor of one that was closed may have been used again: the latest is meant.
         let (kernels, found) = same.max_by_key(|(_, it)| it.created)?;
@@ -141,7 +145,9 @@ impl Kernel {
         let ring = self.rings.get(self.merged.get(&(id.process, id.ring))?)?;
         let (cookie, event) = *ring.ended.get(&id.sequence)?;
         let trusted = !ring.is_shifted && !ring.forgot && ring.agreed > ring.differed;
-        (trusted && cookie == operation.entry.cookie).then_some(Posted {
+        // Of several with one cookie nobody knows which of them the program took.
+        let sure = !operation.ambiguous && cookie == operation.entry.cookie;
+        (trusted && sure).then_some(Posted {
             event,
             passed: event < ring.taken,
         })
@@ -150,7 +156,7 @@ impl Kernel {
     /// What it all comes to.
     pub(super) fn finish(&mut self) -> KernelSaw {
         let mut saw = std::mem::take(&mut self.saw);
-        for ring in self.rings.values() {
+        for (key, ring) in &self.rings {
             saw.overflowed = saw.overflowed.saturating_add(ring.overflowed);
             if ring.merged.is_some() {
                 saw.merged = saw.merged.saturating_add(1);
@@ -158,6 +164,9 @@ impl Kernel {
                 if ring.agreed > ring.differed {
                     saw.differed = saw.differed.saturating_add(ring.differed);
                 }
+                continue;
+            }
+            if !ring.is_alone(*key, &self.seconds) {
                 continue;
             }
             for (opcode, count) in &ring.opcodes {
@@ -170,10 +179,37 @@ impl Kernel {
         saw
     }
 
-    /// Which of the process's own rings each of the kernel's is.
-    pub(super) fn into_merged(self) -> FxHashMap<RingKey, RingKey> {
-        let pairs = self.merged.into_iter();
-        pairs.map(|(own, kernels)| (kernels, own)).collect()
+    /// Which of the process's own rings each of the kernel's is, and whether the numbers of both are the same.
+    pub(super) fn into_merged(self) -> FxHashMap<RingKey, Merged> {
+        let Self { merged, rings, .. } = self;
+        let pairs = merged.into_iter().map(|(own, kernels)| {
+            let same_numbers = rings.get(&kernels).is_some_and(|ring| !ring.is_shifted);
+            (kernels, Merged { own, same_numbers })
+        });
+        pairs.collect()
+    }
+}
+
+/// The process's own ring that one of the kernel's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merged {
+    own: RingKey,
+    /// An operation has the same number in both.
+    same_numbers: bool,
+}
+
+impl Merged {
+    /// The ring, where its operations have the same numbers.
+    pub(crate) fn of_operations(self) -> Option<RingKey> {
+        self.same_numbers.then_some(self.own)
+    }
+}
+
+impl KernelRing {
+    /// Whether nobody else recorded it. Of one whose making is gone that cannot be known where its process recorded
+    /// rings too, and then that record counts.
+    fn is_alone(&self, key: RingKey, seconds: &FxHashSet<u32>) -> bool {
+        self.merged.is_none() && (self.fd.is_some() || !seconds.contains(&key.0))
     }
 }
 
@@ -184,7 +220,7 @@ impl State {
             What::RingCreate(ring) => {
                 self.summary.rings = self.summary.rings.saturating_add(1);
                 let made = KernelRing {
-                    fd: ring.fd,
+                    fd: (ring.fd >= 0).then_some(ring.fd),
                     created: event.id,
                     ..KernelRing::default()
                 };
@@ -236,11 +272,14 @@ impl State {
             }
         }
         match ring.merged {
+            None if !ring.is_alone(key, &self.kernel.seconds) => {}
             None => {
                 self.summary.operations = self.summary.operations.saturating_add(1);
                 let count = ring.opcodes.entry(entry.opcode).or_default();
                 *count = count.saturating_add(1);
             }
+            // Numbers of two operations behind a loss say nothing of each other.
+            Some(_) if ring.is_shifted => {}
             Some(own) => {
                 let own = self.rings.get(&own);
                 let recorded = own.and_then(|own| recorded(own, sequence));
@@ -259,7 +298,7 @@ impl State {
         let key = (event.process, completion.ring);
         let ring = self.kernel.rings.entry(key).or_default();
         ring.completed = ring.completed.saturating_add(1);
-        if ring.merged.is_none() {
+        if ring.is_alone(key, &self.kernel.seconds) {
             self.summary.completions = self.summary.completions.saturating_add(1);
         }
         let Some(sequence) = whose(ring, completion) else {
@@ -436,5 +475,54 @@ mod tests {
         // After a loss of the kernel's the numbers are not those of the queue.
         let seen = summary(&format!("{text}30 k lost 5 kernel-buffer\n"));
         assert_eq!((seen.pending_at_end, seen.posted_at_end), (2, 0));
+    }
+
+    #[test]
+    fn behind_a_loss_the_numbers_of_both_say_nothing_of_each_other() {
+        let both = |at: u32, kernels: u32| {
+            format!(
+                "{at} main submit 0 NOP {at:#x} seq={at} set\n{at} k submit 0 NOP {kernels:#x} seq={at}\n"
+            )
+        };
+        let text = format!(
+            "{PROCESSES}
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            {}{}{}6 k lost 1 kernel-buffer
+            {}{}",
+            both(3, 3),
+            both(4, 4),
+            both(5, 5),
+            both(7, 8),
+            both(8, 9),
+        );
+        let trace = Trace::parse_text(&text).unwrap();
+        assert_eq!(trace.verdict().summary.kernel.differed, 0);
+        // Nor is what one says of the seventh part of the life of the other's.
+        let seventh = crate::finding::Subject::Operation {
+            process: 0,
+            ring: 0,
+            sequence: 7,
+        };
+        assert_eq!(crate::lives::events_of(&trace, seventh).len(), 1);
+    }
+
+    #[test]
+    fn a_ring_whose_making_is_gone_is_not_another_and_is_not_counted_twice() {
+        let seen = summary(
+            "
+            2 main ring-create 0 fd=0 sq=8 cq=16
+            10 main submit 0 NOP 0x1000 seq=0
+            11 k submit 4 NOP 0x1000 seq=900
+            12 k complete 4 0x1000 0 of=900
+            13 main complete 0 0x1000 0
+            20 other submit 0 READ 0x1000 seq=5
+            ",
+        );
+        assert_eq!(
+            (seen.kernel.merged, seen.operations, seen.completions),
+            (0, 2, 1)
+        );
+        assert_eq!(seen.kernel.operations.values().sum::<u64>(), 1);
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Judged {
     /// Parents of scopes, by process and scope.
     pub(crate) scope_parents: rustc_hash::FxHashMap<(u32, u32), u32>,
     /// Rings as the kernel sees them, and the process's own ring that each of them is.
-    pub(crate) merged: rustc_hash::FxHashMap<(u32, u32), (u32, u32)>,
+    pub(crate) merged: rustc_hash::FxHashMap<(u32, u32), kernel::Merged>,
     /// What rules said before consequences were folded, for their tests.
     #[cfg(test)]
     pub(crate) drafts: Vec<crate::rules::Draft>,

@@ -115,7 +115,14 @@ impl Follow {
             // A thread is no process, and a process is its parent's image until it is another one.
             Said::Exit | Said::Lost(_) => {}
             Said::Comm(_) if entry.pid == entry.tid => {
-                self.births.insert(entry.pid, look(entry.pid, 0, entry.at));
+                let mut now = look(entry.pid, 0, entry.at);
+                // Gone already: what was seen of it is better than a guess.
+                if now.exe.as_os_str().is_empty()
+                    && let Some(known) = self.births.get(&entry.pid)
+                {
+                    (now.parent, now.start_time) = (known.parent, known.start_time);
+                }
+                self.births.insert(entry.pid, now);
             }
             Said::Fork { parent } if parent.0 != entry.pid => {
                 self.births
@@ -140,6 +147,16 @@ impl Follow {
             Said::Fork { parent } if only.contains(&parent.0) => {
                 only.insert(entry.pid);
                 true
+            }
+            // Its number belongs to somebody else from now on.
+            Said::Fork { parent } if parent.0 != entry.pid => {
+                only.remove(&entry.pid);
+                false
+            }
+            // So does the kernel's address of a ring that is gone.
+            Said::Create { ctx, .. } if !only.contains(&entry.pid) => {
+                self.rings.remove(ctx);
+                false
             }
             Said::Complete { ctx, .. } | Said::Overflow { ctx, .. } => {
                 only.contains(&entry.pid) || self.rings.contains_key(ctx)

@@ -48,6 +48,9 @@ const LATE_NS: u64 = 50_000_000;
 /// Bits of `CapEff` in `/proc/self/status`.
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
+const CAP_IPC_LOCK: u32 = 14;
+/// Either of them is enough.
+const LISTEN: [u32; 2] = [CAP_PERFMON, CAP_SYS_ADMIN];
 
 /// What is listened to on one processor.
 #[derive(Debug)]
@@ -85,11 +88,11 @@ pub(crate) fn missing() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     match paranoid.map(|text| text.trim().parse::<i32>()) {
         Ok(Ok(..=-1)) => {}
-        Ok(Ok(_)) if has_capability(&status) => {}
+        Ok(Ok(_)) if has_capability(&status, &LISTEN) => {}
         Ok(Ok(level)) => missing.push(format!(
-            "CAP_PERFMON: perf_event_paranoid is {level}, so that tracepoints are for those who have it; as root, for \
-             whoever may run this tracer: setcap cap_perfmon+ep \"$(command -v tracer)\", or for everybody: sysctl \
-             kernel.perf_event_paranoid=-1"
+            "CAP_PERFMON: perf_event_paranoid is {level}, so that tracepoints are for those who have it; as root, for one \
+             recording: setpriv --reuid USER --init-groups --inh-caps +perfmon,+ipc_lock --ambient-caps \
+             +perfmon,+ipc_lock tracer record --kernel ..., or for everybody: sysctl kernel.perf_event_paranoid=-1"
         )),
         Ok(Err(_)) | Err(_) => missing.push(
             "perf events: this kernel was built without them, or does not show /proc/sys".to_owned(),
@@ -98,10 +101,11 @@ pub(crate) fn missing() -> Vec<String> {
     missing
 }
 
-fn has_capability(status: &str) -> bool {
+/// Whether it has one of some.
+fn has_capability(status: &str, some: &[u32]) -> bool {
     let bits = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    bits.is_some_and(|bits| bits & (1 << CAP_PERFMON | 1 << CAP_SYS_ADMIN) != 0)
+    bits.is_some_and(|bits| some.iter().any(|one| bits & 1 << one != 0))
 }
 
 impl Kernel {
@@ -174,33 +178,99 @@ fn listen(tracepoints: &Tracepoints, whom: Whom, buffer: u64) -> Result<Vec<Ear>
     if cpus.is_empty() {
         bail!("/sys/devices/system/cpu/online does not say which processors there are");
     }
+    let mut bytes = within_limits(buffer, cpus.len());
+    loop {
+        match open_all(tracepoints, whom, &cpus, bytes) {
+            // More than this user may lock into memory: less of it, on each processor.
+            Err(Refused { error, .. })
+                if error.raw_os_error() == Some(libc::EPERM) && bytes / 2 >= page() =>
+            {
+                bytes /= 2;
+            }
+            Err(refused) => return Err(refused.into()),
+            Ok(ears) => return Ok(ears),
+        }
+    }
+}
+
+/// Why a processor cannot be listened to.
+struct Refused {
+    error: io::Error,
+    cpu: i32,
+    /// It was the buffer.
+    is_room: bool,
+}
+
+fn open_all(
+    tracepoints: &Tracepoints,
+    whom: Whom,
+    cpus: &[i32],
+    bytes: usize,
+) -> Result<Vec<Ear>, Refused> {
     let mut ears = Vec::new();
-    for cpu in cpus {
-        match Ear::open(tracepoints, whom, cpu, buffer) {
+    for &cpu in cpus {
+        match Ear::open(tracepoints, whom, cpu, bytes) {
             Ok(ear) => ears.push(ear),
             // It was switched off just now.
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
-            Err(error) => return Err(refused(&error, cpu)),
+            Err((error, _)) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            Err((error, is_room)) => {
+                return Err(Refused {
+                    error,
+                    cpu,
+                    is_room,
+                });
+            }
         }
     }
     Ok(ears)
 }
 
-fn refused(error: &io::Error, cpu: i32) -> anyhow::Error {
-    let why = match error.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => format!(
-            "the kernel refuses ({error}): a container's filter of system calls, or capabilities of another user \
-             namespace; record outside of the container, or start it with --cap-add PERFMON"
-        ),
-        Some(libc::EMFILE) => format!(
-            "there are not enough descriptors for this many processors ({error}); `ulimit -n 65536` allows more"
-        ),
-        Some(libc::ENOMEM) => format!(
-            "there is no room for the kernel's buffers ({error}); `--kernel-buffer` makes them smaller"
-        ),
-        _ => error.to_string(),
+fn page() -> usize {
+    rustix::param::page_size()
+}
+
+/// Bytes of a buffer on each processor. What a user without `CAP_IPC_LOCK` has locked counts against what io_uring may
+/// lock for the program: of that, no more than a quarter.
+fn within_limits(wanted: u64, cpus: usize) -> usize {
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX >> 1);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    let allowed = match limit {
+        Some(limit) if !has_capability(&status, &[CAP_IPC_LOCK]) => {
+            // Twice, for threads that begin and end have a buffer, too.
+            usize::try_from(limit).unwrap_or(usize::MAX) / 4 / cpus.max(1) / 2
+        }
+        _ => usize::MAX >> 1,
     };
-    anyhow!("the kernel cannot be listened to (`--kernel`) on processor {cpu}: {why}")
+    let most = allowed.max(page());
+    // Down to a power of two.
+    let most = 1 << most.ilog2();
+    wanted.max(page()).next_power_of_two().min(most)
+}
+
+impl From<Refused> for anyhow::Error {
+    fn from(refused: Refused) -> Self {
+        let Refused {
+            error,
+            cpu,
+            is_room,
+        } = refused;
+        let why = match error.raw_os_error() {
+            Some(libc::EPERM | libc::ENOMEM) if is_room => format!(
+                "there is no room for the kernel's buffers, or this user may lock no more into memory ({error}); \
+                 `ulimit -l` allows more, and CAP_IPC_LOCK all of it"
+            ),
+            Some(libc::EACCES | libc::EPERM) => format!(
+                "the kernel refuses ({error}): a container's filter of system calls, or capabilities of another user \
+                 namespace; record outside of the container, or start it with --cap-add PERFMON"
+            ),
+            Some(libc::EMFILE) => format!(
+                "there are not enough descriptors for this many processors ({error}); `ulimit -n 65536` allows more"
+            ),
+            _ => error.to_string(),
+        };
+        anyhow!("the kernel cannot be listened to (`--kernel`) on processor {cpu}: {why}")
+    }
 }
 
 /// `0-3,8`
@@ -213,21 +283,25 @@ fn processors(text: &str) -> Vec<i32> {
 }
 
 impl Ear {
-    fn open(tracepoints: &Tracepoints, whom: Whom, cpu: i32, buffer: u64) -> io::Result<Self> {
-        let bytes = usize::try_from(buffer)
-            .unwrap_or(usize::MAX >> 1)
-            .next_power_of_two();
+    /// Opens it with a buffer of this many bytes; of what fails, says whether it was the buffer.
+    fn open(
+        tracepoints: &Tracepoints,
+        whom: Whom,
+        cpu: i32,
+        bytes: usize,
+    ) -> Result<Self, (io::Error, bool)> {
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
-        let open = |about| Event::open(about, whom, cpu, watermark);
+        let open = |about| Event::open(about, whom, cpu, watermark).map_err(|error| (error, false));
+        let map = |event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
         let threads = open(About::Threads)?;
-        let of_threads = map(&threads, THREADS)?;
+        let of_threads = map(&threads, THREADS.min(bytes))?;
         let [first, rest @ ..] = tracepoints.ids();
         let first = open(About::Tracepoint(first))?;
         let memory = map(&first, bytes)?;
         let mut events = vec![first];
         for id in rest {
             let event = open(About::Tracepoint(id))?;
-            event.send_to(&events[0])?;
+            event.send_to(&events[0]).map_err(|error| (error, false))?;
             events.push(event);
         }
         Ok(Self {
@@ -244,20 +318,6 @@ impl Ear {
 
     fn all(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().chain([&self.threads])
-    }
-}
-
-/// As much as is wanted, or as much as this user may lock into memory.
-fn map(event: &Event, wanted: usize) -> io::Result<Memory> {
-    let least = rustix::param::page_size();
-    let mut bytes = wanted.max(least);
-    loop {
-        match Memory::map(event, bytes) {
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) && bytes / 2 >= least => {
-                bytes /= 2;
-            }
-            mapped => return mapped,
-        }
     }
 }
 
@@ -408,12 +468,16 @@ mod tests {
 
     #[test]
     fn either_capability_is_enough() {
-        assert!(has_capability("CapEff:\t0000004000000000\n"));
-        assert!(has_capability("Name:\tx\nCapEff:\t000001ffffffffff\n"));
-        assert!(has_capability("CapEff:\t0000000000200000\n"));
-        assert!(!has_capability(
-            "CapEff:\t0000000000000000\nCapPrm:\t000001ffffffffff\n"
+        assert!(has_capability("CapEff:\t0000004000000000\n", &LISTEN));
+        assert!(has_capability(
+            "Name:\tx\nCapEff:\t000001ffffffffff\n",
+            &LISTEN
         ));
-        assert!(!has_capability(""));
+        assert!(has_capability("CapEff:\t0000000000200000\n", &LISTEN));
+        assert!(!has_capability(
+            "CapEff:\t0000000000000000\nCapPrm:\t000001ffffffffff\n",
+            &LISTEN
+        ));
+        assert!(!has_capability("", &LISTEN));
     }
 }
