@@ -270,7 +270,7 @@ fn without_the_rights_it_says_which_are_missing_and_runs_nothing() {
     refused
         .says("the kernel cannot be listened to here (`--kernel`); missing:")
         .says(&format!("CAP_PERFMON: perf_event_paranoid is {level}"))
-        .says("setcap cap_perfmon+ep");
+        .says("setpriv --reuid USER");
     assert!(!folder.path().join("trace.bin").exists());
 }
 
