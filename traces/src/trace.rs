@@ -97,7 +97,8 @@ impl Trace {
 
     /// As [`Trace::read_watched`], for who looks at any of the events, but at few at once: they take some ten bytes
     /// each, and where that is much, they lie in the room that `make` makes. [`Trace::trim`] is to be called now and
-    /// then. Times by batch, and findings beyond counting, need all events in memory all the same.
+    /// then. Times by batch, and findings beyond counting, need all events in memory all the same, and so do events that cannot be read back
+    /// from that room when they are judged.
     pub fn read_paged(
         inputs: &[Input<'_>],
         until_ns: i64,
@@ -125,7 +126,12 @@ impl Trace {
                 passes: Cell::new(0),
             };
             let facts = &reader.facts;
-            let (judged, events) = course::judge_paged(&mut recording, facts, &again, make, watch);
+            let paged = course::judge_paged(&mut recording, facts, &again, make, watch);
+            let Some((judged, events)) = paged else {
+                // What was put aside cannot be read back; the files can.
+                let (recording, facts, events) = crate::read::read(inputs, until_ns, watch)?;
+                return Ok(Self::judge(recording, facts, events, watch));
+            };
             if !reader.is_changed() {
                 recording.began_ns = again.began_ns.get();
                 return Ok(Self::with(recording, events, judged));
@@ -230,8 +236,11 @@ impl Trace {
             events: &events,
             losses: &recording.losses.clone(),
         };
-        let (judged, events) = course::judge_paged(&mut recording, &facts, &all, make, &|_| {});
-        Ok(Self::with(recording, events, judged))
+        let paged = course::judge_paged(&mut recording, &facts, &all, make, &|_| {});
+        Ok(match paged {
+            Some((judged, paged)) => Self::with(recording, paged, judged),
+            None => Self::judge(recording, facts, events, &|_| {}),
+        })
     }
 
     /// The same with its beginning at another time of `CLOCK_MONOTONIC`, which a text does not tell: as of a recording

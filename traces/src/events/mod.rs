@@ -51,16 +51,24 @@ impl Events {
         Self(Held::Paged(pages))
     }
 
-    /// All of them, out of pages.
-    pub(crate) fn take(&mut self) -> Vec<Event> {
+    /// All of them, out of pages; nothing where some cannot be read back.
+    pub(crate) fn take(&mut self) -> Option<Vec<Event>> {
         let held = std::mem::replace(&mut self.0, Held::none());
         match held {
-            Held::Whole { events, .. } => events,
+            Held::Whole { events, .. } => Some(events),
             Held::Paged(pages) => {
                 let mut events = Vec::with_capacity(pages.len());
                 pages.each(0..pages.len(), |event, _| events.push(event.clone()));
-                events
+                (!pages.is_unreadable()).then_some(events)
             }
+        }
+    }
+
+    /// Whether some could not be read back so far, so that what was gone through was not all.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match &self.0 {
+            Held::Whole { .. } => false,
+            Held::Paged(pages) => pages.is_unreadable(),
         }
     }
 

@@ -2,10 +2,13 @@
 //! somebody looks at is decoded, and stays so until all that were looked at are let go of.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::Hasher;
 use std::io;
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustc_hash::FxHasher;
 
 use super::coding::{Bytes, Coder};
 use super::keys::{self, Key};
@@ -46,6 +49,8 @@ pub(crate) struct Pages {
     late: BTreeMap<u64, EventId>,
     /// How many are decoded.
     decoded: AtomicUsize,
+    /// A page could not be read back, or is not what was put there.
+    is_unreadable: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -89,7 +94,7 @@ impl Pages {
             self.decoded.fetch_add(1, Ordering::Relaxed);
             let mut decoded = Box::default();
             // What cannot be read back is missing: nothing else is to be had.
-            let _ = self.decode(number, &mut decoded, &mut Vec::new());
+            self.decode_or_note(number, &mut decoded, &mut Vec::new());
             decoded
         }))
     }
@@ -130,6 +135,17 @@ impl Pages {
         }
     }
 
+    /// Whether a page could not be read back so far: what was gone through is then not all there is.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.is_unreadable.load(Ordering::Relaxed)
+    }
+
+    fn decode_or_note(&self, number: usize, to: &mut Decoded, buffer: &mut Vec<u8>) {
+        if self.decode(number, to, buffer).is_none() {
+            self.is_unreadable.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn decode(&self, number: usize, to: &mut Decoded, buffer: &mut Vec<u8>) -> Option<()> {
         to.events.clear();
         to.links.clear();
@@ -138,7 +154,10 @@ impl Pages {
             Place::Memory(bytes) => bytes.len(),
             Place::Aside { len, .. } => *len as usize,
         };
-        let bytes = self.bytes(page, len, buffer)?;
+        let (bytes, hash) = self.bytes(page, len, buffer)?.split_last_chunk()?;
+        if *hash != hash_of(bytes) {
+            return None;
+        }
         let mut bytes = Bytes(bytes.get(page.filter as usize..)?);
         let mut coder = Coder::new();
         let ids = ids_of(number, self.len);
@@ -167,7 +186,7 @@ impl Pages {
             let decoded = match known {
                 Some(decoded) => decoded,
                 None => {
-                    let _ = self.decode(number, &mut scratch, &mut buffer);
+                    self.decode_or_note(number, &mut scratch, &mut buffer);
                     &scratch
                 }
             };
@@ -181,6 +200,14 @@ impl Pages {
             }
         }
     }
+}
+
+/// What stands at the end of a page, so that zeros or what somebody else wrote are not taken for events.
+fn hash_of(bytes: &[u8]) -> [u8; 4] {
+    let mut hasher = FxHasher::default();
+    hasher.write(bytes);
+    let hash = hasher.finish();
+    ((hash ^ (hash >> 32)) as u32).to_le_bytes()
 }
 
 /// The events of a page.
@@ -281,6 +308,8 @@ impl Builder {
         for (event, link) in self.open.drain(..count) {
             coder.put(&event, &link, &mut bytes);
         }
+        let hash = hash_of(&bytes);
+        bytes.extend_from_slice(&hash);
         let place = self.place(bytes);
         self.pages.pages.push(Page {
             place,

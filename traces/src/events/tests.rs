@@ -34,6 +34,52 @@ fn full() -> io::Result<Box<dyn Aside>> {
     Err(io::ErrorKind::StorageFull.into())
 }
 
+/// Gives back nothing.
+#[derive(Debug)]
+struct Broken;
+
+impl Aside for Broken {
+    fn put(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn get(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// Gives back what nobody put there: zeros, as a hole in a file does.
+#[derive(Debug)]
+struct Hole;
+
+impl Aside for Hole {
+    fn put(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn get(&self, _: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.fill(0);
+        Ok(())
+    }
+}
+
+/// Gives back something else than was put there, by one bit.
+#[derive(Debug)]
+struct Worn(Pile);
+
+impl Aside for Worn {
+    fn put(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.put(offset, bytes)
+    }
+
+    fn get(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.get(offset, buffer)?;
+        let middle = buffer.len() / 2;
+        buffer[middle] ^= 4;
+        Ok(())
+    }
+}
+
 fn corpus() -> Vec<(String, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
     let files = std::fs::read_dir(folder)
@@ -174,6 +220,50 @@ fn in_pages_everything_is_as_it_is_at_hand() {
     }
     let enough = traces > 60 && events > 1000 && aside > 10;
     assert!(enough && scopes > 0 && shortened > 0);
+}
+
+#[test]
+fn a_verdict_does_not_rest_on_what_cannot_be_read_back() {
+    let text = long();
+    let whole = Trace::parse_text(&text).unwrap();
+    assert!(!whole.verdict().stories.is_empty(), "it is judged again");
+    let makes: [MakeAside; 3] = [
+        || Ok(Box::new(Broken)),
+        || Ok(Box::new(Hole)),
+        || Ok(Box::new(Worn(Pile::default()))),
+    ];
+    for make in makes {
+        let paged = Trace::parse_text_paged(&text, make).unwrap();
+        assert_eq!(whole.verdict(), paged.verdict());
+        assert_eq!(whole.events(), paged.events());
+        assert!(paged.events.as_slice().is_some(), "all are at hand");
+    }
+}
+
+#[test]
+fn in_pages_coroutines_that_ended_long_ago_keep_their_names() {
+    let mut text = "process 0 pid=1 end=exit:0\n".to_owned();
+    for at in 0..100 {
+        text += &format!("{at} main spawn {at} Task{at} task.rs:{}\n", at + 1);
+        text += &format!("{at} main resume {at}\n{at} main done {at}\n");
+    }
+    // Judged once, and judged again.
+    for more in ["", "999 main leak 0x1000 Op op.rs:8 owner=Box\n"] {
+        let text = format!("{text}{more}");
+        let whole = Trace::parse_text(&text).unwrap();
+        let paged = Trace::parse_text_paged(&text, pile).unwrap();
+        assert!(paged.events.as_slice().is_none(), "in pages");
+        assert_eq!(whole.verdict().stories.is_empty(), more.is_empty());
+        for coroutine in 0..100 {
+            let subject = Subject::Coroutine {
+                process: 0,
+                coroutine,
+            };
+            let wanted = format!("coroutine {coroutine} (Task{coroutine})");
+            assert_eq!(whole.name_of(subject), wanted);
+            assert_eq!(paged.name_of(subject), wanted);
+        }
+    }
 }
 
 #[test]

@@ -111,21 +111,22 @@ pub(crate) fn judge(
     if wanted.events.is_empty() && !facts.is_lossy {
         return Some((clean, Vec::new()));
     }
-    let (judged, events, stacks) = again(recording, facts, events, wanted);
+    let (judged, events, stacks) = again(recording, facts, events, wanted, false);
     for (event, stack) in stacks {
         recording.tables.stacks.of_event(event, stack);
     }
     Some((judged, events))
 }
 
-/// The same, and keeps all events in pages. What is judged again is read from there.
+/// The same, and keeps all events in pages. What is judged again is read from there; nothing where it cannot be: a
+/// verdict on a part would be a false one.
 pub(crate) fn judge_paged(
     recording: &mut Recording,
     facts: &Facts,
     events: &impl Again,
     make: MakeAside,
     watch: Watch<'_>,
-) -> (Judged, Events) {
+) -> Option<(Judged, Events)> {
     let links = Links::paged(Builder::new(make));
     let found = first(recording, facts, events, links);
     recording.losses = found.losses;
@@ -135,13 +136,13 @@ pub(crate) fn judge_paged(
     let mut all = Events::paged(found.pages.unwrap_or_default());
     if is_too_much(&found.wanted) {
         // Findings beyond counting look back at more than a fetch is good for.
-        let events = all.take();
+        let events = all.take()?;
         let mut judged = super::judge(recording, facts, &events, watch);
         let links = std::mem::take(&mut judged.links);
-        return (judged, Events::whole(events, links));
+        return Some((judged, Events::whole(events, links)));
     }
     if found.wanted.events.is_empty() && !facts.is_lossy {
-        return (found.clean, all);
+        return Some((found.clean, all));
     }
     let (judged, _, _) = again(
         recording,
@@ -156,8 +157,10 @@ pub(crate) fn judge_paged(
             },
         },
         found.wanted,
+        // Who looks at any event may read the name of any coroutine.
+        true,
     );
-    (judged, all)
+    (!all.is_unreadable()).then_some((judged, all))
 }
 
 /// Events in pages, gone through as if they were read.
@@ -256,6 +259,7 @@ fn again(
     facts: &Facts,
     events: &impl Again,
     mut wanted: Wanted,
+    names_all: bool,
 ) -> (Judged, Vec<Event>, Vec<(EventId, StackId)>) {
     let losses = recording.losses.iter().take(LOSSES_MAX);
     wanted.events.extend(losses.map(|located| located.event));
@@ -268,7 +272,7 @@ fn again(
             fetched.push(event.clone());
         }
     }));
-    let mut course = Course::new(recording, facts, Links::some(wanted));
+    let mut course = Course::new(recording, facts, Links::some(wanted, names_all));
     course.observer.losses = survey.finish();
     course.observer.events = &fetched;
     let mut stacks: Vec<(EventId, StackId)> = Vec::new();

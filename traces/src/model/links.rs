@@ -21,6 +21,8 @@ pub(super) struct Links {
     paged: Option<Box<Builder>>,
     /// For links that nobody asks for.
     spare: Link,
+    /// Any event may be looked at later, though few are kept here.
+    names_all: bool,
 }
 
 /// What is asked for: single events, and the lives of subjects.
@@ -54,14 +56,15 @@ impl Links {
         }
     }
 
-    /// Those of some events, and the events themselves.
-    pub(super) fn some(wanted: Wanted) -> Self {
+    /// Those of some events, and the events themselves; the names that other events need, too, or not.
+    pub(super) fn some(wanted: Wanted, names_all: bool) -> Self {
         let kept = Kept {
             wanted,
             ..Kept::default()
         };
         Self {
             kept: Some(Box::new(kept)),
+            names_all,
             ..Self::default()
         }
     }
@@ -70,6 +73,7 @@ impl Links {
     pub(super) fn paged(builder: Builder) -> Self {
         Self {
             paged: Some(Box::new(builder)),
+            names_all: true,
             ..Self::default()
         }
     }
@@ -140,6 +144,9 @@ impl Links {
 
     /// Whether an event that is kept may be of this coroutine, by process and number.
     pub(super) fn names_coroutine(&self, coroutine: (u32, u32)) -> bool {
+        if self.names_all {
+            return true;
+        }
         match &self.kept {
             Some(kept) => kept.coroutines.contains(&coroutine),
             None => !self.all.is_empty(),
