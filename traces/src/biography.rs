@@ -16,6 +16,9 @@ use crate::trace::Trace;
 /// What a row costs, in events that are only looked at.
 const ROW: usize = 64;
 
+/// What it costs where its page has to be decoded for it.
+const DECODED: usize = 1024;
+
 /// The life of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Biography {
@@ -155,10 +158,18 @@ impl Gathering {
             }
             return true;
         };
-        let begin = self.rows.len();
-        // A row may have to be decoded, with its page, and is described.
-        let end = ids.len().min(begin.saturating_add((events / ROW).max(1)));
-        for id in ids.get(begin..end).unwrap_or_default() {
+        let is_paged = trace.events.as_slice().is_none();
+        let page_of = |id| is_paged.then(|| trace.events.page_of(id));
+        let mut page = self.rows.last().and_then(|row| page_of(row.event));
+        let mut left = events.max(1);
+        for id in ids.get(self.rows.len()..).unwrap_or_default() {
+            if left == 0 {
+                break;
+            }
+            let here = page_of(*id);
+            let cost = if here == page { ROW } else { DECODED };
+            left = left.saturating_sub(cost);
+            page = here;
             let Some(event) = trace.event(*id) else {
                 // It cannot be read back.
                 self.events = None;
@@ -176,7 +187,7 @@ impl Gathering {
                 violation: self.violations.get(id).copied(),
             });
         }
-        end < ids.len()
+        self.rows.len() < ids.len()
     }
 
     /// How far it has come, in percent.
@@ -202,8 +213,8 @@ impl Gathering {
 
     /// The life.
     pub fn finish(self, trace: &Trace) -> Biography {
-        let (previous, next) = neighbours(trace, self.subject);
         let part = self.rows.first().map(|row| row.event);
+        let (previous, next) = neighbours(trace, self.subject, part);
         Biography {
             subject: self.subject,
             title: crate::describe::name_of(trace, self.subject, part),
@@ -215,7 +226,11 @@ impl Gathering {
     }
 }
 
-fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subject>) {
+fn neighbours(
+    trace: &Trace,
+    subject: Subject,
+    part: Option<EventId>,
+) -> (Option<Subject>, Option<Subject>) {
     match subject {
         Subject::Generation {
             process,
@@ -246,7 +261,7 @@ fn neighbours(trace: &Trace, subject: Subject) -> (Option<Subject>, Option<Subje
             ring,
             sequence,
         } => {
-            let own = trace.submission_of(process, ring, sequence, None);
+            let own = trace.submission_of(process, ring, sequence, part);
             let own = own.and_then(|id| trace.event(id));
             let Some((What::Submit(submission), id)) = own.map(|own| (&own.what, own.id)) else {
                 return (None, None);
@@ -312,7 +327,8 @@ impl Trace {
             .map_or(0, |part| self.events.page_of(part) + 1)
             .min(pages);
         let pages = (0..behind).rev().chain(behind..pages);
-        self.events.nearest(&[key], pages, false, is_it)
+        let find = || self.events.nearest(&[key], pages, false, is_it);
+        self.lookup.remembered((process, ring, sequence), find)
     }
 }
 

@@ -12,6 +12,9 @@ use crate::trace::Trace;
 /// What looking at a page's filter costs, in events.
 const SKIPPED: usize = 32;
 
+/// What looking for a claim in the pages before costs, in events.
+const SEARCHED: usize = 1024;
+
 /// Pages that are looked through for the claim of a submission's slot.
 const CLAIM_PAGES: usize = 64;
 
@@ -83,7 +86,7 @@ pub(crate) struct Lives {
     found: Vec<Vec<EventId>>,
     /// Events in the middle of lives that are too long.
     left_out: usize,
-    /// The latest claims of slots, where all pages are looked at.
+    /// The latest claims of slots; where pages are skipped, those of the page at hand.
     claims: FxHashMap<(u32, u32, u32), EventId>,
     /// The next page.
     page: usize,
@@ -134,9 +137,12 @@ impl Lives {
             }
             let ids = trace.events.ids_of(here);
             left = left.saturating_sub(ids.len());
+            if skips {
+                claims.clear();
+            }
             trace.events.each_with(ids, |event, link| {
                 let process = event.process;
-                if let (false, What::Claim { ring, slot }) = (skips, &event.what) {
+                if let What::Claim { ring, slot } = &event.what {
                     claims.insert((process, *ring, *slot), event.id);
                 }
                 let parts = concerned(process, link, &event.what);
@@ -148,11 +154,11 @@ impl Lives {
                     if let What::Submit(submission) = &event.what {
                         let entry = &submission.entry;
                         let place = (process, u32::from(entry.ring), u32::from(entry.slot));
-                        let claim = if skips {
-                            claim_of(trace, event.id, place)
-                        } else {
-                            claims.get(&place).copied()
-                        };
+                        let mut claim = claims.get(&place).copied();
+                        if skips && claim.is_none() {
+                            left = left.saturating_sub(SEARCHED);
+                            claim = claim_of(trace, event.id, place);
+                        }
                         life.extend(claim);
                         life.extend(link.enter);
                     }

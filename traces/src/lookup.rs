@@ -1,16 +1,21 @@
 //! Where things are among the events of a trace: made the first time that somebody asks, once for all that ask.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustc_hash::FxHashMap;
 
 use crate::event::{Event, EventId, StringId, What};
 use crate::events::{Events, Key};
 
+/// Operations of paged events that are remembered.
+const FOUND_MAX: usize = 1 << 16;
+
 /// What has been looked up so far.
 #[derive(Debug, Default)]
 pub(crate) struct Lookup {
     submissions: OnceLock<FxHashMap<(u32, u32, u64), EventId>>,
+    /// Of paged events, the latest that were asked for; also those that are not there.
+    found: Mutex<FxHashMap<(u32, u32, u64), Option<EventId>>>,
     scopes: OnceLock<FxHashMap<(u32, u32), StringId>>,
 }
 
@@ -28,6 +33,26 @@ impl Lookup {
             found
         };
         self.submissions.get_or_init(make).get(&id).copied()
+    }
+
+    /// The same where no list is made of all: what `find` finds is remembered, since many completions of one operation
+    /// ask one after the other.
+    pub(crate) fn remembered(
+        &self,
+        id: (u32, u32, u64),
+        find: impl FnOnce() -> Option<EventId>,
+    ) -> Option<EventId> {
+        let lock = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = lock().get(&id) {
+            return *found;
+        }
+        let event = find();
+        let mut found = lock();
+        if found.len() >= FOUND_MAX {
+            found.clear();
+        }
+        found.insert(id, event);
+        event
     }
 
     /// The name of a scope, by process and number.

@@ -117,7 +117,7 @@ impl Prepared {
             if term.field.is_of_findings() {
                 return part_is(part, term);
             }
-            self.subject_term(trace, question.subject, term)
+            self.subject_term(trace, question.subject, question.at, term)
                 || (term.field == Field::Text && any(term, &question.message))
                 || trace
                     .event(question.at)
@@ -135,17 +135,18 @@ impl Prepared {
             return true;
         }
         let events = finding.evidence.iter().map(|evidence| evidence.event);
-        self.subject_term(trace, finding.subject, term)
+        self.subject_term(trace, finding.subject, finding.first_cause, term)
             || std::iter::once(finding.first_cause)
                 .chain(events)
                 .filter_map(|id| trace.event(id))
                 .any(|event| self.event_term(trace, event, term))
     }
 
-    fn subject_term(&self, trace: &Trace, subject: Subject, term: &Term) -> bool {
+    /// What is said of a subject, of whose life one event is known.
+    fn subject_term(&self, trace: &Trace, subject: Subject, part: EventId, term: &Term) -> bool {
         let number = |number: i128| term.tests.iter().any(|test| test.number(number));
         match (term.field, subject) {
-            (Field::Text, _) => any(term, &trace.name_of(subject)),
+            (Field::Text, _) => any(term, &trace.name_of_near(subject, Some(part))),
             (Field::Cookie | Field::Address, Subject::Generation { address, .. }) => {
                 number(address.into())
             }
