@@ -327,7 +327,7 @@ fn about_others(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     let others = model.trace.subjects_of(id).into_iter();
     let names: Vec<String> = others
         .filter(|subject| Some(*subject) != model.focus.object)
-        .map(|subject| model.trace.name_of(subject))
+        .map(|subject| model.trace.name_of_near(subject, Some(id)))
         .collect();
     if names.is_empty() {
         return Vec::new();

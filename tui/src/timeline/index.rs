@@ -191,6 +191,9 @@ impl Index {
         }
         let events = trace.events();
         let (from_ns, end_ns) = (window.start_ns, window.end_ns());
+        let Some(last) = events.len().checked_sub(1) else {
+            return false;
+        };
         let first = events.partition_point(|event| event.at_ns < from_ns);
         let end = events.partition_point(|event| event.at_ns < end_ns);
         let part = self.part();
@@ -199,7 +202,8 @@ impl Index {
         let (wanted, middle) = if fits {
             (first..end, first + (end - first) / 2)
         } else {
-            (around..around, around)
+            let around = around.min(last);
+            (around..around + 1, around)
         };
         let is_there = self.close.start <= wanted.start && wanted.end <= self.close.end;
         if is_there {
@@ -324,11 +328,9 @@ impl Index {
                 let (track, span) = lane.submitted_by(event)?;
                 Some((number, track, span))
             }
-            What::Complete(_) => {
-                let Some(Subject::Operation { ring, sequence, .. }) = trace.subject_of(event)
-                else {
-                    return None;
-                };
+            What::Complete(completion) => {
+                let about = trace.subject_of(event);
+                let (_, ring, sequence) = completed(process, completion, about)?;
                 let (number, lane) = in_ring(ring)?;
                 let (track, span) = lane.numbered(sequence, event)?;
                 Some((number, track, span))
@@ -574,10 +576,7 @@ impl Index {
     fn complete(&mut self, about: Option<Subject>, event: &Event, completion: &Completion) {
         let (process, ring) = (event.process, completion.ring);
         let (lane, at_ns) = self.point(Who::Ring { process, ring }, event);
-        let operation = match about {
-            Some(Subject::Operation { ring, sequence, .. }) => Some((process, ring, sequence)),
-            _ => None,
-        };
+        let operation = completed(process, completion, about);
         let found = operation.and_then(|operation| self.open.get_mut(&operation));
         let place = found.as_ref().map(|found| found.0);
         self.completed
@@ -730,6 +729,22 @@ impl Index {
     }
 }
 
+/// The operation that a completion is of, by the numbers of who recorded it: what the kernel says is drawn in the
+/// kernel's ring, though it is about the operation of the process's own.
+fn completed(process: u32, completion: &Completion, about: Option<Subject>) -> Option<OperationId> {
+    match about? {
+        Subject::Operation {
+            process: of,
+            ring,
+            sequence,
+        } => {
+            let ring = if of == process { ring } else { completion.ring };
+            Some((process, ring, sequence))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -782,6 +797,31 @@ mod tests {
         let same = index.operation_of(&trace, EventId(4)).expect("by its end");
         assert_eq!(same.2, span);
         assert_eq!(index.operation_of(&trace, EventId(1)), None);
+    }
+
+    #[test]
+    fn an_operation_that_the_kernel_tells_of_too_ends_in_both_rings() {
+        let trace = fixture::trace(
+            "process 0 pid=77 start=9 end=exit:0
+            process 1 pid=77 start=9 capture=kernel end=exit:0
+            lane k process=1
+            1 k ring-create 4 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            10 main submit 0 NOP 0x1000 seq=0
+            11 k submit 4 NOP 0x1000 seq=0
+            12 k complete 4 0x1000 0 of=0
+            13 main complete 0 0x1000 0",
+        );
+        let index = index(&trace);
+        for (process, ring, start, end) in [(0, 0, 2, 5), (1, 4, 3, 4)] {
+            let who = Who::Ring { process, ring };
+            let wanted = (index.lane_of(who), EventId(start), Some(EventId(end)));
+            for event in [start, end] {
+                let found = index.operation_of(&trace, EventId(event));
+                let found = found.map(|(lane, _, span)| (Some(lane), span.start, span.end));
+                assert_eq!(found, Some(wanted), "event {event}");
+            }
+        }
     }
 
     #[test]
@@ -913,6 +953,16 @@ mod tests {
             }
             assert!(coarse.is_close(EventId(middle as u64)), "{middle}");
             check_closely(&exact, &coarse);
+            // Right behind it is another place.
+            let behind = coarse.close().map_or(all, |close| close.end);
+            if behind < all {
+                assert!(coarse.look_closely(&trace, window, behind), "{behind}");
+                while coarse.is_at_work(&trace) {
+                    coarse.work(&trace);
+                }
+                assert!(coarse.is_close(EventId(behind as u64)), "{behind}");
+            }
+            assert!(!coarse.look_closely(&trace, window, behind), "{behind}");
         }
         for from in [0, 40_000, 100_000, 149_000] {
             let window = Window {

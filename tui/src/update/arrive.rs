@@ -483,20 +483,22 @@ impl After {
 
     fn put_focus(&self, model: &mut Model) {
         let mut life = std::mem::take(&mut model.life);
+        // Nothing is known yet of what was in focus: it is named anew, by its new numbers.
+        model.focus = Focus {
+            event: None,
+            object: None,
+            ..self.focus
+        };
         if self.is_at_tail
             && let Some(last) = model.events_len().checked_sub(1)
             && let Some(event) = model.event_at(last)
             && Some(event) != self.focus.event
         {
             // Who looks at the last event looks at what comes.
-            super::focus::focus_event(model, event);
+            let object = model.trace.subject_of(event).or(self.focus.object);
+            set_focus(model, Some(event), object);
             return;
         }
-        model.focus = Focus {
-            event: None,
-            object: None,
-            ..self.focus
-        };
         let neighbours = model.neighbours;
         set_focus(model, self.focus.event, self.focus.object);
         model.neighbours = neighbours;

@@ -604,6 +604,36 @@ fn a_stretch_that_is_being_dragged_stays_over_its_events_when_the_beginning_move
 }
 
 #[test]
+fn the_life_of_the_last_event_has_its_name_when_it_goes_on() {
+    let look = |text: &str| {
+        let trace = fixture::trace(text);
+        let verdict = trace.verdict().clone();
+        crate::Arrived {
+            trace,
+            verdict,
+            notes: None,
+            index: None,
+            is_last: false,
+        }
+    };
+    let began = "process 0 pid=7\nlane main tid=7\n\
+        1 main leak 0x10 Conn src/a.rs:1 owner=Box\n";
+    let mut model = crate::expect(Options::default());
+    arrive(&mut model, look(began));
+    send(&mut model, &[Msg::Show(View::Events)]);
+    super::focus::focus_event(&mut model, EventId(0));
+    let (object, name) = (model.focus.object, model.life.names.object.clone());
+    assert!(name.contains("Conn"), "{name}");
+    let more = format!("{began}2 main reclaim 0x10 Conn src/a.rs:2 owner=Box\n");
+    arrive(&mut model, look(&more));
+    assert_eq!(model.focus.event, Some(EventId(1)), "it is the last one");
+    assert_eq!(
+        (model.focus.object, &model.life.names.object),
+        (object, &name)
+    );
+}
+
+#[test]
 fn who_waits_for_the_first_finding_is_shown_it_and_who_looks_at_another_stays() {
     let mut model = crate::expect(Options::default());
     arrive(&mut model, arrived(0));
