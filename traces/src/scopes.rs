@@ -9,7 +9,10 @@ use crate::event::What;
 /// spawned in scopes.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
+    /// What each lane works for, as follows from the rest.
     current: Dense<u32>,
+    /// What its thread said that it works for, whatever runs on it.
+    declared: Dense<u32>,
     parents: FxHashMap<(u32, u32), u32>,
     /// Of each process the scope that is open for all of it.
     whole: FxHashMap<u32, u32>,
@@ -17,6 +20,8 @@ pub(crate) struct ScopeTracker {
     coroutines: FxHashMap<(u32, u32), u32>,
     /// Of those, what runs on a lane: the innermost last.
     running: FxHashMap<u32, Vec<Running>>,
+    /// Open scopes that began while such a coroutine ran: which it was, and what its thread had declared before.
+    begun_in: FxHashMap<(u32, u32), (u32, u32)>,
 }
 
 /// A coroutine of a scope on a lane.
@@ -24,8 +29,8 @@ pub(crate) struct ScopeTracker {
 struct Running {
     coroutine: u32,
     scope: u32,
-    /// What the lane worked for without it.
-    below: u32,
+    /// What its thread declares where nothing that the coroutine itself began or entered is open.
+    base: u32,
 }
 
 impl ScopeTracker {
@@ -44,20 +49,30 @@ impl ScopeTracker {
                 if is_process {
                     self.whole.insert(process, scope);
                 }
-                *self.current.slot(lane) = scope;
+                let before = *self.declared.slot(lane);
+                let running = self.running.get(&lane).and_then(|all| all.last());
+                match running {
+                    Some(running) => self
+                        .begun_in
+                        .insert((process, scope), (running.coroutine, before)),
+                    None => self.begun_in.remove(&(process, scope)),
+                };
+                self.declare(lane, scope);
                 scope
             }
             What::ScopeEnter { scope } => {
-                self.enter(lane, scope);
+                self.declare(lane, scope);
                 scope
             }
             What::ScopeEnd { scope } => {
                 if self.whole.get(&process) == Some(&scope) {
                     self.whole.remove(&process);
                 }
-                if *self.current.slot(lane) == scope {
+                let begun_in = self.begun_in.remove(&(process, scope));
+                if *self.declared.slot(lane) == scope {
                     let parent = self.parents.get(&(process, scope)).copied();
-                    self.enter(lane, parent.unwrap_or(0));
+                    let before = begun_in.map(|(_, before)| before).or(parent);
+                    self.declare(lane, before.unwrap_or(0));
                 }
                 scope
             }
@@ -88,12 +103,8 @@ impl ScopeTracker {
             }
             // Who runs behind a loss is not known, nor what another thread's lane did before.
             What::Lost(_) | What::Thread { .. } if !self.running.is_empty() => {
-                if let Some(first) = self
-                    .running
-                    .remove(&lane)
-                    .and_then(|all| all.first().copied())
-                {
-                    *self.current.slot(lane) = first.below;
+                if self.running.remove(&lane).is_some() {
+                    self.renew(lane);
                 }
                 self.of(process, lane)
             }
@@ -109,29 +120,55 @@ impl ScopeTracker {
         }
     }
 
-    /// Back in what the lane worked for when it resumed a coroutine, it works for that again.
-    fn enter(&mut self, lane: u32, scope: u32) {
+    fn declare(&mut self, lane: u32, scope: u32) {
+        *self.declared.slot(lane) = scope;
+        self.renew(lane);
+    }
+
+    fn renew(&mut self, lane: u32) {
+        let declared = *self.declared.slot(lane);
+        *self.current.slot(lane) = self.works_for(lane, declared);
+    }
+
+    /// What a lane works for that declares a scope: back in what was declared when it resumed a coroutine, it
+    /// works for that again.
+    fn works_for(&self, lane: u32, declared: u32) -> u32 {
         let running = self.running.get(&lane).and_then(|all| all.last());
-        *self.current.slot(lane) = match running {
-            Some(running) if running.below == scope => running.scope,
-            _ => scope,
-        };
+        match running {
+            Some(running) if running.base == declared => running.scope,
+            _ => declared,
+        }
     }
 
     fn resume(&mut self, (process, coroutine): (u32, u32), lane: u32) {
+        // Its suspension may not have been told.
+        self.leave(lane, coroutine);
         let Some(&scope) = self.coroutines.get(&(process, coroutine)) else {
             return;
         };
-        let below = *self.current.slot(lane);
+        let base = self.base((process, coroutine), lane);
+        let below = self.works_for(lane, base);
         // A scope within the coroutine's says more.
-        if !crate::model::within(&self.parents, process, below, scope) {
-            *self.current.slot(lane) = scope;
-        }
+        let is_within = crate::model::within(&self.parents, process, below, scope);
         self.running.entry(lane).or_default().push(Running {
             coroutine,
-            scope: *self.current.slot(lane),
-            below,
+            scope: if is_within { below } else { scope },
+            base,
         });
+        self.renew(lane);
+    }
+
+    /// What a lane declares without the scopes that a coroutine began and holds over its suspensions.
+    fn base(&mut self, (process, coroutine): (u32, u32), lane: u32) -> u32 {
+        let mut base = *self.declared.slot(lane);
+        // A hostile trace may have each begin in the other.
+        for _ in 0..1024 {
+            match self.begun_in.get(&(process, base)) {
+                Some((begun_in, before)) if *begun_in == coroutine => base = *before,
+                _ => break,
+            }
+        }
+        base
     }
 
     fn leave(&mut self, lane: u32, coroutine: u32) {
@@ -141,11 +178,11 @@ impl ScopeTracker {
         let Some(at) = running.iter().rposition(|one| one.coroutine == coroutine) else {
             return;
         };
-        *self.current.slot(lane) = running.get(at).map_or(0, |one| one.below);
         running.truncate(at);
         if running.is_empty() {
             self.running.remove(&lane);
         }
+        self.renew(lane);
     }
 }
 
@@ -224,5 +261,68 @@ mod tests {
             14 b mark x
         ";
         assert_eq!(scopes(text), [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn one_whose_suspension_is_not_told_leaves_once() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 b scope-begin 2
+            4 b resume 7
+            5 b resume 7
+            6 b mark x
+            7 b suspend 7
+            8 b mark x
+        ";
+        assert_eq!(scopes(text), [1, 2]);
+    }
+
+    #[test]
+    fn going_back_to_what_the_thread_declares_is_going_back_to_the_innermost() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 a scope-begin 2
+            4 a spawn 8
+            5 b scope-begin 3
+            6 b resume 7
+            7 b resume 8
+            8 b scope-enter 4
+            9 b mark x
+            10 b scope-enter 3
+            11 b mark x
+            12 b suspend 8
+            13 b mark x
+            14 b suspend 7
+            15 b mark x
+        ";
+        assert_eq!(scopes(text), [4, 2, 1, 3]);
+    }
+
+    #[test]
+    fn what_a_coroutine_begins_and_holds_over_a_suspension_is_not_left() {
+        let text = "
+            1 a scope-begin 1
+            2 a spawn 7
+            3 a scope-begin 2
+            4 a spawn 8
+            5 b resume 7
+            6 b scope-begin 5
+            7 b suspend 7
+            8 b mark x
+            9 b resume 8
+            10 b mark x
+            11 b suspend 8
+            12 b resume 7
+            13 b mark x
+            14 b suspend 7
+            15 b resume 7
+            16 b scope-end 5
+            17 b mark x
+            18 b suspend 7
+            19 b mark x
+        ";
+        assert_eq!(scopes(text), [5, 2, 5, 1, 0]);
     }
 }

@@ -321,6 +321,7 @@ mod tests {
             leak_site: SiteId(0),
             leak_lane: 0,
             scope: 0,
+            scope_unsure: false,
             leases: 0,
             handed: 1,
             returned: 1,

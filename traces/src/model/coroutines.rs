@@ -117,6 +117,11 @@ impl State {
         }
         self.forget_waits(process, number);
         self.running.insert(event.lane, number);
+        self.leave_stranger(event.lane, number);
+        if coroutine.spawned.is_none() {
+            let strangers = self.strangers.entry(event.lane).or_default();
+            strangers.push((number, event.id));
+        }
         let coroutine = self.coroutine(event, number);
         coroutine.owed = None;
         // One that ended stays ended, so that a third resume is seen for what it is.
@@ -161,6 +166,7 @@ impl State {
         let process = event.process;
         self.link(event.id).coroutine = Some(number);
         self.running.remove(&event.lane);
+        self.leave_stranger(event.lane, number);
         self.forget_waits(process, number);
         // A batch may hold the completion already, taken and not dispatched.
         let owed = cookies
@@ -206,6 +212,19 @@ impl State {
         })
     }
 
+    /// A coroutine runs on a lane no more; those that it resumed there do not either.
+    fn leave_stranger(&mut self, lane: u32, number: u32) {
+        let Some(strangers) = self.strangers.get_mut(&lane) else {
+            return;
+        };
+        if let Some(at) = strangers.iter().rposition(|(one, _)| *one == number) {
+            strangers.truncate(at);
+        }
+        if strangers.is_empty() {
+            self.strangers.remove(&lane);
+        }
+    }
+
     /// Takes a coroutine off the lists of those that wait.
     fn forget_waits(&mut self, process: u32, number: u32) {
         let Some(coroutine) = self.coroutines.get(&(process, number)) else {
@@ -237,6 +256,7 @@ impl State {
         if self.running.get(&event.lane) == Some(&number) {
             self.running.remove(&event.lane);
         }
+        self.leave_stranger(event.lane, number);
         self.forget_waits(process, number);
         let coroutine = self.coroutine(event, number);
         let ended_before = matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_));

@@ -78,6 +78,7 @@ impl State {
             .map(|(id, _, round)| round_of(id.ring).saturating_sub(round));
         let begun = self.scope_begins.get(&(process, generation.scope));
         let scope_begun = begun
+            .filter(|_| !generation.scope_unsure)
             .filter(|(event, lane)| *lane == generation.leak_lane && *event < generation.leaked)
             .map(|(event, _)| *event);
         let latest = flight.operation.and_then(|id| {

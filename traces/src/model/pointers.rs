@@ -25,6 +25,11 @@ impl State {
     ) {
         let process = event.process;
         let thread = self.thread(event.lane);
+        let stranger = self.strangers.get(&event.lane).and_then(|all| all.last());
+        let scope_unsure = stranger.is_some_and(|(_, resumed)| {
+            let begun = self.scope_begins.get(&(process, event.scope));
+            begun.is_none_or(|(begun, _)| begun < resumed)
+        });
         let place = self.addresses.place((process, pointer.address));
         let Some(address) = self.addresses.at(place) else {
             return;
@@ -75,6 +80,7 @@ impl State {
                 leak_site: pointer.site,
                 leak_lane: event.lane,
                 scope: event.scope,
+                scope_unsure,
                 leases: 1,
                 handed: 1,
                 returned: 0,

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) waiting: FxHashMap<(u32, u64), Vec<u32>>,
     /// The coroutine that runs on each lane.
     pub(super) running: FxHashMap<u32, u32>,
+    /// Coroutines whose spawn is not known and that run on a lane, and their resumes: the innermost last.
+    pub(super) strangers: FxHashMap<u32, Vec<(u32, EventId)>>,
     pub(super) schemes: Schemes,
     /// Rings whose enters are recorded, and the one lane that they all come from.
     pub(super) entered: FxHashMap<(u32, u32), Option<u32>>,

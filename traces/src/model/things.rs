@@ -69,6 +69,9 @@ pub(crate) struct Generation {
     pub(crate) leak_site: SiteId,
     pub(crate) leak_lane: u32,
     pub(crate) scope: u32,
+    /// At its first leak a coroutine ran whose spawn is not known, and since before its scope began: it may be of
+    /// the scope of that spawn.
+    pub(crate) scope_unsure: bool,
     /// Raw handles that are out.
     pub(crate) leases: u32,
     /// Raw handles that ever went out, and that came back.

@@ -484,6 +484,47 @@ mod tests {
     }
 
     #[test]
+    fn a_coroutine_whose_spawn_was_lost_may_work_for_another_scope() {
+        let of = |spawn: &str, leak: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main lost 900 overwritten
+                    0 main mark x
+                    1 main scope-begin 1
+                    {spawn}
+                    2 main resume 7
+                    {leak}
+                    4 main suspend 7
+                    50 main scope-end 1
+                    "
+                ),
+            );
+        };
+        let inside =
+            "3 main leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope";
+        of("", inside);
+        // It began in the coroutine.
+        let in_it = "2 main scope-begin 2\n3 main leak 0x1000 Op op.rs:8    <- it was never submitted at the end of its scope\n3 main scope-end 2";
+        of("", in_it);
+        // Another's end says nothing of it.
+        of(
+            "",
+            &format!("2 main spawn 8\n2 main resume 8\n2 main suspend 8\n{inside}"),
+        );
+        let sure = "<- it was never submitted at the end of its scope";
+        of(
+            "1 main spawn 7",
+            &format!("3 main leak 0x1000 Op op.rs:8    {sure}"),
+        );
+        of(
+            "",
+            &format!("3 main suspend 7\n3 main leak 0x1000 Op op.rs:8    {sure}"),
+        );
+    }
+
+    #[test]
     fn a_send_behind_a_lost_record_may_be_in_flight_still() {
         check_rule(
             &RULE,
