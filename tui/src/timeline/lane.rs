@@ -13,7 +13,7 @@ use super::overview::{Overview, Sums};
 /// Changes of a depth that are summed up by one maximum.
 const BLOCK: usize = 256;
 
-/// Whose lane it is. Numbers as in [`Event`].
+/// Whose lane it is. Numbers as in [`traces::event::Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Who {
     /// A thread: an index into the lanes of the recording.
