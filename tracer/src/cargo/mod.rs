@@ -114,18 +114,23 @@ impl Run {
 
     /// Two at once would take each other's traces away: the second waits, as cargo does.
     fn lock(&self) -> Result<std::fs::File> {
+        use rustix::io::Errno;
+
         let shown = safe::path(&self.folder);
         let file = std::fs::File::create(self.folder.join("lock"))
             .with_context(|| format!("cannot write into {shown}"))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            talk::line(format_args!(
-                "waiting for another `cargo tracer` in {shown} to end"
-            ));
-            loop {
-                match flock(&file, FlockOperation::LockExclusive) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    other => break other.with_context(|| format!("cannot lock {shown}"))?,
-                }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // A file system without locks: cargo goes on without one, too.
+            Ok(()) | Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(file),
+            Err(_) => {}
+        }
+        talk::line(format_args!(
+            "waiting for another `cargo tracer` in {shown} to end"
+        ));
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                other => break other.with_context(|| format!("cannot lock {shown}"))?,
             }
         }
         Ok(file)
