@@ -525,4 +525,21 @@ mod tests {
         );
         assert_eq!(seen.kernel.operations.values().sum::<u64>(), 1);
     }
+
+    #[test]
+    fn of_two_with_one_cookie_nobody_knows_which_was_taken() {
+        let seen = summary(
+            "
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            10 main submit 0 NOP 0x1000 seq=0
+            10 main submit 0 NOP 0x1000 seq=1
+            11 k submit 0 NOP 0x1000 seq=0
+            11 k submit 0 NOP 0x1000 seq=1
+            12 k complete 0 0x1000 0 of=1
+            13 main complete 0 0x1000 0
+            ",
+        );
+        assert_eq!((seen.pending_at_end, seen.posted_at_end), (1, 0));
+    }
 }
