@@ -83,7 +83,7 @@ pub(crate) struct Record {
     /// belongs to, of any program.
     ///
     /// Statically linked programs and rings that a thread of the kernel polls are seen only so. The kernel's tracepoints
-    /// cost about a microsecond an event. They take the right to them: without it, what is missing is said, with the
+    /// cost some hundred nanoseconds an operation. They take the right to them: without it, what is missing is said, with the
     /// command that brings it. What the probe or the shim records of the same ring is held against it. It has no call
     /// stacks.
     #[arg(long)]
