@@ -321,10 +321,14 @@ mod recorder;
 )]
 mod recorder;
 
-/// The programs of the README, compiled and run as documentation tests.
+/// The programs of README.md and of the pages in `docs/`, compiled and run as documentation tests.
 #[cfg(all(doctest, feature = "io-uring", feature = "assert"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/test.md")]
+    struct Test;
+}
 
 /// Puts a text on the timeline; of a long one its first 2,024 bytes. Each text that differs from all before is kept
 /// for the rest of the recording, in room that is not used again: for what happens seldom.
