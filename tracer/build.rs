@@ -11,8 +11,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Keeps the way open for whoever unwinds through the shim: a thread that is cancelled in a call.
-const FLAGS: &str = "-Cforce-unwind-tables=yes";
+/// Keeps the way open for whoever unwinds through the shim (a thread that is cancelled in a call), and for call stacks.
+/// The second flag stands behind the separator of CARGO_ENCODED_RUSTFLAGS.
+const FLAGS: &str = "-Cforce-unwind-tables=yes\u{1f}-Cforce-frame-pointers=yes";
 
 fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));

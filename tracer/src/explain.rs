@@ -28,10 +28,7 @@ pub(crate) fn run(wanted: Option<&str>) -> Result<Exit, Failure> {
 }
 
 fn list() -> String {
-    let mut list = String::new();
-    for rule in rules::ALL {
-        list += &format!("{}  {}\n", rule.id, rule.name);
-    }
+    let list = rules::list(page::width());
     list + "\n`tracer explain RULE` says what one of them looks for, `tracer explain filter` what filters ask \
             for, `tracer explain levels` what each rule sees without the probe.\n"
 }

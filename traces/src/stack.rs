@@ -43,6 +43,17 @@ impl Frame {
     }
 }
 
+/// What the file is called that `record` loads into programs that do not link the probe.
+pub const SHIM: &str = "libtracer_preload.so";
+
+impl Module {
+    /// Whether it is that file, which is gone when the recording has ended.
+    pub fn is_shim(&self) -> bool {
+        let name = self.path.bytes().rsplit(|byte| *byte == b'/').next();
+        name == Some(SHIM.as_bytes())
+    }
+}
+
 /// A function that a frame is in, and the line it has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -157,14 +168,14 @@ impl Trace {
         }
         let own = entries
             .iter()
-            .take_while(|entry| entry.is(is_probes_or_std))
+            .take_while(|entry| self.is_probes(entry) || entry.is(is_std))
             .enumerate()
-            .filter(|(_, entry)| entry.is(is_probes))
+            .filter(|(_, entry)| self.is_probes(entry))
             .last()
             .map_or(0, |(at, _)| at + 1);
         let end = entries
             .iter()
-            .position(|entry| entry.is(|name| name.contains("__rust_begin_short_backtrace")))
+            .position(|entry| entry.is(is_below_main))
             .unwrap_or(entries.len());
         let entries = entries.get(own..end).unwrap_or(&[]);
         let mut lines: Vec<String> = entries
@@ -177,6 +188,16 @@ impl Trace {
             more => lines.push(format!("{more} more")),
         }
         lines
+    }
+
+    fn is_probes(&self, entry: &Entry<'_>) -> bool {
+        match entry {
+            Entry::Known(function) => is_probes(function),
+            Entry::Unknown(frame) => frame
+                .module
+                .and_then(|module| self.recording.modules.get(module as usize))
+                .is_some_and(Module::is_shim),
+        }
     }
 
     fn entry(&self, entry: &Entry<'_>) -> String {
@@ -212,23 +233,55 @@ enum Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn is(&self, test: impl FnOnce(&str) -> bool) -> bool {
+    fn is(&self, test: impl FnOnce(&Function) -> bool) -> bool {
         match self {
-            Self::Known(function) => std::str::from_utf8(function.name.bytes()).is_ok_and(test),
+            Self::Known(function) => test(function),
             Self::Unknown(_) => false,
         }
     }
 }
 
-fn is_probes(name: &str) -> bool {
-    name.trim_start_matches('<').starts_with("probe::")
+impl Function {
+    fn begins_with(&self, crates: &[&str]) -> bool {
+        let name = self.name.bytes();
+        let name = name.strip_prefix(b"<").unwrap_or(name);
+        crates
+            .iter()
+            .any(|start| name.starts_with(start.as_bytes()))
+    }
+
+    /// Whether its name says nothing of where it is from: debug information of lines alone has no more.
+    fn is_bare(&self) -> bool {
+        let name = self.name.bytes();
+        let plain = name.split(|byte| *byte == b'<').next().unwrap_or(name);
+        !plain.is_empty() && !plain.windows(2).any(|two| two == b"::")
+    }
+
+    fn lies_in(&self, folders: &[&str]) -> bool {
+        let file = self.file.bytes();
+        let is_there = |folder: &&str| {
+            file.windows(folder.len())
+                .any(|part| part == folder.as_bytes())
+        };
+        folders.iter().any(is_there)
+    }
 }
 
-fn is_probes_or_std(name: &str) -> bool {
-    let name = name.trim_start_matches('<');
-    ["probe::", "core::", "alloc::", "std::"]
-        .iter()
-        .any(|start| name.starts_with(start))
+fn is_probes(function: &Function) -> bool {
+    const SOURCES: [&str; 2] = ["probe/src/", "probe/c/src/"];
+    function.begins_with(&["probe::", "tracer_probe_c::"])
+        || function.is_bare() && function.lies_in(&SOURCES)
+}
+
+fn is_std(function: &Function) -> bool {
+    function.begins_with(&["core::", "alloc::", "std::"])
+        || function.is_bare() && function.lies_in(&["/library/core/src/", "/library/std/src/"])
+}
+
+fn is_below_main(function: &Function) -> bool {
+    let mark = b"__rust_begin_short_backtrace";
+    let name = function.name.bytes();
+    name.windows(mark.len()).any(|part| part == mark)
 }
 
 #[cfg(test)]
@@ -242,16 +295,20 @@ mod tests {
         }
     }
 
+    /// Names of frames; what stands behind an `@` is a function's file.
     struct Names(&'static [(u64, &'static [&'static str])]);
 
     impl Symbols for Names {
         fn functions(&self, frame: Frame) -> Vec<Function> {
             let found = self.0.iter().find(|entry| entry.0 == frame.address);
             let names = found.map_or(&[][..], |entry| entry.1);
-            let function = |name: &&str| Function {
-                name: Untrusted::from(*name),
-                file: Untrusted::from("src/x.rs"),
-                line: 7,
+            let function = |text: &&str| {
+                let (name, file) = text.split_once('@').unwrap_or((text, "src/x.rs"));
+                Function {
+                    name: Untrusted::from(name),
+                    file: Untrusted::from(file),
+                    line: 7,
+                }
             };
             names.iter().map(function).collect()
         }
@@ -310,6 +367,44 @@ mod tests {
                 "<Server as Future>::poll (src/x.rs:7)"
             ]
         );
+    }
+
+    /// As a program in C has it, whose library was built with lines alone.
+    #[test]
+    fn frames_of_the_shim_are_left_out() {
+        let mut trace = trace(&[1, 2]);
+        trace.recording.modules[0].path = Untrusted::from("/dev/shm/tracer-1/libtracer_preload.so");
+        trace.name_frames(&Names(&[(2, &["main"])]));
+        let lines = trace.stack_lines(&trace.events()[0]);
+        assert_eq!(lines, ["main (src/x.rs:7)"]);
+    }
+
+    #[test]
+    fn own_frames_without_paths_are_known_by_their_files() {
+        let mut trace = trace(&[1, 2, 3]);
+        trace.name_frames(&Names(&[
+            (
+                1,
+                &[
+                    "stack@/home/u/tracer/probe/src/recorder/cursor.rs",
+                    "{closure#0}<(), probe::recorder::cursor::Slice>@probe/src/recorder/cursor.rs",
+                    "then<(), F>@/rustc/0123/library/core/src/bool.rs",
+                ],
+            ),
+            (2, &["tracer_pointer@/home/u/tracer/probe/c/src/pointer.rs"]),
+            (
+                3,
+                &["serve@/home/u/app/probe.c", "app::probe@probe/src/main.rs"],
+            ),
+        ]));
+        let event = &trace.events()[0];
+        let lines = trace.stack_lines(event);
+        let expected = [
+            "serve (/home/u/app/probe.c:7)",
+            "app::probe (probe/src/main.rs:7)",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{lines:?}");
+        assert!(lines[0].starts_with("serve ("), "{lines:?}");
     }
 
     #[test]

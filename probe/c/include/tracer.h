@@ -17,6 +17,12 @@
  *     library_call(on_done, TRACER_LEAK(conn.release(), Conn));
  *     std::unique_ptr<Conn> conn(TRACER_RECLAIM(data, Conn));
  *
+ * A function that wraps these macros names its caller, so that places are those of the program and not its own:
+ *
+ *     void Reactor::read(int fd, Conn *conn, const char *file = __builtin_FILE(), unsigned line = __builtin_LINE())
+ *     {
+ *         TRACER_CALLER(file, line);
+ *
  * Without a ring two things are judged: what is taken back twice, and what never comes back. Whether the
  * right word came back is known only where it is known which operation it was given to: of rings.
  *
@@ -24,6 +30,9 @@
  *
  *     cargo build --release -p tracer-probe-c
  *     cc -Iprobe/c/include program.c target/release/libtracer_probe_c.a -lpthread -ldl -lm
+ *
+ * For call stacks (`tracer record --stacks`) both need frame pointers: build the library with
+ * RUSTFLAGS="-C force-frame-pointers=yes" and the program with -fno-omit-frame-pointer.
  *
  * These flags make the program smaller: -Wl,--gc-sections, and -s for one without names. In a shared object
  * -Wl,--exclude-libs,libtracer_probe_c.a keeps the library's names inside. A program in Rust that uses the
@@ -45,11 +54,16 @@
  * TRACER_RING_DROPPED are calls in any case and, as the first TRACER_RING_CLAIMED of a ring, use the heap.
  * A shared object that uses the macros must not be unloaded: places are known by the addresses of statics.
  *
- * Macros are expressions but for TRACER_SCOPE_*, and are used inside functions. They need GNU statement expressions
- * (gcc, clang), also with -std=c11 -pedantic.
+ * Macros are expressions but for TRACER_SCOPE_* and TRACER_CALLER, and are used inside functions. They need GNU
+ * statement expressions (gcc, clang), also with -std=c11 -pedantic.
  */
 #ifndef TRACER_H
 #define TRACER_H
+
+#if defined __GNUC__ && !defined TRACER_HEADER_WARNINGS
+/* Warnings that a program asks for are about its own code; casts of C in a macro are none of it. */
+#pragma GCC system_header
+#endif
 
 #include <stddef.h>
 #include <stdint.h>
@@ -144,6 +158,8 @@ void tracer_wake(tracer_coroutine coroutine);
 void tracer_mark(const char *text);
 uint64_t tracer_scope_begin(const struct tracer_place *place);
 void tracer_scope_end(uint64_t scope);
+int tracer_caller_begins(const char *file, unsigned line);
+void tracer_caller_ends(void);
 
 #ifdef __cplusplus
 }
@@ -298,13 +314,15 @@ void tracer_scope_end(uint64_t scope);
 #define TRACER_RING_OVERFLOWED(ring, count) TRACER_CALL_(tracer_ring_overflowed(ring, count))
 /* How to read its cookies (enum tracer_cookies); `tag_mask`: the bits that are no part of the pointer. */
 #define TRACER_RING_COOKIES(ring, scheme, tag_mask) TRACER_CALL_(tracer_ring_cookies(ring, scheme, tag_mask))
-/* A cookie that means nothing on purpose, such as 0. */
-#define TRACER_RING_SENTINEL(ring, cookie) TRACER_CALL_(tracer_ring_sentinel(ring, cookie))
+/* A cookie that means nothing on purpose, such as 0; a number or a pointer, as everywhere. */
+#define TRACER_RING_SENTINEL(ring, cookie) \
+	TRACER_CALL_(tracer_ring_sentinel(ring, (uint64_t)(uintptr_t)(cookie)))
 /* The part of the program that this thread submits to the ring for, and takes completions for, from here on; "" for
  * nobody, or for all. */
 #define TRACER_RING_OWNER(ring, name) TRACER_CALL_(tracer_ring_owner(ring, name))
 /* Operations carry this cookie several at a time, on purpose. */
-#define TRACER_RING_SHARED(ring, cookie) TRACER_CALL_(tracer_ring_shared(ring, cookie))
+#define TRACER_RING_SHARED(ring, cookie) \
+	TRACER_CALL_(tracer_ring_shared(ring, (uint64_t)(uintptr_t)(cookie)))
 
 /* Coroutines ----------------------------------------------------------------------------------------
  *
@@ -336,6 +354,25 @@ void tracer_scope_end(uint64_t scope);
 #define TRACER_DROP(coroutine) TRACER_CALL_(tracer_drop(coroutine))
 /* Somebody asked for it to run. */
 #define TRACER_WAKE(coroutine) TRACER_CALL_(tracer_wake(coroutine))
+
+/* Who called ----------------------------------------------------------------------------------------
+ *
+ * What this thread records from here to the end of the block stands where the caller does: `file` is a literal, or
+ * of std::source_location. Where a function further out named its caller, that one holds. For functions that return;
+ * in a coroutine of C++ not around a co_await, which goes on elsewhere.
+ */
+#ifndef TRACER_OFF
+static inline void tracer_caller_end_(const int *began)
+{
+	if (*began)
+		tracer_caller_ends();
+}
+#define TRACER_CALLER(file, line) \
+	__attribute__((cleanup(tracer_caller_end_), unused)) const int tracer_caller_ = \
+		TRACER_IS_RECORDING() ? tracer_caller_begins(file, (unsigned)(line)) : 0
+#else
+#define TRACER_CALLER(file, line) ((void)sizeof(file), (void)sizeof(line))
+#endif
 
 /* Marks and scopes ----------------------------------------------------------------------------------*/
 

@@ -46,6 +46,11 @@
 #ifndef TRACER_LIBURING_H
 #define TRACER_LIBURING_H
 
+#if defined __GNUC__ && !defined TRACER_HEADER_WARNINGS
+/* Warnings that a program asks for are about its own code; casts of C in a macro are none of it. */
+#pragma GCC system_header
+#endif
+
 #include <liburing.h>
 
 #include "tracer.h"

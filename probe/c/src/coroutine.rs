@@ -14,7 +14,7 @@ use crate::place::Place;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_spawn(parent: u32, place: *const Place) -> u32 {
     // SAFETY: the caller's promise.
-    let place = unsafe { Place::from_c(place) };
+    let place = &unsafe { Place::from_c(place) };
     let parent = (parent != 0).then_some(Coroutine::from_id(parent));
     Coroutine::spawned_at(parent, place).id()
 }

@@ -30,6 +30,6 @@ pub unsafe extern "C" fn tracer_pointer(
     };
     let owner = Owner::from_u8(u8::try_from(owner).unwrap_or(0));
     // SAFETY: the caller's promise.
-    let place = unsafe { Place::from_c(place) };
+    let place = &unsafe { Place::from_c(place) };
     foreign::pointer(step, owner, word, place);
 }

@@ -95,7 +95,7 @@ pub unsafe extern "C" fn tracer_ring_claimed(
     // SAFETY: the caller's promise.
     if let Some(hooks) = unsafe { hooks(ring) } {
         // SAFETY: the caller's promise.
-        unsafe { hooks.claimed_at(slot, entry, Place::from_c(place)) };
+        unsafe { hooks.claimed_at(slot, entry, &Place::from_c(place)) };
     }
 }
 
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn tracer_ring_pushed(
     // SAFETY: the caller's promise.
     if let Some(hooks) = unsafe { hooks(ring) } {
         // SAFETY: the caller's promise.
-        unsafe { hooks.pushed_at(&*entry, Place::from_c(place)) };
+        unsafe { hooks.pushed_at(&*entry, &Place::from_c(place)) };
     }
 }
 

@@ -25,7 +25,7 @@ pub unsafe extern "C" fn tracer_mark(text: *const c_char) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_scope_begin(place: *const Place) -> u64 {
     // SAFETY: the caller's promise.
-    let place = unsafe { Place::from_c(place) };
+    let place = &unsafe { Place::from_c(place) };
     let (scope, around) = foreign::scope_begins(place);
     u64::from(scope) | u64::from(around) << 32
 }

@@ -236,7 +236,7 @@ pub unsafe extern "C" fn tracer_uring_claimed(
         let slot = view.sqe_tail.wrapping_sub(1) & view.sq_entries.wrapping_sub(1);
         // SAFETY: liburing hands out slots that the kernel is done with, and they are the program's until
         // they are published.
-        unsafe { hooks.claimed_at(slot, entry, Place::from_c(place)) };
+        unsafe { hooks.claimed_at(slot, entry, &Place::from_c(place)) };
     }
 }
 

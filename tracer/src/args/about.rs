@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`.
+    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`, or `levels`.
     #[arg(value_name = "RULE")]
     pub(crate) rule: Option<String>,
 }

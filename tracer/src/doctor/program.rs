@@ -101,8 +101,12 @@ fn count<'a>(elf: &ElfFile64<'a, object::Endianness, &'a ReadCache<std::fs::File
 /// Whether a function speaks of nothing but what comes with the compiler. It is what a Rust path begins with
 /// that counts, wherever in the name it stands: `<app::Conn as core::fmt::Debug>::fmt` is the program's.
 fn is_shipped(name: &str) -> bool {
-    const SHIPPED: [&str; 18] = [
+    const SHIPPED: [&str; 21] = [
         "__rustc",
+        // Linked into a program in C, the probe was built by whoever made the library.
+        "probe",
+        "wire",
+        "tracer_probe_c",
         "std",
         "core",
         "alloc",
@@ -141,7 +145,13 @@ fn is_shipped(name: &str) -> bool {
             }
         }
     }
-    has_path || name.starts_with('<') || name.starts_with('_') || STARTUP.contains(&name)
+    // Names of C++ that nobody could demangle are the program's, those of its standard library (`St`) apart.
+    let is_mangled = name.starts_with("_Z");
+    let is_std = ["_ZSt", "_ZNSt", "_ZNKSt", "_ZGVNSt", "_ZTv"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    let is_private = name.starts_with('_') && !is_mangled || name.starts_with("tracer_");
+    has_path || name.starts_with('<') || is_private || is_std || STARTUP.contains(&name)
 }
 
 /// Whether the beginning of a function saves the frame pointer and takes a new one.
@@ -223,6 +233,8 @@ mod tests {
             "app::main",
             "<app::Conn as core::fmt::Debug>::fmt",
             "serve",
+            "_ZN3app4Conn5serveEv",
+            "app::Conn::serve(std::string const&)",
             "<&app::X as core::ops::Drop>::drop",
         ] {
             assert!(!is_shipped(name), "{name}");
@@ -233,6 +245,9 @@ mod tests {
             "<u64>::from_ascii_radix",
             "_start",
             "frame_dummy",
+            "_ZNSt6vectorIiSaIiEE9push_backEOi",
+            "std::vector<int>::push_back(int&&)",
+            "tracer_pointer",
         ] {
             assert!(is_shipped(name), "{name}");
         }

@@ -45,7 +45,8 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
         let program = preload::name(&plan.command);
         talk::line(format_args!(
             "call stacks are missing or one frame deep: code without frame pointers cannot be followed; \
-             `tracer doctor {program}` says whether that is so and how to build it"
+             `tracer doctor {program}` says whether that is so and how to build it; a library of C or C++ between it \
+             and the hooks needs frame pointers as well"
         ));
     }
 }
@@ -104,7 +105,7 @@ pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
     ));
     talk::more(
         "If it does link the probe: did it say above why it does not record, was it built without \
-         the `record` feature, or did it clear its environment? README.md, \"Adopt the probe in ten lines\".",
+         the `record` feature, or did it clear its environment? docs/probe.md has how it is linked.",
     );
     for text in preload.remarks() {
         talk::more(text);

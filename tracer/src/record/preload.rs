@@ -21,7 +21,7 @@ use crate::safe;
 
 /// The shim; empty where this build has none.
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.so"));
-const NAME: &str = "libtracer_preload.so";
+const NAME: &str = traces::stack::SHIM;
 /// What the shim leaves in the recording folder when it is loaded.
 const WORD: &str = "preloaded";
 /// Where the shim finds when it is to trap system calls.
@@ -246,7 +246,7 @@ impl Outcome {
         if let Some(why) = &self.why_not {
             return why.clone();
         }
-        let way_out = "link the probe (README.md, \"Adopt the probe in ten lines\")";
+        let way_out = "link the probe (docs/probe.md; in C and C++ too)";
         match &self.program {
             Program::Static => {
                 let record = if by_kernel { "" } else { "record it with `--kernel`, " };

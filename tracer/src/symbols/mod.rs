@@ -111,8 +111,8 @@ pub(crate) fn name(trace: &mut Trace, places: &Places) {
             continue;
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(module.path.bytes()));
-        // What the kernel maps into a process by itself has a name and no file.
-        if !path.is_absolute() {
+        // What the kernel maps into a process by itself has a name and no file; the shim's is gone.
+        if !path.is_absolute() || module.is_shim() {
             continue;
         }
         let wanted = Wanted {

@@ -170,6 +170,26 @@ fn a_forgotten_cookie_is_proved_without_the_probe() {
 }
 
 #[test]
+fn call_stacks_lead_into_a_program_that_keeps_frame_pointers() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/leftover.c");
+    let program = folder.path().join("leftover");
+    let mut build = Command::new("cc");
+    build.args(["-O1", "-g", "-fno-omit-frame-pointer", "-o"]);
+    run(build.arg(&program).arg(source)).exits(0);
+    let program = program.to_str().unwrap();
+    run(tracer(folder.path()).args(["record", "--stacks", "--", program, "forget"])).exits(0);
+    let ran = check(folder.path()).exits(1);
+    let ran = ran.prints("from ").prints("leftover.c:");
+    for text in [ran.stdout(), &ran.stderr] {
+        assert!(!text.contains("libtracer_preload"), "{text}");
+    }
+}
+
+#[test]
 fn poison_that_is_kept_reaches_the_program() {
     if !has_io_uring() {
         return;

@@ -133,6 +133,20 @@ fn commands_can_be_typed_as_they_stand_there() {
     }
 }
 
+#[test]
+fn rules_are_listed_as_they_are() {
+    let pages = pages();
+    let readme = pages.iter().find(|(path, _)| path.ends_with("README.md"));
+    let readme = &readme.unwrap().1;
+    for rule in traces::rules::ALL {
+        let row = format!("| {} | {} | {} |", rule.id, rule.name, rule.brief);
+        assert!(
+            readme.lines().any(|line| line == row),
+            "README.md lacks {row}"
+        );
+    }
+}
+
 /// What stands in `](…)`, outside of blocks of code.
 fn links(markdown: &str) -> Vec<String> {
     let mut inside = false;

@@ -35,7 +35,7 @@ pub(super) fn any_number(
     }
 }
 
-fn ring(event: &Event) -> Option<u32> {
+pub(crate) fn ring(event: &Event) -> Option<u32> {
     match &event.what {
         What::RingCreate(ring) => Some(ring.ring),
         What::Submit(submission) => Some(submission.entry.ring.into()),

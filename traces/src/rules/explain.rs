@@ -29,8 +29,38 @@ pub fn explain(rule: &Rule, width: usize) -> String {
     out
 }
 
+/// All rules by number, name and when each fires, wrapped to `width` columns.
+pub fn list(width: usize) -> String {
+    const NAMES: usize = 31;
+    let mut out = String::new();
+    for rule in super::ALL {
+        let mut head = format!("{}  {}", rule.id, rule.name);
+        for line in wrap(rule.brief, width.saturating_sub(NAMES)) {
+            out.push_str(&format!("{head:<NAMES$}{line}\n"));
+            head.clear();
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn list_has_each_rule_and_no_long_line() {
+        let list = super::list(80);
+        assert!(
+            list.lines().all(|line| line.chars().count() <= 80),
+            "{list}"
+        );
+        let heads: Vec<_> = list.lines().filter(|line| line.starts_with('T')).collect();
+        assert_eq!(heads.len(), super::super::ALL.len());
+        for (head, rule) in heads.iter().zip(super::super::ALL) {
+            let (before, brief) = head.split_at(31);
+            assert_eq!(before.trim(), format!("{}  {}", rule.id, rule.name));
+            assert!(rule.brief.starts_with(brief), "{head}");
+        }
+    }
+
     #[test]
     fn every_rule_has_a_whole_page() {
         for rule in super::super::ALL {

@@ -46,7 +46,7 @@ mod t26_overlapping_borrow;
 mod t27_uninitialised_to_kernel;
 
 pub(crate) use draft::{Draft, Drafts, History, Key};
-pub use explain::explain;
+pub use explain::{explain, list};
 
 use rustc_hash::FxHashSet;
 
@@ -97,6 +97,8 @@ pub struct Rule {
     pub id: RuleId,
     /// Stable name.
     pub name: &'static str,
+    /// When it fires, on a line.
+    pub brief: &'static str,
     /// How much its findings matter.
     pub severity: Severity,
     /// When it fires.

@@ -16,6 +16,7 @@ use crate::model::{Moment, Pointers, Standing, Stray};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(1),
     name: "unset-cookie",
+    brief: "an operation goes in, or comes back, with cookie 0 on a ring that dispatches pointers",
     severity: Severity::Error,
     fires: "An operation is submitted with user_data 0 although its ring takes cookies for pointers: a \
             scheme says so, or leaked pointers were seen as cookies on the same ring. Also when poison \

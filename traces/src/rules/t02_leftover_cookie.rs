@@ -18,6 +18,7 @@ use crate::names::Names;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(2),
     name: "leftover-cookie",
+    brief: "an entry carries the cookie that its slot held a lap before, and nobody set it",
     severity: Severity::Error,
     fires: "An operation is submitted without its user_data being set, and the slot still holds the \
             cookie of the operation that used it on the previous lap. Proved when the poison that the \

@@ -18,6 +18,7 @@ use crate::model::{Completed, Dead, Moment, Standing, Submitted};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(3),
     name: "stale-cookie",
+    brief: "a cookie's owner was taken back already",
     severity: Severity::Error,
     fires: "A submission or a completion carries a cookie whose pointer was leaked, taken back, and not \
             leaked again. Whoever turns it back into an owner uses freed memory.",

@@ -15,6 +15,7 @@ use crate::model::{Completed, Moment, Standing};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(4),
     name: "reused-identity",
+    brief: "a completion belongs to an earlier life of the address or index",
     severity: Severity::Error,
     fires: "A completion brings the cookie of an operation that went in under an earlier life of the same \
             address or index. Whoever looks the cookie up finds the newcomer, and wakes or frees it for \

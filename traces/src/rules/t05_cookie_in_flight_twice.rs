@@ -13,6 +13,7 @@ use crate::model::{Moment, Operation, Standing, Submitted};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(5),
     name: "cookie-in-flight-twice",
+    brief: "more operations in flight with one cookie than it was leaked for",
     severity: Severity::Error,
     fires: "An operation is submitted with the cookie of another that is still in flight, and the \
             pointer was not leaked once for each of them. Both completions will look the same, and each \

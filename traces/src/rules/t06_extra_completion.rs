@@ -15,6 +15,7 @@ use crate::model::{Moment, Past, Standing, Stray};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(6),
     name: "extra-completion",
+    brief: "a completion for a cookie that owes none",
     severity: Severity::Error,
     fires: "A completion is taken for a cookie that owes none: its operation had posted its last one, or \
             the pointer was never submitted. A handler that frees on the first completion frees again.",

@@ -19,6 +19,7 @@ use crate::model::{Flown, Gone, MemoryGone, Moment, Part};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(7),
     name: "reclaimed-in-flight",
+    brief: "the owner is taken back while the kernel still owes a completion",
     severity: Severity::Error,
     fires: "A pointer is taken back while an operation that carries it still owes completions: before \
             its completion, after one with F_MORE, or before the notification of a zero-copy send. The \

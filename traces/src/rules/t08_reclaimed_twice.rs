@@ -12,6 +12,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(8),
     name: "reclaimed-twice",
+    brief: "one leak, two reclaims",
     severity: Severity::Error,
     fires: "Ownership is taken back from a raw pointer once more than it was given away. With other \
             handles alive nothing crashes: the count is one too low, and the object dies too early.",

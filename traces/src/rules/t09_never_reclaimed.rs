@@ -15,6 +15,7 @@ use crate::model::{Generation, Held, HeldAt, Moment};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(9),
     name: "never-reclaimed",
+    brief: "leaked and never taken back",
     severity: Severity::Error,
     fires: "A pointer that was given away is still out at the end of its scope, or when its ring is \
             dropped with its operation in flight, or at a clean exit without ever having been submitted, \

@@ -13,6 +13,7 @@ use crate::model::{Doing, Found, Moment, Resumed};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(10),
     name: "resumed-twice",
+    brief: "two resumes for one completion, or a resume after the end",
     severity: Severity::Error,
     fires: "A completion resumes a coroutine twice; a coroutine is resumed by a completion that nobody \
             took, or by a cookie that it does not wait for; or it is resumed after it was done.",

@@ -12,6 +12,7 @@ use crate::model::{Doing, Moment};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(11),
     name: "never-resumed",
+    brief: "the completion was taken, and its coroutine never ran again",
     severity: Severity::Error,
     fires: "The completion that a coroutine waits for was taken, and the coroutine never ran again, \
             although its ring went on to later completions: it is lost.",

@@ -18,6 +18,7 @@ use crate::model::{Moment, Pointers, Standing, Stray, Submitted};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(12),
     name: "unknown-cookie",
+    brief: "a cookie was never leaked, submitted or declared",
     severity: Severity::Error,
     fires: "A completion brings a word that was never leaked, submitted or declared, on a ring whose \
             cookies are pointers: somebody will take it for one. Where a scheme declares pointers, a \

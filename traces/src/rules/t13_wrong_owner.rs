@@ -18,6 +18,7 @@ use crate::model::{Completed, Handled, Moment, Stray};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(13),
     name: "wrong-owner",
+    brief: "one subsystem takes another's completion; a count that is not atomic is touched by two threads",
     severity: Severity::Error,
     fires: "A subsystem takes the completion of another subsystem's operation from a ring that both use; \
             a completion arrives on another ring than its operation; or an Rc is leaked, counted or taken \

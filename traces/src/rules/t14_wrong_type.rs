@@ -18,6 +18,7 @@ use crate::model::{Generation, Handled, Moment, Standing, Submitted, is_nowhere}
 pub(super) static RULE: Rule = Rule {
     id: RuleId(14),
     name: "wrong-type",
+    brief: "taken back as another owner, type, size or alignment than it was given away as",
     severity: Severity::Error,
     fires: "A pointer is taken back as another owner, or as a type of another size or alignment, than it \
             was given away as: it is dropped as what it is not. A Box of a type without bytes has the \

@@ -14,6 +14,7 @@ use crate::model::{Cancels, Moment, Operation, Standing, TARGETS_MAX};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(15),
     name: "ambiguous-cancel",
+    brief: "a cancellation names a cookie that several operations carry, or another life of it",
     severity: Severity::Warning,
     fires: "A cancellation, a removal or an update names its target by a cookie that several operations \
             in flight carry, and the kernel takes any of them; or the one that carries it belongs to an \

@@ -18,6 +18,7 @@ use crate::model::{Gone, MemoryGone, Moment, Operation};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(16),
     name: "buffer-freed-in-flight",
+    brief: "memory or a descriptor that an operation in flight needs is gone",
     severity: Severity::Error,
     fires: "Memory that an operation in flight points at (a buffer, an array of them, a timespec, an \
             address) is freed, moved, unmapped or in a frame that has returned, and the kernel may still \

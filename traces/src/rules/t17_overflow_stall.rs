@@ -19,6 +19,7 @@ const LOOKS: u32 = 2;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(17),
     name: "overflow-stall",
+    brief: "completions found no room, and nothing enters the kernel to fetch them",
     severity: Severity::Error,
     fires: "The completion queue was too small, the kernel keeps completions for later, and only an enter \
             fetches them; but the program waits for something else, or only looks at the queue. What it \

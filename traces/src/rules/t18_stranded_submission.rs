@@ -18,6 +18,7 @@ use crate::model::{Moment, Operation};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(18),
     name: "stranded-submission",
+    brief: "an entry was pushed and the kernel never got it, or got one that nobody filled",
     severity: Severity::Error,
     fires: "An entry waits in the submission queue and the kernel never took it: its owner is taken back \
             meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Or a slot \

@@ -15,6 +15,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(19),
     name: "buffer-id-lost",
+    brief: "a provided buffer is never given back, or given back too early",
     severity: Severity::Error,
     fires: "A provided buffer was handed out by a completion and never given back; its group ran dry, and \
             receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \

@@ -14,6 +14,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(20),
     name: "count-drift",
+    brief: "more handles came back than went out, or fewer",
     severity: Severity::Error,
     fires: "Over one life of an object, raw handles that went out (leaks and retains) and those that came \
             back (reclaims and releases) are not as many: one more came back than went out, or some came \

@@ -12,6 +12,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(21),
     name: "completion-read-twice",
+    brief: "one place of the completion queue is dispatched twice",
     severity: Severity::Error,
     fires: "The program works through a completion that it has worked through, because the head of the \
             queue had not moved; or reads a place that the kernel has filled anew since.",

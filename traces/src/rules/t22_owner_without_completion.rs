@@ -13,6 +13,7 @@ use crate::model::{HeldAt, Moment};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(22),
     name: "owner-without-completion",
+    brief: "an owner rides on an operation that posts nothing on success",
     severity: Severity::Error,
     fires: "A leaked pointer is the cookie of operations that post no completion when they succeed \
             (IOSQE_CQE_SKIP_SUCCESS), and of no others: when they succeed, nobody is told to take it back.",

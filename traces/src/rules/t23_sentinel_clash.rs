@@ -14,6 +14,7 @@ use crate::model::{Gone, MemoryGone, Moment, Part, Standing, Submitted};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(23),
     name: "sentinel-clash",
+    brief: "a cookie that stands for something equals one that stands for nothing",
     severity: Severity::Error,
     fires: "A leaked pointer or index equals a word that was declared to stand for nothing, so that its \
             completion is ignored; or a cookie is an address on the stack whose frame has returned while \

@@ -14,6 +14,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(24),
     name: "result-lost",
+    brief: "a descriptor arrives for an operation that was given up, and nobody closes it",
     severity: Severity::Warning,
     fires: "An accept, an open or a socket completes with a descriptor although its future was dropped or \
             its cancellation asked for, and nobody uses or closes the descriptor: it stays open.",

@@ -14,6 +14,7 @@ use crate::model::{Cancels, Generation, Moment, Standing, Stray, Submitted};
 pub(super) static RULE: Rule = Rule {
     id: RuleId(25),
     name: "truncated-cookie",
+    brief: "a cookie is a part of a leaked pointer",
     severity: Severity::Error,
     fires: "A cookie is what is left of a leaked pointer: its high half is gone, or its low bits are not \
             those of the pointer. The same for the cookie by which a cancellation names its target, which \

@@ -13,6 +13,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(26),
     name: "overlapping-borrow",
+    brief: "a traced cell is borrowed while somebody holds it for himself",
     severity: Severity::Error,
     fires: "A traced cell is borrowed exclusively while another borrow of it is alive, or shared while an \
             exclusive one is: two parts of the program believe that they alone change it.",

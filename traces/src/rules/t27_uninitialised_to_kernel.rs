@@ -13,6 +13,7 @@ use crate::model::Moment;
 pub(super) static RULE: Rule = Rule {
     id: RuleId(27),
     name: "uninitialised-to-kernel",
+    brief: "the kernel is given bytes to read that were never written",
     severity: Severity::Error,
     fires: "A write or a send hands the kernel more of a traced buffer than was ever written: what lay in \
             memory before goes out, to a file or to the network.",

@@ -160,6 +160,8 @@ impl Program {
                 "-Werror",
                 "-pedantic",
                 "-g",
+                // The headers', too.
+                "-DTRACER_HEADER_WARNINGS",
             ])
             .arg("-I")
             .arg(home().join("include"))

@@ -193,6 +193,38 @@ fn owner_that_goes_through_a_c_interface_is_missed_when_it_stays_away() {
 }
 
 #[test]
+fn places_are_the_callers_of_a_function_that_names_them() {
+    if !build::possible(&[Needs::Cxx]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new("tests/caller.cpp", &CXX);
+    let binary = program.build(folder.path(), &[]);
+    recorded(folder.path(), &binary, &[]).exits(0);
+    let source = program.source();
+    let places = ["// first", "// second", "// third", "// third", "// fourth"]
+        .map(|marked| format!("caller.cpp:{}", line(&source, "int main", marked)));
+    let ran = run(tracer(folder.path()).args(["dump", "trace.bin", "--filter", "kind:leak"]));
+    let dumped: Vec<_> = ran
+        .stdout()
+        .lines()
+        .filter_map(|line| line.rsplit('/').next())
+        .filter(|place| place.starts_with("caller.cpp:"))
+        .map(str::trim)
+        .collect();
+    assert_eq!(dumped, places, "{}", ran.stdout());
+    // Warnings that the program asked for beyond ours are about what it wrote itself.
+    for off in [&[][..], &["-DTRACER_OFF"]] {
+        let strict = [
+            "-UTRACER_HEADER_WARNINGS",
+            "-Wold-style-cast",
+            "-Wuseless-cast",
+        ];
+        program.compile(folder.path(), &[&strict, off].concat());
+    }
+}
+
+#[test]
 fn word_that_comes_back_twice_or_never_is_found_without_a_ring() {
     let folder = tempfile::tempdir().unwrap();
     let binary = Program::new("tests/callback.c", &C).build(folder.path(), &[]);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::event::{Event, What};
-use crate::filter::Prepared;
+use crate::filter::{Prepared, ring};
 use crate::trace::Trace;
 
 const HEAD: &str =
@@ -47,6 +47,7 @@ fn fields(trace: &Trace, event: &Event) -> [String; 13] {
         | What::Wake { coroutine } => Some(*coroutine),
         _ => link.coroutine,
     };
+    let ring = link.operation.map(|it| it.0).or_else(|| ring(event));
     let site = match names.site(event.site()) {
         unknown if unknown == "?" => String::new(),
         site => site,
@@ -59,7 +60,7 @@ fn fields(trace: &Trace, event: &Event) -> [String; 13] {
         names.thread(event.lane),
         event.what.kind().to_owned(),
         object,
-        or_nothing(link.operation.map(|it| it.0.to_string())),
+        or_nothing(ring.map(|it| it.to_string())),
         or_nothing(link.operation.map(|it| it.1.to_string())),
         or_nothing(cookie.map(|cookie| format!("{cookie:#x}"))),
         or_nothing(coroutine.map(|it| it.to_string())),
