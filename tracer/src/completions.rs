@@ -29,7 +29,20 @@ fn text(shell: Shell, of_cargo: bool) -> Vec<u8> {
         (Cli::command(), "tracer")
     };
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command, program, &mut text);
+    if (of_cargo, shell) == (true, Shell::Bash) {
+        // What is made for bash of a name with a dash looks for the options of subcommands by another name than it has them.
+        clap_complete::generate(shell, &mut command, "cargo_tracer", &mut text);
+        let made = String::from_utf8_lossy(&text).replace(" cargo_tracer\n", " cargo-tracer\n");
+        text = made.into_bytes();
+    } else {
+        clap_complete::generate(shell, &mut command, program, &mut text);
+    }
+    // Zsh looks for the words behind `cargo tracer` by itself.
+    match (of_cargo, shell) {
+        (true, Shell::Bash) => text.extend(include_bytes!("completions/cargo.bash")),
+        (true, Shell::Fish) => text.extend(include_bytes!("completions/cargo.fish")),
+        _ => {}
+    }
     text
 }
 
@@ -78,5 +91,76 @@ mod tests {
         let text = String::from_utf8(text(Shell::Zsh, true)).unwrap();
         assert!(text.starts_with("#compdef cargo-tracer\n"), "{text}");
         assert!(text.contains("\n_cargo-tracer() {"), "{text}");
+    }
+
+    /// What a shell would offer, from a script that has sourced what it is told.
+    fn offered(program: &str, shell: Shell, script: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        std::fs::write(&file, text(shell, true)).unwrap();
+        let mut command = std::process::Command::new(program);
+        match shell {
+            Shell::Fish => command.arg("--no-config"),
+            _ => command.arg("--norc"),
+        };
+        let output = command
+            .env("HOME", folder.path())
+            .args(["-c", script])
+            .arg(&file)
+            .output();
+        let output = match output {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Bash is everywhere that tests run; fish is not.
+                eprintln!("SKIPPED: no {program} here");
+                return None;
+            }
+            other => other.unwrap(),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.is_empty(), "{said}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn bash_completes_behind_cargo_and_asks_the_others_for_the_rest() {
+        let script = r#"
+            of_others() { COMPREPLY=(of-others "$1" "$2" "$3" $COMP_CWORD); }
+            complete -F of_others cargo
+            source "$0"
+            ask() {
+                COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+                [[ $(complete -p cargo) =~ -F\ ([^ ]+) ]]
+                "${BASH_REMATCH[1]}" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+                echo "${COMPREPLY[@]}"
+            }
+            ask cargo tracer te
+            ask cargo tracer test --next
+            ask cargo +nightly tracer test --next
+            ask cargo tracer
+            ask cargo build --rel
+            # Sourced twice it does not ask itself.
+            source "$0"
+            ask cargo bench
+            complete -p cargo-tracer"#;
+        let offered = offered("bash", Shell::Bash, script).expect("bash");
+        assert_eq!(
+            offered,
+            "test\n--nextest\n--nextest\nof-others cargo tracer cargo 1\n\
+             of-others cargo --rel build 2\nof-others cargo bench cargo 1\n\
+             complete -o bashdefault -o default -o nosort -F _cargo_tracer cargo-tracer\n"
+        );
+    }
+
+    #[test]
+    fn fish_completes_behind_cargo() {
+        let script = r#"
+            source $argv[1]
+            for line in 'cargo tracer te' 'cargo +nightly tracer test --next' 'cargo build --next'
+                complete -C $line | string replace -r '\t.*' ''
+                echo .
+            end"#;
+        if let Some(offered) = offered("fish", Shell::Fish, script) {
+            assert_eq!(offered, "test\n.\n--nextest\n.\n.\n");
+        }
     }
 }

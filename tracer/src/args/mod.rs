@@ -192,7 +192,8 @@ pub(crate) enum Command {
     ///
     /// For bash: `tracer completions bash > ~/.local/share/bash-completion/completions/tracer`; for zsh: into a
     /// file `_tracer` in a folder of $fpath; for fish: `~/.config/fish/completions/tracer.fish`. With --cargo for
-    /// `cargo-tracer`, in files of that name; zsh uses them behind `cargo tracer`, too.
+    /// `cargo tracer`: zsh into a file `_cargo-tracer` there; fish into `~/.config/fish/conf.d/cargo-tracer.fish`; bash into
+    /// any file that `~/.bashrc` sources, behind whatever else it has of cargo's.
     Completions(Completions),
 
     /// Write man pages.

@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 mod args;
 pub(crate) use args::CargoCli;
@@ -27,6 +28,8 @@ use crate::{check, safe, talk};
 const BUILD: &str = "tracer-build";
 /// In that.
 const TRACES: &str = "traces";
+/// Tells a `cargo tracer` within what this one runs which folder is in use by it.
+const LOCKED: &str = "TRACER_CARGO_LOCKED";
 
 /// The command; `program` is what stands from `--` on.
 pub(crate) fn run(cli: CargoCli, program: Vec<OsString>) -> Result<Exit, Failure> {
@@ -114,26 +117,32 @@ impl Run {
 
     /// Two at once would take each other's traces away: the second waits, as cargo does.
     fn lock(&self) -> Result<std::fs::File> {
-        use rustix::io::Errno;
-
         let shown = safe::path(&self.folder);
         let file = std::fs::File::create(self.folder.join("lock"))
             .with_context(|| format!("cannot write into {shown}"))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // A file system without locks: cargo goes on without one, too.
-            Ok(()) | Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(file),
-            Err(_) => {}
-        }
-        talk::line(format_args!(
-            "waiting for another `cargo tracer` in {shown} to end"
-        ));
+        let mut operation = FlockOperation::NonBlockingLockExclusive;
         loop {
-            match flock(&file, FlockOperation::LockExclusive) {
+            match flock(&file, operation) {
+                Ok(()) => return Ok(file),
                 Err(Errno::INTR) => {}
-                other => break other.with_context(|| format!("cannot lock {shown}"))?,
+                Err(Errno::WOULDBLOCK) => {
+                    // What holds it waits for the program that this is part of.
+                    if std::env::var_os(LOCKED).is_some_and(|locked| same(&locked, &self.folder)) {
+                        bail!(
+                            "{shown} is in use by the `cargo tracer` that runs this one, which would wait for it \
+                             for ever; give this one another folder by CARGO_TARGET_DIR"
+                        );
+                    }
+                    talk::line(format_args!(
+                        "waiting for another `cargo tracer` in {shown} to end"
+                    ));
+                    operation = FlockOperation::LockExclusive;
+                }
+                // A file system without locks: cargo goes on without one, too.
+                Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(file),
+                Err(error) => return Err(error).with_context(|| format!("cannot lock {shown}")),
             }
         }
-        Ok(file)
     }
 
     fn cargo(&self) -> Result<ExitStatus> {
@@ -166,6 +175,7 @@ impl Run {
             )
             .env(OUTPUT_DIR, self.folder.join(TRACES))
             .env(RAN_FILE, self.ran_file())
+            .env(LOCKED, &self.folder)
             .env_remove(crate::record::VARIABLE)
             .envs(own.with(&["-Cforce-frame-pointers=yes"]))
             .envs(profile(&self.words, &variable));
@@ -222,6 +232,12 @@ fn make(folder: &Path) -> std::io::Result<()> {
         "Signature: 8a477f597d28d172789f06886806bc55\n\
          # What is in here can be made again, so that backups may leave it out (https://bford.info/cachedir).\n",
     )
+}
+
+/// Whether two paths lead to one folder.
+fn same(one: &OsStr, other: &Path) -> bool {
+    let one = std::fs::canonicalize(one);
+    one.is_ok_and(|one| std::fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// The value of an option, `--name value` or `--name=value`.

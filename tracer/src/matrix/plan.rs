@@ -175,6 +175,7 @@ fn build(setting: &Setting<'_>, tool: Tool, variant: &Variant) -> Result<Build, 
     };
     if let Way::Cargo { subcommand } = asked.way {
         variant.apply(&mut build.command, subcommand);
+        go_on_after_failures(&mut build.command, subcommand);
     } else if !variant.is_plain() {
         return Err(
             "features and profiles can be chosen for a command of cargo's alone".to_owned(),
@@ -234,6 +235,18 @@ fn build(setting: &Setting<'_>, tool: Tool, variant: &Variant) -> Result<Build, 
         );
     }
     Ok(build)
+}
+
+/// Examples that fail in one package leave those of the next unlooked at, unless cargo is told otherwise.
+fn go_on_after_failures(words: &mut Vec<OsString>, subcommand: usize) {
+    let is_test = matches!(words[subcommand].to_str(), Some("test" | "t"));
+    let is_said = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--no-fail-fast");
+    if is_test && !is_said {
+        words.insert(subcommand + 1, "--no-fail-fast".into());
+    }
 }
 
 fn sanitize(setting: &Setting<'_>, tool: Tool, build: &mut Build) -> Result<(), String> {

@@ -110,8 +110,11 @@ impl Runs<'_> {
         let status = watch(status, || progress.show(&counted(&results)))?;
         let text = runner::ends_of(&log, runner::LOG_PART)?;
         let mut cells = cells(&results)?;
-        cells.extend(doctests::cells(&text));
-        let has_failed = cells.iter().any(|cell| cell.status == Status::Failed);
+        let examples = doctests::cells(&text);
+        // To rustdoc an example failed also where there was nothing to look at.
+        let mut has_failed = examples.iter().any(|cell| cell.status != Status::Passed);
+        cells.extend(examples);
+        has_failed |= cells.iter().any(|cell| cell.status == Status::Failed);
         if cells.is_empty()
             || (!status.success() && !has_failed)
             || text.contains("error: could not compile")

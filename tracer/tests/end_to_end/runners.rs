@@ -337,6 +337,17 @@ fn second_cargo_tracer_waits_for_the_first_and_neither_takes_the_others_traces()
         said.starts_with("tracer: waiting for another `cargo tracer` in "),
         "{said}"
     );
+    // One that the first waits for.
+    let locked = said.split(' ').nth(7).unwrap();
+    let mut within = cargo_tracer(&sample, "run");
+    within.args(["--offline", "--quiet", "--example", "two"]);
+    let output = within.env("TRACER_CARGO_LOCKED", locked).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("is in use by the `cargo tracer` that runs this one"),
+        "{error}"
+    );
     std::fs::write(&go, "").unwrap();
     for (child, name) in [(first, "one"), (second, "two")] {
         let output = child.wait_with_output().unwrap();

@@ -154,8 +154,10 @@ fn commands_of_cargo_become_those_of_miri_and_careful() {
         |command: &str, tool| planned(command, &nightly(), tool, &[]).map(|build| build.command);
     assert_eq!(
         command("cargo --locked test -p a -- b", Tool::Miri).unwrap(),
-        words("cargo --locked miri test -p a -- b")
+        words("cargo --locked miri test --no-fail-fast -p a -- b")
     );
+    let once = "cargo test --no-fail-fast -- b";
+    assert_eq!(command(once, Tool::Plain).unwrap(), words(once));
     assert_eq!(
         command("cargo +beta run", Tool::Careful).unwrap(),
         words("cargo careful run")
