@@ -80,7 +80,7 @@ pub fn mark(text: &[u8]) {
 /// once or a few times in the life of a program.
 pub fn not_recorded(why: &str) {
     if recorder::recording() {
-        recorder::foreign::complain(&[b"tracer: not recorded: ", why.as_bytes(), b"\n"]);
+        recorder::foreign::complain(&[b"tracer: not recorded: ", why.as_bytes()]);
         crate::mark(why);
     }
 }

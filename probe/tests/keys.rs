@@ -226,6 +226,27 @@ mod slabs {
     }
 
     #[test]
+    fn keys_that_a_dropped_slab_gives_back_are_placed_where_it_was_made() {
+        let made = line!() + 2;
+        let scope = probe::scope();
+        let mut ops = Slab::new();
+        let Some(mut ring) = ring_of(ops.table()) else {
+            return;
+        };
+        let key = ops.insert(Op(1));
+        push(&mut ring, &nop(key as u64));
+        ring.submit().expect("submitted");
+        drop(ops);
+        next(&mut ring);
+        let judged =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scope.assert_clean()));
+        let panic = judged.expect_err("it was in flight");
+        let said = panic.downcast_ref::<String>().expect("a text");
+        assert!(said.contains(&format!("keys.rs:{made}")), "{said}");
+        assert!(!said.contains("index/slab.rs"), "{said}");
+    }
+
+    #[test]
     fn an_index_of_a_slab_that_is_given_out_again_too_early() {
         let scope = probe::scope();
         let mut ops = Slab::new();
@@ -281,5 +302,26 @@ mod slotmaps {
         ops.insert(Op(0));
         drop(ops);
         scope.assert_clean();
+    }
+
+    #[test]
+    fn keys_that_a_dropped_slotmap_gives_back_are_placed_where_it_was_made() {
+        let made = line!() + 2;
+        let scope = probe::scope();
+        let mut ops: SlotMap<OpKey, Op> = SlotMap::with_key();
+        let Some(mut ring) = ring_of(ops.table()) else {
+            return;
+        };
+        let key = ops.insert(Op(1));
+        push(&mut ring, &nop(cookie(key)));
+        ring.submit().expect("submitted");
+        drop(ops);
+        next(&mut ring);
+        let judged =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scope.assert_clean()));
+        let panic = judged.expect_err("it was in flight");
+        let said = panic.downcast_ref::<String>().expect("a text");
+        assert!(said.contains(&format!("keys.rs:{made}")), "{said}");
+        assert!(!said.contains("index/slotmap.rs"), "{said}");
     }
 }

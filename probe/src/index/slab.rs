@@ -20,27 +20,33 @@
 //! What only looks is the crate's own, through `Deref`. `compact`, which gives values other keys, is not there.
 
 use std::ops::{Deref, Index, IndexMut};
+use std::panic::Location;
 
 use super::Table;
 
-/// As `slab::Slab`. Dropping it gives back the keys that are left.
+/// As `slab::Slab`. Dropping it gives back the keys that are left, which is told of where it was made.
 #[derive(Debug)]
 pub struct Slab<T> {
     table: Table,
+    /// Where it was made: what is left when it is dropped is given back nowhere else in the program.
+    made: &'static Location<'static>,
     slab: ::slab::Slab<T>,
 }
 
 impl<T> Slab<T> {
     /// As `slab::Slab::new`, with a [`Table`] of its own.
     #[expect(clippy::new_without_default, reason = "each has keys of its own")]
+    #[track_caller]
     pub fn new() -> Self {
         Self::with_capacity(0)
     }
 
     /// As `slab::Slab::with_capacity`.
+    #[track_caller]
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             table: Table::new(),
+            made: Location::caller(),
             slab: ::slab::Slab::with_capacity(capacity),
         }
     }
@@ -94,7 +100,7 @@ impl<T> Slab<T> {
     #[track_caller]
     pub fn retain(&mut self, mut keeps: impl FnMut(usize, &mut T) -> bool) {
         // Not in a closure, which has a place of its own.
-        let at = std::panic::Location::caller();
+        let at = Location::caller();
         let table = self.table;
         self.slab.retain(|key, value| {
             let kept = keeps(key, value);
@@ -108,22 +114,21 @@ impl<T> Slab<T> {
     /// As `slab::Slab::clear`.
     #[track_caller]
     pub fn clear(&mut self) {
-        self.all_removed();
+        self.all_removed(Location::caller());
         self.slab.clear();
     }
 
     /// As `slab::Slab::drain`.
     #[track_caller]
     pub fn drain(&mut self) -> ::slab::Drain<'_, T> {
-        self.all_removed();
+        self.all_removed(Location::caller());
         self.slab.drain()
     }
 
-    #[track_caller]
-    fn all_removed(&self) {
+    fn all_removed(&self, at: &'static Location<'static>) {
         if crate::is_recording() {
             for (key, _) in &self.slab {
-                self.table.removed::<T>(key as u64);
+                self.table.removed_at::<T>(key as u64, at);
             }
         }
     }
@@ -222,6 +227,6 @@ impl<T> IndexMut<usize> for Slab<T> {
 
 impl<T> Drop for Slab<T> {
     fn drop(&mut self) {
-        self.all_removed();
+        self.all_removed(self.made);
     }
 }

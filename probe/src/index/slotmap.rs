@@ -22,6 +22,7 @@
 //! not.
 
 use std::ops::{Deref, Index, IndexMut};
+use std::panic::Location;
 
 use ::slotmap::{Key, KeyData};
 
@@ -39,23 +40,28 @@ pub fn key<K: Key>(cookie: u64) -> K {
     KeyData::from_ffi(cookie).into()
 }
 
-/// As `slotmap::SlotMap`. Dropping it gives back the keys that are left.
+/// As `slotmap::SlotMap`. Dropping it gives back the keys that are left, which is told of where it was made.
 #[derive(Debug)]
 pub struct SlotMap<K: Key, V> {
     table: Table,
+    /// Where it was made: what is left when it is dropped is given back nowhere else in the program.
+    made: &'static Location<'static>,
     map: ::slotmap::SlotMap<K, V>,
 }
 
 impl<K: Key, V> SlotMap<K, V> {
     /// As `slotmap::SlotMap::with_key`, with a [`Table`] of its own.
+    #[track_caller]
     pub fn with_key() -> Self {
         Self::with_capacity_and_key(0)
     }
 
     /// As `slotmap::SlotMap::with_capacity_and_key`.
+    #[track_caller]
     pub fn with_capacity_and_key(capacity: usize) -> Self {
         Self {
             table: Table::new(),
+            made: Location::caller(),
             map: ::slotmap::SlotMap::with_capacity_and_key(capacity),
         }
     }
@@ -98,7 +104,7 @@ impl<K: Key, V> SlotMap<K, V> {
     #[track_caller]
     pub fn retain(&mut self, mut keeps: impl FnMut(K, &mut V) -> bool) {
         // Not in a closure, which has a place of its own.
-        let at = std::panic::Location::caller();
+        let at = Location::caller();
         let table = self.table;
         self.map.retain(|key, value| {
             let kept = keeps(key, value);
@@ -112,22 +118,21 @@ impl<K: Key, V> SlotMap<K, V> {
     /// As `slotmap::SlotMap::clear`.
     #[track_caller]
     pub fn clear(&mut self) {
-        self.all_removed();
+        self.all_removed(Location::caller());
         self.map.clear();
     }
 
     /// As `slotmap::SlotMap::drain`.
     #[track_caller]
     pub fn drain(&mut self) -> ::slotmap::basic::Drain<'_, K, V> {
-        self.all_removed();
+        self.all_removed(Location::caller());
         self.map.drain()
     }
 
-    #[track_caller]
-    fn all_removed(&self) {
+    fn all_removed(&self, at: &'static Location<'static>) {
         if crate::is_recording() {
             for key in self.map.keys() {
-                self.table.removed::<V>(cookie(key));
+                self.table.removed_at::<V>(cookie(key), at);
             }
         }
     }
@@ -183,6 +188,6 @@ impl<K: Key, V> IndexMut<K> for SlotMap<K, V> {
 
 impl<K: Key, V> Drop for SlotMap<K, V> {
     fn drop(&mut self) {
-        self.all_removed();
+        self.all_removed(self.made);
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::folder::{Folder, SESSION, program, succeeds};
+use crate::folder::{Folder, SESSION, noted, program, read, succeeds};
 
 #[test]
 fn files_are_for_their_owner_alone() {
@@ -55,6 +55,55 @@ fn a_folder_that_cannot_be_trusted_is_refused() {
     fs::write(path.join("session"), "protocol=99\n").expect("own file");
     refused(path, "version of tracer");
     assert!(folder.files().is_empty());
+}
+
+/// Nothing that the variable, the folder or its session can say harms the program or speaks to a terminal.
+#[test]
+fn whatever_the_recorder_s_word_is_the_program_runs() {
+    let folder = Folder::new(SESSION);
+    let path = folder.0.path();
+    let strange = path.join("\x1b]0;title\x07\nline\u{9b}2J\u{202e}");
+    refused(
+        &strange,
+        "/\\x1b]0;title\\x07\\x0aline\\xc2\\x9b2J\\xe2\\x80\\xae is not a directory",
+    );
+    refused(Path::new("/dev/null"), "not a directory");
+    refused(Path::new(&"/x".repeat(4000)), "is too long");
+    fs::remove_file(path.join("session")).expect("own file");
+    std::os::unix::fs::symlink("/dev/zero", path.join("session")).expect("own folder");
+    refused(path, "no recording");
+    fs::remove_file(path.join("session")).expect("a link");
+    fs::create_dir(path.join("session")).expect("own folder");
+    refused(path, "not a file");
+    fs::remove_dir(path.join("session")).expect("own folder");
+    for session in [
+        "",
+        "protocol=18446744073709551616\n",
+        "protocol=-1\n",
+        "protocol=1\nchunks=99999999999999999999\n",
+        "protocol=1\nchunks=\n",
+        "protocol=1\nticks_per_second=x\n",
+        "\0\u{ff}\x1b[2J=\n=\n",
+    ] {
+        fs::write(path.join("session"), session).expect("own file");
+        refused(path, "version of tracer");
+    }
+    assert!(folder.files().is_empty());
+    // Numbers that are too small or too large are taken for what can be, and what nobody knows is left out.
+    for session in [
+        "protocol=1\nchunks=0\nfirst_chunks=0\nmode=\n",
+        "protocol=1\nchunks=16\nfirst_chunks=4294967295\nmode=stop\ntoken=zz\npoison=x\nx=y\n",
+        "protocol=1\nchunks=16\nticks_per_second=0\nclock=\n",
+        "protocol=1\nchunks=16\nticks_per_second=18446744073709551615\n",
+    ] {
+        fs::write(path.join("session"), session).expect("own file");
+        succeeds(&folder.run("clean"));
+        let [file] = &folder.files()[..] else {
+            panic!("one file by {session:?}");
+        };
+        assert_eq!(noted(&read(file)), [1, 2, 3], "{session:?}");
+        fs::remove_file(file).expect("own file");
+    }
 }
 
 #[test]

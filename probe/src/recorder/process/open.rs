@@ -24,20 +24,22 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         return None;
     }
     if sys::runs_with_raised_rights() {
-        sys::complain(&[b"tracer: not recording: this program runs with raised privileges\n"]);
+        sys::complain(&[b"tracer: not recording: this program runs with raised privileges"]);
         return None;
     }
     let may_complain = has_its_standard_error();
-    let refuse = |why: &[u8]| {
+    let complain = |what: &[&[u8]]| {
         if may_complain {
-            sys::complain(&[b"tracer: not recording: TRACER_DIR ", folder, why, b"\n"]);
+            sys::complain(what);
         }
         None
     };
+    let begin = b"tracer: not recording: TRACER_DIR ";
     let mut path = sys::Path::new();
     if !path.push(folder) {
-        return refuse(b"is too long");
+        return complain(&[begin, b"is too long"]);
     }
+    let refuse = |why: &[u8]| complain(&[begin, folder, why]);
     let Some(directory) = sys::open_directory(&path) else {
         return refuse(b" is not a directory that can be opened");
     };

@@ -127,14 +127,28 @@ pub(crate) fn identity(fd: i32) -> Option<u64> {
     (result == 0).then_some(device.rotate_left(32) ^ file)
 }
 
-/// One line on stderr, with no lock of Rust's own.
+/// One line on stderr, with no lock of Rust's own. What of it is no plain letter is shown by its number: a name of
+/// somebody else's must not speak to a terminal.
 pub(crate) fn complain(parts: &[&[u8]]) {
-    let mut line = Path::new();
-    for part in parts {
-        line.push(part);
+    // Room for any [`Path`] shown so, and what is said of it.
+    let mut line = [0u8; 4 * 512 + 256];
+    let mut len = 0;
+    let mut push = |text: &[u8]| {
+        if let Some(room) = line.get_mut(len..len + text.len()) {
+            room.copy_from_slice(text);
+            len += text.len();
+        }
+    };
+    let digit = |four: u8| b"0123456789abcdef"[usize::from(four & 15)];
+    for byte in parts.iter().copied().flatten() {
+        match byte {
+            b' '..=b'~' => push(&[*byte]),
+            _ => push(&[b'\\', b'x', digit(byte >> 4), digit(*byte)]),
+        }
     }
+    push(b"\n");
     // SAFETY: the bytes are valid for their length.
-    unsafe { write(2, line.as_bytes().as_ptr().cast(), line.as_bytes().len()) };
+    unsafe { write(2, line.as_ptr().cast(), len) };
 }
 
 /// The kind's bits of a mode, and a regular file's.

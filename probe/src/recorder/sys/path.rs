@@ -57,10 +57,6 @@ impl Path {
         self.push(digits.get(at..).unwrap_or(&[]))
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
-
     pub(super) fn as_ptr(&self) -> *const c_char {
         self.bytes.as_ptr().cast()
     }
