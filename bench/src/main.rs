@@ -16,6 +16,8 @@
 //! measurement has a process of its own (`session`), since a program decides once whether it records.
 
 mod analysis;
+mod asked;
+mod c;
 mod floor;
 mod footprint;
 mod kernel;
@@ -71,7 +73,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 24] = [
+const MEASUREMENTS: [Measurement; 25] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),
@@ -92,6 +94,7 @@ const MEASUREMENTS: [Measurement; 24] = [
     ("first-lap", Where::Alone, scenarios::first_lap),
     ("size", Where::Here, size::run),
     ("analysis", Where::Here, analysis::run),
+    ("c", Where::Here, c::run),
     ("preload", Where::Here, preload::run),
     ("kernel", Where::Here, kernel::run),
     ("view", Where::Here, view::run),

@@ -1,5 +1,4 @@
-//! What the shim costs programs that do not link the probe: each variant is a process of its own, which does a workload
-//! when it is asked to, so that their rounds alternate.
+//! What the shim costs programs that do not link the probe: each variant is a process of its own.
 //!
 //! Before it counts, each program's recording is filled once, as with the other measurements: until then it takes memory
 //! from the system. The floor is what the program itself pays to write down the times and words of each operation.
@@ -8,12 +7,10 @@
 //! liburing's shared library, on its static one, whose system calls have to be trapped, and with system calls through
 //! the C library.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-
+use crate::asked::Asked;
 use crate::{Variant, session, table};
 
 /// Workload, title, rounds and operations of a round.
@@ -102,87 +99,44 @@ fn shim() -> Result<PathBuf, String> {
         .ok_or_else(|| "the shim does not build".to_owned())
 }
 
-/// A program that waits to be asked.
-struct Running {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    _folder: Option<TempDir>,
-}
-
-impl Running {
-    fn start(program: &Path, shim: Option<&Path>, trap: &str) -> Self {
-        let folder = shim.map(|_| session::folder("preload"));
-        let mut command = Command::new(program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.env_remove("TRACER_DIR");
-        if let (Some(shim), Some(folder)) = (shim, &folder) {
-            std::fs::write(folder.path().join("trap"), trap).expect("a word for the shim");
-            command.env("LD_PRELOAD", shim);
-            command.env("TRACER_DIR", folder.path());
-        }
-        let mut child = command.spawn().expect("the program starts");
-        let input = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut running = Self {
-            child,
-            input,
-            output,
-            _folder: folder,
-        };
-        running.does("nop-128", FILL);
-        running
+/// Starts a program, with the shim or without, and fills its recording once.
+fn start(program: &Path, shim: Option<&Path>, trap: &str) -> Asked {
+    let folder = shim.map(|_| session::folder("preload"));
+    let mut command = Command::new(program);
+    if let (Some(shim), Some(folder)) = (shim, &folder) {
+        std::fs::write(folder.path().join("trap"), trap).expect("a word for the shim");
+        command.env("LD_PRELOAD", shim);
     }
-
-    fn does(&mut self, workload: &str, count: u32) {
-        writeln!(self.input, "{workload} {count}").expect("the program listens");
-        let mut line = String::new();
-        let said = self.output.read_line(&mut line);
-        assert!(
-            said.is_ok() && line == "done\n",
-            "the program ended: {line:?}"
-        );
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    let mut asked = Asked::start(command, folder);
+    asked.does("nop-128", FILL);
+    asked
 }
 
 fn measure(programs: &Programs, workload: &str, title: &str, rounds: u32, operations: u32) {
     let shim = Some(programs.shim.as_path());
-    let variant = |name, mut program: Running| Variant {
+    let variant = |name, mut program: Asked| Variant {
         name,
         run: Box::new(move |count| program.does(workload, count)),
     };
     let mut variants = vec![
-        variant("bare", Running::start(&programs.called, None, "")),
-        variant(
-            "bare, once more",
-            Running::start(&programs.called, None, ""),
-        ),
+        variant("bare", start(&programs.called, None, "")),
+        variant("bare, once more", start(&programs.called, None, "")),
         variant(
             "shim, calls by the C library",
-            Running::start(&programs.called, shim, "never"),
+            start(&programs.called, shim, "never"),
         ),
     ];
     if workload.starts_with("nop") {
         variants.extend([
             variant(
                 "the floor: timestamps and stores alone",
-                Running::start(&programs.floor, None, ""),
+                start(&programs.floor, None, ""),
             ),
-            variant("liburing, bare", Running::start(&programs.shared, None, "")),
-            variant(
-                "liburing, shim",
-                Running::start(&programs.shared, shim, "never"),
-            ),
+            variant("liburing, bare", start(&programs.shared, None, "")),
+            variant("liburing, shim", start(&programs.shared, shim, "never")),
             variant(
                 "calls in line, shim: trapped",
-                Running::start(&programs.inline, shim, "auto"),
+                start(&programs.inline, shim, "auto"),
             ),
         ]);
     }
