@@ -101,6 +101,11 @@ fn the_original_bug_is_proved_in_c_and_gone_when_mended() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = Program::new("examples/leftover.c", &C);
+    // As its head says, which is not counted.
+    let source = program.source();
+    let (_, code) = source.split_once("*/\n").unwrap();
+    let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+    assert!(lines <= 60, "{lines} lines");
     let buggy = program.build(folder.path(), &[]);
     let woken = "first wakes up (-62)\nsecond wakes up (0)\nsecond wakes up (-62)\n";
     recorded(folder.path(), &buggy, &[]).exits(0).prints(woken);
