@@ -206,6 +206,32 @@ fn keys() {
             black_box(hooked.pop());
         },
     );
+    let (mut bare, mut hooked) = (slab::Slab::new(), probe::index::slab::Slab::new());
+    beside(
+        "index: put into a slab and taken out (2 records)",
+        || {
+            let key = bare.insert(fresh());
+            black_box(bare.remove(key));
+        },
+        || {
+            let key = hooked.insert(fresh());
+            black_box(hooked.remove(key));
+        },
+    );
+    let mut bare: slotmap::SlotMap<slotmap::DefaultKey, Op> = slotmap::SlotMap::with_key();
+    let mut hooked: probe::index::slotmap::SlotMap<slotmap::DefaultKey, Op> =
+        probe::index::slotmap::SlotMap::with_key();
+    beside(
+        "index: put into a slotmap and taken out (2 records)",
+        || {
+            let key = bare.insert(fresh());
+            black_box(bare.remove(key));
+        },
+        || {
+            let key = hooked.insert(fresh());
+            black_box(hooked.remove(key));
+        },
+    );
 }
 
 fn cells() {

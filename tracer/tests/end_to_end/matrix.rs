@@ -53,8 +53,8 @@ memory_used_after_free                               .     F    .    F    F    -
 panics_as_it_should                                  .     .    .    .    .    -     .        .    .       -
 sound                                                .     .    .    .    .    -     .        .    .       .
 ";
-/// The command of README.md whose table it shows.
-const README: &str = "tracer matrix --with ";
+/// The command of the documentation whose table it shows.
+const SHOWN: &str = "tracer matrix --with ";
 
 /// Columns of the table above that are asked for by `TRACER_MATRIX_WITH`, or those that take no time.
 fn asked() -> Vec<String> {
@@ -157,7 +157,7 @@ fn each_bug_is_in_the_columns_of_those_who_see_it() {
         .lines()
         .filter(|line| line.starts_with("sample") && line.ends_with(is_of_cell));
     assert_eq!(rows.count(), expected.len(), "{table}");
-    as_the_readme_shows_it(&with.join(","), &table);
+    as_the_documentation_shows_it(&with.join(","), &table);
     let has = |tool: &str| shown.iter().any(|column| column == tool);
     if has("memcheck") {
         assert!(
@@ -205,27 +205,25 @@ fn is_of_cell(letter: char) -> bool {
     matches!(letter, 'k' | 'L' | '-')
 }
 
-/// README.md shows what its command prints, line by line, of the sample as it is in the repository.
-fn as_the_readme_shows_it(with: &str, table: &str) {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let command = readme.lines().find_map(|line| line.strip_prefix(README));
-    let (columns, _) = command.unwrap().split_once(' ').unwrap();
-    if columns != with {
-        return;
+/// The documentation shows what its command prints, line by line, of the sample as it is in the repository.
+fn as_the_documentation_shows_it(with: &str, table: &str) {
+    for page in ["README.md", "docs/test.md"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page);
+        let text = std::fs::read_to_string(path).unwrap();
+        let command = text.lines().find_map(|line| line.strip_prefix(SHOWN));
+        let (columns, _) = command.unwrap().split_once(' ').unwrap();
+        if columns != with {
+            continue;
+        }
+        let lines = text.lines().skip_while(|line| !line.starts_with("test   "));
+        let shown: Vec<&str> = lines.take_while(|line| *line != "```").collect();
+        let printed = table.lines().filter(|line| !line.contains(" documented "));
+        assert!(shown.len() > 5, "{page}: {shown:?}");
+        assert!(
+            printed.take(shown.len()).eq(shown.iter().copied()),
+            "{page} shows another table than\n{table}"
+        );
     }
-    let (_, shown) = readme.split_once("```text\ntest   ").unwrap();
-    let (shown, _) = shown.split_once("```").unwrap();
-    let shown: Vec<String> = format!("test   {shown}")
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let lines = table.lines().filter(|line| !line.contains(" documented "));
-    assert!(
-        lines.take(shown.len()).eq(&shown),
-        "README.md shows another table than\n{table}"
-    );
-    assert!(shown.len() > 5, "{shown:?}");
 }
 
 fn trace_can_be_looked_at(table: &str) {
