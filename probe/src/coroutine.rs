@@ -18,6 +18,11 @@
 //! // The completion with that cookie was taken from ring 1 (`ring.hooks().id()`):
 //! coroutine.resumed(Some((1, cookie)));
 //! coroutine.done();
+//!
+//! // One that is given up before it returned, though somebody had asked for it to run:
+//! let other = Coroutine::spawned::<std::future::Ready<()>>(None);
+//! other.woken();
+//! other.dropped();
 //! ```
 //!
 //! For executors that go by wakers there is nothing to call where they poll: what is spawned is wrapped, with

@@ -332,6 +332,15 @@ mod pages {
 
 /// Puts a text on the timeline; of a long one its first 2,024 bytes. Each text that differs from all before is kept
 /// for the rest of the recording, in room that is not used again: for what happens seldom.
+///
+/// ```
+/// probe::mark("configuration read");
+/// if probe::is_recording() {
+///     // What takes time to put together is not put together for nothing.
+///     probe::mark(&format!("{} processors", std::thread::available_parallelism()?));
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[inline]
 pub fn mark(text: &str) {
     if recorder::recording() {
@@ -345,6 +354,13 @@ pub fn mark(text: &str) {
 ///
 /// A child that is forked later is not recorded either; one that calls `exec` is. What happens from here on
 /// is unknown to the trace: nothing is called lost, or never taken back, for it.
+///
+/// ```
+/// fn answer(request: &str) -> Result<u32, std::num::ParseIntError> {
+///     request.parse().inspect_err(|_| probe::stop_recording("a request that nobody can read"))
+/// }
+/// assert!(answer("7").is_ok());
+/// ```
 #[inline]
 pub fn stop_recording(reason: &str) {
     if recorder::recording() {

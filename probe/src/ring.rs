@@ -31,6 +31,30 @@
 //! A ring whose entries are copied into the queue whole calls [`Ring::pushed`] in place of the first two. Each of
 //! these calls is one record.
 //!
+//! ```
+//! use probe::ring::{Entry, Kind, Ring};
+//!
+//! let ring = Ring::created(Kind::Copied, -1, 4, 8, 0, 0);
+//! ring.sentinel(u64::MAX); // of operations whose completions are ignored
+//! ring.shared(0x1000); // a connection's, for its read and its write at once
+//! ring.owner("reader"); // from here on this thread works for that part of the program
+//!
+//! let mut entry: Entry = [0; 8]; // a NOP
+//! entry[4] = 0x1000;
+//! for _ in 0..2 {
+//!     ring.pushed(&entry);
+//! }
+//! ring.entered(2, 2, 2);
+//! // Taken out of the order of the queue: with their places in it, one that is taken twice is seen (T21).
+//! ring.reaped_at(1, 0x1000, 0, 0);
+//! ring.reaped_at(0, 0x1000, 0, 0);
+//! ring.owner("");
+//! // The kernel said `IORING_SQ_CQ_OVERFLOW`: completions wait for somebody to fetch them (T17).
+//! ring.overflowed(1);
+//! ring.entered(0, 1, 0);
+//! ring.overflowed(0);
+//! ```
+//!
 //! Poison proves a forgotten `user_data`: a claimed slot gets a word that no program writes; if it is
 //! still there at submission, nobody set the cookie. Before the kernel sees the slot the leftover of
 //! the previous lap is put back, so that the program behaves as it would have. Both happen between

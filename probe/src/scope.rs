@@ -141,6 +141,43 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
     }
 }
 
+/// What is asked of a test that may leave something behind:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut scope = probe::scope();
+/// let kept = probe::into_raw(Box::new(1)); // a pool, filled by a warm-up
+/// scope.ignore_current();
+///
+/// // Threads of the test work for its scope once they say so.
+/// let handle = scope.handle();
+/// std::thread::spawn(move || {
+///     let _entered = handle.enter();
+///     let raw = probe::into_raw(Box::new(2));
+///     drop(unsafe { probe::from_raw::<Box<i32>>(raw) });
+/// })
+/// .join()
+/// .unwrap();
+///
+/// // Nothing is in flight any more, or will not be a second from now.
+/// assert!(scope.settle(Duration::from_secs(1)));
+/// let numbers = scope.numbers();
+/// assert_eq!(numbers.holding.len(), 1);
+/// // One thing alone is asked for; `assert_balanced`, `assert_resumed_once` and `assert_no_inflight` ask for others.
+/// scope.assert_no_leaks();
+/// # drop(unsafe { probe::from_raw::<Box<i32>>(kept) });
+/// ```
+///
+/// And of one that shows a bug:
+///
+/// ```
+/// let scope = probe::scope();
+/// std::mem::forget(Box::new(3)); // not given to the probe, and so not seen
+/// probe::into_raw(Box::new(4)); // never taken back
+/// scope.expect(probe::Rule::T09).times(1);
+/// ```
+///
 /// What happens between [`scope`] and the assertion. Dropping it asserts that it was clean, unless the
 /// thread is panicking already: then only the trace is saved.
 #[must_use = "a scope that is dropped at once has seen nothing"]

@@ -10,31 +10,31 @@ use std::process::Command;
 use crate::asked::Asked;
 use crate::{Variant, session, table};
 
-/// Workload, title, rounds and operations of a round.
+/// Workload, title, rounds and operations of a round: a few milliseconds, which a busy machine gives in one piece.
 const WORKLOADS: [(&str, &str, u32, u32); 4] = [
     (
         "pointers",
         "C: a block given away and taken back, beside malloc and free (2 records)",
-        40,
-        200_000,
+        100,
+        50_000,
     ),
     (
         "coroutines",
         "C: a coroutine resumed and suspended (2 records)",
-        40,
-        200_000,
+        100,
+        50_000,
     ),
     (
         "nops",
         "C: NOPs in batches of 32, by liburing's functions (4 records, poison put in and out)",
-        40,
-        100_000,
+        100,
+        10_000,
     ),
     (
         "reads",
         "C: reads of 4 KiB from memory in batches of 32 (4 records)",
-        40,
-        20_000,
+        100,
+        4_000,
     ),
 ];
 

@@ -76,7 +76,7 @@ impl<T> Slab<T> {
     #[inline]
     #[track_caller]
     pub fn try_remove(&mut self, key: usize) -> Option<T> {
-        if self.slab.contains(key) {
+        if crate::is_recording() && self.slab.contains(key) {
             self.table.removed::<T>(key as u64);
         }
         self.slab.try_remove(key)
@@ -90,7 +90,7 @@ impl<T> Slab<T> {
     #[inline]
     #[track_caller]
     pub fn remove(&mut self, key: usize) -> T {
-        if self.slab.contains(key) {
+        if crate::is_recording() && self.slab.contains(key) {
             self.table.removed::<T>(key as u64);
         }
         self.slab.remove(key)

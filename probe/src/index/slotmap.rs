@@ -94,7 +94,7 @@ impl<K: Key, V> SlotMap<K, V> {
     #[inline]
     #[track_caller]
     pub fn remove(&mut self, key: K) -> Option<V> {
-        if self.map.contains_key(key) {
+        if crate::is_recording() && self.map.contains_key(key) {
             self.table.removed::<V>(cookie(key));
         }
         self.map.remove(key)

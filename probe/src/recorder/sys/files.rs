@@ -134,9 +134,12 @@ pub(crate) fn complain(parts: &[&[u8]]) {
     let mut line = [0u8; 4 * 512 + 256];
     let mut len = 0;
     let mut push = |text: &[u8]| {
-        if let Some(room) = line.get_mut(len..len + text.len()) {
-            room.copy_from_slice(text);
-            len += text.len();
+        let end = len.saturating_add(text.len());
+        if let Some(room) = line.get_mut(len..end) {
+            for (place, byte) in room.iter_mut().zip(text) {
+                *place = *byte;
+            }
+            len = end;
         }
     };
     let digit = |four: u8| b"0123456789abcdef"[usize::from(four & 15)];
