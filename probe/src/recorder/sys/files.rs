@@ -132,7 +132,7 @@ pub(crate) fn identity(fd: i32) -> Option<u64> {
 pub(crate) fn complain(parts: &[&[u8]]) {
     // Room for any [`Path`] shown so, and what is said of it.
     let mut line = [0u8; 4 * 512 + 256];
-    let mut len = 0;
+    let mut len = 0_usize;
     let mut push = |text: &[u8]| {
         let end = len.saturating_add(text.len());
         if let Some(room) = line.get_mut(len..end) {
