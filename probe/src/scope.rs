@@ -141,6 +141,9 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
     }
 }
 
+/// What happens between [`scope`] and the assertion. Dropping it asserts that it was clean, unless the
+/// thread is panicking already: then only the trace is saved.
+///
 /// What is asked of a test that may leave something behind:
 ///
 /// ```
@@ -173,13 +176,9 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
 ///
 /// ```
 /// let scope = probe::scope();
-/// std::mem::forget(Box::new(3)); // not given to the probe, and so not seen
 /// probe::into_raw(Box::new(4)); // never taken back
 /// scope.expect(probe::Rule::T09).times(1);
 /// ```
-///
-/// What happens between [`scope`] and the assertion. Dropping it asserts that it was clean, unless the
-/// thread is panicking already: then only the trace is saved.
 #[must_use = "a scope that is dropped at once has seen nothing"]
 #[derive(Debug)]
 pub struct Scope {
