@@ -9,6 +9,8 @@ use crate::event::What;
 /// spawned in scopes.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
+    /// The process and lane of the latest event that changed nothing here, and its scope.
+    same: Option<((u32, u32), u32)>,
     /// What each lane works for, as follows from the rest.
     current: Dense<u32>,
     /// What its thread said that it works for, whatever runs on it.
@@ -33,11 +35,46 @@ struct Running {
     base: u32,
 }
 
+/// Whether an event may change what another one belongs to.
+#[inline]
+fn changes(what: &What) -> bool {
+    matches!(
+        what,
+        What::ScopeBegin { .. }
+            | What::ScopeEnter { .. }
+            | What::ScopeEnd { .. }
+            | What::Spawn { .. }
+            | What::Resume { .. }
+            | What::Suspend { .. }
+            | What::Done { .. }
+            | What::CoroutineDrop { .. }
+            | What::Lost(_)
+            | What::Thread { .. }
+    )
+}
+
 impl ScopeTracker {
     /// The scope that an event belongs to. A begin belongs to the scope that it begins, an end to the
     /// one that it ends.
     #[inline]
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
+        if !changes(what) {
+            let place = (process, lane);
+            return match self.same {
+                Some((same, scope)) if same == place => scope,
+                _ => {
+                    let scope = self.of(process, lane);
+                    self.same = Some((place, scope));
+                    scope
+                }
+            };
+        }
+        self.same = None;
+        self.change(process, lane, what)
+    }
+
+    /// As [`ScopeTracker::step`], with an event that changes something here.
+    fn change(&mut self, process: u32, lane: u32, what: &What) -> u32 {
         match *what {
             What::ScopeBegin {
                 scope,
@@ -112,7 +149,6 @@ impl ScopeTracker {
         }
     }
 
-    #[inline]
     fn of(&mut self, process: u32, lane: u32) -> u32 {
         match *self.current.slot(lane) {
             0 => self.whole.get(&process).copied().unwrap_or(0),

@@ -10,7 +10,7 @@ use crate::finding::{Subject, Verdict};
 use crate::input::Input;
 use crate::lookup::Lookup;
 use crate::model::course::{self, Again, Witness};
-use crate::model::{Facts, Judged};
+use crate::model::{Facts, Foreseen, Judged};
 use crate::names::Names;
 use crate::read::ReadError;
 use crate::read::{KEEP_WORDS, Reader};
@@ -29,7 +29,7 @@ struct Whole<'a> {
 impl Again for Whole<'_> {
     fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
         for event in self.events {
-            witness.event(event, StackId(0));
+            witness.event(event, StackId(0), Foreseen::default());
         }
         self.losses.to_vec()
     }
@@ -53,16 +53,16 @@ impl Again for Watched<'_> {
         };
         let mut pass = Reader::pass(self.reader).until(self.until_ns);
         let mut counter = Counter::new(self.watch, stage, self.reader.events);
-        let mut ahead = 0usize;
-        while let Some((event, stack)) = pass.lend() {
-            counter.one_more_with(|| witness.found());
-            witness.event(event, stack);
-            ahead = ahead.saturating_sub(1);
-            if ahead == 0 {
-                let events = pass.ahead();
-                ahead = events.len();
-                witness.soon(events);
+        loop {
+            witness.soon(pass.fresh());
+            let run = pass.run();
+            if run.is_empty() {
+                break;
             }
+            for loose in run.iter() {
+                witness.event(&loose.event, loose.stack, loose.foreseen);
+            }
+            counter.more(run.len(), || witness.found());
         }
         self.began_ns.set(pass.began_ns());
         pass.losses()
@@ -212,10 +212,28 @@ impl Trace {
     pub fn walk(inputs: &[Input<'_>], mut each: impl FnMut(&Event)) -> Result<bool, ReadError> {
         let reader = Reader::open(inputs, KEEP_WORDS)?;
         let mut pass = Reader::pass(&reader);
-        while let Some((event, _)) = pass.lend() {
-            each(event);
+        loop {
+            let run = pass.run();
+            if run.is_empty() {
+                break;
+            }
+            run.iter().for_each(|loose| each(&loose.event));
         }
         Ok(!reader.is_changed())
+    }
+
+    /// As [`Trace::walk`], with the model and without a rule: how many generations there were. Of use to whoever asks
+    /// what each of them takes.
+    pub fn follow(inputs: &[Input<'_>]) -> Result<u64, ReadError> {
+        let reader = Reader::open(inputs, KEEP_WORDS)?;
+        let again = Watched {
+            reader: &reader,
+            watch: &|_| {},
+            until_ns: i64::MAX,
+            began_ns: Cell::new(0),
+            passes: Cell::new(0),
+        };
+        Ok(course::follow(&reader.recording, &reader.facts, &again))
     }
 
     /// Reads a trace in the language of [`crate::text`].

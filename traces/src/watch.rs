@@ -70,17 +70,12 @@ impl<'a> Counter<'a> {
         Self { watch, step }
     }
 
-    pub(crate) fn one_more(&mut self) {
-        self.step.done = self.step.done.saturating_add(1);
-        if self.step.done.is_multiple_of(EVERY) {
-            (self.watch)(self.step);
-        }
-    }
-
-    /// One more, after which rules have said so much.
-    pub(crate) fn one_more_with(&mut self, found: impl FnOnce() -> Found) {
-        self.step.done = self.step.done.saturating_add(1);
-        if self.step.done.is_multiple_of(EVERY) {
+    /// So many more, after which rules have said so much. There are fewer of them than events between two steps.
+    #[inline]
+    pub(crate) fn more(&mut self, events: usize, found: impl FnOnce() -> Found) {
+        let before = self.step.done / EVERY;
+        self.step.done = self.step.done.saturating_add(events as u64);
+        if self.step.done / EVERY != before {
             self.step.found = found();
             (self.watch)(self.step);
         }

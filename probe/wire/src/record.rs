@@ -90,22 +90,33 @@ impl Header {
         (State::Committed as u64) << 16 | (delta_ticks as u64) << 32
     }
 
+    /// Whether it is of a whole record of so many words, without a call stack.
+    #[inline]
+    pub const fn is_plain(self, words: u8) -> bool {
+        let mask = 0xFF << 8 | 3 << 16 | (WITH_STACK as u64) << 18;
+        self.0 & mask == (words as u64) << 8 | (State::Committed as u64) << 16
+    }
+
     /// The kind's number; a reader may not know it.
+    #[inline]
     pub const fn raw_kind(self) -> u8 {
         self.0 as u8
     }
 
     /// The kind, where this build knows it.
+    #[inline]
     pub const fn kind(self) -> Option<Kind> {
         Kind::from_u8(self.raw_kind())
     }
 
     /// Length in words, header included; 0 only in damaged files and in room never written.
+    #[inline]
     pub const fn words(self) -> usize {
         (self.0 >> 8) as u8 as usize
     }
 
     /// The state, where it is a valid one.
+    #[inline]
     pub const fn state(self) -> Option<State> {
         match (self.0 >> 16) & 3 {
             1 => Some(State::Reserved),
@@ -115,17 +126,26 @@ impl Header {
         }
     }
 
+    /// Whether its record is whole.
+    #[inline]
+    pub const fn is_committed(self) -> bool {
+        (self.0 >> 16) & 3 == State::Committed as u64
+    }
+
     /// Six bits whose meaning depends on the kind.
+    #[inline]
     pub const fn flags(self) -> u8 {
         (self.0 >> 18) as u8 & 0x3F
     }
 
     /// A byte whose meaning depends on the kind.
+    #[inline]
     pub const fn aux(self) -> u8 {
         (self.0 >> 24) as u8
     }
 
     /// Ticks since the lane's time base.
+    #[inline]
     pub const fn delta_ticks(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -157,6 +177,7 @@ macro_rules! kinds {
             pub const ALL: &'static [Kind] = &[$(Kind::$name,)*];
 
             /// The kind for its number.
+            #[inline]
             pub const fn from_u8(raw: u8) -> Option<Self> {
                 match raw { $($number => Some(Kind::$name),)* _ => None }
             }

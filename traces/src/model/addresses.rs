@@ -3,85 +3,162 @@
 //! Every pointer event asks here, so that this is laid out for it: a table of numbers that finds an address's
 //! place, and one place for all that is asked of it, whose parts are used again by the next generation.
 
-use hashbrown::HashTable;
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 
-use super::things::{Dead, Flight, Generation, OperationId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::places::{NOWHERE, Places};
+use super::things::{Dead, Generation, GenerationId, Leaked, OperationId};
 use crate::event::{Event, EventId, SiteId, TypeId, What};
+use crate::read::Loose;
 
 /// Tombstones that are kept.
 const TOMBS_MAX: usize = 1 << 20;
 
-/// Addresses from which on they are looked at ahead: fewer lie in the nearer caches.
-const WARM_FROM: usize = 1 << 12;
-
-/// All that is known of an address. It lies in no more cache lines than it has to.
+/// All that is known of an address, in two cache lines.
 #[derive(Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 pub(super) struct Address {
-    process: u32,
-    pub(super) generations: u32,
-    address: u64,
-    /// Its latest generation; when and where it ended says nothing while that lives.
-    latest: Option<Dead>,
+    /// Its latest generation, whose id says which address this is and how many generations it had; when and where it
+    /// ended says nothing while that lives.
+    latest: Dead,
+    /// Operation whose completion brought this cookie last: ring and sequence number, if [`Address::is_brought`].
+    brought_on: u32,
+    brought_by: u64,
+    /// The type that its latest generation has in [`crate::names::Objects`]; none of that number while it has none.
+    named: TypeId,
+    is_brought: bool,
     is_alive: bool,
+    /// What lived here last is known.
+    is_known: bool,
     /// Stands in the row of tombstones.
     is_in_row: bool,
     /// A tombstone was here once and had to go.
     pub(super) forgotten: bool,
-    /// The type that its latest generation has in [`crate::names::Objects`].
-    pub(super) named: Option<TypeId>,
-    /// Operation whose completion brought this cookie last.
-    pub(super) brought_by: Option<OperationId>,
 }
 
+/// No type has this number.
+const UNNAMED: TypeId = TypeId(u32::MAX);
+
 impl Address {
+    /// Where nothing lived yet.
+    fn new((process, address): (u32, u64)) -> Self {
+        let id = GenerationId {
+            process,
+            address,
+            number: 0,
+        };
+        Self {
+            latest: Dead {
+                generation: Generation::none(id),
+                reclaimed: EventId(0),
+                reclaim_site: SiteId(0),
+            },
+            brought_on: 0,
+            brought_by: 0,
+            is_brought: false,
+            named: UNNAMED,
+            is_alive: false,
+            is_known: false,
+            is_in_row: false,
+            forgotten: false,
+        }
+    }
+
+    fn key(&self) -> (u32, u64) {
+        let id = self.latest.generation.id;
+        (id.process, id.address)
+    }
+
+    #[inline]
+    fn is(&self, (process, address): (u32, u64)) -> bool {
+        let id = self.latest.generation.id;
+        id.address == address && id.process == process
+    }
+
+    /// How many generations it had.
+    #[inline]
+    pub(super) fn generations(&self) -> u32 {
+        self.latest.generation.id.number
+    }
+
+    /// Operation whose completion brought this cookie last.
+    #[inline]
+    pub(super) fn brought_by(&self) -> Option<OperationId> {
+        let process = self.latest.generation.id.process;
+        self.is_brought.then_some(OperationId {
+            process,
+            ring: self.brought_on,
+            sequence: self.brought_by,
+        })
+    }
+
+    /// The completion of an operation of its process brought it.
+    #[inline]
+    pub(super) fn bring_by(&mut self, operation: Option<OperationId>) {
+        self.is_brought = operation.is_some();
+        if let Some(operation) = operation {
+            (self.brought_on, self.brought_by) = (operation.ring, operation.sequence);
+        }
+    }
+
     /// What lives here.
     #[inline]
     pub(super) fn live(&self) -> Option<&Generation> {
-        let latest = self.latest.as_ref().filter(|_| self.is_alive);
-        latest.map(|latest| &latest.generation)
+        self.is_alive.then_some(&self.latest.generation)
     }
 
     /// What lives here.
     #[inline]
     pub(super) fn live_mut(&mut self) -> Option<&mut Generation> {
-        let latest = self.latest.as_mut().filter(|_| self.is_alive);
-        latest.map(|latest| &mut latest.generation)
+        self.is_alive.then_some(&mut self.latest.generation)
     }
 
     /// What lived here last, where nothing does.
     #[inline]
     pub(super) fn dead(&self) -> Option<&Dead> {
-        self.latest.as_ref().filter(|_| !self.is_alive)
+        let is_dead = self.is_known && !self.is_alive;
+        is_dead.then_some(&self.latest)
     }
 
-    /// A new generation lives here. What its predecessor kept its operations in is used again.
+    /// Whether what lives here has to be named anew, because its predecessor was of another type.
     #[inline]
-    fn begin(&mut self, mut generation: Generation) {
-        let before = self.latest.as_mut();
-        let mut flight: Option<Box<Flight>> =
-            before.and_then(|before| before.generation.flight.take());
-        if let Some(flight) = &mut flight {
-            flight.clear();
+    pub(super) fn rename(&mut self, ty: TypeId) -> bool {
+        std::mem::replace(&mut self.named, ty) != ty
+    }
+
+    /// Nothing is known any more of what lived here.
+    fn forget(&mut self) {
+        self.forgotten = true;
+        if !self.is_alive {
+            self.is_known = false;
+            self.latest.generation.flight = None;
         }
-        generation.flight = flight;
-        self.is_alive = true;
-        self.latest = Some(Dead {
-            generation,
-            reclaimed: EventId(0),
-            reclaim_site: SiteId(0),
-        });
+    }
+}
+
+/// Where the model will find the address that an event is about, as far as that is known before: a place is what it
+/// is for ever, so that looking whether it is the right one is all there is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreseen(u32);
+
+impl Default for Foreseen {
+    fn default() -> Self {
+        Self(NOWHERE)
     }
 }
 
 /// Every address that was leaked.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    places: HashTable<u32>,
+    /// Where the event at hand was foreseen to look.
+    pub(super) foreseen: Foreseen,
+    places: Places<(u32, u64)>,
     addresses: Vec<Address>,
+    /// Places by process and low half.
+    low_halves: Places<(u32, u32)>,
+    /// Two have the same one.
+    low_halves_clash: bool,
     /// Places of tombstones in the order in which they were put up.
     tombs: VecDeque<u32>,
     /// So many are kept.
@@ -101,16 +178,32 @@ impl Default for Addresses {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(u32);
 
-fn hash(key: (u32, u64)) -> u64 {
-    FxBuildHasher.hash_one(key)
+/// The address that the model will ask for, of events that it meets often.
+#[inline]
+fn asks_for(event: &Event) -> Option<(u32, u64)> {
+    let address = match &event.what {
+        What::Leak(pointer) | What::Reclaim(pointer) | What::Peek(pointer) => pointer.address,
+        What::Submit(submission) => submission.entry.cookie,
+        What::Complete(completion) => completion.cookie,
+        _ => return None,
+    };
+    Some((event.process, address))
+}
+
+/// The low half of an address whose high half is not empty.
+fn low_half((process, address): (u32, u64)) -> Option<(u32, u32)> {
+    (address >> 32 != 0).then_some((process, address as u32))
 }
 
 impl Addresses {
     /// None yet; so many tombstones are kept.
     fn keeping(tombs_max: usize) -> Self {
         Self {
-            places: HashTable::new(),
+            foreseen: Foreseen::default(),
+            places: Places::default(),
             addresses: Vec::new(),
+            low_halves: Places::default(),
+            low_halves_clash: false,
             tombs: VecDeque::new(),
             tombs_max,
             in_scopes: FxHashMap::default(),
@@ -118,14 +211,24 @@ impl Addresses {
     }
 
     /// The place of an address that was leaked before.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: (u32, u64)) -> Option<Place> {
-        let addresses = &self.addresses;
-        let is_it = |place: &u32| {
-            let known = addresses.get(*place as usize);
-            known.is_some_and(|known| (known.process, known.address) == key)
+        let place = self.foreseen.0;
+        let known = self.addresses.get(place as usize);
+        if known.is_some_and(|known| known.is(key)) {
+            return Some(Place(place));
+        }
+        self.look_for(key)
+    }
+
+    /// As [`Addresses::find`], where nothing was foreseen.
+    #[inline(never)]
+    fn look_for(&self, key: (u32, u64)) -> Option<Place> {
+        let is_it = |place: u32| {
+            let known = self.addresses.get(place as usize);
+            known.is_some_and(|known| known.is(key))
         };
-        self.places.find(hash(key), is_it).copied().map(Place)
+        self.places.find(key, is_it).map(Place)
     }
 
     #[inline]
@@ -145,31 +248,29 @@ impl Addresses {
         self.addresses.get_mut(place.0 as usize)
     }
 
-    /// Looks at what is known of addresses that will be asked for soon, all at once: where there are more than the
-    /// caches hold, memory answers many questions in the time of one.
+    /// Looks for the addresses of events that come soon, all at once: where there are more than the caches hold,
+    /// memory answers many questions in the time of one. So first all are asked where they may be, and then all are
+    /// looked at.
     #[inline]
-    pub(super) fn warm<'e>(&self, events: impl Iterator<Item = &'e Event>) {
-        if self.addresses.len() < WARM_FROM {
-            return;
+    pub(super) fn foresee(&self, events: &mut [Loose]) {
+        for loose in events.iter_mut() {
+            if let Some(key) = asks_for(&loose.event) {
+                loose.foreseen.0 = self.places.guess(key);
+            }
         }
         let mut looked = 0u32;
-        for event in events {
-            let address = match &event.what {
-                What::Leak(pointer) | What::Reclaim(pointer) | What::Peek(pointer) => {
-                    pointer.address
-                }
-                What::Submit(submission) => submission.entry.cookie,
-                What::Complete(completion) => completion.cookie,
-                _ => continue,
+        for Loose {
+            event, foreseen, ..
+        } in events
+        {
+            let Some(known) = self.addresses.get(foreseen.0 as usize) else {
+                continue;
             };
-            if let Some(known) = self.get((event.process, address)) {
-                let latest = known.latest.as_ref();
-                let parts = latest.map_or(0, |latest| {
-                    let generation = &latest.generation;
-                    generation.lane ^ generation.leases ^ latest.reclaim_site.0
-                });
-                let brought_by = known.brought_by.map_or(0, |operation| operation.ring);
-                looked = looked.wrapping_add(known.generations ^ parts ^ brought_by);
+            // Of the other cache line.
+            looked = looked.wrapping_add(known.named.0);
+            if let Some(key) = asks_for(event).filter(|key| !known.is(*key)) {
+                let place = self.look_for(key);
+                foreseen.0 = place.map_or(NOWHERE, |place| place.0);
             }
         }
         std::hint::black_box(looked);
@@ -186,40 +287,70 @@ impl Addresses {
 
     #[cold]
     fn make(&mut self, key: (u32, u64)) -> Place {
-        let (process, address) = key;
-        let place = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
-        self.addresses.push(Address {
-            process,
-            generations: 0,
-            address,
-            latest: None,
-            is_alive: false,
-            is_in_row: false,
-            forgotten: false,
-            named: None,
-            brought_by: None,
-        });
+        let place = u32::try_from(self.addresses.len()).unwrap_or(NOWHERE);
+        self.addresses.push(Address::new(key));
         let addresses = &self.addresses;
-        self.places.insert_unique(hash(key), place, |place| {
-            let known = addresses.get(*place as usize);
-            known.map_or(0, |known| hash((known.process, known.address)))
-        });
+        let key_at = |place: u32| Some(addresses.get(place as usize)?.key());
+        self.places.insert(key, place, key_at);
+        self.note_low_half(key, place);
         Place(place)
     }
 
-    /// A new generation lives at a place.
+    /// Notes an address by its low half, if its high half is not empty: of those that have the same the latest that
+    /// was leaked is found.
+    #[cold]
+    fn note_low_half(&mut self, key: (u32, u64), place: u32) {
+        let Some(half) = low_half(key) else {
+            return;
+        };
+        let addresses = &self.addresses;
+        let half_at = |place: u32| low_half(addresses.get(place as usize)?.key());
+        let is_it = |place| half_at(place) == Some(half);
+        if self.low_halves.replace(half, place, is_it) {
+            self.low_halves_clash = true;
+        } else {
+            self.low_halves.insert(half, place, half_at);
+        }
+    }
+
+    /// The address above 4 GiB that was leaked last of those with this low half.
+    pub(super) fn of_low_half(&self, process: u32, low: u32) -> Option<&Address> {
+        let half = (process, low);
+        let half_at = |place: u32| low_half(self.addresses.get(place as usize)?.key());
+        let place = self
+            .low_halves
+            .find(half, |place| half_at(place) == Some(half))?;
+        self.addresses.get(place as usize)
+    }
+
+    /// An address was leaked: once is enough to note its low half, unless another one has the same.
     #[inline]
-    pub(super) fn begin(&mut self, place: Place, generation: Generation) {
+    pub(super) fn leaked(&mut self, key: (u32, u64), place: Place) {
+        if self.low_halves_clash {
+            self.note_low_half(key, place.0);
+        }
+    }
+
+    /// A new generation lives at a place: what is told of it, the rest is as of one that was just leaked. What its
+    /// predecessor kept its operations in is used again.
+    #[inline]
+    pub(super) fn begin(&mut self, place: Place, leaked: Leaked) {
         let Some(address) = self.addresses.get_mut(place.0 as usize) else {
             return;
         };
-        let process = address.process;
-        let scopes = (
-            address.live().map_or(0, |live| live.scope),
-            generation.scope,
-        );
-        address.begin(generation);
+        let generation = &mut address.latest.generation;
+        let was_in = if address.is_alive {
+            generation.scope
+        } else {
+            0
+        };
+        (address.is_alive, address.is_known) = (true, true);
+        // What an earlier life was brought by has nothing to do with this one.
+        address.is_brought = false;
+        generation.begin(leaked);
+        let scopes = (was_in, generation.scope);
         if scopes.0 != scopes.1 {
+            let process = generation.id.process;
             self.change_scope(place, process, scopes);
         }
     }
@@ -261,32 +392,32 @@ impl Addresses {
         let Some(address) = self.addresses.get_mut(place.0 as usize) else {
             return;
         };
-        let Some(latest) = address.latest.as_mut().filter(|_| address.is_alive) else {
+        if !address.is_alive {
             return;
-        };
-        (latest.reclaimed, latest.reclaim_site) = (reclaimed, reclaim_site);
+        }
         (address.is_alive, address.forgotten) = (false, false);
-        let (process, scope) = (address.process, latest.generation.scope);
+        let latest = &mut address.latest;
+        (latest.reclaimed, latest.reclaim_site) = (reclaimed, reclaim_site);
+        let (process, scope) = (latest.generation.id.process, latest.generation.scope);
         if !address.is_in_row {
             address.is_in_row = true;
-            self.tombs.push_back(place.0);
-            self.keep_row_short();
+            self.stand_in_row(place);
         }
         if scope != 0 {
             self.change_scope(place, process, (scope, 0));
         }
     }
 
-    fn keep_row_short(&mut self) {
+    #[cold]
+    fn stand_in_row(&mut self, place: Place) {
+        self.tombs.push_back(place.0);
         while self.tombs.len() > self.tombs_max {
             let Some(oldest) = self.tombs.pop_front() else {
                 break;
             };
             if let Some(address) = self.addresses.get_mut(oldest as usize) {
-                (address.is_in_row, address.forgotten) = (false, true);
-                if !address.is_alive {
-                    address.latest = None;
-                }
+                address.is_in_row = false;
+                address.forget();
             }
         }
     }
@@ -294,52 +425,54 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
-    use super::super::things::{GenerationId, Thread};
+    use super::super::things::Thread;
     use super::*;
 
     /// Of each address that a program ever leaked there is one: it must not grow unseen.
     #[test]
-    fn an_address_takes_three_cache_lines() {
+    fn an_address_takes_two_cache_lines() {
         assert!(
-            size_of::<Address>() <= 160,
+            size_of::<Address>() <= 128,
             "{} bytes",
             size_of::<Address>()
         );
     }
 
+    /// A place that was foreseen and is another's, or is not there any more, is looked for.
+    #[test]
+    fn what_was_foreseen_is_a_guess() {
+        let mut addresses = Addresses::default();
+        let places = [0x1000, 0x2000].map(|address| addresses.place((0, address)).0);
+        for foreseen in [places[0], places[1], 2, u32::MAX] {
+            addresses.foreseen = Foreseen(foreseen);
+            let found = |key| addresses.find(key).map(|place| place.0);
+            assert_eq!(found((0, 0x1000)), Some(places[0]));
+            assert_eq!(found((0, 0x2000)), Some(places[1]));
+            assert_eq!(found((1, 0x1000)), None);
+        }
+    }
+
     #[test]
     fn the_oldest_of_too_many_tombstones_is_taken_down_and_that_is_known() {
-        let generation = |address, number| Generation {
-            id: GenerationId {
-                process: 0,
-                address,
-                number,
-            },
-            owner: wire::record::Owner::Box,
-            ty: TypeId(0),
-            leaked: EventId(0),
-            leak_site: SiteId(0),
-            leak_lane: 0,
-            scope: 0,
-            scope_unsure: false,
-            leases: 0,
-            handed: 1,
-            returned: 1,
-            also: None,
-            and_more: false,
-            nowhere: false,
-            thread: Thread::Lane(0),
-            shared: false,
-            forever: false,
-            lane: 0,
-            peeked: false,
-            reported: false,
-            flight: None,
-        };
         let mut addresses = Addresses::keeping(2);
         let mut end = |address, number| {
             let place = addresses.place((0, address));
-            addresses.begin(place, generation(address, number));
+            addresses.begin(
+                place,
+                Leaked {
+                    number,
+                    owner: wire::record::Owner::Box,
+                    ty: TypeId(0),
+                    event: EventId(0),
+                    site: SiteId(0),
+                    lane: 0,
+                    scope: 0,
+                    scope_unsure: false,
+                    nowhere: false,
+                    thread: Thread::Lane(0),
+                    forever: false,
+                },
+            );
             addresses.end(place, (EventId(0), SiteId(0)));
             [0x1000, 0x2000, 0x3000].map(|address| {
                 let known = addresses.get((0, address));

@@ -7,10 +7,11 @@
 use std::cell::{Cell, RefCell};
 
 use super::links::{Links, Wanted};
-use super::{Course, Facts, Judged, Losses};
+use super::{Course, Facts, Foreseen, Judged, Losses};
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Events, MakeAside, Pages};
 use crate::finding::{RuleId, Subject};
+use crate::read::Loose;
 use crate::recording::{LocatedLoss, Recording};
 use crate::stack::StackId;
 use crate::watch::{Counter, Found, Stage, Watch};
@@ -61,16 +62,16 @@ pub(crate) trait Again {
 
 /// Who goes through them.
 pub(crate) trait Witness {
-    /// The next event.
-    fn event(&mut self, event: &Event, stack: StackId);
+    /// The next event; where its address was foreseen to be, if it was.
+    fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen);
 
     /// How often each rule spoke so far.
     fn found(&self) -> Found {
         Found::default()
     }
 
-    /// These may come soon, in about this order.
-    fn soon<'e>(&mut self, _events: impl Iterator<Item = &'e Event>) {}
+    /// These come soon, in about this order.
+    fn soon(&mut self, _events: &mut [Loose]) {}
 }
 
 /// Who only looks at them.
@@ -78,7 +79,7 @@ struct Look<F>(F);
 
 impl<F: FnMut(&Event, StackId)> Witness for Look<F> {
     #[inline]
-    fn event(&mut self, event: &Event, stack: StackId) {
+    fn event(&mut self, event: &Event, stack: StackId, _: Foreseen) {
         (self.0)(event, stack);
     }
 }
@@ -176,8 +177,8 @@ impl Again for Paged<'_> {
         let all = self.events.len();
         let mut counter = Counter::new(self.watch, Stage::Fetching, all as u64);
         self.events.each(0..all, |event| {
-            counter.one_more_with(|| self.found);
-            witness.event(event, StackId(0));
+            counter.more(1, || self.found);
+            witness.event(event, StackId(0), Foreseen::default());
         });
         Vec::new()
     }
@@ -193,6 +194,19 @@ struct First {
     /// Where all events are kept.
     stacks: Vec<(EventId, StackId)>,
     found: Found,
+}
+
+/// One pass without rules: how many generations there were.
+pub(crate) fn follow(recording: &Recording, facts: &Facts, events: &impl Again) -> u64 {
+    let mut course = Course::new(recording, facts, Links::default());
+    course.observer.is_blind = true;
+    let mut course = Noted {
+        course,
+        is_lossy: facts.is_lossy,
+        stacks: Vec::new(),
+    };
+    events.pass(&mut course);
+    course.course.state.summary.generations
 }
 
 /// One pass, to find out whether any rule says anything.
@@ -227,7 +241,8 @@ struct Noted<'a> {
 
 impl Witness for Noted<'_> {
     #[inline]
-    fn event(&mut self, event: &Event, stack: StackId) {
+    fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen) {
+        self.course.state.addresses.foreseen = foreseen;
         self.course.step(event);
         if stack != StackId(0) && self.course.state.links.is_paged() {
             self.stacks.push((event.id, stack));
@@ -243,8 +258,8 @@ impl Witness for Noted<'_> {
     }
 
     #[inline]
-    fn soon<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
-        self.course.state.addresses.warm(events);
+    fn soon(&mut self, events: &mut [Loose]) {
+        self.course.state.addresses.foresee(events);
     }
 }
 

@@ -35,14 +35,17 @@ impl State {
             address.and_then(Address::live)
         };
         let whole = high_half_lost(word)
-            .then(|| self.low_halves.get(&(process, word as u32)))
+            .then(|| self.addresses.of_low_half(process, word as u32))
             .flatten();
         // Tags are ordinary where nobody said that there are none.
         let aligned = word & LOW_BITS != 0 && pointers == Pointers::Declared;
         let aligned = aligned.then_some(word & !LOW_BITS);
         let beside =
             aligned.and_then(|base| (base..=base | LOW_BITS).find(|at| live(*at).is_some()));
-        whole.copied().or(beside).and_then(live)
+        match whole {
+            Some(whole) => whole.live(),
+            None => beside.and_then(live),
+        }
     }
 }
 

@@ -55,11 +55,11 @@ impl Facts {
         self.has_resumes = true;
     }
 
-    /// An operation is submitted.
+    /// So many operations are submitted.
     #[inline]
-    pub(crate) fn submits(&mut self, process: u32) {
+    pub(crate) fn submits(&mut self, process: u32, operations: u64) {
         if self.views.is_empty() || !self.views.contains(&process) {
-            self.operations += 1;
+            self.operations += operations;
         }
     }
 
@@ -76,7 +76,7 @@ impl Facts {
                 self.has_descriptors.insert(process);
             }
             What::Resume { .. } | What::Suspend { .. } => self.resumes(),
-            What::Submit(_) => self.submits(process),
+            What::Submit(_) => self.submits(process, 1),
             What::RingCreate(_) => self.rings += u64::from(!self.views.contains(&process)),
             What::Lost(_) => self.is_lossy = true,
             _ => {}

@@ -78,9 +78,18 @@ impl Links {
         }
     }
 
+    /// Neither some of them are kept, nor all of them go elsewhere.
+    #[inline]
+    fn are_all(&self) -> bool {
+        self.kept.is_none() & self.paged.is_none()
+    }
+
     /// An event begins.
     #[inline]
     pub(super) fn begin(&mut self, id: EventId) {
+        if self.are_all() {
+            return;
+        }
         if let Some(paged) = &mut self.paged {
             paged.begin();
         }
@@ -93,16 +102,17 @@ impl Links {
     /// The link of an event, to be filled in.
     #[inline]
     pub(super) fn of(&mut self, id: EventId) -> &mut Link {
+        if self.are_all() {
+            // Ids are the positions of events.
+            let index = usize::try_from(id.0).unwrap_or(usize::MAX);
+            return self.all.get_mut(index).unwrap_or(&mut self.spare);
+        }
         if let Some(paged) = &mut self.paged {
             return paged.link(id);
         }
         match &mut self.kept {
             Some(kept) => kept.of(id),
-            None => {
-                // Ids are the positions of events.
-                let index = usize::try_from(id.0).unwrap_or(usize::MAX);
-                self.all.get_mut(index).unwrap_or(&mut self.spare)
-            }
+            None => &mut self.spare,
         }
     }
 
@@ -118,6 +128,9 @@ impl Links {
     /// An event is over, and its link is what it will be but for the enter that takes a submission.
     #[inline]
     pub(super) fn end(&mut self, event: &Event) {
+        if self.are_all() {
+            return;
+        }
         if let Some(kept) = &mut self.kept {
             kept.end(event);
         }

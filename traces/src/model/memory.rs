@@ -195,7 +195,7 @@ impl State {
             let Some(address) = self.addresses.at(place) else {
                 continue;
             };
-            let brought_by = address.brought_by;
+            let brought_by = address.brought_by();
             let live = address.live().filter(|live| live.lane == event.lane);
             let Some(live) = live else {
                 continue;

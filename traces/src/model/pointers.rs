@@ -1,12 +1,10 @@
 //! Leaks and reclaims: generations begin and end.
 
-use rustc_hash::FxHashMap;
-
 use super::addresses::{Address, Place};
 use super::moment::{Handled, Moment};
 use super::sequences::Sequences;
 use super::state::State;
-use super::things::{Generation, GenerationId, Operation, OperationId, is_nowhere, is_sole};
+use super::things::{Generation, Leaked, Operation, OperationId, is_nowhere, is_sole};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, SiteId};
 
@@ -30,14 +28,12 @@ impl State {
             let begun = self.scope_begins.get(&(process, event.scope));
             begun.is_none_or(|(begun, _)| begun < resumed)
         });
-        let place = self.addresses.place((process, pointer.address));
+        let key = (process, pointer.address);
+        let place = self.addresses.place(key);
+        self.addresses.leaked(key, place);
         let Some(address) = self.addresses.at(place) else {
             return;
         };
-        // Once is enough, unless another address has the same low half.
-        if address.generations == 0 || self.low_halves_clash {
-            self.low_halves_clash |= note_low_half(&mut self.low_halves, process, pointer.address);
-        }
         let nowhere = is_nowhere(observer.recording, pointer);
         // An index that happens to be the word of what has no bytes.
         if nowhere && address.live().is_some_and(|live| !live.nowhere) {
@@ -45,8 +41,8 @@ impl State {
         }
         // A second leak of what has one owner shows that it was taken back where nobody looked.
         let goes_on = address.live().is_some() && (nowhere || !is_sole(pointer.owner));
-        let brought_by = address.brought_by;
-        let number = address.generations.saturating_add((!goes_on).into());
+        let number = address.generations().saturating_add((!goes_on).into());
+        let brought_by = goes_on.then(|| address.brought_by()).flatten();
         if goes_on && let Some(live) = address.live_mut() {
             live.leases = live.leases.saturating_add(1);
             live.handed = live.handed.saturating_add(1);
@@ -62,45 +58,27 @@ impl State {
             live.forever |= forever;
             live.lane = event.lane;
         } else {
-            address.generations = number;
-            // What an earlier life was brought by has nothing to do with this one.
-            address.brought_by = None;
-            let id = GenerationId {
-                process,
-                address: pointer.address,
-                number,
-            };
-            let is_renamed = address.named != Some(pointer.ty);
-            address.named = Some(pointer.ty);
-            let generation = Generation {
-                id,
-                owner: pointer.owner,
-                ty: pointer.ty,
-                leaked: event.id,
-                leak_site: pointer.site,
-                leak_lane: event.lane,
-                scope: event.scope,
-                scope_unsure,
-                leases: 1,
-                handed: 1,
-                returned: 0,
-                also: None,
-                and_more: false,
-                nowhere,
-                thread,
-                shared: false,
-                forever,
-                lane: event.lane,
-                peeked: false,
-                reported: false,
-                flight: None,
-            };
-            self.addresses.begin(place, generation);
-            if is_renamed {
+            if address.rename(pointer.ty) {
                 observer
                     .objects
                     .begin(process, pointer.address, number, pointer.ty);
             }
+            self.addresses.begin(
+                place,
+                Leaked {
+                    number,
+                    owner: pointer.owner,
+                    ty: pointer.ty,
+                    event: event.id,
+                    site: pointer.site,
+                    lane: event.lane,
+                    scope: event.scope,
+                    scope_unsure,
+                    nowhere,
+                    thread,
+                    forever,
+                },
+            );
             self.summary.generations = self.summary.generations.saturating_add(1);
         }
         *self.link(event.id) = Link {
@@ -129,7 +107,7 @@ impl State {
                 live.peeked = true;
                 live.lane = event.lane;
             }
-            let number = address.generations;
+            let number = address.generations();
             let link = self.link(event.id);
             (link.address, link.generation) = (pointer.address, number);
         }
@@ -151,7 +129,7 @@ impl State {
         let Some(address) = self.addresses.at(place) else {
             return;
         };
-        let (number, brought_by) = (address.generations, address.brought_by);
+        let (number, brought_by) = (address.generations(), address.brought_by());
         let nowhere = is_nowhere(observer.recording, pointer);
         if nowhere && address.live().is_some_and(|live| !live.nowhere) {
             return;
@@ -211,6 +189,7 @@ impl State {
     }
 
     /// Ends the generation that lives at an address.
+    #[inline]
     pub(super) fn bury(&mut self, place: Place, reclaimed: (EventId, SiteId)) {
         let Some(address) = self.addresses.at(place) else {
             return;
@@ -284,7 +263,7 @@ impl State {
     /// Notes which operation's completion brought a cookie to the program.
     pub(super) fn brought(&mut self, process: u32, address: u64, operation: Option<OperationId>) {
         if let Some(address) = self.addresses.get_mut((process, address)) {
-            address.brought_by = operation;
+            address.bring_by(operation);
         }
     }
 }
@@ -299,13 +278,4 @@ impl Generation {
         self.and_more |= self.also.is_some();
         self.also.get_or_insert(kind);
     }
-}
-
-/// Notes an address by its low half if its high half is not empty; whether another one had the same.
-fn note_low_half(known: &mut FxHashMap<(u32, u32), u64>, process: u32, address: u64) -> bool {
-    if address >> 32 == 0 {
-        return false;
-    }
-    let before = known.insert((process, address as u32), address);
-    before.is_some_and(|before| before != address)
 }

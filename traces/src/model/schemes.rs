@@ -3,6 +3,8 @@
 //! Each event of a ring asks for it. Most programs declare a thing or two; some declare it anew for each of
 //! thousands of rings.
 
+use std::cell::Cell;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -27,11 +29,24 @@ pub(super) struct Schemes {
     many: FxHashMap<(u32, Option<u32>), SmallVec<[Said; 2]>>,
     shared: FxHashSet<(u32, u64)>,
     all_are_shared: bool,
+    /// The ring that somebody asked about last, while nothing more is declared.
+    latest: Cell<Option<((u32, u32), About)>>,
+}
+
+/// What declarations say of one ring's cookies; see the questions that are answered with it.
+#[derive(Clone, Copy, Debug, Default)]
+struct About {
+    tags: u64,
+    table: u64,
+    pointers: Option<bool>,
+    is_shared: bool,
+    has_sentinels: bool,
 }
 
 impl Schemes {
     pub(super) fn declare(&mut self, process: u32, ring: Option<u32>, number: u64, parameter: u64) {
         let (key, said) = ((process, ring), (number, parameter));
+        self.latest.set(None);
         if self.many.is_empty() {
             if self.first.contains(&(key, said)) {
                 return;
@@ -72,25 +87,55 @@ impl Schemes {
         first.chain(many(Some(ring))).chain(many(None))
     }
 
+    /// What follows for a ring. Most events are of the ring that the one before was of.
+    #[inline]
+    fn about(&self, process: u32, ring: u32) -> About {
+        match self.latest.get() {
+            Some((known, about)) if known == (process, ring) => about,
+            _ => self.look_at(process, ring),
+        }
+    }
+
+    #[inline(never)]
+    fn look_at(&self, process: u32, ring: u32) -> About {
+        let mut about = About::default();
+        let mut has_table = false;
+        for (number, parameter) in self.of(process, ring) {
+            match number {
+                scheme::POINTER => about.pointers = Some(true),
+                scheme::TAGGED => {
+                    about.pointers = Some(true);
+                    about.tags |= parameter;
+                }
+                scheme::INDEX | scheme::INDEX_GENERATION => {
+                    about.pointers.get_or_insert(false);
+                    if !has_table {
+                        (has_table, about.table) = (true, parameter);
+                    }
+                }
+                scheme::SENTINEL => about.has_sentinels = true,
+                scheme::SHARED => about.is_shared = true,
+                _ => {}
+            }
+        }
+        self.latest.set(Some(((process, ring), about)));
+        about
+    }
+
     /// The address or index in a cookie.
     pub(super) fn address(&self, process: u32, ring: u32, cookie: u64) -> u64 {
-        (cookie & !self.tags(process, ring)) ^ self.table(process, ring)
+        let about = self.about(process, ring);
+        (cookie & !about.tags) ^ about.table
     }
 
     /// What makes a ring's indices words of their own.
     pub(super) fn table(&self, process: u32, ring: u32) -> u64 {
-        let index = [scheme::INDEX, scheme::INDEX_GENERATION];
-        let mut tables = self
-            .of(process, ring)
-            .filter(|entry| index.contains(&entry.0));
-        tables.next().map_or(0, |entry| entry.1)
+        self.about(process, ring).table
     }
 
     /// The bits of a ring's cookies that do not belong to the address.
     pub(super) fn tags(&self, process: u32, ring: u32) -> u64 {
-        let tags = self.of(process, ring);
-        let tags = tags.filter(|entry| entry.0 == scheme::TAGGED);
-        tags.fold(0, |tags, (_, mask)| tags | mask)
+        self.about(process, ring).tags
     }
 
     /// The address or index in a cookie of which no ring is known.
@@ -105,29 +150,21 @@ impl Schemes {
     }
 
     pub(super) fn is_sentinel(&self, process: u32, ring: u32, cookie: u64) -> bool {
-        self.of(process, ring)
-            .any(|entry| entry == (scheme::SENTINEL, cookie))
+        self.about(process, ring).has_sentinels
+            && self
+                .of(process, ring)
+                .any(|entry| entry == (scheme::SENTINEL, cookie))
     }
 
     pub(super) fn is_shared(&self, process: u32, ring: u32, cookie: u64) -> bool {
         self.all_are_shared
             || (!self.shared.is_empty() && self.shared.contains(&(process, cookie)))
-            || self
-                .of(process, ring)
-                .any(|entry| entry.0 == scheme::SHARED)
+            || self.about(process, ring).is_shared
     }
 
     /// Whether cookies are said to be pointers, or said to be something else.
     pub(super) fn pointers(&self, process: u32, ring: u32) -> Option<bool> {
-        let mut said = None;
-        for (number, _) in self.of(process, ring) {
-            match number {
-                scheme::POINTER | scheme::TAGGED => return Some(true),
-                scheme::INDEX | scheme::INDEX_GENERATION => said = Some(false),
-                _ => {}
-            }
-        }
-        said
+        self.about(process, ring).pointers
     }
 }
 
@@ -154,6 +191,10 @@ mod tests {
         assert!(schemes.first.is_empty());
         assert_eq!(schemes.address_on_any(0, 0xFF), 0xFC);
         assert_eq!(schemes.pointers(0, 5), Some(true));
+        // What was asked for last is not what is said now.
+        assert_eq!(schemes.tags(0, 5), 1);
+        schemes.declare(0, Some(5), scheme::TAGGED, 8);
+        assert_eq!(schemes.tags(0, 5), 9);
     }
 
     #[test]

@@ -57,10 +57,6 @@ pub(super) struct State {
     threads: Vec<Thread>,
     /// Subsystem that each lane works for on a ring.
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
-    /// Leaked addresses above 4 GiB, by their low half.
-    pub(super) low_halves: FxHashMap<(u32, u32), u64>,
-    /// Two of them have the same one.
-    pub(super) low_halves_clash: bool,
     /// Cookies that were sent to rings and not seen there.
     pub(super) messages: FxHashMap<u64, u32>,
     pub(super) memory: Memory,
@@ -138,6 +134,7 @@ impl State {
     }
 
     /// What an event changes.
+    #[inline]
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
         self.links.begin(event.id);
         self.summary.events = self.summary.events.saturating_add(1);
@@ -149,6 +146,17 @@ impl State {
         }
         self.show_hits(event.at_ns, observer);
         self.show_overlaps(event.at_ns, observer);
+        // Of most, without a detour.
+        match &event.what {
+            What::Leak(pointer) => self.leak(event, pointer, false, observer),
+            What::Reclaim(pointer) => self.reclaim(event, pointer, true, observer),
+            _ => self.change(event, observer),
+        }
+    }
+
+    /// What any event changes that is of no view.
+    #[inline(never)]
+    fn change(&mut self, event: &Event, observer: &mut Observer<'_>) {
         match &event.what {
             What::Leak(p) | What::Retain(p) => self.leak(event, p, false, observer),
             What::LeakForever(p) => self.leak(event, p, true, observer),

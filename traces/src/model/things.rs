@@ -140,7 +140,102 @@ impl Flight {
     }
 }
 
+/// A leak that begins a generation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaked {
+    pub(crate) number: u32,
+    pub(crate) owner: Owner,
+    pub(crate) ty: TypeId,
+    pub(crate) event: EventId,
+    pub(crate) site: SiteId,
+    pub(crate) lane: u32,
+    pub(crate) scope: u32,
+    pub(crate) scope_unsure: bool,
+    pub(crate) nowhere: bool,
+    pub(crate) thread: Thread,
+    pub(crate) forever: bool,
+}
+
 impl Generation {
+    /// Of an address where nothing lived yet.
+    pub(super) fn none(id: GenerationId) -> Self {
+        Self {
+            id,
+            owner: Owner::Unknown,
+            ty: TypeId(0),
+            leaked: EventId(0),
+            leak_site: SiteId(0),
+            leak_lane: 0,
+            scope: 0,
+            scope_unsure: false,
+            leases: 0,
+            handed: 0,
+            returned: 0,
+            also: None,
+            and_more: false,
+            nowhere: false,
+            thread: Thread::Lane(0),
+            shared: false,
+            forever: false,
+            lane: 0,
+            peeked: false,
+            reported: false,
+            flight: None,
+        }
+    }
+
+    /// The next one at the same address, in the room of its predecessor.
+    #[inline]
+    pub(super) fn begin(&mut self, leaked: Leaked) {
+        // All of them, each where it lies: a whole new one would be put together elsewhere first.
+        let Self {
+            id,
+            owner,
+            ty,
+            leaked: event,
+            leak_site,
+            leak_lane,
+            scope,
+            scope_unsure,
+            leases,
+            handed,
+            returned,
+            also,
+            and_more,
+            nowhere,
+            thread,
+            shared,
+            forever,
+            lane,
+            peeked,
+            reported,
+            flight,
+        } = self;
+        id.number = leaked.number;
+        *owner = leaked.owner;
+        *ty = leaked.ty;
+        *event = leaked.event;
+        *leak_site = leaked.site;
+        *leak_lane = leaked.lane;
+        *scope = leaked.scope;
+        *scope_unsure = leaked.scope_unsure;
+        *leases = 1;
+        *handed = 1;
+        *returned = 0;
+        *also = None;
+        *and_more = false;
+        *nowhere = leaked.nowhere;
+        *thread = leaked.thread;
+        *shared = false;
+        *forever = leaked.forever;
+        *lane = leaked.lane;
+        *peeked = false;
+        *reported = false;
+        if let Some(flight) = flight {
+            flight.clear();
+        }
+    }
+
     /// Operations bound to it that still owe a completion, on rings that are there.
     pub(crate) fn flying(&self) -> u32 {
         let flight = self.flight.as_ref();

@@ -6,6 +6,8 @@
 mod constants;
 mod short;
 
+use std::sync::{Mutex, PoisonError};
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -19,19 +21,29 @@ use crate::recording::{Capture, Recording};
 /// Numbers given to objects in the order in which they first appeared.
 ///
 /// Without an allocator hook an object is what lives at one address with one type.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Objects {
-    spans: FxHashMap<(u32, u64), SmallVec<[Span; 1]>>,
+    /// All of them in their order: there may be many, and few are ever named.
+    spans: Vec<Span>,
+    /// Those of each address, as far as somebody asked for one.
+    by_address: Mutex<ByAddress>,
     /// What coroutines were spawned as, where they said so.
     coroutines: FxHashMap<(u32, u32), TypeId>,
-    count: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Span {
+    process: u32,
+    address: u64,
     from_generation: u32,
-    object: u32,
     ty: TypeId,
+}
+
+/// Objects by process and address, oldest first; so many of all are in here.
+#[derive(Debug, Default)]
+struct ByAddress {
+    objects: FxHashMap<(u32, u64), SmallVec<[u32; 2]>>,
+    count: usize,
 }
 
 impl Objects {
@@ -47,27 +59,33 @@ impl Objects {
         self.coroutines.remove(&(process, coroutine));
     }
 
-    /// Notes that a generation began.
+    /// Notes that a generation began, of another type than the one before at its address.
     pub(crate) fn begin(&mut self, process: u32, address: u64, generation: u32, ty: TypeId) {
-        let spans = self.spans.entry((process, address)).or_default();
-        if spans.last().is_some_and(|last| last.ty == ty) {
-            return;
-        }
-        self.count = self.count.saturating_add(1);
-        spans.push(Span {
+        self.spans.push(Span {
+            process,
+            address,
             from_generation: generation,
-            object: self.count,
             ty,
         });
     }
 
-    fn find(&self, process: u32, address: u64, generation: u32) -> Option<Span> {
-        let spans = self.spans.get(&(process, address))?;
-        spans
-            .iter()
-            .rev()
-            .find(|span| span.from_generation <= generation)
-            .copied()
+    /// The object's number, from 1, and what is known of it.
+    fn find(&self, process: u32, address: u64, generation: u32) -> Option<(u32, Span)> {
+        // A panic elsewhere leaves nothing half done here.
+        let mut known = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ByAddress { objects, count } = &mut *known;
+        for span in self.spans.get(*count..).unwrap_or_default() {
+            let its = objects.entry((span.process, span.address)).or_default();
+            its.push(u32::try_from(*count).unwrap_or(u32::MAX));
+            *count += 1;
+        }
+        let its = objects.get(&(process, address))?.iter().rev();
+        let mut its = its.filter_map(|number| Some((*number, *self.spans.get(*number as usize)?)));
+        let (number, span) = its.find(|(_, span)| span.from_generation <= generation)?;
+        Some((number.saturating_add(1), span))
     }
 }
 
@@ -89,7 +107,7 @@ impl Names<'_> {
     /// `Conn#12`: type and object.
     pub fn object(&self, process: u32, address: u64, generation: u32) -> String {
         match self.objects.find(process, address, generation) {
-            Some(span) => format!("{}#{}", self.ty(span.ty), span.object),
+            Some((object, span)) => format!("{}#{object}", self.ty(span.ty)),
             None => "?".to_owned(),
         }
     }

@@ -208,10 +208,11 @@ fn process<'a>(
     gathered: &mut Gathered<'a>,
     name: &'a str,
     bytes: Rc<dyn ReadAt + 'a>,
+    is_packed: bool,
     from: u64,
     len: u64,
 ) {
-    match super::file::read(gathered, name, Rc::clone(&bytes), from, len) {
+    match super::file::read(gathered, name, Rc::clone(&bytes), is_packed, from, len) {
         Ok(()) => {}
         Err(_) if super::is_unborn(&*bytes) => gathered.unborn.push((name.to_owned(), from)),
         Err(message) => gathered.recording.problem(name, from, message),
@@ -260,11 +261,11 @@ fn section<'a>(
                 );
                 recording.problem(name, at, message);
             }
-            process(gathered, name, Rc::new(unpacked), from, len);
+            process(gathered, name, Rc::new(unpacked), true, from, len);
         }
         1 => {
             let (from, len) = (part.from, part.len);
-            process(gathered, name, Rc::new(part), from, len);
+            process(gathered, name, Rc::new(part), false, from, len);
         }
         2 => {
             let bytes = small(&part, SMALL_MAX)?;

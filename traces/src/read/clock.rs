@@ -15,18 +15,20 @@ pub(super) struct Line {
     from: Pair,
     ticks: u64,
     ns: u64,
-    /// Nanoseconds of a tick, about.
-    rate: f64,
+    /// Nanoseconds of a tick: whole ones, and 2^64ths of one.
+    rate: (u64, u64),
+    /// Ticks since [`Line::from`] from which on that is not good enough.
+    near: u64,
 }
 
 /// Pairs closer than this say less than the rate that the writer measured.
 const SHORTEST_NS: u64 = 1_000_000;
 
-/// Ticks and nanoseconds below this have a quotient that floating point knows to a unit.
+/// Ticks below this are so few that what a rate leaves out does not add up to a nanosecond.
 const NEAR: u64 = 1 << 50;
 
-/// Divisors below this have remainders that 64 bits tell apart.
-const LARGEST: u64 = 1 << 61;
+/// With no more nanoseconds in a tick, so many ticks have a time that 62 bits hold.
+const FAST: u64 = 1 << 12;
 
 fn saturated(at_ns: i128) -> i64 {
     i64::try_from(at_ns).unwrap_or(if at_ns < 0 { i64::MIN } else { i64::MAX })
@@ -35,11 +37,15 @@ fn saturated(at_ns: i128) -> i64 {
 impl Line {
     fn new(from: Pair, ticks: u64, ns: u64) -> Self {
         let ticks = ticks.max(1);
+        let rate = (u128::from(ns) << 64) / u128::from(ticks);
+        let rate = ((rate >> 64) as u64, rate as u64);
+        let is_sane = rate.0 < FAST && ticks < 1 << 62 && from.ns < 1 << 62;
         Self {
             from,
             ticks,
             ns,
-            rate: ns as f64 / ticks as f64,
+            rate,
+            near: if is_sane { NEAR } else { 0 },
         }
     }
 
@@ -81,28 +87,23 @@ impl Line {
     #[inline]
     pub(super) fn at(&self, ticks: u64) -> i64 {
         match ticks.checked_sub(self.from.ticks) {
-            Some(since) if since < NEAR => self.near(since),
+            Some(since) if since < self.near => self.near(since),
             _ => self.anywhere(ticks),
         }
     }
 
-    /// As [`Line::anywhere`], without dividing: a quotient below 2^50 is known to a unit from its
-    /// floating-point one, and which of the three it is, the remainder says. That is known from its low
-    /// 64 bits: it is not below minus a divisor, and below two.
+    /// As [`Line::anywhere`], without dividing: by the rate, which is a little too low, time is right or a nanosecond
+    /// short. Which of the two, the remainder says, and of that the low 64 bits: it is below two divisors.
     #[inline]
     fn near(&self, since: u64) -> i64 {
-        let guess = since as f64 * self.rate;
-        if guess >= NEAR as f64 || self.ticks >= LARGEST {
-            return self.anywhere(self.from.ticks.saturating_add(since));
-        }
-        let scaled = guess as u64;
+        let (whole, part) = self.rate;
+        let part = (u128::from(since) * u128::from(part)) >> 64;
+        let guess = since.wrapping_mul(whole).wrapping_add(part as u64);
         let wanted = since.wrapping_mul(self.ns);
-        let rest = wanted.wrapping_sub(scaled.wrapping_mul(self.ticks)) as i64;
-        let below = u64::from(rest < 0);
-        let above = u64::from(rest >= self.ticks as i64);
-        let scaled = scaled.saturating_add(above).saturating_sub(below);
-        let at_ns = scaled.saturating_add(self.from.ns);
-        i64::try_from(at_ns).unwrap_or(i64::MAX)
+        let rest = wanted.wrapping_sub(guess.wrapping_mul(self.ticks));
+        let scaled = guess.wrapping_add(u64::from(rest >= self.ticks));
+        // Both are below 2^62.
+        scaled.wrapping_add(self.from.ns) as i64
     }
 
     /// All factors are below 2^64, so that their product fits.

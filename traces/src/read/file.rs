@@ -1,6 +1,5 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use wire::crc::crc32c;
@@ -32,8 +31,21 @@ pub(super) struct File<'a> {
     lanes: u32,
     chunks: u32,
     is_ring: bool,
-    /// Room for the bytes of a chunk.
-    room: RefCell<Vec<u8>>,
+    /// Reading a part of it again costs as much as reading it the first time, and more than keeping it.
+    pub(super) is_packed: bool,
+}
+
+/// The words of a chunk.
+#[derive(Debug, Default)]
+pub(super) struct Body(Vec<u64>);
+
+impl Body {
+    /// Those behind its header.
+    #[inline]
+    pub(super) fn words(&self) -> &[u64] {
+        let words = self.0.get(layout::CHUNK_HEADER_WORDS..);
+        words.unwrap_or_default()
+    }
 }
 
 /// A chunk whose header is in order.
@@ -56,6 +68,7 @@ pub(super) fn read<'a>(
     gathered: &mut Gathered<'a>,
     name: &'a str,
     bytes: Rc<dyn ReadAt + 'a>,
+    is_packed: bool,
     base: u64,
     len: u64,
 ) -> Result<(), String> {
@@ -68,7 +81,7 @@ pub(super) fn read<'a>(
             layout::HEADER_BYTES
         ));
     }
-    let file = validate(name, bytes, base, &head)?;
+    let file = validate(name, bytes, is_packed, base, &head)?;
     let mut process = describe(&head, name);
     let lanes = lane_directory(&file, &head, len).map_err(broken)?;
     let chunks = chunk_index(&file, &head, len, &mut gathered.recording).map_err(broken)?;
@@ -140,6 +153,7 @@ fn stopped(word: u64, ids: &Ids) -> Option<Stopped> {
 fn validate<'a>(
     name: &'a str,
     bytes: Rc<dyn ReadAt + 'a>,
+    is_packed: bool,
     base: u64,
     head: &[u8],
 ) -> Result<File<'a>, String> {
@@ -182,7 +196,7 @@ fn validate<'a>(
         lanes: u32_at(head, header::LANES),
         chunks: u32_at(head, header::CHUNKS),
         is_ring: u32_at(head, header::MODE) == mode::RING,
-        room: RefCell::default(),
+        is_packed,
     })
 }
 
@@ -322,28 +336,28 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
 }
 
 impl File<'_> {
-    /// The words of a chunk behind its header as far as the file goes, and whether that is all of them;
-    /// nothing when the chunk was recycled since it was indexed.
-    pub(super) fn body<B: FromIterator<u64>>(
-        &self,
-        chunk: &ChunkRef,
-    ) -> std::io::Result<Option<(B, bool)>> {
-        let mut room = self.room.borrow_mut();
-        room.resize(self.chunk_bytes, 0);
-        let got = read_full(&*self.bytes, chunk.offset, &mut room)?;
-        let bytes = room.get(..got).unwrap_or_default();
+    /// Reads the words of a chunk as far as the file goes, and says whether that is all of them; nothing when the
+    /// chunk was recycled since it was indexed.
+    pub(super) fn body(&self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<Option<bool>> {
+        let words = &mut body.0;
+        words.resize(self.chunk_bytes / 8, 0);
+        let got = read_full(
+            &*self.bytes,
+            chunk.offset,
+            bytemuck::cast_slice_mut(words.as_mut_slice()),
+        )?;
+        words.truncate(got / 8);
+        for word in words.iter_mut() {
+            *word = u64::from_le(*word);
+        }
         // The writer may have begun a new lap while we read: what we hold is one lap's only if the
         // gate is the same before and after.
         let mut gate = [0; 8];
         read_full(&*self.bytes, chunk.offset, &mut gate)?;
-        if u64_at(bytes, 0) != chunk.gate || u64_at(&gate, 0) != chunk.gate {
+        if words.first() != Some(&chunk.gate) || u64_at(&gate, 0) != chunk.gate {
             return Ok(None);
         }
-        let body = bytes.get(CHUNK_HEADER_BYTES..).unwrap_or_default();
-        let words = body
-            .chunks_exact(8)
-            .map(|word| word.try_into().map_or(0, u64::from_le_bytes));
-        Ok(Some((words.collect(), got == self.chunk_bytes)))
+        Ok(Some(got == self.chunk_bytes))
     }
 
     /// Whether chunks were reused, so that the oldest may be missing. Asked when some are, and not before:
@@ -359,9 +373,11 @@ impl File<'_> {
     /// As [`File::body`], for a chunk of names, which others may write to while it is read: what looks like a
     /// hole in it is one.
     pub(super) fn names(&self, chunk: &ChunkRef) -> std::io::Result<Option<Vec<u64>>> {
-        let Some((mut body, _)) = self.body::<Vec<u64>>(chunk)? else {
+        let mut body = Body::default();
+        if self.body(chunk, &mut body)?.is_none() {
             return Ok(None);
-        };
+        }
+        let mut body = body.words().to_vec();
         wire::protocol::settle(&mut body, |from, words| {
             let at = (CHUNK_HEADER_BYTES as u64).saturating_add(from as u64 * 8);
             let mut bytes = vec![0; words.len() * 8];

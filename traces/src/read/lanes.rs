@@ -15,12 +15,12 @@ use wire::payload::{halves, word};
 use wire::record::{Header, Kind, State, WITH_STACK};
 
 use super::clock::Line;
-use super::file::{ChunkRef, File};
+use super::file::{Body, ChunkRef, File};
 use super::records::Ids;
 use super::stream::{Piece, Reading, Script, Source, Whose};
 use super::{Gathered, Loose};
 use crate::event::{Loss, LossReason, StringId, What};
-use crate::recording::Lane;
+use crate::recording::{Ended, Lane};
 use crate::stack::StackId;
 
 /// An entry of the lane directory.
@@ -134,6 +134,8 @@ fn scan_lanes(
         let parent = entries.get(*lane as usize).and_then(|entry| entry.parent);
         (parent.is_some(), *lane)
     });
+    let ended = gathered.recording.process(source.process);
+    let is_open = ended.is_none_or(|process| process.ended == Ended::Unknown);
     let mut threads: FxHashMap<u32, u32> = FxHashMap::default();
     let mut last_ns = i64::MIN;
     for lane in lanes {
@@ -165,8 +167,9 @@ fn scan_lanes(
             unplaced: Vec::new(),
             reading: Reading::new(source.by_batch, begun),
             script: Script::new(number, entry.tid),
+            is_open,
             last_ns: i64::MIN,
-            last_ticks: u64::MAX,
+            last_ticks: None,
             is_behind: false,
         };
         let done = scan.run(&chunks);
@@ -195,35 +198,64 @@ fn new_lane(gathered: &mut Gathered<'_>, process: u32, tid: u32, thread: StringI
     index
 }
 
-/// Goes through the records of a chunk's body; says how the body ends.
-fn walk(body: &[u64], mut each: impl FnMut(Header, usize, &[u64])) -> End {
-    let mut at = 0;
-    let mut torn = 0;
-    while let Some(&first) = body.get(at) {
-        let header = Header(first);
-        if first == 0 {
-            let rest = body.get(at..).unwrap_or_default();
-            let zeros = rest.iter().all(|word| *word == 0);
-            return if zeros {
-                End::Room { torn }
-            } else {
-                End::Hole { at, torn }
-            };
+/// Goes through the records of a chunk's body.
+struct Walk<'b> {
+    body: &'b [u64],
+    at: usize,
+    torn: u64,
+}
+
+impl<'b> Walk<'b> {
+    fn new(body: &'b [u64]) -> Self {
+        Self {
+            body,
+            at: 0,
+            torn: 0,
         }
-        let words = header.words();
-        let payload = at.checked_add(words).and_then(|end| body.get(at + 1..end));
-        let (Some(payload), true) = (payload, words > 0) else {
-            return End::Broken { at, torn };
-        };
-        match header.state() {
-            Some(State::Committed) => each(header, at, payload),
-            Some(State::Reserved) => torn += 1,
-            Some(State::Aborted) => {}
-            None => return End::Broken { at, torn },
-        }
-        at += words;
     }
-    End::Room { torn }
+
+    /// The next record, and where it begins; or how the body ends.
+    fn next(&mut self) -> Result<(Header, usize, &'b [u64]), End> {
+        loop {
+            let (body, at, torn) = (self.body, self.at, self.torn);
+            let Some(&first) = body.get(at) else {
+                return Err(End::Room { torn });
+            };
+            let header = Header(first);
+            if first == 0 {
+                let rest = body.get(at..).unwrap_or_default();
+                let zeros = rest.iter().all(|word| *word == 0);
+                return Err(if zeros {
+                    End::Room { torn }
+                } else {
+                    End::Hole { at, torn }
+                });
+            }
+            let words = header.words();
+            let payload = at.checked_add(words).and_then(|end| body.get(at + 1..end));
+            let (Some(payload), true) = (payload, words > 0) else {
+                return Err(End::Broken { at, torn });
+            };
+            self.at = at + words;
+            match header.state() {
+                Some(State::Committed) => return Ok((header, at, payload)),
+                Some(State::Reserved) => self.torn += 1,
+                Some(State::Aborted) => {}
+                None => return Err(End::Broken { at, torn }),
+            }
+        }
+    }
+}
+
+/// Goes through the records of a chunk's body; says how the body ends.
+fn walk(body: &[u64], mut each: impl FnMut(Header, &[u64])) -> End {
+    let mut walk = Walk::new(body);
+    loop {
+        match walk.next() {
+            Ok((header, _, words)) => each(header, words),
+            Err(end) => return end,
+        }
+    }
 }
 
 /// Goes through a chunk of names, which has holes where a thread was killed between taking room and saying
@@ -231,7 +263,7 @@ fn walk(body: &[u64], mut each: impl FnMut(Header, usize, &[u64])) -> End {
 fn walk_names(mut body: &[u64], mut each: impl FnMut(Header, &[u64])) -> u64 {
     let mut all_torn = 0u64;
     loop {
-        match walk(body, |header, _, words| each(header, words)) {
+        match walk(body, &mut each) {
             End::Room { torn } | End::Broken { torn, .. } => return all_torn.saturating_add(torn),
             End::Hole { at, torn } => {
                 let hole = body.get(at..).unwrap_or_default();
@@ -253,6 +285,63 @@ enum End {
     Broken { at: usize, torn: u64 },
 }
 
+/// Records that were counted: how many, where they end, and where the last of them begins.
+struct Counted {
+    records: u64,
+    until: usize,
+    last: usize,
+}
+
+/// Events that a record stands for, in what a kind says of its records.
+const EVENTS: u32 = 3;
+/// Operations are submitted.
+const SUBMITS: u32 = 4;
+/// Coroutines are resumed or suspended.
+const RESUMES: u32 = 8;
+/// Memory is freed or moved.
+const MEMORY: u32 = 16;
+
+/// What is known of records of a kind without looking at their words; 0 where that is not enough.
+#[inline]
+fn says(kind: u8) -> u32 {
+    static SAYS: [u32; 256] = {
+        let mut says = [0; 256];
+        let mut kinds = Kind::ALL;
+        while let [kind, rest @ ..] = kinds {
+            says[*kind as usize] = match kind {
+                Kind::Leak
+                | Kind::Reclaim
+                | Kind::Peek
+                | Kind::Retain
+                | Kind::Release
+                | Kind::Claim
+                | Kind::Complete
+                | Kind::CompleteAt
+                | Kind::CompleteOf
+                | Kind::Spawn
+                | Kind::Done
+                | Kind::CoroutineDrop
+                | Kind::Wake
+                | Kind::Mark
+                | Kind::Alloc
+                | Kind::BorrowBegin
+                | Kind::BorrowEnd
+                | Kind::BufferInit
+                | Kind::BufferProvide => 1,
+                Kind::CompleteReclaim => 2,
+                Kind::Submit => 1 | SUBMITS,
+                Kind::LeakSubmit => 2 | SUBMITS,
+                Kind::Resume | Kind::Suspend => 1 | RESUMES,
+                Kind::Free | Kind::Realloc | Kind::Unmap | Kind::StackPointer => 1 | MEMORY,
+                _ => 0,
+            };
+            kinds = rest;
+        }
+        says
+    };
+    SAYS[usize::from(kind)]
+}
+
 /// One lane of the file while it is looked through.
 struct Scan<'a, 'b, 'c> {
     gathered: &'a mut Gathered<'b>,
@@ -267,9 +356,11 @@ struct Scan<'a, 'b, 'c> {
     unplaced: Vec<(Option<u64>, LossReason)>,
     reading: Reading,
     script: Script,
-    /// Time of the latest event, and its ticks.
+    /// Somebody may still write the file.
+    is_open: bool,
+    /// Time of the latest event, and its ticks, where that is of the chunk at hand.
     last_ns: i64,
-    last_ticks: u64,
+    last_ticks: Option<u64>,
     /// The latest event was only counted: its time is that of its ticks.
     is_behind: bool,
 }
@@ -280,6 +371,7 @@ impl Scan<'_, '_, '_> {
         let mut records = 0u64;
         let mut lost = 0u64;
         let mut is_damaged = false;
+        let mut body = Body::default();
         for chunk in chunks {
             if chunk.seq == last_seq {
                 self.problem(
@@ -314,13 +406,13 @@ impl Scan<'_, '_, '_> {
                 lost = chunk.lost;
             }
             last_seq = chunk.seq;
-            let Some((body, all)) = self.source.file.body(chunk)? else {
+            let Some(all) = self.source.file.body(chunk, &mut body)? else {
                 // Recycled while we read: the next chunk that can be read says how much is gone.
                 is_damaged = true;
                 records = chunk.records;
                 continue;
             };
-            let (count, whole) = self.chunk(chunk, body)?;
+            let (count, whole) = self.chunk(chunk, &mut body)?;
             records = chunk.records.saturating_add(count);
             if !all {
                 let length = self.script.pieces.last().map_or(0, Piece::length);
@@ -349,33 +441,47 @@ impl Scan<'_, '_, '_> {
     }
 
     /// The records of one chunk: how many there were, and whether its end is in order.
-    fn chunk(&mut self, chunk: &ChunkRef, body: Rc<[u64]>) -> std::io::Result<(u64, bool)> {
+    fn chunk(&mut self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<(u64, bool)> {
         let source = self.source;
         self.reading.base = chunk.ticks;
-        self.last_ticks = u64::MAX;
+        self.last_ticks = None;
         let mut count = 0u64;
-        let mut bytes = 0;
-        let end = walk(&body, |header, at, words| {
+        let mut last = 0;
+        let words = body.words();
+        let mut walk = Walk::new(words);
+        let end = loop {
+            let counted = self.count(words, walk.at);
+            if counted.records > 0 {
+                (walk.at, last) = (counted.until, counted.last);
+                count = count.saturating_add(counted.records);
+            }
+            let (header, at, words) = match walk.next() {
+                Ok(record) => record,
+                Err(end) => break end,
+            };
             count = count.saturating_add(1);
-            bytes = at;
-            if self.is_counted(header, words) {
-                return;
+            last = at;
+            if self.is_entered(header, words) {
+                continue;
             }
             self.catch_up();
             let before = self.script.events;
             self.record(header, words);
             if self.script.events != before {
-                self.last_ticks = self.reading.ticks;
+                self.last_ticks = Some(self.reading.ticks);
             }
-        });
+        };
         self.catch_up();
-        let length = body.len();
+        let length = words.len();
+        // What nobody writes any more is there again, in less time than keeping it takes.
+        let is_kept = (source.file.is_packed || self.is_open || self.gathered.keeps_all())
+            && self.gathered.keep(length);
         self.script.pieces.push(Piece {
             chunk: *chunk,
-            until: if count > 0 { bytes + 1 } else { 0 },
+            until: if count > 0 { last + 1 } else { 0 },
             records: count,
             length,
-            body: self.gathered.keep(length).then_some(body),
+            body: is_kept.then(|| Rc::new(std::mem::take(body))),
         });
         let (torn, whole) = match end {
             End::Room { torn } => (torn, true),
@@ -402,71 +508,89 @@ impl Scan<'_, '_, '_> {
         Ok((count, whole))
     }
 
-    /// Counts the events of a record that says nothing that has to be known before events are gone through, and
-    /// that is no earlier than the latest one. Nearly all records are like that.
-    #[inline]
-    fn is_counted(&mut self, header: Header, words: &[u64]) -> bool {
+    /// Counts the events of records that say nothing that has to be known before events are gone through, each no
+    /// earlier than the one before. Nearly all records are like that.
+    fn count(&mut self, body: &[u64], from: usize) -> Counted {
+        let mut counted = Counted {
+            records: 0,
+            until: from,
+            last: from,
+        };
+        let base = self.reading.base;
+        // By batch, time is not that of the ticks.
+        let (Some(_), Some(last_ticks), false) = (self.lane, self.last_ticks, self.source.by_batch)
+        else {
+            return counted;
+        };
+        let last = u32::try_from(last_ticks.saturating_sub(base));
+        let (Ok(mut last), Some(_)) = (last, base.checked_add(u32::MAX.into())) else {
+            return counted;
+        };
+        let (mut at, mut events, mut submits, mut seen) = (from, 0, 0, 0);
+        while let Some(first) = body.get(at) {
+            let header = Header(*first);
+            let says = says(header.raw_kind());
+            let length = header.words();
+            let is_clear = says != 0 && header.is_committed();
+            let is_whole = length != 0 && length <= body.len() - at;
+            if !(is_clear & is_whole & (header.delta_ticks() >= last)) {
+                break;
+            }
+            last = header.delta_ticks();
+            counted.records += 1;
+            counted.last = at;
+            at += length;
+            events += says & EVENTS;
+            submits += u32::from(says & SUBMITS != 0);
+            seen |= says;
+        }
+        if counted.records > 0 {
+            counted.until = at;
+            self.script.events = self.script.events.saturating_add(events.into());
+            self.last_ticks = Some(base.saturating_add(last.into()));
+            self.is_behind = true;
+            let facts = &mut self.gathered.facts;
+            if submits > 0 {
+                facts.submits(self.source.process, submits.into());
+            }
+            if seen & RESUMES != 0 {
+                facts.resumes();
+            }
+            if seen & MEMORY != 0 {
+                facts.memory();
+            }
+        }
+        counted
+    }
+
+    /// Counts an enter as [`Scan::count`] does others: it says from which lane a ring is entered, and nothing else.
+    fn is_entered(&mut self, header: Header, words: &[u64]) -> bool {
         let ticks = u64::from(header.delta_ticks());
         let ticks = self.reading.base.saturating_add(ticks);
-        let Some(lane) = self.lane else { return false };
-        // By batch, time is not that of the ticks.
-        if ticks < self.last_ticks || self.source.by_batch {
+        let is_enter = header.kind() == Some(Kind::Enter) && header.flags() & WITH_STACK == 0;
+        let is_late = self.last_ticks.is_some_and(|last| ticks >= last);
+        let Some(lane) = self.lane.filter(|_| is_enter && is_late) else {
+            return false;
+        };
+        if self.source.by_batch {
             return false;
         }
+        let (ring, _) = halves(word(words, 0));
         let facts = &mut self.gathered.facts;
-        let events = match header.kind() {
-            Some(
-                Kind::Leak
-                | Kind::Reclaim
-                | Kind::Peek
-                | Kind::Retain
-                | Kind::Release
-                | Kind::Claim
-                | Kind::Complete
-                | Kind::CompleteAt
-                | Kind::CompleteOf
-                | Kind::Spawn
-                | Kind::Done
-                | Kind::CoroutineDrop
-                | Kind::Wake
-                | Kind::Mark
-                | Kind::Alloc
-                | Kind::BorrowBegin
-                | Kind::BorrowEnd
-                | Kind::BufferInit
-                | Kind::BufferProvide,
-            ) => 1,
-            Some(Kind::CompleteReclaim) => 2,
-            Some(kind @ (Kind::Submit | Kind::LeakSubmit)) => {
-                facts.submits(self.source.process);
-                1 + u64::from(kind == Kind::LeakSubmit)
-            }
-            Some(Kind::Resume | Kind::Suspend) => {
-                facts.resumes();
-                1
-            }
-            Some(Kind::Free | Kind::Realloc | Kind::Unmap | Kind::StackPointer) => {
-                facts.memory();
-                1
-            }
-            Some(Kind::Enter) if header.flags() & WITH_STACK == 0 => {
-                let (ring, _) = halves(word(words, 0));
-                facts.entered(self.source.process, lane, ring);
-                1
-            }
-            _ => return false,
-        };
-        self.script.events = self.script.events.saturating_add(events);
-        self.last_ticks = ticks;
+        facts.entered(self.source.process, lane, ring);
+        self.script.events = self.script.events.saturating_add(1);
+        self.last_ticks = Some(ticks);
         self.is_behind = true;
         true
     }
 
     /// Time goes on to the latest event that was counted.
     fn catch_up(&mut self) {
-        if self.is_behind {
+        if self.is_behind
+            && let Some(ticks) = self.last_ticks
+        {
             self.is_behind = false;
-            self.reading.now_ns = self.source.line.at(self.last_ticks);
+            self.reading.now_ns = self.source.line.at(ticks);
             self.last_ns = self.reading.now_ns;
         }
     }

@@ -27,8 +27,8 @@ use wire::layout;
 
 use crate::event::{Event, EventId, What};
 use crate::input::{Input, ReadAt, read_full};
-use crate::model::Facts;
-use crate::watch::{Counter, Stage, Watch};
+use crate::model::{Facts, Foreseen};
+use crate::watch::{Counter, Found, Stage, Watch};
 pub(crate) use pass::Reader;
 
 use crate::recording::{Capture, Ended, Process, Recording, Seen};
@@ -51,9 +51,11 @@ pub struct ReadError {
 pub(crate) struct Loose {
     /// `CLOCK_MONOTONIC` in ns, or what stands for it.
     at_ns: i64,
-    stack: StackId,
+    pub(crate) stack: StackId,
+    /// Where the model will find its address, as far as that is known before.
+    pub(crate) foreseen: Foreseen,
     /// All but its number, its time since the first one, and its scope.
-    event: Event,
+    pub(crate) event: Event,
 }
 
 impl Loose {
@@ -70,8 +72,25 @@ impl Loose {
         Self {
             at_ns,
             stack,
+            foreseen: Foreseen::default(),
             event,
         }
+    }
+
+    /// Another event in the room of one that nobody looks at any more.
+    #[inline(always)]
+    fn put(&mut self, at_ns: i64, (process, lane): (u32, u32), stack: StackId) -> &mut What {
+        self.at_ns = at_ns;
+        self.stack = stack;
+        self.foreseen = Foreseen::default();
+        self.event.process = process;
+        self.event.lane = lane;
+        &mut self.event.what
+    }
+
+    /// Room for an event.
+    fn blank() -> Self {
+        Self::new(0, (0, 0), What::Done { coroutine: 0 }, StackId(0))
     }
 
     fn process(&self) -> u32 {
@@ -96,19 +115,41 @@ pub(crate) trait Lend {
     /// The next event. What it says may be taken away.
     fn lend(&mut self) -> Option<&mut Loose>;
 
-    /// Events that come soon, some of them: those that are decoded already.
-    fn ahead(&self) -> &[Loose];
+    /// The next event and those behind it that are decoded already, up to a time; none at the end.
+    fn run(&mut self, until_ns: i64) -> &mut [Loose];
+
+    /// Events that come soon, in about this order: those that were decoded since somebody asked last.
+    fn fresh(&mut self) -> &mut [Loose];
+}
+
+/// The first of some events in the order of time, and those that are no later than `until_ns`.
+#[inline]
+fn up_to(events: &[Loose], until_ns: i64) -> usize {
+    match events.last() {
+        Some(last) if last.at_ns > until_ns => {
+            let until = events.partition_point(|event| event.at_ns <= until_ns);
+            until.max(1)
+        }
+        _ => events.len(),
+    }
 }
 
 /// Events that are there already, lent.
+#[derive(Clone)]
 struct Ready {
     events: Vec<Loose>,
     next: usize,
+    /// Those behind it nobody asked for yet.
+    fresh: usize,
 }
 
 impl Ready {
     fn new(events: Vec<Loose>) -> Self {
-        Self { events, next: 0 }
+        Self {
+            events,
+            next: 0,
+            fresh: 0,
+        }
     }
 }
 
@@ -125,8 +166,17 @@ impl Lend for Ready {
         Some(event)
     }
 
-    fn ahead(&self) -> &[Loose] {
-        self.events.get(self.next..).unwrap_or_default()
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
+        let rest = self.events.get_mut(self.next..).unwrap_or_default();
+        let count = up_to(rest, until_ns);
+        self.next += count;
+        rest.get_mut(..count).unwrap_or_default()
+    }
+
+    fn fresh(&mut self) -> &mut [Loose] {
+        let fresh = self.fresh..self.events.len();
+        self.fresh = self.events.len();
+        self.events.get_mut(fresh).unwrap_or_default()
     }
 }
 
@@ -141,6 +191,7 @@ impl<L: Lend> Iterator for Taken<L> {
             at_ns,
             stack,
             event,
+            ..
         } = self.0.lend()?;
         let what = event.what.take();
         Some(Loose::new(
@@ -191,6 +242,11 @@ impl Gathered<'_> {
         }
     }
 
+    /// Whether all that is read is kept, so that it stays what it is.
+    fn keeps_all(&self) -> bool {
+        self.keep_words > usize::MAX / 2
+    }
+
     /// Whether so many more words may be kept in memory.
     fn keep(&mut self, words: usize) -> bool {
         let left = self.keep_words.checked_sub(words);
@@ -211,11 +267,17 @@ pub(crate) fn read(
     let mut recording = reader.recording.clone();
     let mut pass = reader.pass().until(until_ns);
     let mut counter = Counter::new(watch, Stage::Reading, reader.events);
-    while let Some((event, stack)) = pass.lend() {
-        counter.one_more();
-        recording.tables.stacks.of_event(event.id, stack);
-        let what = event.what.take();
-        events.push(Event { what, ..*event });
+    loop {
+        let run = pass.run();
+        if run.is_empty() {
+            break;
+        }
+        for Loose { event, stack, .. } in run.iter_mut() {
+            recording.tables.stacks.of_event(event.id, *stack);
+            let what = event.what.take();
+            events.push(Event { what, ..*event });
+        }
+        counter.more(run.len(), Found::default);
     }
     recording.began_ns = pass.began_ns();
     recording.losses = pass.losses();
@@ -232,7 +294,7 @@ pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError
     if reader.facts.is_lossy {
         let losses = |reader: &Reader<'_>| {
             let mut pass = reader.pass();
-            while pass.lend().is_some() {}
+            while !pass.run().is_empty() {}
             pass.losses()
         };
         let mut found = losses(&reader);
@@ -341,7 +403,7 @@ fn one<'a>(gathered: &mut Gathered<'a>, input: &Input<'a>) -> Result<(), String>
             from: 0,
             len: u64::MAX,
         };
-        file::read(gathered, input.name, Rc::new(whole), 0, len)
+        file::read(gathered, input.name, Rc::new(whole), false, 0, len)
     } else {
         let begins = tty(magic.get(..got).unwrap_or_default());
         Err(format!(

@@ -5,13 +5,12 @@ use std::cell::Cell;
 use super::order::{Events, Merge, Plan};
 use super::stream::{Script, Source, Stream};
 use super::{Gathered, Lend, Loose, ReadError, Ready, Taken, gather, put_ends};
-use crate::event::{Event, EventId, What};
+use crate::event::{EventId, What};
 use crate::input::Input;
 use crate::model::Facts;
 use crate::recording::{LocatedLoss, Recording};
 use crate::scopes::ScopeTracker;
-use crate::stack::StackId;
-use crate::watch::{Counter, Stage, Watch};
+use crate::watch::{Counter, Found, Stage, Watch};
 
 /// A recording that was looked through once, and can be gone through event by event.
 pub(crate) struct Reader<'a> {
@@ -148,10 +147,18 @@ impl Lend for Lane<'_> {
     }
 
     #[inline]
-    fn ahead(&self) -> &[Loose] {
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
         match self {
-            Self::Sorted(stream) => stream.ahead(),
-            Self::Unsorted(events) => events.ahead(),
+            Self::Sorted(stream) => stream.run(until_ns),
+            Self::Unsorted(events) => events.run(until_ns),
+        }
+    }
+
+    #[inline]
+    fn fresh(&mut self) -> &mut [Loose] {
+        match self {
+            Self::Sorted(stream) => stream.fresh(),
+            Self::Unsorted(events) => events.fresh(),
         }
     }
 }
@@ -180,10 +187,18 @@ impl Lend for Merged<'_> {
     }
 
     #[inline]
-    fn ahead(&self) -> &[Loose] {
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
         match self {
-            Self::One(lane) => lane.ahead(),
-            Self::Several(merge) => merge.ahead(),
+            Self::One(lane) => lane.run(until_ns),
+            Self::Several(merge) => merge.run(until_ns),
+        }
+    }
+
+    #[inline]
+    fn fresh(&mut self) -> &mut [Loose] {
+        match self {
+            Self::One(lane) => lane.fresh(),
+            Self::Several(merge) => merge.fresh(),
         }
     }
 }
@@ -202,13 +217,19 @@ impl<L: Lend> Lend for Counted<'_, L> {
     fn lend(&mut self) -> Option<&mut Loose> {
         let lent = self.events.lend();
         if lent.is_some() {
-            self.counter.one_more();
+            self.counter.more(1, Found::default);
         }
         lent
     }
 
-    fn ahead(&self) -> &[Loose] {
-        self.events.ahead()
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
+        let run = self.events.run(until_ns);
+        self.counter.more(run.len(), Found::default);
+        run
+    }
+
+    fn fresh(&mut self) -> &mut [Loose] {
+        self.events.fresh()
     }
 }
 
@@ -222,18 +243,18 @@ enum Ordered<'a> {
 
 impl Ordered<'_> {
     #[inline]
-    fn lend(&mut self) -> Option<&mut Loose> {
+    fn run(&mut self) -> &mut [Loose] {
         match self {
-            Self::ByTime(merged) => merged.lend(),
+            Self::ByTime(merged) => merged.run(i64::MAX),
             Self::Mended(events, lent) => {
                 *lent = events.next();
-                lent.as_mut()
+                lent.as_mut_slice()
             }
         }
     }
 }
 
-/// All events, one after the other, each with its call stack.
+/// All events, one after the other.
 pub(crate) struct Pass<'a> {
     ordered: Ordered<'a>,
     first_ns: Option<i64>,
@@ -250,42 +271,47 @@ impl Pass<'_> {
         Self { until_ns, ..self }
     }
 
-    /// The next event, which may be taken apart, and its call stack.
+    /// The next events, as many as are at hand, which may be taken apart; none at the end.
     #[inline]
-    pub(crate) fn lend(&mut self) -> Option<(&mut Event, StackId)> {
-        let Loose {
-            at_ns,
-            stack,
-            event,
-        } = self.ordered.lend()?;
-        if *at_ns > self.until_ns {
-            return None;
+    pub(crate) fn run(&mut self) -> &mut [Loose] {
+        let mut run = self.ordered.run();
+        let is_late = |loose: &Loose| loose.at_ns > self.until_ns;
+        if self.until_ns < i64::MAX
+            && let Some(end) = run.iter().position(is_late)
+        {
+            // Nothing comes behind it, whatever there is.
+            self.until_ns = i64::MIN;
+            run = run.get_mut(..end).unwrap_or_default();
         }
-        event.id = EventId(self.count);
-        self.count += 1;
-        if let What::Lost(loss) = event.what {
-            self.losses.push(LocatedLoss {
-                event: event.id,
-                process: event.process,
-                lane: event.lane,
-                loss,
-            });
+        let Some(first) = run.first() else {
+            return run;
+        };
+        let first_ns = *self.first_ns.get_or_insert(first.at_ns);
+        for Loose { at_ns, event, .. } in run.iter_mut() {
+            event.id = EventId(self.count);
+            self.count += 1;
+            if let What::Lost(loss) = event.what {
+                self.losses.push(LocatedLoss {
+                    event: event.id,
+                    process: event.process,
+                    lane: event.lane,
+                    loss,
+                });
+            }
+            event.scope = self.scopes.step(event.process, event.lane, &event.what);
+            // In order, so never before the first; a hostile clock may be centuries after it.
+            event.at_ns = at_ns.abs_diff(first_ns.min(*at_ns));
         }
-        event.scope = self.scopes.step(event.process, event.lane, &event.what);
-        let first_ns = *self.first_ns.get_or_insert(*at_ns);
-        // In order, so never before the first; a hostile clock may be centuries after it.
-        event.at_ns = at_ns.abs_diff(first_ns.min(*at_ns));
-        Some((event, *stack))
+        run
     }
 
-    /// Some of the events that come soon.
+    /// Events that come soon, in about this order: those that were decoded since somebody asked last.
     #[inline]
-    pub(crate) fn ahead(&self) -> impl ExactSizeIterator<Item = &Event> {
-        let ahead = match &self.ordered {
-            Ordered::ByTime(merged) => merged.ahead(),
-            Ordered::Mended(..) => &[],
-        };
-        ahead.iter().map(|loose| &loose.event)
+    pub(crate) fn fresh(&mut self) -> &mut [Loose] {
+        match &mut self.ordered {
+            Ordered::ByTime(merged) => merged.fresh(),
+            Ordered::Mended(..) => &mut [],
+        }
     }
 
     /// `CLOCK_MONOTONIC` of the first event, in ns.

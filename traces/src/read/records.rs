@@ -201,10 +201,10 @@ impl Sequences {
 
 /// The pointer that a record is about.
 #[inline]
-pub(super) fn pointer(ids: &Ids, header: Header, words: &[u64]) -> Pointer {
-    let (site, ty) = halves(word(words, 1));
+pub(super) fn pointer(ids: &Ids, header: Header, address: u64, named: u64) -> Pointer {
+    let (site, ty) = halves(named);
     Pointer {
-        address: word(words, 0),
+        address,
         owner: Owner::from_u8(header.aux()),
         ty: ids.ty(ty),
         site: ids.site(site),
@@ -275,7 +275,7 @@ pub(super) fn event(
     header: Header,
     words: &[u64],
 ) -> Option<What> {
-    let pointer = || pointer(ids, header, words);
+    let pointer = || pointer(ids, header, word(words, 0), word(words, 1));
     let (low, high) = halves(word(words, 0));
     let what = match header.kind() {
         Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,

@@ -9,17 +9,23 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use wire::payload::word;
-use wire::record::{Header, Kind, State, WITH_STACK};
+use wire::record::{Header, Kind, State};
 
 use super::clock::Line;
-use super::file::{ChunkRef, File};
+use super::file::{Body, ChunkRef, File};
 use super::records::{self, Ids, Sequences};
-use super::{Lend, Loose};
+use super::{Lend, Loose, up_to};
 use crate::event::{StringId, What};
 use crate::stack::StackId;
 
 /// Events that are decoded at once: what fits into the nearest cache.
 const BATCH: usize = 64;
+
+const LEAK: u8 = Kind::Leak as u8;
+const RECLAIM: u8 = Kind::Reclaim as u8;
+const PEEK: u8 = Kind::Peek as u8;
+const RETAIN: u8 = Kind::Retain as u8;
+const RELEASE: u8 = Kind::Release as u8;
 
 /// A process file, and what its records refer to.
 pub(super) struct Source<'a> {
@@ -58,7 +64,7 @@ pub(super) struct Piece {
     pub(super) records: u64,
     pub(super) length: usize,
     /// Its words, where they are kept.
-    pub(super) body: Option<Rc<[u64]>>,
+    pub(super) body: Option<Rc<Body>>,
 }
 
 impl Piece {
@@ -234,7 +240,7 @@ pub(super) struct Stream<'a> {
     reading: Reading,
     /// The next piece.
     piece: usize,
-    body: Rc<[u64]>,
+    body: Words,
     at: usize,
     until: usize,
     records: u64,
@@ -246,12 +252,38 @@ pub(super) struct Stream<'a> {
     is_changed: &'a Cell<bool>,
 }
 
+/// The words of the piece at hand.
+enum Words {
+    Kept(Rc<Body>),
+    Read(Body),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::Read(Body::default())
+    }
+}
+
+impl Words {
+    #[inline]
+    fn words(&self) -> &[u64] {
+        match self {
+            Self::Kept(body) => body.words(),
+            Self::Read(body) => body.words(),
+        }
+    }
+}
+
 /// Events of a lane that were decoded, and whose they are.
 struct Decoded<'a> {
     script: &'a Script,
-    /// Handed out up to the next one.
+    /// Room for a batch: events are written where others were before. So many of it are events, handed out up to the
+    /// next one.
     batch: Vec<Loose>,
+    filled: usize,
     next: usize,
+    /// Nobody asked for these yet.
+    is_fresh: bool,
     /// Events so far, and the number of them before the next lane.
     events: u64,
     lanes: usize,
@@ -262,12 +294,34 @@ struct Decoded<'a> {
 impl Decoded<'_> {
     #[inline]
     fn push(&mut self, at_ns: i64, process: u32, what: What, stack: StackId) {
+        let place = (process, self.lane_now());
+        self.events += 1;
+        if self.filled >= self.batch.len() {
+            self.batch.push(Loose::blank());
+        }
+        if let Some(event) = self.batch.get_mut(self.filled) {
+            *event.put(at_ns, place, stack) = what;
+            self.filled += 1;
+        }
+    }
+
+    /// The lane that the next event is of.
+    #[inline]
+    fn lane_now(&mut self) -> u32 {
         if self.lane_at <= self.events {
             self.lane_of_next();
         }
-        self.events += 1;
-        let place = (process, self.lane);
-        self.batch.push(Loose::new(at_ns, place, what, stack));
+        self.lane
+    }
+
+    /// Room for more events of that lane, up to a number of events.
+    #[inline]
+    fn room(&mut self, until: u64) -> &mut [Loose] {
+        let more = self.lane_at.min(until).saturating_sub(self.events);
+        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        let end = self.filled.saturating_add(more).min(BATCH);
+        let end = end.min(self.batch.len());
+        self.batch.get_mut(self.filled..end).unwrap_or_default()
     }
 
     /// Takes over the lane that the next event is of.
@@ -290,13 +344,14 @@ impl<'a> Stream<'a> {
         script: &'a Script,
         is_changed: &'a Cell<bool>,
     ) -> Self {
-        let capacity = usize::try_from(script.events).map_or(BATCH, |events| events.min(BATCH));
+        // A lane may have few events, and a hostile file many such lanes.
+        let room = usize::try_from(script.events).map_or(BATCH, |events| events.min(BATCH));
         Self {
             source,
             script,
             reading: Reading::new(source.by_batch, 0),
             piece: 0,
-            body: Rc::default(),
+            body: Words::default(),
             at: 0,
             until: 0,
             records: 0,
@@ -304,9 +359,13 @@ impl<'a> Stream<'a> {
             extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
             decoded: Decoded {
                 script,
-                // A lane may have few events, and a hostile file many such lanes.
-                batch: Vec::with_capacity(capacity + 1),
+                // The last record may stand for two events.
+                batch: std::iter::repeat_with(Loose::blank)
+                    .take(room + 1)
+                    .collect(),
+                filled: 0,
                 next: 0,
+                is_fresh: false,
                 events: 0,
                 lanes: 0,
                 lane_at: script.lanes.first().map_or(u64::MAX, |lane| lane.0),
@@ -319,15 +378,66 @@ impl<'a> Stream<'a> {
     /// Decodes the next events; whether there were any.
     #[inline(never)]
     fn fill(&mut self) -> bool {
-        self.decoded.batch.clear();
-        self.decoded.next = 0;
-        while self.decoded.batch.len() < BATCH {
+        (self.decoded.filled, self.decoded.next) = (0, 0);
+        while self.decoded.filled < BATCH {
+            self.pointers();
             let is_extra_next = self.extra_at <= self.decoded.events;
             if (is_extra_next || !self.record()) && !self.extra() {
                 break;
             }
         }
-        !self.decoded.batch.is_empty()
+        self.decoded.is_fresh = true;
+        self.decoded.filled > 0
+    }
+
+    /// Decodes the next records as far as each tells of a pointer and nothing else, which is what most do: all that
+    /// [`Reading::record`] does with them, where it makes no detour.
+    #[inline(always)]
+    fn pointers(&mut self) {
+        let Self {
+            source,
+            script,
+            reading,
+            decoded,
+            ..
+        } = self;
+        // The last record begins in front of `until`.
+        let words = self.body.words();
+        let words = words.get(..words.len().min(self.until.saturating_add(2)));
+        let words = words.and_then(|words| words.get(self.at..));
+        let mut rest = words.unwrap_or_default();
+        let mut count = 0;
+        let lane = (source.process, decoded.lane_now());
+        for event in decoded.room(self.extra_at) {
+            let Some(([header, address, named], behind)) = rest.split_first_chunk::<3>() else {
+                break;
+            };
+            let header = Header(*header);
+            let kind = header.raw_kind();
+            if !header.is_plain(3) || !matches!(kind, LEAK..=RELEASE) {
+                break;
+            }
+            if count == 0 {
+                reading.belong(script.tid);
+            }
+            reading.tick(source, None, header, &[]);
+            let what = event.put(reading.time(), lane, StackId(0));
+            let pointer = records::pointer(&source.ids, header, *address, *named);
+            // One by one: what is put together elsewhere is copied here, and that takes longer than all the rest.
+            match kind {
+                LEAK => *what = What::Leak(pointer),
+                RECLAIM => *what = What::Reclaim(pointer),
+                PEEK => *what = What::Peek(pointer),
+                RETAIN => *what = What::Retain(pointer),
+                _ => *what = What::Release(pointer),
+            }
+            rest = behind;
+            count += 1;
+        }
+        decoded.filled += count;
+        decoded.events += count as u64;
+        self.at += 3 * count;
+        self.records += count as u64;
     }
 
     /// Takes in the next event that no record stands for; whether there was one.
@@ -356,11 +466,12 @@ impl<'a> Stream<'a> {
                 return false;
             }
         }
-        let Some(header) = self.body.get(self.at).map(|word| Header(*word)) else {
+        let body = self.body.words();
+        let Some(header) = body.get(self.at).map(|word| Header(*word)) else {
             return self.change();
         };
         let end = self.at.saturating_add(header.words());
-        let Some(words) = self.body.get(self.at + 1..end) else {
+        let Some(words) = body.get(self.at + 1..end) else {
             return self.change();
         };
         self.at = end;
@@ -371,21 +482,6 @@ impl<'a> Stream<'a> {
         }
         self.records += 1;
         let (source, script, decoded) = (self.source, self.script, &mut self.decoded);
-        if let Some(kind @ (Kind::Leak | Kind::Reclaim)) = header.kind()
-            && header.flags() & WITH_STACK == 0
-        {
-            // Of the most frequent ones all that [`Reading::record`] does, where it makes no detour.
-            let reading = &mut self.reading;
-            reading.tick(source, None, header, words);
-            reading.belong(script.tid);
-            let pointer = records::pointer(&source.ids, header, words);
-            let what = match kind {
-                Kind::Leak => What::Leak(pointer),
-                _ => What::Reclaim(pointer),
-            };
-            decoded.push(reading.time(), source.process, what, StackId(0));
-            return true;
-        }
         self.reading
             .record(source, header, words, |reading, mut what, stack| {
                 if matches!(what, What::Other { .. }) {
@@ -415,14 +511,18 @@ impl<'a> Stream<'a> {
         self.records = 0;
         (self.at, self.until) = (0, piece.until);
         self.reading.base = piece.chunk.ticks;
-        self.body = match &piece.body {
-            Some(body) => Rc::clone(body),
-            None => match self.source.file.body::<Rc<[u64]>>(&piece.chunk) {
-                Ok(Some((body, _))) if body.len() >= piece.until => body,
-                _ => return self.change(),
-            },
+        if let Some(body) = &piece.body {
+            self.body = Words::Kept(Rc::clone(body));
+            return true;
+        }
+        let mut body = match std::mem::take(&mut self.body) {
+            Words::Read(body) => body,
+            Words::Kept(_) => Body::default(),
         };
-        true
+        let read = self.source.file.body(&piece.chunk, &mut body);
+        let is_there = matches!(read, Ok(Some(_))) && body.words().len() >= piece.until;
+        self.body = Words::Read(body);
+        is_there || self.change()
     }
 
     /// Ends the stream, because a chunk is not what it was.
@@ -437,8 +537,7 @@ impl<'a> Stream<'a> {
 impl Lend for Stream<'_> {
     #[inline]
     fn next_ns(&mut self) -> Option<i64> {
-        let decoded = &self.decoded;
-        if decoded.next >= decoded.batch.len() && !self.fill() {
+        if self.decoded.next >= self.decoded.filled && !self.fill() {
             return None;
         }
         let next = self.decoded.batch.get(self.decoded.next)?;
@@ -447,7 +546,7 @@ impl Lend for Stream<'_> {
 
     #[inline]
     fn lend(&mut self) -> Option<&mut Loose> {
-        if self.decoded.next >= self.decoded.batch.len() && !self.fill() {
+        if self.decoded.next >= self.decoded.filled && !self.fill() {
             return None;
         }
         let Decoded { batch, next, .. } = &mut self.decoded;
@@ -457,8 +556,29 @@ impl Lend for Stream<'_> {
     }
 
     #[inline]
-    fn ahead(&self) -> &[Loose] {
-        let decoded = &self.decoded;
-        decoded.batch.get(decoded.next..).unwrap_or_default()
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
+        if self.decoded.next >= self.decoded.filled && !self.fill() {
+            return &mut [];
+        }
+        let decoded = &mut self.decoded;
+        let rest = decoded.next..decoded.filled;
+        let rest = decoded.batch.get_mut(rest).unwrap_or_default();
+        let count = up_to(rest, until_ns);
+        decoded.next += count;
+        rest.get_mut(..count).unwrap_or_default()
+    }
+
+    #[inline]
+    fn fresh(&mut self) -> &mut [Loose] {
+        if self.decoded.next >= self.decoded.filled {
+            self.fill();
+        }
+        let decoded = &mut self.decoded;
+        let fresh = if std::mem::take(&mut decoded.is_fresh) {
+            decoded.next..decoded.filled
+        } else {
+            0..0
+        };
+        decoded.batch.get_mut(fresh).unwrap_or_default()
     }
 }

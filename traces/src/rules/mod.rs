@@ -269,6 +269,7 @@ impl Judge<'_> {
 }
 
 /// Hands a moment to the rules that look at its kind.
+#[inline]
 pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
     #[cfg(test)]
     unconcerned_are_silent(observer, moment);
@@ -323,6 +324,7 @@ fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
 }
 
 /// The rules that look at moments of a kind, by id: most events make moments that few rules care for.
+#[inline]
 fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
     match moment {
         Moment::Submitted(_) => {

@@ -63,9 +63,23 @@ impl<L: Lend> Lend for Merge<L> {
     }
 
     #[inline]
-    fn ahead(&self) -> &[Loose] {
-        let stream = self.streams.get(self.from);
-        stream.map_or(&[], Lend::ahead)
+    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
+        self.next_ns();
+        // Of two at one time the one comes first whose stream does.
+        let before = match self.heads.peek() {
+            Some(Reverse((at_ns, stream))) if *stream > self.from => *at_ns,
+            Some(Reverse((at_ns, _))) => at_ns.saturating_sub(1),
+            None => i64::MAX,
+        };
+        let stream = self.streams.get_mut(self.from);
+        stream.map_or(&mut [], |stream| stream.run(until_ns.min(before)))
+    }
+
+    #[inline]
+    fn fresh(&mut self) -> &mut [Loose] {
+        self.next_ns();
+        let stream = self.streams.get_mut(self.from);
+        stream.map_or(&mut [], Lend::fresh)
     }
 }
 
@@ -99,6 +113,16 @@ mod tests {
             }
             all.sort_by_key(|event| event.at_ns);
             let key = |event: &Loose| (event.at_ns, event.lane());
+            let mut runs = Merge::new(streams.clone());
+            let mut in_runs = Vec::new();
+            loop {
+                let run = runs.run(i64::MAX);
+                if run.is_empty() {
+                    break;
+                }
+                in_runs.extend(run.iter().map(key));
+            }
+            prop_assert_eq!(in_runs, all.iter().map(key).collect::<Vec<_>>());
             let merged: Vec<_> = Taken(Merge::new(streams)).map(|event| key(&event)).collect();
             prop_assert_eq!(merged, all.iter().map(key).collect::<Vec<_>>());
         }
