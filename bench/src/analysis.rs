@@ -1,7 +1,8 @@
 //! How fast a recording is read and judged, against reading its bytes from memory.
 //!
-//! Reading is decoding the records and putting them into causal order; judging is what `tracer check` does besides:
-//! events are matched, and looked at by every rule. All on one thread. Analysers of other tools read traces of
+//! A first look finds out whose the records are and where any are missing; reading does that, decodes them and puts
+//! them into causal order; following matches events besides, and judging, which is what `tracer check` does, has every
+//! rule look at them. All on one thread. Analysers of other tools read traces of
 //! their own, with the events that they have. All by processor time.
 
 use std::hint::black_box;
@@ -49,6 +50,12 @@ fn read(title: &str, raw: &Vec<u8>) {
         let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
         black_box(words.fold(0, u64::wrapping_add));
     };
+    let look = move |_| {
+        black_box(Trace::survey(&[input]).is_ok());
+    };
+    let follow = move |_| {
+        black_box(Trace::follow(&[input]).is_ok());
+    };
     let walk = move |_| {
         let mut kinds = 0;
         let walked = Trace::walk(&[input], |event| kinds += event.what.kind().len());
@@ -62,7 +69,9 @@ fn read(title: &str, raw: &Vec<u8>) {
         &format!("reading {events} events ({title}), ns of processor time per event"),
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
+            variant("a first look", Box::new(look)),
             variant("reading", Box::new(walk)),
+            variant("reading and following, without rules", Box::new(follow)),
             variant("reading and judging", Box::new(check)),
         ],
         // A round reads everything once; its time is divided by the events.
