@@ -4,6 +4,8 @@
 //! The life of a generation takes in the operations that carried its cookie, and through them the
 //! polls that their completions led to.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use crate::event::{Event, EventId, What};
@@ -15,6 +17,9 @@ use crate::trace::Trace;
 
 /// What a row costs, in events that are only looked at.
 const ROW: usize = 64;
+
+/// What it costs to see that a page has nothing of what is sought.
+const SKIPPED: usize = 64;
 
 /// What it costs where its page has to be decoded for it.
 const DECODED: usize = 1024;
@@ -134,6 +139,10 @@ pub struct Gathering {
     /// What findings say of events.
     roles: FxHashMap<EventId, &'static str>,
     violations: FxHashMap<EventId, RuleId>,
+    /// What lived there before and after, once the rows are told.
+    around: Option<Around>,
+    /// Whether nobody asks for that.
+    is_alone: bool,
 }
 
 impl Gathering {
@@ -146,7 +155,27 @@ impl Gathering {
             rows: Vec::new(),
             roles: FxHashMap::default(),
             violations: FxHashMap::default(),
+            around: None,
+            is_alone: false,
         }
+    }
+
+    /// Begins, where it does not matter what was there before and after.
+    pub fn alone(trace: &Trace, subject: Subject) -> Self {
+        Self {
+            is_alone: true,
+            ..Self::of(trace, subject)
+        }
+    }
+
+    fn seek(&mut self, trace: &Trace, events: usize) -> bool {
+        if self.is_alone {
+            return false;
+        }
+        let part = self.rows.first().map(|row| row.event);
+        let around = &mut self.around;
+        let around = around.get_or_insert_with(|| Around::of(trace, self.subject, part));
+        around.work(trace, events)
     }
 
     /// Goes on with about so many events; false once there is nothing left to do but to finish.
@@ -187,7 +216,7 @@ impl Gathering {
                 violation: self.violations.get(id).copied(),
             });
         }
-        self.rows.len() < ids.len()
+        self.rows.len() < ids.len() || self.seek(trace, left)
     }
 
     /// How far it has come, in percent.
@@ -212,9 +241,15 @@ impl Gathering {
     }
 
     /// The life.
-    pub fn finish(self, trace: &Trace) -> Biography {
+    pub fn finish(mut self, trace: &Trace) -> Biography {
+        while self.seek(trace, usize::MAX) {}
         let part = self.rows.first().map(|row| row.event);
-        let (previous, next) = neighbours(trace, self.subject, part);
+        let known = |side| match side {
+            Side::Known(subject) => subject,
+            Side::Sought(_) => None,
+        };
+        let around = self.around.unwrap_or_else(Around::nothing);
+        let (previous, next) = (known(around.before), known(around.after));
         Biography {
             subject: self.subject,
             title: crate::describe::name_of(trace, self.subject, part),
@@ -226,71 +261,177 @@ impl Gathering {
     }
 }
 
-fn neighbours(
-    trace: &Trace,
-    subject: Subject,
-    part: Option<EventId>,
-) -> (Option<Subject>, Option<Subject>) {
-    match subject {
-        Subject::Generation {
-            process,
-            address,
-            generation,
-        } => {
-            let at = |generation| Subject::Generation {
+/// What lived in the same place before and after, while it is looked for.
+#[derive(Clone, Debug)]
+struct Around {
+    before: Side,
+    after: Side,
+}
+
+#[derive(Clone, Debug)]
+enum Side {
+    Known(Option<Subject>),
+    Sought(Seeking),
+}
+
+impl Around {
+    fn of(trace: &Trace, subject: Subject, part: Option<EventId>) -> Self {
+        let pages = trace.events.pages();
+        match subject {
+            Subject::Generation {
                 process,
                 address,
                 generation,
-            };
-            let after = at(generation.saturating_add(1));
-            let is_it = |event: &Event, link: &Link| {
-                event.process == process
-                    && link.address == address
-                    && link.generation == generation.saturating_add(1)
-            };
-            let pages = 0..trace.events.pages();
-            let later = trace.events.nearest(&[Key::Of(after)], pages, false, is_it);
-            let previous = generation
-                .checked_sub(1)
-                .filter(|&before| before != 0)
-                .map(at);
-            (previous, later.map(|_| after))
-        }
-        Subject::Operation {
-            process,
-            ring,
-            sequence,
-        } => {
-            let own = trace.submission_of(process, ring, sequence, part);
-            let own = own.and_then(|id| trace.event(id));
-            let Some((What::Submit(submission), id)) = own.map(|own| (&own.what, own.id)) else {
-                return (None, None);
-            };
-            let slot = submission.entry.slot;
-            let in_slot = |other: &Event| match &other.what {
-                What::Submit(s) if other.process == process => {
-                    (u32::from(s.entry.ring), s.entry.slot) == (ring, slot)
-                }
-                _ => false,
-            };
-            let key = Key::Slot(process, ring, slot.into());
-            let page = trace.events.page_of(id);
-            let before = |event: &Event, _: &Link| event.id < id && in_slot(event);
-            let after = |event: &Event, _: &Link| event.id > id && in_slot(event);
-            let events = &trace.events;
-            let before = events.nearest(&[key], (0..=page).rev(), true, before);
-            let after = events.nearest(&[key], page..events.pages(), false, after);
-            let of = |id: Option<EventId>| match &trace.event(id?)?.what {
-                What::Submit(s) => Some(Subject::Operation {
+            } => {
+                let at = |generation| Subject::Generation {
                     process,
-                    ring,
-                    sequence: s.sequence,
-                }),
-                _ => None,
-            };
-            (of(before), of(after))
+                    address,
+                    generation,
+                };
+                let previous = generation.checked_sub(1).filter(|&before| before != 0);
+                Self {
+                    before: Side::Known(previous.map(at)),
+                    after: Side::Sought(Seeking {
+                        sought: Sought::Generation(process, address, generation.saturating_add(1)),
+                        pages: 0..pages,
+                        is_back: false,
+                        found: None,
+                    }),
+                }
+            }
+            Subject::Operation {
+                process,
+                ring,
+                sequence,
+            } => {
+                let own = trace.submission_of(process, ring, sequence, part);
+                let own = own.and_then(|id| trace.event(id));
+                let Some((What::Submit(submission), id)) = own.map(|own| (&own.what, own.id))
+                else {
+                    return Self::nothing();
+                };
+                let slot = submission.entry.slot.into();
+                let page = trace.events.page_of(id);
+                let seeking = |pages, is_back| {
+                    Side::Sought(Seeking {
+                        sought: Sought::InSlot(process, ring, slot, id),
+                        pages,
+                        is_back,
+                        found: None,
+                    })
+                };
+                Self {
+                    before: seeking(0..page + 1, true),
+                    after: seeking(page..pages, false),
+                }
+            }
+            Subject::Coroutine { .. } | Subject::Cookie { .. } => Self::nothing(),
         }
-        Subject::Coroutine { .. } | Subject::Cookie { .. } => (None, None),
+    }
+
+    fn nothing() -> Self {
+        Self {
+            before: Side::Known(None),
+            after: Side::Known(None),
+        }
+    }
+
+    /// Goes on with about so many events; false once both are known.
+    fn work(&mut self, trace: &Trace, mut events: usize) -> bool {
+        for side in [&mut self.before, &mut self.after] {
+            if let Side::Sought(seeking) = side {
+                if !seeking.work(trace, &mut events) {
+                    return true;
+                }
+                *side = Side::Known(seeking.subject(trace));
+            }
+        }
+        false
+    }
+}
+
+/// The nearest event of a neighbour: page by page, this way or the other.
+#[derive(Clone, Debug)]
+struct Seeking {
+    sought: Sought,
+    /// What was not looked at yet.
+    pages: Range<usize>,
+    is_back: bool,
+    found: Option<EventId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sought {
+    /// Any event of a generation of an address.
+    Generation(u32, u64, u32),
+    /// A submission in a slot of a ring, beside another one.
+    InSlot(u32, u32, u32, EventId),
+}
+
+impl Seeking {
+    /// Looks on; true once it is found, or is nowhere.
+    fn work(&mut self, trace: &Trace, events: &mut usize) -> bool {
+        let (sought, is_back) = (self.sought, self.is_back);
+        let key = match sought {
+            Sought::Generation(process, address, generation) => Key::Of(Subject::Generation {
+                process,
+                address,
+                generation,
+            }),
+            Sought::InSlot(process, ring, slot, _) => Key::Slot(process, ring, slot),
+        };
+        let is_it = |event: &Event, link: &Link| match sought {
+            Sought::Generation(process, address, generation) => {
+                event.process == process && link.address == address && link.generation == generation
+            }
+            Sought::InSlot(process, ring, slot, beside) => {
+                let is_there = match &event.what {
+                    What::Submit(s) if event.process == process => {
+                        (u32::from(s.entry.ring), u32::from(s.entry.slot)) == (ring, slot)
+                    }
+                    _ => false,
+                };
+                let is_beside = if is_back {
+                    event.id < beside
+                } else {
+                    event.id > beside
+                };
+                is_there && is_beside
+            }
+        };
+        while self.found.is_none() {
+            if *events == 0 {
+                return false;
+            }
+            *events = events.saturating_sub(SKIPPED);
+            let page = if is_back {
+                self.pages.next_back()
+            } else {
+                self.pages.next()
+            };
+            let Some(page) = page else { break };
+            let page = std::iter::once(page);
+            self.found = trace.events.nearest(&[key], page, is_back, is_it);
+        }
+        true
+    }
+
+    /// Whose event it is.
+    fn subject(&self, trace: &Trace) -> Option<Subject> {
+        let found = trace.event(self.found?)?;
+        match (self.sought, &found.what) {
+            (Sought::Generation(process, address, generation), _) => Some(Subject::Generation {
+                process,
+                address,
+                generation,
+            }),
+            (Sought::InSlot(process, ring, ..), What::Submit(s)) => Some(Subject::Operation {
+                process,
+                ring,
+                sequence: s.sequence,
+            }),
+            _ => None,
+        }
     }
 }
 

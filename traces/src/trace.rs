@@ -187,6 +187,26 @@ impl Trace {
         }
     }
 
+    /// As [`Trace::check`], without what happened after `until_ns` by `CLOCK_MONOTONIC`: see [`Trace::read_until`].
+    pub fn check_until(inputs: &[Input<'_>], until_ns: i64) -> Result<Self, ReadError> {
+        // What somebody still writes has to be kept as it was when it was looked through.
+        let reader = Reader::open(inputs, usize::MAX)?;
+        let mut recording = reader.recording.clone();
+        let again = Watched {
+            reader: &reader,
+            watch: &|_| {},
+            until_ns,
+            began_ns: Cell::new(0),
+            passes: Cell::new(0),
+        };
+        match course::judge(&mut recording, &reader.facts, &again) {
+            Some((judged, events)) if !reader.is_changed() => {
+                Ok(Self::of(recording, events, judged))
+            }
+            _ => Self::read_until(inputs, until_ns),
+        }
+    }
+
     /// As [`Trace::parse_text`], with what [`Trace::check`] keeps.
     pub fn check_text(text: &str) -> Result<Self, TextError> {
         let (mut recording, events) = crate::text::parse(text)?;

@@ -65,7 +65,7 @@ impl Events {
     }
 
     /// Whether some could not be read back so far, so that what was gone through was not all.
-    pub(crate) fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         match &self.0 {
             Held::Whole { .. } => false,
             Held::Paged(pages) => pages.is_unreadable(),

@@ -1,14 +1,14 @@
 //! Events in pages, each coded for itself: the first ones in memory, the others where there is more room. A page that
 //! somebody looks at is decoded, and stays so until all that were looked at are let go of.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hasher;
 use std::io;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::coding::{Bytes, Coder};
 use super::keys::{self, Key};
@@ -45,8 +45,8 @@ pub(crate) struct Pages {
     len: usize,
     pages: Vec<Page>,
     aside: Option<Box<dyn Aside>>,
-    /// Enters that came long after the submissions that they took, by submission.
-    late: BTreeMap<u64, EventId>,
+    /// Enters that came long after the submissions that they took, by the submissions' pages.
+    late: FxHashMap<usize, Late>,
     /// How many are decoded.
     decoded: AtomicUsize,
     /// A page could not be read back, or is not what was put there.
@@ -168,9 +168,11 @@ impl Pages {
             to.events.push(event);
             to.links.push(link);
         }
-        for (id, enter) in self.late.range(ids.start as u64..ids.end as u64) {
-            if let Some(link) = to.links.get_mut(*id as usize % PAGE) {
-                link.enter = Some(*enter);
+        if let Some(late) = self.late.get(&number) {
+            for (at, enter) in late.enters(ids.start as u64) {
+                if let Some(link) = to.links.get_mut(at) {
+                    link.enter = Some(enter);
+                }
             }
         }
         Some(())
@@ -199,6 +201,44 @@ impl Pages {
                 each(event, link);
             }
         }
+    }
+}
+
+/// Enters of a page's submissions that came when the page was coded already: the position of each, and how far behind
+/// the page's beginning the enter is. A ring that is filled for long and then entered has many, of a few bytes each.
+#[derive(Debug, Default)]
+struct Late(Vec<u8>);
+
+impl Late {
+    fn add(&mut self, at: usize, enter: EventId, first: u64) {
+        let behind = enter.0.saturating_sub(first);
+        for mut number in [at as u64, behind] {
+            while number >= 0x80 {
+                self.0.push(number as u8 | 0x80);
+                number >>= 7;
+            }
+            self.0.push(number as u8);
+        }
+    }
+
+    /// In the order in which they came: of two for one submission the later one counts.
+    fn enters(&self, first: u64) -> impl Iterator<Item = (usize, EventId)> {
+        let mut bytes = self.0.iter();
+        let mut number = move || {
+            let (mut number, mut shift) = (0, 0);
+            loop {
+                let byte = *bytes.next()?;
+                number |= u64::from(byte & 0x7f) << shift;
+                shift += 7;
+                if byte < 0x80 {
+                    return Some(number);
+                }
+            }
+        };
+        std::iter::from_fn(move || {
+            let at = usize::try_from(number()?).ok()?;
+            Some((at, EventId(first.saturating_add(number()?))))
+        })
     }
 }
 
@@ -269,7 +309,9 @@ impl Builder {
     pub(crate) fn entered(&mut self, submission: EventId, enter: EventId) {
         let first = (self.pages.len - self.open.len()) as u64;
         if submission.0 < first {
-            self.pages.late.insert(submission.0, enter);
+            let at = usize::try_from(submission.0).unwrap_or(usize::MAX);
+            let late = self.pages.late.entry(at / PAGE).or_default();
+            late.add(at % PAGE, enter, (at - at % PAGE) as u64);
         } else {
             self.link(submission).enter = Some(enter);
         }
