@@ -1,6 +1,6 @@
 //! Shows a fixture in the viewer, for the terminal tests and for looking at it by hand.
 //!
-//! `view_fixture [leftover|judged|clean|many|blocked|live] [--ascii] [--no-color] [--goto PLACE]`. For the tests,
+//! `view_fixture [leftover|judged|clean|many|blocked|live] [--ascii] [--adapts] [--no-color] [--goto PLACE]`. For the tests,
 //! `PANIC` in the environment names a thread that panics: `viewer` while it draws the help, `worker` on SIGUSR1.
 //! `blocked` has its trace when SIGUSR1 comes, and never one when SIGUSR2 does; `live` is a recording that grows by
 //! each SIGUSR1, and is over with SIGUSR2.
@@ -42,6 +42,10 @@ impl tui::Outside for Editor {
         Ok(command)
     }
 
+    fn shell(&self) -> Command {
+        Command::new(std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()))
+    }
+
     fn keep(&self, _notes: &[tui::Note]) -> Result<(), String> {
         Ok(())
     }
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
                 options.exec = tui::commands::script(&script).expect("a script that reads");
             }
             "--mouse" => options.mouse = true,
+            "--adapts" => options.adapts = true,
             "--no-color" => options.colour = Colour::Off,
             "--goto" => {
                 options.goto = arguments.next().and_then(|place| place.parse().ok());

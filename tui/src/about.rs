@@ -11,6 +11,7 @@ use crate::layout::Pane;
 use crate::life::NeighbourRow;
 use crate::live::{State, Watched};
 use crate::model::{FindingRow, LifeRow, Model};
+use crate::msg::Msg;
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 use crate::{diff, losses, notes, rings};
@@ -81,7 +82,9 @@ fn about_finding(model: &Model, columns: usize) -> Vec<Line> {
     if row == FindingRow::Hidden {
         let words = model.hiding.in_words().unwrap_or_default();
         let text = format!(
-            "{words}. l or z lists them here; of a suppressed one U takes the suppression back."
+            "{words}. {} lists them here; of a suppressed one {} takes the suppression back.",
+            model.key(Msg::ShowHidden),
+            model.key(Msg::Unsuppress)
         );
         return plain(&text, Tone::Plain, columns);
     }
@@ -161,7 +164,8 @@ fn about_hiding(model: &Model, story: usize, columns: usize) -> Vec<Line> {
             let until = until
                 .as_ref()
                 .map_or(String::new(), |day| format!(" until {day}"));
-            let text = format!("{} (U takes it back)", traces::tty(reason.as_bytes()));
+            let reason = traces::tty(reason.as_bytes());
+            let text = format!("{reason} ({} takes it back)", model.key(Msg::Unsuppress));
             wrap_after(&format!("suppressed{until}:"), Tone::Note, &text, columns)
         }
         Some(Why::Known) => plain("known: the baseline has it", Tone::Note, columns),
@@ -184,20 +188,25 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
     match model.life.row(model.life.selected) {
         Some(LifeRow::Previous(_)) => {
             let text = format!(
-                "{} was here before. Enter opens it.",
-                model.life.names.previous
+                "{} was here before. {} opens it.",
+                model.life.names.previous,
+                model.key(Msg::Open)
             );
             plain(&text, Tone::Plain, columns)
         }
         Some(LifeRow::Next(_)) => {
-            let text = format!("{} came here next. Enter opens it.", model.life.names.next);
+            let text = format!(
+                "{} came here next. {} opens it.",
+                model.life.names.next,
+                model.key(Msg::Open)
+            );
             plain(&text, Tone::Plain, columns)
         }
         Some(LifeRow::Folded(fold)) => {
             let steps = model.life.folds.get(fold);
             let text = steps.map_or("", |steps| &steps.text);
             plain(
-                &format!("{text}. l or Enter shows them one by one."),
+                &format!("{text}. {} shows them one by one.", model.key(Msg::Open)),
                 Tone::Plain,
                 columns,
             )
@@ -262,9 +271,16 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
 fn about_object(model: &Model, columns: usize) -> Vec<Line> {
     let index = model.timeline.index.as_ref();
     let position = model.objects.selected;
+    if model.objects.len() == 0 {
+        return Vec::new();
+    }
     if model.objects.opened.is_none() {
-        let text = "Enter lists them one by one; c counts by type, place, age or thread.";
-        return plain(text, Tone::Faint, columns);
+        let text = format!(
+            "{} lists them one by one; {} counts by type, place, age or thread.",
+            model.key(Msg::Open),
+            model.key(Msg::Pivot)
+        );
+        return plain(&text, Tone::Faint, columns);
     }
     let at = model.objects.object(position);
     match at.and_then(|at| index?.objects.all.get(at)) {
@@ -282,7 +298,10 @@ fn about_neighbour(model: &Model, columns: usize) -> Vec<Line> {
             let row = around.side(side).and_then(|told| told.rows.get(index));
             row.map_or_else(Vec::new, |row| about_event(model, row.event, columns))
         }
-        Some(NeighbourRow::Head(_)) => plain("Enter opens this life.", Tone::Plain, columns),
+        Some(NeighbourRow::Head(_)) => {
+            let text = format!("{} opens this life.", model.key(Msg::Open));
+            plain(&text, Tone::Plain, columns)
+        }
         None => Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Ids are stable: scripts may rely on them.
 
-use crate::keys::{BINDINGS, Binding, Characters, On, label};
+use crate::keys::{Binding, Characters, Keymap, On, bindings, label};
 use crate::msg::View;
 
 /// How often one command can be asked to repeat an action.
@@ -18,10 +18,12 @@ pub enum WithText {
     Filter,
     /// Draw with other colours.
     Theme,
+    /// Go to a lane of the timeline.
+    Lane,
 }
 
 /// Every command that takes a text: what it is called, what it takes, what it does.
-pub const WITH_TEXT: [(&str, &str, WithText, &str); 3] = [
+pub const WITH_TEXT: [(&str, &str, WithText, &str); 4] = [
     (
         "goto",
         "PLACE",
@@ -39,6 +41,12 @@ pub const WITH_TEXT: [(&str, &str, WithText, &str); 3] = [
         "NAME",
         WithText::Theme,
         "draw with other colours: terminal, dark, light, contrast, deutan, tritan, mono",
+    ),
+    (
+        "lane",
+        "NAME",
+        WithText::Lane,
+        "go to the lane of the timeline that has this in its name: a thread, ring 5, coroutine 3",
     ),
 ];
 
@@ -61,7 +69,7 @@ pub fn binding(id: &str) -> Option<&'static Binding> {
             On::Prompt | On::Palette | On::Help | On::Question
         )
     };
-    BINDINGS.iter().filter(offered).find(|b| b.id == id)
+    bindings().filter(offered).find(|b| b.id == id)
 }
 
 /// Reads a command; an error says what is wrong, safe for a terminal.
@@ -98,10 +106,12 @@ pub fn parse(text: &str) -> Result<Command, String> {
         return Ok(Command::WithText(*command, rest.to_owned()));
     }
     let shown = traces::tty(name.as_bytes());
-    Err(match matches(name, Characters::Ascii).first() {
-        Some(near) => format!("no command is called {shown}; did you mean {}?", near.name),
-        None => format!("no command is called {shown}; in the viewer, : lists all"),
-    })
+    Err(
+        match matches(name, Characters::Ascii, &Keymap::default()).first() {
+            Some(near) => format!("no command is called {shown}; did you mean {}?", near.name),
+            None => format!("no command is called {shown}; in the viewer, : lists all"),
+        },
+    )
 }
 
 /// The commands of a script: one after the other, `;` between them.
@@ -140,16 +150,15 @@ pub struct Offer {
 }
 
 /// Commands whose letters contain those typed in their order, best first; all for nothing typed.
-pub fn matches(typed: &str, characters: Characters) -> Vec<Offer> {
+pub fn matches(typed: &str, characters: Characters, keymap: &Keymap) -> Vec<Offer> {
     let typed = typed.split_whitespace().next().unwrap_or("").to_lowercase();
-    let actions = BINDINGS
-        .iter()
+    let actions = bindings()
         .filter(|b| binding(b.id).is_some())
         .map(|b| Offer {
             name: b.id,
             takes: "",
-            keys: b
-                .keys
+            keys: keymap
+                .keys(b)
                 .first()
                 .map_or(String::new(), |key| label(*key, characters)),
             help: b.help,
@@ -219,7 +228,7 @@ mod tests {
 
     #[test]
     fn every_command_that_is_offered_is_understood() {
-        for offer in matches("", Characters::Unicode) {
+        for offer in matches("", Characters::Unicode, &Keymap::default()) {
             let text = format!(
                 "{} {}",
                 offer.name,
@@ -228,7 +237,7 @@ mod tests {
             assert!(parse(&text).is_ok(), "{}", offer.name);
         }
         assert_eq!(
-            matches("zoom-in", Characters::Ascii)[0].name,
+            matches("zoom-in", Characters::Ascii, &Keymap::default())[0].name,
             "timeline.zoom-in"
         );
     }

@@ -1,6 +1,7 @@
 //! The help: all keys that hold in the pane it was asked from, out of the key table. One can be chosen and run.
 
 use ratatui::layout::Rect;
+use traces::finding::RuleId;
 
 use crate::keys::{Binding, bindings_of, label};
 use crate::layout::Pane;
@@ -33,25 +34,46 @@ pub struct Help {
     pub filter: String,
     /// Whether that is being typed.
     pub is_typing: bool,
+    /// The rule whose page is shown instead of keys.
+    pub rule: Option<RuleId>,
 }
 
 /// The actions that are listed: those of the pane, as far as the filter lets them through.
 pub fn actions(model: &Model) -> Vec<&'static Binding> {
+    let keymap = &model.look.keymap;
     let filter = model.help.as_ref().map_or("", |help| &help.filter);
     let wanted = filter.trim().to_lowercase();
     let fits = |binding: &&'static Binding| {
         let has = |text: &str| text.to_lowercase().contains(&wanted);
         has(binding.id)
             || has(binding.help)
-            || binding
-                .keys
+            || keymap
+                .keys(binding)
                 .iter()
                 .any(|key| label(*key, model.look.characters) == filter)
     };
     bindings_of(model.pane_listener())
-        .filter(|binding| !binding.keys.is_empty())
+        .filter(|binding| !keymap.keys(binding).is_empty())
         .filter(fits)
         .collect()
+}
+
+/// Letters of the titles on a rule's page.
+const TITLE_MAX: usize = 16;
+
+/// What a rule looks for.
+fn page(rule: RuleId, columns: usize) -> Vec<(Line, Option<usize>)> {
+    let Some(rule) = traces::rules::rule(rule) else {
+        return Vec::new();
+    };
+    let text = traces::rules::explain(rule, columns);
+    let line = |(at, line): (usize, &str)| {
+        // What is not set in names the parts of the page.
+        let is_title = at == 0 || (!line.starts_with(' ') && line.len() < TITLE_MAX);
+        let tone = if is_title { Tone::Strong } else { Tone::Plain };
+        (vec![(line.to_owned(), tone)], None)
+    };
+    text.lines().enumerate().map(line).collect()
 }
 
 /// The lines of the help, each with the position of its action.
@@ -59,21 +81,30 @@ pub fn lines(model: &Model) -> Vec<(Line, Option<usize>)> {
     let Some(area) = area(model.size) else {
         return Vec::new();
     };
+    if let Some(rule) = model.help.as_ref().and_then(|help| help.rule) {
+        return page(rule, area.width.into());
+    }
     let characters = model.look.characters;
-    let written = |binding: &&Binding| {
-        let keys = binding.keys.iter().map(|key| label(*key, characters));
+    let keymap = &model.look.keymap;
+    let written = |binding: &'static Binding| {
+        let keys = keymap.keys(binding).iter();
+        let keys = keys.map(|key| label(*key, characters));
         keys.collect::<Vec<_>>().join(" ")
     };
     let actions = actions(model);
     let widest = bindings_of(model.pane_listener())
-        .map(|binding| width(&written(&binding)))
+        .map(|binding| width(&written(binding)))
         .max()
         .unwrap_or(0);
     let mut lines = Vec::new();
     for (position, binding) in actions.iter().enumerate() {
         let keys = written(binding);
         let label = format!("{keys}{}", " ".repeat(widest - width(&keys) + 2));
-        let text = wrap_beside(&label, Tone::Strong, binding.help, area.width.into());
+        let (tone, help) = match keymap.is_changed(binding) {
+            true => (Tone::Note, format!("{} (your keys)", binding.help)),
+            false => (Tone::Strong, binding.help.to_owned()),
+        };
+        let text = wrap_beside(&label, tone, &help, area.width.into());
         lines.extend(text.into_iter().map(|line| (line, Some(position))));
     }
     let is_whole = model

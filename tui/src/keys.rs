@@ -9,10 +9,12 @@ use crate::layout::Pane;
 use crate::msg::{Msg, Prefix};
 use Key::{AfterG, Char, Code, Ctrl};
 
+mod map;
 pub mod script;
 mod table;
 
-pub use table::BINDINGS;
+pub use map::Keymap;
+pub use table::bindings;
 
 /// A key as the table writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum On {
     Anywhere,
     /// In every pane.
     Panes,
+    /// In every pane but one, which has another use for the keys.
+    PanesBut(Pane),
     /// In one pane.
     Pane(Pane),
     /// While a filter or a note is typed.
@@ -96,7 +100,7 @@ pub struct Binding {
 }
 
 /// What `key` means in `context`; nothing where it means nothing.
-pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
+pub fn message_for(key: KeyEvent, context: Context, keymap: &Keymap) -> Option<Msg> {
     let alone = match key.code {
         KeyCode::Char(c) if key.modifiers.contains(KeyModifiers::CONTROL) => {
             Some(Ctrl(c.to_ascii_lowercase()))
@@ -106,9 +110,8 @@ pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
         code => Some(Code(code)),
     };
     let find = |wanted: Key| {
-        BINDINGS
-            .iter()
-            .find(|b| holds(b.on, context.listener) && b.keys.contains(&wanted))
+        bindings()
+            .find(|b| holds(b.on, context.listener) && keymap.keys(b).contains(&wanted))
             .map(|b| b.msg)
     };
     let typed = match alone {
@@ -133,10 +136,11 @@ pub fn message_for(key: KeyEvent, context: Context) -> Option<Msg> {
 }
 
 /// What may follow a first key: `g then: g first row, l copy ...`.
-pub fn after(prefix: Prefix, listener: Listener) -> String {
+pub fn after(prefix: Prefix, listener: Listener, keymap: &Keymap) -> String {
     let Prefix::G = prefix;
     let bindings = bindings_of(listener);
-    let keys = bindings.flat_map(|binding| binding.keys.iter().map(move |key| (key, binding)));
+    let keys =
+        bindings.flat_map(|binding| keymap.keys(binding).iter().map(move |key| (key, binding)));
     let pairs = keys.filter_map(|(key, binding)| match key {
         AfterG(c) => Some(format!("{c} {}", binding.hint.unwrap_or(binding.id))),
         _ => None,
@@ -150,6 +154,9 @@ pub fn holds(on: On, listener: Listener) -> bool {
         // What is asked is answered, or taken back.
         On::Anywhere => listener != Listener::Question,
         On::Panes => matches!(listener, Listener::Pane(_)),
+        On::PanesBut(pane) => {
+            matches!(listener, Listener::Pane(_)) && listener != Listener::Pane(pane)
+        }
         On::Pane(pane) => listener == Listener::Pane(pane),
         On::Prompt => listener == Listener::Prompt,
         On::Palette => listener == Listener::Palette,
@@ -162,8 +169,8 @@ pub fn holds(on: On, listener: Listener) -> bool {
 pub(crate) fn bindings_of(listener: Listener) -> impl Iterator<Item = &'static Binding> {
     let holding = move |b: &&Binding| holds(b.on, listener);
     let own = |b: &&Binding| matches!(b.on, On::Pane(_));
-    let first = BINDINGS.iter().filter(holding).filter(own);
-    let rest = BINDINGS.iter().filter(holding).filter(move |b| !own(b));
+    let first = bindings().filter(holding).filter(own);
+    let rest = bindings().filter(holding).filter(move |b| !own(b));
     first.chain(rest)
 }
 
@@ -198,11 +205,26 @@ pub fn label(key: Key, characters: Characters) -> String {
     }
 }
 
+/// The first key of an action, as it is written; its command where it has none.
+pub fn key_of(msg: Msg, characters: Characters, keymap: &Keymap) -> String {
+    let binding = bindings().find(|binding| binding.msg == msg);
+    let key = binding.and_then(|binding| keymap.keys(binding).first());
+    match (key, binding) {
+        (Some(key), _) => label(*key, characters),
+        (None, Some(binding)) => format!(":{}", binding.id),
+        (None, None) => String::new(),
+    }
+}
+
 /// The hint bar of a listener: keys and the word for what they do, most needed first.
-pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'static str)> {
+pub fn hints(
+    listener: Listener,
+    characters: Characters,
+    keymap: &Keymap,
+) -> Vec<(String, &'static str)> {
     let mut hints: Vec<(String, &'static str)> = Vec::new();
     for binding in bindings_of(listener) {
-        let (Some(word), Some(key)) = (binding.hint, binding.keys.first()) else {
+        let (Some(word), Some(key)) = (binding.hint, keymap.keys(binding).first()) else {
             continue;
         };
         let key = label(*key, characters);
@@ -215,7 +237,7 @@ pub fn hints(listener: Listener, characters: Characters) -> Vec<(String, &'stati
         }
     }
     // Where there is no room for all, the way to all of them is what must not be missing.
-    let help = BINDINGS.iter().find(|binding| binding.msg == Msg::Help);
+    let help = bindings().find(|binding| binding.msg == Msg::Help);
     let word = help.and_then(|binding| binding.hint);
     if let Some(at) = hints.iter().position(|hint| Some(hint.1) == word) {
         let hint = hints.remove(at);

@@ -11,7 +11,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::keys::{Characters, Listener, hints};
+use crate::keys::{Characters, Keymap, Listener, hints};
 use crate::msg::View;
 use crate::text::width;
 
@@ -148,7 +148,7 @@ pub struct Layout {
 
 /// What the layout depends on, besides the size.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// The view to show.
     pub view: View,
     /// The pane that has the keys; the one to show where there is room for one only.
@@ -157,28 +157,37 @@ pub struct Wanted {
     pub listener: Listener,
     /// How keys are written.
     pub characters: Characters,
-    /// Rows of the list in a pane that is mostly text.
-    pub rows: usize,
+    /// Which keys there are.
+    pub keymap: &'a Keymap,
+    /// Rows that there are for the lists of the view's panes, main one first: what a short list leaves is its text's.
+    pub rows: [usize; 2],
     /// Whether the pane with the keys has all of the room.
     pub is_alone: bool,
 }
 
+impl Wanted<'_> {
+    fn rows_of(&self, pane: Pane) -> usize {
+        let at = panes_of(self.view).iter().position(|other| *other == pane);
+        at.and_then(|at| self.rows.get(at)).copied().unwrap_or(0)
+    }
+}
+
 impl Layout {
     /// The layout for a size; nothing where the terminal is too small.
-    pub fn of(columns: u16, rows: u16, wanted: Wanted) -> Option<Self> {
+    pub fn of(columns: u16, rows: u16, wanted: Wanted<'_>) -> Option<Self> {
         if columns < SMALLEST.0 || rows < SMALLEST.1 {
             return None;
         }
         let hint_rows = if rows < HINTS_ROWS {
             0
         } else {
-            hint_lines(wanted.listener, wanted.characters, columns).len() as u16
+            hint_lines(wanted.listener, wanted.characters, wanted.keymap, columns).len() as u16
         };
         let body = Rect::new(0, 1, columns, rows - 2 - hint_rows);
         let (panes, divider) = match panes_of(wanted.view) {
             // Time needs all the columns there are.
             _ if wanted.is_alone => (
-                vec![pane_area(wanted.pane, body, wanted.rows)],
+                vec![pane_area(wanted.pane, body, wanted.rows_of(wanted.pane))],
                 Rect::default(),
             ),
             [main, other] if columns >= BESIDE_COLUMNS && wanted.view != View::Timeline => {
@@ -188,7 +197,7 @@ impl Layout {
                 (above(*main, *other, body, wanted), Rect::default())
             }
             _ => (
-                vec![pane_area(wanted.pane, body, wanted.rows)],
+                vec![pane_area(wanted.pane, body, wanted.rows_of(wanted.pane))],
                 Rect::default(),
             ),
         };
@@ -207,7 +216,7 @@ impl Layout {
     }
 }
 
-fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> (Vec<PaneArea>, Rect) {
+fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted<'_>) -> (Vec<PaneArea>, Rect) {
     // Findings are sentences and do with less; of a biography every column counts.
     let share = if wanted.view == View::Findings {
         42
@@ -222,13 +231,13 @@ fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> (Vec<PaneArea>
     let right = Rect::new(wide + 1, body.y, body.width - wide - 1, body.height);
     let divider = Rect::new(wide, body.y, 1, body.height);
     let panes = vec![
-        pane_area(main, left, wanted.rows),
-        pane_area(other, right, wanted.rows),
+        pane_area(main, left, wanted.rows_of(main)),
+        pane_area(other, right, wanted.rows_of(other)),
     ];
     (panes, divider)
 }
 
-fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> Vec<PaneArea> {
+fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted<'_>) -> Vec<PaneArea> {
     let upper = body.height / 2;
     let first = Rect {
         height: upper,
@@ -240,8 +249,8 @@ fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted) -> Vec<PaneArea> {
         ..body
     };
     vec![
-        pane_area(main, first, wanted.rows),
-        pane_area(other, second, wanted.rows),
+        pane_area(main, first, wanted.rows_of(main)),
+        pane_area(other, second, wanted.rows_of(other)),
     ]
 }
 
@@ -288,7 +297,15 @@ fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
                 _ => 6,
             };
             let rule = u16::from(inside >= 10);
-            (inside.saturating_sub(text + rule), rule, text)
+            let list = inside.saturating_sub(text + rule);
+            // Of what is long, and changes while one looks at it, the list stays as high as it is.
+            let is_long = matches!(pane, Pane::Events | Pane::Timeline | Pane::Source);
+            let rows = rows.try_into().unwrap_or(u16::MAX);
+            let list = match inside {
+                14.. if !is_long => list.min(rows.max((inside - rule) / 2)),
+                _ => list,
+            };
+            (list, rule, inside.saturating_sub(list + rule))
         }
     };
     let row = |y: u16, height: u16| Rect {
@@ -309,11 +326,12 @@ fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
 pub fn hint_lines(
     listener: Listener,
     characters: Characters,
+    keymap: &Keymap,
     columns: u16,
 ) -> Vec<Vec<(String, &'static str)>> {
     let mut lines: Vec<Vec<(String, &'static str)>> = vec![Vec::new()];
     let mut used = 0;
-    for (keys, word) in hints(listener, characters) {
+    for (keys, word) in hints(listener, characters, keymap) {
         let needed = width(&keys) + 1 + width(word) + 2;
         if used + needed > usize::from(columns) && used > 0 {
             if lines.len() == 2 {
@@ -335,13 +353,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn wanted(view: View) -> Wanted {
+    static KEYS: std::sync::LazyLock<Keymap> = std::sync::LazyLock::new(Keymap::default);
+
+    fn wanted(view: View) -> Wanted<'static> {
         Wanted {
             view,
             pane: panes_of(view)[0],
             listener: Listener::Pane(Pane::Findings),
             characters: Characters::Unicode,
-            rows: 3,
+            keymap: &KEYS,
+            rows: [3; 2],
             is_alone: false,
         }
     }
@@ -376,7 +397,12 @@ mod tests {
     fn the_way_to_all_keys_is_on_every_pane_at_every_width() {
         for pane in Pane::ALL {
             for columns in [40, 80, 120] {
-                let lines = hint_lines(Listener::Pane(pane), Characters::Ascii, columns);
+                let lines = hint_lines(
+                    Listener::Pane(pane),
+                    Characters::Ascii,
+                    &Keymap::default(),
+                    columns,
+                );
                 let mut hints = lines.iter().flatten();
                 assert!(hints.any(|hint| hint.0 == "?"), "{pane:?} {columns}");
             }
@@ -389,7 +415,7 @@ mod tests {
             columns in 0u16..300, rows in 0u16..100, view in 0usize..View::ALL.len(), list in 0usize..100
         ) {
             let mut wanted = wanted(View::ALL[view]);
-            wanted.rows = list;
+            wanted.rows = [list; 2];
             let Some(layout) = Layout::of(columns, rows, wanted) else {
                 prop_assert!(columns < 40 || rows < 10);
                 return Ok(());

@@ -56,7 +56,7 @@ use std::io;
 
 pub use feed::{Arrived, Feed, Reports};
 pub use goto::{Goto, GotoError};
-pub use keys::Characters;
+pub use keys::{Characters, Keymap};
 pub use model::Colour;
 pub use notes::Note;
 pub use outside::{Nobody, Outside, Search};
@@ -80,6 +80,10 @@ pub struct Options {
     pub colour: Colour,
     /// Which ones.
     pub theme: Theme,
+    /// Whether these give way to the theme that fits the terminal's background, once it says what that is.
+    pub adapts: bool,
+    /// What the keys are.
+    pub keymap: Keymap,
     /// Whether the mouse is the viewer's from the start; the key `F2` turns that.
     pub mouse: bool,
     /// Commands to run at the start, as [`commands::script`] reads them.
@@ -210,6 +214,8 @@ pub fn open(trace: Trace, verdict: Verdict, options: Options) -> Model {
         characters: options.characters,
         colour: options.colour,
         theme: options.theme,
+        adapts: options.adapts,
+        keymap: options.keymap,
     };
     let mut model = Model::new(trace, verdict, look);
     model.hiding = hiding::Hiding::new(options.hidden);

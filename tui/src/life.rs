@@ -113,8 +113,8 @@ impl GatheringAround {
     /// Begins, with what was there before and after.
     pub fn of(trace: &Trace, before: Option<Subject>, after: Option<Subject>) -> Self {
         Self {
-            before: before.map(|subject| Gathering::of(trace, subject)),
-            after: after.map(|subject| Gathering::of(trace, subject)),
+            before: before.map(|subject| Gathering::alone(trace, subject)),
+            after: after.map(|subject| Gathering::alone(trace, subject)),
         }
     }
 

@@ -16,12 +16,22 @@ pub enum LossRow {
     Loss(usize),
     /// Something wrong with the file: a position in its problems.
     Problem(usize),
+    /// Events that were put aside and cannot be read back.
+    Unreadable,
 }
+
+/// What stands where an event would, if it could be read back.
+pub const UNREADABLE: &str = "this event cannot be read back: see Loss";
 
 /// How many rows there are.
 pub fn len(model: &Model) -> usize {
     let recording = model.trace.recording();
-    recording.losses.len() + recording.problems.len()
+    recording.losses.len() + recording.problems.len() + usize::from(is_unreadable(model))
+}
+
+/// Whether events that were put aside could not be read back so far.
+pub fn is_unreadable(model: &Model) -> bool {
+    model.trace.events().is_unreadable()
 }
 
 /// The row at a position: losses in the order they happened, then problems of the file.
@@ -30,6 +40,9 @@ pub fn row(model: &Model, position: usize) -> Option<LossRow> {
     match position.checked_sub(recording.losses.len()) {
         None => Some(LossRow::Loss(position)),
         Some(at) if at < recording.problems.len() => Some(LossRow::Problem(at)),
+        Some(at) if at == recording.problems.len() && is_unreadable(model) => {
+            Some(LossRow::Unreadable)
+        }
         Some(_) => None,
     }
 }
@@ -37,11 +50,16 @@ pub fn row(model: &Model, position: usize) -> Option<LossRow> {
 /// The title of the pane.
 pub fn title(model: &Model) -> String {
     let summary = &model.verdict.summary;
+    let unreadable = if is_unreadable(model) {
+        "; some events cannot be read back"
+    } else {
+        ""
+    };
     if summary.losses == 0 && summary.records_lost == 0 {
-        return "Nothing lost".into();
+        return format!("Nothing lost{unreadable}");
     }
     format!(
-        "At least {} lost, in {}; {} open because of it",
+        "At least {} lost, in {}; {} open because of it{unreadable}",
         counted(summary.records_lost, "record"),
         counted(summary.losses, "place"),
         counted(open_questions(model).count() as u64, "question"),
@@ -63,6 +81,14 @@ pub fn about(model: &Model, row: LossRow, columns: usize) -> Vec<Line> {
             .collect()
     };
     let recording = model.trace.recording();
+    if row == LossRow::Unreadable {
+        return plain(
+            "Of a long trace most events lie in a file without a name, in the folder for temporary files: it could \
+             not be read, or somebody else wrote to it. The findings were judged before that and stand. Lists, \
+             biographies and the timeline lack these events. Open the trace again; TMPDIR names another folder.",
+            Tone::Plain,
+        );
+    }
     let LossRow::Loss(at) = row else {
         return plain(
             "What could be read of the file was read; this could not be.",

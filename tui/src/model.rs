@@ -7,6 +7,11 @@
 //! - Every selection is inside its list, and visible in each pane that is shown.
 //! - `biography` is that of `focus.object`, or is still owed (see [`Model::work`]).
 
+mod events;
+mod findings;
+mod panes;
+mod texts;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use traces::Trace;
@@ -16,8 +21,8 @@ use traces::finding::{CannotTell, Finding, Subject, Verdict};
 use crate::diff::{DiffPane, Side};
 use crate::help::Help;
 use crate::hiding::Hiding;
-use crate::hits::{Hits, Shown};
-use crate::keys::{Characters, Context, Listener};
+use crate::hits::Hits;
+use crate::keys::{Characters, Context, Keymap, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
 use crate::live::Live;
@@ -30,6 +35,7 @@ use crate::rings::RingsPane;
 use crate::source::SourcePane;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
+pub(crate) use findings::{finding_rows, marks};
 
 /// Columns that a thread name may take in a list.
 const THREAD_COLUMNS_MAX: usize = 12;
@@ -61,6 +67,10 @@ pub struct Look {
     pub colour: Colour,
     /// Which ones.
     pub theme: Theme,
+    /// Whether they become those that fit the terminal's background, once it says what that is.
+    pub adapts: bool,
+    /// What the keys are.
+    pub keymap: Keymap,
 }
 
 /// Whether colours are used. Without them weight and reversal remain.
@@ -269,6 +279,16 @@ impl Model {
         }
     }
 
+    /// What the keys are.
+    pub fn keymap(&self) -> &Keymap {
+        &self.look.keymap
+    }
+
+    /// The key of an action, as it is written.
+    pub(crate) fn key(&self, msg: crate::msg::Msg) -> String {
+        crate::keys::key_of(msg, self.look.characters, &self.look.keymap)
+    }
+
     /// Who gets the next key.
     pub fn listener(&self) -> Listener {
         if self.live.asks {
@@ -320,6 +340,7 @@ impl Model {
             Work::None
         } else if self.is_filtering()
             || self.is_gathering_lanes()
+            || self.timeline.seeking.is_some()
             || !self.script.is_empty()
             || (self.owes_life() && self.life.gathering.is_some())
             || (self.owes_neighbours() && self.life.gathering_around.is_some())
@@ -371,10 +392,11 @@ impl Model {
                 pane: self.pane,
                 listener,
                 characters: self.look.characters,
+                keymap: &self.look.keymap,
                 is_alone: self.is_alone,
-                rows: match self.view {
-                    View::Rings => self.len_of(Pane::Rings),
-                    _ => self.findings.rows.len(),
+                rows: {
+                    let panes = crate::layout::panes_of(self.view);
+                    [0, 1].map(|at| panes.get(at).map_or(0, |pane| self.len_of(*pane)))
                 },
             },
         )
@@ -422,331 +444,4 @@ impl Model {
     pub fn event(&self, id: EventId) -> Option<&Event> {
         self.trace.event(id)
     }
-
-    /// How many rows the list of a pane has.
-    pub(crate) fn len_of(&self, pane: Pane) -> usize {
-        match pane {
-            Pane::Findings => self.findings.rows.len(),
-            Pane::Biography => self.life.len(),
-            Pane::Neighbours => self.life.around.as_ref().map_or(0, |around| around.len()),
-            Pane::Events => self.events_len(),
-            Pane::Timeline => self.timeline.rows.len(),
-            Pane::Source => self.source.rows.len(),
-            Pane::Rings => self.rings.rings.as_ref().map_or(0, Vec::len),
-            Pane::Objects => self.objects.len(),
-            Pane::Losses => crate::losses::len(self),
-            Pane::Notes => self.notes.list.len(),
-            Pane::Diff => self.diff.as_ref().map_or(0, DiffPane::len),
-        }
-    }
-
-    /// The selected position in the list of a pane.
-    pub(crate) fn selected_of(&self, pane: Pane) -> usize {
-        match pane {
-            Pane::Findings => self.findings.selected,
-            Pane::Biography => self.life.selected,
-            Pane::Neighbours => self.neighbours.selected,
-            Pane::Events => self.events_selected(),
-            Pane::Timeline => self.timeline.selected,
-            Pane::Source => self.source.selected,
-            Pane::Rings => self.rings.selected,
-            Pane::Objects => self.objects.selected,
-            Pane::Losses => self.losses.selected,
-            Pane::Notes => self.notes.selected,
-            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.selected),
-        }
-    }
-
-    /// The first visible row in the list of a pane.
-    pub(crate) fn top_of(&mut self, pane: Pane) -> &mut usize {
-        match pane {
-            Pane::Findings => &mut self.findings.top,
-            Pane::Biography => &mut self.life.top,
-            Pane::Neighbours => &mut self.neighbours.top,
-            Pane::Events => &mut self.events.top,
-            Pane::Timeline => &mut self.timeline.top,
-            Pane::Source => &mut self.source.top,
-            Pane::Rings => &mut self.rings.top,
-            Pane::Objects => &mut self.objects.top,
-            Pane::Losses => &mut self.losses.top,
-            Pane::Notes => &mut self.notes.top,
-            Pane::Diff => match &mut self.diff {
-                Some(pane) => &mut pane.top,
-                None => &mut self.losses.top,
-            },
-        }
-    }
-
-    /// The first visible row in the list of a pane, as [`Self::top_of`].
-    pub(crate) fn first_row_of(&self, pane: Pane) -> usize {
-        match pane {
-            Pane::Findings => self.findings.top,
-            Pane::Biography => self.life.top,
-            Pane::Neighbours => self.neighbours.top,
-            Pane::Events => self.events.top,
-            Pane::Timeline => self.timeline.top,
-            Pane::Source => self.source.top,
-            Pane::Rings => self.rings.top,
-            Pane::Objects => self.objects.top,
-            Pane::Losses => self.losses.top,
-            Pane::Notes => self.notes.top,
-            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.top),
-        }
-    }
-
-    /// The first visible line of the text of a pane.
-    pub(crate) fn text_top_of(&self, pane: Pane) -> usize {
-        match pane {
-            Pane::Findings => self.findings.text_top,
-            Pane::Biography => self.life.text_top,
-            Pane::Neighbours => self.neighbours.text_top,
-            Pane::Events => self.events.text_top,
-            Pane::Timeline => self.timeline.text_top,
-            Pane::Source => self.source.text_top,
-            Pane::Rings => self.rings.text_top,
-            Pane::Objects => self.objects.text_top,
-            Pane::Losses => self.losses.text_top,
-            Pane::Notes => self.notes.text_top,
-            Pane::Diff => self.diff.as_ref().map_or(0, |pane| pane.text_top),
-        }
-    }
-
-    pub(crate) fn text_top_mut(&mut self, pane: Pane) -> &mut usize {
-        match pane {
-            Pane::Findings => &mut self.findings.text_top,
-            Pane::Biography => &mut self.life.text_top,
-            Pane::Neighbours => &mut self.neighbours.text_top,
-            Pane::Events => &mut self.events.text_top,
-            Pane::Timeline => &mut self.timeline.text_top,
-            Pane::Source => &mut self.source.text_top,
-            Pane::Rings => &mut self.rings.text_top,
-            Pane::Objects => &mut self.objects.text_top,
-            Pane::Losses => &mut self.losses.text_top,
-            Pane::Notes => &mut self.notes.text_top,
-            Pane::Diff => match &mut self.diff {
-                Some(pane) => &mut pane.text_top,
-                None => &mut self.losses.text_top,
-            },
-        }
-    }
-
-    /// How many events the filter found before the selected time, and up to its end.
-    fn hits(&self) -> (usize, usize) {
-        let Some(filter) = &self.events.filter else {
-            return (0, 0);
-        };
-        let found = filter.found();
-        self.range.map_or((0, found.len()), |range| {
-            (found.before(range.first), found.before(range.end))
-        })
-    }
-
-    /// How many events the filter found within the selected time.
-    pub(crate) fn hits_len(&self) -> usize {
-        let (first, end) = self.hits();
-        end - first
-    }
-
-    /// Whether the events list shows only what the filter found.
-    fn shows_hits(&self) -> bool {
-        let filter = self.events.filter.as_ref();
-        filter.is_some_and(|filter| filter.shown == Shown::Hits)
-    }
-
-    /// Positions of the first event of the selected time, and of the first one behind it.
-    fn bounds(&self) -> (usize, usize) {
-        let all = self.trace.events().len();
-        let within = |id: EventId| usize::try_from(id.0).unwrap_or(all).min(all);
-        self.range
-            .map_or((0, all), |range| (within(range.first), within(range.end)))
-    }
-
-    /// How many rows the events list has.
-    pub fn events_len(&self) -> usize {
-        if self.shows_hits() {
-            return self.hits_len();
-        }
-        let (first, end) = self.bounds();
-        end - first
-    }
-
-    /// The event at a position of the events list.
-    pub fn event_at(&self, position: usize) -> Option<EventId> {
-        if self.shows_hits() {
-            let (first, end) = self.hits();
-            let at = first.checked_add(position).filter(|at| *at < end)?;
-            return self.events.filter.as_ref()?.found().get(at);
-        }
-        let (first, end) = self.bounds();
-        let at = first.checked_add(position).filter(|at| *at < end)?;
-        Some(EventId(at as u64))
-    }
-
-    /// The focused event, or the nearest one to the focused time.
-    pub(crate) fn nearest_event(&self) -> usize {
-        match self.focus.event {
-            Some(event) => usize::try_from(event.0).unwrap_or(usize::MAX),
-            None => {
-                let at_ns = self.focus.at_ns;
-                let events = self.trace.events();
-                events.partition_point(|event| event.at_ns < at_ns)
-            }
-        }
-    }
-
-    /// The selected position of the events list: the focused event, or the nearest one shown.
-    pub fn events_selected(&self) -> usize {
-        let event = self.nearest_event();
-        if self.shows_hits() {
-            let event = EventId(event as u64);
-            let found = self.events.filter.as_ref().map(Hits::found);
-            let (first, end) = self.hits();
-            let near = found
-                .map_or(0, |found| found.before(event))
-                .clamp(first, end);
-            return (near - first).min((end - first).saturating_sub(1));
-        }
-        let (first, end) = self.bounds();
-        let last = end.saturating_sub(first).saturating_sub(1);
-        event.saturating_sub(first).min(last)
-    }
-
-    /// The time of an event, marked where it is that of its batch.
-    pub(crate) fn time_of(&self, event: &Event) -> String {
-        format!(
-            "{}{}",
-            self.time_mark(event),
-            crate::text::time(event.at_ns)
-        )
-    }
-
-    /// `~` where the times of an event's process are by batch.
-    pub(crate) fn time_mark(&self, event: &Event) -> &'static str {
-        if self.trace.recording().is_by_batch(event.process) {
-            "~"
-        } else {
-            ""
-        }
-    }
-
-    /// The line of source that an event is at, with its number, where it is here and not blank.
-    pub(crate) fn source_line(&self, event: &Event) -> Option<(u32, String)> {
-        let site = event.site();
-        let number = self.trace.recording().site(site).line;
-        let traces::source::Source::Lines(lines) = self.trace.source(site) else {
-            return None;
-        };
-        let (_, text) = lines.into_iter().find(|line| line.0 == number)?;
-        let text = text.bytes().trim_ascii();
-        (!text.is_empty()).then(|| (number, traces::tty(text)))
-    }
-
-    /// The name of an event's thread, behind the process id where there are several processes.
-    pub(crate) fn thread_of(&self, event: &Event) -> String {
-        self.thread_name(event.process, event.lane)
-    }
-
-    pub(crate) fn thread_name(&self, process: u32, lane: u32) -> String {
-        let thread = self.trace.names().thread(lane);
-        match self.trace.recording().process(process) {
-            Some(process) if self.trace.recording().processes.len() > 1 => {
-                format!("{}/{thread}", process.pid)
-            }
-            _ => thread,
-        }
-    }
-
-    pub(crate) fn widest_thread(&self) -> usize {
-        let recording = self.trace.recording();
-        // One thread needs no name on each row: the text about the row has it.
-        if recording.lanes.len() <= 1 {
-            return 0;
-        }
-        let lanes = recording.lanes.iter().enumerate().take(LANES_LOOKED_AT);
-        let widest = lanes.map(|(index, lane)| {
-            let thread = self.thread_name(lane.process, u32::try_from(index).unwrap_or(u32::MAX));
-            crate::text::width(&thread)
-        });
-        widest.max().unwrap_or(0).clamp(1, THREAD_COLUMNS_MAX)
-    }
-}
-
-/// The rows of the findings list: of a selected time, those that rest on something in it.
-pub(crate) fn finding_rows(
-    verdict: &Verdict,
-    unfolded: &BTreeSet<usize>,
-    range: Option<Range>,
-    hiding: &Hiding,
-) -> Vec<FindingRow> {
-    let is_in = |event: EventId| range.is_none_or(|range| range.has(event));
-    let touches = |finding: &Finding| {
-        is_in(finding.first_cause) || finding.evidence.iter().any(|e| is_in(e.event))
-    };
-    let mut rows = Vec::new();
-    let mut hidden = Vec::new();
-    for (index, story) in verdict.stories.iter().enumerate() {
-        if !touches(&story.head) && !story.folded.iter().any(touches) {
-            continue;
-        }
-        let list = match hiding.why(index) {
-            Some(_) => &mut hidden,
-            None => &mut rows,
-        };
-        list.push(FindingRow::Story(index));
-        if unfolded.contains(&index) {
-            list.extend((0..story.folded.len()).map(|n| FindingRow::Consequence(index, n)));
-        }
-    }
-    let questions = verdict.cannot_tell.iter().enumerate();
-    rows.extend(
-        questions
-            .filter(|(_, question)| is_in(question.at))
-            .map(|(index, _)| FindingRow::CannotTell(index)),
-    );
-    if !hidden.is_empty() {
-        rows.push(FindingRow::Hidden);
-    }
-    if hiding.shown {
-        rows.extend(hidden);
-    }
-    rows.push(FindingRow::Summary);
-    rows
-}
-
-/// What findings say about events; those that are hidden say nothing.
-pub(crate) fn marks(verdict: &Verdict, hiding: &Hiding) -> HashMap<EventId, Vec<Mark>> {
-    let mut marks: HashMap<EventId, Vec<Mark>> = HashMap::new();
-    for (index, story) in verdict.stories.iter().enumerate() {
-        if hiding.hides(index) {
-            continue;
-        }
-        let consequences = story
-            .folded
-            .iter()
-            .enumerate()
-            .map(|(n, f)| (FindingRow::Consequence(index, n), f));
-        for (row, finding) in
-            std::iter::once((FindingRow::Story(index), &story.head)).chain(consequences)
-        {
-            let mut add = |event: EventId, role: &'static str| {
-                let is_cause = event == finding.first_cause;
-                marks.entry(event).or_default().push(Mark {
-                    finding: row,
-                    role,
-                    is_cause,
-                });
-            };
-            for evidence in &finding.evidence {
-                add(evidence.event, evidence.role);
-            }
-            if finding
-                .evidence
-                .iter()
-                .all(|evidence| evidence.event != finding.first_cause)
-            {
-                add(finding.first_cause, "first cause");
-            }
-        }
-    }
-    marks
 }

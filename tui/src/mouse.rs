@@ -40,7 +40,7 @@ pub fn spot(model: &Model, column: u16, row: u16) -> Spot {
         if !is_palette || typed.contains(char::is_whitespace) {
             return Spot::Nothing;
         }
-        let offers = matches(&prompt.text, model.look.characters).len();
+        let offers = matches(&prompt.text, model.look.characters, &model.look.keymap).len();
         return match palette_area(layout.status, offers, prompt.chosen) {
             Some((frame, top)) if frame.contains(at) && row > frame.y => {
                 Spot::Offer(top + usize::from(row - frame.y - 1))

@@ -18,6 +18,10 @@ pub enum Msg {
     Leave,
     /// Out, at once.
     Quit,
+    /// Out, and leave the screen printed.
+    QuitPrinted,
+    /// Lend the terminal to a shell.
+    Shell,
     /// Give the keys to another pane.
     Pane(Toward),
     /// Give the pane with the keys all of the screen, or share it again.
@@ -26,6 +30,12 @@ pub enum Msg {
     Show(View),
     /// Go to another finding.
     Finding(Toward),
+    /// Go to another finding that is a warning.
+    Warning(Toward),
+    /// Say what the rule of the finding looks for.
+    Explain,
+    /// Go to the newest event, and stay there.
+    Tail,
     /// Go to another event of the same object.
     SameObject(Toward),
     /// Tell of another object that the event touches.
@@ -52,6 +62,8 @@ pub enum Msg {
     MarkTime,
     /// Begin, end or drop a selected stretch of time.
     Range,
+    /// Begin to type the name of a lane.
+    FindLane,
     /// Keep a lane on top, or let it go.
     Pin,
     /// Show a ring's operations one by one, or as a depth.
@@ -283,6 +295,8 @@ pub enum Effect {
     Suspend,
     /// Open the place of [`crate::source::place_of`] in an editor.
     Edit,
+    /// Lend the terminal to a shell.
+    Shell,
     /// Take or give back the mouse, as the model has it now.
     Mouse,
     /// Keep the notes.
@@ -295,6 +309,8 @@ pub enum Effect {
     Copy,
     /// Leave.
     Quit,
+    /// Leave, and print what is on the screen.
+    QuitPrinted,
     /// Leave, and have the program end.
     EndProgram,
 }

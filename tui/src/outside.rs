@@ -22,6 +22,20 @@ pub trait Outside {
     /// sentence for the user that is safe for a terminal.
     fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String>;
 
+    /// The command that the terminal is lent to where a shell is asked for.
+    fn shell(&self) -> Command {
+        Command::new("/bin/sh")
+    }
+
+    /// The viewer ends before the last look at its recording was shown: these notes are of the look that is given with
+    /// them.
+    fn left(&self, _shown: Trace, _notes: Vec<Note>) {}
+
+    /// Whether what is given to [`left`](Self::left) is kept; or says why not, safe for a terminal.
+    fn keeps_left(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What is shown from now on is the last look at its recording: notes that are kept next have its numbers.
     fn settle(&self, _trace: &Trace) {}
 

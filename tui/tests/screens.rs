@@ -12,7 +12,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use traces::event::EventId;
-use traces::finding::{RuleId, Verdict};
+use traces::finding::{RuleId, Severity, Verdict};
 use traces::source::{Absence, Found, Sources};
 use tui::keys::{message_for, script::keys};
 use tui::live::{Reading, State, Watched};
@@ -21,7 +21,7 @@ use tui::msg::{Effect, Mouse, MouseAction, Msg, Toward};
 use tui::snapshot::{plain_snapshot, styled_snapshot};
 use tui::update::update;
 use tui::view::view;
-use tui::{Characters, Colour, Options, Theme};
+use tui::{Characters, Colour, Keymap, Options, Theme};
 
 fn options() -> Options {
     Options {
@@ -42,7 +42,7 @@ fn leftover(options: Options) -> Model {
 fn press(model: &mut Model, script: &str) -> Effect {
     let mut effect = Effect::Nothing;
     for key in keys(script).expect("keys") {
-        if let Some(msg) = message_for(key, model.context()) {
+        if let Some(msg) = message_for(key, model.context(), model.keymap()) {
             effect = update(model, msg);
         }
         while model.work() != Work::None {
@@ -100,6 +100,95 @@ fn findings_come_first() {
     check("findings-80x24", "", 80, 24);
     check("findings-120x40", "", 120, 40);
     check("findings-40x10", "", 40, 10);
+}
+
+#[test]
+fn the_rule_of_a_finding_is_explained_over_what_is_shown() {
+    check("explain-80x24", "i", 80, 24);
+    check("explain-40x10", "iG", 40, 10);
+    // From what a finding rests on, too; and any way out of the help leads out of it.
+    for out in ["<esc>", "q", "?", "<enter>"] {
+        let mut model = leftover(options());
+        let before = screen(&mut model, "", 80, 24);
+        let shown = plain_snapshot(&screen(&mut model, "i/jj", 80, 24));
+        assert!(shown.contains("What the rule looks for"), "{shown}");
+        assert_eq!(screen(&mut model, out, 80, 24), before, "{out}");
+    }
+}
+
+#[test]
+fn keys_of_the_users_own_hold_and_the_help_says_which_they_are() {
+    let wanted = [
+        ("move.down", vec!["n"]),
+        ("help", vec!["<f5>"]),
+        ("shell", vec![]),
+        ("quit.printed", vec!["gq"]),
+    ];
+    let own = || Options {
+        keymap: Keymap::new(wanted.clone()).expect("keys"),
+        ..options()
+    };
+    let mut model = leftover(own());
+    let shown = screen(&mut model, "n", 80, 24);
+    assert!(plain_snapshot(&shown).contains("row 2/"));
+    compare(
+        "own-keys-80x24",
+        &styled_snapshot(&screen(&mut model, "<f5>", 80, 24)),
+    );
+    let before = model.selected_finding();
+    press(&mut model, "<esc>j!");
+    assert_eq!(
+        model.selected_finding(),
+        before,
+        "these keys mean nothing now"
+    );
+    assert_eq!(press(&mut model, "gq"), Effect::QuitPrinted);
+}
+
+#[test]
+fn warnings_are_gone_to_without_what_is_worse_and_less() {
+    let mut model = leftover(options());
+    screen(&mut model, "", 120, 40);
+    press(&mut model, "gg");
+    let mut warnings = 0;
+    loop {
+        let before = model.selected_finding();
+        press(&mut model, "w");
+        if model.selected_finding() == before {
+            break;
+        }
+        let finding = model.finding(model.selected_finding()).expect("a finding");
+        assert_eq!(finding.severity, Severity::Warning);
+        warnings += 1;
+    }
+    let shown = plain_snapshot(&draw(&model, 120, 40));
+    assert!(
+        warnings > 0 && shown.contains("no warning after this one"),
+        "{shown}"
+    );
+    press(&mut model, "W");
+    let shown = plain_snapshot(&draw(&model, 120, 40));
+    let first = warnings == 1;
+    assert_eq!(
+        shown.contains("no warning before this one"),
+        first,
+        "{shown}"
+    );
+    // In the timeline the same key zooms.
+    assert!(plain_snapshot(&screen(&mut model, "4w", 120, 40)).contains("Timeline from"));
+}
+
+#[test]
+fn a_lane_is_found_by_its_name() {
+    let mut model = leftover(options());
+    let shown = plain_snapshot(&screen(&mut model, "4^p", 80, 24));
+    assert!(shown.contains(":lane "), "{shown}");
+    let lane = |model: &mut Model, script: &str| styled_snapshot(&screen(model, script, 80, 24));
+    let ring = lane(&mut model, "ring<enter>");
+    let other = lane(&mut model, ":lane main<enter>");
+    assert_ne!(ring, other, "another row is selected");
+    let shown = lane(&mut model, ":lane nowhere<enter>");
+    assert!(shown.contains("no lane has nowhere in its name"), "{shown}");
 }
 
 /// A model whose trace is still to come, a third of which was read.
@@ -1117,7 +1206,7 @@ fn a_filter_over_many_events_goes_on_in_slices() {
         },
     );
     for key in keys("/suspend").expect("keys") {
-        let msg = message_for(key, model.context()).expect("typed");
+        let msg = message_for(key, model.context(), model.keymap()).expect("typed");
         update(&mut model, msg);
     }
     assert_eq!(model.work(), Work::Now);

@@ -400,6 +400,81 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
 }
 
 #[test]
+fn a_shell_gets_the_terminal_and_its_end_leads_back() {
+    let mut terminal = Terminal::start(80, 24, &[("SHELL", "/bin/sh"), ("PS1", "ready> ")]);
+    terminal.wait_for_text(FIRST);
+    terminal.type_keys("!");
+    terminal.wait_for("the shell", |screen| !screen.alternate_screen());
+    terminal.type_keys("echo from the $((1 + 1))nd; exit 3\r");
+    terminal.wait_for("the viewer again", |screen| {
+        screen.alternate_screen() && screen.contents().contains(FIRST)
+    });
+    let written = String::from_utf8_lossy(&terminal.written).into_owned();
+    assert!(written.contains("from the 2nd"), "{written:?}");
+    terminal.type_keys("q");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+}
+
+#[test]
+fn the_screen_stays_in_the_terminal_for_who_wants_that() {
+    let mut terminal = Terminal::start(80, 24, &[("NO_COLOR", "1")]);
+    // The last row: all of the frame is there.
+    terminal.wait_for("all of it", |screen| {
+        let text = screen.contents();
+        let last = text.lines().last().unwrap_or_default();
+        last.contains("32 events") && last.contains("Timer#2 0x55d0c2e0b040@2")
+    });
+    let shown = terminal.emulator.screen().contents();
+    terminal.type_keys("Q");
+    assert_eq!(terminal.end().code(), Some(0));
+    let screen = terminal.emulator.screen();
+    assert!(!screen.alternate_screen() && !screen.hide_cursor());
+    assert_same_modes(&terminal.modes(), &terminal.before);
+    let left = screen.contents();
+    // The first line has scrolled off: the cursor stands below the last one.
+    let (_, rest) = shown.split_once('\n').expect("more than a line");
+    assert_eq!(left.trim_end(), rest.trim_end());
+}
+
+#[test]
+fn the_theme_fits_the_background_that_the_terminal_names() {
+    const ASKED: &str = "\x1b]11;?\x07\x1b[c";
+    let start = || {
+        let mut command = Command::new(example());
+        command.arg("--adapts").env_remove("NO_COLOR");
+        Terminal::run(command, 80, 24)
+    };
+    let wait_until_asked = |terminal: &mut Terminal| {
+        while !String::from_utf8_lossy(&terminal.written).contains(ASKED) {
+            assert!(terminal.read(PATIENCE), "it was not asked");
+        }
+    };
+    for (answer, ground) in [("ffff/ffff/ffff", 231), ("0/0/0", 234)] {
+        let mut terminal = start();
+        wait_until_asked(&mut terminal);
+        terminal.type_keys(&format!("\x1b]11;rgb:{answer}\x1b\\\x1b[?62c"));
+        terminal.wait_for("its ground", |screen| {
+            let cell = screen.cell(1, 1);
+            let is_there = cell.is_some_and(|cell| cell.bgcolor() == vt100::Color::Idx(ground));
+            is_there && screen.contents().contains(FIRST)
+        });
+        terminal.type_keys("q");
+        assert_eq!(terminal.end().code(), Some(0));
+        terminal.assert_clean();
+    }
+    // One that does not answer is drawn on as it is, and an answer that comes at the end is nobody's input.
+    let mut terminal = start();
+    terminal.wait_for_text(FIRST);
+    let screen = terminal.emulator.screen();
+    let cell = screen.cell(1, 1).expect("there is one");
+    assert_eq!(cell.bgcolor(), vt100::Color::Default);
+    terminal.type_keys("q\x1b[?62c");
+    assert_eq!(terminal.end().code(), Some(0));
+    terminal.assert_clean();
+}
+
+#[test]
 fn commands_run_at_the_start_and_what_is_copied_reaches_the_terminal_encoded() {
     let mut command = Command::new(example());
     command.args(["--exec", "timeline; goto event:20; copy.row"]);

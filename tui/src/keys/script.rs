@@ -18,9 +18,29 @@ const NAMED: [(&str, KeyCode); 15] = [
     ("pgdn", KeyCode::PageDown),
     ("pgup", KeyCode::PageUp),
     ("backspace", KeyCode::Backspace),
-    ("f1", KeyCode::F(1)),
-    ("f2", KeyCode::F(2)),
+    ("delete", KeyCode::Delete),
+    ("insert", KeyCode::Insert),
 ];
+
+/// The key of that name, in lower case.
+pub(super) fn named(name: &str) -> Option<KeyCode> {
+    let number = name
+        .strip_prefix('f')
+        .and_then(|digits| digits.parse().ok());
+    match number {
+        Some(number @ 1..=12) => Some(KeyCode::F(number)),
+        _ => NAMED
+            .iter()
+            .find(|known| known.0 == name)
+            .map(|known| known.1),
+    }
+}
+
+/// The name of a key.
+pub(super) fn name_of(code: KeyCode) -> Option<&'static str> {
+    let known = NAMED.iter().find(|known| known.1 == code);
+    known.map(|known| known.0)
+}
 
 /// The keys of a script; an error says what in it is none.
 pub fn keys(script: &str) -> Result<Vec<KeyEvent>, String> {
@@ -34,9 +54,8 @@ pub fn keys(script: &str) -> Result<Vec<KeyEvent>, String> {
                     .split_once('>')
                     .ok_or_else(|| format!("`<{rest}` does not end with >"))?;
                 rest = behind;
-                let found = NAMED.iter().find(|known| known.0 == name);
-                let (_, code) = found.ok_or_else(|| format!("no key is called `{name}`"))?;
-                (*code, KeyModifiers::NONE)
+                let code = named(name).ok_or_else(|| format!("no key is called `{name}`"))?;
+                (code, KeyModifiers::NONE)
             }
             '^' => {
                 let letter = rest.chars().next().ok_or("no letter after ^")?;

@@ -15,7 +15,7 @@ fn event(key: Key) -> KeyEvent {
 fn no_key_has_two_meanings_in_one_place() {
     for listener in Listener::all() {
         let mut seen: Vec<(Key, &str)> = Vec::new();
-        for binding in BINDINGS.iter().filter(|b| holds(b.on, listener)) {
+        for binding in bindings().filter(|b| holds(b.on, listener)) {
             for key in binding.keys {
                 if let Some((_, other)) = seen.iter().find(|(k, _)| k == key) {
                     panic!("{key:?} is {other} and {} in {listener:?}", binding.id);
@@ -28,7 +28,7 @@ fn no_key_has_two_meanings_in_one_place() {
 
 #[test]
 fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
-    for (index, binding) in BINDINGS.iter().enumerate() {
+    for (index, binding) in bindings().enumerate() {
         assert!(!binding.help.is_empty(), "{} has no help", binding.id);
         let is_command = crate::commands::binding(binding.id).is_some();
         assert!(
@@ -37,7 +37,7 @@ fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
             binding.id
         );
         assert!(
-            BINDINGS[index + 1..].iter().all(|b| b.id != binding.id),
+            bindings().skip(index + 1).all(|b| b.id != binding.id),
             "{} is there twice",
             binding.id
         );
@@ -45,7 +45,11 @@ fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
             for key in binding.keys {
                 let prefix = matches!(key, AfterG(_)).then_some(Prefix::G);
                 assert_eq!(
-                    message_for(event(*key), Context { listener, prefix }),
+                    message_for(
+                        event(*key),
+                        Context { listener, prefix },
+                        &Keymap::default()
+                    ),
                     Some(binding.msg),
                     "{} in {listener:?}",
                     binding.id
@@ -58,7 +62,7 @@ fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
 #[test]
 fn every_movement_has_a_letter_and_a_key_without_one() {
     for id in ["move.down", "move.up", "move.first", "move.last"] {
-        let binding = BINDINGS.iter().find(|b| b.id == id).expect(id);
+        let binding = bindings().find(|b| b.id == id).expect(id);
         assert!(binding.keys.iter().any(|k| matches!(k, Code(_))), "{id}");
         assert!(binding.keys.iter().any(|k| !matches!(k, Code(_))), "{id}");
     }
@@ -71,15 +75,27 @@ fn text_is_typed_into_the_prompt_and_nowhere_else() {
         prefix: None,
     };
     assert_eq!(
-        message_for(event(Char('q')), context(Listener::Prompt)),
+        message_for(
+            event(Char('q')),
+            context(Listener::Prompt),
+            &Keymap::default()
+        ),
         Some(Msg::Type('q'))
     );
     assert_eq!(
-        message_for(event(Char('g')), context(Listener::Prompt)),
+        message_for(
+            event(Char('g')),
+            context(Listener::Prompt),
+            &Keymap::default()
+        ),
         Some(Msg::Type('g'))
     );
     assert_eq!(
-        message_for(event(Char('%')), context(Listener::Pane(Pane::Events))),
+        message_for(
+            event(Char('%')),
+            context(Listener::Pane(Pane::Events)),
+            &Keymap::default()
+        ),
         None
     );
 }
@@ -90,16 +106,23 @@ fn a_pair_of_keys_that_does_not_exist_is_forgotten() {
         listener: Listener::Pane(Pane::Events),
         prefix: Some(Prefix::G),
     };
-    assert_eq!(message_for(event(Char('%')), context), Some(Msg::Nothing));
     assert_eq!(
-        message_for(event(Char('j')), context),
+        message_for(event(Char('%')), context, &Keymap::default()),
+        Some(Msg::Nothing)
+    );
+    assert_eq!(
+        message_for(event(Char('j')), context, &Keymap::default()),
         Some(Msg::Move(Step::Lines(1)))
     );
 }
 
 #[test]
 fn the_hint_bar_joins_the_keys_of_a_pair() {
-    let hints = hints(Listener::Pane(Pane::Findings), Characters::Ascii);
+    let hints = hints(
+        Listener::Pane(Pane::Findings),
+        Characters::Ascii,
+        &Keymap::default(),
+    );
     assert_eq!(hints[1], ("j/k".to_owned(), "move"));
     assert!(hints.contains(&("e/E".to_owned(), "finding")));
 }

@@ -6,6 +6,8 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
+use traces::Trace;
+
 use crate::feed::{Arrived, Feed, Inbox, News, Wants};
 use crate::model::Model;
 use crate::outside::Outside;
@@ -27,6 +29,10 @@ pub(super) struct Arrivals {
     inbox: Inbox,
     /// The latest look, while nothing new is to be shown.
     held: Option<Box<Arrived>>,
+    /// Whether the last look is shown, so that notes have the numbers that they keep.
+    is_settled: bool,
+    /// Whether it was said that notes are lost.
+    has_warned: bool,
 }
 
 impl Arrivals {
@@ -35,6 +41,8 @@ impl Arrivals {
         Ok(Self {
             inbox: Inbox::start(feed, waker)?,
             held: None,
+            is_settled: false,
+            has_warned: false,
         })
     }
 
@@ -78,14 +86,28 @@ impl Arrivals {
     /// they are lost.
     pub(super) fn leave(&mut self, model: &mut Model, outside: &dyn Outside) -> Result<(), String> {
         self.receive(model);
-        match self.held.take_if(|held| held.is_last) {
-            Some(last) if !model.notes.list.is_empty() => self.take_over(model, outside, *last),
-            _ => Ok(()),
+        if model.notes.list.is_empty() {
+            return Ok(());
         }
+        if let Some(last) = self.held.take_if(|held| held.is_last) {
+            return self.take_over(model, outside, *last);
+        }
+        // Of a recording that is not whole yet nobody knows the numbers that events will have.
+        if model.live.watched.is_none() || self.is_settled {
+            return Ok(());
+        }
+        if let Err(why) = outside.keeps_left()
+            && !std::mem::replace(&mut self.has_warned, true)
+        {
+            return Err(why);
+        }
+        let shown = std::mem::replace(&mut model.trace, Trace::empty());
+        outside.left(shown, std::mem::take(&mut model.notes.list));
+        Ok(())
     }
 
     fn take_over(
-        &self,
+        &mut self,
         model: &mut Model,
         outside: &dyn Outside,
         arrived: Arrived,
@@ -93,6 +115,7 @@ impl Arrivals {
         let is_last = arrived.is_last;
         self.inbox.done_with(update::arrive(model, arrived));
         if is_last {
+            self.is_settled = true;
             outside.settle(&model.trace);
         }
         // Events have other numbers now.
@@ -117,7 +140,6 @@ mod tests {
     use std::io::Read;
     use std::sync::mpsc::channel;
 
-    use traces::Trace;
     use traces::event::EventId;
 
     use super::super::fake::Fake;

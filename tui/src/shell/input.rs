@@ -17,6 +17,10 @@ pub(super) enum Typed {
     Key(KeyEvent),
     /// The mouse, while it is ours.
     Mouse(Mouse),
+    /// The terminal's background, which was asked for: whether it is dark.
+    Ground(bool),
+    /// What the terminal is: it has answered all that was asked before.
+    Answered,
 }
 
 /// Bytes that were read and do not make a key yet.
@@ -31,6 +35,8 @@ enum Step {
     Key(usize, KeyEvent),
     /// So many bytes were the mouse.
     Mouse(usize, Mouse),
+    /// So many bytes were an answer.
+    Answer(usize, Typed),
     /// So many bytes mean nothing to us.
     Skip(usize),
     /// More bytes are needed.
@@ -54,6 +60,10 @@ impl Decoder {
                 }
                 Step::Mouse(len, mouse) => {
                     keys.push(Typed::Mouse(mouse));
+                    at += len;
+                }
+                Step::Answer(len, answer) => {
+                    keys.push(answer);
                     at += len;
                 }
                 Step::Skip(len) => at += len,
@@ -141,14 +151,18 @@ fn escape(bytes: &[u8]) -> Step {
                 None => Step::Skip(3),
             },
         },
-        // Texts of the terminal (OSC, DCS, APC, PM, SOS): its replies, none of which we asked for.
+        // Texts of the terminal (OSC, DCS, APC, PM, SOS): its replies, of which we asked for one.
         Some(b']' | b'P' | b'_' | b'^' | b'X') => {
             for (index, byte) in bytes.iter().enumerate().skip(2) {
-                match byte {
-                    0x07 => return Step::Skip(index + 1),
-                    b'\\' if bytes[index - 1] == 0x1b => return Step::Skip(index + 1),
-                    _ => {}
-                }
+                let text = match byte {
+                    0x07 => &bytes[2..index],
+                    b'\\' if bytes[index - 1] == 0x1b => &bytes[2..(index - 1).max(2)],
+                    _ => continue,
+                };
+                return match is_dark(text).filter(|_| bytes[1] == b']') {
+                    Some(is_dark) => Step::Answer(index + 1, Typed::Ground(is_dark)),
+                    None => Step::Skip(index + 1),
+                };
             }
             Step::More
         }
@@ -159,10 +173,25 @@ fn escape(bytes: &[u8]) -> Step {
                 len + 1,
                 KeyEvent::new(key.code, key.modifiers | KeyModifiers::ALT),
             ),
-            Step::Skip(len) | Step::Mouse(len, _) => Step::Skip(len + 1),
+            Step::Skip(len) | Step::Mouse(len, _) | Step::Answer(len, _) => Step::Skip(len + 1),
             Step::More => Step::More,
         },
     }
+}
+
+/// Whether a colour is dark, out of `11;rgb:1e1e/1e1e/2e2e`: the answer about the background.
+fn is_dark(text: &[u8]) -> Option<bool> {
+    let text = std::str::from_utf8(text).ok()?.strip_prefix("11;")?;
+    let (_, parts) = text.split_once(':')?;
+    let mut parts = parts.split('/').map(|part| {
+        // One to four digits for the whole range.
+        let digits = part.get(..part.len().min(4))?;
+        let most = 16_u32.pow(u32::try_from(digits.len()).ok()?) - 1;
+        let value = u32::from_str_radix(digits, 16).ok()?;
+        Some(f64::from(value) / f64::from(most.max(1)))
+    });
+    let (red, green, blue) = (parts.next()??, parts.next()??, parts.next()??);
+    Some(0.299 * red + 0.587 * green + 0.114 * blue < 0.5)
 }
 
 /// `ESC [ parameters intermediates final`
@@ -179,6 +208,9 @@ fn control_sequence(bytes: &[u8]) -> Step {
     if last < 0x40 {
         // Not a sequence after all: a control character broke it off.
         return Step::Skip(end);
+    }
+    if bytes[2] == b'?' && last == b'c' {
+        return Step::Answer(end + 1, Typed::Answered);
     }
     if bytes[2] == b'<' && matches!(last, b'M' | b'm') {
         return match mouse(&bytes[3..end], last == b'M') {
@@ -284,13 +316,33 @@ mod tests {
     fn key(typed: Typed) -> KeyEvent {
         match typed {
             Typed::Key(key) => key,
-            Typed::Mouse(mouse) => panic!("{mouse:?} is no key"),
+            other => panic!("{other:?} is no key"),
         }
     }
 
     fn codes(bytes: &[u8]) -> Vec<KeyCode> {
         let typed = Decoder::default().feed(bytes).into_iter();
         typed.map(|typed| key(typed).code).collect()
+    }
+
+    #[test]
+    fn what_the_terminal_answers_is_no_key() {
+        let read = |bytes: &[u8]| Decoder::default().feed(bytes);
+        let dark = b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\\x1b[?62;22cj";
+        let typed = read(dark);
+        assert_eq!(typed[..2], [Typed::Ground(true), Typed::Answered]);
+        assert_eq!(key(typed[2]).code, KeyCode::Char('j'));
+        assert_eq!(read(b"\x1b]11;rgb:ff/fa/f0\x07"), [Typed::Ground(false)]);
+        assert_eq!(read(b"\x1b]11;rgba:0/0/0/ff\x07"), [Typed::Ground(true)]);
+        for other in [
+            "11;?",
+            "11;rgb:",
+            "11;rgb:x/y/z",
+            "10;rgb:0/0/0",
+            "11;rgb:\u{e9}/0/0",
+        ] {
+            assert_eq!(read(format!("\x1b]{other}\x07").as_bytes()), [], "{other}");
+        }
     }
 
     #[test]
@@ -361,7 +413,7 @@ mod tests {
 
     #[test]
     fn replies_of_the_terminal_are_skipped_whole() {
-        let text = b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1bP>|tmux\x1b\\\x1b[?62;4cj\x1b[12;40R";
+        let text = b"\x1b]10;rgb:0000/0000/0000\x1b\\\x1bP>|tmux\x1b\\\x1b[>62;4cj\x1b[12;40R";
         assert_eq!(codes(text), [KeyCode::Char('j')]);
     }
 

@@ -10,10 +10,12 @@ mod errand;
 #[cfg(test)]
 mod fake;
 mod input;
+mod print;
 mod screen;
 mod signals;
 
 use std::io;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ratatui::Frame;
@@ -59,6 +61,9 @@ pub(crate) fn run(
     let (columns, rows) = screen::size();
     update(model, Msg::Resize { columns, rows });
     screen.mouse(model.has_mouse)?;
+    if model.look.adapts && model.look.colour == Colour::On {
+        screen.ask_ground()?;
+    }
     let mut errands = Errands::default();
     errands.begin(model, outside, || signals.waker())?;
     let mut arrivals = match feed {
@@ -70,7 +75,9 @@ pub(crate) fn run(
     let mut drawn_at = Instant::now();
 
     loop {
-        if is_dirty && (model.work() != Work::Now || drawn_at.elapsed() >= FRAME) {
+        let is_asked = screen.is_asked();
+        let is_due = model.work() != Work::Now || drawn_at.elapsed() >= FRAME;
+        if is_dirty && is_due && is_asked.is_none() {
             if screen.draw(|frame| view(model, frame))? == Drawn::Refused {
                 return Err(panicked());
             }
@@ -85,6 +92,10 @@ pub(crate) fn run(
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
             Work::None => None,
+        };
+        let patience = match (is_asked, patience) {
+            (Some(answer), Some(patience)) => Some(answer.min(patience)),
+            (answer, patience) => answer.or(patience),
         };
         let ready = wait(&screen, &signals, patience)?;
         if screen.is_lost() {
@@ -148,8 +159,17 @@ pub(crate) fn run(
             let msg = match input {
                 Input::Message(msg) => Some(msg),
                 // Looked up one by one: an earlier key may change what a later one means.
-                Input::Typed(Typed::Key(key)) => message_for(key, model.context()),
+                Input::Typed(Typed::Key(key)) => message_for(key, model.context(), model.keymap()),
                 Input::Typed(Typed::Mouse(mouse)) => model.has_mouse.then_some(Msg::Mouse(mouse)),
+                Input::Typed(Typed::Ground(ground_is_dark)) => {
+                    update::ground(model, ground_is_dark);
+                    is_dirty = true;
+                    None
+                }
+                Input::Typed(Typed::Answered) => {
+                    screen.has_answered();
+                    None
+                }
             };
             let Some(msg) = msg else { continue };
             let effect = update(model, msg);
@@ -178,6 +198,12 @@ pub(crate) fn run(
                     let size = resize(&mut screen)?;
                     update(model, size);
                 }
+                Effect::Shell => {
+                    is_dirty = true;
+                    lend(model, outside.shell(), SHELLS, &mut screen, &signals)?;
+                    let size = resize(&mut screen)?;
+                    update(model, size);
+                }
                 Effect::Save => {
                     is_dirty = true;
                     outside.shows(model.side());
@@ -203,15 +229,21 @@ pub(crate) fn run(
                     is_dirty = true;
                     screen.copy(&model.clipboard)?;
                 }
-                Effect::Quit | Effect::EndProgram => match leave(&mut arrivals, model, outside) {
-                    Ok(()) if effect == Effect::EndProgram => return Ok(Exit::EndProgram),
-                    Ok(()) => return Ok(Exit::Quit),
-                    // To be read before the screen is gone; who leaves once more leaves.
-                    Err(why) => {
-                        is_dirty = true;
-                        update::say(model, why);
+                Effect::Quit | Effect::QuitPrinted | Effect::EndProgram => {
+                    if effect == Effect::QuitPrinted {
+                        screen.draw_last(|frame| view(model, frame))?;
                     }
-                },
+                    match leave(&mut arrivals, model, outside) {
+                        Ok(()) if effect == Effect::EndProgram => return Ok(Exit::EndProgram),
+                        Ok(()) => return Ok(Exit::Quit),
+                        // To be read before the screen is gone; who leaves once more leaves.
+                        Err(why) => {
+                            is_dirty = true;
+                            screen.forget_last();
+                            update::say(model, why);
+                        }
+                    }
+                }
             }
         }
         if let Some(arrivals) = &mut arrivals {
@@ -312,29 +344,44 @@ fn edit(
     };
     let site = model.trace.recording().site(place.site);
     let file = model.trace.recording().string(site.file);
-    let mut command = match outside.editor(file, site.line) {
+    let command = match outside.editor(file, site.line) {
         Ok(command) => command,
         Err(why) => {
             update::say(model, why);
             return Ok(());
         }
     };
+    lend(model, command, EDITORS, screen, signals)
+}
+
+/// What names another editor, or another shell.
+const EDITORS: &str = "$VISUAL or $EDITOR names another editor";
+const SHELLS: &str = "$SHELL names another shell";
+
+/// Lends the terminal to a program. `other` says how another one is asked for.
+fn lend(
+    model: &mut Model,
+    mut command: Command,
+    other: &str,
+    screen: &mut Screen,
+    signals: &Signals,
+) -> io::Result<()> {
     let name = traces::tty(command.get_program().as_encoded_bytes());
     let mut ended = None;
     screen.lend(|| {
-        // An editor that stops itself stops all of the job, or the shell would wait for us.
+        // A program that stops itself stops all of the job, or the shell would wait for us.
         let _lent = signals.lend();
         ended = Some(command.status());
         Ok(())
     })?;
     signals.forget_meanwhile();
     match ended {
-        Some(Ok(status)) if status.success() => {}
+        // How a shell ends says how its last command did.
+        Some(Ok(status)) if status.success() || other == SHELLS => {}
         Some(Ok(status)) => update::say(model, format!("{name} ended with {status}")),
-        Some(Err(error)) => update::say(
-            model,
-            format!("{name} cannot be started: {error}; $VISUAL or $EDITOR names another editor"),
-        ),
+        Some(Err(error)) => {
+            update::say(model, format!("{name} cannot be started: {error}; {other}"));
+        }
         None => {}
     }
     Ok(())

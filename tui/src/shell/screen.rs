@@ -16,6 +16,7 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
@@ -28,7 +29,11 @@ use crossterm::terminal::{
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+
+use super::input::{Decoder, Typed};
+use super::print;
 
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -43,6 +48,12 @@ const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1002l\x1b[?1000l";
 
 /// Whether a thread panicked since the terminal was taken: then it is not taken again.
 static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// How long a terminal may take to say what its background is: nothing is drawn before.
+const ANSWER_WITHIN: Duration = Duration::from_millis(100);
+
+/// How long an answer is waited for at the end, counted from the question.
+const LATE_ANSWER: Duration = Duration::from_millis(400);
 
 /// Held while a frame is drawn, so that no other thread gives the terminal back in the middle.
 static DRAWING: Mutex<()> = Mutex::new(());
@@ -74,6 +85,10 @@ fn drawing() -> MutexGuard<'static, ()> {
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Output>>,
     input: OwnedFd,
+    /// What is printed once the terminal is given back.
+    last: Option<String>,
+    /// When it was asked for its background, until it has answered.
+    asked: Option<Instant>,
     _hook: Hook,
 }
 
@@ -124,6 +139,8 @@ impl Screen {
                 TerminalOptions { viewport },
             )?,
             input,
+            last: None,
+            asked: None,
             _hook: hook,
         };
         screen.enter()?;
@@ -146,6 +163,69 @@ impl Screen {
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
         Ok(Drawn::Shown)
+    }
+
+    /// Draws a frame that stays in the terminal when it is given back.
+    pub(super) fn draw_last(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let _drawing = drawing();
+        if self.is_lost() {
+            return Ok(());
+        }
+        let drawn = self.terminal.draw(view)?;
+        self.last = Some(print::printed(drawn.buffer));
+        Ok(())
+    }
+
+    /// Nothing stays after all.
+    pub(super) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// Asks the terminal for its background, and then what it is: who knows nothing of the one answers the other.
+    pub(super) fn ask_ground(&mut self) -> io::Result<()> {
+        let _drawing = drawing();
+        if self.is_lost() {
+            return Ok(());
+        }
+        self.asked = Some(Instant::now());
+        let backend = self.terminal.backend_mut();
+        backend.write_all(b"\x1b]11;?\x07\x1b[c")?;
+        backend.flush()
+    }
+
+    /// How long its answer is still waited for before anything is drawn.
+    pub(super) fn is_asked(&self) -> Option<Duration> {
+        let left = ANSWER_WITHIN.checked_sub(self.asked?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// It has answered.
+    pub(super) fn has_answered(&mut self) {
+        self.asked = None;
+    }
+
+    /// Takes an answer that is still on its way: the shell would take it for keys.
+    fn await_answer(&mut self) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        let mut decoder = Decoder::default();
+        while let Some(left) = LATE_ANSWER.checked_sub(asked.elapsed()) {
+            let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
+            let patience = Timespec {
+                tv_sec: 0,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut bytes = [0; 256];
+            let read = match poll(&mut fds, Some(&patience)) {
+                Ok(1..) => rustix::io::read(&self.input, &mut bytes),
+                _ => return,
+            };
+            match read {
+                Ok(len @ 1..) if !decoder.feed(&bytes[..len]).contains(&Typed::Answered) => {}
+                _ => return,
+            }
+        }
     }
 
     /// Asks the terminal to copy a text (OSC 52); many do, and those that do not say nothing.
@@ -212,7 +292,13 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        if !self.is_lost() {
+            self.await_answer();
+        }
         give_back();
+        if let Some(last) = self.last.take().filter(|_| !self.is_lost()) {
+            let _ = write_all(last.as_bytes());
+        }
         MOUSE.store(false, Ordering::SeqCst);
         *before() = Before {
             input: None,

@@ -18,3 +18,24 @@ pub(crate) use overview::Sums;
 pub use rows::Row;
 pub use state::Timeline;
 pub use window::Window;
+
+use traces::Trace;
+
+/// What a lane is called, with its process where there are several.
+pub(crate) fn name_of(trace: &Trace, who: Who) -> String {
+    let recording = trace.recording();
+    let before = |process: u32| match recording.process(process) {
+        Some(process) if recording.processes.len() > 1 => format!("{}/", process.pid),
+        _ => String::new(),
+    };
+    match who {
+        Who::Thread { process, lane } => {
+            format!("{}{}", before(process), trace.names().thread(lane))
+        }
+        Who::Ring { process, ring } => format!("{}ring {ring}", before(process)),
+        Who::Coroutine { process, coroutine } => {
+            let name = trace.names().coroutine(process, coroutine);
+            format!("{}{name}", before(process))
+        }
+    }
+}

@@ -11,6 +11,17 @@ use super::window::Window;
 /// Earlier windows that are remembered.
 const ZOOMS_MAX: usize = 64;
 
+/// First causes, some of which are looked up already.
+#[derive(Clone, Debug)]
+pub struct Causes {
+    /// All of them.
+    pub ids: Vec<EventId>,
+    /// With their times.
+    pub found: Vec<(u64, EventId)>,
+    /// Position of the next one.
+    pub next: usize,
+}
+
 /// The timeline's state.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -44,6 +55,8 @@ pub struct Timeline {
     pub dragged_to: Option<(u64, u64)>,
     /// What findings have as their first causes, in the order of time; nothing before somebody looked.
     pub causes: Option<Vec<(u64, EventId)>>,
+    /// They, while they are looked up.
+    pub seeking: Option<Causes>,
     /// The event and time that the window last followed.
     pub followed: Option<(Option<EventId>, u64)>,
 }

@@ -20,7 +20,7 @@ use crate::layout::Pane;
 use crate::life::Life;
 use crate::live::{Reading, State, Watched};
 use crate::model::{FindingRow, Focus, Model, Place, PromptKind, Range, marks};
-use crate::msg::View;
+use crate::msg::{Msg, View};
 use crate::timeline::{Index, Row, Who, Window};
 
 /// Events up to which a life is told anew at once: a second look must not make the pane blink.
@@ -40,7 +40,10 @@ pub fn reading(model: &mut Model, reading: Reading) {
 pub fn watched(model: &mut Model, watched: Watched) {
     if model.live.asks && watched.state != State::Running {
         model.live.asks = false;
-        model.notice = Some("the program has ended; q leaves the viewer".into());
+        model.notice = Some(format!(
+            "the program has ended; {} leaves the viewer",
+            model.key(Msg::Leave)
+        ));
     }
     model.live.watched = Some(watched);
 }
@@ -69,6 +72,7 @@ fn take_over(model: &mut Model, arrived: Arrived) -> (Trace, Verdict) {
         model.notes.list.dedup_by_key(|note| note.event);
     }
     model.timeline.causes = None;
+    model.timeline.seeking = None;
     model.trace.add_sources(old.sources().clone());
     if model.timeline.index.is_some() {
         model.timeline.index = Some(arrived.index.unwrap_or_default());

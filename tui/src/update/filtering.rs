@@ -98,6 +98,8 @@ pub(super) fn work(model: &mut Model) -> Effect {
         filter_work(model);
     } else if model.is_gathering_lanes() {
         super::timeline::gather(model);
+    } else if model.timeline.seeking.is_some() {
+        super::timeline::seek_causes(model);
     } else if !model.script.is_empty() {
         return super::palette::run_script(model);
     } else if model.owes_life() {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use traces::finding::{Finding, Severity};
+
 use super::focus::set_focus;
 use super::places::{place, push, remember, show, show_all_events};
+use crate::keys::Characters;
 use crate::layout::Pane;
 use crate::model::{FindingRow, Model, finding_rows};
 use crate::msg::{Fold, Toward, View};
+use crate::words::severity;
 
 /// Selects a row of the findings and puts what it is about into focus.
 pub(super) fn select_finding(model: &mut Model, position: usize) {
@@ -71,12 +75,19 @@ pub(super) fn all_findings(model: &Model) -> impl Iterator<Item = FindingRow> {
     finding_rows(&model.verdict, &all, model.range, &model.hiding).into_iter()
 }
 
-pub(super) fn next_finding(model: &mut Model, toward: Toward) {
+/// Goes to another finding: of that severity, where one is named.
+pub(super) fn next_finding(model: &mut Model, toward: Toward, only: Option<Severity>) {
+    let is_wanted = |finding: &Finding| only.is_none_or(|only| finding.severity == only);
     let findings: Vec<usize> = (0..model.findings.rows.len())
-        .filter(|position| model.finding(model.findings.rows[*position]).is_some())
+        .filter(|position| {
+            let finding = model.finding(model.findings.rows[*position]);
+            finding.is_some_and(is_wanted)
+        })
         .collect();
+    // By the word that stands with it on the screen.
+    let what = only.map_or("finding", |only| severity(only, Characters::Ascii).1);
     if findings.is_empty() {
-        model.notice = Some("there is no finding in this trace".into());
+        model.notice = Some(format!("there is no {what} in this trace"));
         return;
     }
     // Among events the next one is what comes later; elsewhere it is what stands below.
@@ -113,11 +124,10 @@ pub(super) fn next_finding(model: &mut Model, toward: Toward) {
             select_finding(model, position);
         }
         None => {
-            let word = match toward {
-                Toward::Next => "no finding after this one",
-                Toward::Previous => "no finding before this one",
-            };
-            model.notice = Some(word.into());
+            model.notice = Some(match toward {
+                Toward::Next => format!("no {what} after this one"),
+                Toward::Previous => format!("no {what} before this one"),
+            });
         }
     }
 }

@@ -14,6 +14,29 @@ pub(super) fn begin(model: &mut Model) {
     model.help = Some(Help::default());
 }
 
+/// Shows what the rule of the finding looks for.
+pub(super) fn explain(model: &mut Model) {
+    let row = super::findings::meant_finding(model)
+        .or_else(|| Some(model.selected_finding()).filter(|row| model.finding(*row).is_some()));
+    let rule = match row {
+        Some(row) => model.finding(row).map(|finding| finding.rule),
+        None => model
+            .question(model.selected_finding())
+            .map(|question| question.rule),
+    };
+    match rule {
+        Some(rule) => {
+            model.help = Some(Help {
+                rule: Some(rule),
+                ..Help::default()
+            });
+        }
+        None => {
+            model.notice = Some("no finding is about this, so there is no rule to explain".into());
+        }
+    }
+}
+
 fn height(model: &Model) -> usize {
     area(model.size).map_or(0, |area| usize::from(area.height))
 }
@@ -21,7 +44,14 @@ fn height(model: &Model) -> usize {
 /// Chooses another action.
 pub(super) fn choose(model: &mut Model, step: Step) {
     let (len, height) = (actions(model).len(), height(model));
+    let lines = lines(model).len();
     if let Some(help) = &mut model.help {
+        if help.rule.is_some() {
+            // A page has no rows to choose: it scrolls.
+            let last = lines.saturating_sub(height);
+            help.top = moved(help.top.min(last), last + 1, height, step);
+            return;
+        }
         help.chosen = moved(help.chosen, len, height, step);
         // What stands below the last action is to be seen, too.
         if help.chosen + 1 == len {
@@ -33,6 +63,10 @@ pub(super) fn choose(model: &mut Model, step: Step) {
 /// Runs the chosen action.
 pub(super) fn run(model: &mut Model) -> Effect {
     let chosen = model.help.as_ref().map_or(0, |help| help.chosen);
+    if model.help.as_ref().is_some_and(|help| help.rule.is_some()) {
+        model.help = None;
+        return Effect::Draw;
+    }
     let action = actions(model).get(chosen).copied();
     match action {
         Some(action) => {
@@ -45,7 +79,9 @@ pub(super) fn run(model: &mut Model) -> Effect {
 
 /// Begins to type what is searched for.
 pub(super) fn search(model: &mut Model) {
-    if let Some(help) = &mut model.help {
+    if let Some(help) = &mut model.help
+        && help.rule.is_none()
+    {
         help.is_typing = true;
     }
 }
@@ -91,6 +127,10 @@ pub(super) fn settle(model: &mut Model) {
     let (len, height) = (actions(model).len(), height(model));
     let lines = lines(model);
     let Some(help) = &mut model.help else { return };
+    if help.rule.is_some() {
+        help.top = help.top.min(lines.len().saturating_sub(height));
+        return;
+    }
     help.chosen = help.chosen.min(len.saturating_sub(1));
     let is_chosen = |line: &(_, Option<usize>)| line.1 == Some(help.chosen);
     let first = lines.iter().position(is_chosen).unwrap_or(0);

@@ -21,10 +21,13 @@ mod suppressing;
 mod timeline;
 mod walk;
 
+use traces::finding::Severity;
+
 use crate::Goto;
 use crate::layout::Pane;
 use crate::model::{FindingRow, Model};
 use crate::msg::{Effect, Msg, View};
+use crate::theme::Theme;
 
 /// Applies a message.
 pub fn update(model: &mut Model, msg: Msg) -> Effect {
@@ -35,7 +38,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
     }
     let was_walking = std::mem::replace(&mut model.is_walking, false);
     let effect = match msg {
-        Msg::Quit | Msg::Leave if is_way_out(model, msg) => leave(model),
+        Msg::Quit | Msg::Leave if is_way_out(model, msg) => leave(model, Effect::Quit),
+        Msg::QuitPrinted => leave(model, Effect::QuitPrinted),
+        Msg::Shell => Effect::Shell,
         Msg::Up if model.live.reading.is_some() && is_way_out(model, Msg::Leave) => Effect::Quit,
         Msg::LeaveRunning => Effect::Quit,
         Msg::EndProgram => Effect::EndProgram,
@@ -53,7 +58,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Prefix(prefix) => {
             model.prefix = Some(prefix);
             // Who hesitates is told what may follow.
-            model.notice = Some(crate::keys::after(prefix, model.listener()));
+            model.notice = Some(crate::keys::after(
+                prefix,
+                model.listener(),
+                &model.look.keymap,
+            ));
             Effect::Draw
         }
         Msg::Resize { columns, rows } => {
@@ -121,9 +130,9 @@ fn is_way_out(model: &Model, msg: Msg) -> bool {
 }
 
 /// Leaves; where a program would be left behind it is asked first what becomes of it.
-fn leave(model: &mut Model) -> Effect {
+fn leave(model: &mut Model, effect: Effect) -> Effect {
     if !model.live.has_program() {
-        return Effect::Quit;
+        return effect;
     }
     model.live.asks = true;
     Effect::Draw
@@ -147,6 +156,13 @@ pub use arrive::{arrive, reading, watched};
 pub(crate) use source::{found as found_sources, search_begins};
 pub use suppressing::kept as suppression_kept;
 pub(crate) use suppressing::look as look_for_hidden;
+
+/// The terminal has said how bright its background is.
+pub fn ground(model: &mut Model, is_dark: bool) {
+    if model.look.adapts {
+        model.look.theme = if is_dark { Theme::Dark } else { Theme::Light };
+    }
+}
 
 /// Tells the user something, until the next key. The text is safe for a terminal.
 pub(crate) fn say(model: &mut Model, text: String) {
@@ -205,7 +221,13 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
             model.crumbs.clear();
             places::show(model, view);
         }
-        Msg::Finding(toward) => findings::next_finding(model, toward),
+        Msg::Finding(toward) => findings::next_finding(model, toward, None),
+        Msg::Warning(toward) => {
+            findings::next_finding(model, toward, Some(Severity::Warning));
+        }
+        Msg::Explain => help::explain(model),
+        Msg::Tail => places::tail(model),
+        Msg::FindLane => palette::begin_with(model, "lane"),
         Msg::SameObject(toward) => walk::same_object(model, toward, was_walking),
         Msg::OtherObject => walk::other_object(model),
         Msg::FirstCause => findings::first_cause(model),

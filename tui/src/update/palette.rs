@@ -17,6 +17,14 @@ pub(super) fn begin(model: &mut Model) {
     model.prompt = Some(Prompt::new(PromptKind::Command, from));
 }
 
+/// Opens it with a command that still needs its text.
+pub(super) fn begin_with(model: &mut Model, command: &str) {
+    begin(model);
+    if let Some(prompt) = &mut model.prompt {
+        prompt.text = format!("{command} ");
+    }
+}
+
 /// A key in the palette.
 pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
     let Some(prompt) = &mut model.prompt else {
@@ -29,7 +37,8 @@ pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
         Msg::EraseAll => prompt.clear(),
         Msg::Cancel => model.prompt = None,
         Msg::Choose(toward) => {
-            let offers = commands::matches(&prompt.text, model.look.characters).len();
+            let offers =
+                commands::matches(&prompt.text, model.look.characters, &model.look.keymap).len();
             prompt.chosen = match toward {
                 Toward::Next => (prompt.chosen + 1).min(offers.saturating_sub(1)),
                 Toward::Previous => prompt.chosen.saturating_sub(1),
@@ -44,11 +53,11 @@ pub(super) fn typed(model: &mut Model, msg: Msg) -> Effect {
 
 /// Writes the chosen command out, ready for its text.
 fn complete(model: &mut Model) {
-    let characters = model.look.characters;
+    let (characters, keymap) = (model.look.characters, model.look.keymap.clone());
     let Some(prompt) = &mut model.prompt else {
         return;
     };
-    let offers = commands::matches(&prompt.text, characters);
+    let offers = commands::matches(&prompt.text, characters, &keymap);
     if let Some(offer) = offers.get(prompt.chosen) {
         prompt.text = format!("{} ", offer.name);
         prompt.chosen = 0;
@@ -62,7 +71,7 @@ pub(super) fn accept(model: &mut Model) -> Effect {
     };
     let text = prompt.text.trim().to_owned();
     let has_text = text.contains(char::is_whitespace);
-    let offers = commands::matches(&text, model.look.characters);
+    let offers = commands::matches(&text, model.look.characters, &model.look.keymap);
     let chosen = offers.get(prompt.chosen).filter(|_| !has_text);
     let understood = commands::parse(&text);
     let command = match (understood, chosen) {
@@ -135,9 +144,16 @@ fn run(model: &mut Model, command: &Command) -> Effect {
             filter(model, text);
             Effect::Draw
         }
+        Command::WithText(WithText::Lane, text) => {
+            super::timeline::find_lane(model, text);
+            Effect::Draw
+        }
         Command::WithText(WithText::Theme, text) => {
             match text.parse() {
-                Ok(theme) => model.look.theme = theme,
+                Ok(theme) => {
+                    model.look.theme = theme;
+                    model.look.adapts = false;
+                }
                 Err(why) => model.notice = Some(why),
             }
             Effect::Repaint

@@ -216,6 +216,7 @@ pub(super) fn show_all_events(model: &mut Model) {
 }
 
 pub(super) fn up(model: &mut Model, msg: Msg) {
+    let [next, previous] = [Toward::Next, Toward::Previous].map(|to| model.key(Msg::Hit(to)));
     if msg == Msg::Up
         && model.pane == Pane::Events
         && let Some(filter) = &mut model.events.filter
@@ -223,7 +224,7 @@ pub(super) fn up(model: &mut Model, msg: Msg) {
     {
         filter.shown = Shown::All;
         model.notice = Some(format!(
-            "all events again; n and N go to those with {}",
+            "all events again; {next} and {previous} go to those with {}",
             filter.text()
         ));
         return;
@@ -240,7 +241,7 @@ pub(super) fn up(model: &mut Model, msg: Msg) {
     } else if model.pane != Pane::Findings {
         model.pane = Pane::Findings;
     } else {
-        model.notice = Some("this is the top; q quits".into());
+        model.notice = Some(format!("this is the top; {} quits", model.key(Msg::Leave)));
     }
 }
 
@@ -264,4 +265,23 @@ pub(super) fn history(model: &mut Model, toward: Toward) {
             model.notice = Some(word.into());
         }
     }
+}
+
+/// Shows the newest event. Who looks at the last one is shown what comes after it.
+pub(super) fn tail(model: &mut Model) {
+    if model.view != View::Events {
+        remember(model);
+        show(model, View::Events);
+    }
+    model.pane = Pane::Events;
+    model.live.is_paused = false;
+    if let Some(last) = model.events_len().checked_sub(1)
+        && let Some(event) = model.event_at(last)
+    {
+        super::focus::focus_event(model, event);
+    }
+    model.notice = Some(match model.live.is_running() {
+        true => "following what comes; any other row stops that".into(),
+        false => "the last event: nothing new comes".into(),
+    });
 }

@@ -4,7 +4,7 @@ use super::findings::{list_findings, meant_finding, select_finding};
 use super::places::place;
 use crate::hiding::{Change, Suppression, Why, is_day};
 use crate::model::{FindingRow, Model, Prompt, PromptKind};
-use crate::msg::Effect;
+use crate::msg::{Effect, Msg};
 use crate::words::rule_name;
 
 /// The story that the reader means, and its head's row.
@@ -36,7 +36,10 @@ pub(super) fn begin(model: &mut Model) {
             return;
         }
         Some(Why::Suppressed { .. }) => {
-            model.notice = Some("this finding is suppressed already; U takes that back".into());
+            model.notice = Some(format!(
+                "this finding is suppressed already; {} takes that back",
+                model.key(Msg::Unsuppress)
+            ));
             return;
         }
         None => {}
@@ -115,7 +118,10 @@ pub(super) fn undo(model: &mut Model) -> Effect {
             Effect::Suppress
         }
         None => {
-            model.notice = Some("nothing was suppressed since the start; z lists what is".into());
+            model.notice = Some(format!(
+                "nothing was suppressed since the start; {} lists what is",
+                model.key(Msg::ShowHidden)
+            ));
             Effect::Draw
         }
     }

@@ -6,7 +6,7 @@ use traces::finding::{RuleId, Subject};
 
 use super::*;
 use crate::fixture;
-use crate::keys::{BINDINGS, Listener};
+use crate::keys::{Listener, bindings};
 use crate::layout::Pane;
 use crate::model::{Work, finding_rows};
 use crate::msg::{Fold, Mouse, MouseAction, Step, Toward};
@@ -400,7 +400,8 @@ fn any_mouse() -> impl Strategy<Value = Msg> {
 }
 
 fn any_message() -> impl Strategy<Value = Msg> {
-    let bound = proptest::sample::select(BINDINGS).prop_map(|binding| binding.msg);
+    let bound =
+        proptest::sample::select(bindings().collect::<Vec<_>>()).prop_map(|binding| binding.msg);
     prop_oneof![
         20 => bound,
         3 => proptest::sample::select(&['s', 'u', 'b', 'm', ' ', '漢'][..]).prop_map(Msg::Type),

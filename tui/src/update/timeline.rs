@@ -10,7 +10,8 @@ use crate::layout::{Pane, timeline_columns};
 use crate::model::{Model, Range};
 use crate::msg::{Toward, View, Zoom};
 use crate::timeline::index::Lane;
-use crate::timeline::{Index, Row, Who, Window};
+use crate::timeline::state::Causes;
+use crate::timeline::{Index, Row, Who, Window, name_of};
 
 /// Begins to gather the lanes, the first time they are asked for.
 pub(super) fn begin(model: &mut Model) {
@@ -35,9 +36,12 @@ pub(super) fn gather(model: &mut Model) {
     }
 }
 
-/// When the first causes of findings were: a frame has no time to look up each.
+/// First causes that are looked up in one slice: each may lie in a page of its own.
+const CAUSES_AT_ONCE: usize = 64;
+
+/// Begins to find out when the first causes of findings were: a frame has no time to look up each.
 fn find_causes(model: &mut Model) {
-    if model.timeline.causes.is_some() {
+    if model.timeline.causes.is_some() || model.timeline.seeking.is_some() {
         return;
     }
     let stories = model.verdict.stories.iter();
@@ -45,13 +49,33 @@ fn find_causes(model: &mut Model) {
     let mut ids: Vec<EventId> = findings.map(|finding| finding.first_cause).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut causes: Vec<(u64, EventId)> = Vec::with_capacity(ids.len());
-    for id in ids {
-        causes.extend(model.event(id).map(|event| (event.at_ns, id)));
-        model.trace.trim();
+    model.timeline.seeking = Some(Causes {
+        ids,
+        found: Vec::new(),
+        next: 0,
+    });
+    // What is few is there at once.
+    seek_causes(model);
+}
+
+/// A slice of that.
+pub(super) fn seek_causes(model: &mut Model) {
+    let Some(mut causes) = model.timeline.seeking.take() else {
+        return;
+    };
+    let ids = causes.ids.get(causes.next..).unwrap_or_default();
+    for id in ids.iter().take(CAUSES_AT_ONCE) {
+        let found = model.event(*id).map(|event| (event.at_ns, *id));
+        causes.found.extend(found);
     }
-    causes.sort_unstable();
-    model.timeline.causes = Some(causes);
+    model.trace.trim();
+    causes.next += CAUSES_AT_ONCE;
+    if causes.next < causes.ids.len() {
+        model.timeline.seeking = Some(causes);
+        return;
+    }
+    causes.found.sort_unstable();
+    model.timeline.causes = Some(causes.found);
 }
 
 /// Looks closely at what is shown, where that is not all and not done yet.
@@ -460,5 +484,41 @@ pub(super) fn settle(model: &mut Model) {
         timeline.top = super::selection::scrolled(timeline.top, chosen, rest, room);
     } else {
         timeline.top = timeline.top.min(rest.saturating_sub(room));
+    }
+}
+
+/// Selects the next lane that has a text in its name.
+pub(super) fn find_lane(model: &mut Model, text: &str) {
+    if model.view != View::Timeline {
+        super::places::remember(model);
+        show(model, View::Timeline);
+    }
+    begin(model);
+    model.pane = Pane::Timeline;
+    let wanted = text.trim().to_lowercase();
+    let rows = model.timeline.rows.len();
+    let from = model.timeline.selected + 1;
+    // From the one below the selected one on, and round again.
+    let mut positions = (0..rows).map(|at| (from + at) % rows.max(1));
+    let found = positions.find(|at| {
+        let row = model.timeline.rows.get(*at);
+        row.is_some_and(|row| {
+            let index = model.timeline.index.as_ref();
+            let lane = index.and_then(|index| index.lanes.get(row.lane));
+            let name = lane.map_or(String::new(), |lane| name_of(&model.trace, lane.who));
+            row.track.is_none() && name.to_lowercase().contains(&wanted)
+        })
+    });
+    match found {
+        Some(at) => model.timeline.selected = at,
+        None if model.is_gathering_lanes() => {
+            model.notice = Some("lanes are still gathered: try again in a moment".into());
+        }
+        None => {
+            model.notice = Some(format!(
+                "no lane has {} in its name",
+                traces::tty(wanted.as_bytes())
+            ));
+        }
     }
 }

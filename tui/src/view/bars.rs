@@ -7,6 +7,7 @@ use crate::about;
 use crate::layout::{Layout, PaneArea, hint_lines};
 use crate::live::State;
 use crate::model::{Model, Prompt, PromptKind};
+use crate::msg::Msg;
 use crate::text::{Line, Tone, clip, clip_front, count, counted, difference, time, width};
 use crate::words::{either, severity};
 
@@ -124,9 +125,14 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
 /// The hint bar.
 pub(super) fn hints(model: &Model, paint: &mut Paint<'_>, area: Rect) {
     let listener = model.listener();
-    for (line, y) in hint_lines(listener, model.look.characters, area.width)
-        .iter()
-        .zip(area.top()..area.bottom())
+    for (line, y) in hint_lines(
+        listener,
+        model.look.characters,
+        &model.look.keymap,
+        area.width,
+    )
+    .iter()
+    .zip(area.top()..area.bottom())
     {
         let pieces: Line = line
             .iter()
@@ -228,9 +234,15 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
     } else {
         format!("{} {word}", count(lost))
     };
+    let is_unreadable = crate::losses::is_unreadable(model);
     let facts = format!(
-        "{}, {lost}",
-        counted(model.trace.events().len() as u64, "event")
+        "{}{}, {lost}",
+        counted(model.trace.events().len() as u64, "event"),
+        if is_unreadable {
+            ", some unreadable"
+        } else {
+            ""
+        }
     );
     // What is lost must be readable; the file's name and the object give way.
     let mut line: Line = Vec::new();
@@ -239,7 +251,9 @@ pub(super) fn status(model: &Model, paint: &mut Paint<'_>, layout: &Layout) {
     let fixed = width(&facts) + width(&parts[0]) + 6 + live_width;
     let left = room.saturating_sub(fixed).min(40);
     let title = clip_front(&model.look.title, left, paint.characters);
-    let tone = if model.verdict.summary.losses > 0 {
+    let tone = if is_unreadable {
+        Tone::Warning
+    } else if model.verdict.summary.losses > 0 {
         Tone::Unsure
     } else {
         Tone::Faint
@@ -262,12 +276,17 @@ fn progress(model: &Model, paint: &Paint<'_>, columns: usize) -> Line {
     };
     let (sign, word, more, tone) = match (&watched.state, model.live.is_paused) {
         (State::Running, false) => ("● ", "LIVE", String::new(), Tone::Note),
-        (State::Running, true) => ("‖ ", "PAUSED", ", Space resumes".into(), Tone::Warning),
+        (State::Running, true) => (
+            "‖ ",
+            "PAUSED",
+            format!(", {} resumes", model.key(Msg::Pause)),
+            Tone::Warning,
+        ),
         (State::Sealing, _) => ("◌ ", "SEALING", String::new(), Tone::Note),
         (State::Ended(how), true) => (
             "‖ ",
             "PAUSED",
-            format!(", Space shows the end: {how}"),
+            format!(", {} shows the end: {how}", model.key(Msg::Pause)),
             Tone::Warning,
         ),
         (State::Ended(how), false) => ("■ ", "ENDED", format!(": {how}"), Tone::Strong),

@@ -42,7 +42,15 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         0 => String::new(),
         some => format!(", without {} in the middle", counted(some as u64, "event")),
     };
-    format!("Biography of {}{untold}", model.life.names.object)
+    let unreadable = if crate::losses::is_unreadable(model) {
+        ", without what cannot be read back (see Loss)"
+    } else {
+        ""
+    };
+    format!(
+        "Biography of {}{untold}{unreadable}",
+        model.life.names.object
+    )
 }
 
 fn looking(model: &Model) -> String {

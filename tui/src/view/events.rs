@@ -1,5 +1,7 @@
 //! Everything that happened, in causal order; with a filter, what it matches.
 
+use traces::event::EventId;
+
 use crate::hits::Shown;
 use crate::layout::PaneArea;
 use crate::model::Model;
@@ -58,7 +60,10 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
 }
 
 fn line(model: &Model, position: usize, columns: usize) -> Option<Line> {
-    let event = model.event(model.event_at(position)?)?;
+    let id = model.event_at(position)?;
+    let Some(event) = model.event(id) else {
+        return Some(unreadable(id));
+    };
     let mut line = vec![sign_of(model, event.id)];
     if columns >= WITH_PLACE {
         line.push((timed(model, event, time_width(model)), Tone::Faint));
@@ -73,4 +78,12 @@ fn line(model: &Model, position: usize, columns: usize) -> Option<Line> {
     let used = line.iter().map(|(text, _)| width(text)).sum();
     line.extend(event_and_place(model, event, tone, columns, used));
     Some(line)
+}
+
+/// What is said of an event that is known to be there, and no more.
+fn unreadable(id: EventId) -> Line {
+    vec![(
+        format!("! event {}: {}", count(id.0), crate::losses::UNREADABLE),
+        Tone::Warning,
+    )]
 }

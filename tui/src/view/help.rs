@@ -34,6 +34,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
         String::new()
     };
     let title = match (help.is_typing, help.filter.is_empty()) {
+        _ if help.rule.is_some() => " What the rule looks for (j scrolls, Esc closes) ".to_owned(),
         (true, _) => {
             let typed = traces::tty(help.filter.as_bytes());
             format!(" Keys here with /{typed}{} ", either(characters, "▏", "_"))
@@ -70,7 +71,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
     }
     for ((line, action), y) in lines.iter().skip(top).zip(text.top()..text.bottom()) {
         let selection = match action {
-            Some(action) if *action == help.chosen => Selection::Active,
+            Some(action) if *action == help.chosen && help.rule.is_none() => Selection::Active,
             _ => Selection::None,
         };
         let row = Rect {

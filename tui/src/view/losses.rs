@@ -52,6 +52,10 @@ fn line(model: &Model, row: LossRow) -> Option<Line> {
                 ),
             ])
         }
+        LossRow::Unreadable => Some(vec![(
+            "! events that were put aside cannot be read back".to_owned(),
+            Tone::Warning,
+        )]),
         LossRow::Problem(at) => {
             let problem = recording.problems.get(at)?;
             let text = traces::tty(problem.to_string().as_bytes());

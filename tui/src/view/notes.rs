@@ -13,7 +13,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
     let list = &model.notes;
     if list.list.is_empty() {
         let text = "Nothing is noted yet. In any list, b bookmarks the selected event and B writes a note \
-                    to it; :notes.export writes all of them, and the findings, as Markdown.";
+                    to it; S writes all of them, and the findings, as Markdown.";
         let lines = wrap(text, area.list.width.into()).into_iter();
         for (text, y) in lines.zip(area.list.top()..area.list.bottom()) {
             paint.line(row_of(area.list, y), &vec![(text, Tone::Plain)]);

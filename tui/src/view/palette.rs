@@ -16,7 +16,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, status: Rect) {
     if prompt.kind != PromptKind::Command || prompt.text.trim().contains(char::is_whitespace) {
         return;
     }
-    let offers = matches(&prompt.text, paint.characters);
+    let offers = matches(&prompt.text, paint.characters, &model.look.keymap);
     let Some((frame, top)) = palette_area(status, offers.len(), prompt.chosen) else {
         return;
     };

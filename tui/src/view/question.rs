@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::keys::{Listener, bindings_of, label};
+use crate::keys::{Keymap, Listener, bindings_of, label};
 use crate::model::Model;
 use crate::text::{Line, Tone, width, wrap};
 use crate::words::either;
@@ -18,7 +18,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, status: Rect) {
     if !model.live.asks {
         return;
     }
-    let lines = lines(paint, status.width.into());
+    let lines = lines(paint, &model.look.keymap, status.width.into());
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(status.y);
     let frame = Rect {
         y: status.y - height,
@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, status: Rect) {
     }
 }
 
-fn lines(paint: &Paint<'_>, columns: usize) -> Vec<Line> {
+fn lines(paint: &Paint<'_>, keymap: &Keymap, columns: usize) -> Vec<Line> {
     let dash = either(paint.characters, "─", "-");
     let title = format!("{dash} The program still runs ");
     let rest = columns.saturating_sub(width(&title));
@@ -39,9 +39,9 @@ fn lines(paint: &Paint<'_>, columns: usize) -> Vec<Line> {
         (title, Tone::Strong),
         (dash.repeat(rest), Tone::Faint),
     ]];
-    let answers = bindings_of(Listener::Question).filter(|answer| !answer.keys.is_empty());
+    let answers = bindings_of(Listener::Question);
     for answer in answers.take(ANSWERS) {
-        let keys = answer.keys.iter();
+        let keys = keymap.keys(answer).iter();
         let keys: Vec<String> = keys.map(|key| label(*key, paint.characters)).collect();
         let keys = keys.join(" ");
         let room = columns.saturating_sub(10);

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::live::State;
 use crate::model::Model;
+use crate::msg::Msg;
 use crate::text::{Line, Tone, count, wrap};
 use crate::words::{either, rule_name};
 
@@ -64,12 +65,13 @@ fn lines(model: &Model, paint: &Paint<'_>, columns: u16) -> Vec<Line> {
         let pieces = wrap(&text, columns.into());
         lines.extend(pieces.into_iter().map(|line| vec![(line, Tone::Plain)]));
     }
+    let [up, leave, help] = [Msg::Up, Msg::Leave, Msg::Help].map(|msg| model.key(msg));
     let hint = match watched.map(|watched| &watched.state) {
-        Some(State::Running) => "q leaves, ? shows all keys",
-        _ => "Esc or q leaves, ? shows all keys",
+        Some(State::Running) => format!("{leave} leaves, {help} shows all keys"),
+        _ => format!("{up} or {leave} leaves, {help} shows all keys"),
     };
     lines.extend(
-        wrap(hint, columns.into())
+        wrap(&hint, columns.into())
             .into_iter()
             .map(|line| vec![(line, Tone::Faint)]),
     );

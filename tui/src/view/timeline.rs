@@ -15,7 +15,7 @@ use traces::finding::Severity;
 use crate::layout::{PaneArea, timeline_columns};
 use crate::model::Model;
 use crate::text::{Line, Tone, clip, count, difference, time};
-use crate::timeline::{Index, Row, Span, Timeline, Who, Window};
+use crate::timeline::{Index, Row, Span, Timeline, Who, Window, name_of};
 use crate::words::{either, severity};
 
 use super::paint::{Paint, Selection};
@@ -147,6 +147,13 @@ impl Scene<'_> {
                 count(last)
             ));
         }
+        let without = self.index.without_lane();
+        if without > 0 {
+            title.push_str(&format!(
+                "; {} more coroutines have lanes only there",
+                count(without)
+            ));
+        }
         match self.timeline.marks[..] {
             [a, b] => {
                 let between = i128::from(b) - i128::from(a);
@@ -204,13 +211,6 @@ impl Scene<'_> {
         let Some(lane) = self.index.lanes.get(row.lane) else {
             return Line::new();
         };
-        let names = self.model.trace.names();
-        let many = self.model.trace.recording().processes.len() > 1;
-        let of = |process: u32| {
-            let process = self.model.trace.recording().process(process);
-            process.map_or(String::new(), |process| format!("{}/", process.pid))
-        };
-        let before = |process: u32| if many { of(process) } else { String::new() };
         let pin = if is_pinned { self.sign("▪", "*") } else { "" };
         if let Some(track) = row.track {
             return vec![(
@@ -218,22 +218,10 @@ impl Scene<'_> {
                 Tone::Faint,
             )];
         }
-        let (name, tone) = match lane.who {
-            Who::Thread { process, lane } => (
-                format!("{}{}", before(process), names.thread(lane)),
-                Tone::Strong,
-            ),
-            Who::Ring { process, ring } => {
-                (format!("{}ring {ring}", before(process)), Tone::Strong)
-            }
-            Who::Coroutine { process, coroutine } => (
-                format!(
-                    "{}{}",
-                    before(process),
-                    short(&names.coroutine(process, coroutine))
-                ),
-                Tone::Plain,
-            ),
+        let name = short(&name_of(&self.model.trace, lane.who));
+        let tone = match lane.who {
+            Who::Thread { .. } | Who::Ring { .. } => Tone::Strong,
+            Who::Coroutine { .. } => Tone::Plain,
         };
         let text = format!("{pin}{name}");
         vec![(
@@ -259,8 +247,11 @@ impl Scene<'_> {
 
 /// `coroutine 7 (timer C)` as `co 7 timer C`: rows are short of room.
 fn short(name: &str) -> String {
-    match name.strip_prefix("coroutine ") {
-        Some(rest) => format!("co {}", rest.replace(" (", " ").trim_end_matches(')')),
-        None => name.to_owned(),
+    match name.split_once("coroutine ") {
+        Some((process, rest)) if process.is_empty() || process.ends_with('/') => {
+            let rest = rest.replace(" (", " ");
+            format!("{process}co {}", rest.trim_end_matches(')'))
+        }
+        _ => name.to_owned(),
     }
 }
