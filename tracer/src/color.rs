@@ -1,7 +1,9 @@
 //! Whether to use colour: what was asked for on the command line beats the environment, and there
-//! `NO_COLOR` beats `CLICOLOR_FORCE` beats `CLICOLOR`. In between, a terminal gets colour.
+//! `NO_COLOR` beats `CLICOLOR_FORCE` beats `CLICOLOR`. In between, a terminal gets colour. And which ground it stands on.
 
 use std::ffi::OsString;
+
+use tui::Theme;
 
 use crate::args::Color;
 
@@ -23,9 +25,32 @@ fn decide(asked: Color, is_terminal: bool, variable: impl Fn(&str) -> Option<OsS
     }
 }
 
+/// The theme for the background that the environment names: some terminals set `COLORFGBG` to the numbers of their
+/// colours, that of the background last. A terminal that can be asked knows better.
+pub(crate) fn theme_of_environment() -> Option<Theme> {
+    theme_of(std::env::var("COLORFGBG").ok()?.as_str())
+}
+
+fn theme_of(colours: &str) -> Option<Theme> {
+    match colours.rsplit(';').next()?.parse().ok()? {
+        0..=6 | 8 => Some(Theme::Dark),
+        7 | 9..=15 => Some(Theme::Light),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn background_of_the_environment_is_its_last_colour() {
+        assert_eq!(theme_of("15;0"), Some(Theme::Dark));
+        assert_eq!(theme_of("0;default;15"), Some(Theme::Light));
+        for unknown in ["", "default;default", "1;16", "15;"] {
+            assert_eq!(theme_of(unknown), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn who_beats_whom() {

@@ -13,7 +13,6 @@ use traces::selection::Selection;
 use crate::args::{Color, Demo};
 use crate::exit::{CANNOT_LOOK, CLEAN, Exit, Failure};
 use crate::record::{self, How, Plan, Poison, Recorded};
-use crate::symbols::Places;
 use crate::{check, open, scenario, talk, view};
 
 /// Enough for every scenario, and little to look through.
@@ -54,18 +53,7 @@ pub(crate) fn run(args: &Demo, color: Color) -> Result<Exit, Failure> {
         scenario.name,
         if args.fixed { " --fixed" } else { "" }
     );
-    let start = view::Start {
-        title,
-        goto: None,
-        ascii: false,
-        color,
-        mouse: false,
-        theme: tui::Theme::default(),
-        exec: Vec::new(),
-        file: None,
-        hidden: crate::check::suppress::hidden(None, None)?,
-        places: Places::default(),
-    };
+    let start = view::Start::plain(title, color)?;
     recorded.leave_signals_to_others();
     match view::show(trace, start)? {
         Exit::Code(_) => Ok(Exit::Code(code)),

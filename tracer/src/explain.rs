@@ -11,6 +11,7 @@ use crate::page;
 /// What `explain` takes besides rules.
 const FILTER: &str = "filter";
 const LEVELS: &str = "levels";
+const KEYS: &str = "keys";
 
 /// The command: one rule's page, or the list of all.
 pub(crate) fn run(wanted: Option<&str>) -> Result<Exit, Failure> {
@@ -18,6 +19,7 @@ pub(crate) fn run(wanted: Option<&str>) -> Result<Exit, Failure> {
         None => list(),
         Some(FILTER) => traces::filter::help(page::width()),
         Some(LEVELS) => rules::levels::table(),
+        Some(KEYS) => keys(),
         Some(wanted) => {
             let rule = find(wanted).ok_or_else(|| unknown(wanted))?;
             rules::explain(rule, page::width())
@@ -27,10 +29,20 @@ pub(crate) fn run(wanted: Option<&str>) -> Result<Exit, Failure> {
     Ok(Exit::Code(CLEAN))
 }
 
+/// The viewer's keys as a file has them that changes some.
+fn keys() -> String {
+    format!(
+        "# The viewer's commands and their keys. What is in ~/.config/tracer/keymap.toml has other keys: an action\n\
+         # for itself, as here.\n{}",
+        tui::Keymap::default().text()
+    )
+}
+
 fn list() -> String {
     let list = rules::list(page::width());
     list + "\n`tracer explain RULE` says what one of them looks for, `tracer explain filter` what filters ask \
-            for, `tracer explain levels` what each rule sees without the probe.\n"
+            for, `tracer explain levels` what each rule sees without the probe, `tracer explain keys` the \
+            viewer's keys.\n"
 }
 
 /// As people type it: `T02`, `t2`, `2`, `leftover-cookie`, `Leftover Cookie`.
@@ -49,7 +61,7 @@ fn unknown(wanted: &str) -> Failure {
     let names = rules::ALL
         .iter()
         .map(|rule| rule.name)
-        .chain([FILTER, LEVELS]);
+        .chain([FILTER, LEVELS, KEYS]);
     let nearest = traces::near::nearest(wanted, names);
     let hint = match nearest {
         Some(name) => match rules::find(name) {

@@ -4,22 +4,23 @@ use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use traces::same::Same;
 use traces::{Trace, Untrusted};
 use tui::hiding::Suppression;
 use tui::live::Reading;
-use tui::{Characters, Colour, Feed, Goto, Note, Options, Outside, Reports, Search, Theme};
+use tui::{Characters, Colour, Feed, Goto, Keymap, Note, Options, Outside, Reports, Search, Theme};
 
-use crate::args::{Color, View};
+use crate::args::{Color, Display, View, WantedTheme};
 use crate::check::suppress::{self, Hidden};
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open::Opened;
 use crate::sources::Question;
 use crate::symbols::Places;
-use crate::{color, editor, open, safe, session, symbols, talk};
+use crate::{color, editor, keymap, open, safe, session, symbols, talk};
 
 /// How the viewer starts.
 #[derive(Clone, Debug)]
@@ -28,22 +29,60 @@ pub(crate) struct Start {
     pub(crate) title: String,
     /// Where it starts.
     pub(crate) goto: Option<Goto>,
-    /// Whether it draws with ASCII characters only.
-    pub(crate) ascii: bool,
     /// Whether it uses colour.
     pub(crate) color: Color,
     /// Whether it takes the mouse.
     pub(crate) mouse: bool,
+    /// Whether it draws with ASCII characters only.
+    pub(crate) ascii: bool,
     /// In which colours.
-    pub(crate) theme: Theme,
+    pub(crate) theme: WantedTheme,
+    /// What its keys are.
+    pub(crate) keymap: Keymap,
     /// Commands to run at the start.
     pub(crate) exec: Vec<String>,
     /// The file that is shown, beside which notes are exported; nothing where it will not stay.
     pub(crate) file: Option<PathBuf>,
+    /// Whether notes are kept for the next time.
+    pub(crate) keeps_notes: bool,
     /// What is not listed, and where suppressions are written.
     pub(crate) hidden: Hidden,
     /// Where sources lie.
     pub(crate) places: Places,
+}
+
+impl Start {
+    /// As who shows it wants it to look.
+    pub(crate) fn of(
+        display: &Display,
+        title: String,
+        file: Option<PathBuf>,
+        color: Color,
+    ) -> anyhow::Result<Self> {
+        let suppressions = display.suppressions.as_deref();
+        Ok(Self {
+            title,
+            goto: None,
+            color,
+            mouse: display.mouse,
+            ascii: display.ascii,
+            theme: display.theme,
+            keymap: keymap::of(display.keymap.as_deref())?,
+            exec: display
+                .exec
+                .clone()
+                .map_or_else(Vec::new, |script| script.0),
+            file,
+            keeps_notes: !display.no_session,
+            hidden: suppress::hidden(suppressions, display.baseline.as_deref())?,
+            places: display.names.places(),
+        })
+    }
+
+    /// As it looks where nobody says anything.
+    pub(crate) fn plain(title: String, color: Color) -> anyhow::Result<Self> {
+        Self::of(&Display::default(), title, None, color)
+    }
 }
 
 /// Lines kept before and behind each place, so that one can look around.
@@ -95,17 +134,15 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
 
 /// How the arguments want a file to be shown.
 pub(crate) fn start(args: &View, file: &Path, color: Color) -> anyhow::Result<Start> {
-    Ok(Start {
-        title: safe::path(file),
-        goto: args.goto,
-        ascii: args.ascii,
+    let start = Start::of(
+        &args.display,
+        safe::path(file),
+        Some(file.to_owned()),
         color,
-        mouse: args.mouse,
-        theme: args.theme,
-        exec: args.exec.clone().map_or_else(Vec::new, |script| script.0),
-        file: Some(file.to_owned()),
-        hidden: suppress::hidden(args.suppressions.as_deref(), args.baseline.as_deref())?,
-        places: args.names.places(),
+    )?;
+    Ok(Start {
+        goto: args.goto,
+        ..start
     })
 }
 
@@ -148,6 +185,8 @@ enum Kept {
     /// Nowhere: the trace has no file, or the environment no place.
     #[default]
     Nowhere,
+    /// Nowhere, because nobody wants them kept.
+    Unwanted,
     /// In no file yet: the trace is still written, and its events may get other numbers.
     Later,
     /// In this file.
@@ -155,8 +194,22 @@ enum Kept {
 }
 
 impl Keeper {
+    fn new(keeps: bool) -> Self {
+        let kept = if keeps { Kept::Nowhere } else { Kept::Unwanted };
+        Self(Arc::new(Mutex::new(kept)))
+    }
+
+    /// From now on they are kept there, unless nobody wants that.
     fn set(&self, kept: Kept) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*now, Kept::Unwanted) {
+            *now = kept;
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !matches!(*kept, Kept::Unwanted)
     }
 
     /// The trace is not whole yet.
@@ -166,7 +219,7 @@ impl Keeper {
 
     /// From now on notes are those of this trace; what it has already.
     pub(crate) fn open(&self, trace: &Trace) -> Vec<Note> {
-        let path = session::path(trace);
+        let path = session::path(trace).filter(|_| self.is_wanted());
         let notes = path.as_deref().map(session::read).unwrap_or_default();
         self.set(path.map_or(Kept::Nowhere, Kept::At));
         notes
@@ -200,7 +253,12 @@ pub(crate) fn show(trace: Trace, start: Start) -> Result<Exit, Failure> {
 pub(crate) fn prepare(start: Start) -> (Around, Options) {
     let options = Options {
         title: start.title,
-        theme: start.theme,
+        theme: match start.theme {
+            WantedTheme::One(theme) => theme,
+            WantedTheme::Auto => color::theme_of_environment().unwrap_or(Theme::Terminal),
+        },
+        adapts: start.theme == WantedTheme::Auto,
+        keymap: start.keymap,
         mouse: start.mouse,
         exec: start.exec,
         notes: Vec::new(),
@@ -220,9 +278,10 @@ pub(crate) fn prepare(start: Start) -> (Around, Options) {
     let around = Around {
         places: start.places,
         files: Arc::default(),
-        keeper: Keeper::default(),
+        keeper: Keeper::new(start.keeps_notes),
         suppressions: start.hidden.file,
         export: start.file.map(|file| file.with_extension("notes.md")),
+        left: Left::wanted(),
     };
     (around, options)
 }
@@ -238,6 +297,60 @@ pub(crate) struct Around {
     suppressions: PathBuf,
     /// Where they are written for others.
     export: Option<PathBuf>,
+    /// Notes of a recording that was not whole when the viewer ended.
+    pub(crate) left: Left,
+}
+
+/// Notes with the look at a recording that they are of, until the recording is whole; why not, where nobody will know
+/// of that.
+#[derive(Clone, Debug)]
+pub(crate) struct Left(Arc<Mutex<Leaving>>);
+
+/// What was left, if anything was; or why nobody takes it.
+type Leaving = Result<Option<(Trace, Vec<Note>)>, &'static str>;
+
+impl Left {
+    fn wanted() -> Self {
+        Self(Arc::new(Mutex::new(Ok(None))))
+    }
+
+    /// Nobody takes them.
+    pub(crate) fn refuse(&self, why: &'static str) {
+        *self.lock() = Err(why);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Leaving> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps them as those of the trace in this file, which the same recording became.
+    pub(crate) fn settle(&self, path: &Path) -> anyhow::Result<()> {
+        let Ok(left) = &mut *self.lock() else {
+            return Ok(());
+        };
+        let Some((shown, notes)) = left.take() else {
+            return Ok(());
+        };
+        let trace = open::read_paged(&open::open(path)?, &|_| {})?;
+        let same = Same::between(&shown, &trace);
+        let all = notes.len();
+        let kept: Vec<Note> = notes
+            .into_iter()
+            .filter_map(|note| {
+                let event = same.event(note.event)?;
+                Some(Note { event, ..note })
+            })
+            .collect();
+        let place = session::path(&trace).context("HOME is not set")?;
+        session::write(&place, &kept)?;
+        if kept.len() < all {
+            talk::line(format_args!(
+                "{} of {all} notes and bookmarks are gone with their events, which were overwritten",
+                all - kept.len()
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Outside for Around {
@@ -270,6 +383,26 @@ impl Outside for Around {
         }
     }
 
+    fn shell(&self) -> Command {
+        let set = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+        Command::new(set.unwrap_or_else(|| "/bin/sh".into()))
+    }
+
+    fn left(&self, shown: Trace, notes: Vec<Note>) {
+        if let Ok(left) = &mut *self.left.lock()
+            && self.keeper.is_wanted()
+        {
+            *left = Some((shown, notes));
+        }
+    }
+
+    fn keeps_left(&self) -> Result<(), String> {
+        match &*self.left.lock() {
+            Err(why) if self.keeper.is_wanted() => Err((*why).to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     fn settle(&self, trace: &Trace) {
         self.keeper.settle(trace);
     }
@@ -278,7 +411,7 @@ impl Outside for Around {
         let kept = self.keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = match &*kept {
             Kept::At(path) => path,
-            Kept::Later => return Ok(()),
+            Kept::Later | Kept::Unwanted => return Ok(()),
             Kept::Nowhere => {
                 return Err(
                     "notes are not kept: this trace has no file, or HOME is not set".into(),

@@ -1,9 +1,8 @@
 //! Looking on while a program is recorded: `record --view`, which starts it, and `view --follow`, which looks into the
 //! folder of a recording that somebody else started.
 //!
-//! A look reads what is committed and judges it as it stands, twice a second where that is quick. A finding counts when
-//! two looks in a row have it: a thread may have been stopped just before it finished a record of an earlier time.
-//! When the recording is over, the sealed trace is shown.
+//! A look reads what is committed and judges it as it stands, twice a second where that is quick (see
+//! [`looks`](crate::looks)). When the recording is over, the sealed trace is shown.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,26 +15,28 @@ use anyhow::{Context, anyhow};
 use traces::Trace;
 use traces::finding::Verdict;
 use tui::live::{Reading, State, Watched};
-use tui::{Feed, Reports, Theme};
+use tui::{Feed, Options, Reports};
 
-use crate::args::Color;
+use crate::args::{Color, Display};
 use crate::exit::{CLEAN, Exit, Failure, RECORD_FAILED};
+use crate::looks::{Key, Look, Looks, Pace, Wanted, key};
 use crate::record::folder::Recorder;
-use crate::record::lookout::{Key, key};
 use crate::record::{self, How, Onlooker, Plan, Recorded, Signals, Step};
 use crate::symbols::Places;
-use crate::view::{self, NO_SCREEN, Start};
+use crate::view::{self, Around, NO_SCREEN, Start};
 use crate::{open, safe, symbols, talk};
 
 /// The shortest time between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The longest time between two where nothing was written: to find out is cheap.
+const PAUSE_IDLE: Duration = Duration::from_secs(2);
 /// A pause is at least so many times as long as the look before it took: the program needs the machine, too.
 const PAUSE_FACTOR: u32 = 2;
 /// How soon the end of the program is noticed.
 const TICK: Duration = Duration::from_millis(50);
 
 /// `record --view`: the exit code is the program's.
-pub(crate) fn record(plan: Plan, color: Color) -> Result<Exit, Failure> {
+pub(crate) fn record(plan: Plan, display: &Display, color: Color) -> Result<Exit, Failure> {
     let own = |error| Failure::new(RECORD_FAILED, error);
     if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         return Err(own(anyhow!(
@@ -43,19 +44,11 @@ pub(crate) fn record(plan: Plan, color: Color) -> Result<Exit, Failure> {
              the trace afterwards"
         )));
     }
+    let title = format!("record {}", command_of(&plan));
+    let start = Start::of(display, title, Some(plan.output.clone()), color).map_err(own)?;
+    let (around, options) = view::prepare(start);
+    around.keeper.wait();
     let log = Log::create(&plan.output).map_err(own)?;
-    let start = Start {
-        title: format!("record {}", command_of(&plan)),
-        goto: None,
-        ascii: false,
-        color,
-        mouse: false,
-        hidden: crate::check::suppress::hidden(None, None).map_err(own)?,
-        theme: Theme::default(),
-        exec: Vec::new(),
-        file: Some(plan.output.clone()),
-        places: Places::default(),
-    };
     let quiet = talk::hold();
     let (steps, received) = channel();
     let onlooker = Onlooker {
@@ -89,7 +82,7 @@ pub(crate) fn record(plan: Plan, color: Color) -> Result<Exit, Failure> {
             };
             // A viewer that fails must not take the recording with it.
             Some(catch_unwind(AssertUnwindSafe(|| {
-                show(program, start, &signals)
+                show(program, &around, options, &signals)
             })))
         }
         // It could not be started; the recorder says why.
@@ -116,6 +109,11 @@ pub(crate) fn record(plan: Plan, color: Color) -> Result<Exit, Failure> {
     };
     if let Ok(recorded) = &recorded {
         record::close(recorded, &plan);
+        if let Some(sealed) = &recorded.sealed
+            && let Err(error) = around.left.settle(&sealed.path)
+        {
+            talk::line(format_args!("notes and bookmarks are not kept: {error:#}"));
+        }
     }
     log.close();
     let recorded = recorded?;
@@ -176,12 +174,15 @@ struct Program {
     log: PathBuf,
 }
 
-fn show(program: Program, start: Start, signals: &Signals) -> anyhow::Result<tui::Exit> {
-    let (around, options) = view::prepare(start);
-    around.keeper.wait();
+fn show(
+    program: Program,
+    around: &Around,
+    options: Options,
+    signals: &Signals,
+) -> anyhow::Result<tui::Exit> {
     let places = around.places.clone();
     let feed = Feed::new(move |reports| program.watch(reports, &places));
-    let exit = tui::run_feed(feed.outlives_viewer(), options, &around).context(NO_SCREEN)?;
+    let exit = tui::run_feed(feed.outlives_viewer(), options, around).context(NO_SCREEN)?;
     if exit == tui::Exit::EndProgram {
         signals.end_program();
     }
@@ -200,13 +201,13 @@ impl Program {
     fn watch(self, reports: &Reports, places: &Places) {
         reports.watched(self.watched(State::Running));
         reports.reading(nothing_yet());
-        let mut looks = Looks::default();
+        let mut shown = Shown::nothing();
         loop {
-            let began = Instant::now();
-            if !reports.is_paused() {
-                looks.look(&self.folder, places, reports);
-            }
-            let pause = PAUSE.max(began.elapsed() * PAUSE_FACTOR);
+            let pause = if reports.is_paused() {
+                PAUSE
+            } else {
+                shown.look(&self.folder, places, reports)
+            };
             let until = Instant::now() + pause;
             let was_paused = reports.is_paused();
             while Instant::now() < until && (!was_paused || reports.is_paused()) {
@@ -258,54 +259,49 @@ fn nothing_yet() -> Reading {
     }
 }
 
-/// One look after the other.
-#[derive(Default)]
-struct Looks {
-    /// What the last look found.
-    before: Vec<Key>,
+/// Looks, and what was shown of them.
+struct Shown {
+    looks: Looks,
+    pace: Pace,
     /// What was shown last: events, losses, findings.
-    shown: Option<(usize, usize, Vec<Key>)>,
+    last: Option<(usize, usize, Vec<Key>)>,
 }
 
-impl Looks {
-    /// Looks, and shows what is new. False where there is nothing to look at.
-    fn look(&mut self, folder: &Path, places: &Places, reports: &Reports) -> bool {
-        let Ok(mut trace) = open::read_running(folder) else {
-            return false;
-        };
-        if trace.events().is_empty() && self.shown.is_none() {
-            return true;
+impl Shown {
+    fn nothing() -> Self {
+        Self {
+            looks: Looks::new(Wanted::Events),
+            pace: Pace::new(PAUSE, PAUSE_IDLE, PAUSE_FACTOR),
+            last: None,
         }
-        let verdict = self.confirmed(trace.verdict().clone());
+    }
+
+    /// Looks, and shows what is new. How long to wait then.
+    fn look(&mut self, folder: &Path, places: &Places, reports: &Reports) -> Duration {
+        let began = Instant::now();
+        let look = self.looks.look(folder);
+        let was_new = matches!(look, Look::New(..));
+        if let Look::New(found) = look {
+            let (trace, verdict) = *found;
+            if !trace.events().is_empty() || self.last.is_some() {
+                self.show(trace, verdict, places, reports);
+            }
+        }
+        self.pace.pause(began, was_new)
+    }
+
+    fn show(&mut self, mut trace: Trace, verdict: Verdict, places: &Places, reports: &Reports) {
+        let stories = verdict.stories.iter();
         let shown = (
             trace.events().len(),
             trace.recording().losses.len(),
-            verdict
-                .stories
-                .iter()
-                .map(|story| key(&story.head))
-                .collect(),
+            stories.map(|story| key(&story.head)).collect(),
         );
-        if self.shown.as_ref() != Some(&shown) {
-            self.shown = Some(shown);
+        if self.last.as_ref() != Some(&shown) {
+            self.last = Some(shown);
             symbols::name(&mut trace, places);
             reports.trace(trace, verdict, None);
         }
-        true
-    }
-
-    /// Without findings that the look before did not have.
-    fn confirmed(&mut self, mut verdict: Verdict) -> Verdict {
-        let now = verdict
-            .stories
-            .iter()
-            .map(|story| key(&story.head))
-            .collect();
-        let before = std::mem::replace(&mut self.before, now);
-        verdict
-            .stories
-            .retain(|story| before.contains(&key(&story.head)));
-        verdict
     }
 }
 
@@ -322,6 +318,9 @@ pub(crate) fn follow(folder: &Path, start: Start) -> Result<Exit, Failure> {
     }
     let (around, options) = view::prepare(start);
     around.keeper.wait();
+    around.left.refuse(
+        "notes and bookmarks are kept once the recording is sealed; to leave without them, leave again",
+    );
     let places = around.places.clone();
     let followed = Followed {
         recorder: Recorder::of(folder),
@@ -359,30 +358,51 @@ impl Followed {
     fn watch(self, reports: &Reports, places: &Places) {
         reports.watched(Self::watched(State::Running));
         reports.reading(nothing_yet());
-        let mut looks = Looks::default();
+        let mut shown = Shown::nothing();
         let mut processes = Vec::new();
         loop {
-            let began = Instant::now();
             if !self.folder.is_dir() {
-                return self.end(&processes, looks.shown.is_some(), reports, places);
+                return self.end(&processes, shown.last.is_some(), reports, places);
             }
             // Asked before looking: what ended before is looked at whole.
             processes = process_files(&self.folder);
             let recorder = self.recorder.as_ref();
-            let runs = recorder.map_or(processes.is_empty(), |it| lives(it.pid, it.start_time))
+            let recorder = recorder.map(|it| lives(it.pid, it.start_time));
+            let runs = recorder.unwrap_or(processes.is_empty())
                 || processes.iter().any(|process| process.2);
-            if !reports.is_paused() {
-                looks.look(&self.folder, places, reports);
+            let mut pause = PAUSE;
+            // Who is paused when nobody writes any more finds the end held back, not missing.
+            if !reports.is_paused() || !runs {
+                pause = shown.look(&self.folder, places, reports);
+                // Of what nobody writes any more, the first look was as good as the last.
+                if !runs {
+                    pause = shown.look(&self.folder, places, reports);
+                }
             }
             reports.watched(Self::watched(if runs {
                 State::Running
             } else {
-                State::Ended("no process of it runs any more".into())
+                State::Ended(self.end_without_seal(recorder))
             }));
-            if !reports.wait(PAUSE.max(began.elapsed() * PAUSE_FACTOR)) {
+            // A recorder that died seals nothing, and nobody records for it. Without one, another process may begin.
+            if recorder == Some(false) && !runs {
+                return;
+            }
+            if !reports.wait(pause) {
                 return;
             }
         }
+    }
+
+    /// How it ended, where the folder is still there.
+    fn end_without_seal(&self, recorder: Option<bool>) -> String {
+        if recorder == Some(false) {
+            return format!(
+                "its recorder is gone and has sealed nothing; `tracer pack {} -o FILE` keeps what is there",
+                safe::path(&self.folder)
+            );
+        }
+        "no process of it runs any more".to_owned()
     }
 
     /// The folder is gone: whoever recorded has sealed it.
@@ -435,27 +455,4 @@ fn is_of(trace: &Trace, processes: &[(u32, u64, bool)]) -> bool {
             |other: &&(u32, u64, bool)| (other.0, other.1) == (process.pid, process.start_time);
         processes.iter().any(|other| is_it(&other))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Reclaimed twice: a finding.
-    const TWICE: &str = "
-0 main leak 0x10 Conn src/a.rs:1 owner=Box
-1 main reclaim 0x10 Conn src/a.rs:2 owner=Box
-2 main reclaim 0x10 Conn src/a.rs:3 owner=Box
-";
-
-    #[test]
-    fn finding_counts_when_two_looks_in_a_row_have_it() {
-        let verdict = |text| Trace::parse_text(text).unwrap().verdict().clone();
-        let (none, twice) = (verdict("0 main done 1\n"), verdict(TWICE));
-        assert_eq!(twice.stories.len(), 1, "{twice:?}");
-        let mut looks = Looks::default();
-        let mut shown = |verdict: &Verdict| looks.confirmed(verdict.clone()).stories.len();
-        let seen = [&twice, &twice, &none, &twice, &twice].map(&mut shown);
-        assert_eq!(seen, [0, 1, 0, 0, 1]);
-    }
 }

@@ -13,7 +13,7 @@ mod check;
 pub(crate) use check::{Check, Reports};
 
 mod view;
-pub(crate) use view::View;
+pub(crate) use view::{Display, VIEWER_HEADING, View, WantedTheme};
 
 mod trace;
 pub(crate) use trace::{Diff, Dump, Export, Output, Pack, Stats};
@@ -165,7 +165,7 @@ pub(crate) enum Command {
 
     /// Say what a rule looks for, with a real bug as the example; without RULE, list all rules.
     ///
-    /// `tracer explain filter` says what filters can ask for.
+    /// `tracer explain filter` says what filters can ask for, `tracer explain keys` lists the viewer's commands and keys.
     Explain(Explain),
 
     /// Say what this machine allows: io_uring, clock, room for recordings, limits, terminal.

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::symbols::{PathMap, Places};
 
 /// Where the names of call stacks come from.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Names {
     /// For call stacks: programs, libraries and sources that the trace names below FROM lie below TO.
     #[arg(long, value_name = "FROM=TO")]

@@ -5,9 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::{Display, VIEWER_HEADING};
 use crate::record::{Poison, Times, Trap};
 
 #[derive(Debug, Args)]
+// What the viewer looks like is of use only where there is one.
+#[command(mut_args(|arg| match arg.get_help_heading() {
+    Some(VIEWER_HEADING) => arg.requires("view"),
+    _ => arg,
+}))]
 pub(crate) struct Record {
     /// The file to make; an older one is replaced when the recording is whole. Without it: `trace.bin`, and
     /// where cargo or nextest runs this in place of a program, a file for each program or test in
@@ -121,6 +127,10 @@ pub(crate) struct Record {
     /// The program and its arguments, after `--`.
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+
+    // The last one: what stands behind it would stand below its heading.
+    #[command(flatten, next_help_heading = VIEWER_HEADING)]
+    pub(crate) display: Display,
 }
 
 #[derive(Debug, Args)]

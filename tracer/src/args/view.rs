@@ -1,9 +1,11 @@
 //! `view`: where the viewer begins, and how it looks.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
-use tui::Goto;
+use tui::{Goto, Theme};
 
 use super::Names;
 
@@ -13,6 +15,39 @@ pub(crate) struct Script(pub(crate) Vec<String>);
 
 fn script(text: &str) -> Result<Script, String> {
     tui::commands::script(text).map(Script)
+}
+
+/// What stands above the options of the viewer where another command opens it.
+pub(crate) const VIEWER_HEADING: &str = "The viewer, with --view";
+
+/// Which colours are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum WantedTheme {
+    /// Those that fit the terminal's background.
+    #[default]
+    Auto,
+    /// These.
+    One(Theme),
+}
+
+impl fmt::Display for WantedTheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::One(theme) => theme.fmt(f),
+        }
+    }
+}
+
+impl FromStr for WantedTheme {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            name => name.parse().map(Self::One),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +73,13 @@ pub(crate) struct View {
     #[arg(long, value_name = "A", conflicts_with = "goto")]
     pub(crate) diff: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) display: Display,
+}
+
+/// How the viewer looks and what it leaves out, whoever opens it.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Display {
     /// Run commands at the start, `;` between them; in the viewer `:` lists them all.
     #[arg(long, value_name = "COMMANDS", value_parser = script)]
     pub(crate) exec: Option<Script>,
@@ -46,9 +88,21 @@ pub(crate) struct View {
     #[arg(long)]
     pub(crate) ascii: bool,
 
-    /// Draw with these colours: `terminal`, `dark`, `light`, `contrast`, `deutan`, `tritan` or `mono`.
+    /// Draw with these colours: `dark`, `light`, `contrast`, `deutan`, `tritan`, `mono`, or `terminal` for the
+    /// terminal's own; `auto` is dark or light as the terminal's background is, and else its own.
     #[arg(long, value_name = "NAME", default_value_t)]
-    pub(crate) theme: tui::Theme,
+    pub(crate) theme: WantedTheme,
+
+    /// Take the keys from this TOML file instead of `keymap.toml` beside the user's settings.
+    ///
+    /// A table `[keys]` gives commands of the viewer other keys: `"finding.next" = ["e", "<f3>"]`; in the viewer `:`
+    /// lists the commands, `?` the keys.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keymap: Option<PathBuf>,
+
+    /// Neither show nor keep bookmarks and notes of the trace.
+    #[arg(long)]
+    pub(crate) no_session: bool,
 
     /// Take the mouse from the start: clicks select rows, tabs and time. In the viewer F2 turns that.
     #[arg(long)]
@@ -70,8 +124,9 @@ pub(crate) struct View {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
+    use super::*;
     use crate::args::{Cli, Command};
 
     #[test]
@@ -80,8 +135,35 @@ mod tests {
         let Command::View(view) = Cli::try_parse_from(line).unwrap().command else {
             panic!("another command");
         };
-        let script = view.exec.unwrap().0;
+        let script = view.display.exec.unwrap().0;
         let commands: Vec<&str> = script.iter().map(|command| command.trim()).collect();
         assert_eq!(commands, ["timeline", "goto event:3"]);
+    }
+
+    #[test]
+    fn record_looks_as_view_does_and_only_where_it_shows_anything() {
+        let line = |first: &'static str| {
+            let rest = "--theme light --ascii --mouse --exec timeline -- x";
+            let words = first.split(' ').chain(rest.split(' '));
+            Cli::try_parse_from(words)
+        };
+        let Command::Record(record) = line("tracer record --view").unwrap().command else {
+            panic!("another command");
+        };
+        let display = record.display;
+        assert!(display.ascii && display.mouse && display.exec.is_some());
+        assert_eq!(display.theme, WantedTheme::One(Theme::Light));
+        let refused = line("tracer record").unwrap_err().to_string();
+        assert!(refused.contains("--view"), "{refused}");
+        let view = Cli::command().find_subcommand("view").cloned().unwrap();
+        let recorder = Cli::command().find_subcommand("record").cloned().unwrap();
+        let of_trace = ["follow", "goto", "diff"];
+        for option in view.get_arguments().filter_map(|arg| arg.get_long()) {
+            let mut known = recorder.get_arguments().filter_map(|arg| arg.get_long());
+            assert!(
+                of_trace.contains(&option) || known.any(|it| it == option),
+                "{option}"
+            );
+        }
     }
 }

@@ -42,7 +42,7 @@ const PATHS: [&str; 5] = [
 const RIVALS: [(&str, &str); 2] = [("ring", "grow"), ("grow", "ring")];
 /// No settings: what is written or overwritten is named by whoever types the command, and not by the files of a
 /// project, which may be somebody else's; nor is what is of one run alone.
-const TYPED_ONLY: [&str; 9] = [
+const TYPED_ONLY: [&str; 11] = [
     "output",
     "report",
     "write-baseline",
@@ -52,7 +52,11 @@ const TYPED_ONLY: [&str; 9] = [
     "diff",
     "goto",
     "exec",
+    "keymap",
+    "no-session",
 ];
+/// What `record --view` shows looks as what `view` shows: there is one place for that.
+const VIEWER: &str = "view";
 /// Larger files are no settings.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -218,7 +222,12 @@ impl Settings {
         }
         let Some(option) = option(top, section, key) else {
             let names = names(top, section);
-            let hint = suggestion(key, names.iter().map(String::as_str));
+            let command = top.find_subcommand(section);
+            let hint = if command.is_some_and(|it| is_of_viewer(it, key)) {
+                format!("; it is set in [{VIEWER}], and holds for `record --view`, too")
+            } else {
+                suggestion(key, names.iter().map(String::as_str))
+            };
             let place = if section.is_empty() {
                 String::new()
             } else {
@@ -309,8 +318,12 @@ impl Settings {
             let has_rival = RIVALS
                 .iter()
                 .any(|(name, rival)| name == key && (is_typed(rival) || outranked(rival)));
-            if (of != section && !of.is_empty()) || id(key).is_none() || is_typed(key) || has_rival
-            {
+            let is_looked_at = of == VIEWER
+                && section == "record"
+                && typed.get_flag("view")
+                && is_of_viewer(command, key);
+            let is_meant = of == section || of.is_empty() || is_looked_at;
+            if !is_meant || id(key).is_none() || is_typed(key) || has_rival {
                 continue;
             }
             for word in &setting.words {
@@ -337,8 +350,18 @@ pub(super) fn names(top: &Command, section: &str) -> Vec<String> {
         .filter(|arg| !arg.is_hide_set())
         .filter_map(Arg::get_long);
     let is_other = |long: &&str| ["help", "version"].contains(long) || TYPED_ONLY.contains(long);
-    let kept = longs.filter(|long| !COMMON.contains(long) && !is_other(long));
+    let is_of_viewer = |long: &str| command.is_some_and(|it| is_of_viewer(it, long));
+    let kept =
+        longs.filter(|long| !COMMON.contains(long) && !is_other(long) && !is_of_viewer(long));
     kept.map(str::to_owned).collect()
+}
+
+/// Whether an option of `record` is one of the viewer's: it is set for `view`.
+fn is_of_viewer(command: &Command, long: &str) -> bool {
+    let mut arguments = command.get_arguments();
+    let found = arguments.find(|arg| arg.get_long() == Some(long));
+    command.get_name() == "record"
+        && found.is_some_and(|arg| arg.get_help_heading() == Some(crate::args::VIEWER_HEADING))
 }
 
 pub(super) fn option<'c>(top: &'c Command, section: &str, key: &str) -> Option<&'c Arg> {
@@ -367,7 +390,12 @@ fn suggestion<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> String {
     }
 }
 
-fn user_file(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// Where this user's settings lie.
+pub(crate) fn user_folder() -> Option<PathBuf> {
+    user_folder_by(&|name: &str| std::env::var_os(name))
+}
+
+fn user_folder_by(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| {
         variable(name)
             .filter(|value| !value.is_empty())
@@ -376,7 +404,11 @@ fn user_file(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = set("XDG_CONFIG_HOME")
         .filter(|path| path.is_absolute())
         .or_else(|| Some(set("HOME")?.join(".config")))?;
-    let path = folder.join("tracer/config.toml");
+    Some(folder.join("tracer"))
+}
+
+fn user_file(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let path = user_folder_by(variable)?.join("config.toml");
     path.is_file().then_some(path)
 }
 
@@ -462,5 +494,20 @@ mod tests {
         }
         assert!(records("tracer record -- prog --color never", "color"));
         assert!(!records("tracer record --help --ring 1MiB", "ring"));
+        // The viewer looks as it is set for `view`, where there is one.
+        let shows = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let setting = Setting {
+                words: vec!["light".into()],
+                is_flag: false,
+                origin: Origin::Default,
+            };
+            let settings = BTreeMap::from([((VIEWER.to_owned(), "theme".to_owned()), setting)]);
+            add(words, &top, |_| Some("record"), || Ok(Settings(settings))).unwrap()
+        };
+        assert_eq!(shows("tracer record --view -- x")[2], "--theme=light");
+        assert_eq!(shows("tracer record -- x").len(), 4);
+        assert_eq!(shows("tracer record --view --theme=dark -- x").len(), 6);
+        assert!(!names(&top, "record").iter().any(|name| name == "theme"));
     }
 }

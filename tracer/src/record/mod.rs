@@ -261,7 +261,7 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
         command: args.command,
     };
     if args.view {
-        crate::watch::record(plan, color)
+        crate::watch::record(plan, &args.display, color)
     } else {
         run(&plan)
     }

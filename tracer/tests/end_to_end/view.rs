@@ -239,17 +239,47 @@ fn a_program_that_is_left_behind_is_recorded_to_its_end() {
         return;
     }
     let folder = memory_folder();
-    let told = folder.path().join("told");
+    let (told, state) = (folder.path().join("told"), folder.path().join("state"));
     let mut command = tracer(folder.path());
-    command.args(["record", "--view", "--", "sh", "-c", &waits_for(&told)]);
+    command.env("XDG_STATE_HOME", &state);
+    // It looks as `view` does.
+    command.args([
+        "record",
+        "--view",
+        "--ascii",
+        "--theme=mono",
+        "--exec",
+        "help",
+    ]);
+    command.args(["--", "sh", "-c", &waits_for(&told)]);
     let terminal = Terminal::start(command, 80, 24);
+    terminal.wait_for("+ Keys here");
+    terminal.press("q");
     terminal.wait_for("T02 leftover-cookie");
+    terminal.press("Bleft behind\r");
     terminal.press("ql");
     terminal.wait_for("the recording goes on until the program ends");
     std::fs::write(told, "").unwrap();
     let (status, contents) = terminal.end_and_assert_clean();
     assert_eq!(status.code(), Some(7), "{contents}");
     read(&folder.path().join("trace.bin"));
+    let notes = entries(&state.join("tracer/notes")).pop().unwrap();
+    let notes = std::fs::read_to_string(notes).unwrap();
+    assert!(notes.ends_with(" left behind\n"), "{notes}");
+    for (option, says) in [
+        (None, "left behind"),
+        (Some("--no-session"), "Nothing is noted yet"),
+    ] {
+        let mut command = tracer(folder.path());
+        command.env("XDG_STATE_HOME", &state);
+        command
+            .args(["view", "trace.bin", "--exec", "notes"])
+            .args(option);
+        let terminal = Terminal::start(command, 80, 24);
+        terminal.wait_for(says);
+        terminal.press("\x03");
+        terminal.end_and_assert_clean();
+    }
 
     // Asked to end, and interrupted by a key once the terminal is the recorder's again.
     for (keys, signal) in [("qe", 15), ("ql", 2)] {
@@ -310,6 +340,44 @@ fn a_recording_folder_is_followed_until_it_is_sealed() {
     std::fs::write(told, "").unwrap();
     assert_eq!(support::wait(&mut recorder).code(), Some(7));
     terminal.wait_for("ENDED: sealed as");
+    terminal.press("q");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
+}
+
+#[test]
+fn who_follows_is_told_that_the_recorder_died() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let told = folder.path().join("told");
+    let mut recorder = record(folder.path(), ["sh", "-c", &waits_for(&told)])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let raw = loop {
+        if let Some(found) = entries(&raw_folder(folder.path())).pop()
+            && found.join("recorder").exists()
+        {
+            break found;
+        }
+        std::thread::yield_now();
+    };
+    let mut command = tracer(folder.path());
+    command.arg("view").arg("--follow").arg(&raw);
+    let terminal = Terminal::start(command, 120, 30);
+    terminal.wait_for("T02 leftover-cookie");
+    recorder.kill().unwrap();
+    recorder.wait().unwrap();
+    std::fs::write(told, "").unwrap();
+    terminal.wait_for("ENDED: its recorder is gone and has sealed nothing");
+    // What there is can be looked at; notes have nothing to be kept under, and that is said once.
+    terminal.press("Bhere\r");
+    terminal.wait_for("here");
+    terminal.press("q");
+    terminal.wait_for("leave again");
     terminal.press("q");
     let (status, contents) = terminal.end_and_assert_clean();
     assert_eq!(status.code(), Some(0), "{contents}");
