@@ -5,6 +5,7 @@
 //! million of them are 3 GiB on the way, in the folder of `TMPDIR` or in `/var/tmp`); it is sealed, shown by the viewer as
 //! `tracer view` shows it, and typed at. Reading is told as a ratio to adding up the words of the recording.
 
+mod frames;
 mod pty;
 
 use std::fs::File;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use traces::events::Aside;
 use traces::read::bundle::{self, ProcessWriter};
+use traces::watch::Watch;
 use traces::{Input, ReadAt, Trace};
 use tui::live::Reading;
 use tui::{Feed, Options};
@@ -130,6 +132,8 @@ fn measure() -> Result<(), String> {
     }
     memory("memory in all, at most", &terminal);
     terminal.type_keys("Q");
+    drop(terminal);
+    frames::run(&file)?;
     println!();
     Ok(())
 }
@@ -164,12 +168,7 @@ pub fn show(path: &str) {
         ..Options::default()
     };
     let feed = Feed::new(move |reports| {
-        let file = OnDisk(File::open(path).expect("the recording is there"));
-        let input = Input {
-            name: "long.trace",
-            bytes: &file,
-        };
-        let read = Trace::read_paged(&[input], i64::MAX, aside, &|step| {
+        let read = read_paged(&path, &|step| {
             reports.reading(Reading {
                 doing: format!("{:?}", step.stage),
                 percent: Some((step.done * 100 / step.total.max(1)) as u8),
@@ -186,6 +185,16 @@ pub fn show(path: &str) {
         }
     });
     tui::run_feed(feed, options, &tui::Nobody).expect("there is a terminal");
+}
+
+/// As `tracer view` reads.
+fn read_paged(path: &Path, watch: Watch<'_>) -> Result<Trace, String> {
+    let file = OnDisk(File::open(path).map_err(|error| error.to_string())?);
+    let input = Input {
+        name: "long.trace",
+        bytes: &file,
+    };
+    Trace::read_paged(&[input], i64::MAX, aside, watch).map_err(|it| it.to_string())
 }
 
 #[derive(Debug)]
