@@ -58,9 +58,10 @@ impl Stage {
         mut seen: impl FnMut(&Self) -> Result<()>,
     ) -> Result<()> {
         for key in keys(script).map_err(|error| anyhow!(error))? {
-            let msg = message_for(key, self.model.context()).ok_or_else(|| {
-                anyhow!("{key:?} of `{script}` means nothing where it is pressed")
-            })?;
+            let msg =
+                message_for(key, self.model.context(), self.model.keymap()).ok_or_else(|| {
+                    anyhow!("{key:?} of `{script}` means nothing where it is pressed")
+                })?;
             update(&mut self.model, msg);
             self.finish();
             seen(self)?;
