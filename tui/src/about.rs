@@ -271,7 +271,7 @@ fn about_flow(model: &Model, event: EventId, columns: usize) -> Vec<Line> {
 fn about_object(model: &Model, columns: usize) -> Vec<Line> {
     let index = model.timeline.index.as_ref();
     let position = model.objects.selected;
-    if model.objects.len() == 0 {
+    if model.objects.is_empty() {
         return Vec::new();
     }
     if model.objects.opened.is_none() {
