@@ -19,7 +19,7 @@ const FRAME: Duration = Duration::from_millis(16);
 
 /// Prints a line for each screen.
 pub(super) fn run(file: &Path) -> Result<(), String> {
-    let trace = read_paged(file, &|_| {}).map_err(|error| error.to_string())?;
+    let trace = read_paged(file, &|_| {})?;
     let verdict = trace.verdict().clone();
     let mut model = tui::open(trace, verdict, Options::default());
     let (columns, rows) = SCREEN;
@@ -27,7 +27,8 @@ pub(super) fn run(file: &Path) -> Result<(), String> {
     let mut terminal =
         Terminal::new(TestBackend::new(columns, rows)).map_err(|it| it.to_string())?;
     let rounds = if is_quick() { 20 } else { 400 };
-    let nothing = median(&mut (0..rounds).map(|_| drawn(&mut terminal, |_| {})).collect());
+    let blank = (0..rounds).map(|_| drawn(&mut terminal, |_| {}));
+    let nothing = median(blank.collect());
     println!(
         "  a frame of {columns}x{rows}: nothing in it{:>26.2} ms",
         nothing.as_secs_f64() * 1e3
@@ -53,7 +54,8 @@ pub(super) fn run(file: &Path) -> Result<(), String> {
             settle(&mut model);
         }
         let (key, slice) = (most(&keys), most(&slices));
-        let (middle, longest) = (median(&mut frames), most(&frames));
+        let longest = most(&frames);
+        let middle = median(frames);
         println!(
             "  {:<28} a frame {:>6.2} ms, {:>5.1} times nothing, at most {:>6.2} ms; a key at most {:>6.2} ms, a slice of \
              work {:>6.2} ms{}",
@@ -88,7 +90,7 @@ fn drawn(
     began.elapsed()
 }
 
-fn median(times: &mut Vec<Duration>) -> Duration {
+fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
