@@ -68,8 +68,9 @@ impl Process {
             put(header::TOKEN, &[0; 16]);
             put(header::TICKS_PER_SECOND, &1_000_000_000u64.to_le_bytes());
         } else {
-            put(header::TICKS, &clock::ticks().to_le_bytes());
-            put(header::MONOTONIC_NS, &clock::monotonic_ns().to_le_bytes());
+            let (ticks, ns) = clock::pair();
+            put(header::TICKS, &ticks.to_le_bytes());
+            put(header::MONOTONIC_NS, &ns.to_le_bytes());
             put(
                 header::BOOTTIME_NS,
                 &sys::clock_ns(sys::BOOTTIME).to_le_bytes(),
@@ -117,9 +118,10 @@ impl Process {
         if crate::recorder::simulated::seed().is_some() {
             return;
         }
+        let (ticks, ns) = clock::pair();
         self.header_word(header::BEAT_TICKS)
-            .store(clock::ticks(), Ordering::Relaxed);
+            .store(ticks, Ordering::Relaxed);
         self.header_word(header::BEAT_MONOTONIC_NS)
-            .store(clock::monotonic_ns(), Ordering::Relaxed);
+            .store(ns, Ordering::Relaxed);
     }
 }
