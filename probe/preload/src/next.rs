@@ -312,6 +312,11 @@ macro_rules! functions {
     };
 }
 
+/// `__NR_epoll_pwait2`, on all architectures.
+const EPOLL_PWAIT2: c_long = 441;
+/// Bytes of the kernel's set of signals.
+const SIGNAL_BYTES: usize = 8;
+
 functions! {
     /// `close_range`
     close_range = c"close_range" (first: u32, last: u32, flags: c_int) -> c_int, else -1;
@@ -346,10 +351,15 @@ functions! {
     epoll_pwait = c"epoll_pwait" (
         fd: c_int, events: usize, count: c_int, timeout: c_int, set: *const c_void
     ) -> c_int, else -1;
-    /// `epoll_pwait2`
+    /// `epoll_pwait2`, which C libraries before 2.35 do not have: a program that looks for it finds the shim's, so the
+    /// kernel is asked, and says by `errno` where it does not know it either.
     epoll_pwait2 = c"epoll_pwait2" (
         fd: c_int, events: usize, count: c_int, timeout: usize, set: *const c_void
-    ) -> c_int, else -1;
+    ) -> c_int, else {
+        let (set, bytes) = (set as usize, SIGNAL_BYTES);
+        // SAFETY: the caller's promise; the call takes what the function takes, and how long the set is.
+        unsafe { syscall(EPOLL_PWAIT2, fd as usize, events, count as usize, timeout, set, bytes) as c_int }
+    };
     /// `pthread_attr_setsigmask_np`
     pthread_attr_setsigmask_np = c"pthread_attr_setsigmask_np" (attributes: usize, set: *const c_void) -> c_int, else 38;
     /// `sigblock`
