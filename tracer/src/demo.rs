@@ -97,6 +97,7 @@ fn record(
         limit: None,
         preload: false,
         kernel: None,
+        uprobes: false,
         trap: crate::record::Trap::Never,
         command,
     })

@@ -197,6 +197,13 @@ pub enum Capture {
     Unknown,
 }
 
+impl Capture {
+    /// Whether it is what somebody else saw of a process, beside what the process itself recorded, if it did.
+    pub(crate) fn is_view(self) -> bool {
+        matches!(self, Self::Kernel | Self::Uprobes)
+    }
+}
+
 /// Why a recording ended before its process: what that did afterwards is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
@@ -412,19 +419,48 @@ impl Recording {
         self.processes.get(index as usize)
     }
 
-    /// The process, recorded in another way too, that one of the kernel's views is of; the last of its images.
-    pub fn seen_otherwise(&self, kernel: u32) -> Option<u32> {
-        let view = self.process(kernel)?;
-        let fits = |it: &&Process| it.capture != Capture::Kernel && it.is_same_as(view);
-        let found = self.processes.iter().rposition(|it| fits(&it));
+    /// The process, recorded in another way too, that a view from outside is of; the last of its images.
+    pub fn seen_otherwise(&self, view: u32) -> Option<u32> {
+        let view = self.process(view)?;
+        let fits = |it: &Process| !it.capture.is_view() && it.is_same_as(view);
+        let found = self.processes.iter().rposition(fits);
         found
-            .filter(|_| view.capture == Capture::Kernel)
+            .filter(|_| view.capture.is_view())
             .and_then(|at| u32::try_from(at).ok())
     }
 
-    /// Processes, of which the kernel's view is none of its own where there is another one.
+    /// The process that did what is recorded of one: what probes said of its functions is its own doing.
+    pub(crate) fn acting(&self, process: u32) -> u32 {
+        let is_calls = self.process(process);
+        let is_calls = is_calls.is_some_and(|it| it.capture == Capture::Uprobes);
+        let own = is_calls.then(|| self.seen_otherwise(process)).flatten();
+        own.unwrap_or(process)
+    }
+
+    /// Whether a view from outside is of a process that is there in another way, too.
+    pub(crate) fn is_second_view(&self, process: u32) -> bool {
+        let Some(view) = self.process(process) else {
+            return false;
+        };
+        let mut kernels = self.processes.iter();
+        self.seen_otherwise(process).is_some()
+            || view.capture == Capture::Uprobes
+                && kernels.any(|it| it.capture == Capture::Kernel && it.is_same_as(view))
+    }
+
+    /// What probes of the program's functions said of a process that recorded itself in another way.
+    pub(crate) fn probed(&self, process: u32) -> bool {
+        let Some(own) = self.process(process) else {
+            return false;
+        };
+        let mut views = self.processes.iter();
+        own.capture == Capture::Uprobes
+            || views.any(|it| it.capture == Capture::Uprobes && it.is_same_as(own))
+    }
+
+    /// Processes, of which a view from outside is none of its own where there is another one.
     pub fn process_count(&self) -> usize {
-        let is_view = |it: &&Process| it.capture == Capture::Kernel;
+        let is_view = |it: &&Process| it.capture.is_view();
         let mut others: FxHashMap<u32, Vec<&Process>> = FxHashMap::default();
         for process in self.processes.iter().filter(|it| !is_view(it)) {
             others.entry(process.pid).or_default().push(process);
@@ -434,7 +470,13 @@ impl Recording {
             same.into_iter().any(|other| other.is_same_as(view))
         };
         let views = self.processes.iter().filter(is_view);
-        self.processes.len() - views.filter(|view| is_other(view)).count()
+        // Of those that nobody else recorded the kernel's and the probes' view are one.
+        let twice = |view: &Process| {
+            let mut kernels = self.processes.iter();
+            view.capture == Capture::Uprobes
+                && kernels.any(|it| it.capture == Capture::Kernel && it.is_same_as(view))
+        };
+        self.processes.len() - views.filter(|view| is_other(view) || twice(view)).count()
     }
 
     /// Whether the times of a process are by batch.

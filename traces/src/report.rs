@@ -255,7 +255,7 @@ impl Page {
         }
         // The kernel's view of a process that is listed says nothing else of its end.
         let listed = (0u32..).zip(&recording.processes);
-        let listed = listed.filter(|(index, _)| recording.seen_otherwise(*index).is_none());
+        let listed = listed.filter(|(index, _)| !recording.is_second_view(*index));
         for (index, process) in listed.take(LISTED_MAX) {
             let ended = recording.end_in_words(process);
             let text = format!("process {}: {ended}", trace.names().process(index));

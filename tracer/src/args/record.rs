@@ -95,7 +95,17 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) kernel: bool,
 
-    /// Bytes of the kernel's buffer on each processor, with --kernel: what finds no room in it is lost, and counted.
+    /// Record who gives pointers away and takes them back (`into_raw`, `from_raw` and their kin), of a debug build that
+    /// does not link the probe; as root.
+    ///
+    /// The kernel is asked to say when these functions of the standard library are called, which are functions of their
+    /// own in what `cargo build` makes; in an optimised build they are in line, and only the probe sees them. CMD has to
+    /// be the program itself. A call takes some microseconds longer. With this comes all that --kernel records. Rules
+    /// that then speak, and how sure they are: `tracer explain levels`.
+    #[arg(long)]
+    pub(crate) uprobes: bool,
+
+    /// Bytes of the kernel's buffer on each processor, with --kernel or --uprobes: what finds no room in it is lost, and counted.
     #[arg(long, value_name = "SIZE", default_value = "2MiB", value_parser = buffer_bytes)]
     pub(crate) kernel_buffer: u64,
 

@@ -27,6 +27,7 @@ pub(super) fn answers() -> Vec<Answer> {
         perf(&read("/proc/sys/kernel/perf_event_paranoid")),
         tracepoints(&Tracefs::find()),
         kernel(&crate::record::kernel::missing()),
+        uprobes(&Tracefs::find()),
         ptrace(&read("/proc/sys/kernel/yama/ptrace_scope")),
         terminal(),
     ]
@@ -179,6 +180,38 @@ fn tracepoints(tracefs: &Tracefs) -> Answer {
         Tracefs::NotMounted => "not mounted".to_owned(),
     };
     Answer::ok("tracefs", text)
+}
+
+/// Whether functions of a debug build can be probed, and what recorders that were killed left behind.
+fn uprobes(tracefs: &Tracefs) -> Answer {
+    const SUBJECT: &str = "uprobes";
+    let is_root = rustix::process::geteuid().is_root();
+    let Tracefs::Readable(place) = tracefs else {
+        let text = "`record --uprobes` is not for this user here: it takes root and tracefs, and everything else does without";
+        return Answer::ok(SUBJECT, text);
+    };
+    let left = crate::record::kernel::leftovers(place);
+    if !left.is_empty() {
+        let text = format!("left by recorders that were killed: {}", left.join(", "));
+        return Answer::warn(
+            SUBJECT,
+            text,
+            "the next `tracer record --uprobes` removes them",
+        );
+    }
+    if !is_root {
+        return Answer::ok(
+            SUBJECT,
+            "`record --uprobes` is for root alone; everything else does without",
+        );
+    }
+    if !place.join("uprobe_events").exists() {
+        return Answer::ok(
+            SUBJECT,
+            "this kernel was built without CONFIG_UPROBE_EVENTS; only `record --uprobes` takes it",
+        );
+    }
+    Answer::ok(SUBJECT, "debug builds can be recorded with `--uprobes`")
 }
 
 /// Whether the kernel can be asked. Everything else does without it.

@@ -176,6 +176,12 @@ fn by_kernel(kernel: Option<&kernel::Outcome>) {
             counted(operations, "operation", "operations"),
         ));
     }
+    if let Some(calls) = kernel.calls() {
+        talk::line(format_args!(
+            "recorded by uprobes: saw {} that give a pointer away or take it back",
+            counted(calls, "call", "calls")
+        ));
+    }
     for text in kernel.remarks() {
         talk::more(text);
     }

@@ -165,6 +165,9 @@ pub(crate) struct Plan {
     pub(crate) trap: Trap,
     /// Whether the kernel's tracepoints are listened to, and the bytes of its buffer on each processor.
     pub(crate) kernel: Option<u64>,
+    /// Whether the program's functions that give pointers away and take them back are probed: with the kernel's
+    /// tracepoints, which say when operations ended.
+    pub(crate) uprobes: bool,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
 }
@@ -257,7 +260,8 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
         limit: args.timeout.map(Duration::from_secs),
         preload: !args.no_preload,
         trap: args.trap,
-        kernel: args.kernel.then_some(args.kernel_buffer),
+        kernel: (args.kernel || args.uprobes).then_some(args.kernel_buffer),
+        uprobes: args.uprobes,
         command: args.command,
     };
     if args.view {
@@ -322,8 +326,11 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         .transpose()
         .map_err(|error| own(error.into()))?;
     // This thread is the one that starts the program.
+    let probed = plan.command.first().filter(|_| plan.uprobes);
+    let probed = probed.map(OsString::as_os_str);
     let kernel = plan.kernel;
-    let kernel = kernel.map(|buffer| kernel::Kernel::start(folder.path(), &session, buffer));
+    let kernel =
+        kernel.map(|buffer| kernel::Kernel::start(folder.path(), &session, buffer, probed));
     let kernel = match kernel.transpose() {
         Ok(kernel) => kernel,
         Err(error) => {

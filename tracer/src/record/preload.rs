@@ -14,6 +14,7 @@ use rustix::fs::StatVfsMountFlags;
 
 mod program;
 
+pub(crate) use self::program::find;
 use self::program::{File, Program};
 use super::Trap;
 use super::folder::Folder;

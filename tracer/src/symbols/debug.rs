@@ -26,12 +26,12 @@ use object::{Object, ObjectSection};
 
 use crate::record::hex;
 
-pub(super) type Elf<'a> = ElfFile64<'a, object::Endianness, &'a ReadCache<File>>;
-pub(super) type Reader = EndianArcSlice<RunTimeEndian>;
+pub(crate) type Elf<'a> = ElfFile64<'a, object::Endianness, &'a ReadCache<File>>;
+pub(crate) type Reader = EndianArcSlice<RunTimeEndian>;
 type Dwarf = gimli::Dwarf<Reader>;
 
 /// The debug information in a file; sections that are not there are empty.
-pub(super) fn dwarf(elf: &Elf<'_>) -> Dwarf {
+pub(crate) fn dwarf(elf: &Elf<'_>) -> Dwarf {
     let endian = endian(elf);
     let load = |id: SectionId| Ok::<_, Infallible>(reader(elf, Some(id.name()), endian));
     let Ok(dwarf) = gimli::Dwarf::load(load);

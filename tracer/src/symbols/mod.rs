@@ -20,8 +20,8 @@ use traces::stack::{Frame, Function, Symbols};
 use traces::{Trace, Untrusted};
 
 pub(crate) mod child;
-mod debug;
-mod file;
+pub(crate) mod debug;
+pub(crate) mod file;
 
 use crate::record::hex;
 use crate::talk;

@@ -19,6 +19,7 @@ fn each_subject_has_a_line() {
         "perf",
         "tracefs",
         "kernel",
+        "uprobes",
         "ptrace",
         "terminal",
         "stacks",

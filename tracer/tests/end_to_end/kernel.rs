@@ -16,7 +16,7 @@ use crate::support::{Ran, has_io_uring, read, read_until, run, tracer, wait};
 const SAME: u64 = 0x4242;
 
 /// Whether the kernel can be listened to; says why not, and which test is left out for it.
-fn is_allowed(test: &str) -> bool {
+pub(crate) fn is_allowed(test: &str) -> bool {
     if !has_io_uring() {
         return false;
     }
@@ -29,7 +29,7 @@ fn is_allowed(test: &str) -> bool {
     false
 }
 
-fn left_out(what: &str) {
+pub(crate) fn left_out(what: &str) {
     assert!(
         std::env::var_os("TRACER_REQUIRE_KERNEL").is_none_or(|value| value != "1"),
         "TRACER_REQUIRE_KERNEL=1, and not tested: {what}"
@@ -165,7 +165,7 @@ fn a_static_program_is_seen_as_the_kernel_sees_it() {
     assert_eq!((seen.pending_at_end, seen.kernel.pending), (1, 1));
     let said = run(tracer(folder.path()).args(["check", "trace.bin"])).exits(0);
     said.prints("seen by the kernel alone: 1 TIMEOUT, 1 READ; 1 in flight at the end")
-        .prints("no rule has its input");
+        .prints("of all rules T05 alone has its input");
 }
 
 #[test]
@@ -204,6 +204,29 @@ fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
     run(tracer(folder.path()).args(["check", "trace.bin"]))
         .exits(0)
         .prints("2 operations pending (1 completed by the kernel");
+}
+
+#[test]
+fn more_processes_with_rings_than_there_may_be_open_files() {
+    if !is_allowed("many processes by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O0");
+    let recorder = tracer(folder.path());
+    let mut limited = Command::new("prlimit");
+    limited.current_dir(folder.path()).arg("--nofile=96");
+    limited.arg(recorder.get_program());
+    limited.args(["record", "--kernel", "--no-preload", "--ring", "1MiB", "--"]);
+    run(limited.arg(&program).args(["children", "200"])).exits(0);
+    let trace = read(&folder.path().join("trace.bin"));
+    let seen = &trace.verdict().summary;
+    assert_eq!(trace.recording().process_count(), 200);
+    assert_eq!(
+        (seen.rings, seen.operations, seen.completions),
+        (200, 400, 400)
+    );
+    assert!(trace.recording().losses.is_empty());
 }
 
 #[test]

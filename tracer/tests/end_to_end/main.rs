@@ -51,4 +51,5 @@ mod soak;
 mod stacks;
 mod surroundings;
 mod times;
+mod uprobes;
 mod view;

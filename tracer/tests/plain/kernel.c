@@ -199,6 +199,28 @@ int main(int count, char **words) {
             }
         while (wait(0) > 0)
             ;
+    } else if (!strcmp(mode, "children")) {
+        /* All of them have a ring before the first one ends. */
+        int made[2], go[2];
+        char one;
+        if (pipe(made) || pipe(go))
+            fail("pipe");
+        for (int i = 0; i < n; i++)
+            if (fork() == 0) {
+                close(go[1]);
+                struct ring r = make(8, 0);
+                nops(&r, 1, 1);
+                if (write(made[1], "x", 1) != 1 || read(go[0], &one, 1) != 0)
+                    fail("pipe");
+                nops(&r, 1, 1);
+                _exit(0);
+            }
+        for (int i = 0; i < n; i++)
+            if (read(made[0], &one, 1) != 1)
+                fail("read");
+        close(go[1]);
+        while (wait(0) > 0)
+            ;
     } else if (!strcmp(mode, "overflow")) {
         struct ring r = make(8, 0);
         for (int i = 0; i < n; i++) {

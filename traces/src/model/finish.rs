@@ -56,7 +56,7 @@ impl State {
         generation: &Generation,
         observer: &mut Observer<'_>,
     ) {
-        if generation.reported {
+        if generation.reported || self.is_turned(generation) {
             return;
         }
         let process = generation.id.process;
@@ -97,9 +97,18 @@ impl State {
         }));
     }
 
+    /// Whether it was turned into owners as often as it was given away: of a program whose functions are probed no more
+    /// than that is known.
+    fn is_turned(&self, generation: &Generation) -> bool {
+        let id = generation.id;
+        generation.returned >= generation.leases
+            && self.turned.contains_key(&(id.process, id.address))
+    }
+
     /// The end of all processes.
     pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         self.settle_all(observer);
+        self.discipline.finish(observer);
         // In one go: a recording may have thousands of processes.
         let mut all_held = held(self.addresses.live());
         all_held.sort_by_key(|generation| (generation.id.process, generation.leaked));
@@ -127,7 +136,7 @@ impl State {
             // What came last at an address of several threads is not known where times are by batch.
             let sure = held.iter().filter(|generation| {
                 let address = Thing::Address(generation.id.address);
-                !observer.sharing.is_shared(number, address)
+                !self.is_turned(generation) && !observer.sharing.is_shared(number, address)
             });
             let sure = sure.count() as u64;
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);

@@ -1,10 +1,10 @@
 //! What the kernel says of rings: operations of programs that nobody else sees, and of those that the probe or the shim
 //! records too, what became of them where the program was not looked at.
 //!
-//! Of the kernel's view no rule has its input: it knows neither who owns a cookie nor what the program does with a
-//! completion. So its rings are kept apart. One that the process itself recorded is *merged* with that one, which it
-//! shares the descriptor with: its operations are not counted again, and are the same ones, number for number, for both
-//! count the entries of one queue.
+//! Of the kernel's view one rule alone has its input (whether indices go in again too early): it knows neither who owns
+//! a cookie nor what the program does with a completion. So its rings are kept apart. One that the process itself
+//! recorded is *merged* with that one, which it shares the descriptor with: its operations are not counted again, and are
+//! the same ones, number for number, for both count the entries of one queue.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use wire::payload::CALLBACK;
 use wire::record::CookieState;
 
+use super::discipline::Carrier;
 use super::ringset::RingKey;
 use super::sequences::Sequences;
 use super::state::State;
-use super::things::{Operation, RingState};
+use super::things::{Operation, OperationId, RingState};
 use super::{expect, is_last};
 use crate::event::{Completion, Event, EventId, Ring, Submission, What};
 use crate::finding::KernelSaw;
@@ -78,6 +79,7 @@ struct KernelRing {
 struct Flying {
     cookie: u64,
     sure: bool,
+    carrier: Carrier,
 }
 
 /// What the kernel says of an operation whose completion the program has not taken.
@@ -95,8 +97,7 @@ impl Kernel {
         let numbered = || (0u32..).zip(&recording.processes);
         for (view, process) in numbered().filter(|(_, it)| it.capture == Capture::Kernel) {
             kernel.views.insert(view);
-            let same = numbered()
-                .filter(|(_, it)| it.capture != Capture::Kernel && it.is_same_as(process));
+            let same = numbered().filter(|(_, it)| !it.capture.is_view() && it.is_same_as(process));
             kernel.view_of.extend(same.map(|(index, _)| (index, view)));
         }
         kernel.seconds = kernel.view_of.values().copied().collect();
@@ -255,9 +256,26 @@ impl State {
         let ring = self.kernel.rings.entry(key).or_default();
         ring.submitted = ring.submitted.saturating_add(1);
         let sure = !expect::ends_quietly(entry);
+        let id = OperationId {
+            process: key.0,
+            ring: key.1,
+            sequence,
+        };
+        let carrier = Carrier::new(id, submission, event);
+        if ring.is_alone(key, &self.kernel.seconds) && !ring.is_shifted {
+            let mut same = ring.by_cookie.get(&entry.cookie).into_iter().flatten();
+            let rival = same.find_map(|one| {
+                ring.flying
+                    .get(one)
+                    .filter(|it| it.sure && it.cookie == entry.cookie)
+            });
+            let rival = rival.map(|it| it.carrier);
+            self.discipline.submitted(key, submission, carrier, rival);
+        }
         let flying = Flying {
             cookie: entry.cookie,
             sure,
+            carrier,
         };
         ring.flying.insert(sequence, flying);
         let same = ring.by_cookie.entry(entry.cookie).or_default();
@@ -304,6 +322,9 @@ impl State {
         let Some(sequence) = whose(ring, completion) else {
             return;
         };
+        if let Some(flying) = ring.flying.get_mut(&sequence) {
+            flying.carrier.has_posted = true;
+        }
         if is_last(completion) {
             ring.flying.remove(&sequence);
             if let Some(same) = ring.by_cookie.get_mut(&completion.cookie) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use super::Observer;
+use super::addresses::Place;
 use super::buffers::{self, Part, Piece, Until};
 use super::moment::{Gone, MemoryGone, Moment};
 use super::opcodes as op;
@@ -192,17 +193,19 @@ impl State {
             let Some(place) = self.addresses.find((event.process, at)) else {
                 continue;
             };
+            let lane = self.lane_of(event, place);
             let Some(address) = self.addresses.at(place) else {
                 continue;
             };
             let brought_by = address.brought_by();
-            let live = address.live().filter(|live| live.lane == event.lane);
+            let live = address.live().filter(|live| live.lane == lane);
             let Some(live) = live else {
                 continue;
             };
             let mut generation = live.clone();
             generation.leases = 0;
-            self.bury(place, (event.id, SiteId(0)));
+            let turned = self.turned.remove(&(event.process, at));
+            self.bury(place, turned.unwrap_or((event.id, SiteId(0))));
             let link = self.link(event.id);
             (link.address, link.generation) = (at, generation.id.number);
             if generation.flying() > 0 {
@@ -218,6 +221,17 @@ impl State {
                 });
             }
         }
+    }
+
+    /// The lane that a thread's calls are recorded in: what probes tell of it has one of its own.
+    fn lane_of(&mut self, event: &Event, place: Place) -> u32 {
+        if !self.is_probed(event.process) {
+            return event.lane;
+        }
+        let live = self.addresses.at(place).and_then(|it| it.live());
+        let lane = live.map(|live| live.lane);
+        let same = |lane: &u32| self.thread(*lane) == self.thread(event.lane);
+        lane.filter(same).unwrap_or(event.lane)
     }
 
     /// A block moved, or lost its end. Its old size is not known, so only what begins where it began

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `kernel` (what the kernel says of rings), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
+//! `kernel` (what the kernel says of rings), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
 //! to), `course` (judging without having all events at once).
 
@@ -22,6 +22,7 @@ pub(crate) mod course;
 mod credits;
 mod cuts;
 mod descriptors;
+mod discipline;
 mod drops;
 mod expect;
 mod facts;
@@ -48,6 +49,7 @@ mod things;
 pub(crate) use addresses::Foreseen;
 pub(crate) use buffers::Part;
 pub(crate) use course::Asked;
+pub(crate) use discipline::{Carrier, Early, ends_others};
 pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;

@@ -3,6 +3,7 @@
 //! A moment holds the things concerned as they are right then. Rules never see records or events.
 
 use super::buffers::Piece;
+use super::discipline::Early;
 use super::kernel::Posted;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
@@ -64,6 +65,8 @@ pub(crate) enum Moment<'a> {
     },
     /// A handle of a generation that lives went out or came back.
     Handled(Handled<'a>),
+    /// An index went in again before its operation had ended.
+    WentInEarly(Early),
     /// A completion was taken that no operation in flight explains.
     Stray(Stray<'a>),
     /// An operation went in that names others by their cookie.

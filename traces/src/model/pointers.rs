@@ -1,4 +1,8 @@
 //! Leaks and reclaims: generations begin and end.
+//!
+//! Where probes of the program's functions tell of them, less is known: whoever turns a pointer into an owner may only
+//! look at it (`ManuallyDrop`), and give it away again where nobody sees it. So a reclaim is noted there and ends nothing,
+//! until the block is freed, or the pointer given away once more.
 
 use super::addresses::{Address, Place};
 use super::moment::{Handled, Moment};
@@ -30,6 +34,9 @@ impl State {
         });
         let key = (process, pointer.address);
         let place = self.addresses.place(key);
+        if self.is_probed(process) {
+            self.bury_taken(place);
+        }
         self.addresses.leaked(key, place);
         let Some(address) = self.addresses.at(place) else {
             return;
@@ -101,11 +108,22 @@ impl State {
         }
     }
 
-    pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer) {
+    pub(super) fn peek(&mut self, event: &Event, pointer: &Pointer, observer: &mut Observer<'_>) {
+        if self.is_probed(event.process) {
+            let address = self.addresses.get((event.process, pointer.address));
+            // What is forgotten where the last one was freed is another one, and left for others.
+            if address.is_some_and(|it| it.live().is_none() && it.dead().is_some()) {
+                return self.leak(event, pointer, false, observer);
+            }
+        }
         if let Some(address) = self.addresses.get_mut((event.process, pointer.address)) {
             if let Some(live) = address.live_mut() {
                 live.peeked = true;
                 live.lane = event.lane;
+                // It was turned into an owner and forgotten.
+                if self.turned.contains_key(&(event.process, pointer.address)) {
+                    live.returned = live.returned.saturating_sub(1);
+                }
             }
             let number = address.generations();
             let link = self.link(event.id);
@@ -123,6 +141,7 @@ impl State {
     ) {
         let process = event.process;
         let thread = self.thread(event.lane);
+        let probed = self.is_probed(process);
         let Some(place) = self.addresses.find((process, pointer.address)) else {
             return;
         };
@@ -153,6 +172,16 @@ impl State {
             (link.address, link.generation) = (pointer.address, number);
             return;
         };
+        if probed {
+            live.returned = live.returned.saturating_add(1);
+            live.peeked = true;
+            live.lane = event.lane;
+            let key = (process, pointer.address);
+            self.turned.insert(key, (event.id, pointer.site));
+            let link = self.link(event.id);
+            (link.address, link.generation) = (pointer.address, number);
+            return;
+        }
         live.leases = live.leases.saturating_sub(1);
         live.returned = live.returned.saturating_add(1);
         live.lane = event.lane;
@@ -185,6 +214,21 @@ impl State {
                 owing,
                 brought_by,
             });
+        }
+    }
+
+    /// Whether probes of its functions tell who gives pointers away.
+    pub(super) fn is_probed(&self, process: u32) -> bool {
+        !self.probed.is_empty() && self.probed.contains(&process)
+    }
+
+    /// Ends a generation of which every handle was turned into an owner: who gives the pointer away again had it.
+    fn bury_taken(&mut self, place: Place) {
+        let live = self.addresses.at(place).and_then(|it| it.live());
+        let taken = live.filter(|live| live.returned >= live.leases);
+        let taken = taken.map(|live| (live.id.process, live.id.address));
+        if let Some(turned) = taken.and_then(|key| self.turned.remove(&key)) {
+            self.bury(place, turned);
         }
     }
 

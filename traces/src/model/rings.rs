@@ -3,6 +3,7 @@
 use wire::record::CookieState;
 
 use super::addresses::Address;
+use super::discipline::Carrier;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::state::State;
@@ -170,6 +171,9 @@ impl State {
         }
 
         self.show_submission(&operation, address, observer);
+        if self.by_shim.contains(&key.0) {
+            self.note_index(submission, &operation);
+        }
         self.show_cancel(&operation, observer);
         self.note_memory(&operation, observer);
         self.note_message(&operation);
@@ -214,6 +218,34 @@ impl State {
         } else {
             submission.cookie_state
         }
+    }
+
+    /// Notes whether a small cookie goes in again in order. Of the shim's rings nothing is declared.
+    fn note_index(&mut self, submission: &Submission, operation: &Operation) {
+        let key = (operation.id.process, operation.id.ring);
+        // Where several threads enter, one's entry may be seen before the completion that let it go in.
+        if self.entered.get(&key) == Some(&None) {
+            return;
+        }
+        let carrier = |it: &Operation| Carrier {
+            id: it.id,
+            slot: it.entry.slot,
+            opcode: it.entry.opcode,
+            submit: it.submit,
+            scope: it.scope,
+            has_posted: it.completions > 0,
+        };
+        let Some(ring) = self.rings.get(&key) else {
+            return;
+        };
+        let same = ring.by_cookie.get(&operation.entry.cookie);
+        let mut flying = same
+            .into_iter()
+            .flatten()
+            .filter_map(|sequence| ring.flying.get(sequence));
+        let rival = flying.find(|other| other.sure).map(|other| carrier(other));
+        self.discipline
+            .submitted(key, submission, carrier(operation), rival);
     }
 
     fn show_submission(

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::addresses::Addresses;
 use super::borrows::Borrows;
 use super::descriptors::Open;
+use super::discipline::Discipline;
 use super::facts::Facts;
 use super::kernel::Kernel;
 use super::links::Links;
@@ -72,6 +73,12 @@ pub(super) struct State {
     pub(super) is_lossy: bool,
     /// Processes that the shim recorded.
     pub(super) by_shim: FxHashSet<u32>,
+    /// Small cookies of rings of which nothing is declared.
+    pub(super) discipline: Discipline,
+    /// Processes whose leaks and reclaims probes of their functions tell of.
+    pub(super) probed: FxHashSet<u32>,
+    /// Where pointers of such processes were turned into owners the last time.
+    pub(super) turned: FxHashMap<(u32, u64), (EventId, SiteId)>,
     /// The latest event of each process, and its time.
     pub(super) last: Vec<(EventId, u64)>,
     pub(super) links: Links,
@@ -95,6 +102,9 @@ impl State {
         for (index, process) in (0u32..).zip(&recording.processes) {
             if process.capture == Capture::Preload {
                 state.by_shim.insert(index);
+            }
+            if recording.probed(index) {
+                state.probed.insert(index);
             }
         }
         for (index, lane) in recording.lanes.iter().enumerate() {
@@ -162,7 +172,7 @@ impl State {
             What::LeakForever(p) => self.leak(event, p, true, observer),
             What::Reclaim(p) => self.reclaim(event, p, true, observer),
             What::Release(p) => self.reclaim(event, p, false, observer),
-            What::Peek(p) => self.peek(event, p),
+            What::Peek(p) => self.peek(event, p, observer),
             What::RingCreate(ring) => self.ring_create(event, ring),
             What::RingDrop { ring } => self.ring_drop(event, *ring, observer),
             What::Claim { .. } | What::Alloc { .. } => {}

@@ -201,6 +201,7 @@ impl Names<'_> {
         let process = self.recording.process(entry.process);
         match process.map(|process| process.capture) {
             Some(Capture::Kernel) => format!("{name} (kernel)"),
+            Some(Capture::Uprobes) => format!("{name} (uprobes)"),
             _ => name,
         }
     }

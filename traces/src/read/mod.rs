@@ -31,7 +31,7 @@ use crate::model::{Facts, Foreseen};
 use crate::watch::{Counter, Found, Stage, Watch};
 pub(crate) use pass::Reader;
 
-use crate::recording::{Capture, Ended, Process, Recording, Seen};
+use crate::recording::{Ended, Process, Recording, Seen};
 use crate::stack::StackId;
 use crate::untrusted::{Untrusted, tty};
 use stream::{Script, Source};
@@ -443,20 +443,38 @@ fn put_ends(gathered: &mut Gathered<'_>) {
     }
 }
 
+/// What probes said of a process's functions is what that process did: its leaks and reclaims are those of the process
+/// as it recorded itself, where it did.
+fn merge_calls(gathered: &mut Gathered<'_>) {
+    for index in 0..gathered.recording.processes.len() {
+        let Ok(view) = u32::try_from(index) else {
+            break;
+        };
+        let own = gathered.recording.acting(view);
+        if own == view {
+            continue;
+        }
+        let of_view = gathered.sources.iter_mut();
+        for source in of_view.filter(|source| source.process == view) {
+            source.process = own;
+        }
+    }
+}
+
 /// Each image of a process has a file of its own, and cannot say itself that `exec` put another one in its
 /// place: all but the latest of them were replaced.
 fn tell_replaced(processes: &mut [Process], begun_ns: &[u64]) {
     let mut latest: FxHashMap<(u32, u64), (u64, usize)> = FxHashMap::default();
     for (index, (process, begun)) in processes.iter().zip(begun_ns).enumerate() {
-        if process.start_time == 0 || process.capture == Capture::Kernel {
+        if process.start_time == 0 || process.capture.is_view() {
             continue;
         }
         let known = latest.entry((process.pid, process.start_time)).or_default();
         *known = (*known).max((*begun, index));
     }
-    // The kernel's view of a process is of no image, and of all of them.
+    // A view from outside is of no image, and of all of them.
     let images = processes.iter_mut().enumerate();
-    for (index, process) in images.filter(|(_, it)| it.capture != Capture::Kernel) {
+    for (index, process) in images.filter(|(_, it)| !it.capture.is_view()) {
         let last = latest.get(&(process.pid, process.start_time));
         if last.is_some_and(|(_, last)| *last != index) {
             process.ended = Ended::Replaced;

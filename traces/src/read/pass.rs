@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::order::{Events, Merge, Plan};
 use super::stream::{Script, Source, Stream};
-use super::{Gathered, Lend, Loose, ReadError, Ready, Taken, gather, put_ends};
+use super::{Gathered, Lend, Loose, ReadError, Ready, Taken, gather, merge_calls, put_ends};
 use crate::event::{EventId, What};
 use crate::input::Input;
 use crate::model::Facts;
@@ -40,6 +40,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, ReadError> {
         let mut gathered = gather(inputs, keep_words)?;
         put_ends(&mut gathered);
+        merge_calls(&mut gathered);
         let Gathered {
             recording,
             facts,

@@ -10,6 +10,10 @@ use crate::recording::{Capture, Recording};
 /// Rules that speak of what the shim recorded, and how far each sees.
 pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
     (RuleId(2), "proved, where one thread enters the ring"),
+    (
+        RuleId(5),
+        "suspected, where small cookies are seen to be indices",
+    ),
     (RuleId(6), "as with the probe"),
     (
         RuleId(7),
@@ -27,14 +31,38 @@ pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
     (RuleId(18), "what an enter leaves behind"),
 ];
 
-/// Whether a rule has its input at a level.
-pub(crate) fn speaks(rule: RuleId, capture: Capture) -> bool {
+/// Rules that speak, beside those, where probes tell of the functions of a debug build, and how far each sees.
+pub(crate) const BY_CALLS: &[(RuleId, &str)] = &[
+    (RuleId(1), "suspected"),
+    (
+        RuleId(3),
+        "once the block was freed; a submission is suspected, a completion observed",
+    ),
+    (RuleId(8), "once the block was freed between the two"),
+    (
+        RuleId(9),
+        "what went into a ring; suspected where several operations carried it",
+    ),
+    (RuleId(12), "suspected"),
+];
+
+/// Whether a rule has its input at a level; `probed`: probes of its functions tell of the process, too.
+pub(crate) fn speaks(rule: RuleId, capture: Capture, probed: bool) -> bool {
     match capture {
+        Capture::Preload if probed && BY_CALLS.iter().any(|(id, _)| *id == rule) => true,
         Capture::Preload => BY_SHIM.iter().any(|(id, _)| *id == rule),
         // It sees what went through a ring, and neither who owns a cookie nor what became of a completion.
-        Capture::Kernel => false,
-        Capture::Linked | Capture::Uprobes | Capture::Unknown => true,
+        // But the order in which indices go in again shows in that.
+        Capture::Kernel => rule == RuleId(5),
+        // Which block a pointer points into, and which operation carries it, is for the shim to see.
+        Capture::Uprobes => false,
+        Capture::Linked | Capture::Unknown => true,
     }
+}
+
+/// Rules that rest on how the program reads its cookies, which nobody declared.
+pub(crate) fn only_suspects(rule: RuleId) -> bool {
+    matches!(rule, RuleId(1 | 12))
 }
 
 /// Each rule, and how far it sees in a program that does not link the probe.
@@ -45,12 +73,18 @@ pub fn table() -> String {
         let seen = seen.map_or("-", |(_, how)| how);
         table += &format!("{}  {:<25} {seen}\n", rule.id, rule.name);
     }
+    let mut calls = "\nWith --uprobes, of a debug build, also:\n\n".to_owned();
+    for (id, how) in BY_CALLS {
+        let rule = super::ALL.iter().find(|rule| rule.id == *id);
+        calls += &format!("  {id}  {:<23} {how}\n", rule.map_or("", |rule| rule.name));
+    }
     table
+        + &calls
         + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n\
            \nWith --kernel the kernel itself lists operations, results, what was in flight at the end and what overflowed, \
-           of any\nprogram, a statically linked one too. No rule has its input in that alone. Of what the probe records, \
-           it adds to T09\nwhether an operation was completed and its completion passed by; and cookies that were changed \
-           behind the record.\n"
+           of any\nprogram, a statically linked one too. Of all rules T05 alone \
+           has its input in that. Of what the probe records,\nit adds to T09 whether an operation was completed and its completion passed by; and cookies that were changed \
+           behind\nthe record.\n"
 }
 
 /// What must be said of a verdict over what the shim recorded; nothing where there is none of it.
@@ -68,6 +102,18 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         (shims, all) => format!("{shims} of {all} processes recorded by preload"),
     };
     let kernel = kernel.map_or_else(String::new, |kernel| format!("; {kernel}"));
+    let mut views = recording.processes.iter();
+    if views.any(|it| it.capture == Capture::Uprobes) {
+        let more = BY_CALLS.iter().map(|(id, _)| id.to_string());
+        let mut rules: Vec<String> = rules.into_iter().chain(more).collect();
+        rules.sort();
+        return Some(format!(
+            "{who} and uprobes, without the probe: who gives a cookie away and takes it back is seen as far as it is a call \
+             of a function (into_raw, from_raw), coroutines are not; of {} rules {} have their input{kernel}",
+            super::ALL.len(),
+            rules.join(", ")
+        ));
+    }
     Some(format!(
         "{who}, without the probe: who gives a cookie away and takes it back (into_raw, from_raw) is not seen, nor \
          are coroutines; of {} rules {} have their input{kernel}",
@@ -89,7 +135,7 @@ fn by_kernel(recording: &Recording) -> Option<String> {
     };
     Some(format!(
         "{who}: operations and their results are seen, not who owns a cookie, nor memory, nor whether a completion was \
-         taken; no rule has its input"
+         taken; of all rules T05 alone has its input"
     ))
 }
 
@@ -100,12 +146,15 @@ mod tests {
     #[test]
     fn rules_of_leaks_and_coroutines_do_not_speak_of_what_the_shim_recorded() {
         for rule in super::super::ALL {
-            assert!(speaks(rule.id, Capture::Linked));
+            assert!(speaks(rule.id, Capture::Linked, false));
         }
-        for blind in [1, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 19, 20, 24] {
-            assert!(!speaks(RuleId(blind), Capture::Preload));
+        for blind in [1, 3, 4, 8, 9, 10, 11, 12, 13, 14, 19, 20, 24] {
+            assert!(!speaks(RuleId(blind), Capture::Preload, false));
         }
-        assert!(speaks(RuleId(2), Capture::Preload));
+        assert!(speaks(RuleId(2), Capture::Preload, false));
+        assert!(speaks(RuleId(8), Capture::Preload, true));
+        assert!(!speaks(RuleId(10), Capture::Preload, true));
+        assert!(!speaks(RuleId(9), Capture::Uprobes, true));
     }
 
     #[test]
@@ -118,7 +167,11 @@ mod tests {
             let lines: Vec<_> = lines.collect();
             assert_eq!(lines.len(), 1, "{table}");
             let needs_probe = lines[0].ends_with(" -");
-            assert_eq!(needs_probe, !speaks(rule.id, Capture::Preload), "{table}");
+            assert_eq!(
+                needs_probe,
+                !speaks(rule.id, Capture::Preload, false),
+                "{table}"
+            );
         }
     }
 

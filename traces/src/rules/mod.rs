@@ -51,7 +51,7 @@ pub use explain::{explain, list};
 use rustc_hash::FxHashSet;
 
 use crate::event::{Event, EventId, SiteId};
-use crate::finding::{Doubt, Finding, RuleId, Severity, Subject};
+use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
 use crate::model::find as find_event;
 use crate::model::{
     Asked, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
@@ -180,15 +180,28 @@ impl Judge<'_> {
         find_event(self.events, event).map_or(SiteId(0), Event::site)
     }
 
+    /// Whether who gives pointers away is known from probes of the program's functions alone.
+    pub(crate) fn is_probed(&self, process: u32) -> bool {
+        let recording = self.names.recording;
+        let own = recording.process(process);
+        own.is_some_and(|own| own.capture == Capture::Preload) && recording.probed(process)
+    }
+
     /// Says it, unless missing records could explain it, or another order.
     pub(crate) fn say(&mut self, draft: Draft) {
         let recording = self.names.recording;
         let capture = recording
             .process(draft.process())
             .map_or(Capture::Linked, |process| process.capture);
-        if !levels::speaks(self.rule.id, capture) {
+        let probed = self.is_probed(draft.process());
+        if !levels::speaks(self.rule.id, capture, probed) {
             return;
         }
+        let draft = if probed && levels::only_suspects(self.rule.id) {
+            draft.confidence(Confidence::Suspected)
+        } else {
+            draft
+        };
         if let Some(asked) = self.asked {
             asked.rule(self.rule.id);
             return draft.ask(asked);
@@ -350,6 +363,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         }
         Moment::Handled(_) => const { &[&t13_wrong_owner::RULE, &t14_wrong_type::RULE] },
         Moment::Resumed(_) => const { &[&t10_resumed_twice::RULE] },
+        Moment::WentInEarly(_) => const { &[&t05_cookie_in_flight_twice::RULE] },
         Moment::Stray(_) => {
             const {
                 &[

@@ -11,7 +11,7 @@ use wire::record::CookieState;
 use super::{Draft, History, Judge, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
-use crate::model::{Moment, Pointers, Standing, Stray};
+use crate::model::{Moment, Pointers, Standing, Stray, ends_others};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(1),
@@ -41,6 +41,9 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Unset { operation, proof } = moment else {
         return;
     };
+    if judge.is_probed(operation.id.process) && ends_others(operation.entry.opcode) {
+        return;
+    }
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);

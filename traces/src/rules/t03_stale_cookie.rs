@@ -4,8 +4,8 @@
 //! newest generation ended since its operation went in, or which belongs to no operation.
 //! Stays silent at submissions whose cookie nobody set (`leftover-cookie` speaks), at completions whose
 //! submission was reported, and for cookies that were never leaked.
-//! Only suspects a submission on a ring that copies its entries: the address may have been leaked again
-//! by a path that does not go through the probe.
+//! Only suspects a submission on a ring that copies its entries, and one of a program whose leaks are known from its
+//! functions: the address may have been leaked again by a path that nobody sees.
 //! Points at the submission, or at the completion.
 
 use wire::record::{CookieState, RingKind};
@@ -59,6 +59,7 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     }
     // The entry was made somewhere else, so the address may have been leaked again where nobody looked.
     let confidence = match operation.ring_kind {
+        _ if judge.is_probed(operation.id.process) => Confidence::Suspected,
         Some(RingKind::Copied) => Confidence::Suspected,
         Some(RingKind::InPlace | RingKind::Simulated | RingKind::Foreign) | None => {
             Confidence::Observed

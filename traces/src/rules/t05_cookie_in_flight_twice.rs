@@ -3,12 +3,14 @@
 //! Fires when the operations in flight with one cookie become more than the leases of its generation.
 //! Stays silent for cookies declared shared or sentinel, for a pointer leaked once for each operation,
 //! for words that were never leaked, and for one of several callbacks of a library.
+//! In a program that does not link the probe, where nothing is leaked or declared, it suspects small cookies that are
+//! seen to be indices of a table (`model/discipline.rs`), and speaks of no other.
 //! Points at the second submission.
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Moment, Operation, Standing, Submitted};
+use crate::model::{Carrier, Early, Moment, Operation, Standing, Submitted};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(5),
@@ -31,6 +33,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::WentInEarly(early) = moment {
+        return index(early, judge);
+    }
     let Moment::Submitted(Submitted {
         operation,
         standing,
@@ -45,6 +50,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Standing::Live(generation) = standing else {
         return;
     };
+    // One connection's pointer for its read and its write is ordinary, and there it could not be declared.
+    if judge.is_probed(operation.id.process) {
+        return;
+    }
     // What another life of the address left in flight is no second carrier of this one.
     let same_life = |other: &&&Operation| other.generation.is_none_or(|id| id == generation.id);
     // A library calls each function with the word that came with it: another function's is no rival.
@@ -100,10 +109,130 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+/// An index went in again before the last completion of its operation.
+fn index(early: &Early, judge: &mut Judge<'_>) {
+    let Early {
+        cookie,
+        first,
+        again,
+        orderly,
+    } = early;
+    let names = judge.names();
+    let describe = |it: &Carrier| names.operation(it.id.ring, it.id.sequence, it.slot, it.opcode);
+    let message = format!(
+        "{} went in with cookie {cookie:#x}, which {} still carried in flight; {orderly} times before it went in again \
+         only when its operation had ended, as the index of a table does",
+        describe(again),
+        describe(first),
+    );
+    let draft = Draft::new(again.id.subject(), again.submit, again.submit)
+        .scope(again.scope)
+        .confidence(Confidence::Suspected)
+        .history(History::Whole)
+        .message(message)
+        .evidence(first.submit, "in flight since here")
+        .evidence(again.submit, "the same cookie again")
+        .key(again.id)
+        .key(first.id)
+        .shape("index")
+        .shape(crate::names::opcode(first.opcode))
+        .shape(crate::names::opcode(again.opcode));
+    judge.say(draft);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+
+    /// Rounds of a table with six indices, of which two kinds of operations are made, and then more.
+    fn table(header: &str, rounds: u64, more: &str) -> String {
+        let mut text = format!("{header}\n");
+        let mut at = 10;
+        for round in 0..rounds {
+            for index in 1..7 {
+                let kind = if (round + index) % 2 == 0 {
+                    "RECV"
+                } else {
+                    "SEND"
+                };
+                text += &format!("{at} main submit 0 {kind} {index:#x} len=9 fd=5\n");
+                at += 1;
+            }
+            for index in (1..7).rev() {
+                text += &format!("{at} main complete 0 {index:#x} 9\n");
+                at += 1;
+            }
+        }
+        for (number, line) in more
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .enumerate()
+        {
+            text += &format!("{} main {}\n", at + number as u64, line.trim());
+        }
+        text
+    }
+
+    const BY_SHIM: &str = "process 0 capture=preload\n1 main ring-create 0 sq=8 cq=16";
+    const EARLY: &str = "
+        submit 0 RECV 0x3 fd=5 len=9
+        submit 0 SEND 0x3 fd=6 len=9  <- [suspected whole] went in with cookie 0x3, which operation #120 (ring 0, slot 0, RECV) still carried in flight; 20 times before
+        complete 0 0x3 9
+        complete 0 0x3 9";
+
+    #[test]
+    fn an_index_that_goes_in_again_before_its_operation_has_ended() {
+        check_rule(&RULE, &table(BY_SHIM, 20, EARLY));
+        let by_kernel = BY_SHIM.replace("preload", "kernel");
+        check_rule(&RULE, &table(&by_kernel, 20, EARLY));
+    }
+
+    #[test]
+    fn who_links_the_probe_declares_what_cookies_are() {
+        let silent = EARLY.split("<-").next().unwrap().to_owned() + "\ncomplete 0 0x3 9";
+        check_rule(
+            &RULE,
+            &table("1 main ring-create 0 sq=8 cq=16", 20, &silent),
+        );
+    }
+
+    #[test]
+    fn indices_that_are_not_known_to_be_ones_are_silent() {
+        let silent = EARLY.replace(
+            &EARLY[EARLY.find("<-").unwrap()..EARLY.find("20 times before").unwrap() + 15],
+            "",
+        );
+        // Too short to be told from a sentinel.
+        check_rule(&RULE, &table(BY_SHIM, 4, &silent));
+        // Carried by many at once as a matter of course: it stands for nobody.
+        let routine = silent.repeat(8);
+        check_rule(&RULE, &table(BY_SHIM, 20, &routine));
+        // A timer's: it never carried anything else.
+        let timer = "submit 0 TIMEOUT 0x9\ncomplete 0 0x9 -62\n".repeat(20)
+            + "submit 0 TIMEOUT 0x9\nsubmit 0 TIMEOUT 0x9\n";
+        check_rule(&RULE, &table(BY_SHIM, 20, &timer));
+        // Asked to be cancelled, and not waited for.
+        let cancelled = silent.replace(
+            "submit 0 SEND",
+            "submit 0 ASYNC_CANCEL 0x77 addr=0x3\nsubmit 0 SEND",
+        );
+        check_rule(&RULE, &table(BY_SHIM, 20, &cancelled));
+        // The first one goes on posting, which nobody needs an entry for.
+        let more = silent.replace("submit 0 RECV", "submit 0 SEND_ZC").replace(
+            "submit 0 SEND 0x3 fd=6",
+            "complete 0 0x3 9 more\nsubmit 0 SEND 0x3 fd=6",
+        );
+        check_rule(&RULE, &table(BY_SHIM, 20, &more));
+    }
+
+    #[test]
+    fn a_lost_completion_could_explain_an_index() {
+        let lost = EARLY
+            .replace("submit 0 SEND", "lost 1 removed\nsubmit 0 SEND")
+            .replace("<- [suspected whole]", "<?");
+        check_rule(&RULE, &table(BY_SHIM, 20, &lost));
+    }
 
     #[test]
     fn one_handle_for_two_operations() {

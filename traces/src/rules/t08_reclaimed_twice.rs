@@ -82,6 +82,37 @@ mod tests {
         );
     }
 
+    /// The shim's lane, and what probes of the functions tell of the same thread.
+    const PROBED: &str = "
+            process 0 pid=77 start=9 capture=preload end=exit:0
+            process 1 pid=77 start=9 capture=uprobes
+            lane main tid=77
+            lane calls process=1 tid=77";
+
+    #[test]
+    fn where_calls_are_all_that_is_known_only_a_free_shows_that_the_first_one_took_it() {
+        let free = "40 main free 0x1000 24";
+        let text = |free: &str, arrow: &str| {
+            format!(
+                "{PROBED}
+                10 calls leak 0x1010 Conn conn.rs:8 owner=Rc
+                20 calls reclaim 0x1010 Conn conn.rs:20 owner=Rc
+                # That was a look, or the next one is.
+                30 calls reclaim 0x1010 Conn conn.rs:30 owner=Rc
+                {free}
+                50 calls reclaim 0x1010 Conn conn.rs:50 owner=Rc  {arrow}
+                "
+            )
+        };
+        let arrow = "<- [observed] Conn#1 0x1010@1, leaked at conn.rs:8 and reclaimed at conn.rs:30, was reclaimed again at conn.rs:50";
+        check_rule(&RULE, &text(free, arrow));
+        check_rule(&RULE, &text("", ""));
+        let forgotten = "40 main free 0x1000 24\n41 calls peek 0x1010 Conn conn.rs:41 owner=Rc";
+        check_rule(&RULE, &text(forgotten, ""));
+        let leaked_again = "40 calls leak 0x1010 Conn conn.rs:8 owner=Rc";
+        check_rule(&RULE, &text(leaked_again, ""));
+    }
+
     #[test]
     fn a_lease_for_each_is_silent() {
         check_rule(

@@ -5,11 +5,13 @@
 //! however a process ended for what was reaped and not reclaimed, once its ring went on.
 //! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off or a
 //! thread had in hand that still ran at the exit, and for what was declared to be leaked for ever.
+//! Where leaks are known from the program's functions it speaks of what went into a ring, and only suspects what several
+//! operations carried: it may be kept for good.
 //! Points at the leak.
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
-use crate::finding::{RuleId, Severity};
+use crate::finding::{Confidence, RuleId, Severity};
 use crate::model::{Generation, Held, HeldAt, Moment};
 
 pub(super) static RULE: Rule = Rule {
@@ -129,12 +131,20 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     let Some((short, state)) = stuck(held) else {
         return;
     };
+    // What a program gives away for ever nobody could declare in one that does not link the probe. Cookies come back.
+    let probed = judge.is_probed(generation.id.process);
+    if probed && short == "never submitted" {
+        return;
+    }
     let end = match when {
         HeldAt::ScopeEnd => " at the end of its scope",
         HeldAt::CleanExit | HeldAt::Cut => "",
     };
     let mut draft =
         about(generation, *at, short, &format!("{state}{end}"), judge).history(history(held));
+    if probed && generation.flight().operations > 1 {
+        draft = draft.confidence(Confidence::Suspected);
+    }
     if let Some((reaped, _)) = reaped {
         draft = draft.evidence(reaped.event, "its last completion");
     } else if let Some(posted) = posted {
@@ -215,6 +225,48 @@ mod tests {
                 ),
             );
         }
+    }
+
+    #[test]
+    fn where_calls_are_all_that_is_known_it_speaks_of_cookies() {
+        let text = |arrow: &str, again: &str, taken: &str| {
+            format!(
+                "
+                process 0 pid=77 start=9 capture=preload end=exit:0
+                process 1 pid=77 start=9 capture=uprobes
+                lane main tid=77
+                lane calls process=1 tid=77
+                1 main ring-create 0 sq=8 cq=16
+                10 calls leak 0x1000 Op op.rs:8     {arrow}
+                # Kept for good, which nobody could declare.
+                11 calls leak 0x2000 Op op.rs:9
+                20 main submit 0 NOP 0x1000
+                21 main complete 0 0x1000 0
+                {again}
+                30 {taken}
+                40 main submit 0 NOP 0x7
+                41 main complete 0 0x7 0
+                "
+            )
+        };
+        let taken = "calls reclaim 0x1000 Op op.rs:20";
+        let none = "calls peek 0x7000 Op op.rs:20";
+        let again = "24 main submit 0 NOP 0x1000\n25 main complete 0 0x1000 0";
+        check_rule(
+            &RULE,
+            &text("<- [observed] its completion was taken", "", none),
+        );
+        check_rule(
+            &RULE,
+            &text("<- [suspected] its completion was taken", again, none),
+        );
+        check_rule(&RULE, &text("", "", taken));
+        // A look, and forgotten.
+        let looked = format!("{taken}\n31 calls peek 0x1000 Op op.rs:21");
+        check_rule(
+            &RULE,
+            &text("<- [observed] its completion was taken", "", &looked),
+        );
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Parser {
         }
         let lane = self.lane(rest.next("a lane")?.text());
         let process = self.recording.lane(lane).map_or(0, |lane| lane.process);
+        let process = self.recording.acting(process);
         let kind = rest.next("a kind")?;
         let what = self.what(process, lane, kind.text(), &mut rest)?;
         rest.end()?;

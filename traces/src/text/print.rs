@@ -18,14 +18,14 @@ use crate::scheme;
 pub(crate) fn print(recording: &Recording, events: &Events) -> String {
     let mut out = String::new();
     let mut processes = recording.processes.iter();
-    let has_views = processes.any(|process| process.capture == Capture::Kernel);
+    let has_views = processes.any(|process| process.capture.is_view());
     for (index, process) in recording.processes.iter().enumerate() {
         let _ = write!(out, "process {index} pid={}", process.pid);
         if process.capture != Capture::Linked {
             let word = word_of(CAPTURES, &process.capture);
             let _ = write!(out, " capture={}", word.unwrap_or("unknown"));
         }
-        // What tells which of the kernel's views is whose.
+        // What tells which view from outside is whose.
         if has_views {
             let _ = write!(out, " start={}", process.start_time);
         }

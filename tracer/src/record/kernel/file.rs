@@ -4,12 +4,15 @@
 //! waits for it: records are gathered in memory, and written behind those that are there. Of a record the first word
 //! goes last, so that whoever looks on meanwhile sees whole ones.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustc_hash::FxHashMap;
 use rustix::fs::OFlags;
@@ -43,14 +46,95 @@ pub(super) struct Common {
     pub(super) chunks: usize,
     /// Whether the newest records are kept, not the first ones.
     pub(super) is_ring: bool,
+    /// Those that are open.
+    pub(super) open: Files,
+}
+
+/// Files of a recording that are open at once: half of what this process may have, at the most, so that all else finds
+/// room.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    count: Arc<AtomicU64>,
+    most: u64,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        Self {
+            count: Arc::default(),
+            most: limit.unwrap_or(u64::MAX) / 2,
+        }
+    }
+}
+
+impl Files {
+    /// Whether some have to be closed before there is another one.
+    pub(super) fn are_many(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= self.most
+    }
+}
+
+/// An open file, or one that was closed meanwhile and is opened anew when there is something to write: of thousands of
+/// processes that had a ring few live at once, and there may be fewer open files than that.
+#[derive(Debug)]
+struct Handle {
+    path: PathBuf,
+    file: RefCell<Option<File>>,
+    open: Files,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Handle {
+    fn new(path: PathBuf, file: File, open: &Files) -> Self {
+        open.count.fetch_add(1, Ordering::Relaxed);
+        Self {
+            path,
+            file: RefCell::new(Some(file)),
+            open: open.clone(),
+        }
+    }
+
+    fn close(&self) {
+        if self.file.borrow_mut().take().is_some() {
+            self.open.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        let mut file = self.file.borrow_mut();
+        if file.is_none() {
+            let opened = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&self.path)?;
+            *file = Some(opened);
+            self.open.count.fetch_add(1, Ordering::Relaxed);
+        }
+        file.as_ref()
+            .map_or_else(|| Err(io::ErrorKind::NotFound.into()), act)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.with(|file| file.write_all_at(bytes, at))
+    }
+
+    fn read_exact_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.with(|file| file.read_exact_at(bytes, at))
+    }
 }
 
 /// The file.
 #[derive(Debug)]
 pub(super) struct Writer {
-    file: File,
+    file: Handle,
     head: Vec<u8>,
-    path: PathBuf,
     common: Common,
     uuid_low: u64,
     lanes: Vec<Lane>,
@@ -63,6 +147,8 @@ pub(super) struct Writer {
     names: Option<Open>,
     name_chunks: u64,
     strings: FxHashMap<Vec<u8>, u32>,
+    sites: FxHashMap<[u32; 3], u32>,
+    types: FxHashMap<(u32, u64, u64), u32>,
     /// Time of the newest record.
     now: u64,
     /// There are records that are not in the file.
@@ -99,7 +185,12 @@ struct Open {
 
 impl Writer {
     /// Makes the file in the recording's folder, with the time that it begins at.
-    pub(super) fn create(common: &Common, whose: &Whose, now: u64) -> io::Result<Self> {
+    pub(super) fn create(
+        common: &Common,
+        capture: u32,
+        whose: &Whose,
+        now: u64,
+    ) -> io::Result<Self> {
         let id = random()?;
         let path = common.folder.join(name(whose, &id));
         let file = OpenOptions::new()
@@ -111,12 +202,11 @@ impl Writer {
             .open(&path)?;
         let uuid = random()?;
         let mut head = vec![0; layout::HEADER_BYTES + LANES * layout::LANE_BYTES];
-        fill_header(&mut head, common, whose, &uuid, now);
+        fill_header(&mut head, common, capture, whose, &uuid, now);
         file.write_all_at(&head, 0)?;
         Ok(Self {
-            file,
+            file: Handle::new(path, file, &common.open),
             head,
-            path,
             common: common.clone(),
             uuid_low: uuid.first_chunk().map_or(0, |low| u64::from_le_bytes(*low)),
             lanes: Vec::new(),
@@ -127,6 +217,8 @@ impl Writer {
             names: None,
             name_chunks: 0,
             strings: FxHashMap::default(),
+            sites: FxHashMap::default(),
+            types: FxHashMap::default(),
             now,
             is_new: false,
             failed: None,
@@ -145,10 +237,16 @@ impl Writer {
         );
         seal_header(&mut self.head);
         self.file.write_all_at(&self.head[..header::CRC + 4], 0)?;
-        let path = self.path.with_file_name(name(whose, &random()?));
-        std::fs::rename(&self.path, &path)?;
-        self.path = path;
+        let path = self.file.path.with_file_name(name(whose, &random()?));
+        std::fs::rename(&self.file.path, &path)?;
+        self.file.path = path;
         Ok(())
+    }
+
+    /// Writes what was gathered, and gives the descriptor back until there is more to write.
+    pub(super) fn rest(&mut self) {
+        self.flush();
+        self.file.close();
     }
 
     /// A thread has this name from here on; shown with its next chunk.
@@ -385,6 +483,45 @@ impl Writer {
             word[..part.len()].copy_from_slice(part);
             u64::from_le_bytes(word)
         }));
+        if !self.describe_all(Kind::String, &words) {
+            return 0;
+        }
+        self.strings.insert(text.to_vec(), id);
+        id
+    }
+
+    /// The number of a place in the source.
+    pub(super) fn site(&mut self, file: &str, line: u32, column: u32) -> u32 {
+        let key = [self.string(file.as_bytes()), line, column];
+        if let Some(id) = self.sites.get(&key) {
+            return *id;
+        }
+        let id = self.sites.len() as u32 + 1;
+        let words = [pair(id, line), pair(key[0], column)];
+        if !self.describe_all(Kind::Site, &words) {
+            return 0;
+        }
+        self.sites.insert(key, id);
+        id
+    }
+
+    /// The number of a type.
+    pub(super) fn ty(&mut self, name: &str, size: u64, align: u64) -> u32 {
+        let key = (self.string(name.as_bytes()), size, align);
+        if let Some(id) = self.types.get(&key) {
+            return *id;
+        }
+        let id = self.types.len() as u32 + 1;
+        let words = [pair(id, key.0), size, align];
+        if !self.describe_all(Kind::Type, &words) {
+            return 0;
+        }
+        self.types.insert(key, id);
+        id
+    }
+
+    /// Adds what other records refer to; false where there is no room for it.
+    fn describe_all(&mut self, kind: Kind, words: &[u64]) -> bool {
         let bytes = 8 * (1 + words.len());
         let fits = self
             .names
@@ -395,7 +532,9 @@ impl Writer {
                 let done = full.flush(&self.file);
                 self.note(done);
             }
-            let Some(index) = self.take() else { return 0 };
+            let Some(index) = self.take() else {
+                return false;
+            };
             self.name_chunks += 1;
             let gate = layout::gate(0, ChunkKind::Meta, self.name_chunks);
             let done = open_chunk(
@@ -411,11 +550,11 @@ impl Writer {
             self.names = Some(Open::new(index, self.now));
         }
         let Some(names) = &mut self.names else {
-            return 0;
+            return false;
         };
-        names.add(names.base, Kind::String, 0, &words);
-        self.strings.insert(text.to_vec(), id);
-        id
+        self.is_new = true;
+        names.add(names.base, kind, 0, words);
+        true
     }
 }
 
@@ -451,7 +590,7 @@ impl Open {
     }
 
     /// Writes what is not in the file yet, its first word last.
-    fn flush(&mut self, file: &File) -> io::Result<()> {
+    fn flush(&mut self, file: &Handle) -> io::Result<()> {
         let new = self.body.get(self.written..).unwrap_or_default();
         let Some((first, rest)) = new
             .split_at_checked(8)
@@ -474,7 +613,7 @@ fn place(index: usize) -> u64 {
 
 /// Clears a chunk and opens it: closed first, its gate last.
 fn open_chunk(
-    file: &File,
+    file: &Handle,
     uuid_low: u64,
     index: usize,
     (lane, kind): (u32, ChunkKind),
@@ -513,7 +652,14 @@ fn get(bytes: &[u8], at: usize) -> u64 {
     word.map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-fn fill_header(head: &mut [u8], common: &Common, whose: &Whose, uuid: &[u8; 16], now: u64) {
+fn fill_header(
+    head: &mut [u8],
+    common: &Common,
+    capture: u32,
+    whose: &Whose,
+    uuid: &[u8; 16],
+    now: u64,
+) {
     let clock = |id| {
         let now = rustix::time::clock_gettime(id);
         let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
@@ -558,11 +704,7 @@ fn fill_header(head: &mut [u8], common: &Common, whose: &Whose, uuid: &[u8; 16],
         layout::mode::STOP
     };
     put(head, header::MODE, &mode.to_le_bytes());
-    put(
-        head,
-        header::CAPTURE,
-        &layout::capture::KERNEL.to_le_bytes(),
-    );
+    put(head, header::CAPTURE, &capture.to_le_bytes());
     let version = env!("CARGO_PKG_VERSION").as_bytes();
     put(
         head,
@@ -583,7 +725,7 @@ fn seal_header(head: &mut [u8]) {
 /// Where the file lies.
 impl AsRef<Path> for Writer {
     fn as_ref(&self) -> &Path {
-        &self.path
+        &self.file.path
     }
 }
 
@@ -601,6 +743,7 @@ mod tests {
             token: [7; 16],
             chunks,
             is_ring,
+            open: Files::default(),
         };
         let whose = Whose {
             pid: 77,
@@ -608,7 +751,7 @@ mod tests {
             start_time: 900,
             exe: "/bin/app".into(),
         };
-        Writer::create(&common, &whose, 1_000).unwrap()
+        Writer::create(&common, layout::capture::KERNEL, &whose, 1_000).unwrap()
     }
 
     fn submit(writer: &mut Writer, tid: u32, at: u64, sequence: u32) {

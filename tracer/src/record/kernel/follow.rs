@@ -12,9 +12,11 @@ use std::io;
 use std::path::PathBuf;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use wire::layout::capture;
 use wire::payload::{Submit, pair};
 use wire::record::{Kind, LOST_KERNEL, RingKind};
 
+use super::calls::owners::Owners;
 use super::file::{Common, Whose, Writer};
 use super::sample::{Entry, Said};
 use crate::record::spawn;
@@ -43,8 +45,14 @@ pub(super) struct Follow {
     unplaced: u64,
     /// Rings that were ever seen: tells one from the next at the same address.
     generations: u64,
+    /// Whether the kernel says `complete` of what finds no room, too, and `overflow` right behind it: before Linux 6.0.
+    says_twice: bool,
+    /// The latest completion of each thread, where that is so.
+    said: FxHashMap<u32, (u64, u64, i32, u32)>,
     /// Whom all is about, where more was listened to: processes, and what they start.
     only: Option<FxHashSet<u32>>,
+    /// Who gives pointers away and takes them back, where the program's functions are listened to.
+    owners: Option<Owners>,
     /// Why a file could not be made.
     failure: Option<io::Error>,
     pub(super) counted: Counted,
@@ -100,9 +108,24 @@ impl Follow {
             names: FxHashMap::default(),
             unplaced: 0,
             generations: 0,
+            owners: None,
+            says_twice: says_twice(
+                &std::fs::read("/proc/sys/kernel/osrelease").unwrap_or_default(),
+            ),
+            said: FxHashMap::default(),
             failure: None,
             counted: Counted::default(),
         }
+    }
+
+    /// Calls of the program's functions come, too.
+    pub(super) fn and_calls(&mut self, owners: Owners) {
+        self.owners = Some(owners);
+    }
+
+    /// How many calls there were.
+    pub(super) fn calls(&self) -> Option<u64> {
+        self.owners.as_ref().map(Owners::count)
     }
 
     /// Looks at a process while it may still live: what happened is worked through later.
@@ -177,12 +200,20 @@ impl Follow {
         {
             self.failure.get_or_insert(error);
         }
+        if let Some(owners) = &mut self.owners
+            && let Err(error) = owners.began(whose)
+        {
+            self.failure.get_or_insert(error);
+        }
     }
 
     /// Takes in what happened next.
     pub(super) fn take(&mut self, entry: Entry) {
         if !self.concerns(&entry) {
             return;
+        }
+        if self.common.open.are_many() {
+            self.rest();
         }
         let Entry { at, pid, tid, said } = entry;
         let who = (pid, tid);
@@ -219,14 +250,21 @@ impl Follow {
                 cookie,
                 res,
                 flags,
-            } => self.complete((ctx, req), who, at, (cookie, res, flags)),
+            } => {
+                if self.says_twice {
+                    self.said.insert(tid, (ctx, cookie, res, flags));
+                }
+                self.complete((ctx, req), who, at, (cookie, res, flags));
+            }
             Said::Overflow {
                 ctx,
                 cookie,
                 res,
                 flags,
             } => {
-                self.complete((ctx, 0), who, at, (cookie, res, flags));
+                if self.said.remove(&tid) != Some((ctx, cookie, res, flags)) {
+                    self.complete((ctx, 0), who, at, (cookie, res, flags));
+                }
                 let ring = self.ring(ctx, who, at);
                 // How many wait there nobody says, only that one more does.
                 self.record(
@@ -237,6 +275,16 @@ impl Follow {
                     0,
                     &[u64::from(ring.number), 1],
                 );
+            }
+            Said::Call(hit) => {
+                let Some(owners) = &mut self.owners else {
+                    return;
+                };
+                let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
+                let whose = || known(&self.births, pid, at);
+                if let Err(error) = owners.take((pid, tid, name), at, hit, whose) {
+                    self.failure.get_or_insert(error);
+                }
             }
             Said::Fork { parent } => {
                 if let Some(name) = self.names.get(&parent.1).cloned() {
@@ -256,6 +304,13 @@ impl Follow {
             Said::Exit => {
                 if let Some(sheet) = self.files.get_mut(&pid) {
                     sheet.writer.ended(tid, at);
+                    // It may go on in other threads, and is found again then.
+                    if pid == tid {
+                        sheet.writer.rest();
+                    }
+                }
+                if let Some(owners) = &mut self.owners {
+                    owners.ended(pid, tid, at);
                 }
                 self.names.remove(&tid);
             }
@@ -268,12 +323,31 @@ impl Follow {
         for sheet in self.files.values_mut() {
             if sheet.writer.flush() {
                 sheet.is_over |= sheet.writer.is_to_stop();
+                if self.common.open.are_many() {
+                    sheet.writer.rest();
+                }
             }
+        }
+        if let Some(owners) = &mut self.owners {
+            owners.flush();
+        }
+    }
+
+    /// Writes what was gathered, and closes all files until there is more to be written.
+    fn rest(&mut self) {
+        for sheet in self.files.values_mut() {
+            sheet.writer.rest();
+        }
+        if let Some(owners) = &mut self.owners {
+            owners.rest();
         }
     }
 
     /// Another process has the number from here on: what is known is of one that is gone.
     fn forget(&mut self, pid: u32) {
+        if let Some(owners) = &mut self.owners {
+            owners.forget(pid);
+        }
         let Some(mut sheet) = self.files.remove(&pid) else {
             return;
         };
@@ -291,7 +365,8 @@ impl Follow {
             .files
             .values()
             .filter_map(|sheet| sheet.writer.failure());
-        let failure = self.failure.iter().chain(of_files).next()?;
+        let of_calls = self.owners.iter().filter_map(Owners::failure);
+        let failure = self.failure.iter().chain(of_files).chain(of_calls).next()?;
         Some(failure.to_string())
     }
 
@@ -421,6 +496,13 @@ impl Follow {
     fn lost(&mut self, count: u64, who: (u32, u32), at: u64) {
         self.counted.lost += count;
         self.requests.clear();
+        let nobody = self.files.is_empty();
+        let owners = self.owners.as_mut();
+        if owners.is_some_and(|owners| owners.lost(if nobody { count } else { 0 }, who, at))
+            && nobody
+        {
+            return;
+        }
         let pids: FxHashSet<u32> = self.files.keys().copied().collect();
         // Whose they were is not known: all may miss some, and one says how many.
         let counts = if pids.contains(&who.0) {
@@ -443,12 +525,8 @@ impl Follow {
     /// The file of a process, made where there is none yet.
     fn sheet(&mut self, pid: u32, at: u64) -> Option<&mut Sheet> {
         if !self.files.contains_key(&pid) {
-            let whose = self
-                .births
-                .get(&pid)
-                .cloned()
-                .unwrap_or_else(|| look(pid, 0, at));
-            match Writer::create(&self.common, &whose, at) {
+            let whose = known(&self.births, pid, at);
+            match Writer::create(&self.common, capture::KERNEL, &whose, at) {
                 Ok(writer) => {
                     let sheet = Sheet {
                         writer,
@@ -484,6 +562,27 @@ impl Follow {
     }
 }
 
+/// Whether a release of Linux says `complete` of what overflows, too.
+fn says_twice(release: &[u8]) -> bool {
+    let digits: Vec<u8> = release
+        .iter()
+        .copied()
+        .take_while(u8::is_ascii_digit)
+        .collect();
+    let major = std::str::from_utf8(&digits)
+        .ok()
+        .and_then(|it| it.parse::<u32>().ok());
+    major.is_some_and(|major| major < 6)
+}
+
+/// What is known of a process.
+fn known(births: &FxHashMap<u32, Whose>, pid: u32, at: u64) -> Whose {
+    births
+        .get(&pid)
+        .cloned()
+        .unwrap_or_else(|| look(pid, 0, at))
+}
+
 /// What the system says of a process; when it began is guessed where it is gone already.
 fn look(pid: u32, parent: u32, at: u64) -> Whose {
     let stat = spawn::stat(pid);
@@ -516,6 +615,7 @@ mod tests {
     use traces::event::What;
     use traces::{Input, Trace};
 
+    use super::super::file::Files;
     use super::*;
 
     fn follow(folder: &std::path::Path, only: Option<u32>) -> Follow {
@@ -524,6 +624,7 @@ mod tests {
             token: [0; 16],
             chunks: 16,
             is_ring: true,
+            open: Files::default(),
         };
         Follow::new(common, only)
     }
@@ -629,6 +730,48 @@ mod tests {
         assert_eq!(trace.verdict().summary.rings, 2);
         assert_eq!(trace.verdict().summary.records_lost, 5);
         assert_eq!((follow.counted.paired, follow.counted.lost), (3, 5));
+    }
+
+    #[test]
+    fn what_an_older_kernel_says_twice_is_one_completion() {
+        assert!(
+            says_twice(b"5.19.0-50-generic") && !says_twice(b"6.0.1") && !says_twice(b"6.18.4")
+        );
+        assert!(!says_twice(b"?") && !says_twice(b"10.1"));
+        let overflow = |at, tid| {
+            let said = Said::Overflow {
+                ctx: 0xA,
+                cookie: 1,
+                res: 0,
+                flags: 0,
+            };
+            Entry {
+                tid,
+                ..entry(at, 77, said)
+            }
+        };
+        for (twice, completions) in [(true, 3), (false, 5)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut follow = follow(folder.path(), None);
+            follow.says_twice = twice;
+            for entry in [
+                create(1, 77, 0xA),
+                submit(2, 77, 0xA, 0x1),
+                submit(3, 77, 0xA, 0x2),
+                complete(4, 77, 0xA, 0x1, 0),
+                overflow(5, 77),
+                complete(6, 77, 0xA, 0x2, 0),
+                overflow(7, 77),
+                // Another thread's completion was another one.
+                overflow(8, 78),
+            ] {
+                follow.take(entry);
+            }
+            follow.flush();
+            assert_eq!(follow.counted.completions, completions);
+            let trace = &traces(folder.path())[0];
+            assert_eq!(trace.verdict().summary.kernel.overflowed, 3);
+        }
     }
 
     #[test]

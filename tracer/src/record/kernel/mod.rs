@@ -6,8 +6,9 @@
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations), [`mod@file`].
+//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`calls`] for `--uprobes`.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+mod calls;
 mod file;
 mod follow;
 mod format;
@@ -31,6 +33,10 @@ mod perf;
 mod sample;
 pub(crate) mod tracefs;
 
+use calls::Calls;
+use calls::owners::Owners;
+use calls::probes::Probes;
+pub(crate) use calls::probes::leftovers;
 use follow::{Counted, Follow};
 use perf::{About, Event, Memory, Whom};
 use sample::{Entry, Said, Tracepoints};
@@ -74,7 +80,10 @@ pub(crate) struct Kernel {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     counted: Counted,
+    /// Calls of the program's functions, where they were listened to.
+    calls: Option<u64>,
     failure: Option<String>,
+    remarks: Vec<String>,
 }
 
 /// What is missing here for `--kernel`, each with the command that brings it.
@@ -110,16 +119,28 @@ fn has_capability(status: &str, some: &[u32]) -> bool {
 
 impl Kernel {
     /// Begins to listen to what this thread starts from now on.
-    pub(crate) fn start(folder: &Path, session: &Session, buffer: u64) -> Result<Self> {
-        Self::listen(folder, session, buffer, None)
+    pub(crate) fn start(
+        folder: &Path,
+        session: &Session,
+        buffer: u64,
+        probed: Option<&OsStr>,
+    ) -> Result<Self> {
+        Self::listen(folder, session, buffer, None, probed)
     }
 
     /// Begins to listen to a process that runs already, and to what it starts.
     pub(crate) fn attach(folder: &Path, session: &Session, buffer: u64, pid: u32) -> Result<Self> {
-        Self::listen(folder, session, buffer, Some(pid))
+        Self::listen(folder, session, buffer, Some(pid), None)
     }
 
-    fn listen(folder: &Path, session: &Session, buffer: u64, only: Option<u32>) -> Result<Self> {
+    /// `probed` is the command whose program's functions are listened to as well.
+    fn listen(
+        folder: &Path,
+        session: &Session,
+        buffer: u64,
+        only: Option<u32>,
+        probed: Option<&OsStr>,
+    ) -> Result<Self> {
         let missing = missing();
         if !missing.is_empty() {
             bail!(
@@ -128,7 +149,13 @@ impl Kernel {
             );
         }
         let place = Tracefs::find();
-        let tracepoints = Tracepoints::read(place.place()?)?;
+        let mut tracepoints = Tracepoints::read(place.place()?)?;
+        let mut calls = None;
+        if let Some(command) = probed {
+            let prepared = Calls::prepare(place.place()?, command)?;
+            tracepoints = tracepoints.and_calls(prepared.probes.formats()?)?;
+            calls = Some(prepared);
+        }
         let whom = match only {
             None => Whom::Children,
             // The threads that it has would take an event each, on each processor.
@@ -140,14 +167,24 @@ impl Kernel {
             token: session.token(),
             chunks: usize::try_from(session.room.chunks()).unwrap_or(usize::MAX),
             is_ring: matches!(session.room, Room::Ring(_)),
+            open: file::Files::default(),
         };
-        let listener = Listener {
+        let mut listener = Listener {
             tracepoints,
             ears,
             pending: Vec::new(),
-            follow: Follow::new(common, only),
+            follow: Follow::new(common.clone(), only),
             reported: 0,
+            probes: None,
+            remarks: Vec::new(),
         };
+        if let Some(calls) = calls {
+            listener.remarks = calls.remarks();
+            listener
+                .follow
+                .and_calls(Owners::new(common, calls.program));
+            listener.probes = Some(calls.probes);
+        }
         let is_over = Arc::new(AtomicBool::new(false));
         let over = is_over.clone();
         let thread = std::thread::Builder::new()
@@ -295,7 +332,7 @@ impl Ear {
         let map = |event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
         let threads = open(About::Threads)?;
         let of_threads = map(&threads, THREADS.min(bytes))?;
-        let [first, rest @ ..] = tracepoints.ids();
+        let (first, rest) = tracepoints.ids();
         let first = open(About::Tracepoint(first))?;
         let memory = map(&first, bytes)?;
         let mut events = vec![first];
@@ -331,6 +368,18 @@ struct Listener {
     follow: Follow,
     /// Losses that the kernel told of among its records.
     reported: u64,
+    /// What has to be taken out of the kernel's table again.
+    probes: Option<Probes>,
+    /// What to say of that.
+    remarks: Vec<String>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Closed first: what is listened to cannot be removed.
+        self.ears.clear();
+        self.probes.take();
+    }
 }
 
 impl Listener {
@@ -371,6 +420,7 @@ impl Listener {
             pending,
             follow,
             reported,
+            ..
         } = self;
         for memory in ears.iter().flat_map(|ear| [&ear.of_threads, &ear.memory]) {
             memory.take(|kind, body| {
@@ -421,7 +471,9 @@ impl Listener {
         self.follow.flush();
         Outcome {
             counted: self.follow.counted,
+            calls: self.follow.calls(),
             failure: self.follow.failure(),
+            remarks: std::mem::take(&mut self.remarks),
         }
     }
 }
@@ -429,7 +481,7 @@ impl Listener {
 impl Outcome {
     /// What to say of it at the end.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        let mut remarks = Vec::new();
+        let mut remarks = self.remarks.clone();
         if let Some(why) = &self.failure {
             remarks.push(format!(
                 "not recorded: part of what the kernel said could not be written ({why})"
@@ -447,6 +499,11 @@ impl Outcome {
     /// What the kernel saw of all processes.
     pub(crate) fn saw(&self) -> (u64, u64) {
         (self.counted.rings, self.counted.operations)
+    }
+
+    /// Calls of the program's functions, where they were listened to.
+    pub(crate) fn calls(&self) -> Option<u64> {
+        self.calls
     }
 }
 

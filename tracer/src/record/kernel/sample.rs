@@ -64,6 +64,8 @@ pub(super) enum Said {
         res: i32,
         flags: u32,
     },
+    /// One of the program's functions was called.
+    Call(Hit),
     /// A thread, or a process, was begun by another one.
     Fork { parent: (u32, u32) },
     /// A thread has a name.
@@ -74,6 +76,18 @@ pub(super) enum Said {
     Lost(u64),
 }
 
+/// A call of a function that is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// Which of them, and where it begins in memory.
+    pub(super) number: u32,
+    pub(super) begins: u64,
+    /// Where the call goes back to.
+    pub(super) returns_to: u64,
+    /// What it was called with, or its result.
+    pub(super) word: u64,
+}
+
 /// The tracepoints that are listened to, and where their fields lie.
 #[derive(Clone, Debug)]
 pub(super) struct Tracepoints {
@@ -82,6 +96,8 @@ pub(super) struct Tracepoints {
     failed: (u64, [Field; 4], Vec<Option<Field>>),
     complete: (u64, [Field; 5]),
     overflow: (u64, [Field; 4]),
+    /// Entries and returns of the program's functions: number, beginning, where it returns to, and a word.
+    calls: Vec<(u64, [Field; 4])>,
 }
 
 /// Fields of an entry that the kernel refused, beside ring, request, cookie and opcode.
@@ -127,18 +143,34 @@ impl Tracepoints {
                 overflow.id,
                 fields(&overflow, ["ctx", "user_data", "res", "cflags"])?,
             ),
+            calls: Vec::new(),
         })
     }
 
+    /// Listens to functions of the program as well.
+    pub(super) fn and_calls(mut self, formats: [Option<Format>; 2]) -> Result<Self> {
+        let names = [
+            ["id", "__probe_ip", "ret", "ptr"],
+            ["id", "__probe_func", "__probe_ret_ip", "ptr"],
+        ];
+        for (format, names) in formats.into_iter().zip(names) {
+            if let Some(format) = format {
+                self.calls.push((format.id, fields(&format, names)?));
+            }
+        }
+        Ok(self)
+    }
+
     /// Their numbers.
-    pub(super) fn ids(&self) -> [u64; 5] {
-        [
-            self.create.0,
+    pub(super) fn ids(&self) -> (u64, impl Iterator<Item = u64>) {
+        let rest = [
             self.submit.0,
             self.failed.0,
             self.complete.0,
             self.overflow.0,
-        ]
+        ];
+        let calls = self.calls.iter().map(|(id, _)| *id);
+        (self.create.0, rest.into_iter().chain(calls))
     }
 
     /// What a record says; nothing where it is of no use.
@@ -257,7 +289,14 @@ impl Tracepoints {
                 whole: Some(Box::new(entry)),
             }
         } else {
-            return None;
+            let (_, fields) = self.calls.iter().find(|(known, _)| *known == id)?;
+            let [number, begins, returns_to, word] = fields.each_ref().map(of);
+            Said::Call(Hit {
+                number: number as u32,
+                begins,
+                returns_to,
+                word,
+            })
         };
         Some(said)
     }

@@ -248,7 +248,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// The file that a command's first word names.
-fn find(name: &OsStr) -> Option<PathBuf> {
+pub(crate) fn find(name: &OsStr) -> Option<PathBuf> {
     if name.as_bytes().contains(&b'/') {
         return Some(PathBuf::from(name));
     }

@@ -1,0 +1,185 @@
+//! `record --uprobes`: who gives a pointer away and takes it back, in a debug build that never heard of the probe.
+//!
+//! It takes root. Where that is missing these tests say so by name and are left out; `TRACER_REQUIRE_KERNEL=1` makes that
+//! an error.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use traces::recording::Capture;
+
+use crate::kernel::{is_allowed, left_out};
+use crate::support::{Ran, read, read_until, run, tracer, wait};
+
+const TABLE: &str = "/sys/kernel/tracing/uprobe_events";
+
+/// Whether functions can be probed.
+fn may_probe(test: &str) -> bool {
+    if !is_allowed(test) {
+        return false;
+    }
+    let may = rustix::process::geteuid().is_root()
+        && cfg!(target_arch = "x86_64")
+        && Path::new(TABLE).exists();
+    if !may {
+        left_out(&format!(
+            "{test}, because it takes root, x86-64 and {TABLE}"
+        ));
+    }
+    may
+}
+
+/// The program, of the standard library alone, compiled with some more options.
+fn program(name: &str, options: &[&str]) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/owners.rs");
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut build = Command::new(compiler);
+    build.args(["--edition", "2024", "-o"]).arg(&program);
+    run(build.arg(source).args(options)).exits(0);
+    program
+}
+
+#[track_caller]
+fn recorded(folder: &Path, program: &Path, mode: &str) -> Ran {
+    let mut recorder = tracer(folder);
+    recorder.args(["record", "--uprobes", "--"]).arg(program);
+    run(recorder.arg(mode)).exits(0)
+}
+
+/// What is left in the kernel's table of this very test's recorders, by their process id.
+fn left_by(pid: u32) -> String {
+    let table = std::fs::read_to_string(TABLE).unwrap();
+    let own = format!(":tracer_{pid}_");
+    table.lines().filter(|line| line.contains(&own)).collect()
+}
+
+#[test]
+fn leaks_and_double_reclaims_of_a_debug_build_are_found_and_a_correct_one_is_clean() {
+    if !may_probe("owners by --uprobes") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let check = || run(tracer(folder.path()).args(["check", "trace.bin"]));
+    for (name, options) in [
+        ("owners-legacy", &["-g"][..]),
+        (
+            "owners-v0",
+            &[
+                "-g",
+                "-Csymbol-mangling-version=v0",
+                "-Cforce-frame-pointers=yes",
+            ],
+        ),
+    ] {
+        let program = program(name, options);
+        recorded(folder.path(), &program, "correct").says("recorded by uprobes: saw ");
+        check()
+            .exits(0)
+            .prints("recorded by preload and uprobes, without the probe")
+            .prints("no findings");
+        let trace = read(&folder.path().join("trace.bin"));
+        assert!(trace.recording().losses.is_empty());
+        let captures = trace.recording().processes.iter().map(|it| it.capture);
+        let mut captures: Vec<_> = captures.map(|it| format!("{it:?}")).collect();
+        captures.sort();
+        let all = [Capture::Kernel, Capture::Preload, Capture::Uprobes];
+        assert_eq!(captures, all.map(|it| format!("{it:?}")));
+        assert_eq!(trace.recording().process_count(), 1);
+
+        recorded(folder.path(), &program, "leaked");
+        check()
+            .exits(1)
+            .prints("T09 never-reclaimed (observed)")
+            .prints("Timer#1 ")
+            .prints("owners.rs:")
+            .prints("1 finding\n");
+
+        recorded(folder.path(), &program, "twice");
+        check()
+            .exits(1)
+            .prints("T08 reclaimed-twice (observed)")
+            .prints("Conn#1 ")
+            .prints("1 finding\n");
+
+        recorded(folder.path(), &program, "stale");
+        check()
+            .exits(1)
+            .prints("T03 stale-cookie (suspected)")
+            .prints("1 finding\n");
+    }
+}
+
+#[test]
+fn what_cannot_be_probed_is_refused_with_the_reason_and_nothing_runs() {
+    if !may_probe("refusals of --uprobes") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |program: &Path| {
+        let mut recorder = tracer(folder.path());
+        recorder.args(["record", "--uprobes", "--"]).arg(program);
+        let ran = run(recorder.arg("correct")).exits(125);
+        assert_eq!(ran.stdout(), "", "it ran");
+        assert!(!folder.path().join("trace.bin").exists());
+        ran
+    };
+    refused(&program("owners-release", &["-O"]))
+        .says("the program's functions cannot be probed (`--uprobes`)")
+        .says("has them in line")
+        .says("link the probe");
+    refused(&program("owners-stripped", &["-Cstrip=symbols"])).says("it has no symbols (stripped)");
+    let script = folder.path().join("script");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    refused(&script).says("name the program itself");
+    refused(Path::new(env!("CARGO_BIN_EXE_tracer"))).says("links the probe");
+}
+
+#[test]
+fn the_kernels_table_is_cleared_however_it_ends() {
+    if !may_probe("what --uprobes leaves behind") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("owners-waits", &["-g"]);
+    let start = || {
+        let mut recorder = tracer(folder.path());
+        recorder.args(["record", "--uprobes", "--"]).arg(&program);
+        recorder
+            .arg("waits")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut recorder = recorder.spawn().unwrap();
+        let mut says = recorder.stdout.take().unwrap();
+        read_until(&mut says, "waiting\n");
+        (recorder, says)
+    };
+    let signal = |pid: u32, number| {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, number).unwrap();
+    };
+    let (mut recorder, _) = start();
+    let pid = recorder.id();
+    assert!(left_by(pid).contains("enter"));
+    // Passed on to the program, which dies by it.
+    signal(pid, rustix::process::Signal::TERM);
+    assert_eq!(wait(&mut recorder).signal(), Some(15));
+    assert_eq!(left_by(pid), "");
+
+    // Killed, it can do nothing; the next one does it.
+    let (mut recorder, says) = start();
+    let input = recorder.stdin.take();
+    let pid = recorder.id();
+    signal(pid, rustix::process::Signal::KILL);
+    wait(&mut recorder);
+    drop((input, says));
+    assert!(left_by(pid).contains("enter"));
+    let said = run(tracer(folder.path()).arg("doctor"));
+    assert!(
+        said.stdout().contains(&format!("tracer_{pid}_")),
+        "{said:#?}"
+    );
+    recorded(folder.path(), &program, "correct");
+    assert_eq!(left_by(pid), "");
+}
