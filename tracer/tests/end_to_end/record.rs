@@ -122,7 +122,7 @@ fn program_without_the_probe_is_told_so() {
     assert_eq!(ran.stdout(), "out\n");
     let ran = ran
         .says("nothing was recorded: `sh` never used the probe, and the shim was loaded and saw no ring")
-        .says("README.md");
+        .says("docs/probe.md");
     assert!(!ran.stderr.contains("earlier recording"));
     assert!(!folder.path().join("trace.bin").exists());
     std::fs::write(folder.path().join("trace.bin"), "old").unwrap();
