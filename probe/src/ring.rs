@@ -97,7 +97,7 @@ mod whole;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use whole::Submissions;
+pub use whole::{Odd, Submissions};
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 
@@ -130,6 +130,9 @@ pub struct Ring {
     consumed: AtomicU32,
     /// The recording's way with poison, as a number; known from `introduce` on.
     poison: AtomicU8,
+    /// Whether any slot's cookie was seen to be set since it was poisoned.
+    #[cfg(feature = "preload")]
+    sets_cookies: std::sync::atomic::AtomicBool,
     /// What is known of each slot that was claimed, for rings that are filled in place. Touched only
     /// by `claimed` and `submitting`, whose callers promise that they are alone.
     slots: UnsafeCell<Vec<Slot>>,
@@ -184,6 +187,8 @@ impl Ring {
             submitted: AtomicU32::new(0),
             consumed: AtomicU32::new(0),
             poison: AtomicU8::new(Poison::Off as u8),
+            #[cfg(feature = "preload")]
+            sets_cookies: std::sync::atomic::AtomicBool::new(false),
             slots: UnsafeCell::new(Vec::new()),
         }
     }

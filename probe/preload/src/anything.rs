@@ -99,14 +99,15 @@ impl Memory {
     /// Room for queues of such sizes, with entries of `1 << shift` times the plain size.
     pub(crate) fn new((sq, sqe_shift): (u32, u32), (cq, cqe_shift): (u32, u32)) -> Self {
         Self {
-            words: Fenced::new(5 * 4),
+            words: Fenced::new(6 * 4),
             array: Fenced::new(sq as usize * 4),
             sqes: Fenced::new((sq as usize * 64) << sqe_shift),
             cqes: Fenced::new((cq as usize * 16) << cqe_shift),
         }
     }
 
-    /// Head and tail of the submission queue, its flags, tail and overflow of the completion queue.
+    /// Head and tail of the submission queue, its flags, tail and overflow of the completion queue, and its
+    /// head.
     pub(crate) fn word(&self, index: usize) -> *const AtomicU32 {
         let words = self.words.at().cast::<AtomicU32>();
         words.wrapping_add(index).cast_const()
@@ -134,6 +135,7 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
             count: sq,
             shift: sqe_shift,
         },
+        cq_head: word(5),
         cq_tail: word(3),
         cq_overflow: word(4),
         cqes: memory.cqes.at().cast_const().cast(),
@@ -151,7 +153,7 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
     let mut ring = unsafe { Followed::new(queues, made) };
     while numbers.has_more() {
         // Mostly what a program may do: a few entries, a few completions; else anything.
-        let index = numbers.below(5) as usize;
+        let index = numbers.below(6) as usize;
         let value = match numbers.below(4) {
             0 => numbers.below(1 << 32) as u32,
             _ => {
@@ -248,6 +250,7 @@ mod tests {
                         count: 4,
                         shift: 0,
                     },
+                    cq_head: memory.word(5),
                     cq_tail: memory.word(3),
                     cq_overflow: memory.word(4),
                     cqes: memory.cqes.at().cast_const().cast(),

@@ -13,11 +13,14 @@
 //! entry is looked at in the enter that hands it over. Where several threads enter, one may hand over what
 //! another is just publishing; so a ring is poisoned only while one thread alone enters it, and for good no more
 //! once a second one did.
+//!
+//! A program may also copy an entry out of a slot that it submitted, poison with it. In such a copy the word is replaced
+//! by what it stands for, and the ring is poisoned no more: who reads slots may read more than that.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use probe::preload::{self, Look};
-use probe::ring::{Kind, Ring, Submissions};
+use probe::ring::{Entry, Kind, Odd, Ring, Submissions};
 
 use crate::kernel::{self, CQ_OVERFLOW};
 use crate::next;
@@ -29,6 +32,7 @@ pub(crate) struct Queues {
     pub(crate) sq_tail: *const AtomicU32,
     pub(crate) sq_flags: *const AtomicU32,
     pub(crate) submissions: Submissions,
+    pub(crate) cq_head: *const AtomicU32,
     pub(crate) cq_tail: *const AtomicU32,
     pub(crate) cq_overflow: *const AtomicU32,
     pub(crate) cqes: *const [u64; 2],
@@ -72,7 +76,87 @@ pub(crate) struct Followed {
     entered: Entered,
     overflow: u32,
     number: u32,
+    /// Rings that entries since the last enter post to.
+    posts_to: Posts,
+    /// What was said of it once, and is not said again.
+    said: Said,
 }
+
+/// The rings that `IORING_OP_MSG_RING` names: their own program may never enter them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Posts {
+    #[default]
+    Nowhere,
+    /// To the ring of a descriptor.
+    To(i32),
+    /// To several, or to one by its place in a table.
+    Anywhere,
+}
+
+impl Posts {
+    fn note(&mut self, entry: &Entry) {
+        /// `IORING_OP_MSG_RING`
+        const MSG_RING: u8 = 40;
+        /// `IOSQE_FIXED_FILE`
+        const FIXED_FILE: u64 = 1;
+        let head = entry[0];
+        if head as u8 != MSG_RING {
+            return;
+        }
+        let to = Self::To((head >> 32) as i32);
+        *self = match *self {
+            _ if (head >> 8) & FIXED_FILE != 0 => Self::Anywhere,
+            Self::Nowhere => to,
+            now if now == to => to,
+            _ => Self::Anywhere,
+        };
+    }
+}
+
+/// What is put on the timeline about a ring, once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    ever: u8,
+    /// Not yet: a look may not write texts.
+    yet: u8,
+}
+
+impl Said {
+    /// Has it said; whether that is news.
+    fn once(&mut self, what: u8) -> bool {
+        let is_news = !self.has(what);
+        self.ever |= what;
+        self.yet |= if is_news { what } else { 0 };
+        is_news
+    }
+
+    fn has(self, what: u8) -> bool {
+        self.ever & what != 0
+    }
+}
+
+const COPIED: u8 = 1;
+const STRAY: u8 = 2;
+const BEYOND: u8 = 4;
+
+const TEXTS: [(u8, &str); 3] = [
+    (
+        COPIED,
+        "not recorded any further: whether cookies were set, in a ring whose program copies entries out of \
+                      slots that it submitted, user_data with them; they are not poisoned any more (`--poison=off` \
+                      leaves them alone from the start)",
+    ),
+    (
+        STRAY,
+        "not recorded: whose completion it was that carried poison; the program takes user_data out of slots \
+                     that it submitted: record it with `--poison=off`",
+    ),
+    (
+        BEYOND,
+        "not recorded: what became of completions that the program gave up before they came: it moved the \
+                      head of a completion queue beyond the tail (io_uring_cq_advance by more than there were)",
+    ),
+];
 
 impl Followed {
     /// # Safety
@@ -98,6 +182,8 @@ impl Followed {
             entered: Entered::Never,
             overflow: 0,
             number: made.number,
+            posts_to: Posts::Nowhere,
+            said: Said::default(),
         };
         ring.taken = ring.head();
         ring.scanned = ring.taken;
@@ -148,6 +234,7 @@ impl Followed {
     #[inline(always)]
     pub(crate) fn before_enter(&mut self, look: &mut Look, tail: Option<u32>) {
         self.note_thread(look);
+        self.look_at_head(look);
         // The tail first: what was pushed after a completion was taken comes later in the record.
         let published = self.load(self.queues.sq_tail, Ordering::Acquire);
         let tail = tail.unwrap_or(published);
@@ -166,9 +253,7 @@ impl Followed {
     ) {
         let head = self.head();
         // More than was looked at was handed over by another thread's enter, or is liburing's own (the timeout of a wait).
-        if head.wrapping_sub(self.scanned).cast_signed() > 0 {
-            self.scan(look, head);
-        }
+        self.catch_up(look, head);
         let count = head.wrapping_sub(self.taken);
         if self.may_poison() {
             let (queue, count) = (
@@ -204,13 +289,43 @@ impl Followed {
     pub(crate) fn look(&mut self, look: &mut Look) {
         let head = self.head();
         let taken = head.wrapping_sub(self.taken);
-        // Not what nobody looked at yet: that is another thread's, which is in its enter.
-        if taken > 0 && self.scanned.wrapping_sub(head).cast_signed() >= 0 {
+        if taken > 0 {
+            self.catch_up(look, head);
             self.taken = head;
             let count = i32::try_from(taken).unwrap_or(i32::MAX);
             self.hooks.was_entered(look, taken, 0, count);
         }
         self.reap(look);
+    }
+
+    /// The kernel took entries up to `head` that nobody looked at: what another thread published meanwhile and did not
+    /// enter for itself, or what another process handed over, a child with the same queues.
+    fn catch_up(&mut self, look: &mut Look, head: u32) {
+        let unseen = head.wrapping_sub(self.scanned);
+        if unseen.cast_signed() <= 0 {
+            return;
+        }
+        let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
+        let entries = self.queues.submissions.count;
+        if unseen > entries || tail.wrapping_sub(self.scanned) > entries {
+            // Others lie in their slots by now.
+            preload::lost_in(look, unseen);
+            self.scanned = head;
+        } else {
+            self.scan(look, head);
+        }
+    }
+
+    /// What is to be said of it, outside of a look.
+    pub(crate) fn take_texts(&mut self) -> impl Iterator<Item = &'static str> + use<> {
+        let yet = core::mem::take(&mut self.said.yet);
+        let wanted = TEXTS.iter().filter(move |(what, _)| yet & what != 0);
+        wanted.map(|(_, text)| *text)
+    }
+
+    /// Which rings the entries since the last time post to.
+    pub(crate) fn take_posts(&mut self) -> Posts {
+        core::mem::take(&mut self.posts_to)
     }
 
     /// Takes the poison out of all slots: the ring is not followed any more.
@@ -242,7 +357,7 @@ impl Followed {
     }
 
     fn may_poison(&self) -> bool {
-        matches!(self.entered, Entered::By(_))
+        matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED)
     }
 
     /// Records the entries up to a position.
@@ -261,14 +376,22 @@ impl Followed {
             return;
         }
         let queue = self.queues.submissions;
+        let posts_to = &mut self.posts_to;
         // SAFETY: the queue is mapped; the program has published the entries and leaves them alone until the kernel took
         // them; `&mut self` is alone with the hooks.
-        let nowhere = unsafe {
+        let odd = unsafe {
             self.hooks
-                .published(look, queue, self.scanned, count, preload::watch)
+                .published(look, queue, self.scanned, count, |entry| {
+                    posts_to.note(entry);
+                    preload::watch(entry);
+                })
         };
-        preload::lost_in(look, nowhere);
         self.scanned = tail;
+        let Odd { nowhere, copied } = odd;
+        preload::lost_in(look, nowhere);
+        if copied > 0 && self.said.once(COPIED) {
+            self.let_go();
+        }
     }
 
     /// Records the completions that lie in the queue.
@@ -281,6 +404,7 @@ impl Followed {
         if new.cast_signed() <= 0 {
             return;
         }
+        let mut stray = 0;
         let mut missed = new.saturating_sub(entries);
         let mut position = self.seen.wrapping_add(missed);
         while position != tail {
@@ -296,12 +420,28 @@ impl Followed {
             if now.wrapping_sub(position) > entries {
                 missed += 1;
             } else {
+                stray += u32::from(self.hooks.is_stray(words[0]));
                 self.hooks.completed(look, words);
             }
             position = position.wrapping_add(1);
         }
         preload::lost_in(look, missed);
         self.seen = tail;
+        if stray > 0 && self.said.once(STRAY) {
+            preload::lost_in(look, stray);
+        }
+    }
+
+    /// Whether the program gave up completions that it does not have.
+    #[inline(always)]
+    fn look_at_head(&mut self, look: &mut Look) {
+        // The head first: a sound program's is never beyond a tail that is read later.
+        let head = self.load(self.queues.cq_head, Ordering::Acquire);
+        let tail = self.load(self.queues.cq_tail, Ordering::Acquire);
+        let beyond = head.wrapping_sub(tail);
+        if beyond.cast_signed() > 0 && self.said.once(BEYOND) {
+            preload::lost_in(look, beyond.min(self.queues.cq_entries));
+        }
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use probe::preload::{self, Look};
 use probe::ring::Submissions;
 
-use crate::follow::{Followed, Made, Queues};
+use crate::follow::{Followed, Made, Posts, Queues};
 use crate::kernel::{self, Params};
 use crate::rings::{self, Found, Owned};
 use crate::{next, start};
@@ -261,6 +261,7 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
             count: params.sq_entries,
             shift: sqe_shift,
         },
+        cq_head: word(completions, cq[0]),
         cq_tail: word(completions, cq[1]),
         cq_overflow: word(completions, cq[4]),
         cqes: completions.wrapping_add(cq[5] as usize).cast(),
@@ -287,6 +288,7 @@ fn unmap(mappings: Mappings) {
 fn drop_ring(owned: Owned) {
     let Owned { mut ring, mappings } = owned;
     Look::take(|look| ring.look(look));
+    ring.take_texts().for_each(probe::mark);
     ring.let_go();
     drop(ring);
     unmap(mappings);
@@ -403,7 +405,21 @@ pub(crate) fn before(found: &Found, tail: Option<u32>) {
 
 /// The enter came back with a result, or a negative error number.
 pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_int) {
-    found.with(|ring| Look::take(|look| ring.after_enter(look, to_submit, min_complete, result)));
+    let posts_to = found.with(|ring| {
+        Look::take(|look| ring.after_enter(look, to_submit, min_complete, result));
+        ring.take_texts().for_each(probe::mark);
+        ring.take_posts()
+    });
+    // What was posted to a ring that nobody enters is gone once its queue went round.
+    match posts_to {
+        None | Some(Posts::Nowhere) => {}
+        Some(Posts::To(fd)) => {
+            if let Some(target) = rings::find(fd) {
+                target.with(|ring| Look::take(|look| ring.look(look)));
+            }
+        }
+        Some(Posts::Anywhere) => rings::each(|ring| Look::take(|look| ring.look(look))),
+    }
 }
 
 /// An enter of a ring that is not followed.

@@ -13,11 +13,13 @@ use crate::foreign::AsPlace;
 use crate::recorder::{self, Poison};
 use crate::sanitizer;
 
-/// High half of every poison word; the low half is ring and slot. Not a user-space address.
+/// High half of every poison word; the low half is ring, lap and slot. Not a user-space address.
 const POISON: u64 = 0xFEED_5EED_0000_0000;
 
-pub(super) fn poison_word(id: u32, slot: u32) -> u64 {
-    POISON | u64::from(id & 0xFFFF) << 16 | u64::from(slot & 0xFFFF)
+/// Whether a word looks like poison.
+#[inline(always)]
+pub(super) fn looks_poisoned(word: u64) -> bool {
+    word >> 32 == POISON >> 32
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +28,68 @@ pub(super) struct Slot {
     pub(super) poisoned: bool,
     /// Whether an earlier lap was seen to go in, so that the leftover is an operation's cookie.
     pub(super) used: bool,
-    pub(super) leftover: u64,
+    /// Counts the cookies that it held, and stands in its poison.
+    lap: u8,
     site: u32,
+    /// The newest of them, by lap: poison may have been copied before the slot was filled again.
+    held: [u64; 4],
+    /// The entry that went in last, as the kernel saw it.
+    #[cfg(feature = "preload")]
+    pub(super) went_in: Entry,
+}
+
+impl Slot {
+    /// What it held before it was poisoned.
+    #[inline(always)]
+    pub(super) fn leftover(&self) -> u64 {
+        self.held[usize::from(self.lap % 4)]
+    }
+
+    /// It holds another cookie.
+    #[inline(always)]
+    pub(super) fn holds(&mut self, cookie: u64) {
+        self.lap = self.lap.wrapping_add(1);
+        self.held[usize::from(self.lap % 4)] = cookie;
+    }
+
+    /// Its poison, which stands for [`Slot::leftover`].
+    #[inline(always)]
+    pub(super) fn poison(&self, id: u32, slot: u32) -> u64 {
+        POISON | u64::from(id & 0xFF) << 24 | u64::from(self.lap) << 16 | u64::from(slot & 0xFFFF)
+    }
+}
+
+/// Puts a cookie in the place of poison that a program copied out of another slot, or carried through its own memory.
+/// Says whether it did. What is a slot's own poison still is left to whoever judges that.
+#[cold]
+pub(super) fn put_back_copied(
+    slots: &[Slot],
+    id: u32,
+    slot: u32,
+    entry: &mut Entry,
+    keeps: bool,
+) -> bool {
+    let word = entry[USER_DATA];
+    let own = slots.get(slot as usize);
+    if own.is_some_and(|own| (own.poisoned || keeps) && word == own.poison(id, slot)) {
+        return false;
+    }
+    let Some(cookie) = stands_for(slots, id, word) else {
+        return false;
+    };
+    entry[USER_DATA] = cookie;
+    true
+}
+
+/// The cookie that poison of any of a ring's slots stands for, where a program copied it. Nothing where the word is no
+/// such poison, or the slot was filled too often since.
+#[cold]
+pub(super) fn stands_for(slots: &[Slot], id: u32, word: u64) -> Option<u64> {
+    let slot = slots.get(usize::from(word as u16))?;
+    let lap = (word >> 16) as u8;
+    let is_ours = looks_poisoned(word) && (word >> 24) as u8 == id as u8;
+    let is_kept = usize::from(slot.lap.wrapping_sub(lap)) < slot.held.len();
+    (is_ours && is_kept).then(|| slot.held[usize::from(lap % 4)])
 }
 
 impl Ring {
@@ -80,17 +142,16 @@ impl Ring {
         known.claimed = true;
         if self.poison.load(Ordering::Relaxed) == Poison::Off as u8 {
             // SAFETY: the caller's promise.
-            known.leftover = unsafe { (*entry)[USER_DATA] };
+            known.holds(unsafe { (*entry)[USER_DATA] });
             return;
         }
-        let word = poison_word(id, slot);
         // SAFETY: the caller's promise.
         let user_data = unsafe { &mut (*entry)[USER_DATA] };
-        if *user_data != word {
-            known.leftover = *user_data;
+        if *user_data != known.poison(id, slot) {
+            known.holds(*user_data);
         }
         known.poisoned = true;
-        *user_data = word;
+        *user_data = known.poison(id, slot);
     }
 
     /// An entry is about to be published. Call it once for each, in the order of the queue.
@@ -127,15 +188,15 @@ impl Ring {
     unsafe fn put_back(&self, slot: u32, entry: *mut Entry) {
         // SAFETY: the caller is alone in here.
         let slots = unsafe { &mut *self.slots.get() };
-        let Some(known) = slots.get_mut(slot as usize).filter(|known| known.poisoned) else {
-            return;
-        };
-        known.poisoned = false;
         let id = self.id.load(Ordering::Relaxed);
         // SAFETY: the caller's promise.
         let user_data = unsafe { &mut (*entry)[USER_DATA] };
-        if *user_data == poison_word(id, slot) {
-            *user_data = known.leftover;
+        if looks_poisoned(*user_data) {
+            // The slot's own, or copied out of another one.
+            *user_data = stands_for(slots, id, *user_data).unwrap_or(*user_data);
+        }
+        if let Some(known) = slots.get_mut(slot as usize) {
+            known.poisoned = false;
         }
     }
 
@@ -153,13 +214,16 @@ impl Ring {
         let entry = unsafe { &mut *entry };
         let mut state = CookieState::Unknown;
         let mut site = 0;
+        let keeps = self.poison.load(Ordering::Relaxed) == Poison::Keep as u8;
+        if looks_poisoned(entry[USER_DATA]) {
+            put_back_copied(slots, id, slot, entry, keeps);
+        }
         if let Some(known) = slots.get_mut(slot as usize) {
             site = known.site;
             let cookie = entry[USER_DATA];
-            let word = poison_word(id, slot);
-            state = if known.poisoned && cookie == word {
-                if self.poison.load(Ordering::Relaxed) != Poison::Keep as u8 {
-                    entry[USER_DATA] = known.leftover;
+            state = if known.poisoned && cookie == known.poison(id, slot) {
+                if !keeps {
+                    entry[USER_DATA] = known.leftover();
                 }
                 if known.used {
                     CookieState::Poisoned
@@ -168,7 +232,7 @@ impl Ring {
                 }
             } else if known.poisoned {
                 CookieState::Set
-            } else if known.claimed && known.used && cookie == known.leftover {
+            } else if known.claimed && known.used && cookie == known.leftover() {
                 // The same word may have been written again: observed, not proved.
                 CookieState::Leftover
             } else {

@@ -9,7 +9,7 @@ use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
 use super::reaped::is_narrow;
-use super::slots::{Slot, poison_word};
+use super::slots::{Slot, looks_poisoned, put_back_copied};
 use super::{Entry, Ring, USER_DATA, has_number};
 use crate::recorder::{self, Look, Poison};
 
@@ -50,6 +50,15 @@ impl Submissions {
     }
 }
 
+/// What was odd about entries that were published.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Odd {
+    /// Positions at which there is no entry.
+    pub nowhere: u32,
+    /// Entries with a cookie that the program copied out of a slot that was poisoned.
+    pub copied: u32,
+}
+
 impl Ring {
     /// Makes room for what is known of slots.
     pub fn remember_slots(&mut self) {
@@ -60,7 +69,10 @@ impl Ring {
     }
 
     /// The program published the entries at `count` positions from one on. Takes out poison that is still there, and
-    /// calls `seen` with each as the kernel will see it. Returns at how many positions there is no entry.
+    /// calls `seen` with each as the kernel will see it.
+    ///
+    /// A cookie that nobody set proves nothing where the program fills its slots once and hands them over again and
+    /// again: where no slot's cookie was ever seen to be set, and the entry is the very one that went in before.
     ///
     /// # Safety
     ///
@@ -74,17 +86,17 @@ impl Ring {
         from: u32,
         count: u32,
         mut seen: impl FnMut(&Entry),
-    ) -> u32 {
+    ) -> Odd {
         let id = self.recorded_as();
         let keeps = self.poison.load(Ordering::Relaxed) == Poison::Keep as u8;
         // SAFETY: the caller is alone in here.
         let slots = unsafe { (*self.slots.get()).as_mut_slice() };
         let mut sequence = self.submitted.load(Ordering::Relaxed);
-        let mut nowhere = 0;
+        let mut odd = Odd::default();
         for step in 0..count {
             // SAFETY: the caller's promise.
             let Some(slot) = (unsafe { queue.slot(from.wrapping_add(step)) }) else {
-                nowhere += 1;
+                odd.nowhere += 1;
                 continue;
             };
             let entry = queue.entry(slot);
@@ -96,22 +108,34 @@ impl Ring {
             // SAFETY: the caller's promise.
             let entry = unsafe { &mut *entry };
             let mut state = CookieState::Unknown;
+            if looks_poisoned(entry[USER_DATA]) && put_back_copied(slots, id, slot, entry, keeps) {
+                odd.copied += 1;
+                state = CookieState::Set;
+            }
             if let Some(known) = slots.get_mut(slot as usize) {
                 known.used = true;
-                let word = poison_word(id, slot);
+                let word = known.poison(id, slot);
                 if known.poisoned {
                     known.poisoned = false;
-                    state = CookieState::Set;
-                    if entry[USER_DATA] == word {
+                    if entry[USER_DATA] != word {
+                        state = CookieState::Set;
+                        self.sets_cookies.store(true, Ordering::Relaxed);
+                    } else if keeps {
                         state = CookieState::Poisoned;
-                        if !keeps {
-                            entry[USER_DATA] = known.leftover;
-                        }
+                    } else {
+                        entry[USER_DATA] = known.leftover();
+                        let sets = self.sets_cookies.load(Ordering::Relaxed);
+                        state = if !sets && *entry == known.went_in {
+                            CookieState::Leftover
+                        } else {
+                            CookieState::Poisoned
+                        };
                     }
                 }
                 if !keeps || entry[USER_DATA] != word {
-                    known.leftover = entry[USER_DATA];
+                    known.holds(entry[USER_DATA]);
                 }
+                known.went_in = *entry;
             }
             record_entry(
                 look,
@@ -125,7 +149,14 @@ impl Ring {
         if id.is_some() {
             self.submitted.store(sequence, Ordering::Relaxed);
         }
-        nowhere
+        odd
+    }
+
+    /// Whether a completion carries poison although none was to reach the kernel: the program took it out of a slot in a
+    /// way that was not seen.
+    #[inline(always)]
+    pub fn is_stray(&self, cookie: u64) -> bool {
+        looks_poisoned(cookie) && self.poison.load(Ordering::Relaxed) == Poison::Restore as u8
     }
 
     /// The kernel took the entries at `count` positions from one on. Poisons each slot, unless its cookie is not the
@@ -153,13 +184,13 @@ impl Ring {
             let entry = queue.entry(slot);
             // SAFETY: the word lies within the entry and is aligned; the program may write it at the same time.
             let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
-            let word = poison_word(id, slot);
+            let word = known.poison(id, slot);
             // A slot may stand twice in the queue: then it is poisoned already.
-            known.poisoned = match recorder::alone::exchange(is_alone, cookie, known.leftover, word)
-            {
-                Ok(_) => true,
-                Err(now) => known.poisoned && now == word,
-            };
+            known.poisoned =
+                match recorder::alone::exchange(is_alone, cookie, known.leftover(), word) {
+                    Ok(_) => true,
+                    Err(now) => known.poisoned && now == word,
+                };
         }
     }
 
@@ -175,11 +206,11 @@ impl Ring {
             return;
         };
         known.poisoned = false;
-        let word = poison_word(self.id.load(Ordering::Relaxed), slot);
+        let word = known.poison(self.id.load(Ordering::Relaxed), slot);
         // SAFETY: as in `consumed`.
         let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
         let relaxed = Ordering::Relaxed;
-        let _ = cookie.compare_exchange(word, known.leftover, relaxed, relaxed);
+        let _ = cookie.compare_exchange(word, known.leftover(), relaxed, relaxed);
     }
 
     /// A completion lies in the queue: cookie, and result with flags.

@@ -38,15 +38,20 @@ fn plain() -> &'static str {
 /// A program in C that fills its slots in place.
 fn leftover() -> &'static str {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/leftover.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain-leftover");
-        let mut build = Command::new("cc");
-        build.arg("-O1").arg("-o").arg(&program).arg(source);
-        run(&mut build).exits(0);
-        program
-    });
+    let built = BUILT.get_or_init(|| in_place("plain-leftover", "leftover.c"));
     built.to_str().expect("a path of text")
+}
+
+/// Compiles a program of `tests/plain` that needs no library.
+fn in_place(name: &str, source: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/plain")
+        .join(source);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut build = Command::new("cc");
+    build.arg("-O1").arg("-o").arg(&program).arg(source);
+    run(&mut build).exits(0);
+    program
 }
 
 /// Compiles a program of `tests/plain`. Nothing where the library is not there and tests may be left out.
@@ -201,6 +206,35 @@ fn poison_that_is_kept_reaches_the_program() {
     check(folder.path())
         .exits(1)
         .prints("T02 leftover-cookie (proved)");
+}
+
+#[test]
+fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = in_place("plain-odd", "odd.c");
+    let program = program.to_str().expect("a path of text");
+    let copies = "not recorded any further: whether cookies were set";
+    for (mode, operations, code, said) in [
+        // What was poison in the copy is the cookie again before the kernel sees it.
+        ("copied", 12, 0, copies),
+        ("kept", 11, 0, copies),
+        // No proof of a forgotten cookie.
+        ("again", 20, 0, ""),
+        // A completion that the parent took of an operation that it never entered for; of the child nothing is known.
+        ("forked", 4, 3, "a ring that was not seen being made"),
+        // More than the other ring's queue holds.
+        ("posted", 20, 0, ""),
+        ("beyond", 2, 3, "beyond the tail"),
+    ] {
+        same(folder.path(), &[program, mode], &[]).says(said);
+        let checked = check(folder.path()).exits(code);
+        let trace = read(&folder.path().join("trace.bin"));
+        assert_eq!(trace.verdict().summary.operations, operations, "{mode}");
+        assert!(trace.verdict().stories.is_empty(), "{mode}: {checked:#?}");
+    }
 }
 
 #[test]
