@@ -85,6 +85,15 @@ pub fn not_recorded(why: &str) {
     }
 }
 
+/// Says in the trace, once, that nobody hooks the allocator of a program that has a ring.
+pub fn frees_are_not_seen() {
+    if recorder::recording() {
+        let why = "not recorded: what is freed, as a program in C has no hook in its allocator: T16, and T07 of a block \
+                   that is freed, have no input (the shim sees frees: record a build with -DTRACER_OFF as well)";
+        let _ = recorder::foreign::text(why.as_bytes());
+    }
+}
+
 /// Counts events of a ring that were seen and cannot be followed, so that rules know what they do not
 /// know.
 pub fn lost(count: u64) {

@@ -219,6 +219,16 @@ fn poison_is_seen_and_what_it_overwrote_is_put_back() {
     // SAFETY: as above.
     unsafe { ring.submitting(2, &mut entry) };
     assert_eq!(entry[4], 77);
+    // Copied while it was poisoned, and the slot went on: the copy gets what the poison stood for.
+    // SAFETY: as above.
+    unsafe { ring.claimed(2, &mut entry) };
+    let mut copy = entry;
+    entry[4] = 78;
+    // SAFETY: as above.
+    unsafe { ring.submitting(2, &mut entry) };
+    // SAFETY: as above.
+    unsafe { ring.submitting(3, &mut copy) };
+    assert_eq!((entry[4], copy[4]), (78, 77));
     drop(ring);
     // A slot that was handed to the kernel as it came is a finding of its own.
     scope.expect(Rule::T01).times(1);

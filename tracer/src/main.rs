@@ -59,6 +59,7 @@ use exit::{Exit, Failure};
 use log::Screen;
 
 fn main() {
+    record::survive_large_files();
     let mut words = std::env::args_os();
     let is_of_cargo = words.by_ref().nth(1).is_some_and(|word| word == "__cargo");
     if is_of_cargo {

@@ -222,6 +222,9 @@ impl Page {
             );
             self.block(Class::Warning, "missing: ", &text);
         }
+        for text in recording.not_recorded().take(LISTED_MAX) {
+            self.block(Class::Warning, "", &text);
+        }
         let more = recording.losses.len().saturating_sub(LISTED_MAX);
         if more > 0 {
             self.line(

@@ -26,6 +26,10 @@
  * Without a ring two things are judged: what is taken back twice, and what never comes back. Whether the
  * right word came back is known only where it is known which operation it was given to: of rings.
  *
+ * Frees are not seen, as there is no hook in C's allocator, and the shim for programs without the probe steps aside
+ * where this library is linked: memory that is freed while an operation points at it (T16, and T07 of a block that a
+ * cookie points at) is found in a build with -DTRACER_OFF, by that shim. `tracer check` says so.
+ *
  * Building
  *
  *     cargo build --release -p tracer-probe-c

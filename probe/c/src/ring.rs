@@ -47,6 +47,7 @@ pub extern "C" fn tracer_ring_created(
         _ => Kind::Copied,
     };
     let hooks = probe::ring::Ring::created(kind, fd, sq_entries, cq_entries, setup, features);
+    probe::foreign::frees_are_not_seen();
     Box::into_raw(Box::new(Ring {
         hooks: Some(hooks),
         seen: AtomicU32::new(0),

@@ -133,6 +133,7 @@ impl View {
             foreign::not_recorded(why);
         }
         let hooks = why_not.is_none().then(|| {
+            probe::foreign::frees_are_not_seen();
             probe::ring::Ring::created(
                 Kind::InPlace,
                 self.fd,

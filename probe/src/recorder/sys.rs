@@ -25,6 +25,12 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
+/// The calling thread's error number.
+fn errno() -> c_int {
+    // SAFETY: the location is the calling thread's own and stays valid for its life.
+    unsafe { *__errno_location() }
+}
+
 /// Runs `body` and puts the caller's `errno` back.
 #[inline]
 pub(crate) fn keep_errno<T>(body: impl FnOnce() -> T) -> T {

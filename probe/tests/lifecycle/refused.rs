@@ -50,6 +50,15 @@ fn a_folder_that_cannot_be_trusted_is_refused() {
     fs::write(path.join("session"), SESSION).expect("own file");
     refused(&path.join("missing"), "not a directory");
     refused(&path.join("session"), "not a directory");
+    // Of a recording that has ended: nobody's mistake, and nobody may be there to read of it.
+    let mut outlives = Command::new(program());
+    let ended = path.join("tracer-0123456789ab");
+    let output = outlives.arg("clean").env("TRACER_DIR", ended).output();
+    let output = output.expect("the example starts");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
     fs::remove_file(path.join("session")).expect("own file");
     refused(path, "no recording");
     fs::write(path.join("session"), "protocol=99\n").expect("own file");

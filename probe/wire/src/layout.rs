@@ -14,6 +14,10 @@
 pub const MAGIC: [u8; 8] = [0x89, b'T', b'R', b'C', 0x0D, 0x0A, 0x1A, 0x0A];
 /// First eight bytes of a bundle: several process files and what the recorder knows, in one file.
 pub const BUNDLE_MAGIC: [u8; 8] = [0x89, b'T', b'R', b'B', 0x0D, 0x0A, 0x1A, 0x0A];
+/// What names of recording folders begin with.
+pub const FOLDER: &str = "tracer-";
+/// Name of the file that a process leaves in the recording folder where its own found no room.
+pub const NO_ROOM: &str = "no-room";
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.

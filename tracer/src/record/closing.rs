@@ -30,6 +30,7 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
     talk::line(format_args!(
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
+    left(&recorded.left);
     by_shim(&recording, preload);
     by_kernel(recorded.kernel.as_ref());
     let is_kernels = |process: &traces::recording::Process| process.capture == Capture::Kernel;
@@ -99,14 +100,36 @@ fn records(losses: &[Loss]) -> Option<String> {
 pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
     let preload = &recorded.preload;
     let program = preload::name(&plan.command);
-    talk::line(format_args!(
-        "nothing was recorded: `{program}` never used the probe, and {}",
-        preload.why_nothing(recorded.kernel.is_some())
-    ));
-    talk::more(
-        "If it does link the probe: did it say above why it does not record, was it built without \
-         the `record` feature, or did it clear its environment? docs/probe.md has how it is linked.",
-    );
+    if let Some(file) = recorded.no_room {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        let why = match limit.filter(|limit| *limit < file) {
+            Some(limit) => format!(
+                "files may not be larger than {} here (`ulimit -f`; `--ring SIZE` asks for less)",
+                room(limit)
+            ),
+            None => "there is no room for it where the recording lies (`--dir DIR` names another place, `--ring SIZE` \
+                     asks for less), or the program limits its files (RLIMIT_FSIZE)"
+                .to_owned(),
+        };
+        talk::line(format_args!(
+            "nothing was recorded: a process of `{program}` was to be, and its file of {} could not be made: {why}",
+            room(file)
+        ));
+    } else if recorded.left.is_empty() {
+        talk::line(format_args!(
+            "nothing was recorded: `{program}` never used the probe, and {}",
+            preload.why_nothing(recorded.kernel.is_some())
+        ));
+        talk::more(
+            "If it does link the probe: did it say above why it does not record, was it built without the `record` \
+             feature, or did it clear its environment? docs/probe.md has how it is linked.",
+        );
+    } else {
+        talk::line(format_args!(
+            "nothing was recorded: `{program}` ended before anything of it used the probe or made a ring"
+        ));
+    }
+    left(&recorded.left);
     for text in preload.remarks() {
         talk::more(text);
     }
@@ -117,6 +140,37 @@ pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
             safe::path(&plan.output)
         ));
     }
+}
+
+/// Bytes of a file, for a sentence.
+fn room(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes.div_ceil(1024)),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
+}
+
+/// What of the program goes on, and has no file that it records to.
+fn left(processes: &[u32]) {
+    if processes.is_empty() {
+        return;
+    }
+    let listed: Vec<String> = processes.iter().take(4).map(u32::to_string).collect();
+    let more = if processes.len() > listed.len() {
+        ", …"
+    } else {
+        ""
+    };
+    talk::line(format_args!(
+        "{} still running (pid {}{more}), and nothing that happens there from here on is recorded: the recording ends \
+         with the program that was named. Have a daemon stay in the foreground, or name a program that waits for it",
+        counted(
+            processes.len() as u64,
+            "process that it started is",
+            "processes that it started are"
+        ),
+        listed.join(", ")
+    ));
 }
 
 /// What of the recording is the shim's, which sees less than the probe does.

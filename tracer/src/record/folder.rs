@@ -38,7 +38,7 @@ impl Folder {
             .canonicalize()
             .with_context(|| format!("cannot record below {}", crate::safe::path(&base)))?;
         for _ in 0..16 {
-            let path = base.join(format!("tracer-{}", hex(&random()?[..6])));
+            let path = base.join(format!("{}{}", wire::layout::FOLDER, hex(&random()?[..6])));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Self::verified(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -48,12 +48,13 @@ pub(crate) mod kernel;
 mod attach;
 
 mod closing;
+mod left;
 
 pub(crate) use attach::attach;
 pub(crate) use folder::{Folder, hex, random};
 pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
-pub(crate) use signals::Signals;
+pub(crate) use signals::{Signals, survive_large_files};
 pub(crate) use spawn::{How, start_time};
 pub(crate) use started::Started;
 
@@ -207,6 +208,10 @@ pub(crate) struct Recorded {
     preload: preload::Outcome,
     /// What the kernel said, where it was asked.
     kernel: Option<kernel::Outcome>,
+    /// Processes that go on and have no file in the recording.
+    left: Vec<u32>,
+    /// The bytes of a process's file, where one found no room.
+    no_room: Option<u64>,
     signals: Signals,
 }
 
@@ -367,6 +372,8 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         }
     };
     tracing::info!(?end, "the program ended");
+    let left = left::behind(&folder);
+    let no_room = folder.path().join(wire::layout::NO_ROOM).exists();
     let sealed = finish(folder, &session, plan, &end, &target)?;
     Ok(Recorded {
         how: end.how,
@@ -374,6 +381,8 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         sealed,
         preload,
         kernel,
+        left,
+        no_room: no_room.then_some(file_bytes as u64),
         signals,
     })
 }

@@ -88,9 +88,18 @@ impl Preload {
             self.extra = Some(extra);
         }
         if self.path.is_none() {
-            let why = "there is no folder that the shim could be loaded from: neither the recording's (`--dir`) nor \
-                       the temporary one has room and lets code be loaded";
-            self.why_not = Some(why.to_owned());
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+            let why = if limit.is_some_and(|limit| limit < SHIM.len() as u64) {
+                format!(
+                    "the shim, of {} KiB, is larger than files may be here (`ulimit -f`): raise the limit",
+                    SHIM.len().div_ceil(1024)
+                )
+            } else {
+                "there is no folder that the shim could be loaded from: neither the recording's (`--dir`) nor the \
+                 temporary one has room and lets code be loaded"
+                    .to_owned()
+            };
+            self.why_not = Some(why);
         }
     }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2, SIGXFSZ};
 
 /// What is passed on.
 const FORWARDED: [(i32, Signal); 4] = [
@@ -167,6 +167,15 @@ fn react(reaction: &Mutex<Reaction>, note: u8, stop: &dyn Fn()) {
         Reaction::PassOn(pid, _) => drop(rustix::process::kill_process(pid, *signal)),
         Reaction::Survive => {}
         Reaction::Default => drop(signal_hook::low_level::emulate_default_handler(number)),
+    }
+}
+
+/// A file that grows past the limit of this process (`ulimit -f`) is an error of its write, and not the end of
+/// this process. Programs that it starts have the default again, as exec resets handlers.
+pub(crate) fn survive_large_files() {
+    if ignored_at_start() & (1 << (SIGXFSZ - 1)) == 0 {
+        // Without it all is as it would have been.
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     }
 }
 

@@ -227,13 +227,60 @@ fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
         ("forked", 4, 3, "a ring that was not seen being made"),
         // More than the other ring's queue holds.
         ("posted", 20, 0, ""),
-        ("beyond", 2, 3, "beyond the tail"),
+        ("beyond", 2, 3, "not recorded: what became of completions"),
     ] {
         same(folder.path(), &[program, mode], &[]).says(said);
-        let checked = check(folder.path()).exits(code);
+        let checked = check(folder.path()).exits(code).prints(said);
         let trace = read(&folder.path().join("trace.bin"));
         assert_eq!(trace.verdict().summary.operations, operations, "{mode}");
         assert!(trace.verdict().stories.is_empty(), "{mode}: {checked:#?}");
+    }
+}
+
+#[test]
+fn a_daemon_that_outlives_the_recording_is_named_and_left_in_peace() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = in_place("plain-late", "odd.c");
+    let program = program.to_str().expect("a path of text");
+    // Its standard error is read to its end, which is the daemon's.
+    let ran = same(folder.path(), &[program, "late"], &[])
+        .says("ended before anything of it used the probe or made a ring")
+        .says("1 process that it started is still running (pid ");
+    assert!(!ran.stderr.contains("not recording"), "{ran:#?}");
+}
+
+#[test]
+fn a_program_whose_files_may_not_be_large_runs_all_the_same_and_is_told_why_it_is_not_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = "ulimit -f 100; exec \"$0\" \"$@\"";
+    // How the program finds the signal of that limit is printed.
+    let program = ["sh", "-c", "grep Sig[IC] /proc/self/status; exit 7"];
+    let alone = run(Command::new("sh").args(["-c", limited]).args(program)).exits(7);
+    let recorder = tracer(folder.path());
+    let mut command = Command::new("sh");
+    command.args(["-c", limited]).arg(recorder.get_program());
+    command
+        .args(recorder.get_args())
+        .args(["record", "--"])
+        .args(program);
+    let recorded = run(command.current_dir(folder.path()))
+        .exits(7)
+        .says("is larger than files may be here (`ulimit -f`)");
+    assert_eq!(recorded.stdout(), alone.stdout());
+    // Large enough for the shim, and not for what it records.
+    if has_io_uring() {
+        let limited = limited.replace("100", "20000");
+        let program = in_place("plain-limited", "odd.c");
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited]).arg(recorder.get_program());
+        command.args(["record", "--"]).arg(program).arg("again");
+        run(command.current_dir(folder.path()))
+            .exits(5)
+            .says("files may not be larger than")
+            .says("(`ulimit -f`; `--ring SIZE` asks for less)");
     }
 }
 

@@ -52,7 +52,8 @@ fn disk_too_small_for_the_process_file_leaves_the_program_unharmed() {
         .prints(RAN)
         .says("has no room for the trace file")
         .says("--dir")
-        .says("nothing was recorded");
+        .says("nothing was recorded: a process of")
+        .says("there is no room for it where the recording lies");
     assert!(!folder.path().join("trace.bin").exists());
 }
 

@@ -41,6 +41,11 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     let refuse = |why: &[u8]| complain(&[begin, folder, why]);
     let Some(directory) = sys::open_directory(&path) else {
+        // A recording that has ended, and this process outlives it: a daemon, whose standard error is not for this.
+        let name = folder.rsplit(|byte| *byte == b'/').next().unwrap_or(&[]);
+        if name.starts_with(layout::FOLDER.as_bytes()) && sys::is_gone(&path) {
+            return None;
+        }
         return refuse(b" is not a directory that can be opened");
     };
     match sys::owner_and_mode(&directory) {
@@ -85,6 +90,9 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     let bytes = layout::file_bytes(session.first_chunks() as usize);
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
+        let mut word = sys::Path::new();
+        word.push(layout::NO_ROOM.as_bytes());
+        sys::leave(&directory, &word);
         return refuse(
             b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
               names another place, `--ring SIZE` asks for less",

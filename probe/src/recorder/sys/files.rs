@@ -35,6 +35,7 @@ const O_DIRECTORY: c_int = 0o200_000;
 #[cfg(target_arch = "aarch64")]
 const O_DIRECTORY: c_int = 0o40_000;
 const RLIMIT_FSIZE: c_int = 1;
+const ENOENT: c_int = 2;
 #[cfg(target_arch = "x86_64")]
 mod number {
     use core::ffi::c_long;
@@ -96,6 +97,23 @@ pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option
         return None;
     }
     Some(fd)
+}
+
+/// Makes an empty file in a directory, 0600: a word to who finds it.
+pub(crate) fn leave(folder: &Fd, path: &Path) {
+    drop(open_with(
+        Some(folder),
+        path,
+        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+    ));
+}
+
+/// Whether nothing lies at a path.
+pub(crate) fn is_gone(path: &Path) -> bool {
+    let mut byte = 0;
+    // SAFETY: the path ends in NUL, and one byte at most is written. A folder is no link: `EINVAL`, not `ENOENT`.
+    let result = unsafe { readlink(path.as_ptr(), &raw mut byte, 1) };
+    result < 0 && super::errno() == ENOENT
 }
 
 /// Reads up to a buffer's length; the bytes read.

@@ -122,6 +122,7 @@ fn the_original_bug_is_proved_in_c_and_gone_when_mended() {
     );
     run(tracer(folder.path()).args(["check", "trace.bin"]))
         .exits(0)
+        .prints("not recorded: what is freed")
         .prints("no findings\n");
 }
 
