@@ -28,6 +28,7 @@ mod prepared;
 mod value;
 
 pub use error::FilterError;
+#[cfg(feature = "export")]
 pub(crate) use facts::ring;
 pub use field::{FIELDS, Field, FieldHelp};
 pub use prepared::Prepared;
