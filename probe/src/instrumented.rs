@@ -11,11 +11,14 @@ use std::marker::PhantomData;
 
 use crate::pointer::{self, Leak};
 
-/// As `Box::leak` and `Vec::leak`, and recorded as a leak: `Box::from_raw` may take it back.
+/// As `Box::leak` and `Vec::leak`, and recorded as a leak for ever: that is what a `&'static` is for. All the same
+/// `Box::from_raw` may take it back.
 #[inline]
 #[track_caller]
 pub fn leak<'a, P: LeakAsReference<'a>>(owner: P) -> P::Reference {
-    give(owner).leak()
+    // SAFETY: leaked just now, taken back once; neither does anything else.
+    let owner = unsafe { P::from_raw(pointer::leak_forever(owner)) };
+    owner.leak()
 }
 
 /// Owners that can become a reference for as long as they like.

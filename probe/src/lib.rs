@@ -122,7 +122,7 @@ pub use instrumented::{leak, vec_from_raw_parts};
 /// |---|---|
 /// | `into_raw`, `from_raw` of `Box`, `Rc`, `Arc`, both `Weak`s and `CString` | leak, reclaim |
 /// | `increment_strong_count`, `decrement_strong_count` of `Rc` and `Arc` | retain, release |
-/// | `Box::leak`, `Vec::leak` | leak |
+/// | `Box::leak`, `Vec::leak` | leak for ever, which a later `from_raw` may end |
 /// | `Vec::from_raw_parts` | reclaim |
 /// | `mem::forget` of one of these owners | leak |
 /// | `ManuallyDrop::new`; `into_inner`, `take`, `drop` of one of these owners | leak; reclaim |

@@ -53,7 +53,11 @@ fn recorded(name: &str, base: u32, body: impl FnOnce()) -> Vec<String> {
             let owner = rest.rsplit(' ').next()?;
             let pointer = matches!(
                 event.what,
-                What::Leak(_) | What::Reclaim(_) | What::Retain(_) | What::Release(_)
+                What::Leak(_)
+                    | What::LeakForever(_)
+                    | What::Reclaim(_)
+                    | What::Retain(_)
+                    | What::Release(_)
             );
             pointer.then(|| format!("{kind} {owner} +{}", line.wrapping_sub(base)))
         })
@@ -244,9 +248,9 @@ fn owners_that_are_kept_from_being_dropped_are_leaks() {
         "reclaim Box +8",
         "leak Box +9",
         "reclaim Box +10",
-        "leak Vec +14",
+        "leak-forever Vec +14",
         "reclaim Vec +15",
-        "leak Box +16",
+        "leak-forever Box +16",
         "reclaim Box +17",
     ];
     assert_eq!(found, expected);
