@@ -8,10 +8,13 @@ use super::expect::Fit;
 use super::moment::{Completed, Moment, Stray};
 use super::opcodes::CQE_SKIP;
 use super::state::State;
-use super::things::{Credit, Operation, OperationId, Owed, Past, Reaped, RingState, Standing};
+use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Standing};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
 
+/// `-ENOENT` and `-ECANCELED`
+const NO_ENTRY: i32 = -2;
+const CANCELLED: i32 = -125;
 /// Rounds of a ring after which a completion is taken to have resumed nobody.
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
@@ -123,8 +126,32 @@ impl State {
             standing: self.standing(process, address),
             label: label.unwrap_or_default(),
         }));
+        if completion.res == NO_ENTRY
+            && let Some(operation) = &operation
+        {
+            self.show_missed(event, operation, observer);
+        }
+        let submit = operation.as_ref().map(|operation| operation.submit);
         if last {
-            self.owe(event, completion, round, operation_id, bound_or_live);
+            let cancelled = completion.res == CANCELLED
+                || operation
+                    .as_ref()
+                    .is_some_and(|operation| operation.cancelled || operation.abandoned.is_some());
+            self.owe(
+                event,
+                Owed {
+                    completion: event.id,
+                    lane: event.lane,
+                    cookie: completion.cookie,
+                    ring: completion.ring,
+                    round,
+                    operation: operation_id,
+                    submit,
+                    generation: bound_or_live,
+                    cancelled,
+                    woken: false,
+                },
+            );
         }
         let mut flagged = None;
         if let Some(operation) = operation {
@@ -140,6 +167,7 @@ impl State {
             about: bound_or_live.map_or((0, 0), |generation| (address, generation.number)),
             round,
             operation: operation_id,
+            submit,
             flagged,
         };
         self.credit(key, completion.cookie, credit, observer);
@@ -320,42 +348,27 @@ impl State {
     }
 
     /// Notes that coroutines which wait for this cookie are to be resumed.
-    fn owe(
-        &mut self,
-        event: &Event,
-        completion: &Completion,
-        round: u64,
-        operation: Option<OperationId>,
-        generation: Option<super::GenerationId>,
-    ) {
+    fn owe(&mut self, event: &Event, owed: Owed) {
         let process = event.process;
-        let Some(waiting) = self.waiting.get(&(process, completion.cookie)) else {
+        let Some(waiting) = self.waiting.get(&(process, owed.cookie)) else {
             return;
         };
         // Tables of two rings have the same indices: it may be the other ring's that they wait for.
         let others = self
             .rings
             .live(process)
-            .filter(|((owner, other), _)| *owner == process && *other != completion.ring)
+            .filter(|((owner, other), _)| *owner == process && *other != owed.ring)
             // What was in flight on a ring that is gone completes for nobody.
             .filter(|(_, ring)| ring.dropped.is_none());
         if others
             .into_iter()
-            .any(|(_, ring)| ring.carries(completion.cookie))
+            .any(|(_, ring)| ring.carries(owed.cookie))
         {
             return;
         }
         for number in waiting {
             if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
-                coroutine.owed.get_or_insert(Owed {
-                    completion: event.id,
-                    lane: event.lane,
-                    cookie: completion.cookie,
-                    ring: completion.ring,
-                    round,
-                    operation,
-                    generation,
-                });
+                coroutine.owed.get_or_insert(owed);
             }
         }
     }

@@ -3,13 +3,15 @@
 use super::Observer;
 use super::moment::{Moment, Resumed};
 use super::state::State;
-use super::things::{Coroutine, Credit, Delivered, Doing, Found, Owed, Poll};
+use super::things::{Coroutine, Credit, Delivered, Doing, Found, Owed, Poll, Unwoken};
 use crate::event::{Event, SiteId, TypeId};
 
 /// Ended coroutines that are remembered.
 const ENDED_MAX: usize = if cfg!(test) { 64 } else { 1 << 16 };
 /// Delivered completions that are remembered for each ring.
 const DELIVERED_MAX: usize = 1 << 16;
+/// Coroutines that are remembered for having been dropped where they should have been resumed.
+const UNWOKEN_MAX: usize = 256;
 /// Cookies that one suspension can list; a list of that length may have been cut.
 const COOKIES_MAX: usize = 64;
 
@@ -75,6 +77,7 @@ impl State {
             if let Some(Credit {
                 completion,
                 operation,
+                submit,
                 ..
             }) = &credit
             {
@@ -86,6 +89,7 @@ impl State {
                     resume: event.id,
                     coroutine: number,
                     operation: *operation,
+                    submit: *submit,
                 };
                 ring.delivered.insert(cookie, delivered);
             }
@@ -114,6 +118,9 @@ impl State {
                 found,
             });
             self.settle(&operation, observer);
+        }
+        for unwoken in &mut self.unwoken {
+            unwoken.went_on |= unwoken.coroutine.process == process;
         }
         self.forget_waits(process, number);
         self.running.insert(event.lane, number);
@@ -207,7 +214,11 @@ impl State {
                 ring: *number,
                 round: credit.round,
                 operation: credit.operation,
+                submit: credit.submit,
                 generation: None,
+                // What is dropped without having been resumed by this one is not asked for.
+                cancelled: true,
+                woken: false,
             })
         })
     }
@@ -243,6 +254,36 @@ impl State {
         }
     }
 
+    /// A coroutine was woken.
+    pub(super) fn wake(&mut self, event: &Event, number: u32) {
+        self.link(event.id).coroutine = Some(number);
+        let coroutine = self.coroutines.get_mut(&(event.process, number));
+        if let Some(owed) = coroutine.and_then(|coroutine| coroutine.owed.as_mut()) {
+            owed.woken = true;
+        }
+    }
+
+    /// Notes a coroutine that is dropped while the completion that it waits for is dispatched, and by nobody
+    /// who could have meant it: not by another coroutine, and after no cancellation.
+    fn note_unwoken(&mut self, event: &Event, number: u32) {
+        let Some(coroutine) = self.coroutines.get(&(event.process, number)) else {
+            return;
+        };
+        let (Some(owed), Doing::Suspended { .. }) = (coroutine.owed, &coroutine.doing) else {
+            return;
+        };
+        let same_batch = self.rings.round(&(event.process, owed.ring)) == owed.round;
+        let meant = owed.woken || owed.cancelled || self.running.contains_key(&event.lane);
+        if same_batch && !meant && owed.lane == event.lane && self.unwoken.len() < UNWOKEN_MAX {
+            self.unwoken.push(Unwoken {
+                coroutine: coroutine.clone(),
+                owed,
+                drop: event.id,
+                went_on: false,
+            });
+        }
+    }
+
     /// A coroutine returned its result, or its future was dropped.
     pub(super) fn leave(
         &mut self,
@@ -255,6 +296,9 @@ impl State {
         self.link(event.id).coroutine = Some(number);
         if self.running.get(&event.lane) == Some(&number) {
             self.running.remove(&event.lane);
+        }
+        if !done {
+            self.note_unwoken(event, number);
         }
         self.leave_stranger(event.lane, number);
         self.forget_waits(process, number);

@@ -1,5 +1,7 @@
 //! Ends: of scopes, and of processes.
 
+use rustc_hash::FxHashSet;
+
 use super::Observer;
 use super::Thing;
 use super::addresses::Address;
@@ -109,6 +111,7 @@ impl State {
     pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         self.settle_all(observer);
         self.discipline.finish(observer);
+        self.show_unwoken(observer);
         // In one go: a recording may have thousands of processes.
         let mut all_held = held(self.addresses.live());
         all_held.sort_by_key(|generation| (generation.id.process, generation.leaked));
@@ -140,8 +143,14 @@ impl State {
             });
             let sure = sure.count() as u64;
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);
+            let unfinished = if held.is_empty() || !clean {
+                FxHashSet::default()
+            } else {
+                self.unfinished(number)
+            };
             for generation in held {
-                let when = if is_cut(generation.lane) || is_cut(generation.leak_lane) {
+                let mut lanes = [generation.lane, generation.leak_lane].into_iter();
+                let when = if lanes.any(|lane| is_cut(lane) || unfinished.contains(&lane)) {
                     HeldAt::Cut
                 } else {
                     HeldAt::CleanExit
@@ -168,6 +177,17 @@ impl State {
         self.summary.kernel = saw;
     }
 
+    /// Lanes of a process that an exit cut off in the middle of their work: they were inside a coroutine, or
+    /// a ring that they made is still there. `exit` runs no destructors of theirs.
+    fn unfinished(&self, process: u32) -> FxHashSet<u32> {
+        let inside = self.running.iter().filter(|(_, number)| {
+            let coroutine = self.coroutines.get(&(process, **number));
+            coroutine.is_some_and(|coroutine| matches!(coroutine.doing, Doing::Running(_)))
+        });
+        let makers = self.rings.live(process).filter_map(|(_, ring)| ring.maker);
+        inside.map(|(lane, _)| *lane).chain(makers).collect()
+    }
+
     /// Shows operations whose cookies nobody set and whose story is not over.
     fn settle_all(&self, observer: &mut Observer<'_>) {
         self.settle_rings(self.rings.values(), observer);
@@ -188,6 +208,17 @@ impl State {
         open.sort_by_key(|operation| operation.submit);
         for operation in open {
             self.settle(operation, observer);
+        }
+    }
+
+    /// Shows coroutines that were dropped where they should have been resumed, unless all was torn down then.
+    fn show_unwoken(&self, observer: &mut Observer<'_>) {
+        for unwoken in self.unwoken.iter().filter(|unwoken| unwoken.went_on) {
+            let owed = unwoken.owed;
+            let ring = (unwoken.coroutine.process, owed.ring);
+            if self.rings.round(&ring) > owed.round {
+                observer.see(&Moment::DroppedUnwoken { unwoken });
+            }
         }
     }
 

@@ -212,6 +212,7 @@ impl State {
                 let owing = self.owing(&generation, at);
                 observer.see(&Moment::Reclaimed {
                     event: event.id,
+                    until: event.id,
                     site: SiteId(0),
                     generation: &generation,
                     freed: true,

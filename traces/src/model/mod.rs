@@ -4,7 +4,7 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers`, `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
+//! it) with its parts `pointers` (and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `kernel` (what the kernel says of rings), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
@@ -29,6 +29,7 @@ mod facts;
 mod finish;
 mod kernel;
 mod links;
+mod looks;
 mod loss;
 mod memory;
 mod moment;
@@ -61,8 +62,8 @@ pub(crate) use queue::TARGETS_MAX;
 pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{
-    Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId, Past,
-    Pointers, Poll, Standing, is_nowhere, is_sole,
+    Coroutine, Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId,
+    Owed, Past, Pointers, Poll, Standing, Unwoken, is_nowhere, is_sole,
 };
 
 use links::Links;
@@ -215,6 +216,7 @@ impl<'a> Course<'a> {
         let recording = observer.recording;
         state.show_hits(u64::MAX, &mut observer);
         state.show_overlaps(u64::MAX, &mut observer);
+        state.decide_looks_at_end(recording, &mut observer);
         state.drops_at_end(recording, &mut observer);
         state.finish(recording, &mut observer);
         let mut summary = state.summary;

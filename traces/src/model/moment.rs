@@ -7,7 +7,7 @@ use super::discipline::Early;
 use super::kernel::Posted;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
-    OperationId, Overflow, Owed, Past, Pointers, Reaped, Standing, Thread,
+    OperationId, Overflow, Owed, Past, Pointers, Reaped, Standing, Thread, Unwoken,
 };
 use crate::event::{Borrow, EventId, Pointer, SiteId, StringId};
 
@@ -49,6 +49,8 @@ pub(crate) enum Moment<'a> {
     Reclaimed {
         /// The event.
         event: EventId,
+        /// The one that shows that it was not given away again at once.
+        until: EventId,
         /// Where.
         site: SiteId,
         /// The generation, its leases already without this one.
@@ -231,6 +233,20 @@ pub(crate) enum Moment<'a> {
     },
     /// A generation is still held at an end.
     Held(Held<'a>),
+    /// A coroutine was dropped instead of being resumed.
+    DroppedUnwoken {
+        /// The coroutine, and what it waited for.
+        unwoken: &'a Unwoken,
+    },
+    /// An operation that names another one found none, and what it names is in flight on another ring.
+    Missed {
+        /// Its completion.
+        event: EventId,
+        /// The operation.
+        operation: &'a Operation,
+        /// What it names.
+        elsewhere: &'a Operation,
+    },
     /// A coroutine was never resumed although what it waited for was there.
     Stranded {
         /// The last event of the process.
@@ -396,7 +412,8 @@ pub(crate) enum HeldAt {
     ScopeEnd,
     /// When its process went through an ordinary exit.
     CleanExit,
-    /// When its process was killed, or nobody saw its end, or a thread that was at it still ran.
+    /// When its process was killed, or nobody saw its end; when a thread that was at it still ran, or was
+    /// inside a coroutine, or had a ring of its own that it did not drop.
     Cut,
 }
 

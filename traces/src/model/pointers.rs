@@ -5,12 +5,13 @@
 //! until the block is freed, or the pointer given away once more.
 
 use super::addresses::{Address, Place};
+use super::looks::Taken;
 use super::moment::{Handled, Moment};
 use super::sequences::Sequences;
 use super::state::State;
-use super::things::{Generation, Leaked, Operation, OperationId, is_nowhere, is_sole};
+use super::things::{Generation, Leaked, Operation, OperationId, Thread, is_nowhere, is_sole};
 use super::{Link, Observer};
-use crate::event::{Event, EventId, Pointer, SiteId};
+use crate::event::{Event, EventId, Pointer, SiteId, What};
 
 /// Operations of a generation that a finding can name.
 const OWING_MAX: usize = 8;
@@ -62,6 +63,7 @@ impl State {
                 thread,
                 brought_by,
             }));
+            live.note_handle(pointer, false, thread);
             live.forever |= forever;
             live.lane = event.lane;
         } else {
@@ -86,6 +88,9 @@ impl State {
                     forever,
                 },
             );
+            if matches!(event.what, What::Retain(_)) {
+                self.first_retained(place);
+            }
             self.summary.generations = self.summary.generations.saturating_add(1);
         }
         *self.link(event.id) = Link {
@@ -95,6 +100,14 @@ impl State {
             operation: None,
             enter: None,
         };
+    }
+
+    /// The first handle that was seen at a place was made by raising a count.
+    #[cold]
+    fn first_retained(&mut self, place: Place) {
+        if let Some(live) = self.addresses.at(place).and_then(Address::live_mut) {
+            live.flight_mut().retained = true;
+        }
     }
 
     /// A cookie is declared to be carried by several operations at once: for as long as what lives at
@@ -193,27 +206,40 @@ impl State {
             thread,
             brought_by,
         }));
+        live.note_handle(pointer, true, thread);
         // What flew on a ring that was dropped is judged at the end; see `drops`.
-        let owing = (live.flying() > live.leases).then(|| live.clone());
-        if live.leases == 0 {
+        let in_flight = live.flying() > live.leases || live.is_perhaps_in_flight();
+        let owing = in_flight.then(|| live.clone());
+        if owing.is_none() && live.leases == 0 {
             self.bury(place, (event.id, pointer.site));
         }
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
-        if let Some(generation) = owing {
-            let owing = self.owing(&generation, pointer.address);
-            let stranded = owing
-                .first()
-                .is_some_and(|operation| self.is_untaken(operation, event.lane));
-            observer.see(&Moment::Reclaimed {
-                event: event.id,
-                site: pointer.site,
-                generation: &generation,
-                freed: false,
-                stranded,
-                owing,
-                brought_by,
-            });
+        let Some(generation) = owing else {
+            return;
+        };
+        let owing = if generation.flying() > generation.leases {
+            self.owing(&generation, pointer.address)
+        } else {
+            Vec::new()
+        };
+        let first = owing.first();
+        let taken = Taken {
+            event: event.id,
+            process,
+            lane: event.lane,
+            pointer: *pointer,
+            place,
+            stranded: first.is_some_and(|operation| self.is_untaken(operation, event.lane)),
+            owing: owing.into_iter().cloned().collect(),
+            generation,
+            brought_by,
+            running: self.running.get(&event.lane).copied(),
+        };
+        if owned && taken.may_be_look() {
+            self.wait_for_second_half(taken, observer);
+        } else {
+            self.take_back(taken, event.id, observer);
         }
     }
 
@@ -313,6 +339,32 @@ impl State {
 }
 
 impl Generation {
+    /// Notes where a handle went out or came back, where there is more than one: of one, all is known.
+    #[inline]
+    fn note_handle(&mut self, pointer: &Pointer, back: bool, thread: Thread) {
+        if self.handed > 1 && !is_sole(self.owner) {
+            self.note_one_of_several(pointer, back);
+            let crossed = self.thread != thread;
+            self.flight_mut().crossed |= crossed;
+        }
+    }
+
+    fn note_one_of_several(&mut self, pointer: &Pointer, back: bool) {
+        let first = self.leak_site;
+        let flight = self.flight_mut();
+        if flight.places.is_empty() {
+            flight.note_handle(first, false);
+        }
+        flight.note_handle(pointer.site, back);
+    }
+
+    /// Whether its last handle is back, and an operation that was submitted with it and may have ended in silence
+    /// was not seen to end.
+    fn is_perhaps_in_flight(&self) -> bool {
+        let flight = self.flight.as_ref().filter(|_| self.leases == 0);
+        flight.is_some_and(|flight| flight.operation.is_some() && flight.reaped.is_none())
+    }
+
     /// Notes as what another handle went out.
     fn leaked_as(&mut self, pointer: &Pointer) {
         let kind = (pointer.owner, pointer.ty);

@@ -270,6 +270,54 @@ impl State {
         }
     }
 
+    /// Shows an operation that found nobody of the name that it asked for, where another ring has it.
+    ///
+    /// What the name means is known only where it stands for something that was leaked; and where one of that
+    /// name was on this ring, it may have ended just before.
+    pub(super) fn show_missed(
+        &self,
+        event: &Event,
+        operation: &Operation,
+        observer: &mut Observer<'_>,
+    ) {
+        let id = operation.id;
+        let Some(name) = Name::of(operation) else {
+            return;
+        };
+        let key = (id.process, id.ring);
+        let is_elsewhere = self.rings.get(&key).is_some_and(|ring| {
+            ring.info.is_some()
+                && !ring.names_are_lost
+                && !ring.past_forgotten
+                && !ring.past.contains_key(&name.cookie)
+                && !ring.carries(name.cookie)
+        });
+        if !is_elsewhere {
+            return;
+        }
+        let address = self.schemes.address(id.process, id.ring, name.cookie);
+        let others = self.rings.live(id.process);
+        let others = others.filter(|((process, number), _)| (*process, *number) != key);
+        let elsewhere = others
+            .flat_map(|(_, ring)| {
+                let sequences = ring.by_cookie.get(&name.cookie).into_iter().flatten();
+                sequences.filter_map(|sequence| ring.flying.get(sequence).map(Box::as_ref))
+            })
+            .take(TARGETS_MAX)
+            .filter(|other| name.may_hit(other) && other.submit < operation.submit)
+            .find(|other| {
+                let generation = other.generation;
+                generation.is_some_and(|generation| generation.address == address)
+            });
+        if let Some(elsewhere) = elsewhere {
+            observer.see(&Moment::Missed {
+                event: event.id,
+                operation,
+                elsewhere,
+            });
+        }
+    }
+
     /// A cancellation that succeeded has ended what it named, or may have.
     pub(super) fn cancelled_by(&mut self, operation: &Operation, at: EventId, res: i32) {
         let (entry, id) = (&operation.entry, operation.id);

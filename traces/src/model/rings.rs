@@ -27,6 +27,7 @@ impl State {
         self.summary.rings = self.summary.rings.saturating_add(1);
         let state = RingState {
             info: Some(*ring),
+            maker: Some(event.lane),
             ..RingState::default()
         };
         let before = self.rings.insert((event.process, ring.ring), state);
@@ -153,6 +154,7 @@ impl State {
             first_completion: None,
             reaped_on: None,
             ambiguous: false,
+            reclaimed: None,
             polled: None,
             lap,
         };

@@ -11,13 +11,14 @@ use super::discipline::Discipline;
 use super::facts::Facts;
 use super::kernel::Kernel;
 use super::links::Links;
+use super::looks::Taken;
 use super::memory::Memory;
 use super::moment::Gone;
 use super::provided::Provided;
 use super::results::Results;
 use super::ringset::Rings;
 use super::schemes::Schemes;
-use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing, Thread};
+use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing, Thread, Unwoken};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::Summary;
@@ -38,11 +39,15 @@ pub(super) struct State {
     pub(super) spare_laps: Vec<Box<Lap>>,
     /// Coroutines are resumed or suspended somewhere.
     pub(super) has_resumes: bool,
+    /// Handles that came back with operations in flight, if they did; see `looks`.
+    pub(super) taken: Vec<Taken>,
     /// Rings that were dropped with operations in flight, and are not judged yet.
     pub(super) drops: Vec<RingDrop>,
     /// Where the generations of such operations were taken back.
     pub(super) taken_back: FxHashMap<GenerationId, (EventId, SiteId)>,
     pub(super) coroutines: FxHashMap<(u32, u32), Coroutine>,
+    /// Coroutines that were dropped where they should have been resumed.
+    pub(super) unwoken: Vec<Unwoken>,
     /// Coroutines that ended, oldest first.
     pub(super) ended: VecDeque<(u32, u32)>,
     /// Coroutines that wait for a cookie.
@@ -156,6 +161,9 @@ impl State {
         }
         self.show_hits(event.at_ns, observer);
         self.show_overlaps(event.at_ns, observer);
+        if !self.taken.is_empty() && self.decide_looks(event, observer) {
+            return;
+        }
         // Of most, without a detour.
         match &event.what {
             What::Leak(pointer) => self.leak(event, pointer, false, observer),
@@ -249,7 +257,7 @@ impl State {
                 let running = self.running.get(&event.lane).copied();
                 self.link(event.id).coroutine = running;
             }
-            What::Wake { coroutine } => self.link(event.id).coroutine = Some(*coroutine),
+            What::Wake { coroutine } => self.wake(event, *coroutine),
             What::ScopeBegin { scope, parent, .. } => {
                 let key = (event.process, *scope);
                 self.scope_parents.insert(key, *parent);

@@ -96,11 +96,11 @@ pub(crate) struct Generation {
     /// Said to be still held, or its ring was dropped with one of its operations in flight, and that
     /// is judged later.
     pub(crate) reported: bool,
-    /// What is known of its operations, once one was submitted.
+    /// What is known of its operations, once one was submitted, and of handles that are more than one.
     pub(super) flight: Option<Box<Flight>>,
 }
 
-/// The operations that were bound to a generation.
+/// The operations that were bound to a generation, and what else few generations have.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
     /// Operations that still owe a completion.
@@ -117,7 +117,24 @@ pub(crate) struct Flight {
     pub(crate) reaped: Option<Reaped>,
     /// Slots whose latest lap carried its cookie: ring and slot, a few of them.
     pub(crate) laps: Vec<(u32, u16)>,
+    /// Another thread than that of its first leak touched its count.
+    pub(crate) crossed: bool,
+    /// The first handle that was seen was made by raising a count: another one was out before.
+    pub(crate) retained: bool,
+    /// Where its handles went out and came back, once there was more than one of them.
+    pub(crate) places: Vec<Handles>,
 }
+
+/// Handles that went out at a place, or came back there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handles {
+    pub(crate) site: SiteId,
+    pub(crate) back: bool,
+    pub(crate) count: u32,
+}
+
+/// Places that a generation remembers its handles by.
+const PLACES_MAX: usize = 16;
 
 impl Flight {
     /// Of a generation that no operation carried yet.
@@ -130,13 +147,44 @@ impl Flight {
         operation: None,
         reaped: None,
         laps: Vec::new(),
+        crossed: false,
+        retained: false,
+        places: Vec::new(),
     };
+
+    /// A handle went out at a place, or came back there. Those of places too many are not kept apart.
+    pub(super) fn note_handle(&mut self, site: SiteId, back: bool) {
+        let mut known = self.places.iter_mut();
+        if let Some(place) = known.find(|place| (place.site, place.back) == (site, back)) {
+            place.count = place.count.saturating_add(1);
+        } else if self.places.len() < PLACES_MAX {
+            let count = 1;
+            self.places.push(Handles { site, back, count });
+        }
+    }
+
+    /// One that came back at a place had not.
+    pub(super) fn forget_handle(&mut self, site: SiteId) {
+        let mut places = self.places.iter_mut();
+        if let Some(place) = places.find(|place| place.back && place.site == site) {
+            place.count = place.count.saturating_sub(1);
+        }
+        self.places.retain(|place| place.count > 0);
+    }
 
     /// As new, but with the room that it has.
     pub(super) fn clear(&mut self) {
-        let mut laps = std::mem::take(&mut self.laps);
+        let (mut laps, mut places) = (
+            std::mem::take(&mut self.laps),
+            std::mem::take(&mut self.places),
+        );
         laps.clear();
-        *self = Self { laps, ..Self::NONE };
+        places.clear();
+        *self = Self {
+            laps,
+            places,
+            ..Self::NONE
+        };
     }
 }
 
@@ -348,6 +396,8 @@ pub(crate) struct Operation {
     pub(crate) reaped_on: Option<GenerationId>,
     /// A completion could have been this one's or another's.
     pub(crate) ambiguous: bool,
+    /// Where the handle was taken back that it needs.
+    pub(crate) reclaimed: Option<(EventId, SiteId)>,
     /// Whom its completion resumed.
     pub(crate) polled: Option<Poll>,
     /// Whose cookie its slot held before.
@@ -412,6 +462,8 @@ pub(crate) struct Credit {
     pub(crate) about: (u64, u32),
     pub(crate) round: u64,
     pub(crate) operation: Option<OperationId>,
+    /// Its submission.
+    pub(crate) submit: Option<EventId>,
     /// The operation itself where it ended and its rule waits for what comes of it.
     pub(crate) flagged: Option<Box<Operation>>,
 }
@@ -423,12 +475,16 @@ pub(crate) struct Delivered {
     pub(crate) resume: EventId,
     pub(crate) coroutine: u32,
     pub(crate) operation: Option<OperationId>,
+    /// Its submission.
+    pub(crate) submit: Option<EventId>,
 }
 
 /// A ring and what flies on it.
 #[derive(Debug, Default)]
 pub(crate) struct RingState {
     pub(crate) info: Option<Ring>,
+    /// Lane that made it, where that was seen.
+    pub(crate) maker: Option<u32>,
     pub(crate) dropped: Option<EventId>,
     /// Submitted and not taken by the kernel yet.
     pub(crate) queue: VecDeque<u64>,
@@ -613,5 +669,22 @@ pub(crate) struct Owed {
     pub(crate) ring: u32,
     pub(crate) round: u64,
     pub(crate) operation: Option<OperationId>,
+    /// Its submission.
+    pub(crate) submit: Option<EventId>,
     pub(crate) generation: Option<GenerationId>,
+    /// The operation was cancelled, or somebody asked for that.
+    pub(crate) cancelled: bool,
+    /// The coroutine was woken since.
+    pub(crate) woken: bool,
+}
+
+/// A coroutine that was dropped in the batch in which what it waited for was taken, and nobody woke it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unwoken {
+    /// As it was before.
+    pub(crate) coroutine: Coroutine,
+    pub(crate) owed: Owed,
+    pub(crate) drop: EventId,
+    /// Others were resumed afterwards: it was no teardown.
+    pub(crate) went_on: bool,
 }

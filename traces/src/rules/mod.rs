@@ -50,11 +50,11 @@ pub use explain::{explain, list};
 
 use rustc_hash::FxHashSet;
 
-use crate::event::{Event, EventId, SiteId};
+use crate::event::{Event, EventId, LossReason, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
 use crate::model::find as find_event;
 use crate::model::{
-    Asked, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
+    Asked, Coroutine, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
 };
 use crate::names::Names;
 use crate::recording::Capture;
@@ -158,6 +158,21 @@ impl Judge<'_> {
         }
     }
 
+    /// `; spawned at main.rs:3, its operation submitted at conn.rs:88`, as far as that is known: completions
+    /// and resumes have no place of their own.
+    pub(crate) fn places_of(&self, coroutine: &Coroutine, submit: Option<EventId>) -> String {
+        let spawned = self.at(coroutine.spawn_site);
+        let submitted = submit.map_or(String::new(), |submit| self.at(self.site_of(submit)));
+        match (spawned.is_empty(), submitted.is_empty()) {
+            (true, true) => String::new(),
+            (false, true) => format!("; it was spawned{spawned}"),
+            (true, false) => format!("; the operation was submitted{submitted}"),
+            (false, false) => {
+                format!("; it was spawned{spawned}, and the operation submitted{submitted}")
+            }
+        }
+    }
+
     /// `operation #4812 (ring 0, slot 7, NOP) at conn.rs:88`
     pub(crate) fn operation(&self, operation: &Operation) -> String {
         let (id, entry) = (operation.id, &operation.entry);
@@ -222,6 +237,19 @@ impl Judge<'_> {
         let word = crate::text::loss_reason(reason);
         let clause = format!("records are missing that may explain it ({word})");
         Some((Doubt::Lost(reason), clause))
+    }
+
+    /// Whether only what was overwritten keeps it from being told what a count was when its first handle was
+    /// seen: the recording's window opened on something that lived already.
+    pub(crate) fn began_before_the_window(
+        &self,
+        process: u32,
+        first: EventId,
+        until: EventId,
+    ) -> bool {
+        let until = self.sharing.end(until);
+        self.losses.between(process, first.0, until).is_none()
+            && self.losses.between(process, 0, until) == Some(LossReason::Overwritten)
     }
 
     fn order(&self, draft: &Draft) -> Option<(Doubt, String)> {
@@ -411,7 +439,10 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         Moment::Unset { .. } => const { &[&t01_unset_cookie::RULE] },
         Moment::TakenBackAfterDrop { .. } => const { &[&t07_reclaimed_in_flight::RULE] },
         Moment::RingDropped { .. } => const { &[&t09_never_reclaimed::RULE] },
-        Moment::Stranded { .. } => const { &[&t11_never_resumed::RULE] },
+        Moment::Stranded { .. } | Moment::DroppedUnwoken { .. } => {
+            const { &[&t11_never_resumed::RULE] }
+        }
+        Moment::Missed { .. } => const { &[&t15_ambiguous_cancel::RULE] },
         Moment::DescriptorGone { .. } => const { &[&t16_buffer_freed_in_flight::RULE] },
         Moment::Stalled { .. } => const { &[&t17_overflow_stall::RULE] },
         Moment::NeverTaken { .. } => const { &[&t18_stranded_submission::RULE] },

@@ -70,7 +70,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         })
         .history(if fresh { History::Own } else { History::Whole })
         .message(format!(
-            "{name} {why}: nobody will know whose completion it is{}",
+            "{name}{} {why}: nobody will know whose completion it is",
             judge.at(site)
         ))
         .evidence(operation.submit, "submitted without a cookie here")
@@ -126,7 +126,7 @@ mod tests {
             "
             10 main leak 0x1000 Conn conn.rs:8
             20 main submit 0 RECV 0x1000
-            30 main submit 0 NOP 0x0 poll.rs:9   <- [observed whole] operation #1 (ring 0, slot 1, NOP) went in with user_data 0x0
+            30 main submit 0 NOP 0x0 poll.rs:9   <- [observed whole] operation #1 (ring 0, slot 1, NOP) at poll.rs:9 went in with user_data 0x0
             ",
         );
     }

@@ -50,17 +50,17 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         return;
     }
     let names = judge.names();
-    let which = if operation.ambiguous {
-        " (or its twin's with the same cookie)"
-    } else {
-        ""
-    };
+    let ended = operation.reclaimed.map(|(event, site)| {
+        let ended = format!(", reclaimed{} while it was in flight", judge.at(site));
+        (event, ended)
+    });
     let message = format!(
-        "the completion of {}{which} came back to {}, leaked{}, but the operation went in under {}",
+        "the completion of {} came back to {}, leaked{}, but the operation went in under {}{}",
         judge.operation(operation),
         judge.generation(live.id),
         judge.at(live.leak_site),
         judge.generation(bound),
+        ended.as_ref().map_or("", |(_, ended)| ended),
     );
     let mut draft = Draft::new(operation.id.subject(), *event, *event)
         .scope(operation.scope)
@@ -84,6 +84,9 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(names.ty(live.ty))
         .shape(names.file(live.leak_site))
         .shape(names.file(SiteId(operation.entry.site)));
+    if let Some((event, _)) = ended {
+        draft = draft.evidence(event, "the earlier life ended here");
+    }
     // Removing an index frees nothing: what is wrong is that it is given out again.
     if live.owner == wire::record::Owner::Index {
         draft.outranks = &[7];
@@ -120,7 +123,7 @@ mod tests {
             62 main submit 0 RECV 0x3 conn.rs:12
             63 main reclaim 0x8001000000000003 Slot slab.rs:20 owner=index
             64 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
-            65 main complete 0 0x3 5       <- [observed since:14] the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2
+            65 main complete 0 0x3 5       <- [observed since:14] the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2, reclaimed at slab.rs:20 while it was in flight
             ",
         );
     }
@@ -132,7 +135,7 @@ mod tests {
             20 main submit 0 RECV 0x3 conn.rs:12
             30 main reclaim 0x3 Slot slab.rs:20 owner=index
             40 main leak 0x3 Slot slab.rs:8 owner=index
-            50 main complete 0 0x3 5       <- the completion of operation #0 (ring 0, slot 0, RECV) at conn.rs:12 came back to Slot#1 0x3@2, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@1
+            50 main complete 0 0x3 5       <- the completion of operation #0 (ring 0, slot 0, RECV) at conn.rs:12 came back to Slot#1 0x3@2, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@1, reclaimed at slab.rs:20 while it was in flight
             ";
         check_rule(&RULE, fixture);
         let trace = Trace::parse_text(fixture).unwrap();
@@ -150,7 +153,7 @@ mod tests {
             20 main submit 0 RECV 0x1000 conn.rs:12
             40 main leak 0x1000 Op pool.rs:8
             50 main submit 0 RECV 0x1000 conn.rs:12
-            60 main complete 0 0x1000 5    <- [suspected whole] (or its twin's with the same cookie) came back to Op#1 0x1000@2
+            60 main complete 0 0x1000 5    <- [suspected whole] came back to Op#1 0x1000@2
             70 main complete 0 0x1000 5
             ",
         );

@@ -5,7 +5,8 @@
 //! warning: nothing in the recording says whether the kernel was done with them.
 //! Fires on the free of a block that a cookie in flight points into, where the shim recorded and leaks are
 //! not seen.
-//! Stays silent while leases are left for what is in flight, and for operations that post nothing on
+//! Stays silent for an owner that is made only to look at what it owns, and given away again at once (see
+//! the model's `looks`); while leases are left for what is in flight, and for operations that post nothing on
 //! success.
 //! Points at the reclaim, or at the drop of the ring.
 
@@ -25,7 +26,8 @@ pub(super) static RULE: Rule = Rule {
             its completion, after one with F_MORE, or before the notification of a zero-copy send. The \
             completion to come will name freed memory. As a warning: a ring is dropped with operations \
             in flight, and their owners are taken back afterwards.",
-    silent: "Other leases remain for what is in flight (an Rc leaked once for each operation), or the \
+    silent: "It is given away again at once, on the same thread and elsewhere than it was first: that was a \
+             look. Other leases remain for what is in flight (an Rc leaked once for each operation), or the \
              operation was asked to post nothing when it succeeds.",
     needs: "Leaks, reclaims, submissions and completions. Of a program without the probe: frees of the blocks \
             that cookies point into.",
@@ -47,6 +49,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     }
     let Moment::Reclaimed {
         event,
+        until,
         site,
         generation,
         freed,
@@ -96,6 +99,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             History::Whole
         })
+        .until(*until)
         .message(message)
         .evidence(generation.leaked, "leaked here")
         .evidence(first.submit, "in flight since here")
@@ -120,12 +124,15 @@ fn block_freed(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
         _ => "owes further completions",
     };
     let message = format!(
-        "the block that cookie {:#x} points into was freed while {}, which carries it, still {owes}",
+        "the block that cookie {:#x} points into was freed while {}, which carries it, still {owes}: \
+         that is too early if the cookie is dispatched as a pointer, and not if it is only an id",
         operation.entry.cookie,
         judge.operation(operation)
     );
     let draft = Draft::new(operation.id.subject(), gone.event, gone.event)
         .scope(operation.scope)
+        // Who owns the block, and what the cookie is taken for, the shim does not see.
+        .confidence(Confidence::Suspected)
         .history(History::Since(operation.submit))
         .message(message)
         .evidence(operation.submit, "in flight since here")
@@ -204,7 +211,7 @@ fn after_drop(
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
-    use super::{History, RULE};
+    use super::{Draft, History, RULE};
     use crate::event::EventId;
     use crate::finding::{Confidence, Severity};
     use crate::recording::Capture;
@@ -238,6 +245,119 @@ mod tests {
             80 main reclaim 0x2000 Op op.rs:40     <- owes further completions
             ",
         );
+    }
+
+    /// `ManuallyDrop::new(Rc::from_raw(p))`, and `from_raw` with `into_raw`, as the probe records them.
+    #[test]
+    fn an_owner_that_is_made_to_be_looked_at_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn op.rs:8 owner=Rc
+            20 main submit 0 TIMEOUT 0x1000 op.rs:12 op-flags=0x40
+            30 main complete 0 0x1000 -62 more
+            31 main reclaim 0x1000 Conn op.rs:40 owner=Rc
+            32 main leak 0x1000 Conn op.rs:40 owner=Rc
+            40 main complete 0 0x1000 -62 more
+            # What stands between is of others.
+            41 main reclaim 0x1000 Conn op.rs:40 owner=Rc
+            42 main leak 0x2000 Op op.rs:50
+            43 main submit 0 NOP 0x2000 op.rs:51
+            44 main reclaim 0x3000 Op op.rs:52
+            45 main free 0x3000 16
+            46 main leak 0x1000 Conn op.rs:41 owner=Rc
+            50 main complete 0 0x1000 -125
+            51 main reclaim 0x1000 Conn op.rs:60 owner=Rc
+            60 main complete 0 0x2000 0
+            61 main reclaim 0x2000 Op op.rs:61
+            ",
+        );
+    }
+
+    #[test]
+    fn what_only_seems_a_look_is_none() {
+        for (between, again) in [
+            // Freed; another thread; a completion; the ring; something was lost.
+            (
+                "32 main free 0xff0 64",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
+            (
+                "32 other peek 0x1000 Conn op.rs:9 owner=Rc",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
+            (
+                "32 main complete 0 0x1000 -62",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
+            (
+                "32 main ring-drop 0",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
+            // By another thread; as another owner or type; where the first one went out: a pool.
+            ("", "other leak 0x1000 Conn op.rs:41 owner=Rc"),
+            ("", "main leak 0x1000 Conn op.rs:41 owner=Arc"),
+            ("", "main leak 0x1000 Op op.rs:41 owner=Rc"),
+            ("", "main leak 0x1000 Conn op.rs:8 owner=Rc"),
+            // In another file; another coroutine; after something else, where frees are not recorded.
+            ("", "main leak 0x1000 Conn other.rs:41 owner=Rc"),
+            (
+                "32 main free 0x9000 8\n32 main resume 9",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
+            ("32 main mark x", "main leak 0x1000 Conn op.rs:41 owner=Rc"),
+            ("", "main mark x"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main leak 0x1000 Conn op.rs:8 owner=Rc
+                    20 main submit 0 RECV 0x1000 op.rs:12
+                    31 main reclaim 0x1000 Conn op.rs:40 owner=Rc     <- [observed whole] Conn#1 0x1000@1 was reclaimed
+                    {between}
+                    33 {again}
+                    "
+                ),
+            );
+        }
+        for lost in ["32 main lost 1 removed", "32 other lost 1 removed"] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main leak 0x1000 Conn op.rs:8
+                    20 main submit 0 RECV 0x1000 op.rs:12
+                    31 main reclaim 0x1000 Conn op.rs:40      <? Conn#1 0x1000@1 was reclaimed
+                    {lost}
+                    33 main leak 0x1000 Conn op.rs:41
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn a_look_that_a_kill_cut_in_two_is_silent() {
+        for (end, after, arrow) in [
+            ("end=killed:9", "", ""),
+            ("end=killed:11", "", "<- was reclaimed"),
+            ("end=killed:9", "32 main mark x", "<- was reclaimed"),
+            ("end=exit:0", "", "<- was reclaimed"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Conn op.rs:8
+                    20 main submit 0 RECV 0x1000 op.rs:12
+                    31 main reclaim 0x1000 Conn op.rs:40      {arrow}
+                    {after}
+                    "
+                ),
+            );
+        }
     }
 
     #[test]
@@ -447,14 +567,18 @@ mod tests {
             messages,
             [
                 "the block that cookie 0x10010 points into was freed while operation #0 (ring 0, slot 0, \
-                 RECV) at op.rs:12, which carries it, still owes its completion",
+                 RECV) at op.rs:12, which carries it, still owes its completion: that is too early if the cookie \
+                 is dispatched as a pointer, and not if it is only an id",
                 "the block that cookie 0x20010 points into was freed while operation #1 (ring 0, slot 1, \
-                 ACCEPT) at op.rs:12, which carries it, still owes further completions",
+                 ACCEPT) at op.rs:12, which carries it, still owes further completions: that is too early if the \
+                 cookie is dispatched as a pointer, and not if it is only an id",
             ]
         );
         let rests: Vec<History> = drafts.iter().map(|draft| draft.history).collect();
         assert_eq!(rests, [2, 4].map(|event| History::Since(EventId(event))));
         assert!(drafts.iter().all(|draft| draft.finding.scope == 5));
+        let sure = |draft: &Draft| draft.finding.confidence == Confidence::Suspected;
+        assert!(drafts.iter().all(sure));
         // Who owns a cookie the probe knows from leaks, and from them alone.
         assert!(found(Capture::Linked).is_empty());
     }

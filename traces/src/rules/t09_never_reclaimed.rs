@@ -4,7 +4,8 @@
 //! with an operation in flight that holds a pointer; at a clean exit for what was never submitted; and
 //! however a process ended for what was reaped and not reclaimed, once its ring went on.
 //! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off or a
-//! thread had in hand that still ran at the exit, and for what was declared to be leaked for ever.
+//! thread had in hand that still ran at the exit, or left it from inside a coroutine or without dropping its
+//! ring; and for what was declared to be leaked for ever.
 //! Where leaks are known from the program's functions it speaks of what went into a ring, and only suspects what several
 //! operations carried: it may be kept for good.
 //! Points at the leak.
@@ -23,7 +24,8 @@ pub(super) static RULE: Rule = Rule {
             dropped with its operation in flight, or at a clean exit without ever having been submitted, \
             or although its last completion was taken and the ring went on to later ones.",
     silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
-             are normal. So is all that a kill cut off, or an exit while other threads still ran. What is \
+             are normal. So is all that a kill cut off, or an exit while other threads still ran, or from \
+             inside a coroutine, or with the thread's ring not dropped: that runs no destructors. What is \
              declared leaked for ever is exempt, and so is what has no bytes.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
@@ -137,11 +139,11 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         return;
     }
     let end = match when {
-        HeldAt::ScopeEnd => " at the end of its scope",
+        HeldAt::ScopeEnd => "still held at the end of its scope, ",
         HeldAt::CleanExit | HeldAt::Cut => "",
     };
     let mut draft =
-        about(generation, *at, short, &format!("{state}{end}"), judge).history(history(held));
+        about(generation, *at, short, &format!("{end}{state}"), judge).history(history(held));
     if probed && generation.flight().operations > 1 {
         draft = draft.confidence(Confidence::Suspected);
     }
@@ -246,6 +248,7 @@ mod tests {
                 30 {taken}
                 40 main submit 0 NOP 0x7
                 41 main complete 0 0x7 0
+                42 main ring-drop 0
                 "
             )
         };
@@ -392,6 +395,49 @@ mod tests {
         );
     }
 
+    /// `process::exit` runs no destructors of what is on its thread's stack.
+    #[test]
+    fn an_exit_from_inside_the_runtime_cuts_off_too() {
+        let of = |begin: &str, end: &str, arrow: &str| {
+            let fixture = format!(
+                "
+                process 0 pid=77 state=clean end=exit:0
+                lane main tid=77 running
+                {begin}
+                5 main leak 0x1000 Task rt.rs:8 owner=Rc      {arrow}
+                6 main retain 0x1000 Task rt.rs:9 owner=Rc
+                7 main release 0x1000 Task rt.rs:10 owner=Rc
+                {end}
+                "
+            );
+            check_rule(&RULE, &fixture);
+        };
+        let never = "<- it was never submitted";
+        of("1 main spawn 9 Task rt.rs:3\n2 main resume 9", "", "");
+        of("1 main ring-create 0 sq=8 cq=16", "", "");
+        // It had come out of it; the ring was dropped, or is another thread's.
+        of(
+            "1 main spawn 9 Task rt.rs:3\n2 main resume 9",
+            "8 main suspend 9",
+            never,
+        );
+        of(
+            "1 main spawn 9 Task rt.rs:3\n2 main resume 9",
+            "8 main done 9",
+            never,
+        );
+        of(
+            "1 main ring-create 0 sq=8 cq=16",
+            "8 main ring-drop 0",
+            never,
+        );
+        of(
+            "lane other tid=78\n1 other ring-create 0 sq=8 cq=16",
+            "",
+            never,
+        );
+    }
+
     #[test]
     fn a_thread_that_still_runs_is_not_excused_for_what_it_left_behind() {
         check_rule(
@@ -418,9 +464,9 @@ mod tests {
             &RULE,
             "
             1 main scope-begin 1
-            10 main leak 0x1000 Op op.rs:8    <- its operation never completed at the end of its scope
+            10 main leak 0x1000 Op op.rs:8    <- still held at the end of its scope, its operation never completed
             20 main submit 0 ACCEPT 0x1000
-            30 main leak 0x2000 Op op.rs:9    <- it was never submitted at the end of its scope
+            30 main leak 0x2000 Op op.rs:9    <- still held at the end of its scope, it was never submitted
             40 other leak 0x3000 Op op.rs:9
             50 main scope-end 1
             ",
@@ -507,11 +553,14 @@ mod tests {
             check_rule(&RULE, &lines);
             check_rule(&RULE, &format!("process 0 times=batch{lines}"));
         };
-        of("", "    <- it was never submitted at the end of its scope");
+        of(
+            "",
+            "    <- still held at the end of its scope, it was never submitted",
+        );
         // Another handle may have been declared to stay for ever.
         of(
             "owner=Rc",
-            "    <? it was never submitted at the end of its scope",
+            "    <? still held at the end of its scope, it was never submitted",
         );
         // The leak is of another thread: whether it had gone to another scope by then may be lost.
         check_rule(
@@ -521,7 +570,7 @@ mod tests {
             1 main scope-begin 1
             2 other scope-enter 1
             3 other lost 1 overwritten
-            10 other leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope
+            10 other leak 0x1000 Op op.rs:8    <? still held at the end of its scope, it was never submitted
             50 main scope-end 1
             ",
         );
@@ -530,7 +579,7 @@ mod tests {
             "
             1 main scope-begin 1
             2 main lost 1 removed
-            10 main leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope
+            10 main leak 0x1000 Op op.rs:8    <? still held at the end of its scope, it was never submitted
             50 main scope-end 1
             ",
         );
@@ -555,18 +604,17 @@ mod tests {
                 ),
             );
         };
-        let inside =
-            "3 main leak 0x1000 Op op.rs:8    <? it was never submitted at the end of its scope";
+        let inside = "3 main leak 0x1000 Op op.rs:8    <? still held at the end of its scope, it was never submitted";
         of("", inside);
         // It began in the coroutine.
-        let in_it = "2 main scope-begin 2\n3 main leak 0x1000 Op op.rs:8    <- it was never submitted at the end of its scope\n3 main scope-end 2";
+        let in_it = "2 main scope-begin 2\n3 main leak 0x1000 Op op.rs:8    <- still held at the end of its scope, it was never submitted\n3 main scope-end 2";
         of("", in_it);
         // Another's end says nothing of it.
         of(
             "",
             &format!("2 main spawn 8\n2 main resume 8\n2 main suspend 8\n{inside}"),
         );
-        let sure = "<- it was never submitted at the end of its scope";
+        let sure = "<- still held at the end of its scope, it was never submitted";
         of(
             "1 main spawn 7",
             &format!("3 main leak 0x1000 Op op.rs:8    {sure}"),
@@ -658,7 +706,7 @@ mod tests {
             40 main leak 0x4000 Op op.rs:8 owner=Rc      <- [whole] it was never submitted
             50 main leak 0x5000 Op op.rs:8               <- [since:12] it was never submitted
             60 main scope-begin 1
-            61 main leak 0x6000 Op op.rs:8               <- [since:13] it was never submitted at the end of its scope
+            61 main leak 0x6000 Op op.rs:8               <- [since:13] still held at the end of its scope, it was never submitted
             62 main scope-end 1
             ",
         );

@@ -80,6 +80,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         ),
         _ => return,
     };
+    let submit = match credit {
+        Some(credit) => credit.submit,
+        None => delivered.and_then(|delivered| delivered.submit),
+    };
+    let message = format!("{message}{}", judge.places_of(coroutine, submit));
     let mut draft = Draft::new(coroutine.subject(), *event, *event)
         .scope(coroutine.scope)
         .history(coroutine.spawned.map_or(History::Whole, History::Since))
@@ -90,6 +95,12 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(shape)
         .shape(names.ty(coroutine.ty))
         .shape(names.file(coroutine.spawn_site));
+    if let Some(spawned) = coroutine.spawned {
+        draft = draft.evidence(spawned, "spawned here");
+    }
+    if let Some(submit) = submit {
+        draft = draft.evidence(submit, "the operation was submitted here");
+    }
     if twice && let Some(delivered) = delivered {
         draft = draft
             .evidence(delivered.completion, "the one completion")
@@ -123,7 +134,7 @@ mod tests {
             20 main suspend 9 0x1000
             30 main complete 0 0x1000 0
             40 main resume 9 0x1000
-            50 main resume 9 0x1000       <- coroutine 9 (Task) was resumed by 0x1000 on ring 0 a second time for one completion
+            50 main resume 9 0x1000       <- coroutine 9 (Task) was resumed by 0x1000 on ring 0 a second time for one completion; it was spawned at main.rs:3
             ",
         );
     }

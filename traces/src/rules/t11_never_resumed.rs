@@ -2,12 +2,14 @@
 //!
 //! Fires when the last completion of a cookie that a coroutine waits for was taken, the coroutine was
 //! neither resumed, done nor dropped after it, and its ring went on to later completions.
+//! As a warning where it was dropped in the very batch in which the completion was taken, and nobody had woken
+//! it: its waker owned it.
 //! Stays silent for coroutines that said nothing of what they wait for, and at a kill a moment after.
 //! Points at the completion.
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::finding::{RuleId, Severity};
-use crate::model::{Doing, Moment};
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Coroutine, Doing, Moment, Owed, Unwoken};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(11),
@@ -15,8 +17,10 @@ pub(super) static RULE: Rule = Rule {
     brief: "the completion was taken, and its coroutine never ran again",
     severity: Severity::Error,
     fires: "The completion that a coroutine waits for was taken, and the coroutine never ran again, \
-            although its ring went on to later completions: it is lost.",
-    silent: "It was resumed by anything, was done or dropped; it did not say what it waits for; or the \
+            although its ring went on to later completions: it is lost. As a warning: it was dropped while \
+            that completion was being dispatched, and nobody had woken it or asked for its end.",
+    silent: "It was resumed by anything, was done, or was dropped by another coroutine, after a \
+             cancellation or when all was torn down; it did not say what it waits for; or the \
              recording ends a moment after the completion.",
     needs: "Suspensions with their cookies, completions and resumes.",
     points_at: "The completion that woke nobody.",
@@ -29,6 +33,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::DroppedUnwoken { unwoken } = moment {
+        dropped(unwoken, judge);
+    }
     let Moment::Stranded {
         at,
         coroutine,
@@ -61,6 +68,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         message.push_str(&format!(" for operation #{}", id.sequence));
     }
     message.push_str(", and never ran again");
+    message.push_str(&judge.places_of(coroutine, owed.submit));
     let draft = Draft::new(coroutine.subject(), owed.completion, *at)
         .scope(coroutine.scope)
         .history(coroutine.spawned.map_or(History::Whole, History::Since))
@@ -72,7 +80,59 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .keys(owed.generation.map(Key::from))
         .shape(names.ty(coroutine.ty))
         .shape(names.file(coroutine.spawn_site));
-    judge.say(draft);
+    judge.say(with_places(draft, coroutine, owed));
+}
+
+/// The places in the source that are known: a completion has none.
+fn with_places(mut draft: Draft, coroutine: &Coroutine, owed: &Owed) -> Draft {
+    if let Some(spawned) = coroutine.spawned {
+        draft = draft.evidence(spawned, "spawned here");
+    }
+    if let Some(submit) = owed.submit {
+        draft = draft.evidence(submit, "the operation was submitted here");
+    }
+    draft
+}
+
+/// Its completion was being dispatched, and it was dropped: its last waker, which owned it, was dropped
+/// instead of being woken.
+fn dropped(unwoken: &Unwoken, judge: &mut Judge<'_>) {
+    let Unwoken {
+        coroutine,
+        owed,
+        drop,
+        ..
+    } = unwoken;
+    let names = judge.names();
+    let operation = owed.operation.map_or(String::new(), |id| {
+        format!(" for operation #{}", id.sequence)
+    });
+    let message = format!(
+        "{} was dropped while it waited for {:#x}, whose completion had just been taken on ring {}{operation}, \
+         and nobody woke it{}",
+        names.coroutine(coroutine.process, coroutine.number),
+        owed.cookie,
+        owed.ring,
+        judge.places_of(coroutine, owed.submit)
+    );
+    let mut draft = Draft::new(coroutine.subject(), owed.completion, *drop)
+        .scope(coroutine.scope)
+        .severity(Severity::Warning)
+        .confidence(Confidence::Suspected)
+        .history(coroutine.spawned.map_or(History::Whole, History::Since))
+        .message(message)
+        .evidence(owed.completion, "its completion, which woke nobody")
+        .evidence(*drop, "dropped here")
+        .key(Key::Coroutine(coroutine.process, coroutine.number))
+        .keys(owed.operation.map(Key::from))
+        .keys(owed.generation.map(Key::from))
+        .shape("dropped")
+        .shape(names.ty(coroutine.ty))
+        .shape(names.file(coroutine.spawn_site));
+    if let Doing::Suspended { event, .. } = coroutine.doing {
+        draft = draft.evidence(event, "suspended here");
+    }
+    judge.say(with_places(draft, coroutine, owed));
 }
 
 #[cfg(test)]
@@ -137,6 +197,46 @@ mod tests {
             60 main submit 1 NOP 0x7
             70 main complete 1 0x7 0
             ",
+        );
+    }
+
+    #[test]
+    fn dropped_with_its_last_waker() {
+        let of = |before: &str, after: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=8 cq=16
+                    1 main spawn 9 Task main.rs:3
+                    2 main spawn 8 Task main.rs:4
+                    10 main submit 0 NOP 0x1000 op.rs:9
+                    20 main suspend 9 0x1000
+                    30 main complete 0 0x1000 0    {arrow}
+                    {before}
+                    40 main coroutine-drop 9
+                    {after}
+                    50 main submit 0 NOP 0x7
+                    51 main complete 0 0x7 0
+                    "
+                ),
+            );
+        };
+        let on = "45 main resume 8";
+        of(
+            "",
+            on,
+            "<- [warning suspected since:1] coroutine 9 (Task) was dropped while it waited for 0x1000, whose completion had just been taken on ring 0 for operation #0, and nobody woke it; it was spawned at main.rs:3, and the operation submitted at op.rs:9",
+        );
+        // It was woken; another coroutine dropped it; all was torn down; a batch later.
+        of("31 main wake 9", on, "");
+        of("31 main resume 8", on, "");
+        of("", "", "");
+        of("31 main submit 0 NOP 0x7\n32 main complete 0 0x7 0", on, "");
+        of(
+            "31 main lost 1 removed",
+            on,
+            "<? was dropped while it waited",
         );
     }
 

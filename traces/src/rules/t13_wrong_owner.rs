@@ -3,8 +3,8 @@
 //! Fires on a completion that one declared subsystem takes of another's operation; on one that arrives on
 //! another ring than its operation; and on a handle of a count that is not atomic (`Rc`, `rc::Weak`) that
 //! another thread leaks, retains, releases or reclaims than the one that leaked it first.
-//! Only suspects the last where no other handle was ever out: the whole owner may have moved.
-//! Stays silent for loops that take completions for all (no label), for messages between rings, and for
+//! Stays silent for the last handle that is out, unless several threads counted before: the whole owner may
+//! have moved, and its world with it. Stays silent for loops that take completions for all (no label), for messages between rings, and for
 //! completions taken by another thread than the submitter: rings are often shared that way.
 //! Points at the completion, or at the handle on the other thread.
 
@@ -24,8 +24,8 @@ pub(super) static RULE: Rule = Rule {
             a completion arrives on another ring than its operation; or an Rc is leaked, counted or taken \
             back on another thread than the one that leaked it first: its count is not atomic.",
     silent: "The thread that takes completions declared no subsystem: it takes them for all. Completions \
-             taken by another thread are ordinary. An Rc whose only handle moves to another thread is \
-             suspected at most.",
+             taken by another thread are ordinary. An Rc whose only handle comes back on another \
+             thread may have moved there as a whole.",
     needs: "Labels of subsystems (owner), or leaks and reclaims with their threads.",
     points_at: "The completion, or the handle on the other thread.",
     example: "Aborting one set of reads took the completions of another set from the ring that they \
@@ -128,13 +128,16 @@ fn thread(handled: &Handled<'_>, judge: &mut Judge<'_>) {
     if generation.nowhere {
         return;
     }
+    // The last handle that was out: it may have moved with its owner, and with all that the owner is of.
+    if *back && generation.leases == 0 && !generation.flight().crossed {
+        return;
+    }
     let names = judge.names();
     let did = if *back {
         "taken back"
     } else {
         "given away again"
     };
-    let alone = generation.handed == 1;
     let message = format!(
         "{}, an {} leaked{}, was {did}{} on another thread, and its count is not atomic",
         judge.generation(generation.id),
@@ -144,11 +147,6 @@ fn thread(handled: &Handled<'_>, judge: &mut Judge<'_>) {
     );
     let draft = Draft::new(generation.id.subject(), *event, *event)
         .scope(generation.scope)
-        .confidence(if alone {
-            Confidence::Suspected
-        } else {
-            Confidence::Observed
-        })
         // A lost record may have said that the lane belongs to the other thread.
         .history(History::Whole)
         .message(message)
@@ -258,6 +256,7 @@ mod tests {
             &RULE,
             "
             10 a leak 0x1000 Conn conn.rs:8 owner=Rc
+            11 a leak 0x1000 Conn conn.rs:8 owner=Rc
             15 b lost 1 removed
             20 b reclaim 0x1000 Conn conn.rs:20 owner=Rc   <? on another thread
             ",
@@ -325,10 +324,17 @@ mod tests {
         check_rule(
             &RULE,
             "
+            # A whole world of one thread may move to another one.
             10 a leak 0x1000 Conn conn.rs:8 owner=Rc
-            20 b reclaim 0x1000 Conn conn.rs:20 owner=Rc          <- [suspected whole] was taken back
+            11 a leak 0x1000 Conn conn.rs:8 owner=Rc
+            12 a reclaim 0x1000 Conn conn.rs:20 owner=Rc
+            20 b reclaim 0x1000 Conn conn.rs:20 owner=Rc
+            21 a leak 0x1000 Conn conn.rs:8 owner=Rc
+            22 a reclaim 0x1000 Conn conn.rs:20 owner=Rc
             30 a leak 0x2000 Conn conn.rs:8 owner=rc::Weak
-            31 b reclaim 0x2000 Conn conn.rs:20 owner=rc::Weak    <- [suspected] was taken back
+            31 a retain 0x2000 Conn conn.rs:8 owner=rc::Weak
+            32 b reclaim 0x2000 Conn conn.rs:20 owner=rc::Weak    <- [observed whole] was taken back
+            33 b reclaim 0x2000 Conn conn.rs:20 owner=rc::Weak    <- was taken back
             # As what it came back, or as what it went out, it may travel.
             40 a leak 0x3000 Conn conn.rs:8 owner=Rc
             41 b reclaim 0x3000 Conn conn.rs:20 owner=Box

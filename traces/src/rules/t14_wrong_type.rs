@@ -1,7 +1,7 @@
 //! `wrong-type`: a pointer comes back as something else than it went out as.
 //!
 //! Fires on a reclaim as another kind of owner or as a type of another size or alignment; on one as a
-//! type of another name (suspected); and on a submission whose cookie is a `Box` of nothing, which has
+//! type of another name (a warning, suspected); and on a submission whose cookie is a `Box` of nothing, which has
 //! no address of its own, or one of a trait object, whose other half does not fit.
 //! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
 //! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells); for slices and trait objects that a
@@ -26,15 +26,16 @@ pub(super) static RULE: Rule = Rule {
     silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
              wrapper that has the layout of what it wraps; or it was leaked as both, as a count and its \
              weak counterpart are. A pointer may become one to a slice or a trait object on the way, and \
-             the block of a full vector that of a box. Types with other names and one layout are \
-             suspected.",
+             the block of a full vector that of a box. Types with other names and one layout are a \
+             warning, suspected: one may be a transparent wrapper of the other.",
     needs: "Leaks and reclaims with their types.",
     points_at: "The reclaim as something else, or the submission of what fits no cookie.",
     example: "A value that had been given to C came back as Box<c_void> and was freed as that: with the \
               wrong size, and without its destructor.",
     source: "newsboat/newsboat#610, rust-lang/rust-clippy#9690, georust/gdal#215",
-    advice: "Write the type at both ends: into_raw::<Box<T>> and from_raw::<Box<T>>. A trait object \
-             needs a Box around its Box.",
+    advice: "Write the owner and its type at both ends: into_raw::<Rc<T>> and from_raw::<Rc<T>>. Put a Box \
+             around the Box of a trait object; what has no bytes needs an Rc, an Arc or a field to have an \
+             address of its own.",
     check,
 };
 
@@ -71,8 +72,16 @@ fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
         Difference::Layout => ("layout", Confidence::Observed),
         Difference::Name => ("name", Confidence::Suspected),
     };
+    let (hint, severity) = match difference {
+        Difference::Owner | Difference::Layout => ("", Severity::Error),
+        // A wrapper that is `repr(transparent)` looks the same from here.
+        Difference::Name => (
+            ": of one layout, which is in order if one of them is only a transparent wrapper of the other",
+            Severity::Warning,
+        ),
+    };
     let message = format!(
-        "{} went out{} as {}{} and came back{} as {}{}",
+        "{} went out{} as {}{} and came back{} as {}{}{hint}",
         judge.generation(generation.id),
         judge.at(generation.leak_site),
         as_what(generation.owner, generation.ty),
@@ -84,6 +93,7 @@ fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
     let draft = Draft::new(generation.id.subject(), *event, *event)
         .scope(generation.scope)
         .confidence(confidence)
+        .severity(severity)
         // It may have gone out a second time, as what it came back as.
         .history(History::Since(generation.leaked))
         .message(message)
@@ -327,7 +337,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1000 Read size=24 align=8 ffi.rs:8
-            20 main reclaim 0x1000 Write size=24 align=8 ffi.rs:40    <- [suspected since:0] as Box<Write>
+            20 main reclaim 0x1000 Write size=24 align=8 ffi.rs:40    <- [warning suspected since:0] as Box<Write> (24 bytes, aligned to 8): of one layout
             ",
         );
     }

@@ -1,13 +1,14 @@
 //! `ambiguous-cancel`: a cancellation, removal or update names a cookie that is not one operation's.
 //!
 //! Fires where several operations in flight carry the cookie that is named, and where the one in flight
-//! went in under another life of the address than the one that is there now.
+//! went in under another life of the address than the one that is there now; and where nothing was hit, and
+//! what is named is in flight on another ring.
 //! Stays silent for cancellations that mean all of them, or that name a descriptor or an opcode; for
 //! kinds that the request cannot hit; and for operations that may have ended in silence.
 //! Points at the request.
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::SiteId;
+use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
 use crate::model::{Cancels, Moment, Operation, Standing, TARGETS_MAX};
 
@@ -18,7 +19,8 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Warning,
     fires: "A cancellation, a removal or an update names its target by a cookie that several operations \
             in flight carry, and the kernel takes any of them; or the one that carries it belongs to an \
-            earlier life of the address, and somebody else's operation is hit.",
+            earlier life of the address, and somebody else's operation is hit. Or it finds nothing, and the \
+            operation that it names is in flight on another ring: cancellations reach their own ring only.",
     silent: "It asks for all that match, names a descriptor or an opcode, or only one of the operations \
              is of the kind that it can hit. What happened to operations that nobody named is not judged: \
              links, closed descriptors and ending threads cancel too.",
@@ -31,6 +33,14 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
+    if let Moment::Missed {
+        event,
+        operation,
+        elsewhere,
+    } = moment
+    {
+        other_ring(*event, (operation, elsewhere), judge);
+    }
     let Moment::Cancels(cancels) = moment else {
         return;
     };
@@ -102,6 +112,39 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+/// It was asked for on one ring, and is in flight on another.
+fn other_ring(
+    event: EventId,
+    (operation, elsewhere): (&Operation, &Operation),
+    judge: &mut Judge<'_>,
+) {
+    let names = judge.names();
+    let message = format!(
+        "{} found nothing to hit (ENOENT): {}, whose cookie {:#x} it names, is in flight on ring {}, and it \
+         went to ring {}",
+        judge.operation(operation),
+        judge.operation(elsewhere),
+        operation.entry.addr,
+        elsewhere.id.ring,
+        operation.id.ring,
+    );
+    let draft = Draft::new(operation.id.subject(), operation.submit, event)
+        .scope(operation.scope)
+        // One of that name may have been here, or that one ended there.
+        .history(History::Whole)
+        .message(message)
+        .evidence(elsewhere.submit, "in flight on another ring since here")
+        .evidence(operation.submit, "names its cookie here")
+        .evidence(event, "found nothing")
+        .key(operation.id)
+        .key(elsewhere.id)
+        .keys(elsewhere.generation.map(Key::from))
+        .shape("other ring")
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    judge.say(draft);
+}
+
 /// The life that a target went in under, where that is not the one that its cookie names now.
 fn another_life(standing: Standing<'_>, target: &Operation) -> Option<crate::model::GenerationId> {
     let Standing::Live(live) = standing else {
@@ -139,6 +182,39 @@ mod tests {
             50 main submit 0 ASYNC_CANCEL 0x8 conn.rs:30 addr=0x3      <- names Slot#1 0x3@2, but operation #0 (ring 0, slot 0, RECV) at conn.rs:12, which it will hit, went in under Slot#1 0x3@1
             ",
         );
+    }
+
+    #[test]
+    fn a_request_on_the_wrong_ring() {
+        let of = |more: &str, res: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 1 sq=8 cq=16
+                    2 main ring-create 2 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main submit 1 TIMEOUT 0x1000 time.rs:9
+                    {more}
+                    30 main submit 2 ASYNC_CANCEL 0x7 time.rs:20 addr=0x1000    {arrow}
+                    31 main complete 2 0x7 {res}
+                    40 main complete 1 0x1000 -62
+                    41 main reclaim 0x1000 Op op.rs:9
+                    "
+                ),
+            );
+        };
+        of(
+            "",
+            "-2",
+            "<- [warning observed whole] operation #0 (ring 2, slot 0, ASYNC_CANCEL) at time.rs:20 found nothing to hit (ENOENT): operation #0 (ring 1, slot 0, TIMEOUT) at time.rs:9, whose cookie 0x1000 it names, is in flight on ring 1, and it went to ring 2",
+        );
+        of("", "0", "");
+        // It ended on this ring just before.
+        let here = "21 main leak 0x1000 Op op.rs:8 owner=Rc\n22 main submit 2 NOP 0x1000\n23 main complete 2 0x1000 0";
+        of(here, "-2", "");
+        // One that was renamed, or never leaked, is anybody's.
+        of("25 main complete 1 0x1000 -62", "-2", "");
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
         Moment::Reclaimed {
             event,
+            until,
             site,
             generation,
             stranded: true,
@@ -57,6 +58,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.at(*site)
             );
             let draft = draft(operation, *event, "reclaimed", &why, judge)
+                .until(*until)
                 .evidence(*event, "its owner reclaimed here")
                 .key(generation.id);
             judge.say(draft);

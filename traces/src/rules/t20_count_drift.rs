@@ -2,14 +2,15 @@
 //!
 //! Fires on a handle of a counted owner that comes back after the last one did; and at an end where
 //! handles of a generation came back, others did not, and `never-reclaimed` would speak.
-//! Stays silent for owners of which there is one, and while a handle may still be in use.
+//! Stays silent for owners of which there is one, while a handle may still be in use, and where handles may
+//! have gone out before the recording's window.
 //! Points at the handle too many, or at the first leak.
 
 use wire::record::Owner;
 
 use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
 use crate::finding::{RuleId, Severity};
-use crate::model::Moment;
+use crate::model::{Generation, Moment};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(20),
@@ -20,7 +21,8 @@ pub(super) static RULE: Rule = Rule {
             back (reclaims and releases) are not as many: one more came back than went out, or some came \
             back and some never did, though nothing is in flight for them.",
     silent: "The owner is one of which there is one (reclaimed-twice and never-reclaimed speak then), or \
-             operations that carry a handle are still in flight.",
+             operations that carry a handle are still in flight. Or records before its first handle were \
+             overwritten, as in every long run: others may have been out since then.",
     needs: "Leaks, retains, reclaims and releases.",
     points_at: "The handle that came back once too often, or the first leak.",
     example: "A cancellation was built with into_raw where as_raw was meant: it took a second count of the \
@@ -30,6 +32,9 @@ pub(super) static RULE: Rule = Rule {
              belongs to it. The one without a partner is the line to mend.",
     check,
 };
+
+/// Places of one kind that a sentence names.
+const PLACES_SHOWN: usize = 4;
 
 /// Owners that count.
 fn is_counted(owner: Owner) -> bool {
@@ -49,12 +54,17 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             ..
         } if is_counted(dead.generation.owner) => {
             let generation = &dead.generation;
+            if judge.began_before_the_window(generation.id.process, generation.leaked, *event) {
+                return;
+            }
             let message = format!(
-                "{}, leaked{}: {} went out, and one more came back{}",
+                "{}, {}{}: {} went out, and one more came back{}{}",
                 judge.generation(generation.id),
+                began(generation),
                 judge.at(generation.leak_site),
                 handles(generation.handed),
-                judge.at(*site)
+                judge.at(*site),
+                by_place(generation, judge),
             );
             let draft = Draft::new(generation.id.subject(), *event, *event)
                 .scope(generation.scope)
@@ -78,11 +88,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 return;
             }
             let message = format!(
-                "{}, leaked{}: {} went out, and {} came back",
+                "{}, {}{}: {} went out, and {} came back{}",
                 judge.generation(generation.id),
+                began(generation),
                 judge.at(generation.leak_site),
                 handles(generation.handed),
-                generation.returned
+                generation.returned,
+                by_place(generation, judge),
             );
             let mut draft = Draft::new(generation.id.subject(), generation.leaked, held.at)
                 .scope(generation.scope)
@@ -100,6 +112,44 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         _ => {}
     }
+}
+
+/// How the first handle that was seen went out.
+fn began(generation: &Generation) -> &'static str {
+    if generation.flight().retained {
+        "first counted"
+    } else {
+        "leaked"
+    }
+}
+
+/// Where handles went out and came back, where that is more than the two places that are named anyway:
+/// ` (out task.rs:78 ×11, task.rs:64 ×10; back task.rs:74 ×20)`.
+fn by_place(generation: &Generation, judge: &Judge<'_>) -> String {
+    let places = &generation.flight().places;
+    if places.len() < 2 {
+        return String::new();
+    }
+    let names = judge.names();
+    let of = |back: bool, total: u32| {
+        let mut places: Vec<_> = places.iter().filter(|place| place.back == back).collect();
+        places.sort_by_key(|place| std::cmp::Reverse(place.count));
+        let shown = places.iter().take(PLACES_SHOWN);
+        let rest = shown
+            .clone()
+            .fold(total, |rest, place| rest.saturating_sub(place.count));
+        let shown = shown.map(|place| match names.site(place.site).as_str() {
+            "?" => format!("elsewhere ×{}", place.count),
+            site => format!("{site} ×{}", place.count),
+        });
+        let rest = (rest > 0).then(|| format!("other places ×{rest}"));
+        shown.chain(rest).collect::<Vec<_>>().join(", ")
+    };
+    let (out, back) = (of(false, generation.handed), of(true, generation.returned));
+    if back.is_empty() {
+        return format!(" (out {out})");
+    }
+    format!(" (out {out}; back {back})")
 }
 
 fn handles(count: u32) -> String {
@@ -143,6 +193,8 @@ mod tests {
             16 main complete 0 0x7 0
             20 main submit 0 NOP 0x7
             21 main complete 0 0x7 0
+            22 main submit 0 NOP 0x7
+            23 main complete 0 0x7 0
             ";
         check_rule(&RULE, fixture);
         let trace = Trace::parse_text(fixture).unwrap();
@@ -179,6 +231,48 @@ mod tests {
             63 main submit 0 ACCEPT 0x6000
             64 main reclaim 0x6000 Conn conn.rs:9 owner=Rc
             65 main scope-end 1
+            ",
+        );
+    }
+
+    #[test]
+    fn what_went_out_before_the_window_is_not_known() {
+        for (lost, arrow) in [
+            ("0 main lost 900 overwritten", ""),
+            ("0 main lost 900 removed", "<? one more came back"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {lost}
+                    1 main mark x
+                    10 main retain 0x1000 Task task.rs:64 owner=Rc
+                    20 main release 0x1000 Task task.rs:20 owner=Rc
+                    21 main release 0x1000 Task task.rs:21 owner=Rc    {arrow}
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn handles_are_counted_by_place() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Task task.rs:8 owner=Arc     <- Task#1 0x1000@1, leaked at task.rs:8: 4 handles went out, and 3 came back (out task.rs:9 ×3, task.rs:8 ×1; back task.rs:20 ×2, task.rs:21 ×1)
+            11 main retain 0x1000 Task task.rs:9 owner=Arc
+            12 main retain 0x1000 Task task.rs:9 owner=Arc
+            20 main release 0x1000 Task task.rs:20 owner=Arc
+            21 main release 0x1000 Task task.rs:20 owner=Arc
+            22 main retain 0x1000 Task task.rs:9 owner=Arc
+            23 main release 0x1000 Task task.rs:21 owner=Arc
+            # One that was seen first when its count was raised.
+            30 main retain 0x2000 Task task.rs:9 owner=Rc
+            31 main release 0x2000 Task task.rs:20 owner=Rc
+            32 main release 0x2000 Task task.rs:21 owner=Rc  <- first counted at task.rs:9: 1 handle went out, and one more came back at task.rs:21
             ",
         );
     }

@@ -3,7 +3,7 @@
 //! Few addresses, so that they are recycled all the time; a reaper and workers on lanes of their own;
 //! one ring or two; operations that complete once, often, with a notification or only when they fail;
 //! chains, cancellations, messages between rings, overflows, provided buffers; futures dropped in flight;
-//! pointers leaked once for each of two operations; buffers and timespecs freed as early as is right.
+//! pointers leaked once for each of two operations; owners made only to be looked at; buffers and timespecs freed as early as is right.
 //! Decisions come from outside.
 
 use std::collections::VecDeque;
@@ -111,6 +111,8 @@ impl Runtime<'_> {
 
     fn begin(&mut self) {
         self.say("reaper", "scope-begin 1 name=run".to_owned());
+        // Frees are recorded.
+        self.say("reaper", "free 0xf00000 8".to_owned());
         for ring in 0..self.rings {
             let fd = 10 + ring;
             self.say(
@@ -437,6 +439,7 @@ impl Runtime<'_> {
         });
         let unwanted = flight.coroutine.is_none() && text == "9 more";
         let (is_message, op_ring) = (flight.op == "MSG_RING", ring);
+        let owner = flight.owner;
         let flight = last.then(|| self.flying.remove(index));
         if !silent {
             let at = self.index(op_ring);
@@ -444,6 +447,9 @@ impl Runtime<'_> {
                 "reaper",
                 format!("complete {ring} {cookie:#x} {text}{buffer}{at}"),
             );
+        }
+        if !last && self.choose(2) == 0 {
+            self.look(cookie, owner);
         }
         if unwanted {
             self.say("reaper", "fd-close 9 accept.rs:9".to_owned());
@@ -454,6 +460,22 @@ impl Runtime<'_> {
             self.say("reaper", format!("complete 0 0xabc0 3{at}"));
         }
         flight
+    }
+
+    /// Makes an owner only to look at it, and lets go of it; sometimes another one inside.
+    fn look(&mut self, cookie: u64, owner: &str) {
+        self.say(
+            "reaper",
+            format!("reclaim {cookie:#x} app::Op op.rs:70 owner={owner}"),
+        );
+        if self.choose(3) == 0 {
+            self.say("reaper", "leak 0x9000 app::Other op.rs:71".to_owned());
+            self.say("reaper", "reclaim 0x9000 app::Other op.rs:71".to_owned());
+        }
+        self.say(
+            "reaper",
+            format!("leak {cookie:#x} app::Op op.rs:72 owner={owner}"),
+        );
     }
 
     /// The second ring says at which index it takes completions.

@@ -197,17 +197,17 @@ pub fn t12_unknown_cookie() {
     ring.reaped(0x7ab_c000, 5, 0);
 }
 
-/// An `Rc` that was leaked here is taken back by another thread.
+/// Of two handles of an `Rc` that went out here, one is taken back by another thread.
 pub fn t13_wrong_owner() {
-    let kept = Rc::new(7_u64);
-    let raw = probe::into_raw(Rc::clone(&kept)) as usize;
-    let handle = probe_scope();
+    let kept = probe::into_raw(Rc::new(7_u64));
+    unsafe { probe::retain::<Rc<u64>>(kept) };
+    let (raw, handle) = (kept as usize, probe_scope());
     let other = std::thread::spawn(move || {
         let _entered = handle.map(probe::ScopeHandle::enter);
         drop(unsafe { probe::from_raw::<Rc<u64>>(raw as *const u64) });
     });
     other.join().expect("a plain thread");
-    drop(kept);
+    drop(unsafe { probe::from_raw::<Rc<u64>>(kept) });
 }
 
 /// Leaked as one type, taken back as another of the same size.
