@@ -136,6 +136,9 @@ pub struct Ring {
     /// What is known of each slot that was claimed, for rings that are filled in place. Touched only
     /// by `claimed` and `submitting`, whose callers promise that they are alone.
     slots: UnsafeCell<Vec<Slot>>,
+    /// What was declared before a recording began.
+    #[cfg(feature = "assert")]
+    kept: declared::Declarations,
 }
 
 // SAFETY: all fields but `slots` are atomics or never change; `slots` is touched only under the
@@ -190,6 +193,8 @@ impl Ring {
             #[cfg(feature = "preload")]
             sets_cookies: std::sync::atomic::AtomicBool::new(false),
             slots: UnsafeCell::new(Vec::new()),
+            #[cfg(feature = "assert")]
+            kept: declared::Declarations::none(),
         }
     }
 
@@ -237,6 +242,13 @@ impl Ring {
         ];
         // First the record, then the number: what others record about the ring comes later.
         recorder::record(Record::RingCreate, 0, self.kind as u8, words);
+        // The first hook of a process finds out by its record that there is no recording. One may begin later, and is
+        // to hear of the ring then.
+        if !recorder::is_there() {
+            return None;
+        }
+        #[cfg(feature = "assert")]
+        self.kept.record(id);
         match self
             .id
             .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)

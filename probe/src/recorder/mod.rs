@@ -73,6 +73,11 @@ pub(crate) fn is_simulated() -> bool {
     simulated::wanted()
 }
 
+/// Whether there is a recording, which is opened now where nobody tried yet.
+pub(crate) fn is_there() -> bool {
+    process::current().is_some()
+}
+
 /// What to do about poison in this recording.
 pub(crate) fn poison() -> Poison {
     process::current().map_or(Poison::Off, |process| process.poison())

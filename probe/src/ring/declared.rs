@@ -1,4 +1,12 @@
-//! What a program says of a ring's cookies: how to read them, which stand for nothing, whose they are.
+//! What a program says of a ring's cookies: how to read them, which stand for nothing, whose they are. A ring that is
+//! older than its recording keeps it until then.
+
+#[cfg(feature = "assert")]
+use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "assert")]
+use std::sync::{Mutex, OnceLock, PoisonError};
+#[cfg(feature = "assert")]
+use std::thread::ThreadId;
 
 use wire::payload::pair;
 use wire::record::Kind as Record;
@@ -50,21 +58,27 @@ impl Ring {
         if recorder::recording()
             && let Some(id) = self.known()
         {
-            // 0 would mean all rings.
-            recorder::record(Record::Scheme, 0, 0, [u64::from(id) + 1, scheme, parameter]);
+            record_scheme(id, scheme, parameter);
+        } else {
+            #[cfg(feature = "assert")]
+            self.kept.keep(self, Kept::Scheme(scheme, parameter));
         }
     }
 
     /// From here on what this thread submits to this ring belongs to one part of the program, and so do the
     /// completions that it takes; an empty name stands for nobody, or for all. Where several parts share a ring, a
     /// completion that the wrong one took is then seen.
+    ///
+    /// Said before a recording is there, it holds for the thread whose record is the ring's first.
     #[inline]
     pub fn owner(&self, name: &str) {
         if recorder::recording()
             && let Some(id) = self.known()
         {
-            let name = recorder::text(name);
-            recorder::record(Record::OwnerLabel, 0, 0, [pair(id, name)]);
+            record_owner(id, name);
+        } else {
+            #[cfg(feature = "assert")]
+            self.kept.keep_owner(self, name);
         }
     }
 
@@ -83,6 +97,128 @@ impl Ring {
     pub fn shared(&self, cookie: u64) {
         if recorder::recording() && self.known().is_some() {
             recorder::record(Record::Shared, 0, 0, [cookie]);
+        } else {
+            #[cfg(feature = "assert")]
+            self.kept.keep(self, Kept::Shared(cookie));
         }
+    }
+}
+
+fn record_scheme(id: u32, scheme: u64, parameter: u64) {
+    // 0 would mean all rings.
+    recorder::record(Record::Scheme, 0, 0, [u64::from(id) + 1, scheme, parameter]);
+}
+
+fn record_owner(id: u32, name: &str) {
+    let name = recorder::text(name);
+    recorder::record(Record::OwnerLabel, 0, 0, [pair(id, name)]);
+}
+
+/// What was declared while nothing was recorded yet. Only a test's scope begins a recording that late: a ring that
+/// stands in a fixture or a thread's own variable is older.
+#[cfg(feature = "assert")]
+#[derive(Debug)]
+pub(super) struct Declarations {
+    /// Filled from the front on.
+    all: [OnceLock<Kept>; KEPT_MAX],
+    has_more: AtomicBool,
+    /// The last name of each thread that said one.
+    owners: Mutex<Vec<(ThreadId, String)>>,
+}
+
+/// Declarations that a ring keeps, and threads whose name it keeps.
+#[cfg(feature = "assert")]
+const KEPT_MAX: usize = 32;
+
+#[cfg(feature = "assert")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Its number, and what it says.
+    Scheme(u64, u64),
+    Shared(u64),
+}
+
+#[cfg(feature = "assert")]
+impl Declarations {
+    pub(super) const fn none() -> Self {
+        Self {
+            all: [const { OnceLock::new() }; KEPT_MAX],
+            has_more: AtomicBool::new(false),
+            owners: Mutex::new(Vec::new()),
+        }
+    }
+
+    #[cold]
+    fn keep(&self, ring: &Ring, kept: Kept) {
+        let is_kept = |slot: &OnceLock<Kept>| {
+            // Another thread may have filled it meanwhile.
+            let _ = slot.set(kept);
+            slot.get() == Some(&kept)
+        };
+        if !self.all.iter().any(is_kept) {
+            self.has_more.store(true, Ordering::Relaxed);
+        }
+        // The recording began while this was kept, and introduced the ring, perhaps without this.
+        if let Some(id) = ring.introduced() {
+            kept.record(id);
+        }
+    }
+
+    #[cold]
+    fn keep_owner(&self, ring: &Ring, name: &str) {
+        let me = std::thread::current().id();
+        {
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, known)) = owners.iter_mut().find(|(thread, _)| *thread == me) {
+                name.clone_into(known);
+            } else if owners.len() < KEPT_MAX {
+                owners.push((me, name.to_owned()));
+            } else {
+                self.has_more.store(true, Ordering::Relaxed);
+            }
+        }
+        if let Some(id) = ring.introduced() {
+            record_owner(id, name);
+        }
+    }
+
+    /// Records what was kept, of a ring that has just been given its number.
+    pub(super) fn record(&self, id: u32) {
+        for kept in self.all.iter().map_while(OnceLock::get) {
+            kept.record(id);
+        }
+        // Not there for a signal handler that came in the middle of `keep_owner`, and so before any recording.
+        if let Ok(owners) = self.owners.try_lock() {
+            let me = std::thread::current().id();
+            if let Some((_, name)) = owners.iter().find(|(thread, _)| *thread == me) {
+                record_owner(id, name);
+            }
+        }
+        if self.has_more.load(Ordering::Relaxed) {
+            crate::mark(
+                "a ring keeps 32 declarations that are made before recording begins; it was told more, and those \
+                 are missing",
+            );
+        }
+    }
+}
+
+#[cfg(feature = "assert")]
+impl Kept {
+    fn record(self, id: u32) {
+        match self {
+            Self::Scheme(scheme, parameter) => record_scheme(id, scheme, parameter),
+            Self::Shared(cookie) => recorder::record(Record::Shared, 0, 0, [cookie]),
+        }
+    }
+}
+
+#[cfg(feature = "assert")]
+impl Ring {
+    /// Its number, where a recording began meanwhile and gave it one.
+    fn introduced(&self) -> Option<u32> {
+        (recorder::recording() && super::has_number(self.id.load(Ordering::Relaxed)))
+            .then(|| self.known())
+            .flatten()
     }
 }
