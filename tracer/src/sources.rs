@@ -93,15 +93,18 @@ impl Question {
 
     fn add_sites(&self, answer: &mut Answer) {
         let names: Vec<Vec<u8>> = self.sites.keys().cloned().collect();
-        let mut found: HashMap<Vec<u8>, (PathBuf, SystemTime)> = HashMap::new();
+        let mut found: HashMap<Vec<u8>, Candidates> = HashMap::new();
         let mut has_program = false;
         for program in self.programs.iter().filter(|_| !names.is_empty()) {
             match symbols::sources(program, &names, &self.places) {
                 Ok(named) => {
                     has_program = true;
                     let built = built(&self.places, &program.path);
-                    let entries = named.into_iter().map(|(name, path)| (name, (path, built)));
-                    found.extend(entries);
+                    for (name, path) in named {
+                        let candidates = found.entry(name).or_default();
+                        let first = candidates.entry(path).or_insert(built);
+                        *first = built.min(*first);
+                    }
                 }
                 Err(why) => answer.problems.push(format!(
                     "{}: {why}; lines of source are missing",
@@ -110,15 +113,36 @@ impl Question {
             }
         }
         for (name, lines) in &self.sites {
-            let lines = match found.get(name) {
-                Some((path, built)) => excerpt(path, *built, lines, self.context),
+            let lines = match found.get(name).map(meant) {
+                Some(Ok((path, built))) => {
+                    answer.files.insert(name.clone(), path.clone());
+                    excerpt(path, built, lines, self.context)
+                }
+                Some(Err(absence)) => Found::Absent(absence),
                 None if has_program => Found::Absent(Absence::NotNamed),
                 None => Found::Absent(Absence::NoProgram),
             };
             answer.sources.add(Untrusted::new(name.clone()), lines);
         }
-        let files = found.into_iter().map(|(name, (path, _))| (name, path));
-        answer.files = files.collect();
+    }
+}
+
+/// The files that a name may mean, each with when the first program was built that names it.
+type Candidates = BTreeMap<PathBuf, SystemTime>;
+
+/// The file that is meant: of several the one that is here. That it was changed does not make it another one.
+fn meant(candidates: &Candidates) -> Result<(&PathBuf, SystemTime), Absence> {
+    let as_pair = |(path, built): (_, &SystemTime)| (path, *built);
+    let mut all = candidates.iter().map(as_pair);
+    if candidates.len() == 1
+        && let Some(only) = all.next()
+    {
+        return Ok(only);
+    }
+    let mut left = all.filter(|(path, _)| path.exists());
+    match (left.next(), left.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(Absence::Several),
     }
 }
 
@@ -219,5 +243,24 @@ mod tests {
         );
         std::fs::write(&path, [0xFF, 0xFE]).unwrap();
         assert_eq!(read(&path, later), Err(Absence::Unreadable));
+    }
+
+    #[test]
+    fn of_several_files_the_one_is_meant_that_is_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let later = SystemTime::now() + std::time::Duration::from_secs(3600);
+        let paths = ["one.rs", "other.rs"].map(|name| folder.path().join(name));
+        let mut candidates = Candidates::from([(paths[0].clone(), later)]);
+        // Why it is not here is then told of it.
+        assert_eq!(meant(&candidates), Ok((&paths[0], later)));
+        candidates.insert(paths[1].clone(), later);
+        assert_eq!(meant(&candidates), Err(Absence::Several));
+        std::fs::write(&paths[1], "fn other() {}\n").unwrap();
+        assert_eq!(meant(&candidates), Ok((&paths[1], later)));
+        let early = SystemTime::UNIX_EPOCH;
+        candidates.insert(paths[1].clone(), early);
+        assert_eq!(meant(&candidates), Ok((&paths[1], early)));
+        std::fs::write(&paths[0], "fn one() {}\n").unwrap();
+        assert_eq!(meant(&candidates), Err(Absence::Several));
     }
 }

@@ -377,7 +377,8 @@ impl Outside for Around {
                 file.tty()
             )),
             None => Err(format!(
-                "{} is not opened: the recorded program's debug information does not name it, or was not found",
+                "{} is not opened: the recorded program's debug information does not name it, \
+                 names several files so, or was not found",
                 file.tty()
             )),
         }

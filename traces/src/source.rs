@@ -36,7 +36,7 @@ pub enum Absence {
     Missing = 1,
     /// It was changed after the program was built.
     Newer = 2,
-    /// The program's debug information does not name it, or names several.
+    /// The program's debug information does not name it.
     NotNamed = 3,
     /// The program itself is not there, or was rebuilt since.
     NoProgram = 4,
@@ -44,16 +44,19 @@ pub enum Absence {
     Unreadable = 5,
     /// It was taken out on purpose.
     Redacted = 6,
+    /// The programs name several files so, and which is meant is not known.
+    Several = 7,
 }
 
 impl Absence {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Missing,
         Self::Newer,
         Self::NotNamed,
         Self::NoProgram,
         Self::Unreadable,
         Self::Redacted,
+        Self::Several,
     ];
 
     pub(crate) fn from_u32(raw: u32) -> Option<Self> {
@@ -69,6 +72,7 @@ impl Absence {
             Self::NoProgram => "of a program that was not there or was rebuilt since",
             Self::Unreadable => "not readable as text",
             Self::Redacted => "redacted",
+            Self::Several => "the name of several files of the program",
         }
     }
 }

@@ -122,6 +122,10 @@ fn help(absence: Absence) -> &'static str {
         }
         Absence::NotNamed => "; build it with debug information, and record again",
         Absence::Newer => "; build and record again to have both alike",
+        Absence::Several => {
+            ", each in a folder of its own, and more than one of them is here, or none (view --path-map FROM=TO \
+             says where one lies here)"
+        }
         Absence::Unreadable | Absence::Redacted => "",
     }
 }

@@ -4,7 +4,7 @@
 //! Asked on stdin, a line each: an address; `s` and the name of a source; `d` and a folder with debug
 //! information; `m` and two paths of which the first lies at the second here. The answer begins with `ok`,
 //! or with `no` and the reason; then a line a function, the innermost first: address, source line, name
-//! and path; `s` with a source's name and its whole path; `n` with what was wrong with another file. Texts
+//! and path; `s` with a source's name and a whole path of it; `n` with what was wrong with another file. Texts
 //! are in hex, so that nothing in a file can be taken for something else.
 
 use std::io::{self, Read, Write};

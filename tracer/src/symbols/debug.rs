@@ -225,11 +225,17 @@ fn package(file: File) -> Option<DwarfPackage<Reader>> {
     DwarfPackage::load(load, EndianArcSlice::new(Arc::from(&[][..]), endian)).ok()
 }
 
-/// The sources that debug information names, of those asked for: each with its path on the machine where
-/// it was compiled. One that is named differently by several units is left out: which is meant is not
-/// known.
+/// Paths that are told of one source.
+const NAMED_MAX: usize = 8;
+
+/// The sources that debug information names, of those asked for: each with its path on the machine where it was
+/// compiled, and with several where units name it differently.
+///
+/// A compiler that was handed `src/lib.rs` says `src/lib.rs` of places in it, and one that was handed a whole path
+/// says that one: so cargo builds what lies outside of the workspace, which has a `src/lib.rs` of its own in nearly
+/// each folder. What such units name counts for a relative name only where no other unit names it (a header in C, say).
 pub(super) fn sources(dwarf: &Dwarf, asked: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut found: HashMap<&[u8], Option<Vec<u8>>> = HashMap::new();
+    let mut found: HashMap<&[u8], (bool, Vec<Vec<u8>>)> = HashMap::new();
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {
         let Ok(unit) = dwarf.unit(header) else {
@@ -242,6 +248,8 @@ pub(super) fn sources(dwarf: &Dwarf, asked: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>
             Ok(folder) => folder.into_owned(),
             Err(_) => continue,
         };
+        let given = unit.name.as_ref().and_then(|name| name.to_slice().ok());
+        let was_given_relative = given.is_none_or(|name| name.first() != Some(&b'/'));
         let names: std::collections::HashSet<Vec<u8>> = program
             .header()
             .file_names()
@@ -250,18 +258,25 @@ pub(super) fn sources(dwarf: &Dwarf, asked: &[Vec<u8>]) -> Vec<(Vec<u8>, Vec<u8>
             .collect();
         for name in asked {
             let full = joined(&folder, name);
-            if names.contains(&full) {
-                let place = found.entry(name).or_insert_with(|| Some(full.clone()));
-                if place.as_ref().is_some_and(|known| *known != full) {
-                    *place = None;
-                }
+            if !names.contains(&full) {
+                continue;
+            }
+            let says_so = was_given_relative || name.first() == Some(&b'/');
+            let (is_said, places) = found.entry(name).or_default();
+            if says_so && !*is_said {
+                *is_said = true;
+                places.clear();
+            }
+            if says_so == *is_said && places.len() < NAMED_MAX && !places.contains(&full) {
+                places.push(full);
             }
         }
     }
-    let known = found.into_iter();
-    known
-        .filter_map(|(name, full)| Some((name.to_vec(), full?)))
-        .collect()
+    let mut pairs = Vec::new();
+    for (name, (_, places)) in found {
+        pairs.extend(places.into_iter().map(|full| (name.to_vec(), full)));
+    }
+    pairs
 }
 
 fn full_name(

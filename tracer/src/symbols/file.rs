@@ -40,7 +40,7 @@ pub(super) struct Question {
 pub(super) struct Answer {
     /// Functions, the innermost of an address first.
     pub(super) lines: Vec<Line>,
-    /// Of the sources asked for, those that are named: with their whole path.
+    /// Of the sources asked for, those that are named: with each whole path of theirs.
     pub(super) sources: Vec<(Vec<u8>, Vec<u8>)>,
     /// What was wrong with other files.
     pub(super) notes: Vec<String>,

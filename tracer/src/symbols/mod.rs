@@ -194,13 +194,13 @@ fn look_into(
     Ok(())
 }
 
-/// Where the sources lie here that a program's places name. Only what its debug information names is
+/// Where the sources lie here that a program's places name; several times where units mean different ones. Only what its debug information names is
 /// found, so that a trace cannot make us read any other file.
 pub(crate) fn sources(
     program: &Wanted,
     asked: &[Vec<u8>],
     places: &Places,
-) -> Result<HashMap<Vec<u8>, PathBuf>, String> {
+) -> Result<Vec<(Vec<u8>, PathBuf)>, String> {
     let question = file::Question {
         sources: asked.to_vec(),
         ..places.question()

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use object::{Object, ObjectSymbol};
+use traces::source::Source;
+use wire::crc::crc32c;
+use wire::layout::header;
 use wire::payload::pair;
 use wire::record::{Kind, Owner};
 
@@ -268,6 +271,82 @@ fn debug_information_in_a_file_apart() {
     let found = look(folder.path(), &trace, &options);
     assert_eq!(found.functions, Vec::<String>::new());
     found.ran.says("is debug information of another build");
+}
+
+/// A trace of a program that noted `src/conn.rs:88`.
+fn trace_with_a_place(folder: &Path, program: &Path) -> PathBuf {
+    let bytes = std::fs::read(program).unwrap();
+    let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
+    let id = elf.build_id().unwrap().expect("the linker gives build-ids");
+    let mut trace = file::File::default().round_trips(1).bytes();
+    let mut put = |at: usize, value: &[u8]| trace[at..at + value.len()].copy_from_slice(value);
+    put(header::BUILD_ID_LEN, &(id.len() as u32).to_le_bytes());
+    put(header::BUILD_ID, id);
+    let name = program.to_str().unwrap();
+    put(header::EXE_PATH, format!("{name}\0").as_bytes());
+    let sum = crc32c(&trace[..header::CRC]);
+    trace[header::CRC..header::CRC + 4].copy_from_slice(&sum.to_le_bytes());
+    let path = folder.join("place.trc");
+    std::fs::write(&path, trace).unwrap();
+    path
+}
+
+/// Both a program and its dependency, elsewhere, have a `src/conn.rs`. Cargo hands the compiler the whole path of what
+/// lies outside of the workspace, and so do places in it.
+#[test]
+fn source_of_a_program_is_told_from_that_of_a_dependency() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let write = |package: &str, root: &str, code: &str, line: &str| {
+        let src = at.join(package).join("src");
+        std::fs::create_dir_all(&src).unwrap();
+        std::fs::write(src.join(root), format!("mod conn;\n{code}\n")).unwrap();
+        let before = "\n".repeat(86);
+        std::fs::write(
+            src.join("conn.rs"),
+            format!("{before}pub fn go() -> u32 {{\n    {line}\n}}\n"),
+        )
+        .unwrap();
+    };
+    write("dep", "lib.rs", "pub fn go() -> u32 { conn::go() }", "4");
+    let code = "fn main() { std::process::exit((conn::go() + dep::go()) as i32); }";
+    write("app", "main.rs", code, "7");
+    let build = |dependency: &Path| {
+        let compile = |package: &str, file: &Path, options: &[&str]| {
+            let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            let mut command = Command::new(compiler);
+            command.current_dir(at.join(package)).arg(file);
+            run(command.args(["--edition", "2021", "-g"]).args(options)).exits(0);
+        };
+        compile(
+            "dep",
+            dependency,
+            &["--crate-type=rlib", "-o", "../libdep.rlib"],
+        );
+        let options = ["--extern=dep=../libdep.rlib", "-o", "../program"];
+        compile("app", Path::new("src/main.rs"), &options);
+        trace_with_a_place(at, &at.join("program"))
+    };
+    let pack = |trace: &Path| {
+        let ran = run(tracer(at).arg("pack").arg(trace).args(["-o", "out.bin"])).exits(0);
+        (ran, read(&at.join("out.bin")))
+    };
+    let lines = |trace: &traces::Trace| match trace.source_at(&"src/conn.rs".into(), 88) {
+        Source::Lines(lines) => lines
+            .into_iter()
+            .map(|(_, line)| line.tty())
+            .collect::<String>(),
+        other => format!("{other:?}"),
+    };
+    let (ran, packed) = pack(&build(&at.join("dep/src/lib.rs")));
+    ran.says(", sources inside");
+    assert_eq!(lines(&packed), "pub fn go() -> u32 {    7}");
+    // Which of two is meant that were named alike is not known, unless one of them alone is here.
+    let trace = build(Path::new("src/lib.rs"));
+    let (ran, _) = pack(&trace);
+    ran.says("1 the name of several files of the program");
+    std::fs::remove_file(at.join("app/src/conn.rs")).unwrap();
+    assert_eq!(lines(&pack(&trace).1), "pub fn go() -> u32 {    4}");
 }
 
 #[test]
