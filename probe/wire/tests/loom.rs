@@ -12,9 +12,27 @@ use std::sync::{Arc, Mutex};
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
-use wire::layout::{ChunkKind, chunk, chunk_number};
-use wire::protocol::{self, ChunkHeader, Gate};
-use wire::record::{Header, Kind, State};
+use protocol::{ChunkHeader, Gate};
+// What the protocol finds in its crate.
+use wire::layout::{self, ChunkKind, chunk, chunk_number};
+use wire::record::{self, Header, Kind, State};
+
+/// The protocol as it is, with [`sync`] from here.
+#[path = "../src/protocol.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the file of another crate, which offers more than is modelled"
+)]
+mod protocol;
+
+/// The model checker's atomics.
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+
+    /// Keeps the compiler from moving stores across it; loom models no signal handlers.
+    pub(crate) fn compiler_fence(_order: Ordering) {}
+}
 
 type Outcomes = Arc<Mutex<BTreeSet<String>>>;
 
@@ -90,7 +108,7 @@ fn without_release_a_committed_record_may_be_torn() {
             let slot = slot.clone();
             loom::thread::spawn(move || {
                 slot[1].store(42, Ordering::Relaxed);
-                let header = wire::record::Header::committed(Kind::Leak, 2, 0, 0, 0);
+                let header = record::Header::committed(Kind::Leak, 2, 0, 0, 0);
                 slot[0].store(header.0, Ordering::Relaxed);
             })
         };
@@ -374,7 +392,7 @@ fn to_another_lane(gate: fn(&ChunkHeader) -> u64) -> BTreeSet<String> {
 
 #[test]
 fn lanes_with_chunks_of_one_number_do_not_mix() {
-    let seen = to_another_lane(|header| wire::layout::gate(header.lane, header.kind, header.seq));
+    let seen = to_another_lane(|header| layout::gate(header.lane, header.kind, header.seq));
     let possible = [
         "refused",
         "gate 0x20000000001 with 100, 100",
@@ -477,7 +495,7 @@ fn name_before_another(announce: fn(&[AtomicU64], u8)) -> BTreeSet<String> {
         assert!(protocol::snapshot(&chunk, &mut copy));
         writer.join().unwrap();
         let record = |at: usize| {
-            let header = wire::record::Header(copy[at]);
+            let header = record::Header(copy[at]);
             match header.state() {
                 None if copy[at] == 0 => "a hole".into(),
                 None => "nonsense".into(),
