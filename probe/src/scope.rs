@@ -17,6 +17,7 @@
 //! it. Where records were lost that could have changed the answer, or the recording was ended, it fails as
 //! inconclusive.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub use limits::Limits;
 pub use process::process_scope;
 
 /// Chunks of a recording that a scope starts: the newest 32 MiB are kept.
-const CHUNKS: u32 = if cfg!(miri) { 8 } else { 512 };
+const CHUNKS: u32 = if cfg!(miri) { 64 } else { 512 };
 
 /// Stories, operations and questions that a failure shows; the trace has all.
 const SHOWN_MAX: usize = 5;
@@ -135,8 +136,8 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
         around: own,
         name,
         at,
-        open: true,
-        ignored: None,
+        open: Cell::new(true),
+        ignored: RefCell::new(None),
         _thread: std::marker::PhantomData,
     }
 }
@@ -186,9 +187,9 @@ pub struct Scope {
     around: u32,
     name: String,
     at: &'static Location<'static>,
-    open: bool,
+    open: Cell<bool>,
     /// The mark before which things are not this scope's to take back.
-    ignored: Option<String>,
+    ignored: RefCell<Option<String>>,
     // Ends on the thread that opened it, whose scope it was.
     _thread: std::marker::PhantomData<*const ()>,
 }
@@ -231,21 +232,21 @@ impl Scope {
 
     /// Ends the scope and panics if any rule has found anything in it.
     #[track_caller]
-    pub fn assert_clean(mut self) {
+    pub fn assert_clean(self) {
         self.judge(Asked::Clean);
     }
 
     /// Ends the scope and panics if something that it gave away was never taken back (T09). Other findings
-    /// are left to other assertions.
+    /// are left to other assertions, which may follow: each judges the scope up to the first one.
     #[track_caller]
-    pub fn assert_no_leaks(mut self) {
+    pub fn assert_no_leaks(&self) {
         self.judge(Asked::Without("leaks", &[Rule::T09]));
     }
 
     /// Ends the scope and panics unless each generation was taken back as often as it was given away: not
     /// twice (T08), not never (T09), not by a count that drifted (T20).
     #[track_caller]
-    pub fn assert_balanced(mut self) {
+    pub fn assert_balanced(&self) {
         self.judge(Asked::Without(
             "imbalance",
             &[Rule::T08, Rule::T09, Rule::T20],
@@ -255,14 +256,14 @@ impl Scope {
     /// Ends the scope and panics if a coroutine was resumed twice for one completion (T10), or a completion
     /// was taken and its coroutine never ran again (T11).
     #[track_caller]
-    pub fn assert_resumed_once(mut self) {
+    pub fn assert_resumed_once(&self) {
         self.judge(Asked::Without("wrong resumption", &[Rule::T10, Rule::T11]));
     }
 
     /// Ends the scope and panics if an operation that it submitted still owes a completion. One that posts
     /// nothing on success counts as in flight for ever. [`Scope::settle`] first gives the kernel time.
     #[track_caller]
-    pub fn assert_no_inflight(mut self) {
+    pub fn assert_no_inflight(&self) {
         self.judge(Asked::NothingInFlight);
     }
 
@@ -310,15 +311,16 @@ impl Scope {
 
     /// What is held and in flight now is not asked for at the end: pools that were filled, an accept that waits
     /// for ever. Everything else that is found of it still is.
-    pub fn ignore_current(&mut self) {
+    pub fn ignore_current(&self) {
         let mark = format!("scope {}: ignored up to here", self.id);
         crate::mark(&mark);
-        self.ignored = Some(mark);
+        self.ignored.replace(Some(mark));
     }
 
     /// The last mark of [`Scope::ignore_current`] in a trace.
     fn mark_in(&self, trace: &Trace) -> Option<EventId> {
-        let wanted = self.ignored.as_ref()?;
+        let ignored = self.ignored.borrow();
+        let wanted = ignored.as_ref()?;
         let is_it = |what: &What| match what {
             What::Mark { text, .. } => trace.recording().string(*text).bytes() == wanted.as_bytes(),
             _ => false,
@@ -329,15 +331,18 @@ impl Scope {
             .map(|event| event.id)
     }
 
-    fn end(&mut self) {
-        self.open = false;
+    /// What its thread does from here on is not its any more. It ends once.
+    fn end(&self) {
+        if !self.open.replace(false) {
+            return;
+        }
         recorder::record(Kind::ScopeEnd, 0, 0, [u64::from(self.id)]);
         recorder::enter_scope(self.around);
         process::ended(self.id);
     }
 
     /// Ends it where something else has failed already.
-    fn end_and_save(&mut self) {
+    fn end_and_save(&self) {
         self.end();
         if let Some(path) = recorder::snapshot().and_then(|bytes| save(&self.name, &bytes).ok()) {
             eprintln!("the trace of this test: {}", path.display());
@@ -409,7 +414,7 @@ impl Scope {
     }
 
     #[track_caller]
-    fn judge(&mut self, asked: Asked) {
+    fn judge(&self, asked: Asked) {
         if let Some(text) = self.verdict_on(asked) {
             panic!("{text}");
         }
@@ -417,7 +422,7 @@ impl Scope {
 
     /// Ends the scope; what there is to say where it is not as asked.
     #[track_caller]
-    fn verdict_on(&mut self, asked: Asked) -> Option<String> {
+    fn verdict_on(&self, asked: Asked) -> Option<String> {
         self.end();
         let (trace, bytes) = self.look();
         let mut verdict = asked.part_of(trace.verdict_for_scope(0, self.id));
@@ -573,7 +578,7 @@ fn explain(
         .filter_map(|id| trace.event(*id))
         .take(SHOWN_MAX)
     {
-        let _ = writeln!(text, "  {}", trace.describe(event));
+        let _ = writeln!(text, "  {}", trace.describe_alone(event));
     }
     for question in verdict.cannot_tell.iter().take(SHOWN_MAX) {
         let _ = writeln!(text, "{}: {}", question.rule, question.message);
@@ -594,7 +599,7 @@ fn explain(
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if !self.open {
+        if !self.open.get() {
             return;
         }
         if !std::thread::panicking() {
@@ -617,7 +622,7 @@ impl Expectation {
     /// Panics unless the scope has exactly this many findings at the head of a story, all of this
     /// rule; what follows from them does not count.
     #[track_caller]
-    pub fn times(mut self, count: usize) {
+    pub fn times(self, count: usize) {
         let rule = self.rule;
         self.scope.judge(Asked::Expected(rule, count));
     }

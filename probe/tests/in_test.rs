@@ -205,7 +205,7 @@ fn dropping_asserts_unless_the_thread_panics_already() {
 #[test]
 fn what_was_there_is_ignored_and_what_came_later_is_not() {
     let keep = |later: bool| {
-        let mut scope = probe::scope();
+        let scope = probe::scope();
         let mut raws = vec![leak()];
         scope.ignore_current();
         raws.push(leak());
@@ -222,7 +222,7 @@ fn what_was_there_is_ignored_and_what_came_later_is_not() {
     let text = failure(|| scope.assert_no_leaks());
     assert!(text.contains("T09"), "{text}");
 
-    let mut scope = probe::scope();
+    let scope = probe::scope();
     let ring = probe::ring::Ring::created(probe::ring::Kind::Copied, 3, 8, 16, 0, 0);
     ring.pushed(&[0, 0, 0, 0, 7, 0, 0, 0]);
     ring.entered(1, 1, 0);

@@ -370,6 +370,15 @@ fn assertions_of_one_kind_leave_the_others_alone() {
     leaky().assert_no_inflight();
     let text = failure(|| leaky().assert_no_leaks());
     assert!(text.starts_with("1 finding of leaks in `"), "{text}");
+    // One after the other, of what was done before the first.
+    let scope = leaky();
+    scope.assert_resumed_once();
+    let later = probe::into_raw(Box::new(Conn(0)));
+    scope.assert_no_inflight();
+    let text = failure(|| scope.assert_no_leaks());
+    assert!(text.starts_with("1 finding of leaks in `"), "{text}");
+    // SAFETY: leaked above, taken back once.
+    drop(unsafe { probe::from_raw::<Box<Conn>>(later) });
     let text = failure(|| leaky().assert_balanced());
     assert!(text.starts_with("1 finding of imbalance in `"), "{text}");
 }

@@ -73,6 +73,7 @@ fn report(trace: &Trace, verdict: &Verdict, left_out: LeftOut, width: usize) -> 
     let mut page = Page {
         width: width.max(WIDTH_MIN),
         lines: Vec::new(),
+        has_stacks: true,
     };
     let stories = &verdict.stories;
     for (index, story) in stories.iter().enumerate() {
@@ -86,11 +87,13 @@ fn report(trace: &Trace, verdict: &Verdict, left_out: LeftOut, width: usize) -> 
     page.lines
 }
 
-/// The lines of one story.
+/// The lines of one story. Where nobody looked up the functions of call stacks, these are left out: of a frame of one's
+/// own process nothing but a number is known, eight of them for each event.
 pub fn story_lines(trace: &Trace, story: &Story, width: usize) -> Vec<Line> {
     let mut page = Page {
         width: width.max(WIDTH_MIN),
         lines: Vec::new(),
+        has_stacks: trace.known_functions().next().is_some(),
     };
     page.story(trace, story, (1, 1));
     page.lines
@@ -99,6 +102,8 @@ pub fn story_lines(trace: &Trace, story: &Story, width: usize) -> Vec<Line> {
 struct Page {
     width: usize,
     lines: Vec<Line>,
+    /// Whether call stacks are told.
+    has_stacks: bool,
 }
 
 impl Page {
@@ -176,7 +181,8 @@ impl Page {
             let text = format!("{}{number} │ {line}", " ".repeat(20));
             self.line(Class::Event, cut(&text, self.width));
         }
-        for line in trace.stack_lines(event) {
+        let frames = self.has_stacks.then(|| trace.stack_lines(event));
+        for line in frames.unwrap_or_default() {
             let text = format!("{}from {line}", " ".repeat(20));
             self.line(Class::Event, cut(&text, self.width));
         }

@@ -375,6 +375,11 @@ impl Trace {
         crate::describe::describe(self, event)
     }
 
+    /// As [`Trace::describe`], without the call stack.
+    pub fn describe_alone(&self, event: &Event) -> String {
+        crate::describe::what(self, event)
+    }
+
     /// The name of a subject: `Conn#12 0x55d0c2e0@3`, `operation #4812 (ring 0, slot 7, NOP)`,
     /// `coroutine 9`, `cookie 0x7 on ring 0`.
     pub fn name_of(&self, subject: Subject) -> String {

@@ -32,7 +32,7 @@ impl Outcome for std::process::ExitCode {
 /// Runs a body and asserts that its scope is clean. An error is told as it is: its trace is only saved.
 #[doc(hidden)]
 #[track_caller]
-pub fn clean<T: Outcome>(mut scope: Scope, body: impl FnOnce() -> T) -> T {
+pub fn clean<T: Outcome>(scope: Scope, body: impl FnOnce() -> T) -> T {
     let outcome = body();
     if outcome.has_failed() {
         scope.end_and_save();
@@ -49,7 +49,7 @@ pub fn clean<T: Outcome>(mut scope: Scope, body: impl FnOnce() -> T) -> T {
 #[track_caller]
 pub fn panics(open: impl FnOnce() -> Scope, body: impl FnOnce()) {
     // What these two panic with, the hook has printed.
-    let Ok(mut scope) = catch_unwind(AssertUnwindSafe(open)) else {
+    let Ok(scope) = catch_unwind(AssertUnwindSafe(open)) else {
         eprintln!("this test was not run: it has no scope to be judged by, as said above");
         return;
     };
