@@ -51,7 +51,9 @@ pub(super) enum Verb {
     /// Run a program under the recorder, and judge nothing.
     ///
     /// The exit code is the program's; 3 where that is 0 and nothing was recorded.
-    #[command(override_usage = "cargo tracer record [CARGO ARGS]... [-- ARGS OF THE PROGRAM]...")]
+    #[command(
+        override_usage = "cargo tracer record [OPTIONS] [CARGO ARGS]... [-- ARGS OF THE PROGRAM]..."
+    )]
     Record(Build),
 }
 
@@ -116,6 +118,11 @@ pub(super) struct Judged {
 
 #[derive(Debug, Args)]
 pub(super) struct Build {
+    /// End each program that takes longer, all tests of a file together: a lost wakeup is a hang. Its trace is
+    /// written and judged all the same. With nextest a program is one test.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: Option<u64>,
+
     /// What cargo is to be told: `-p net --release`.
     #[arg(
         value_name = "CARGO ARGS",

@@ -33,13 +33,14 @@ const LOCKED: &str = "TRACER_CARGO_LOCKED";
 
 /// The command; `program` is what stands from `--` on.
 pub(crate) fn run(cli: CargoCli, program: Vec<OsString>) -> Result<Exit, Failure> {
-    let (mut words, judged) = match cli.verb {
-        Verb::Test(test) => (test.build.words(test.command()), Some(test.judged)),
-        Verb::Run(run) => (run.build.words(&["run"]), Some(run.judged)),
-        Verb::Record(build) => (build.words(&["run"]), None),
+    let (command, build, judged) = match cli.verb {
+        Verb::Test(test) => (test.command(), test.build, Some(test.judged)),
+        Verb::Run(run) => (&["run"][..], run.build, Some(run.judged)),
+        Verb::Record(build) => (&["run"][..], build, None),
     };
+    let mut words = build.words(command);
     words.extend(program);
-    let run = Run::new(words)?;
+    let run = Run::new(words, build.timeout)?;
     let _lock = run.lock()?;
     run.renew_traces()?;
     let status = run.cargo()?;
@@ -101,10 +102,12 @@ fn judge(judged: Judged, traces: Vec<PathBuf>, color: Color) -> Result<Exit, Fai
 struct Run {
     words: Vec<OsString>,
     folder: PathBuf,
+    /// Seconds that a program may take.
+    timeout: Option<u64>,
 }
 
 impl Run {
-    fn new(words: Vec<OsString>) -> Result<Self> {
+    fn new(words: Vec<OsString>, timeout: Option<u64>) -> Result<Self> {
         let of_cargo: Vec<&OsString> = words.iter().take_while(|word| *word != "--").collect();
         if option(&of_cargo, "--target-dir").is_some() {
             bail!("leave `--target-dir` out: what is built for recording has a folder of its own");
@@ -112,7 +115,11 @@ impl Run {
         let manifest = option(&of_cargo, "--manifest-path");
         let folder = target_folder(manifest)?.join(BUILD);
         make(&folder).with_context(|| format!("cannot make {}", safe::path(&folder)))?;
-        Ok(Self { words, folder })
+        Ok(Self {
+            words,
+            folder,
+            timeout,
+        })
     }
 
     /// Two at once would take each other's traces away: the second waits, as cargo does.
@@ -157,6 +164,7 @@ impl Run {
                 safe::path(&tracer)
             );
         };
+        let timeout = self.timeout.map(|seconds| format!("--timeout={seconds} "));
         let variable = |name: &str| std::env::var(name).ok();
         let cargo = || Command::new(cargo_program());
         let options = rustflags::options(&self.words);
@@ -171,7 +179,7 @@ impl Run {
             .env("CARGO_TARGET_DIR", &self.folder)
             .env(
                 format!("CARGO_TARGET_{}_RUNNER", as_variable(&target)),
-                format!("{tracer} record --stacks --"),
+                format!("{tracer} record --stacks {}--", timeout.unwrap_or_default()),
             )
             .env(OUTPUT_DIR, self.folder.join(TRACES))
             .env(RAN_FILE, self.ran_file())

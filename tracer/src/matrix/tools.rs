@@ -96,6 +96,19 @@ impl Tool {
     }
 }
 
+impl Tool {
+    /// How many times as long a test takes under it as alone, where that is so many that a limit of time is met.
+    pub(super) fn times_slower(self) -> Option<&'static str> {
+        match self {
+            Self::Memcheck => Some("20 to 50 times"),
+            Self::Miri => Some("some hundred times"),
+            Self::Tsan => Some("5 to 15 times"),
+            Self::Asan | Self::Msan => Some("2 to 3 times"),
+            Self::Plain | Self::Lsan | Self::Ubsan | Self::Careful | Self::Tracer => None,
+        }
+    }
+}
+
 /// Flags of Valgrind: only what is certainly lost is an error.
 pub(super) const MEMCHECK: [&str; 8] = [
     "--quiet",

@@ -386,7 +386,7 @@ fn cargo_tracer_keeps_the_projects_flags_and_tells_a_failed_build_from_nothing_r
     let subcommand = |verb: &str, arguments: &[&str]| {
         let mut command = cargo_tracer(at, verb);
         command.env("CARGO_TARGET_DIR", at.join("target"));
-        command.arg("--offline").args(arguments);
+        command.env("CARGO_NET_OFFLINE", "true").args(arguments);
         ran(command)
     };
     let (output, out, err) = subcommand("run", &["-v"]);
@@ -403,6 +403,13 @@ fn cargo_tracer_keeps_the_projects_flags_and_tells_a_failed_build_from_nothing_r
     let (output, out, err) = subcommand("test", &["--no-run"]);
     assert_eq!(output.status.code(), Some(3), "{out}\n{err}");
     assert!(err.contains("tracer: cargo ran no program"), "{err}");
+
+    // A program that waits for ever is ended.
+    let waits = "fn main() { loop { std::thread::park() } }";
+    std::fs::write(at.join("src/main.rs"), waits).unwrap();
+    let (output, out, err) = subcommand("run", &["--timeout=1"]);
+    assert_eq!(output.status.code(), Some(124), "{out}\n{err}");
+    assert!(err.contains("--timeout"), "{err}");
 
     std::fs::write(at.join("src/main.rs"), "fn main() { nobody_knows() }").unwrap();
     for verb in ["run", "test", "record"] {

@@ -60,7 +60,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> (Status, Vec<Report>) {
     if !in_order {
         reports.extend(panic::report(seen.output));
         if reports.is_empty() || !matches!(seen.ending, Ending::Code(_)) {
-            reports.push(Report::new(in_words(seen.ending)));
+            reports.push(Report::new(in_words(seen.tool, seen.ending)));
         }
     }
     shorten(&mut reports, seen.root);
@@ -72,7 +72,7 @@ pub(super) fn judge(seen: &Seen<'_>) -> (Status, Vec<Report>) {
     (status, reports)
 }
 
-fn in_words(ending: Ending) -> String {
+fn in_words(tool: Tool, ending: Ending) -> String {
     match ending {
         Ending::Code(code) => format!("ended with exit code {code}"),
         Ending::Signal(number) => {
@@ -80,7 +80,14 @@ fn in_words(ending: Ending) -> String {
             format!("ended by signal {number} ({name})")
         }
         Ending::TimedOut(seconds) => {
-            format!("did not end within {seconds} s (`--timeout SECONDS` gives more)")
+            let late = format!("did not end within {seconds} s");
+            match tool.times_slower() {
+                Some(times) => format!(
+                    "{late}; under {} it takes {times} as long as alone (`--timeout SECONDS` gives more)",
+                    tool.word()
+                ),
+                None => format!("{late} (`--timeout SECONDS` gives more)"),
+            }
         }
     }
 }
