@@ -80,7 +80,8 @@ static STARTER: AtomicU64 = AtomicU64::new(0);
 static LOST_AT_START: AtomicU64 = AtomicU64::new(0);
 static EXIT_KEY: AtomicU32 = AtomicU32::new(u32::MAX);
 
-const MAX_CHUNKS: usize = 1 << 16;
+/// Few under Miri, which looks through all of [`Process`] wherever a reference to it is passed on.
+const MAX_CHUNKS: usize = if cfg!(miri) { 1 << 6 } else { 1 << 16 };
 const ALIVE: u32 = 0x54524331;
 
 /// Lies in zeroed memory that is wiped in a forked child; all zeros is a valid value.
@@ -267,23 +268,26 @@ extern "C" fn process_exits() {
 }
 
 impl Process {
-    fn words(&self) -> &'static [AtomicU64] {
+    /// Words of the file, and no more of it than is asked for: Miri looks through all that a reference reaches. Nothing
+    /// beyond its end.
+    fn part(&self, start: usize, count: usize) -> &'static [AtomicU64] {
         let base = self.base.load(Ordering::Relaxed);
-        if base.is_null() {
-            // A child that was forked by a signal handler in the middle of a chunk switch.
+        let words = self.bytes.load(Ordering::Relaxed) as usize / 8;
+        let is_inside = start.checked_add(count).is_some_and(|end| end <= words);
+        // Null: a child that was forked by a signal handler in the middle of a chunk switch.
+        if base.is_null() || !is_inside {
             return &[];
         }
-        let words = self.bytes.load(Ordering::Relaxed) as usize / 8;
-        // SAFETY: `base` is the page-aligned start of a mapping of `bytes` bytes that is never
-        // unmapped; this process touches it through atomics only, which have the size and alignment
-        // of `u64` here and accept every bit pattern.
-        unsafe { core::slice::from_raw_parts(base, words) }
+        // SAFETY: `base` is the page-aligned start of a mapping of `words` words that is never unmapped, and the part
+        // lies within; this process touches it through atomics only, which have the size and alignment of `u64` here
+        // and accept every bit pattern.
+        unsafe { core::slice::from_raw_parts(base.add(start), count) }
     }
 
     /// A word of the file header's dynamic part.
     pub(crate) fn header_word(&self, offset: usize) -> &'static AtomicU64 {
         static NOWHERE: AtomicU64 = AtomicU64::new(0);
-        self.words().get(offset / 8).unwrap_or(&NOWHERE)
+        self.part(offset / 8, 1).first().unwrap_or(&NOWHERE)
     }
 
     /// A lane's entry in the directory.
@@ -296,9 +300,7 @@ impl Process {
     /// A chunk's words.
     pub(crate) fn chunk(&self, index: u32) -> &'static [AtomicU64] {
         let start = layout::chunk_offset() / 8 + index as usize * layout::CHUNK_WORDS;
-        self.words()
-            .get(start..start + layout::CHUNK_WORDS)
-            .unwrap_or(&[])
+        self.part(start, layout::CHUNK_WORDS)
     }
 
     /// Whether records share the time of their batch.
@@ -332,7 +334,10 @@ impl Process {
         if self.introduced.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.write_schemas();
+        // Who reads a recording under Miri is this very program, which knows its kinds.
+        if !cfg!(miri) {
+            self.write_schemas();
+        }
         if crate::recorder::simulated::seed().is_none() {
             modules::write(self);
         }

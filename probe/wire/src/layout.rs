@@ -34,9 +34,12 @@ pub const LANE_BYTES: usize = 128;
 /// Words of one lane directory entry.
 pub const LANE_WORDS: usize = LANE_BYTES / 8;
 /// Lanes in the directory of a newly written file: one a thread, two where a signal handler records.
-pub const LANES: usize = 4096;
+///
+/// Few under Miri, as are the bytes of a chunk: what is passed on by reference there is looked through word by word, and
+/// a test's recording is small. Readers take both from the file.
+pub const LANES: usize = if cfg!(miri) { 16 } else { 4096 };
 /// log2 of the bytes of a chunk.
-pub const CHUNK_LOG2: u32 = 16;
+pub const CHUNK_LOG2: u32 = if cfg!(miri) { 12 } else { 16 };
 /// Bytes of a chunk, its header included.
 pub const CHUNK_BYTES: usize = 1 << CHUNK_LOG2;
 /// Words of a chunk, its header included.

@@ -2,7 +2,8 @@
 
 use core::sync::atomic::Ordering;
 
-use wire::{layout, protocol};
+use wire::layout::{self, chunk, header};
+use wire::protocol;
 
 use super::Process;
 use crate::recorder::clock;
@@ -10,21 +11,24 @@ use crate::recorder::clock;
 impl Process {
     /// The file as it is now: whole records only, whatever other threads write meanwhile, and none
     /// younger than the call, so that no effect is in it without its cause.
+    ///
+    /// Its directory has the lanes that were taken, and not room for more: it is half a megabyte that way, which each
+    /// test would copy, and Valgrind and Miri word by word.
     pub(crate) fn snapshot(&self) -> Vec<u8> {
         let now = clock::ticks();
         self.beat();
-        let start = layout::chunk_offset() / 8;
         let chunks = u64::from(self.chunks.load(Ordering::Relaxed));
-        let head: Vec<u64> = self
-            .words()
-            .iter()
-            .take(start)
-            .map(|word| word.load(Ordering::Acquire))
-            .collect();
+        let taken = self.header_word(header::LANES_TAKEN);
+        let lanes = (taken.load(Ordering::Acquire) as usize).clamp(1, layout::LANES);
+        let start = layout::HEADER_BYTES + lanes * layout::LANE_BYTES;
+        let mut bytes = Vec::with_capacity(start + layout::CHUNK_BYTES);
+        for word in self.part(0, start / 8) {
+            put(&mut bytes, word.load(Ordering::Acquire));
+        }
+        shorten_directory(&mut bytes, lanes, start);
         // Asked after the lanes were copied: a chunk that a lane speaks of was taken before.
         let used = self.taken.load(Ordering::Relaxed).min(chunks) as usize;
-        let mut words = head;
-        words.reserve(used * layout::CHUNK_WORDS);
+        bytes.reserve(used * layout::CHUNK_BYTES);
         let mut copy = vec![0; layout::CHUNK_WORDS];
         for index in 0..used {
             // A chunk that is being recycled opens again in a moment.
@@ -37,14 +41,36 @@ impl Process {
                 }
                 std::thread::yield_now();
             }
+            let (lane, _) = layout::unpack_lane_kind(copy[chunk::LANE_KIND]);
+            if lane as usize >= lanes {
+                // All of a lane that was taken later is younger than the call. Names have no lane, and say 0.
+                copy.fill(0);
+            }
             forget_after(now, &mut copy);
-            words.extend_from_slice(&copy);
-        }
-        let mut bytes = Vec::with_capacity(words.len() * 8);
-        for word in words {
-            bytes.extend_from_slice(&word.to_le_bytes());
+            for word in &copy {
+                put(&mut bytes, *word);
+            }
         }
         bytes
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, word: u64) {
+    bytes.extend_from_slice(&word.to_le_bytes());
+}
+
+/// Says in a copied head how many lanes it has, and where the chunks begin.
+fn shorten_directory(bytes: &mut [u8], lanes: usize, start: usize) {
+    let mut put = |at: usize, value: u32| {
+        if let Some(place) = bytes.get_mut(at..at + 4) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+    };
+    put(header::LANES, lanes as u32);
+    put(header::CHUNK_OFFSET, start as u32);
+    let sum = bytes.get(..header::CRC).map(wire::crc::crc32c);
+    if let (Some(sum), Some(place)) = (sum, bytes.get_mut(header::CRC..header::CRC + 4)) {
+        place.copy_from_slice(&sum.to_le_bytes());
     }
 }
 
