@@ -54,6 +54,28 @@ fn a_buffer_whose_frame_has_returned() {
     scope.expect(Rule::T16).times(1);
 }
 
+#[inline(never)]
+fn entry_for_own_frame(from: &PipeReader) -> probe::io_uring::squeue::Entry {
+    let mut buffer = [0u8; DEEP];
+    let entry = opcode::Read::new(types::Fd(from.as_raw_fd()), buffer.as_mut_ptr(), 64).build();
+    black_box(&mut buffer);
+    entry.user_data(0x18)
+}
+
+#[test]
+fn a_buffer_whose_frame_had_returned_when_it_was_pushed() {
+    let scope = probe::scope();
+    let Some(mut ring) = ring() else { return };
+    let (reader, writer) = pipe().expect("a pipe");
+    let entry = entry_for_own_frame(&reader);
+    // SAFETY: the pipe is closed without a byte in it, so that nothing is ever written to the buffer.
+    unsafe { ring.submission().push(&entry) }.expect("room");
+    ring.submit().expect("submitted");
+    drop(writer);
+    assert_eq!(take(&mut ring), 0x18);
+    scope.expect(Rule::T16).times(1);
+}
+
 #[test]
 fn buffers_whose_frames_wait_for_them() {
     let scope = probe::scope();

@@ -19,7 +19,7 @@ use crate::ring::Entry;
 /// Addresses that a thread remembers. Of more, the lower one of two is forgotten: it is found when the frame of
 /// the higher one has returned too.
 const PLACES: usize = 8;
-/// How far above the stack pointer an address may lie to be asked about.
+/// How far from the stack pointer an address may lie to be asked about.
 const REACH: u64 = 64 << 20;
 const NOTHING: u64 = u64::MAX;
 
@@ -73,7 +73,9 @@ pub(crate) fn pushed(entry: &Entry) {
         // A cookie that points to the stack may be another frame's later.
         (entry[4], 1),
     ] {
-        if address.wrapping_sub(stack_pointer) < REACH {
+        // Below it lies what had returned before the entry was pushed.
+        let above = address.wrapping_sub(stack_pointer) < REACH;
+        if above || stack_pointer.wrapping_sub(address) < REACH {
             keep(address, bytes);
         }
     }
