@@ -103,11 +103,21 @@ pub struct Finding {
     pub message: String,
     /// The events it rests on, in causal order.
     pub evidence: Vec<Evidence>,
+    /// What to try next, where that is something else than its rule says: [`Finding::advice`].
+    pub own_advice: Option<&'static str>,
     /// Same for the same fault in another run: rule, places without line numbers, kind of object.
     pub fingerprint: u64,
     /// How many times the same was found (same fingerprint, same places in the source); the rest of the
     /// fields tell of the first.
     pub count: u64,
+}
+
+impl Finding {
+    /// What to try next.
+    pub fn advice(&self) -> &'static str {
+        let of_rule = || crate::rules::rule(self.rule).map_or("", |rule| rule.advice);
+        self.own_advice.unwrap_or_else(of_rule)
+    }
 }
 
 /// A finding and the consequences that are folded under it.
@@ -184,6 +194,8 @@ pub struct Summary {
     pub generations: u64,
     /// Coroutines.
     pub coroutines: u64,
+    /// Of those, coroutines that waited for something when their process ended.
+    pub suspended_at_end: u64,
     /// Rings.
     pub rings: u64,
     /// Operations whose last completion was not seen when their process ended: normal for a server.

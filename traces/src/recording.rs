@@ -80,6 +80,8 @@ pub struct Process {
     pub exit_handlers_ran: bool,
     /// How it ended.
     pub ended: Ended,
+    /// When the recorder saw how it ended, or that it had not, by `CLOCK_MONOTONIC` in ns.
+    pub watched_until_ns: Option<i64>,
     /// Why its recording ended before it did, where it did.
     pub stopped: Option<Stopped>,
     /// Names, places, types and call stacks that no room was left for.
@@ -142,6 +144,7 @@ impl Default for Process {
             capture: Capture::Linked,
             exit_handlers_ran: false,
             ended: Ended::Unknown,
+            watched_until_ns: None,
             stopped: None,
             names_lost: 0,
             pace: Pace::default(),
@@ -157,6 +160,19 @@ impl Process {
             && self.start_time != 0
             && other.start_time != 0
             && self.start_time.abs_diff(other.start_time) <= 2
+    }
+
+    /// Whether it might have gone on, had it not been told to end or the recording come to its end: it had all the
+    /// time until then.
+    pub(crate) fn was_cut_off(&self) -> bool {
+        // HUP, INT, QUIT, KILL and TERM; what a fault ends was at work.
+        let was_told = |signal: i32| matches!(signal, 1 | 2 | 3 | 9 | 15);
+        self.stopped.is_none()
+            && match self.ended {
+                Ended::Killed { signal, .. } => was_told(signal),
+                Ended::Unknown => !self.exit_handlers_ran,
+                _ => false,
+            }
     }
 
     /// Whether it went through an ordinary exit that its recording saw, so that what it still held was its own

@@ -159,9 +159,9 @@ impl Page {
                 self.line(Class::Folded, cut(&text, self.width));
             }
         }
-        if let Some(rule) = crate::rules::rule(head.rule) {
+        if !head.advice().is_empty() {
             self.line(Class::Empty, "");
-            self.block(Class::Advice, "  try: ", rule.advice);
+            self.block(Class::Advice, "  try: ", head.advice());
         }
         self.line(Class::Empty, "");
     }
@@ -299,6 +299,13 @@ impl Page {
                 "at the end: {} pending{posted}, {} still held",
                 plural(summary.pending_at_end, "operation"),
                 plural(summary.held_at_end, "pointer")
+            );
+            self.block(Class::Summary, "", &text);
+        }
+        if summary.suspended_at_end > 0 && summary.pending_at_end == 0 && summary.rings > 0 {
+            let text = format!(
+                "at the end: {} suspended, nothing in flight",
+                plural(summary.suspended_at_end, "coroutine")
             );
             self.block(Class::Summary, "", &text);
         }

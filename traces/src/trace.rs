@@ -33,6 +33,10 @@ impl Again for Whole<'_> {
         }
         self.losses.to_vec()
     }
+
+    fn began_ns(&self) -> i64 {
+        0
+    }
 }
 
 /// What a reader reads anew each time, and who is told.
@@ -66,6 +70,10 @@ impl Again for Watched<'_> {
         }
         self.began_ns.set(pass.began_ns());
         pass.losses()
+    }
+
+    fn began_ns(&self) -> i64 {
+        self.began_ns.get()
     }
 }
 

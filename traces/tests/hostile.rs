@@ -512,13 +512,17 @@ fn bundles_say_how_processes_ended() {
         core: false,
     };
     bundle::write_section(&mut bytes, Section::Command, b"app\0--fast").unwrap();
-    let end = bundle::end_record(77, 5, killed);
+    let end = bundle::end_record(77, 5, killed, 1 << 40);
     bundle::write_section(&mut bytes, Section::End, &end).unwrap();
     let file = File::default().round_trips(9).bytes();
     bundle::write_section(&mut bytes, Section::Process, &file).unwrap();
     let trace = read(&bytes).unwrap();
     assert_eq!(trace.recording().problems, []);
     assert_eq!(trace.recording().processes[0].ended, killed);
+    assert_eq!(
+        trace.recording().processes[0].watched_until_ns,
+        Some(1 << 40)
+    );
     assert_eq!(trace.recording().command.len(), 2);
     assert_eq!(trace.events().len(), 2 + 9 * 5);
     show(&trace);

@@ -110,11 +110,11 @@ fn whole_finding(model: &Model, row: FindingRow, finding: &Finding, columns: usi
     lines.extend(plain(&sentence(&finding.message), Tone::Plain, columns));
 
     // What to do first: the evidence is for who doubts it, and may be long.
-    if let Some(rule) = traces::rules::rule(finding.rule) {
+    if !finding.advice().is_empty() {
         lines.extend(wrap_after(
             "What to do:",
             Tone::Strong,
-            rule.advice,
+            finding.advice(),
             columns,
         ));
     }

@@ -346,7 +346,8 @@ void tracer_caller_ends(void);
 #endif
 #define TRACER_RESUME(coroutine, ring_id, cookie) \
 	TRACER_CALL_(tracer_resume(coroutine, ring_id, (uint64_t)(uintptr_t)(cookie)))
-/* One cookie, or an array of them (the first 64 are recorded). */
+/* One cookie, or an array of them (the first 64 are recorded). Whether it waits for any or for all of several is not
+ * said: that it was never resumed is reported once all of them have come. */
 #define TRACER_SUSPEND(coroutine, cookie) \
 	TRACER_CALL_(__extension__({ \
 		uint64_t tracer_cookie_ = (uint64_t)(uintptr_t)(cookie); \

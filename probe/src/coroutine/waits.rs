@@ -23,7 +23,8 @@ std::thread_local! {
 
 /// The coroutine that this thread polls waits for the completion with this cookie. Call it where the future of an
 /// operation returns pending. Outside of a coroutine that [`Coroutine::current`](super::Coroutine::current) knows it
-/// does nothing; of more than [`MAX_COOKIES`] the rest is left out.
+/// does nothing; of more than [`MAX_COOKIES`] the rest is left out. Whether it waits for any or for all of several is
+/// not said: that it was never resumed is reported once all of them have come.
 #[inline]
 pub fn waits_for(cookie: u64) {
     if recorder::recording() && CURRENT.try_with(Cell::get).is_ok_and(|id| id != 0) {

@@ -91,7 +91,8 @@ fn pair() -> (u64, u64) {
     best
 }
 
-fn monotonic_ns() -> u64 {
+/// `CLOCK_MONOTONIC` in ns.
+pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

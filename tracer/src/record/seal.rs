@@ -106,7 +106,7 @@ fn write(file: &File, mut what: What<'_>) -> Result<usize> {
         bundle::write_section(
             &mut out,
             Section::End,
-            &bundle::end_record(end.pid, end.start_time, ended(end.how)),
+            &bundle::end_record(end.pid, end.start_time, ended(end.how), end.at_ns),
         )?;
     }
     let mut still_running = 0;
@@ -117,7 +117,8 @@ fn write(file: &File, mut what: What<'_>) -> Result<usize> {
         if runs && !reported.contains(&id) {
             reported.push(id);
             still_running += 1;
-            let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown);
+            let now = super::clock::monotonic_ns();
+            let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown, now);
             bundle::write_section(&mut out, Section::End, &running)?;
         }
         let from = Copied::Live(&process.path);

@@ -45,6 +45,8 @@ pub(crate) struct End {
     pub(crate) start_time: u64,
     /// How it ended.
     pub(crate) how: How,
+    /// When that was seen, by `CLOCK_MONOTONIC` in ns.
+    pub(crate) at_ns: u64,
     /// Whether it was ended because it took too long.
     pub(crate) timed_out: bool,
 }
@@ -151,6 +153,7 @@ fn wait(
             Err(error) => return Err(error.into()),
         }
     };
+    let at_ns = super::clock::monotonic_ns();
     let start_time = start_time(id).map_or(0, |(start, _)| start);
     signals.survive();
     child.wait()?;
@@ -167,6 +170,7 @@ fn wait(
         pid: id,
         start_time,
         how,
+        at_ns,
         timed_out,
     };
     Ok((end, signals))

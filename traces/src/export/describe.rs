@@ -217,7 +217,7 @@ impl Teller<'_> {
                 .iter()
                 .filter_map(|it| Some(self.event(self.trace.event(it.event)?, Some(it.role))))
                 .collect(),
-            advice: rule.map_or("", |rule| rule.advice),
+            advice: finding.advice(),
         }
     }
 

@@ -142,6 +142,37 @@ pub(crate) fn pieces(entry: &Submit) -> impl Iterator<Item = Piece> {
         })
 }
 
+/// Whether the kernel may use memory of the process for an entry after it took it. Of opcodes that are not known,
+/// and of buffers that stand behind an array or are picked by the kernel, it may.
+pub(crate) fn may_use_memory(entry: &Submit) -> bool {
+    match entry.opcode {
+        op::NOP
+        | op::FSYNC
+        | op::POLL_ADD
+        | op::POLL_REMOVE
+        | op::SYNC_FILE_RANGE
+        | op::TIMEOUT
+        | op::TIMEOUT_REMOVE
+        | op::ASYNC_CANCEL
+        | op::LINK_TIMEOUT
+        | op::CONNECT
+        | op::FALLOCATE
+        | op::OPENAT
+        | op::CLOSE
+        | op::FADVISE
+        | op::OPENAT2
+        | op::EPOLL_CTL
+        | op::SPLICE
+        | op::TEE
+        | op::SHUTDOWN
+        | op::RENAMEAT..=op::MSG_RING
+        | op::SOCKET
+        | op::FIXED_FD_INSTALL..=op::LISTEN => false,
+        op::ACCEPT => pieces(entry).next().is_some(),
+        _ => true,
+    }
+}
+
 /// The descriptors of the process that an entry names: the one it works on, and the one that
 /// `EPOLL_CTL` is about.
 pub(crate) fn descriptors(entry: &Submit) -> impl Iterator<Item = i32> {
@@ -215,6 +246,25 @@ mod tests {
             [(0x1_0000, 16, Part::Timespec, Until::Taken)]
         );
         assert_eq!(found(&entry(op::OPENAT2)).len(), 2);
+    }
+
+    #[test]
+    fn what_lasts_until_the_end_is_memory_that_may_be_used() {
+        for opcode in 0..=op::PIPE {
+            let entry = entry(opcode);
+            let lasts = pieces(&entry).any(|piece| piece.until == Until::Done);
+            assert!(may_use_memory(&entry) || !lasts, "{opcode}");
+        }
+        // What an array names is not known, and neither is what a later kernel does.
+        for opcode in [op::READV, op::SENDMSG, op::URING_CMD, 200] {
+            assert!(may_use_memory(&entry(opcode)), "{opcode}");
+        }
+        let nowhere = Submit {
+            addr: 0,
+            off: 0,
+            ..entry(op::ACCEPT)
+        };
+        assert!(!may_use_memory(&nowhere) && !may_use_memory(&entry(op::POLL_ADD)));
     }
 
     #[test]

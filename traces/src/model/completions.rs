@@ -64,6 +64,7 @@ impl State {
         if let Some(operation) = &mut operation {
             operation.completions = operation.completions.saturating_add(1);
             operation.first_completion.get_or_insert(event.id);
+            operation.latest_completion = Some(event.id);
             operation.reaped_on = now_live;
             // The kernel had it, so somebody entered whom nobody saw.
             if operation.consumed.is_none() {
@@ -141,10 +142,11 @@ impl State {
                 event,
                 Owed {
                     completion: event.id,
+                    at_ns: event.at_ns,
                     lane: event.lane,
                     cookie: completion.cookie,
                     ring: completion.ring,
-                    round,
+                    latest: (completion.ring, round),
                     operation: operation_id,
                     submit,
                     generation: bound_or_live,
@@ -163,6 +165,7 @@ impl State {
         }
         let credit = Credit {
             completion: event.id,
+            at_ns: event.at_ns,
             lane: event.lane,
             about: bound_or_live.map_or((0, 0), |generation| (address, generation.number)),
             round,
@@ -368,6 +371,13 @@ impl State {
         }
         for number in waiting {
             if let Some(coroutine) = self.coroutines.get_mut(&(process, *number)) {
+                // Where it waits for several, perhaps for all, it is the latest of them that should have resumed it.
+                if let Some(before) = &mut coroutine.owed
+                    && before.cookie != owed.cookie
+                {
+                    (before.lane, before.latest) = (owed.lane, owed.latest);
+                    before.at_ns = owed.at_ns;
+                }
                 coroutine.owed.get_or_insert(owed);
             }
         }

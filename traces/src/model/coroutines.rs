@@ -3,7 +3,9 @@
 use super::Observer;
 use super::moment::{Moment, Resumed};
 use super::state::State;
-use super::things::{Coroutine, Credit, Delivered, Doing, Found, Owed, Poll, Unwoken};
+use super::things::{
+    Coroutine, Credit, Delivered, Doing, Found, Owed, Poll, Standing, Unwoken, Woken,
+};
 use crate::event::{Event, SiteId, TypeId};
 
 /// Ended coroutines that are remembered.
@@ -94,6 +96,18 @@ impl State {
                 ring.delivered.insert(cookie, delivered);
             }
         }
+        let took = match (by, &credit, &delivered) {
+            (Some((ring, cookie)), None, Some(delivered)) => {
+                let address = self.schemes.address(process, ring, cookie);
+                match self.standing(process, address) {
+                    Standing::Dead(dead) if dead.generation.leaked > delivered.resume => {
+                        Some(dead.generation.id)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
         let operation = credit.as_ref().and_then(|credit| credit.operation);
         let about = credit.as_ref().map(|credit| credit.about);
         let link = self.link(event.id);
@@ -109,6 +123,7 @@ impl State {
             by,
             credit: credit.as_ref(),
             delivered,
+            took,
             completions_are_known,
         }));
         if let Some(mut operation) = credit.and_then(|credit| credit.flagged) {
@@ -129,11 +144,30 @@ impl State {
             let strangers = self.strangers.entry(event.lane).or_default();
             strangers.push((number, event.id));
         }
+        if let Some(owed) = coroutine.owed {
+            let took = event.at_ns.saturating_sub(owed.at_ns);
+            let slowest = self.slowest_ns.entry(process).or_default();
+            *slowest = took.max(*slowest);
+        }
         let coroutine = self.coroutine(event, number);
         coroutine.owed = None;
         // One that ended stays ended, so that a third resume is seen for what it is.
         if !matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_)) {
-            coroutine.doing = Doing::Running(event.id);
+            let did = std::mem::replace(&mut coroutine.doing, Doing::Running(event.id));
+            if let Doing::Suspended {
+                event: suspended,
+                cookies,
+                ..
+            } = did
+                && by.is_none()
+                && !cookies.is_empty()
+            {
+                coroutine.woken = Some(Woken {
+                    suspended,
+                    resumed: event.id,
+                    cookies,
+                });
+            }
         }
     }
 
@@ -209,10 +243,11 @@ impl State {
             let credit = ring.credits.get(&cookie)?.newest()?;
             (credit.round == ring.round).then_some(Owed {
                 completion: credit.completion,
+                at_ns: credit.at_ns,
                 lane: credit.lane,
                 cookie,
                 ring: *number,
-                round: credit.round,
+                latest: (*number, credit.round),
                 operation: credit.operation,
                 submit: credit.submit,
                 generation: None,
@@ -272,7 +307,8 @@ impl State {
         let (Some(owed), Doing::Suspended { .. }) = (coroutine.owed, &coroutine.doing) else {
             return;
         };
-        let same_batch = self.rings.round(&(event.process, owed.ring)) == owed.round;
+        let (ring, round) = owed.latest;
+        let same_batch = self.rings.round(&(event.process, ring)) == round;
         let meant = owed.woken || owed.cancelled || self.running.contains_key(&event.lane);
         if same_batch && !meant && owed.lane == event.lane && self.unwoken.len() < UNWOKEN_MAX {
             self.unwoken.push(Unwoken {
@@ -338,6 +374,7 @@ fn fresh(event: &Event, number: u32) -> Coroutine {
         ty: TypeId(0),
         scope: event.scope,
         doing: Doing::Fresh,
+        woken: None,
         owed: None,
     }
 }

@@ -58,6 +58,9 @@ impl Asked {
 pub(crate) trait Again {
     /// Goes through all events from the first on, each with its call stack; says where records are missing.
     fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss>;
+
+    /// `CLOCK_MONOTONIC` of the first event in ns, once they were gone through.
+    fn began_ns(&self) -> i64;
 }
 
 /// Who goes through them.
@@ -134,10 +137,12 @@ pub(crate) fn judge_paged(
     for (event, stack) in found.stacks {
         recording.tables.stacks.of_event(event, stack);
     }
+    let began_ns = events.began_ns();
     let mut all = Events::paged(found.pages.unwrap_or_default());
     if is_too_much(&found.wanted) {
         // Findings beyond counting look back at more than a fetch is good for.
         let events = all.take()?;
+        recording.began_ns = began_ns;
         let mut judged = super::judge(recording, facts, &events, watch);
         let links = std::mem::take(&mut judged.links);
         return Some((judged, Events::whole(events, links)));
@@ -156,6 +161,7 @@ pub(crate) fn judge_paged(
             } else {
                 found.found
             },
+            began_ns: events.began_ns(),
         },
         found.wanted,
         // Who looks at any event may read the name of any coroutine.
@@ -170,6 +176,7 @@ struct Paged<'a> {
     watch: Watch<'a>,
     /// What is known to be told.
     found: Found,
+    began_ns: i64,
 }
 
 impl Again for Paged<'_> {
@@ -181,6 +188,10 @@ impl Again for Paged<'_> {
             witness.event(event, StackId(0), Foreseen::default());
         });
         Vec::new()
+    }
+
+    fn began_ns(&self) -> i64 {
+        self.began_ns
     }
 }
 
@@ -220,7 +231,10 @@ fn first(recording: &Recording, facts: &Facts, events: &impl Again, links: Links
         stacks: Vec::new(),
     };
     let losses = events.pass(&mut course);
-    let Noted { course, stacks, .. } = course;
+    let Noted {
+        mut course, stacks, ..
+    } = course;
+    course.state.began_ns = events.began_ns();
     let (clean, pages) = course.finish_with_pages();
     First {
         clean,
@@ -297,6 +311,7 @@ fn again(
             stacks.push((event.id, stack));
         }
     }));
+    course.state.began_ns = events.began_ns();
     let (judged, events) = course.finish_with_events();
     (judged, events, stacks)
 }

@@ -34,8 +34,11 @@ impl State {
             let address = self.addresses.get((process, address));
             address.and_then(Address::live)
         };
+        // The half may carry the tag that the whole carried.
+        let untagged = word & !self.schemes.tags(process, ring);
+        let half = |low: u64| self.addresses.of_low_half(process, low as u32);
         let whole = high_half_lost(word)
-            .then(|| self.addresses.of_low_half(process, word as u32))
+            .then(|| half(word).or_else(|| half(untagged).filter(|_| untagged >= LOWEST)))
             .flatten();
         // Tags are ordinary where nobody said that there are none.
         let aligned = word & LOW_BITS != 0 && pointers == Pointers::Declared;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Observer;
 use super::addresses::Address;
+use super::buffers;
 use super::moment::Moment;
 use super::state::State;
 use super::things::{Flown, Operation, RingDrop};
@@ -134,6 +135,9 @@ impl State {
                     });
                 }
                 Some(_) => {}
+                // No completion comes any more. What the kernel may still touch, while it works off the ring behind
+                // the program's back, is memory that it was given.
+                None if !buffers::may_use_memory(&flown.operation.entry) => {}
                 None => {
                     let place = self.taken_back.get(&id).copied();
                     let of_scope = back.entry(flown.generation.scope).or_default();

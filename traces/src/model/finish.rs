@@ -1,6 +1,6 @@
 //! Ends: of scopes, and of processes.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Observer;
 use super::Thing;
@@ -8,7 +8,7 @@ use super::addresses::Address;
 use super::credits::Credits;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
-use super::things::{Doing, Generation, Operation, RingState};
+use super::things::{Coroutine, Doing, Generation, GenerationId, Operation, RingState};
 use crate::event::{Event, EventId};
 use crate::recording::Recording;
 
@@ -18,6 +18,18 @@ fn held<'a>(live: impl Iterator<Item = &'a Generation>) -> Vec<Generation> {
     let held = live.filter(|generation| !generation.forever && !generation.nowhere);
     held.cloned().collect()
 }
+
+/// What a process had to be silent for, and until when, to have forgotten a coroutine.
+#[derive(Clone, Copy)]
+struct Idle {
+    /// The end, from the first event on.
+    end_ns: u64,
+    enough_ns: u64,
+}
+
+/// So long, and so many times as long as it ever took, a coroutine waits for its turn in no program that works.
+const LONG_NS: u64 = 100_000_000;
+const SLOWER: u64 = 20;
 
 /// The end of a process.
 pub(super) struct End {
@@ -43,7 +55,7 @@ impl State {
         };
         held.sort_by_key(|generation| generation.leaked);
         for generation in &held {
-            self.held(event.id, HeldAt::ScopeEnd, generation, observer);
+            self.held(event.id, HeldAt::ScopeEnd, generation, false, observer);
             let address = self.addresses.get_mut((process, generation.id.address));
             if let Some(live) = address.and_then(Address::live_mut) {
                 live.reported = true;
@@ -56,6 +68,7 @@ impl State {
         at: EventId,
         when: HeldAt,
         generation: &Generation,
+        in_hand: bool,
         observer: &mut Observer<'_>,
     ) {
         if generation.reported || self.is_turned(generation) {
@@ -74,6 +87,10 @@ impl State {
         let ring_dropped = flight
             .operation
             .is_some_and(|operation| self.rings.is_dropped(&(process, operation.ring)));
+        let torn_down = ring_dropped && !self.running.contains_key(&generation.lane);
+        let since = (when != HeldAt::ScopeEnd && flight.operations == 0)
+            .then(|| self.since_submission(process, generation.leaked))
+            .flatten();
         let quiet_rounds = flight
             .quiet_latest
             .filter(|_| flight.quiet == flight.operations)
@@ -95,6 +112,9 @@ impl State {
             scope_begun,
             reaped,
             ring_dropped,
+            torn_down,
+            in_hand,
+            since,
             quiet_rounds,
         }));
     }
@@ -105,6 +125,48 @@ impl State {
         let id = generation.id;
         generation.returned >= generation.leases
             && self.turned.contains_key(&(id.process, id.address))
+    }
+
+    /// From where on the claim of a slot could have been recorded that is still to carry what was leaked at an
+    /// event, where that is earlier.
+    fn since_submission(&self, process: u32, leaked: EventId) -> Option<EventId> {
+        let latest = self.rings.live(process).map(|(_, ring)| ring.latest_submit);
+        let earlier = latest
+            .map(Option::unwrap_or_default)
+            .filter(|at| *at < leaked);
+        earlier.min()
+    }
+
+    /// What was leaked for slots that were claimed and not submitted: the exit came between the two, as it may come
+    /// while an operation is in flight. The newest of each lane, as many as there are such slots.
+    fn in_hand(&self, process: u32, held: &[Generation]) -> FxHashSet<GenerationId> {
+        let mut claimed: FxHashMap<u32, (u32, EventId)> = FxHashMap::default();
+        for (_, ring) in self
+            .rings
+            .live(process)
+            .filter(|(_, ring)| ring.claimed > 0)
+        {
+            let most = ring.info.map_or(u32::MAX, |info| info.sq_entries);
+            let since = ring.latest_submit.unwrap_or_default();
+            let (count, oldest) = claimed.entry(ring.claim_lane).or_insert((0, since));
+            *count = count.saturating_add(ring.claimed.min(most));
+            *oldest = since.min(*oldest);
+        }
+        let mut found = FxHashSet::default();
+        if claimed.is_empty() {
+            return found;
+        }
+        for generation in held.iter().rev() {
+            if generation.flight().operations == 0
+                && let Some((count, since)) = claimed.get_mut(&generation.leak_lane)
+                && *count > 0
+                && generation.leaked >= *since
+            {
+                *count -= 1;
+                found.insert(generation.id);
+            }
+        }
+        found
     }
 
     /// The end of all processes.
@@ -123,7 +185,13 @@ impl State {
             let clean = process.ended_clean();
             // What a thread was at that still ran is cut off as by a kill, however orderly the exit.
             let is_cut = |lane: u32| !clean || recording.is_cut(lane);
-            self.strand(number, at, is_cut, observer);
+            self.strand(
+                number,
+                at,
+                is_cut,
+                self.idle_since(number, recording),
+                observer,
+            );
             let end = End {
                 process: number,
                 at,
@@ -148,6 +216,7 @@ impl State {
             } else {
                 self.unfinished(number)
             };
+            let in_hand = self.in_hand(number, held);
             for generation in held {
                 let mut lanes = [generation.lane, generation.leak_lane].into_iter();
                 let when = if lanes.any(|lane| is_cut(lane) || unfinished.contains(&lane)) {
@@ -155,9 +224,12 @@ impl State {
                 } else {
                     HeldAt::CleanExit
                 };
-                self.held(at, when, generation, observer);
+                let in_hand = in_hand.contains(&generation.id);
+                self.held(at, when, generation, in_hand, observer);
             }
         }
+        let suspended = |coroutine: &&Coroutine| matches!(coroutine.doing, Doing::Suspended { .. });
+        self.summary.suspended_at_end = self.coroutines.values().filter(suspended).count() as u64;
         self.descriptors_at_end();
         let rings = self.rings.pending();
         let sure = rings.filter(|((process, number), _)| {
@@ -216,7 +288,7 @@ impl State {
         for unwoken in self.unwoken.iter().filter(|unwoken| unwoken.went_on) {
             let owed = unwoken.owed;
             let ring = (unwoken.coroutine.process, owed.ring);
-            if self.rings.round(&ring) > owed.round {
+            if self.rings.round(&ring) > owed.latest.1 {
                 observer.see(&Moment::DroppedUnwoken { unwoken });
             }
         }
@@ -227,6 +299,7 @@ impl State {
         process: u32,
         at: EventId,
         is_cut: impl Fn(u32) -> bool,
+        idle: Option<Idle>,
         observer: &mut Observer<'_>,
     ) {
         let mut owed: Vec<_> = self
@@ -237,20 +310,73 @@ impl State {
             .collect();
         owed.sort_by_key(|(_, owed)| owed.completion);
         for (coroutine, owed) in owed {
-            let round = self.rings.round(&(process, owed.ring));
-            let rounds_since = round.saturating_sub(owed.round);
+            let (ring, since) = owed.latest;
+            let round = self.rings.round(&(process, ring));
+            let rounds_since = round.saturating_sub(since);
             let suspended = match coroutine.doing {
                 Doing::Suspended { lane, .. } => lane,
                 _ => owed.lane,
             };
             let clean = !is_cut(owed.lane) && !is_cut(suspended);
+            let waits_on = self.waits_on(coroutine, owed.cookie);
+            let idle_ns = idle.and_then(|idle| {
+                let since = idle.end_ns.checked_sub(owed.at_ns)?;
+                (since > idle.enough_ns).then_some(since)
+            });
             observer.see(&Moment::Stranded {
                 at,
                 coroutine,
                 owed,
                 rounds_since,
+                waits_on,
+                idle_ns,
                 clean,
             });
         }
+    }
+
+    /// How long is long in a process that was told to end. Nothing is where any of its threads was in the middle of a
+    /// coroutine: the others may have had to wait for that.
+    fn idle_since(&self, number: u32, recording: &Recording) -> Option<Idle> {
+        let process = recording.process(number)?;
+        let until_ns = process.watched_until_ns?;
+        let is_its = |lane: &u32| recording.lane(*lane).is_none_or(|it| it.process == number);
+        if !process.was_cut_off() || self.running.keys().any(is_its) {
+            return None;
+        }
+        let slowest = self.slowest_ns.get(&number).copied().unwrap_or(0);
+        Some(Idle {
+            end_ns: u64::try_from(until_ns.saturating_sub(self.began_ns)).ok()?,
+            enough_ns: slowest.saturating_mul(SLOWER).max(LONG_NS),
+        })
+    }
+
+    /// Whether a coroutine said that it waits for another cookie, too, which is still in flight, or was when its
+    /// ring went, or is to be submitted: it may wait for any of them, or for all.
+    fn waits_on(&self, coroutine: &Coroutine, but: u64) -> bool {
+        let Doing::Suspended { event, cookies, .. } = &coroutine.doing else {
+            return false;
+        };
+        let process = coroutine.process;
+        let rings = || {
+            self.rings
+                .iter()
+                .filter(move |((owner, _), _)| *owner == process)
+        };
+        cookies
+            .iter()
+            .filter(|cookie| **cookie != but)
+            .any(|cookie| {
+                let is_there =
+                    |ring: &RingState| ring.dropped.is_none_or(|dropped| dropped > *event);
+                if rings().any(|(_, ring)| is_there(ring) && ring.carries(*cookie)) {
+                    return true;
+                }
+                let addresses =
+                    rings().map(|((_, ring), _)| self.schemes.address(process, *ring, *cookie));
+                addresses
+                    .filter_map(|address| self.addresses.get((process, address))?.live())
+                    .any(|live| live.flight().operations == 0)
+            })
     }
 }

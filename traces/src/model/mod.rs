@@ -160,6 +160,7 @@ pub(crate) fn judge(
     course.observer.losses = losses.finish();
     course.observer.sharing = sharing;
     course.observer.events = events;
+    course.state.began_ns = recording.began_ns;
     course.state.declare_all(recording, events);
     let mut counter = Counter::new(watch, Stage::Judging, events.len() as u64);
     for event in events {

@@ -257,6 +257,11 @@ pub(crate) enum Moment<'a> {
         owed: Owed,
         /// Rounds of the ring since then.
         rounds_since: u64,
+        /// It said that it waits for something else, too, which is not there: it may wait for all of it.
+        waits_on: bool,
+        /// Nanoseconds from the completion to the end, where the process was told to end while nothing ran, and that
+        /// is far more than it ever took.
+        idle_ns: Option<u64>,
         /// Whether the process went through an ordinary exit, and no thread concerned still ran.
         clean: bool,
     },
@@ -267,6 +272,8 @@ pub(crate) enum Moment<'a> {
 pub(crate) struct Submitted<'a> {
     /// The operation.
     pub(crate) operation: &'a Operation,
+    /// Where its cookie is dead: what was leaked for it, by the look of it.
+    pub(crate) own: Option<&'a Generation>,
     /// What its cookie stands for.
     pub(crate) standing: Standing<'a>,
     /// Operations in flight with the same cookie, on other rings of the process too where its leases
@@ -401,6 +408,8 @@ pub(crate) struct Resumed<'a> {
     pub(crate) credit: Option<&'a Credit>,
     /// The latest completion with that cookie that had resumed somebody.
     pub(crate) delivered: Option<Delivered>,
+    /// What lived at the cookie after that, and was taken back.
+    pub(crate) took: Option<GenerationId>,
     /// Whether the ring's completions are recorded at all, and this cookie's were not too many to keep.
     pub(crate) completions_are_known: bool,
 }
@@ -435,6 +444,12 @@ pub(crate) struct Held<'a> {
     pub(crate) posted: Option<Posted>,
     /// The ring of its latest operation was dropped.
     pub(crate) ring_dropped: bool,
+    /// The same, and by a thread that was not in the middle of a coroutine when its process ended.
+    pub(crate) torn_down: bool,
+    /// No operation carried it, and its thread had claimed a slot that it did not come to submit.
+    pub(crate) in_hand: bool,
+    /// What must not be missing for that to be known, where that is more than its own life.
+    pub(crate) since: Option<EventId>,
     /// Rounds of the ring since the latest operation that posts nothing on success, where all of its
     /// operations are such.
     pub(crate) quiet_rounds: Option<u64>,

@@ -4,12 +4,13 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use super::addresses::Address;
 use super::cuts;
 use super::finish::End;
 use super::moment::{Cancels, Moment};
 use super::opcodes as op;
 use super::state::State;
-use super::things::{Operation, Overflow};
+use super::things::{Operation, OperationId, Overflow};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId};
 
@@ -234,9 +235,7 @@ impl State {
             cut_of: cut_of.flatten(),
             targets,
         }));
-        let renamed = (operation.entry.opcode == op::POLL_REMOVE
-            && operation.entry.len & POLL_UPDATE_USER_DATA != 0)
-            .then_some(operation.entry.off);
+        let renamed = new_name(operation);
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
@@ -266,6 +265,67 @@ impl State {
             renamed.tidy(|sequence| flying.contains_key(sequence) && seen.insert(*sequence));
             if renamed.is_empty() {
                 ring.by_cookie.remove(&cookie);
+            }
+            // Where all goes well, nothing will say so.
+            if operation.owes == expect::Owes::OnlyFailure {
+                self.rename(id, name.cookie, cookie);
+            }
+        }
+    }
+
+    /// An operation has another cookie from here on: it is that one's owner that waits for it, and what was
+    /// behind the old one is free to go.
+    fn rename(&mut self, by: OperationId, from: u64, to: u64) {
+        let (process, number) = (by.process, by.ring);
+        let address = self.schemes.address(process, number, to);
+        let Some(ring) = self.rings.get_mut(&(process, number)) else {
+            return;
+        };
+        let named = ring.by_cookie.get(&from).into_iter().flatten();
+        let named: SmallVec<[u64; 4]> = named
+            .filter(|sequence| {
+                let target = ring.flying.get(sequence);
+                target.is_some_and(|target| {
+                    target.entry.opcode == op::POLL_ADD && target.entry.cookie == from
+                })
+            })
+            .copied()
+            .collect();
+        let &[sequence] = named.as_slice() else {
+            // Which of them it was is not said.
+            for sequence in &named {
+                if let Some(target) = ring.flying.get_mut(sequence) {
+                    target.ambiguous = true;
+                }
+            }
+            return;
+        };
+        if from == to {
+            return;
+        }
+        ring.forget_cookie(from, sequence);
+        let Some(target) = ring.flying.get_mut(&sequence) else {
+            return;
+        };
+        let (id, sure) = (target.id, target.sure);
+        target.entry.cookie = to;
+        let before = target.generation.take();
+        if let Some(before) = before.filter(|_| sure)
+            && let Some(address) = self.addresses.get_mut((process, before.address))
+            && let Some(live) = address.live_mut().filter(|live| live.id == before)
+        {
+            let flight = live.flight_mut();
+            flight.in_flight = flight.in_flight.saturating_sub(1);
+        }
+        let address = self.addresses.get_mut((process, address));
+        if let Some(live) = address.and_then(Address::live_mut) {
+            target.generation = Some(live.id);
+            let flight = live.flight_mut();
+            flight.operations = flight.operations.saturating_add(1);
+            flight.operation = Some(id);
+            flight.reaped = None;
+            if sure {
+                flight.in_flight = flight.in_flight.saturating_add(1);
             }
         }
     }
@@ -339,12 +399,21 @@ impl State {
                     target.cancelled = true;
                 }
             }
+            if let Some(to) = new_name(operation) {
+                self.rename(id, name.cookie, to);
+            }
         } else if entry.op_flags & CANCEL_FD == 0 {
             ring.cancels.all(at);
         } else {
             ring.cancels.descriptor(entry.fd, at);
         }
     }
+}
+
+/// The cookie that an operation gives to the one that it names.
+fn new_name(operation: &Operation) -> Option<u64> {
+    let entry = &operation.entry;
+    (entry.opcode == op::POLL_REMOVE && entry.len & POLL_UPDATE_USER_DATA != 0).then_some(entry.off)
 }
 
 /// How an operation names others.

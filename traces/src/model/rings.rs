@@ -7,7 +7,7 @@ use super::discipline::Carrier;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::state::State;
-use super::things::{Lap, Operation, OperationId, RingState, Standing};
+use super::things::{Generation, Lap, Operation, OperationId, RingState, Standing};
 use super::{Observer, expect};
 use crate::event::{Event, Ring, SiteId, Submission};
 
@@ -19,6 +19,8 @@ const UNSET_MAX: usize = 16;
 const RIVALS_MAX: usize = 256;
 /// Operations that may have ended without a completion, kept for each ring.
 const UNSURE_MAX: usize = if cfg!(test) { 64 } else { 1024 };
+/// Submissions with dead cookies for which what they were to carry is looked for.
+const OWN_MAX: u32 = 64;
 /// Laps that a generation remembers having been in.
 const LAPS_MAX: usize = 8;
 
@@ -41,6 +43,13 @@ impl State {
             summary.rings = summary.rings.saturating_sub(1);
             summary.operations = summary.operations.saturating_sub(operations);
             summary.completions = summary.completions.saturating_sub(completions);
+        }
+    }
+
+    pub(super) fn claim(&mut self, event: &Event, number: u32) {
+        if let Some(ring) = self.rings.known((event.process, number)) {
+            ring.claimed = ring.claimed.saturating_add(1);
+            ring.claim_lane = event.lane;
         }
     }
 
@@ -68,6 +77,8 @@ impl State {
             return;
         };
         ring.in_batch = false;
+        ring.claimed = ring.claimed.saturating_sub(1);
+        ring.latest_submit = Some(event.id);
         let owes = expect::owes(&entry);
         let is_quiet = owes == expect::Owes::OnlyFailure;
         let sequence = submission.sequence;
@@ -152,6 +163,7 @@ impl State {
             consumed: at_once.then_some(event.id),
             completions: 0,
             first_completion: None,
+            latest_completion: None,
             reaped_on: None,
             ambiguous: false,
             reclaimed: None,
@@ -263,6 +275,9 @@ impl State {
         } = operation.id;
         let cookie = operation.entry.cookie;
         let sentinel = self.schemes.is_sentinel(process, number, cookie);
+        let is_dead = matches!(self.standing(process, address), Standing::Dead(_));
+        let looks_for_own = is_dead && self.looked_for_own < OWN_MAX;
+        self.looked_for_own += u32::from(looks_for_own);
         let Some(ring) = self.rings.get(&(process, number)) else {
             return;
         };
@@ -276,8 +291,10 @@ impl State {
         let standing = self.standing(process, address);
         let shared = self.schemes.is_shared(process, number, cookie)
             || matches!(standing, Standing::Live(live) if live.shared);
+        let own = looks_for_own.then(|| self.own_leak(operation)).flatten();
         observer.see(&Moment::Submitted(Submitted {
             operation,
+            own,
             standing,
             others,
             shared,
@@ -311,6 +328,28 @@ impl State {
                 });
             }
         }
+    }
+
+    /// What was leaked for an operation that went in with another's cookie, by the look of it: of what its thread
+    /// leaked since the kernel was last entered, the oldest that no operation carries.
+    fn own_leak(&self, operation: &Operation) -> Option<&Generation> {
+        let id = operation.id;
+        let since = self.rings.get(&(id.process, id.ring))?.latest_enter?;
+        // What was leaked since then is its own.
+        let address = self
+            .schemes
+            .address(id.process, id.ring, operation.entry.cookie);
+        match self.standing(id.process, address) {
+            Standing::Dead(dead) if dead.generation.leaked < since => {}
+            _ => return None,
+        }
+        let live = self.addresses.live().filter(|live| {
+            live.id.process == id.process
+                && live.leak_lane == operation.lane
+                && live.leaked > since
+                && live.flight().operations == 0
+        });
+        live.min_by_key(|live| live.leaked)
     }
 
     /// Operations in flight with an operation's cookie: those of its own ring, and where they and those
@@ -366,6 +405,7 @@ impl State {
             return;
         };
         ring.in_batch = false;
+        ring.latest_enter = Some(event.id);
         ring.overflow = None;
         for _ in 0..u32::try_from(result).unwrap_or(0) {
             let Some(sequence) = ring.queue.pop_front() else {

@@ -84,6 +84,12 @@ pub(super) struct State {
     pub(super) probed: FxHashSet<u32>,
     /// Where pointers of such processes were turned into owners the last time.
     pub(super) turned: FxHashMap<(u32, u64), (EventId, SiteId)>,
+    /// The longest that a completion was taken before the coroutine that waited for it was resumed, by process.
+    pub(super) slowest_ns: FxHashMap<u32, u64>,
+    /// `CLOCK_MONOTONIC` of the first event.
+    pub(super) began_ns: i64,
+    /// Submissions for which what they were to carry was looked for.
+    pub(super) looked_for_own: u32,
     /// The latest event of each process, and its time.
     pub(super) last: Vec<(EventId, u64)>,
     pub(super) links: Links,
@@ -183,7 +189,8 @@ impl State {
             What::Peek(p) => self.peek(event, p, observer),
             What::RingCreate(ring) => self.ring_create(event, ring),
             What::RingDrop { ring } => self.ring_drop(event, *ring, observer),
-            What::Claim { .. } | What::Alloc { .. } => {}
+            What::Claim { ring, .. } => self.claim(event, *ring),
+            What::Alloc { .. } => {}
             What::Overflow { ring, count } => self.overflow(event, *ring, *count),
             What::OwnerLabel { ring, owner } => {
                 self.labels.insert((event.lane, *ring), *owner);

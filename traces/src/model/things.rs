@@ -392,6 +392,7 @@ pub(crate) struct Operation {
     pub(crate) consumed: Option<EventId>,
     pub(crate) completions: u32,
     pub(crate) first_completion: Option<EventId>,
+    pub(crate) latest_completion: Option<EventId>,
     /// Generation alive at its cookie when its completion was taken.
     pub(crate) reaped_on: Option<GenerationId>,
     /// A completion could have been this one's or another's.
@@ -457,6 +458,7 @@ pub(crate) struct Lap {
 #[derive(Clone, Debug)]
 pub(crate) struct Credit {
     pub(crate) completion: EventId,
+    pub(crate) at_ns: u64,
     pub(crate) lane: u32,
     /// Address and generation that it is about; generation 0 for none.
     pub(crate) about: (u64, u32),
@@ -486,6 +488,11 @@ pub(crate) struct RingState {
     /// Lane that made it, where that was seen.
     pub(crate) maker: Option<u32>,
     pub(crate) dropped: Option<EventId>,
+    /// Slots that were claimed and not submitted since, and the lane that claimed the latest of them.
+    pub(crate) claimed: u32,
+    pub(crate) claim_lane: u32,
+    pub(crate) latest_submit: Option<EventId>,
+    pub(crate) latest_enter: Option<EventId>,
     /// Submitted and not taken by the kernel yet.
     pub(crate) queue: VecDeque<u64>,
     /// Enters that took all they offered, and left some that could have been offered.
@@ -625,6 +632,8 @@ pub(crate) struct Coroutine {
     pub(crate) ty: TypeId,
     pub(crate) scope: u32,
     pub(crate) doing: Doing,
+    /// The latest time that something else than a completion resumed it from a wait.
+    pub(crate) woken: Option<Woken>,
     /// A terminal completion that it waits for was taken, and it was not resumed since.
     pub(crate) owed: Option<Owed>,
 }
@@ -636,6 +645,17 @@ impl Coroutine {
             coroutine: self.number,
         }
     }
+}
+
+/// A resume by something else than a completion, from a wait for some.
+#[derive(Clone, Debug)]
+pub(crate) struct Woken {
+    /// The wait.
+    pub(crate) suspended: EventId,
+    /// Its end.
+    pub(crate) resumed: EventId,
+    /// What it waited for.
+    pub(crate) cookies: Vec<u64>,
 }
 
 /// What a coroutine is doing.
@@ -664,10 +684,13 @@ pub(crate) enum Doing {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owed {
     pub(crate) completion: EventId,
+    /// When the latest of those that it waits for was taken.
+    pub(crate) at_ns: u64,
     pub(crate) lane: u32,
     pub(crate) cookie: u64,
     pub(crate) ring: u32,
-    pub(crate) round: u64,
+    /// The ring and its round of the latest.
+    pub(crate) latest: (u32, u64),
     pub(crate) operation: Option<OperationId>,
     /// Its submission.
     pub(crate) submit: Option<EventId>,

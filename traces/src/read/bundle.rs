@@ -42,8 +42,9 @@ pub const MINOR: u16 = 2;
 pub enum Section {
     /// The file of one process, unused chunks cut from its end.
     Process = 1,
-    /// Five words: process id, start time, how it ended (1 exited, 2 killed, 3 still running or not
-    /// known), exit code or signal, whether a core was dumped.
+    /// Six words: process id, start time, how it ended (1 exited, 2 killed, 3 still running or not
+    /// known), exit code or signal, whether a core was dumped, and when that was seen by
+    /// `CLOCK_MONOTONIC` in ns (0 or missing: not known).
     End = 2,
     /// The arguments of the recorded command, separated by NUL.
     Command = 3,
@@ -111,7 +112,7 @@ pub fn write_section(out: &mut impl Write, section: Section, bytes: &[u8]) -> io
 }
 
 /// The bytes of an [`Section::End`].
-pub fn end_record(pid: u32, start_time: u64, ended: Ended) -> Vec<u8> {
+pub fn end_record(pid: u32, start_time: u64, ended: Ended, seen_ns: u64) -> Vec<u8> {
     let (how, value, core) = match ended {
         Ended::Exited { code } => (1, code, false),
         Ended::Killed { signal, core } => (2, signal, core),
@@ -123,6 +124,7 @@ pub fn end_record(pid: u32, start_time: u64, ended: Ended) -> Vec<u8> {
         how,
         i64::from(value) as u64,
         u64::from(core),
+        seen_ns,
     ];
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
@@ -283,6 +285,7 @@ fn section<'a>(
                 pid,
                 start_time: u64_at(&bytes, 8),
                 ended,
+                seen_ns: i64::try_from(u64_at(&bytes, 40)).ok().filter(|at| *at > 0),
             });
         }
         3 => {

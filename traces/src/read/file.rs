@@ -226,6 +226,7 @@ fn describe(head: &[u8], name: &str) -> Process {
             clock::LOGICAL => Clock::Logical,
             _ => Clock::Unknown,
         },
+        watched_until_ns: None,
         times_by_batch: u64_at(head, header::INCOMPAT) & layout::incompat::BATCH_TIME != 0,
         capture: match u32_at(head, header::CAPTURE) {
             capture::LINKED => Capture::Linked,

@@ -208,6 +208,7 @@ struct EndRecord {
     pid: u32,
     start_time: u64,
     ended: Ended,
+    seen_ns: Option<i64>,
 }
 
 /// What is gathered from all inputs.
@@ -425,6 +426,9 @@ fn put_ends(gathered: &mut Gathered<'_>) {
             .iter_mut()
             .filter(|process| fits(process))
         {
+            if process.ended != Ended::Replaced {
+                process.watched_until_ns = end.seen_ns;
+            }
             // An image that exec replaced did not end with the process.
             if process.ended != Ended::Replaced && end.ended != Ended::Unknown {
                 process.ended = end.ended;

@@ -64,6 +64,8 @@ pub(crate) struct Draft {
     /// Rules whose stories it heads although they show earlier, where it shares a key with them: it is
     /// nearer to the cause.
     pub(crate) outranks: &'static [u8],
+    /// The fault that it is a part of, whatever the places and the rule.
+    pub(super) fault: Option<u64>,
     shape: Fingerprint,
     /// Its places in the source, lines included: what tells two faults of one fingerprint apart.
     place: u64,
@@ -84,6 +86,7 @@ impl Draft {
             first_cause,
             message: String::new(),
             evidence: Vec::new(),
+            own_advice: None,
             fingerprint: 0,
             count: 1,
         };
@@ -96,6 +99,7 @@ impl Draft {
             ring_drop: None,
             keys: Vec::new(),
             outranks: &[],
+            fault: None,
             shape: Fingerprint::default(),
             place: 0,
         }
@@ -144,6 +148,24 @@ impl Draft {
 
     pub(crate) fn keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.keys.extend(keys);
+        self
+    }
+
+    /// What to try next, instead of what its rule says.
+    pub(crate) fn advice(mut self, advice: &'static str) -> Self {
+        self.finding.own_advice = Some(advice);
+        self
+    }
+
+    /// Makes it a part of one fault that shows in many places, and by several rules; to be called when its scope is
+    /// known.
+    pub(crate) fn of_fault(mut self, part: impl AsRef<str>, of: impl Into<u64>) -> Self {
+        let mut fault = Fingerprint::default();
+        fault.add(part.as_ref());
+        fault.add(of.into().to_le_bytes());
+        fault.add(self.finding.scope.to_le_bytes());
+        fault.add(self.process().to_le_bytes());
+        self.fault = Some(fault.0);
         self
     }
 

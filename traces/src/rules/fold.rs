@@ -35,6 +35,7 @@ fn rank(rule: RuleId) -> u8 {
 /// A finding and what makes another a repeat of it.
 struct Found {
     same: Same,
+    fault: Option<u64>,
     finding: Finding,
 }
 
@@ -54,6 +55,7 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
         let same = draft.same();
         let Draft {
             finding,
+            fault,
             keys,
             outranks,
             ring_drop,
@@ -63,7 +65,11 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
         let latest = keys.iter().filter_map(|key| owner.get(key)).max();
         // Weaker than a key: what another fault explains is no part of the drop's story.
         let latest = latest.or_else(|| of_drop.get(&ring_drop?)).copied();
-        let found = Found { same, finding };
+        let found = Found {
+            same,
+            fault,
+            finding,
+        };
         let index = match latest.filter(|_| !is_cause) {
             Some(index) => {
                 if let Some(story) = stories.get_mut(index) {
@@ -110,20 +116,36 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
     merged.into_iter().map(story).collect()
 }
 
-/// Makes stories with the same cause one, and the same consequences within a story one. The same cause
+/// Makes stories with the same cause one, those of one fault whichever rule heads them, and the same consequences within a story one. The same cause
 /// has the same places: two faults in one file are two stories, though their fingerprint, which must
 /// outlive the next edit of that file, is one. A scope's stories stay its own: two tests that run the
 /// same code are judged apart.
 fn merge(plots: Vec<Plot>) -> Vec<Plot> {
     let mut merged: Vec<Plot> = Vec::new();
     let mut indices: FxHashMap<Same, usize> = FxHashMap::default();
+    let mut faults: FxHashMap<u64, usize> = FxHashMap::default();
+    // Where the parts of a fault that another rule tells of stand in its story.
+    let mut parts: FxHashMap<(usize, RuleId), usize> = FxHashMap::default();
     // Where a consequence stands in its story: there may be as many as there are events.
     let mut places: FxHashMap<(usize, Same), usize> = FxHashMap::default();
     for plot in plots {
-        let index = *indices.entry(plot.head.same).or_insert(merged.len());
+        let next = merged.len();
+        let index = match plot.head.fault {
+            Some(fault) => *faults.entry(fault).or_insert(next),
+            None => *indices.entry(plot.head.same).or_insert(next),
+        };
         match merged.get_mut(index) {
             Some(first) => {
-                add_count(&mut first.head, &plot.head);
+                if first.head.finding.rule == plot.head.finding.rule {
+                    add_count(&mut first.head, &plot.head);
+                } else {
+                    let next = first.folded.len();
+                    let part = parts.entry((index, plot.head.finding.rule));
+                    match first.folded.get_mut(*part.or_insert(next)) {
+                        Some(known) => add_count(known, &plot.head),
+                        None => first.folded.push(plot.head),
+                    }
+                }
                 add(&mut first.folded, &mut places, plot.folded, index);
             }
             None => {
@@ -192,6 +214,70 @@ mod tests {
             ",
         );
         assert_eq!(found.len(), 2, "{found:#?}");
+    }
+
+    /// One line that does not set a cookie leaves what slots held before: nothing, live pointers, dead ones.
+    #[test]
+    fn one_line_that_sets_no_cookie_is_one_story() {
+        let fixture = |second: &str| {
+            format!(
+                "
+            1 main ring-create 0 sq=2 cq=4 in-place
+            2 main submit 0 NOP 0x0 op.rs:7 never-written
+            3 main complete 0 0x0 0
+            10 main leak 0x1000 Conn conn.rs:2
+            11 main submit 0 RECV 0x1000 conn.rs:3 set
+            12 main complete 0 0x1000 5
+            13 main reclaim 0x1000 Conn conn.rs:5
+            20 main submit 0 NOP 0x0 op.rs:7 poisoned
+            21 main complete 0 0x0 0
+            30 main submit 0 NOP 0x1000 op.rs:{second} poisoned
+            31 main complete 0 0x1000 0
+            "
+            )
+        };
+        let found = stories(&fixture("7"));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let trace = Trace::parse_text(&fixture("7")).unwrap();
+        let folded = &trace.verdict().stories[0].folded;
+        let rules: Vec<(u8, u64)> = folded.iter().map(|it| (it.rule.0, it.count)).collect();
+        assert!(rules.contains(&(2, 2)), "{rules:?}");
+        // Another line is another story.
+        assert_eq!(stories(&fixture("8")).len(), 2);
+    }
+
+    #[test]
+    fn a_batch_that_is_dispatched_twice_is_one_story() {
+        let found = stories(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main spawn 9 Task main.rs:3
+            3 main spawn 10 Task main.rs:3
+            10 main leak 0x1000 Op op.rs:2
+            11 main leak 0x2000 Op op.rs:2
+            20 main submit 0 RECV 0x1000 op.rs:3
+            21 main submit 0 RECV 0x2000 op.rs:3
+            22 main suspend 9 0x1000
+            23 main suspend 10 0x2000
+            30 main complete 0 0x1000 5
+            31 main complete 0 0x2000 5
+            40 main reclaim 0x1000 Op op.rs:9
+            41 main resume 9 0x1000
+            42 main done 9
+            43 main reclaim 0x1000 Op op.rs:9
+            50 main reclaim 0x2000 Op op.rs:9
+            51 main resume 10 0x2000
+            52 main leak 0x2000 Op op.rs:4
+            53 main suspend 10 0x2000
+            54 main reclaim 0x2000 Op op.rs:9
+            55 main resume 10 0x2000
+            60 main submit 0 RECV 0x2000 op.rs:3
+            ",
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        let message = &found[0].2;
+        let said = "the one completion of operation #0 was dispatched twice";
+        assert!(message.ends_with(said), "{message}");
     }
 
     #[test]

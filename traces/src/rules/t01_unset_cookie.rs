@@ -8,6 +8,7 @@
 
 use wire::record::CookieState;
 
+use super::t02_leftover_cookie::{UNSET, forgotten};
 use super::{Draft, History, Judge, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
@@ -77,6 +78,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .key(operation.id)
         .shape(crate::names::opcode(entry.opcode))
         .shape(names.file(site));
+    let forgot = fresh || operation.cookie_state == CookieState::Poisoned;
+    if entry.site != 0 && forgot {
+        draft = draft.of_fault(UNSET, forgotten(entry));
+    }
     if let Some(proof) = proof {
         draft = draft.evidence(*proof, "a pointer that is a cookie here");
     }

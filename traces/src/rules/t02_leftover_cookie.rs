@@ -7,6 +7,7 @@
 //! live pointer in the slot that held it before is ordinary.
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
+use wire::payload::Submit;
 use wire::record::CookieState;
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -85,6 +86,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .keys(operation.reaped_on.map(Key::from))
         .shape(crate::names::opcode(entry.opcode))
         .shape(names.file(site));
+    // One line that is missing leaves slots with all kinds of words in them.
+    if entry.site != 0 {
+        draft = draft.of_fault(UNSET, forgotten(entry));
+    }
     if let Some(lap) = &operation.lap {
         let whose = if is_poison(operation) {
             "the operation whose cookie the slot held before"
@@ -115,6 +120,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
     }
     judge.say(draft);
+}
+
+/// The fault of a line that does not set a cookie.
+pub(super) const UNSET: &str = "cookie not set";
+
+/// What tells such lines apart.
+pub(super) fn forgotten(entry: &Submit) -> u64 {
+    (u64::from(entry.opcode) << 32) | u64::from(entry.site)
 }
 
 /// High half of the words that the probe fills slots with.

@@ -47,6 +47,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     let Submitted {
         operation,
+        own,
         standing: Standing::Dead(dead),
         sentinel: false,
         ..
@@ -73,12 +74,19 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
         entry.slot,
         entry.opcode,
     );
+    let instead = own.map_or(String::new(), |own| {
+        format!(
+            "; {}, leaked{} just before, had no operation yet",
+            judge.generation(own.id),
+            judge.at(own.leak_site)
+        )
+    });
     let message = format!(
-        "{name} went in{} with the cookie of {}",
+        "{name} went in{} with the cookie of {}{instead}",
         judge.at(site),
         gone(dead, judge)
     );
-    let draft = about(dead, operation.id.subject(), operation.submit, judge)
+    let mut draft = about(dead, operation.id.subject(), operation.submit, judge)
         .scope(operation.scope)
         .confidence(confidence)
         .message(message)
@@ -86,6 +94,12 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
         .key(operation.id)
         .shape("submitted")
         .shape(names.file(site));
+    if let Some(own) = own {
+        draft = draft
+            .evidence(own.leaked, "leaked just before, and not submitted")
+            .key(own.id)
+            .advice(OTHERS);
+    }
     judge.say(draft);
 }
 
@@ -181,12 +195,42 @@ fn never_set(state: CookieState) -> bool {
     )
 }
 
+/// What to try where a pointer was leaked for an operation, and another's cookie went in.
+const OTHERS: &str = "Compare the word that was leaked last with the one that was put into the entry: one of another \
+                      operation, or of an earlier one, may have gone in. If this word was meant, find who took its \
+                      pointer back too early: its biography shows both places.";
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
     use crate::finding::Confidence;
     use crate::trace::Trace;
+
+    #[test]
+    fn what_was_leaked_for_an_operation_that_went_in_with_anothers_cookie() {
+        check_rule(
+            &RULE,
+            "
+            0 main ring-create 0 sq=8 cq=16
+            5 main leak 0x4000 Op op.rs:5
+            5 main leak 0x1000 Op op.rs:8
+            6 main enter 0 0 -> 0
+            20 main reclaim 0x1000 Op op.rs:9
+            30 main leak 0x2000 Op op.rs:10
+            31 main leak 0x3000 Op op.rs:11
+            40 main submit 0 NOP 0x1000 op.rs:12    <- already reclaimed at op.rs:9; Op#3 0x2000@1, leaked at op.rs:10 just before, had no operation yet
+            41 other submit 0 NOP 0x1000 op.rs:13   <- and already reclaimed at op.rs:9
+            50 main enter 0 0 -> 0
+            # This was its own, and the other one has its turn.
+            60 main leak 0x5000 Op op.rs:8
+            61 main leak 0x6000 Op op.rs:10
+            62 main reclaim 0x5000 Op op.rs:9
+            70 main submit 0 NOP 0x5000 op.rs:12    <- [since:10] already reclaimed at op.rs:9
+            71 main submit 0 NOP 0x6000 op.rs:12
+            ",
+        );
+    }
 
     #[test]
     fn submitted_after_its_reclaim() {

@@ -2,7 +2,8 @@
 //!
 //! Fires on the reclaim that leaves a generation with fewer leases than operations in flight.
 //! Fires on a ring dropped with operations in flight whose owners were taken back only afterwards, as a
-//! warning: nothing in the recording says whether the kernel was done with them.
+//! warning: nothing in the recording says whether the kernel was done with them. Only where it had memory to use:
+//! no completion comes from such a ring.
 //! Fires on the free of a block that a cookie in flight points into, where the shim recorded and leaks are
 //! not seen.
 //! Stays silent for an owner that is made only to look at what it owns, and given away again at once (see
@@ -25,10 +26,12 @@ pub(super) static RULE: Rule = Rule {
     fires: "A pointer is taken back while an operation that carries it still owes completions: before \
             its completion, after one with F_MORE, or before the notification of a zero-copy send. The \
             completion to come will name freed memory. As a warning: a ring is dropped with operations \
-            in flight, and their owners are taken back afterwards.",
+            in flight that gave the kernel memory to use, and their owners are taken back afterwards: the kernel \
+            works off a closed ring in its own time.",
     silent: "It is given away again at once, on the same thread and elsewhere than it was first: that was a \
-             look. Other leases remain for what is in flight (an Rc leaked once for each operation), or the \
-             operation was asked to post nothing when it succeeds.",
+             look. Other leases remain for what is in flight (an Rc leaked once for each operation); the \
+             operation was asked to post nothing when it succeeds; an update gave a poll another cookie; or the \
+             ring was dropped before and nothing was left that the kernel could write to or read.",
     needs: "Leaks, reclaims, submissions and completions. Of a program without the probe: frees of the blocks \
             that cookies point into.",
     points_at: "The reclaim that came too early, or the drop of the ring.",
@@ -85,8 +88,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         judge.at(*site),
         judge.at(SiteId(first.entry.site)),
     );
+    // One that completes and goes on: its completions had F_MORE.
+    let goes_on = first.latest_completion.filter(|_| first.completions > 0);
     let suspected = owing.iter().any(|operation| operation.ambiguous);
-    let draft = Draft::new(id.subject(), *event, *event)
+    let mut draft = Draft::new(id.subject(), *event, *event)
         .scope(generation.scope)
         .confidence(if suspected {
             Confidence::Suspected
@@ -110,8 +115,25 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(names.ty(generation.ty))
         .shape(names.file(generation.leak_site))
         .shape(names.file(*site));
+    if let Some(latest) = goes_on {
+        draft = draft
+            .evidence(
+                latest,
+                "its latest completion, with F_MORE: more are to come",
+            )
+            .advice(GOES_ON);
+    }
     judge.say(draft);
 }
+
+/// What to try where completions came, none of them the last.
+const GOES_ON: &str = "A completion with IORING_CQE_F_MORE is not the last: a multishot operation goes on, and of a \
+                       zero-copy send the notification is to come. Take the pointer back at the one without F_MORE; \
+                       to end a multishot early, cancel it and wait for that one.";
+/// What to try where a ring went first.
+const CLOSED_FIRST: &str = "Closing a ring only begins to cancel what is in flight; the kernel works that off in its \
+                            own time, and may write to its buffers until then. Before the ring is closed, cancel what \
+                            is in flight and take the last completions; then take the owners back.";
 
 /// The block that a cookie points into was freed, as the shim sees it: nobody saw who owned it.
 fn block_freed(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
@@ -198,6 +220,7 @@ fn after_drop(
         )
         .keys(flown.iter().map(|(flown, _)| Key::from(flown.operation.id)))
         .of_ring_drop(drop)
+        .advice(CLOSED_FIRST)
         .shape("ring dropped");
     if let Some((reclaimed, _)) = place {
         draft = draft.evidence(*reclaimed, "taken back here");
@@ -360,6 +383,31 @@ mod tests {
         }
     }
 
+    /// What to do is another thing than where nothing came yet.
+    #[test]
+    fn a_completion_that_is_not_the_last_is_shown_and_said_to_be_that() {
+        let of = |lines: &str| {
+            let fixture = format!(
+                "
+                10 main leak 0x1000 Op op.rs:8
+                20 main submit 0 ACCEPT 0x1000 op.rs:12 ioprio=1
+                {lines}
+                40 main reclaim 0x1000 Op op.rs:40     <- reclaimed at op.rs:40
+                "
+            );
+            check_rule(&RULE, &fixture);
+            let trace = Trace::parse_text(&fixture).unwrap();
+            let head = trace.verdict().stories[0].head.clone();
+            let events: Vec<u64> = head.evidence.iter().map(|it| it.event.0).collect();
+            (head.advice(), events)
+        };
+        let more = "30 main complete 0 0x1000 7 more\n31 main complete 0 0x1000 8 more";
+        let (advice, events) = of(more);
+        assert!(advice.contains("F_MORE"), "{advice}");
+        assert_eq!(events, [0, 1, 3, 4]);
+        assert_eq!(of(""), (RULE.advice, vec![0, 1, 2]));
+    }
+
     #[test]
     fn whole_round_trips_are_silent() {
         check_rule(
@@ -379,6 +427,64 @@ mod tests {
             91 main submit 0 SEND_ZC 0x3000 op.rs:12 len=9
             92 main complete 0 0x3000 -22
             93 main reclaim 0x3000 Op op.rs:40
+            ",
+        );
+    }
+
+    /// A poll in flight gets another cookie: whose owner waits for it is said by what the update came to.
+    #[test]
+    fn the_owner_that_an_update_put_in_its_place_waits_instead() {
+        let of = |result: &str, old: &str, new: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main submit 0 POLL_ADD 0x1000 op.rs:12
+                    30 main leak 0x2000 Op op.rs:9
+                    40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
+                    41 main complete 0 0x7 {result}
+                    50 main reclaim 0x1000 Op op.rs:40   {old}
+                    60 main reclaim 0x2000 Op op.rs:41   {new}
+                    "
+                ),
+            );
+        };
+        of(
+            "0",
+            "",
+            "<- Op#2 0x2000@1 was reclaimed at op.rs:41 while operation #0 (ring 0, slot 0, POLL_ADD)",
+        );
+        // It was not there any more, or busy: its completion is to come under the old name.
+        of("-114", "<- [observed] Op#1 0x1000@1 was reclaimed", "");
+        // Nothing says so where it succeeds.
+        check_rule(
+            &RULE,
+            "
+            0 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8
+            20 main submit 0 POLL_ADD 0x1000 op.rs:12
+            30 main leak 0x2000 Op op.rs:9
+            40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000 skip-success
+            50 main reclaim 0x1000 Op op.rs:40
+            60 main complete 0 0x2000 1
+            70 main reclaim 0x2000 Op op.rs:41
+            ",
+        );
+        // Which of two was meant is not said.
+        check_rule(
+            &RULE,
+            "
+            0 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8 owner=Rc
+            11 main leak 0x1000 Op op.rs:8 owner=Rc
+            20 main submit 0 POLL_ADD 0x1000 op.rs:12
+            21 main submit 0 POLL_ADD 0x1000 op.rs:12
+            30 main leak 0x2000 Op op.rs:9
+            40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
+            41 main complete 0 0x7 0
+            50 main reclaim 0x1000 Op op.rs:40 owner=Rc   <- [suspected] Op#1
             ",
         );
     }
@@ -448,6 +554,34 @@ mod tests {
             20 main submit 0 RECV 0x1000 op.rs:12
             25 main lost 1 removed
             30 main reclaim 0x1000 Op op.rs:40     <? was reclaimed
+            ",
+        );
+    }
+
+    /// No completion comes from it any more, and there is nothing that the kernel could write to.
+    #[test]
+    fn a_ring_dropped_before_owners_of_operations_without_memory_is_silent() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=exit:0
+            10 main leak 0x1000 Op op.rs:8
+            11 main leak 0x2000 Op op.rs:8
+            12 main leak 0x3000 Op op.rs:8
+            20 main submit 1 POLL_ADD 0x1000 op.rs:12
+            21 main submit 1 TIMEOUT 0x2000 op.rs:12 addr=0x7000
+            22 main submit 1 ACCEPT 0x3000 op.rs:12
+            30 main ring-drop 1
+            40 main reclaim 0x1000 Op op.rs:40
+            41 main reclaim 0x2000 Op op.rs:40
+            42 main reclaim 0x3000 Op op.rs:40
+            50 main leak 0x4000 Op op.rs:8
+            51 main leak 0x5000 Op op.rs:8
+            52 main submit 2 POLL_ADD 0x4000 op.rs:12
+            53 main submit 2 ACCEPT 0x5000 op.rs:12 addr=0x8000
+            54 main ring-drop 2    <- ring 2 was dropped while 1 operation was in flight
+            55 main reclaim 0x4000 Op op.rs:40
+            56 main reclaim 0x5000 Op op.rs:40
             ",
         );
     }

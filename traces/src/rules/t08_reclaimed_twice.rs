@@ -6,6 +6,7 @@
 
 use super::t03_stale_cookie::history;
 use super::{Draft, Judge, Key, Rule};
+use crate::event::SiteId;
 use crate::finding::{RuleId, Severity};
 use crate::model::Moment;
 
@@ -43,14 +44,25 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let names = judge.names();
     let generation = &dead.generation;
     let id = generation.id;
+    // One operation ever carried it, its one completion was the last that brought it, and one place took it back
+    // twice.
+    let flight = generation.flight();
+    let single = flight.reaped.zip(*brought_by).filter(|(_, operation)| {
+        flight.operations == 1 && flight.operation == Some(*operation) && *site == dead.reclaim_site
+    });
+    let single = single.filter(|_| *site != SiteId(0) && generation.handed == 1);
+    let dispatched = single.map_or(String::new(), |(_, operation)| {
+        let number = operation.sequence;
+        format!(": the one completion of operation #{number} was dispatched twice")
+    });
     let message = format!(
-        "{}, leaked{} and reclaimed{}, was reclaimed again{}",
+        "{}, leaked{} and reclaimed{}, was reclaimed again{}{dispatched}",
         names.generation(id.process, id.address, id.number),
         judge.at(generation.leak_site),
         judge.at(dead.reclaim_site),
         judge.at(*site),
     );
-    let draft = Draft::new(id.subject(), *event, *event)
+    let mut draft = Draft::new(id.subject(), *event, *event)
         .scope(generation.scope)
         .history(history(dead))
         .message(message)
@@ -62,13 +74,24 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(names.ty(generation.ty))
         .shape(names.file(dead.reclaim_site))
         .shape(names.file(*site));
+    if let Some((reaped, operation)) = single {
+        draft = draft
+            .evidence(reaped.event, "the one completion")
+            .of_fault("dispatched twice", operation.ring)
+            .advice(TWICE);
+    }
     judge.say(draft);
 }
+
+/// What to try where one completion was dispatched twice.
+const TWICE: &str = "Look at the loop that goes through a batch of completions: it must hand each of them on once, and \
+                     the queue's head must have moved past them before the next look.";
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::trace::Trace;
 
     #[test]
     fn second_reclaim_is_reported() {
@@ -111,6 +134,35 @@ mod tests {
         check_rule(&RULE, &text(forgotten, ""));
         let leaked_again = "40 calls leak 0x1010 Conn conn.rs:8 owner=Rc";
         check_rule(&RULE, &text(leaked_again, ""));
+    }
+
+    #[test]
+    fn by_one_place_for_one_completion() {
+        let is_said = |second: &str, between: &str| {
+            let fixture = format!(
+                "
+                1 main ring-create 0 sq=8 cq=16
+                10 main leak 0x1000 Op op.rs:8
+                20 main submit 0 RECV 0x1000 op.rs:9
+                30 main complete 0 0x1000 5
+                40 main reclaim 0x1000 Op op.rs:40
+                {between}
+                50 main reclaim 0x1000 Op op.rs:{second}   <- was reclaimed again at op.rs:{second}
+                "
+            );
+            check_rule(&RULE, &fixture);
+            let trace = Trace::parse_text(&fixture).unwrap();
+            let mut all = trace.verdict().stories.iter().flat_map(|it| {
+                let folded = it.folded.iter();
+                std::iter::once(&it.head).chain(folded)
+            });
+            let said = "the one completion of operation #0 was dispatched twice";
+            all.any(|it| it.message.contains(said) && it.advice() != RULE.advice)
+        };
+        assert!(is_said("40", ""));
+        // Another place, or another completion.
+        assert!(!is_said("41", ""));
+        assert!(!is_said("40", "45 main complete 0 0x1000 5"));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! Fires at the end of a scope for all that the scope leaked and still holds; when a ring is dropped
 //! with an operation in flight that holds a pointer; at a clean exit for what was never submitted; and
-//! however a process ended for what was reaped and not reclaimed, once its ring went on.
+//! however a process ended for what was reaped and not reclaimed, once its ring went on, or was dropped before a
+//! clean exit.
 //! Stays silent for what is pending in the kernel at the end of a process, for what a kill cut off or a
-//! thread had in hand that still ran at the exit, or left it from inside a coroutine or without dropping its
-//! ring; and for what was declared to be leaked for ever.
+//! thread had in hand that still ran at the exit, had claimed a slot for, or left at the exit from inside a coroutine or
+//! without dropping its ring; and for what was declared to be leaked for ever.
 //! Where leaks are known from the program's functions it speaks of what went into a ring, and only suspects what several
 //! operations carried: it may be kept for good.
 //! Points at the leak.
@@ -22,10 +23,12 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "A pointer that was given away is still out at the end of its scope, or when its ring is \
             dropped with its operation in flight, or at a clean exit without ever having been submitted, \
-            or although its last completion was taken and the ring went on to later ones.",
+            or although its last completion was taken and the ring went on to later ones, \
+            or was dropped in order.",
     silent: "Operations pending in the kernel when a process ends are only counted: a server's accepts \
-             are normal. So is all that a kill cut off, or an exit while other threads still ran, or from \
-             inside a coroutine, or with the thread's ring not dropped: that runs no destructors. What is \
+             are normal. So is all that a kill cut off, or an exit while other threads still ran, from \
+             inside a coroutine, with the thread's ring not dropped, or between the claim of a slot and its \
+             submission: that runs no destructors. What is \
              declared leaked for ever is exempt, and so is what has no bytes.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
@@ -84,6 +87,8 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
         reaped,
         posted,
         ring_dropped,
+        torn_down,
+        in_hand,
         ..
     } = held;
     let rounds = reaped.map_or(0, |(_, rounds)| rounds);
@@ -109,10 +114,11 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
     };
     let speaks = match (when, short) {
         (HeldAt::ScopeEnd, _) => true,
-        (HeldAt::CleanExit, "never submitted") => true,
+        (HeldAt::CleanExit, "never submitted") => !in_hand,
         // Later ones were taken: the queue was gone past it.
         (_, "completed, not reaped") => posted.is_some_and(|posted| posted.passed),
-        (HeldAt::CleanExit, "reaped, not reclaimed") => rounds >= 1,
+        // Who drops the ring in order has worked through what was taken from it.
+        (HeldAt::CleanExit, "reaped, not reclaimed") => rounds >= 1 || *torn_down,
         // A batch may have been taken and only half worked through when the kill came: two rounds
         // later it was. One that was only looked at is still in use.
         (HeldAt::Cut, "reaped, not reclaimed") => rounds >= 2 && !generation.peeked,
@@ -142,8 +148,12 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         HeldAt::ScopeEnd => "still held at the end of its scope, ",
         HeldAt::CleanExit | HeldAt::Cut => "",
     };
-    let mut draft =
-        about(generation, *at, short, &format!("{end}{state}"), judge).history(history(held));
+    // That a thread was in the middle of a coroutine may have been said long before.
+    let history = match reaped {
+        Some((_, 0)) if *when == HeldAt::CleanExit => History::Whole,
+        _ => history(held),
+    };
+    let mut draft = about(generation, *at, short, &format!("{end}{state}"), judge).history(history);
     if probed && generation.flight().operations > 1 {
         draft = draft.confidence(Confidence::Suspected);
     }
@@ -186,7 +196,11 @@ fn about(
 /// What it rests on that one is still held at an end.
 pub(super) fn history(held: &Held<'_>) -> History {
     match (held.when, held.scope_begun) {
-        (HeldAt::CleanExit | HeldAt::Cut, _) => since(held.generation),
+        (HeldAt::CleanExit | HeldAt::Cut, _) => match (since(held.generation), held.since) {
+            // The claim of the slot that it was for may be missing.
+            (History::Since(_), Some(earlier)) => History::Since(earlier),
+            (history, _) => history,
+        },
         (HeldAt::ScopeEnd, Some(begun)) if held.generation.is_sole_owner() => History::Since(begun),
         // Which scope it belongs to was said by an earlier record.
         (HeldAt::ScopeEnd, _) => History::Whole,
@@ -338,6 +352,88 @@ mod tests {
         check_rule(
             &RULE,
             "process 0 end=killed:9\n10 main leak 0x1000 Op op.rs:8",
+        );
+    }
+
+    /// As an exit may come while an operation is in flight, it may come before one is submitted.
+    #[test]
+    fn what_a_claimed_slot_was_to_carry_is_in_hand_at_an_exit() {
+        let of = |slots: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:3
+                    # Made by another thread: whose ring is not dropped is cut off as a whole.
+                    0 maker ring-create 0 sq=8 cq=16
+                    1 main leak 0x1000 Op op.rs:8    <- it was never submitted
+                    2 main claim 0 slot=0
+                    3 main leak 0x2000 Op op.rs:9
+                    4 main submit 0 NOP 0x2000
+                    5 main complete 0 0x2000 0
+                    6 main reclaim 0x2000 Op op.rs:9
+                    {slots}
+                    30 main leak 0x3000 Op op.rs:10  {arrow}
+                    31 other leak 0x4000 Op op.rs:11 <- it was never submitted
+                    "
+                ),
+            );
+        };
+        let missing = "<- [since:4] it was never submitted";
+        of("10 main claim 0 slot=1", "");
+        of("", missing);
+        of("10 other mark x", missing);
+        of(
+            "10 main claim 0 slot=1\n11 main leak 0x5000 Op op.rs:12   <- it was never submitted",
+            "",
+        );
+        // The ring went, and nobody submits it.
+        of(
+            "10 main claim 0 slot=1\n11 main ring-drop 0",
+            "<- it was never submitted",
+        );
+        // A claim that is missing could explain it.
+        check_rule(
+            &RULE,
+            "
+            process 0 end=exit:3
+            4 main submit 0 NOP 0x7
+            5 main lost 1 removed
+            30 main leak 0x3000 Op op.rs:10  <? it was never submitted
+            ",
+        );
+    }
+
+    #[test]
+    fn taken_last_and_its_ring_dropped_in_order() {
+        let of = |drop: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:0
+                    0 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8
+                    11 main leak 0x2000 Op op.rs:8      {arrow}
+                    20 main submit 0 NOP 0x1000
+                    21 main submit 0 NOP 0x2000
+                    30 main complete 0 0x1000 0
+                    31 main complete 0 0x2000 0
+                    32 main reclaim 0x1000 Op op.rs:9
+                    {drop}
+                    "
+                ),
+            );
+        };
+        of(
+            "40 main ring-drop 0",
+            "<- [observed whole] its completion was taken, and nobody took the pointer back",
+        );
+        of("", "");
+        // The exit came in the middle of a coroutine, and the ring went with what is static.
+        of(
+            "33 main spawn 9 Task op.rs:3\n34 main resume 9\n40 main ring-drop 0",
+            "",
         );
     }
 

@@ -4,7 +4,7 @@
 //! one by a cookie that the coroutine does not wait for, and on a resume after its end.
 //! Stays silent for wakes by something else, for coroutines that did not say what they wait for, and
 //! where the ring's completions are not recorded.
-//! Points at the resume.
+//! Points at the resume, at the drop of a coroutine that left something in flight, or at the wake that was too early.
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::finding::{RuleId, Severity};
@@ -20,7 +20,8 @@ pub(super) static RULE: Rule = Rule {
     silent: "Something else than a completion woke it; it did not say what it waits for; the ring's \
              completions are not recorded; or too many of one cookie were taken at once to keep them all.",
     needs: "Completions and resumes; suspensions with their cookies tell wrong resumes from right ones.",
-    points_at: "The resume that should not have been.",
+    points_at: "The resume that should not have been; the drop of the coroutine, where what it waited for was \
+                in flight then; or the wake that came before the completion.",
     example: "A fiber that waited for its own operation was woken by the completion of another one and \
               took the wrong result; the fix waits on until its own waker ran.",
     source: "romange/helio#238",
@@ -40,6 +41,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         by,
         credit,
         delivered,
+        took,
         completions_are_known,
     } = resumed;
     let names = judge.names();
@@ -53,15 +55,38 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         format!(" by {cookie:#x} on ring {ring}")
     });
     let same = delivered.filter(|delivered| delivered.coroutine == coroutine.number);
+    // What it waited for was in flight when it was dropped, and came back to nobody.
+    let dropped = match (&coroutine.doing, credit) {
+        (Doing::Dropped(at), Some(credit)) => {
+            let operation = credit.operation.zip(credit.submit);
+            let operation = operation.filter(|(_, submitted)| submitted < at);
+            operation
+                .filter(|_| credit.completion > *at)
+                .map(|it| (*at, it))
+        }
+        _ => None,
+    };
+    // Something else resumed it when it waited for this one.
+    let woken = coroutine.woken.as_ref().filter(|woken| {
+        let is_known = |(_, cookie): (u32, u64)| woken.cookies.contains(&cookie);
+        let since = credit.is_some_and(|credit| credit.completion > woken.resumed);
+        *found == Found::Elsewhere && since && by.is_some_and(is_known)
+    });
     let (shape, message) = match found {
         Found::Done => (
             "done",
             format!("{who} was resumed{cookie} after it was done"),
         ),
-        Found::Dropped => (
-            "dropped",
-            format!("{who} was resumed{cookie} after it was dropped"),
-        ),
+        Found::Dropped => {
+            let what = dropped.map_or(String::new(), |(_, (operation, _))| {
+                let number = operation.sequence;
+                format!(": operation #{number}, which it waited for, was in flight when it was")
+            });
+            (
+                "dropped",
+                format!("{who} was resumed{cookie} after it was dropped{what}"),
+            )
+        }
         _ if twice && same.is_some() => (
             "twice",
             format!("{who} was resumed{cookie} a second time for one completion"),
@@ -74,6 +99,16 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             "none",
             format!("{who} was resumed{cookie} without a completion"),
         ),
+        Found::Elsewhere if woken.is_some() => (
+            "woken",
+            format!(
+                "{who} was resumed by a wake while it waited for{}; the completion came later, and resumed it \
+                 once more, from another wait",
+                by.map_or(String::new(), |(ring, cookie)| format!(
+                    " {cookie:#x} of ring {ring}"
+                ))
+            ),
+        ),
         Found::Elsewhere => (
             "elsewhere",
             format!("{who} was resumed{cookie}, which it was not waiting for"),
@@ -85,7 +120,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         None => delivered.and_then(|delivered| delivered.submit),
     };
     let message = format!("{message}{}", judge.places_of(coroutine, submit));
-    let mut draft = Draft::new(coroutine.subject(), *event, *event)
+    let cause = dropped
+        .map(|(at, _)| at)
+        .or(woken.map(|woken| woken.resumed));
+    let mut draft = Draft::new(coroutine.subject(), cause.unwrap_or(*event), *event)
         .scope(coroutine.scope)
         .history(coroutine.spawned.map_or(History::Whole, History::Since))
         .message(message)
@@ -105,24 +143,120 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         draft = draft
             .evidence(delivered.completion, "the one completion")
             .evidence(delivered.resume, "resumed for it here")
-            .keys(delivered.operation.map(Key::from));
+            .keys(delivered.operation.map(Key::from))
+            .keys(took.map(Key::from));
         draft.outranks = &[3, 8];
+    }
+    if let Some((_, (_, submitted))) = dropped {
+        draft = draft
+            .evidence(submitted, "in flight since here")
+            .advice(DROPPED);
+    }
+    if let Some(woken) = woken {
+        draft = draft
+            .evidence(woken.suspended, "waited for it since here")
+            .evidence(woken.resumed, "resumed by a wake, too early")
+            .advice(WOKEN);
+    }
+    if twice
+        && same.is_some()
+        && let Some((ring, _)) = by
+    {
+        draft = draft.of_fault("dispatched twice", *ring);
     }
     if let Some(credit) = credit {
         draft = draft.evidence(credit.completion, "by this completion");
     }
     if let Doing::Suspended { event, .. } = coroutine.doing {
-        draft = draft.evidence(event, "suspended here");
+        let role = if woken.is_some() {
+            "waited for something else since here"
+        } else {
+            "suspended here"
+        };
+        draft = draft.evidence(event, role);
+    } else if let Some((at, _)) = dropped {
+        draft = draft.evidence(at, "dropped here, too early");
     } else if let Doing::Done(event) | Doing::Dropped(event) = coroutine.doing {
         draft = draft.evidence(event, "ended here");
     }
     judge.say(draft);
 }
 
+/// What to try where what a dropped coroutine waited for came back.
+const DROPPED: &str = "Dropping a coroutine does not end what it waits for. Cancel that and wait for its completion before \
+                       the frame goes, or leave a mark behind the cookie by which the completion finds nobody there.";
+/// What to try where a wake came before the completion.
+const WOKEN: &str = "Find who woke it: while it waits for a completion nothing else may run it, or it must look, each \
+                     time it runs, whether that has come, and wait on if not.";
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::trace::Trace;
+
+    #[test]
+    fn dropped_while_what_it_waited_for_was_in_flight() {
+        let fixture = "
+            1 main spawn 9 Task main.rs:3
+            10 main submit 0 NOP 0x1000
+            20 main suspend 9 0x1000
+            30 main coroutine-drop 9      <- [error since:0] coroutine 9 (Task) was resumed by 0x1000 on ring 0 after it was dropped: operation #0, which it waited for, was in flight when it was
+            40 main complete 0 0x1000 0
+            50 main resume 9 0x1000
+            ";
+        check_rule(&RULE, fixture);
+        assert!(advice(fixture).starts_with("Dropping a coroutine"));
+        // Submitted afterwards, or taken before: that is no fault of the drop.
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            20 main suspend 9 0x1000
+            30 main coroutine-drop 9
+            35 main submit 0 NOP 0x1000
+            40 main complete 0 0x1000 0
+            50 main resume 9 0x1000       <- after it was dropped
+            ",
+        );
+    }
+
+    #[test]
+    fn woken_before_its_completion_came() {
+        let fixture = "
+            1 main spawn 9 Task main.rs:3
+            20 main suspend 9 0x1000
+            30 main resume 9              <- coroutine 9 (Task) was resumed by a wake while it waited for 0x1000 of ring 0; the completion came later, and resumed it once more, from another wait
+            31 main suspend 9 0x2000
+            40 main submit 0 NOP 0x1000
+            50 main complete 0 0x1000 0
+            60 main resume 9 0x1000
+            ";
+        check_rule(&RULE, fixture);
+        assert!(advice(fixture).starts_with("Find who woke it"));
+        // It looked, and waited on; and another's completion.
+        check_rule(
+            &RULE,
+            "
+            1 main spawn 9 Task main.rs:3
+            20 main suspend 9 0x1000
+            30 main resume 9
+            31 main suspend 9 0x1000
+            40 main submit 0 NOP 0x1000
+            50 main complete 0 0x1000 0
+            60 main resume 9 0x1000
+            70 main suspend 9 0x1000
+            71 main submit 0 NOP 0x3000
+            72 main complete 0 0x3000 0
+            73 main resume 9 0x3000       <- which it was not waiting for
+            ",
+        );
+    }
+
+    fn advice(fixture: &str) -> &'static str {
+        let trace = Trace::parse_text(fixture).unwrap();
+        trace.verdict().stories[0].head.advice()
+    }
 
     #[test]
     fn one_completion_two_resumes() {

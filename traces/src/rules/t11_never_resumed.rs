@@ -1,10 +1,13 @@
 //! `never-resumed`: what a coroutine waits for is there, and nobody resumes it.
 //!
 //! Fires when the last completion of a cookie that a coroutine waits for was taken, the coroutine was
-//! neither resumed, done nor dropped after it, and its ring went on to later completions.
+//! neither resumed, done nor dropped after it, and its ring went on to later completions. Suspects it where the
+//! ring did not: nothing ran, for far longer than a coroutine ever waited for its turn, until the process was told
+//! to end.
 //! As a warning where it was dropped in the very batch in which the completion was taken, and nobody had woken
 //! it: its waker owned it.
-//! Stays silent for coroutines that said nothing of what they wait for, and at a kill a moment after.
+//! Stays silent for coroutines that said nothing of what they wait for, for those that said that they wait for
+//! something else, too, which has not come, and at a kill a moment after.
 //! Points at the completion.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -17,11 +20,13 @@ pub(super) static RULE: Rule = Rule {
     brief: "the completion was taken, and its coroutine never ran again",
     severity: Severity::Error,
     fires: "The completion that a coroutine waits for was taken, and the coroutine never ran again, \
-            although its ring went on to later completions: it is lost. As a warning: it was dropped while \
-            that completion was being dispatched, and nobody had woken it or asked for its end.",
+            although its ring went on to later completions: it is lost. Suspected where nothing ran any more \
+            for a long time, until the program was told to end (`record --timeout`, Ctrl-C). As a warning: it was \
+            dropped while that completion was being dispatched, and nobody had woken it or asked for its end.",
     silent: "It was resumed by anything, was done, or was dropped by another coroutine, after a \
-             cancellation or when all was torn down; it did not say what it waits for; or the \
-             recording ends a moment after the completion.",
+             cancellation or when all was torn down; it did not say what it waits for; it waits for several, \
+             and one of them has not come: for all of them, perhaps; or the recording ends a moment after the \
+             completion.",
     needs: "Suspensions with their cookies, completions and resumes.",
     points_at: "The completion that woke nobody.",
     example: "While one set of handles was being aborted, the completions of another set were taken from \
@@ -41,6 +46,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         coroutine,
         owed,
         rounds_since,
+        waits_on,
+        idle_ns,
         clean,
     } = moment
     else {
@@ -49,12 +56,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     // As for pointers: a batch may have been taken and only half worked through when the kill came.
     let enough = if *clean { 1 } else { 2 };
     let Doing::Suspended {
-        event: suspended, ..
-    } = coroutine.doing
+        event: suspended,
+        cookies,
+        ..
+    } = &coroutine.doing
     else {
         return;
     };
-    if *rounds_since < enough {
+    let went_on = *rounds_since >= enough;
+    if !(went_on || idle_ns.is_some()) || *waits_on {
         return;
     }
     let names = judge.names();
@@ -68,12 +78,28 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         message.push_str(&format!(" for operation #{}", id.sequence));
     }
     message.push_str(", and never ran again");
+    if let Some(idle) = idle_ns.filter(|_| !went_on) {
+        let ms = idle / 1_000_000;
+        message.push_str(&format!(
+            ": nothing did in the {ms} ms until the program was told to end"
+        ));
+    }
     message.push_str(&judge.places_of(coroutine, owed.submit));
+    // What else it waits for may have been submitted before it was there.
+    let history = match coroutine.spawned {
+        Some(spawned) if cookies.len() <= 1 => History::Since(spawned),
+        _ => History::Whole,
+    };
     let draft = Draft::new(coroutine.subject(), owed.completion, *at)
         .scope(coroutine.scope)
-        .history(coroutine.spawned.map_or(History::Whole, History::Since))
+        .confidence(if went_on {
+            Confidence::Observed
+        } else {
+            Confidence::Suspected
+        })
+        .history(history)
         .message(message)
-        .evidence(suspended, "suspended here")
+        .evidence(*suspended, "suspended here")
         .evidence(owed.completion, "its completion, which resumed nobody")
         .key(Key::Coroutine(coroutine.process, coroutine.number))
         .keys(owed.operation.map(Key::from))
@@ -237,6 +263,123 @@ mod tests {
             "31 main lost 1 removed",
             on,
             "<? was dropped while it waited",
+        );
+    }
+
+    #[test]
+    fn one_that_may_wait_for_all_of_several_is_not_lost_while_one_is_to_come() {
+        let of = |between: &str, arrow: &str, end: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:0
+                    0 main ring-create 0 sq=8 cq=16
+                    1 main spawn 9 Task main.rs:3
+                    8 main leak 0x1000 Op op.rs:8
+                    9 main leak 0x2000 Op op.rs:8
+                    10 main suspend 9 0x1000 0x2000
+                    20 main submit 0 TIMEOUT 0x1000
+                    {between}
+                    30 main complete 0 0x1000 -62     {arrow}
+                    31 main reclaim 0x1000 Op op.rs:9
+                    40 main submit 0 NOP 0x7
+                    50 main complete 0 0x7 0
+                    60 main submit 0 NOP 0x7
+                    70 main complete 0 0x7 0
+                    {end}
+                    "
+                ),
+            );
+        };
+        let other = "21 main submit 0 RECV 0x2000";
+        of(other, "", "");
+        of(other, "", "80 main ring-drop 0");
+        // It is still to be submitted.
+        of("", "", "");
+        // It has come, too.
+        let both = "21 main submit 0 RECV 0x2000\n22 main complete 0 0x2000 5\n23 main submit 0 NOP 0x7\n23 main complete 0 0x7 0";
+        check_rule(
+            &RULE,
+            &format!(
+                "
+                0 main ring-create 0 sq=8 cq=16
+                1 main spawn 9 Task main.rs:3
+                10 main suspend 9 0x2000 0x1000
+                20 main submit 0 TIMEOUT 0x1000
+                {}
+                30 main complete 0 0x1000 -62
+                40 main submit 0 NOP 0x7
+                50 main complete 0 0x7 0
+                60 main submit 0 NOP 0x7
+                70 main complete 0 0x7 0
+                ",
+                both.replace("22 main complete 0 0x2000 5", "22 main complete 0 0x2000 5   <- [observed whole] coroutine 9 (Task) waits for 0x2000")
+            ),
+        );
+        // It came last, a moment before the kill.
+        check_rule(
+            &RULE,
+            &format!(
+                "
+                process 0 end=killed:9
+                0 main ring-create 0 sq=8 cq=16
+                1 main spawn 9 Task main.rs:3
+                10 main suspend 9 0x2000 0x1000
+                20 main submit 0 TIMEOUT 0x1000
+                {both}
+                24 main submit 0 NOP 0x7
+                24 main complete 0 0x7 0
+                25 main submit 0 NOP 0x7
+                30 main complete 0 0x1000 -62
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn silence_until_the_program_was_told_to_end() {
+        let of = |end: &str, more: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    0 main ring-create 0 sq=8 cq=16
+                    1 main spawn 8 Task main.rs:3
+                    1 main spawn 9 Task main.rs:3
+                    2 main submit 0 NOP 0x2000
+                    3 main suspend 8 0x2000
+                    4 main complete 0 0x2000 0
+                    20000004 main resume 8 0x2000
+                    20000005 main done 8
+                    20000010 main submit 0 NOP 0x1000
+                    20000020 main suspend 9 0x1000
+                    20000030 main complete 0 0x1000 0    {arrow}
+                    {more}
+                    "
+                ),
+            );
+        };
+        let said = "<- [suspected] and never ran again: nothing did in the 599 ms until the program was told to end";
+        of("end=killed:15 until=620000000", "", said);
+        of("end=unknown until=620000000", "", said);
+        // It crashed, exited, is not known when, or was not seen to its end.
+        for end in [
+            "end=core:11 until=620000000",
+            "end=exit:0 until=620000000",
+            "end=killed:15",
+            "end=killed:15 until=620000000 stopped=recorder",
+        ] {
+            of(end, "", "");
+        }
+        // No longer than it took before, many times over.
+        of("end=killed:15 until=320000000", "", "");
+        // It had no turn yet.
+        of(
+            "end=killed:15 until=620000000",
+            "20000040 main spawn 10 Task main.rs:4\n20000041 main resume 10",
+            "",
         );
     }
 

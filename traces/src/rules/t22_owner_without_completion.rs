@@ -1,7 +1,7 @@
 //! `owner-without-completion`: an owner rides on an operation that posts nothing when it succeeds.
 //!
 //! Fires at an end where a pointer is still held, all operations that ever carried it were asked to post
-//! nothing on success, and the ring went on to later completions.
+//! nothing on success, and the ring went on to later completions, or was dropped before a clean exit.
 //! Stays silent where another operation carried it too, where it was taken back without a completion,
 //! and where the end came a moment after.
 //! Points at the submission.
@@ -39,10 +39,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     };
     let enough = match held.when {
         HeldAt::ScopeEnd => 0,
+        // Nothing comes from a ring that was dropped in order.
+        HeldAt::CleanExit if held.torn_down => 0,
         HeldAt::CleanExit => 1,
         HeldAt::Cut => 2,
     };
-    if rounds < enough || generation.flight().reaped.is_some() || held.ring_dropped {
+    // At the end of a scope never-reclaimed says that its ring went.
+    let said = held.ring_dropped && held.when != HeldAt::CleanExit;
+    if rounds < enough || generation.flight().reaped.is_some() || said {
         return;
     }
     let names = judge.names();
@@ -131,7 +135,21 @@ mod tests {
             ("end=killed:9", 2, said),
             ("state=clean", 0, ""),
             ("state=clean", 1, said),
+            ("state=clean drop", 0, said),
+            ("state=clean run drop", 0, ""),
+            ("end=killed:9 drop", 0, ""),
         ] {
+            let drop = if end.contains("drop") {
+                "40 main ring-drop 0"
+            } else {
+                ""
+            };
+            let run = if end.contains("run") {
+                "25 main spawn 9 Task t.rs:1\n25 main resume 9"
+            } else {
+                ""
+            };
+            let end = end.trim_end_matches(" drop").trim_end_matches(" run");
             check_rule(
                 &RULE,
                 &format!(
@@ -139,7 +157,9 @@ mod tests {
                     process 0 {end}
                     10 main leak 0x1000 File file.rs:8
                     20 main submit 0 CLOSE 0x1000 file.rs:9 skip-success    {arrow}
-                    {}",
+                    {run}
+                    {}
+                    {drop}",
                     round.repeat(rounds)
                 ),
             );

@@ -16,8 +16,8 @@ pub(super) static RULE: Rule = Rule {
     name: "truncated-cookie",
     brief: "a cookie is a part of a leaked pointer",
     severity: Severity::Error,
-    fires: "A cookie is what is left of a leaked pointer: its high half is gone, or its low bits are not \
-            those of the pointer. The same for the cookie by which a cancellation names its target, which \
+    fires: "A cookie is what is left of a leaked pointer: its high half is gone (with or without its tag), or \
+            its low bits are not those of the pointer. The same for the cookie by which a cancellation names its target, which \
             then is not found.",
     silent: "The word is a small number, or is itself a leaked pointer; low bits may be tags where no \
              scheme says that cookies are plain pointers.",
@@ -158,6 +158,24 @@ mod tests {
             30 main submit 0 RECV 0xc2e01040 op.rs:10     <- [observed whole] operation #1 (ring 0, slot 1, RECV) at op.rs:10 went in with 0xc2e01040, which is a part of Op#1 0x55d0c2e01040@1, leaked at op.rs:8
             31 main complete 0 0xc2e01040 5
             40 main complete 0 0xffffffffc2e01040 5       <- [observed whole] a completion on ring 0 brought 0xffffffffc2e01040, which is a part of
+            ",
+        );
+    }
+
+    /// The half keeps the tag of the whole.
+    #[test]
+    fn half_a_tagged_pointer() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 0 tagged 0x7
+            10 main leak 0x55e315955f78 Op op.rs:8
+            20 main submit 0 WRITE 0x15955f7a op.rs:10     <- went in with 0x15955f7a, which is a part of Op#1 0x55e315955f78@1
+            # No tag of those that were declared, and what is no pointer without its tag.
+            30 main submit 0 WRITE 0x15955f88 op.rs:10
+            40 main leak 0x55e300000ff8 Op op.rs:8
+            41 main submit 0 WRITE 0xfff op.rs:10
             ",
         );
     }

@@ -118,6 +118,9 @@ impl Parser {
             Some("clean") => process.exit_handlers_ran = true,
             Some(other) => return Err(format!("no state: {other}")),
         }
+        if let Some(until) = rest.key_number::<u64>("until")? {
+            process.watched_until_ns = i64::try_from(until).ok();
+        }
         if let Some(end) = rest.key("end") {
             let (how, value) = end.text().split_once(':').unwrap_or((end.text(), "0"));
             let value: i32 = value.parse().map_err(|_| format!("no number: {value}"))?;

@@ -51,6 +51,13 @@ pub(crate) fn print(recording: &Recording, events: &Events) -> String {
             Ended::Unknown => "unknown".to_owned(),
         };
         let _ = write!(out, " end={end}");
+        if let Some(until) = process.watched_until_ns {
+            let _ = write!(
+                out,
+                " until={}",
+                until.saturating_sub(recording.began_ns).max(0)
+            );
+        }
         match process.stopped {
             None => {}
             Some(Stopped::Program(reason)) => {
