@@ -114,9 +114,14 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
             rules.join(", ")
         ));
     }
+    let places = if recording.stacks_count() == 0 {
+        "; `record --stacks` adds the places of submissions and frees"
+    } else {
+        ""
+    };
     Some(format!(
         "{who}, without the probe: who gives a cookie away and takes it back (into_raw, from_raw) is not seen, nor \
-         are coroutines; of {} rules {} have their input{kernel}",
+         are coroutines; of {} rules {} have their input{kernel}{places}",
         super::ALL.len(),
         rules.join(", ")
     ))
