@@ -6,6 +6,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock};
 
 use traces::recording::Capture;
 
@@ -15,6 +16,9 @@ use crate::support::{Ran, read, read_until, run, tracer, wait};
 const TABLE: &str = "/sys/kernel/tracing/uprobe_events";
 
 /// Whether functions can be probed.
+/// Whoever starts a recorder clears what a killed one left: the test that looks for that runs alone.
+static CLEARED: RwLock<()> = RwLock::new(());
+
 fn may_probe(test: &str) -> bool {
     if !is_allowed(test) {
         return false;
@@ -60,6 +64,7 @@ fn leaks_and_double_reclaims_of_a_debug_build_are_found_and_a_correct_one_is_cle
     if !may_probe("owners by --uprobes") {
         return;
     }
+    let _shared = CLEARED.read().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let check = || run(tracer(folder.path()).args(["check", "trace.bin"]));
     for (name, options) in [
@@ -116,6 +121,7 @@ fn what_cannot_be_probed_is_refused_with_the_reason_and_nothing_runs() {
     if !may_probe("refusals of --uprobes") {
         return;
     }
+    let _shared = CLEARED.read().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let refused = |program: &Path| {
         let mut recorder = tracer(folder.path());
@@ -141,6 +147,7 @@ fn the_kernels_table_is_cleared_however_it_ends() {
     if !may_probe("what --uprobes leaves behind") {
         return;
     }
+    let _alone = CLEARED.write().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let program = program("owners-waits", &["-g"]);
     let start = || {
