@@ -15,10 +15,10 @@ use crate::support::{Ran, read, read_until, run, tracer, wait};
 
 const TABLE: &str = "/sys/kernel/tracing/uprobe_events";
 
-/// Whether functions can be probed.
 /// Whoever starts a recorder clears what a killed one left: the test that looks for that runs alone.
 static CLEARED: RwLock<()> = RwLock::new(());
 
+/// Whether functions can be probed.
 fn may_probe(test: &str) -> bool {
     if !is_allowed(test) {
         return false;
