@@ -227,6 +227,10 @@ impl Ring {
 
     #[cold]
     fn introduce(&self) -> Option<u32> {
+        // One may begin later, and is to hear of the ring then.
+        if !recorder::is_there() {
+            return None;
+        }
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         if id > MAX_RINGS {
             self.id.store(NOT_RECORDED, Ordering::Relaxed);
@@ -242,11 +246,6 @@ impl Ring {
         ];
         // First the record, then the number: what others record about the ring comes later.
         recorder::record(Record::RingCreate, 0, self.kind as u8, words);
-        // The first hook of a process finds out by its record that there is no recording. One may begin later, and is
-        // to hear of the ring then.
-        if !recorder::is_there() {
-            return None;
-        }
         #[cfg(feature = "assert")]
         self.kept.record(id);
         match self

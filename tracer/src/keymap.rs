@@ -27,7 +27,10 @@ struct File {
 
 /// One key, or several.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a key or a list of keys; a command with a dot stands in quotes, as \"finding.next\""
+)]
 enum Keys {
     One(String),
     Many(Vec<String>),

@@ -92,6 +92,8 @@ impl Looks {
             Wanted::Events => open::read_running(folder),
         };
         let Ok(trace) = read else {
+            // What changed was not seen.
+            self.is_unsure = true;
             return Look::Nothing;
         };
         let verdict = self.confirmed(trace.verdict().clone());

@@ -364,7 +364,7 @@ void tracer_caller_ends(void);
  *
  * What this thread records from here to the end of the block stands where the caller does: `file` is a literal, or
  * of std::source_location. Where a function further out named its caller, that one holds. For functions that return;
- * in a coroutine of C++ not around a co_await, which goes on elsewhere.
+ * in a coroutine of C++ not around a co_await, which goes on elsewhere, nor where longjmp or swapcontext may leave it.
  */
 #ifndef TRACER_OFF
 static inline void tracer_caller_end_(const int *began)

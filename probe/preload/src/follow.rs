@@ -357,7 +357,7 @@ impl Followed {
     }
 
     fn may_poison(&self) -> bool {
-        matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED)
+        matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED) && !self.said.has(STRAY)
     }
 
     /// Records the entries up to a position.
@@ -429,6 +429,7 @@ impl Followed {
         self.seen = tail;
         if stray > 0 && self.said.once(STRAY) {
             preload::lost_in(look, stray);
+            self.let_go();
         }
     }
 

@@ -16,6 +16,9 @@ use crate::sanitizer;
 /// High half of every poison word; the low half is ring, lap and slot. Not a user-space address.
 const POISON: u64 = 0xFEED_5EED_0000_0000;
 
+/// In the place of a [`Poison`]: a ring whose program copied poison, which is put back and never written again.
+const LET_GO: u8 = u8::MAX;
+
 /// Whether a word looks like poison.
 #[inline(always)]
 pub(super) fn looks_poisoned(word: u64) -> bool {
@@ -28,8 +31,10 @@ pub(super) struct Slot {
     pub(super) poisoned: bool,
     /// Whether an earlier lap was seen to go in, so that the leftover is an operation's cookie.
     pub(super) used: bool,
-    /// Counts the cookies that it held, and stands in its poison.
+    /// Counts the cookies that poison was put over, and stands in it.
     lap: u8,
+    /// Whether poison of this lap was written: a copy of it may be anywhere.
+    pub(super) told: bool,
     site: u32,
     /// The newest of them, by lap: poison may have been copied before the slot was filled again.
     held: [u64; 4],
@@ -48,7 +53,9 @@ impl Slot {
     /// It holds another cookie.
     #[inline(always)]
     pub(super) fn holds(&mut self, cookie: u64) {
-        self.lap = self.lap.wrapping_add(1);
+        if core::mem::take(&mut self.told) {
+            self.lap = self.lap.wrapping_add(1);
+        }
         self.held[usize::from(self.lap % 4)] = cookie;
     }
 
@@ -140,7 +147,8 @@ impl Ring {
         recorder::record(Record::Claim, 0, 0, [pair(id, slot)]);
         known.site = site();
         known.claimed = true;
-        if self.poison.load(Ordering::Relaxed) == Poison::Off as u8 {
+        let poison = self.poison.load(Ordering::Relaxed);
+        if poison == Poison::Off as u8 || poison == LET_GO {
             // SAFETY: the caller's promise.
             known.holds(unsafe { (*entry)[USER_DATA] });
             return;
@@ -150,7 +158,7 @@ impl Ring {
         if *user_data != known.poison(id, slot) {
             known.holds(*user_data);
         }
-        known.poisoned = true;
+        (known.poisoned, known.told) = (true, true);
         *user_data = known.poison(id, slot);
     }
 
@@ -166,8 +174,8 @@ impl Ring {
             unsafe { self.submit(slot, entry) }
         } else {
             self.count_submission();
-            if recorder::COMPILED_IN && self.poison.load(Ordering::Relaxed) == Poison::Restore as u8
-            {
+            let poison = self.poison.load(Ordering::Relaxed);
+            if recorder::COMPILED_IN && (poison == Poison::Restore as u8 || poison == LET_GO) {
                 // SAFETY: the caller's promise.
                 unsafe { self.put_back(slot, entry) }
             }
@@ -216,7 +224,11 @@ impl Ring {
         let mut site = 0;
         let keeps = self.poison.load(Ordering::Relaxed) == Poison::Keep as u8;
         if looks_poisoned(entry[USER_DATA]) {
-            put_back_copied(slots, id, slot, entry, keeps);
+            let copied = put_back_copied(slots, id, slot, entry, keeps);
+            if copied && !keeps {
+                // A program that copies entries may do so as often as it likes: no more laps for its copies.
+                self.poison.store(LET_GO, Ordering::Relaxed);
+            }
         }
         if let Some(known) = slots.get_mut(slot as usize) {
             site = known.site;

@@ -169,9 +169,11 @@ impl Ring {
     #[inline(always)]
     pub unsafe fn consumed(&self, queue: Submissions, from: u32, count: u32, is_alone: bool) {
         let Some(id) = self.recorded_as() else { return };
-        if self.poison.load(Ordering::Relaxed) == Poison::Off as u8 {
+        let poison = self.poison.load(Ordering::Relaxed);
+        if poison == Poison::Off as u8 {
             return;
         }
+        let keeps = poison == Poison::Keep as u8;
         // SAFETY: the caller is alone in here.
         let slots = unsafe { (*self.slots.get()).as_mut_slice() };
         for step in 0..count {
@@ -188,8 +190,12 @@ impl Ring {
             // A slot may stand twice in the queue: then it is poisoned already.
             known.poisoned =
                 match recorder::alone::exchange(is_alone, cookie, known.leftover(), word) {
-                    Ok(_) => true,
-                    Err(now) => known.poisoned && now == word,
+                    Ok(_) => {
+                        known.told = true;
+                        true
+                    }
+                    // With poison that is kept, that of the lap before may be there still.
+                    Err(now) => (known.poisoned || keeps) && now == word,
                 };
         }
     }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`, or `levels`.
+    /// A rule by its number or name: `T02`, `t2`, `leftover-cookie`; or `filter`, `levels` or `keys`.
     #[arg(value_name = "RULE")]
     pub(crate) rule: Option<String>,
 }

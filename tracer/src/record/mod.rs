@@ -330,6 +330,14 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
         .transpose()
         .map_err(|error| own(error.into()))?;
+    // What is set up in the kernel is to be taken away again, whenever a signal comes.
+    let caught = match signals::Caught::install() {
+        Ok(caught) => caught,
+        Err(error) => {
+            let _ = folder.remove();
+            return Err(Failure::new(RECORD_FAILED, error));
+        }
+    };
     // This thread is the one that starts the program.
     let probed = plan.command.first().filter(|_| plan.uprobes);
     let probed = probed.map(OsString::as_os_str);
@@ -351,6 +359,7 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         folder.path(),
         more,
         plan.limit,
+        caught,
         warden.stopper(),
         onlooker,
     );

@@ -59,13 +59,13 @@ pub(crate) fn run(
     folder: &Path,
     more: impl IntoIterator<Item = (&'static str, OsString)>,
     limit: Option<Duration>,
+    caught: Caught,
     stop: impl Fn() + Send + 'static,
     onlooker: Option<Onlooker>,
 ) -> Result<(End, Signals), Failure> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Failure::new(RECORD_FAILED, anyhow!("there is no command to record")))?;
-    let caught = Caught::install().map_err(|error| Failure::new(RECORD_FAILED, error))?;
     let mut command = Command::new(program);
     command
         .args(arguments)

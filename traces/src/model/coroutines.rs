@@ -138,7 +138,7 @@ impl State {
             unwoken.went_on |= unwoken.coroutine.process == process;
         }
         self.forget_waits(process, number);
-        self.running.insert(event.lane, number);
+        let outer = self.running.insert(event.lane, number);
         self.leave_stranger(event.lane, number);
         if coroutine.spawned.is_none() {
             let strangers = self.strangers.entry(event.lane).or_default();
@@ -150,6 +150,9 @@ impl State {
             *slowest = took.max(*slowest);
         }
         let coroutine = self.coroutine(event, number);
+        if outer != Some(number) {
+            coroutine.outer = outer;
+        }
         coroutine.owed = None;
         // One that ended stays ended, so that a third resume is seen for what it is.
         if !matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_)) {
@@ -206,7 +209,7 @@ impl State {
     pub(super) fn suspend(&mut self, event: &Event, number: u32, cookies: &[u64]) {
         let process = event.process;
         self.link(event.id).coroutine = Some(number);
-        self.running.remove(&event.lane);
+        self.runs_no_more(event, number);
         self.leave_stranger(event.lane, number);
         self.forget_waits(process, number);
         // A batch may hold the completion already, taken and not dispatched.
@@ -256,6 +259,21 @@ impl State {
                 woken: false,
             })
         })
+    }
+
+    /// A coroutine gives its lane back to the one that resumed it, if that still runs.
+    fn runs_no_more(&mut self, event: &Event, number: u32) {
+        let process = event.process;
+        let outer = self.coroutines.get_mut(&(process, number));
+        let outer = outer.and_then(|coroutine| coroutine.outer.take());
+        let still = outer.filter(|outer| {
+            let outer = self.coroutines.get(&(process, *outer));
+            outer.is_some_and(|outer| matches!(outer.doing, Doing::Running(_)))
+        });
+        match still {
+            Some(outer) => self.running.insert(event.lane, outer),
+            None => self.running.remove(&event.lane),
+        };
     }
 
     /// A coroutine runs on a lane no more; those that it resumed there do not either.
@@ -331,7 +349,7 @@ impl State {
         let process = event.process;
         self.link(event.id).coroutine = Some(number);
         if self.running.get(&event.lane) == Some(&number) {
-            self.running.remove(&event.lane);
+            self.runs_no_more(event, number);
         }
         if !done {
             self.note_unwoken(event, number);
@@ -374,6 +392,7 @@ fn fresh(event: &Event, number: u32) -> Coroutine {
         ty: TypeId(0),
         scope: event.scope,
         doing: Doing::Fresh,
+        outer: None,
         woken: None,
         owed: None,
     }

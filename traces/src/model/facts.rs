@@ -13,6 +13,8 @@ pub(crate) struct Facts {
     pub(super) entered: FxHashMap<(u32, u32), Option<u32>>,
     /// Frees, moves or stacks are recorded.
     pub(super) has_memory: bool,
+    /// Somebody says what is freed; that a frame returned is another thing.
+    pub(super) has_frees: bool,
     /// Coroutines are resumed or suspended.
     pub(crate) has_resumes: bool,
     /// Processes that say which descriptors they open and close.
@@ -49,6 +51,13 @@ impl Facts {
         self.has_memory = true;
     }
 
+    /// A block or a mapping is given back.
+    #[inline]
+    pub(crate) fn frees(&mut self) {
+        self.has_memory = true;
+        self.has_frees = true;
+    }
+
     /// A coroutine is resumed or suspended.
     #[inline]
     pub(crate) fn resumes(&mut self) {
@@ -68,10 +77,8 @@ impl Facts {
     pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
         match *what {
             What::Enter { ring, .. } => self.entered(process, lane, ring),
-            What::Free { .. }
-            | What::Realloc { .. }
-            | What::Unmap { .. }
-            | What::StackPointer { .. } => self.memory(),
+            What::Free { .. } | What::Realloc { .. } | What::Unmap { .. } => self.frees(),
+            What::StackPointer { .. } => self.memory(),
             What::FdOpen { .. } | What::FdClose { .. } => {
                 self.has_descriptors.insert(process);
             }

@@ -187,7 +187,7 @@ impl State {
             let is_cut = |lane: u32| !clean || recording.is_cut(lane);
             self.strand(
                 number,
-                at,
+                (at, at_ns),
                 is_cut,
                 self.idle_since(number, recording),
                 observer,
@@ -297,7 +297,7 @@ impl State {
     fn strand(
         &self,
         process: u32,
-        at: EventId,
+        (at, at_ns): (EventId, u64),
         is_cut: impl Fn(u32) -> bool,
         idle: Option<Idle>,
         observer: &mut Observer<'_>,
@@ -320,7 +320,7 @@ impl State {
             let clean = !is_cut(owed.lane) && !is_cut(suspended);
             let waits_on = self.waits_on(coroutine, owed.cookie);
             let idle_ns = idle.and_then(|idle| {
-                let since = idle.end_ns.checked_sub(owed.at_ns)?;
+                let since = idle.end_ns.checked_sub(owed.at_ns.max(at_ns))?;
                 (since > idle.enough_ns).then_some(since)
             });
             observer.see(&Moment::Stranded {
@@ -363,6 +363,15 @@ impl State {
                 .iter()
                 .filter(move |((owner, _), _)| *owner == process)
         };
+        // The cookie itself went in again since: its completion is to come.
+        let is_again = |ring: &RingState| {
+            let named = ring.by_cookie.get(&but).into_iter().flatten();
+            let mut flying = named.filter_map(|sequence| ring.flying.get(sequence));
+            flying.any(|operation| operation.submit > *event)
+        };
+        if rings().any(|(_, ring)| ring.dropped.is_none() && is_again(ring)) {
+            return true;
+        }
         cookies
             .iter()
             .filter(|cookie| **cookie != but)

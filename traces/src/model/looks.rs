@@ -6,12 +6,13 @@
 //! is told from an owner taken back too early by the second half alone, so that such a reclaim waits for
 //! it. Where something else happens to the address first, it was no look, and is judged as what it is.
 
+use rustc_hash::FxHashMap;
 use wire::record::Owner;
 
 use super::addresses::{Address, Place};
 use super::moment::Moment;
 use super::schemes::Schemes;
-use super::state::State;
+use super::state::{State, within};
 use super::things::{Generation, Operation, OperationId};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, What};
@@ -69,9 +70,16 @@ impl Taken {
 
     /// Whether an event has anything to do with what was taken back: any of its lane, where nobody says what is
     /// freed.
-    fn is_touched(&self, event: &Event, frees_are_known: bool, schemes: &Schemes) -> bool {
-        let next_of_lane = event.lane == self.lane && !frees_are_known;
-        if next_of_lane || event.id.0.saturating_sub(self.event.0) > PATIENCE {
+    fn is_touched(
+        &self,
+        event: &Event,
+        frees_are_known: bool,
+        schemes: &Schemes,
+        scopes: &FxHashMap<(u32, u32), u32>,
+    ) -> bool {
+        // What others do meanwhile says nothing of a thread that was interrupted between the two.
+        let is_late = event.id.0.saturating_sub(self.event.0) > PATIENCE;
+        if event.lane == self.lane && (!frees_are_known || is_late) {
             return true;
         }
         let (process, at) = (self.process, self.pointer.address);
@@ -105,7 +113,8 @@ impl Taken {
             What::Complete(completion) => is_it(completion.ring, completion.cookie),
             What::Shared { cookie } => schemes.address_on_any(process, *cookie) == at,
             What::RingDrop { ring } => self.owing.iter().any(|owing| owing.id.ring == *ring),
-            What::ScopeEnd { .. } | What::Lost(_) => true,
+            What::ScopeEnd { scope } => within(scopes, process, self.generation.scope, *scope),
+            What::Lost(_) => true,
             _ => false,
         }
     }
@@ -139,10 +148,10 @@ impl State {
             return true;
         }
         // Those that there are may be what is missing.
-        let frees_are_known = self.memory.is_recorded || self.is_lossy;
+        let frees_are_known = self.memory.has_frees || self.is_lossy;
         let mut at = 0;
         while let Some(taken) = self.taken.get(at) {
-            if taken.is_touched(event, frees_are_known, &self.schemes) {
+            if taken.is_touched(event, frees_are_known, &self.schemes, &self.scope_parents) {
                 let taken = self.taken.remove(at);
                 self.take_back(taken, event.id, observer);
             } else {
@@ -212,7 +221,9 @@ impl State {
         for taken in std::mem::take(&mut self.taken) {
             let process = recording.process(taken.process);
             let stopped = process.is_some_and(|process| {
-                process.stopped.is_some() || is_killed_by_others(process.ended)
+                // Watched to an end that was none of its own: it goes on, or was told to end.
+                let goes_on = process.watched_until_ns.is_some() && process.was_cut_off();
+                process.stopped.is_some() || goes_on || is_killed_by_others(process.ended)
             });
             // Its second half may have been next.
             if stopped || recording.is_cut(taken.lane) {

@@ -38,6 +38,8 @@ type Named = BTreeSet<(u32, u64)>;
 pub(super) struct Memory {
     /// Frees, moves or stacks are recorded.
     pub(super) is_recorded: bool,
+    /// What is freed is.
+    pub(super) has_frees: bool,
     pieces: BTreeMap<PieceKey, (Piece, u64)>,
     /// The length of the longest piece there ever was.
     longest: u64,
@@ -297,6 +299,11 @@ impl State {
         let ring_dropped = ring.dropped.is_some();
         if ring_dropped && self.by_shim.contains(&process) {
             // Whether the program waited for the kernel in its own way is not seen.
+            return;
+        }
+        if piece.part == Part::Cookie && piece.start != operation.entry.cookie {
+            // An update gave it another since.
+            self.memory.pieces.remove(&at);
             return;
         }
         let copied = piece.until == Until::Taken && !self.is_untaken(operation, event.lane);

@@ -268,14 +268,15 @@ impl State {
             }
             // Where all goes well, nothing will say so.
             if operation.owes == expect::Owes::OnlyFailure {
-                self.rename(id, name.cookie, cookie);
+                self.rename(id, name.cookie, cookie, false);
             }
         }
     }
 
     /// An operation has another cookie from here on: it is that one's owner that waits for it, and what was
-    /// behind the old one is free to go.
-    fn rename(&mut self, by: OperationId, from: u64, to: u64) {
+    /// behind the old one is free to go. Where nothing will say that it was done it may have either name, and nothing
+    /// that hangs on it is sure.
+    fn rename(&mut self, by: OperationId, from: u64, to: u64, said: bool) {
         let (process, number) = (by.process, by.ring);
         let address = self.schemes.address(process, number, to);
         let Some(ring) = self.rings.get_mut(&(process, number)) else {
@@ -303,12 +304,18 @@ impl State {
         if from == to {
             return;
         }
-        ring.forget_cookie(from, sequence);
+        if said {
+            ring.forget_cookie(from, sequence);
+        }
         let Some(target) = ring.flying.get_mut(&sequence) else {
             return;
         };
         let (id, sure) = (target.id, target.sure);
-        target.entry.cookie = to;
+        if said {
+            target.entry.cookie = to;
+        } else {
+            target.sure = false;
+        }
         let before = target.generation.take();
         if let Some(before) = before.filter(|_| sure)
             && let Some(address) = self.addresses.get_mut((process, before.address))
@@ -319,12 +326,15 @@ impl State {
         }
         let address = self.addresses.get_mut((process, address));
         if let Some(live) = address.and_then(Address::live_mut) {
-            target.generation = Some(live.id);
             let flight = live.flight_mut();
             flight.operations = flight.operations.saturating_add(1);
             flight.operation = Some(id);
-            flight.reaped = None;
-            if sure {
+            if said {
+                flight.reaped = None;
+                target.generation = Some(live.id);
+            }
+            let flight = live.flight_mut();
+            if sure && said {
                 flight.in_flight = flight.in_flight.saturating_add(1);
             }
         }
@@ -400,7 +410,7 @@ impl State {
                 }
             }
             if let Some(to) = new_name(operation) {
-                self.rename(id, name.cookie, to);
+                self.rename(id, name.cookie, to, true);
             }
         } else if entry.op_flags & CANCEL_FD == 0 {
             ring.cancels.all(at);

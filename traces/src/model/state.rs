@@ -108,6 +108,7 @@ impl State {
             ..Self::default()
         };
         state.memory.is_recorded = facts.has_memory;
+        state.memory.has_frees = facts.has_frees;
         state.has_resumes = facts.has_resumes;
         state.results.recorded = facts.has_descriptors.clone();
         for (index, process) in (0u32..).zip(&recording.processes) {

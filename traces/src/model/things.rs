@@ -632,6 +632,8 @@ pub(crate) struct Coroutine {
     pub(crate) ty: TypeId,
     pub(crate) scope: u32,
     pub(crate) doing: Doing,
+    /// What ran on its lane when it was resumed, and runs on when it is done or suspended.
+    pub(crate) outer: Option<u32>,
     /// The latest time that something else than a completion resumed it from a wait.
     pub(crate) woken: Option<Woken>,
     /// A terminal completion that it waits for was taken, and it was not resumed since.

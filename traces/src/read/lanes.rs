@@ -300,6 +300,7 @@ const SUBMITS: u32 = 4;
 const RESUMES: u32 = 8;
 /// Memory is freed or moved.
 const MEMORY: u32 = 16;
+const FREES: u32 = 32;
 
 /// What is known of records of a kind without looking at their words; 0 where that is not enough.
 #[inline]
@@ -332,7 +333,8 @@ fn says(kind: u8) -> u32 {
                 Kind::Submit => 1 | SUBMITS,
                 Kind::LeakSubmit => 2 | SUBMITS,
                 Kind::Resume | Kind::Suspend => 1 | RESUMES,
-                Kind::Free | Kind::Realloc | Kind::Unmap | Kind::StackPointer => 1 | MEMORY,
+                Kind::Free | Kind::Realloc | Kind::Unmap => 1 | FREES,
+                Kind::StackPointer => 1 | MEMORY,
                 _ => 0,
             };
             kinds = rest;
@@ -558,6 +560,9 @@ impl Scan<'_, '_, '_> {
             }
             if seen & MEMORY != 0 {
                 facts.memory();
+            }
+            if seen & FREES != 0 {
+                facts.frees();
             }
         }
         counted

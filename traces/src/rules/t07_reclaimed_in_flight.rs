@@ -681,6 +681,11 @@ mod tests {
             40 main submit 0 READ 0x30010 op.rs:12 addr=0x90000 len=64
             41 main free 0x90000 64
             42 main unmap 0x30000 4096
+            # Nor is the block of a cookie that an update took away.
+            50 main submit 0 POLL_ADD 0x40010 op.rs:12
+            51 main submit 0 POLL_REMOVE 0x7 addr=0x40010 len=4 off=0x50010
+            52 main complete 0 0x7 0
+            53 main free 0x40000 64
             200 main mark x
         ";
         let found = |capture| {

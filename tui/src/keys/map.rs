@@ -147,11 +147,21 @@ fn meet(one: On, other: On) -> bool {
 fn parse(text: &str) -> Result<Key, String> {
     let mut letters = text.chars();
     let (first, second, third) = (letters.next(), letters.next(), letters.next());
-    let ctrl = |c: char| Key::Ctrl(c.to_ascii_lowercase());
+    let ctrl = |c: char| {
+        let c = c.to_ascii_lowercase();
+        // The terminal sends these as other keys: Tab, Enter and Backspace.
+        match c {
+            'i' | 'm' | 'j' | 'h' => Err(format!(
+                "terminals send another key for {}",
+                label(Key::Ctrl(c), Characters::Ascii)
+            )),
+            c => Ok(Key::Ctrl(c)),
+        }
+    };
     match (first, second, third) {
         (Some(' '), None, _) => return Ok(Key::Char(' ')),
         (Some(c), None, _) if !c.is_control() => return Ok(Key::Char(c)),
-        (Some('^'), Some(c), None) if c.is_ascii_alphabetic() => return Ok(ctrl(c)),
+        (Some('^'), Some(c), None) if c.is_ascii_alphabetic() => return ctrl(c),
         (Some('g'), Some(c), None) if !c.is_control() => return Ok(Key::AfterG(c)),
         _ => {}
     }
@@ -161,14 +171,7 @@ fn parse(text: &str) -> Result<Key, String> {
         if let (Some(c), None) = (letters.next(), letters.next())
             && c.is_ascii_alphabetic()
         {
-            // The terminal sends these as other keys: Tab, Enter and Backspace.
-            return match c {
-                'i' | 'm' | 'j' | 'h' => Err(format!(
-                    "terminals send another key for {}",
-                    label(Key::Ctrl(c), Characters::Ascii)
-                )),
-                c => Ok(ctrl(c)),
-            };
+            return ctrl(c);
         }
     }
     let bare = name

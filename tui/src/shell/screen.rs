@@ -264,6 +264,8 @@ impl Screen {
 
     /// Gives the terminal back for as long as `meanwhile` takes, then takes it again.
     pub(super) fn lend(&mut self, meanwhile: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        // An answer that is still to come is nobody else's to read.
+        self.await_answer();
         give_back();
         let result = meanwhile();
         self.enter()?;

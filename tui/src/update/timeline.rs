@@ -512,7 +512,9 @@ pub(super) fn find_lane(model: &mut Model, text: &str) {
     match found {
         Some(at) => model.timeline.selected = at,
         None if model.is_gathering_lanes() => {
-            model.notice = Some("lanes are still gathered: try again in a moment".into());
+            // Asked again when they are.
+            model.script.push_front(format!("lane {text}"));
+            model.notice = Some("lanes are still gathered".into());
         }
         None => {
             model.notice = Some(format!(

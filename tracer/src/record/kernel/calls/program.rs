@@ -194,7 +194,10 @@ fn functions(elf: &Elf<'_>) -> Found {
         let Ok(name) = symbol.name() else { continue };
         let name = format!("{:#}", rustc_demangle::demangle(name));
         if is_of_std(&name) {
-            shipped.insert(symbol.address(), symbol.address() + symbol.size());
+            shipped.insert(
+                symbol.address(),
+                symbol.address().saturating_add(symbol.size()),
+            );
         }
         let Some((call, owner, ty)) = classify(&name) else {
             continue;
@@ -248,8 +251,34 @@ fn offset(elf: &Elf<'_>, address: u64) -> Option<u64> {
 /// `alloc::rc::Rc<T,A>::from_raw_in`, `<alloc::rc::Rc<app::Conn>>::from_raw_in`, `alloc::task::raw_waker::wake`
 fn is_of_std(name: &str) -> bool {
     // What only passes a function on is in `core`, and calls it for the program: `Option::map(Box::into_raw)`.
-    let name = name.trim_start_matches('<');
-    name.starts_with("alloc::") || name.starts_with("std::")
+    let is_std = |path: &str| path.starts_with("alloc::") || path.starts_with("std::");
+    let Some(of) = name.strip_prefix('<') else {
+        return is_std(name);
+    };
+    // Of `<Type as Trait>::method` either may be the program's.
+    let mut depth = 0i32;
+    let outside = of.char_indices().find(|(at, one)| {
+        depth += step(of, *at, *one);
+        depth == 0 && of[*at..].starts_with(" as ")
+    });
+    match outside {
+        Some((at, _)) => {
+            let (ty, of_trait) = (&of[..at], &of[at + " as ".len()..]);
+            is_std(ty) && (is_std(of_trait) || of_trait.starts_with("core::"))
+        }
+        None => is_std(of),
+    }
+}
+
+/// What a character of a name adds to the depth of brackets.
+fn step(name: &str, at: usize, one: char) -> i32 {
+    match one {
+        '<' | '(' | '[' => 1,
+        // An arrow is no bracket.
+        '>' if !name[..at].ends_with('-') => -1,
+        ')' | ']' => -1,
+        _ => 0,
+    }
 }
 
 /// What a function does, by its path.
@@ -308,20 +337,21 @@ fn owner_of(of: &str) -> Option<(Owner, &str)> {
         "alloc::sync::Weak" => Owner::ArcWeak,
         _ => return None,
     };
-    Some((owner, arguments.strip_suffix('>')?))
+    let arguments = arguments.strip_suffix('>')?;
+    // Of `Box<T> as Trait<U>` the last bracket is another's.
+    let mut depth = 0i32;
+    let is_whole = arguments.char_indices().all(|(at, one)| {
+        depth += step(arguments, at, one);
+        depth >= 0
+    });
+    is_whole.then_some((owner, arguments))
 }
 
 /// `a::B<c, d>` of `a::B<c, d>, alloc::alloc::Global`.
 fn first_argument(arguments: &str) -> Option<&str> {
     let mut depth = 0i32;
     let end = arguments.char_indices().find(|(at, one)| {
-        match one {
-            '<' | '(' | '[' => depth += 1,
-            // An arrow is no bracket.
-            '>' if !arguments[..*at].ends_with('-') => depth -= 1,
-            ')' | ']' => depth -= 1,
-            _ => {}
-        }
+        depth += step(arguments, *at, *one);
         *one == ',' && depth == 0
     });
     let first = arguments[..end.map_or(arguments.len(), |(at, _)| at)].trim();
@@ -339,7 +369,9 @@ fn types(dwarf: &gimli::Dwarf<Reader>, functions: &mut [Function]) -> gimli::Res
         let mut ranges = unit.unit_ranges()?;
         let mut is_of_use = false;
         while let Some(range) = ranges.next()? {
-            is_of_use |= wanted.range(range.begin..range.end).next().is_some();
+            // What a linker threw away has ranges that end before they begin.
+            is_of_use |=
+                range.begin < range.end && wanted.range(range.begin..range.end).next().is_some();
         }
         if !is_of_use {
             continue;
@@ -442,6 +474,7 @@ mod tests {
             "alloc::vec::Vec<T>::leak",
             "core::mem::forgetful",
             "<alloc::rc::Rc<app::Conn> as core::clone::Clone>::clone",
+            "<alloc::boxed::Box<T> as app::Foreign<U>>::into_raw",
         ] {
             assert_eq!(is(other), None, "{other}");
         }
@@ -449,6 +482,15 @@ mod tests {
         assert!(is_of_std("alloc::task::raw_waker::wake"));
         assert!(!is_of_std("core::option::Option<T>::map"));
         assert!(!is_of_std("app::main"));
+        assert!(is_of_std(
+            "<alloc::rc::Rc<app::Conn> as core::ops::Drop>::drop"
+        ));
+        assert!(!is_of_std(
+            "<alloc::sync::Arc<app::Node> as app::Cookie>::into_cookie"
+        ));
+        assert!(!is_of_std(
+            "<app::Conn as core::convert::From<alloc::rc::Rc<u8>>>::from"
+        ));
     }
 
     #[test]
