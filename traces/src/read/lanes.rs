@@ -400,7 +400,8 @@ impl Scan<'_, '_, '_> {
                     LossReason::Damaged
                 };
                 self.lose(Some(missing), reason);
-            } else if is_damaged {
+            } else if is_damaged || (self.is_open && missing > 0) {
+                // Of a copy that was made while its process wrote, a chunk may be older than the next one says.
                 self.lose(Some(missing), LossReason::Damaged);
             }
             if chunk.lost > lost {
