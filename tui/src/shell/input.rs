@@ -80,6 +80,11 @@ impl Decoder {
         !self.pending.is_empty()
     }
 
+    /// Whether what has come of it begins as the terminal's answers do.
+    pub(super) fn may_be_answer(&self) -> bool {
+        self.pending.starts_with(b"\x1b]") || self.pending.starts_with(b"\x1b[?")
+    }
+
     /// No more bytes came in time: an Esc that began nothing was the key itself.
     pub(super) fn flush(&mut self) -> Vec<Typed> {
         let rest = std::mem::take(&mut self.pending);
@@ -409,6 +414,26 @@ mod tests {
         assert!(decoder.feed(b"\x1b").is_empty());
         assert_eq!(decoder.flush(), [Typed::Key(plain(KeyCode::Esc))]);
         assert!(!decoder.is_waiting());
+    }
+
+    #[test]
+    fn what_begins_as_an_answer_is_told_from_keys() {
+        let begins = |bytes: &[u8]| {
+            let mut decoder = Decoder::default();
+            decoder.feed(bytes);
+            decoder.may_be_answer()
+        };
+        assert!(begins(b"\x1b]11;rgb:2e2e/"));
+        assert!(begins(b"\x1b[?62;"));
+        for keys in [
+            &b"\x1b"[..],
+            b"\x1b[",
+            b"\x1b[1;",
+            b"j",
+            b"\x1b]11;rgb:0/0/0\x07",
+        ] {
+            assert!(!begins(keys), "{keys:?}");
+        }
     }
 
     #[test]

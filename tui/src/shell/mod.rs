@@ -35,7 +35,7 @@ use crate::update::{self, update};
 use arrivals::{Arrivals, Came};
 use errand::Errands;
 use input::{Decoder, Typed};
-use screen::{Drawn, Screen};
+use screen::{Drawn, LATE_ANSWER, Screen};
 use signals::{Asked, Signals};
 
 /// How long an Esc may wait for the rest of a sequence that it begins.
@@ -73,6 +73,7 @@ pub(crate) fn run(
     let mut decoder = Decoder::default();
     let mut is_dirty = true;
     let mut drawn_at = Instant::now();
+    let mut typed_at = Instant::now();
 
     loop {
         let is_asked = screen.is_asked();
@@ -85,10 +86,15 @@ pub(crate) fn run(
             drawn_at = Instant::now();
         }
 
+        // An answer of the terminal may come in pieces, and far apart.
+        let rest = match decoder.may_be_answer() && screen.awaits_answer() {
+            true => LATE_ANSWER,
+            false => REST_OF_SEQUENCE,
+        };
         let patience = match model.work() {
             // What was kept back is to be shown now.
             _ if arrivals.as_ref().is_some_and(|it| it.is_due(model)) => Some(Duration::ZERO),
-            _ if decoder.is_waiting() => Some(REST_OF_SEQUENCE),
+            _ if decoder.is_waiting() => Some(rest.saturating_sub(typed_at.elapsed())),
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
             Work::None => None,
@@ -143,12 +149,13 @@ pub(crate) fn run(
                     return Ok(Exit::Signal(SIGHUP));
                 }
                 Ok(len) => {
+                    typed_at = Instant::now();
                     messages.extend(decoder.feed(&bytes[..len]).into_iter().map(Input::Typed));
                 }
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
-        } else if ready.is_idle() && decoder.is_waiting() {
+        } else if decoder.is_waiting() && typed_at.elapsed() >= rest {
             messages.extend(decoder.flush().into_iter().map(Input::Typed));
         }
         if messages.is_empty() && ready.is_idle() && model.work() != Work::None {

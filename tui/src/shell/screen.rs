@@ -53,7 +53,7 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 
 /// How long an answer is waited for at the end, counted from the question.
-const LATE_ANSWER: Duration = Duration::from_millis(400);
+pub(super) const LATE_ANSWER: Duration = Duration::from_millis(400);
 
 /// Held while a frame is drawn, so that no other thread gives the terminal back in the middle.
 static DRAWING: Mutex<()> = Mutex::new(());
@@ -197,6 +197,12 @@ impl Screen {
     pub(super) fn is_asked(&self) -> Option<Duration> {
         let left = ANSWER_WITHIN.checked_sub(self.asked?.elapsed())?;
         (!left.is_zero()).then_some(left)
+    }
+
+    /// Whether its answer may still come, be it too late for the first picture.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.asked
+            .is_some_and(|asked| asked.elapsed() < LATE_ANSWER)
     }
 
     /// It has answered.
