@@ -174,8 +174,11 @@ impl Ring {
             unsafe { self.submit(slot, entry) }
         } else {
             self.count_submission();
-            let poison = self.poison.load(Ordering::Relaxed);
-            if recorder::COMPILED_IN && (poison == Poison::Restore as u8 || poison == LET_GO) {
+            let may_be_poisoned = || {
+                let poison = self.poison.load(Ordering::Relaxed);
+                poison == Poison::Restore as u8 || poison == LET_GO
+            };
+            if recorder::COMPILED_IN && may_be_poisoned() {
                 // SAFETY: the caller's promise.
                 unsafe { self.put_back(slot, entry) }
             }
