@@ -22,7 +22,10 @@ fn any_bundle(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                     signal: u.arbitrary()?,
                     core: u.arbitrary()?,
                 };
-                (Section::End, bundle::end_record(77, 0, killed, u.arbitrary()?))
+                (
+                    Section::End,
+                    bundle::end_record(77, 0, killed, u.arbitrary()?),
+                )
             }
             _ => {
                 let mut file = fuzz::any_file(u)?;
