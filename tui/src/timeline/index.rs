@@ -1,4 +1,4 @@
-//! All that happened, sorted into lanes: threads, rings and coroutines. How one event is sorted in says [`adding`].
+//! All that happened, sorted into lanes: threads, rings and coroutines. How one event is sorted in says `adding`.
 //!
 //! One pass over the events, done in slices. What it keeps is a point for each event and a span for
 //! each operation and each poll, by lane and in order, so that a screen finds what is visible by
