@@ -33,7 +33,7 @@ impl Place {
         Called {
             // SAFETY: the caller's promise.
             place: unsafe { &*place },
-            caller: CALLER.get(),
+            caller: caller(),
         }
     }
 }
@@ -57,6 +57,11 @@ thread_local! {
     static CALLER: Cell<Option<Caller>> = const { Cell::new(None) };
 }
 
+/// What holds on this thread. No hook may panic, not even where a thread's own memory could be gone.
+fn caller() -> Option<Caller> {
+    CALLER.try_with(Cell::get).unwrap_or(None)
+}
+
 /// `TRACER_CALLER`: from here on, what this thread records stands at `file` and `line`. Returns 1 where that is so,
 /// and 0 where a function further out has named its caller: that one holds.
 ///
@@ -65,17 +70,17 @@ thread_local! {
 /// `file` is null, or ends with a zero, and is neither written to nor freed as long as the process lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tracer_caller_begins(file: *const c_char, line: c_uint) -> c_int {
-    if CALLER.get().is_some() || file.is_null() {
+    if caller().is_some() || file.is_null() {
         return 0;
     }
-    CALLER.set(Some(Caller { file, line }));
-    1
+    let named = CALLER.try_with(|caller| caller.set(Some(Caller { file, line })));
+    c_int::from(named.is_ok())
 }
 
 /// The end of the function in which [`tracer_caller_begins`] returned 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn tracer_caller_ends() {
-    CALLER.set(None);
+    let _ = CALLER.try_with(|caller| caller.set(None));
 }
 
 impl AsPlace for Called<'_> {

@@ -94,6 +94,7 @@ pub(crate) fn ticks() -> u64 {
 ///
 /// Of a few tries the one that took the shortest: the first call of a process brings in the pages of the kernel's clock,
 /// and any may be interrupted.
+#[inline]
 pub(crate) fn pair() -> (u64, u64) {
     const TRIES: usize = 4;
     let mut best = (u64::MAX, 0, 0);
