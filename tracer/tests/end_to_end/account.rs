@@ -273,12 +273,14 @@ impl Lane {
         }
         // Each chunk has a record of its own: whose it is.
         let own = self.own_numbers(thread);
-        let overwritten = self.oldest + self.gaps.iter().map(|gap| gap.0).sum::<u64>();
+        let within: u64 = self.gaps.iter().map(|gap| gap.0).sum();
+        // What found no chunk, because all others were being written, is gone too, and counted as that.
+        let overwritten = self.oldest + within + self.counted.saturating_sub(within);
         let gone = own.first + own.skipped;
         let with_own = gone + gone / CHUNK_RECORDS_LEAST + 1 + self.gaps.len() as u64;
         if self.is_wrapped && own.end > 0 && !(gone..=with_own).contains(&overwritten) {
             note(format!(
-                "{overwritten} overwritten, {gone} of the thread's own are gone"
+                "{overwritten} overwritten or without room, {gone} of the thread's own are gone"
             ));
         }
     }
@@ -385,4 +387,27 @@ fn thread_that_stood_still_behind_a_leak_has_lost_what_is_counted_and_no_more() 
     };
     assert_eq!(lost(73_610), 0);
     assert_eq!(lost(73_600), 10);
+}
+
+#[test]
+fn what_found_no_room_beside_what_was_overwritten_is_gone_and_counted() {
+    let doubts = |without_room| {
+        // Of 1,002 records the newest two are there; 40 of the others found no room.
+        let lane = Lane {
+            own: vec![(1, MARK << 56 | 333), (2, 0)],
+            is_wrapped: true,
+            oldest: 960,
+            counted: without_room,
+            ..Lane::default()
+        };
+        let promised = Acknowledged {
+            own: [1_002, 0, 0, 0],
+            handled: [0; 4],
+        };
+        let mut account = Account::default();
+        lane.compare(0, &promised, Writer::Still, &mut account);
+        account.corrupt.len()
+    };
+    assert_eq!(doubts(40), 0);
+    assert_eq!(doubts(30), 1);
 }
