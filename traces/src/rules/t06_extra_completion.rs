@@ -119,6 +119,26 @@ mod tests {
         );
     }
 
+    /// It is not known when the kernel did it, nor whether.
+    #[test]
+    fn a_poll_whose_update_says_nothing_may_come_under_either_name() {
+        for cookie in ["0x1000", "0x2000"] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8
+                    11 main leak 0x2000 Op op.rs:9
+                    20 main submit 0 POLL_ADD 0x1000 len=1
+                    30 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000 skip-success
+                    40 main complete 0 {cookie} 1 more
+                    "
+                ),
+            );
+        }
+    }
+
     #[test]
     fn never_submitted() {
         check_rule(

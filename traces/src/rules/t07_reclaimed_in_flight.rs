@@ -298,6 +298,53 @@ mod tests {
     }
 
     #[test]
+    fn a_look_is_not_over_because_of_what_others_do() {
+        let of = |scope: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main scope-begin 1
+                    2 other scope-begin 2
+                    10 main leak 0x1000 Conn op.rs:8 owner=Rc
+                    20 main submit 0 TIMEOUT 0x1000 op.rs:12 op-flags=0x40
+                    30 main complete 0 0x1000 -62 more
+                    31 main reclaim 0x1000 Conn op.rs:40 owner=Rc   {arrow}
+                    32 other free 0x9000 16
+                    33 other scope-end {scope}
+                    34 main leak 0x1000 Conn op.rs:41 owner=Rc
+                    40 main complete 0 0x1000 -125
+                    41 main reclaim 0x1000 Conn op.rs:60 owner=Rc
+                    "
+                ),
+            );
+        };
+        of("2", "");
+        of("1", "<- was reclaimed");
+    }
+
+    /// As of a daemon, whose file is copied between the two.
+    #[test]
+    fn a_recording_that_ends_before_its_process_may_end_within_a_look() {
+        for (end, arrow) in [
+            ("end=unknown until=620000000", ""),
+            ("end=unknown", "<- was reclaimed"),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    10 main leak 0x1000 Conn op.rs:8
+                    20 main submit 0 RECV 0x1000 op.rs:12
+                    31 main reclaim 0x1000 Conn op.rs:40      {arrow}
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
     fn what_only_seems_a_look_is_none() {
         for (between, again) in [
             // Freed; another thread; a completion; the ring; something was lost.
@@ -329,6 +376,11 @@ mod tests {
                 "main leak 0x1000 Conn op.rs:41 owner=Rc",
             ),
             ("32 main mark x", "main leak 0x1000 Conn op.rs:41 owner=Rc"),
+            // That a frame returned says nothing of blocks.
+            (
+                "32 main stack-pointer 0x7000 0x6000",
+                "main leak 0x1000 Conn op.rs:41 owner=Rc",
+            ),
             ("", "main mark x"),
         ] {
             check_rule(

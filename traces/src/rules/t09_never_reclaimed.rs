@@ -355,6 +355,30 @@ mod tests {
         );
     }
 
+    /// As a future that polls another one, each of them traced.
+    #[test]
+    fn a_coroutine_that_polled_another_one_still_runs_when_that_is_suspended() {
+        let of = |then: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:0
+                    1 main spawn 8 Task main.rs:3
+                    2 main resume 8
+                    3 main spawn 9 Task main.rs:4
+                    4 main resume 9
+                    5 main suspend 9 0x7
+                    {then}
+                    10 main leak 0x1000 Op op.rs:8     {arrow}
+                    "
+                ),
+            );
+        };
+        of("", "");
+        of("6 main suspend 8 0x8", "<- it was never submitted");
+    }
+
     /// As an exit may come while an operation is in flight, it may come before one is submitted.
     #[test]
     fn what_a_claimed_slot_was_to_carry_is_in_hand_at_an_exit() {

@@ -338,6 +338,32 @@ mod tests {
     }
 
     #[test]
+    fn one_whose_cookie_went_in_again_waits_for_that() {
+        let of = |again: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:0
+                    0 main ring-create 0 sq=8 cq=16
+                    1 main spawn 9 Task main.rs:3
+                    10 main submit 0 RECV 0x1000
+                    20 main suspend 9 0x1000
+                    30 main complete 0 0x1000 5     {arrow}
+                    40 main resume 9
+                    50 main suspend 9 0x1000
+                    {again}
+                    70 main submit 0 NOP 0x7
+                    80 main complete 0 0x7 0
+                    "
+                ),
+            );
+        };
+        of("60 main submit 0 RECV 0x1000", "");
+        of("", "<- and never ran again");
+    }
+
+    #[test]
     fn silence_until_the_program_was_told_to_end() {
         let of = |end: &str, more: &str, arrow: &str| {
             check_rule(
@@ -375,6 +401,8 @@ mod tests {
         }
         // No longer than it took before, many times over.
         of("end=killed:15 until=320000000", "", "");
+        // Something ran: it may have been next.
+        of("end=killed:15 until=620000000", "619000000 main mark x", "");
         // It had no turn yet.
         of(
             "end=killed:15 until=620000000",
