@@ -431,6 +431,32 @@ fn gap_is_told_whatever_the_chunk_before_it_counts() {
     );
 }
 
+/// A process that goes on when its recording ends writes while its file is copied: a chunk may be copied before its end,
+/// and the next one after.
+#[test]
+fn what_a_chunk_got_after_it_was_copied_is_missing_and_counted() {
+    const LATE: u64 = 40;
+    let mut bytes = File::default().round_trips(200).bytes();
+    bytes[header::STATE..][..8].copy_from_slice(&layout::state::RUNNING.to_le_bytes());
+    assert!(read(&bytes).unwrap().recording().losses.is_empty());
+    let third = chunk_at(&bytes, 3);
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let events = layout::pack_lane_kind(0, ChunkKind::Event);
+    for place in (File::HEAD_BYTES..bytes.len()).step_by(File::CHUNK_BYTES) {
+        let is_behind = word(&bytes, place + chunk::SEQ * 8) >= 3;
+        if is_behind && word(&bytes, place + chunk::LANE_KIND * 8) == events {
+            let counted = place + chunk::RECORDS * 8;
+            let more = word(&bytes, counted) + LATE;
+            bytes[counted..counted + 8].copy_from_slice(&more.to_le_bytes());
+        }
+    }
+    assert!(word(&bytes, third + chunk::RECORDS * 8) > LATE);
+    let trace = read(&bytes).unwrap();
+    let losses = trace.recording().losses.iter();
+    let lost: Vec<_> = losses.map(|it| it.loss.records).collect();
+    assert_eq!(lost, [Some(LATE)]);
+}
+
 #[test]
 fn gap_in_a_file_that_still_had_room_is_damage() {
     for (taken, reason) in [(20, LossReason::Damaged), (200, LossReason::Overwritten)] {

@@ -220,7 +220,7 @@ fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
     for (mode, operations, code, said) in [
         // What was poison in the copy is the cookie again before the kernel sees it.
         ("copied", 12, 0, copies),
-        ("kept", 11, 0, copies),
+        ("kept", 28, 0, copies),
         // No proof of a forgotten cookie.
         ("again", 20, 0, ""),
         // A completion that the parent took of an operation that it never entered for; of the child nothing is known.

@@ -113,9 +113,15 @@ int main(int argc, char **argv)
             enter(&ring, 1);
             printf(" %lx", take(&ring));
         }
-        *slot(&ring) = put_by;
-        enter(&ring, 1);
-        printf(" %lx", take(&ring));
+        /* As often as it likes, and with others in between. */
+        for (unsigned index = 0; index < 9; index++) {
+            *slot(&ring) = put_by;
+            enter(&ring, 1);
+            printf(" %lx", take(&ring));
+            nop(&ring, 0x3000 + index);
+            enter(&ring, 1);
+            printf(" %lx", take(&ring));
+        }
     } else if (!strcmp(mode, "again")) {
         for (unsigned index = 0; index < 4; index++)
             nop(&ring, 0x1000 + index);
