@@ -75,10 +75,7 @@ pub(super) fn fold(mut drafts: Vec<Draft>, beyond: &FxHashMap<Same, u64>) -> Vec
                 if let Some(story) = stories.get_mut(index) {
                     if ring_drop.is_some() && story.head.same == same {
                         add_count(&mut story.head, &found);
-                    } else if outranks.contains(&story.head.finding.rule.0)
-                        // What is only suspected explains nothing that was seen.
-                        && found.finding.confidence >= story.head.finding.confidence
-                    {
+                    } else if outranks.contains(&story.head.finding.rule.0) {
                         let head = std::mem::replace(&mut story.head, found);
                         story.folded.insert(0, head);
                     } else {
