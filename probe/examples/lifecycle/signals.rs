@@ -161,10 +161,11 @@ fn stop_timer(timer: i32) {
 
 /// A timer signal whose handler forks, into whatever the thread is doing; the child goes on there.
 pub(crate) fn handler_forks() {
+    const FORKS: u32 = 1000;
     static CHILDREN: AtomicU32 = AtomicU32::new(0);
     static IS_CHILD: AtomicBool = AtomicBool::new(false);
     extern "C" fn handler(_: i32) {
-        if IS_CHILD.load(Relaxed) || CHILDREN.load(Relaxed) >= 200 {
+        if IS_CHILD.load(Relaxed) || CHILDREN.load(Relaxed) >= FORKS {
             return;
         }
         // SAFETY: `fork` may be called in a handler; the child goes on with plain records.
@@ -178,10 +179,14 @@ pub(crate) fn handler_forks() {
     }
     note(1);
     on_timer(libc::ITIMER_REAL, libc::SIGALRM, handler, 300);
+    // Long records, so that chunks end often: many forks come into the change from one to the next.
+    let coroutine = probe::coroutine::Coroutine::spawned_named("forked", None);
+    let cookies = [1; 200];
     let mut number = 1;
-    while CHILDREN.load(Relaxed) < 200 && !IS_CHILD.load(Relaxed) {
+    while CHILDREN.load(Relaxed) < FORKS && !IS_CHILD.load(Relaxed) {
         number += 1;
         note(black_box(number));
+        coroutine.suspended(black_box(&cookies));
     }
     // A child comes out of the record that it was forked in, and ends.
     if IS_CHILD.load(Relaxed) {

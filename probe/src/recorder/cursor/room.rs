@@ -86,15 +86,15 @@ impl Room {
     }
 
     /// Points at the body of a chunk that was just opened.
+    ///
+    /// The place is stored last: in a child that was forked in the middle of this, what was stored before is
+    /// wiped, and a place without an end is no room, while an end without a place would be room at address 0.
     pub(super) fn open(&self, chunk: u32, body: &'static [AtomicU64]) {
         let end = body.as_ptr_range().end as u64;
-        self.limit.store(0, Ordering::Relaxed);
-        self.end.store(0, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
         self.chunk.store(chunk.wrapping_add(1), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
         self.end.store(end, Ordering::Relaxed);
         self.limit.store(end, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
     }
 }
