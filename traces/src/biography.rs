@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{Event, EventId, What};
+use crate::event::{Event, EventId, SiteId, What};
 use crate::events::Key;
 use crate::finding::{RuleId, Subject};
 use crate::lives::Lives;
@@ -52,6 +52,8 @@ pub struct Row {
     pub since_ns: u64,
     /// What kind of event it is: see [`What::kind`].
     pub kind: &'static str,
+    /// Its place in the source: what is [`Event::site`].
+    pub site: SiteId,
     /// Name of its thread.
     pub thread: String,
     /// What happened, as [`Trace::describe`] says.
@@ -210,6 +212,7 @@ impl Gathering {
                 at_ns: event.at_ns,
                 since_ns: event.at_ns.saturating_sub(before),
                 kind: event.what.kind(),
+                site: event.site(),
                 thread: trace.names().thread(event.lane),
                 text: trace.describe(event),
                 role: self.roles.get(id).copied(),

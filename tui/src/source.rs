@@ -77,13 +77,12 @@ pub fn place_of(model: &Model) -> Option<Place> {
         return None;
     }
     let before = told.rows.partition_point(|row| row.event < event);
-    told.rows.get(..before)?.iter().rev().find_map(|row| {
-        let site = model.event(row.event)?.site();
-        has_place(model, site).then_some(Place {
-            site,
-            event: row.event,
-            is_earlier: true,
-        })
+    let rows = told.rows.get(..before)?;
+    let row = rows.iter().rev().find(|row| has_place(model, row.site))?;
+    Some(Place {
+        site: row.site,
+        event: row.event,
+        is_earlier: true,
     })
 }
 
@@ -153,19 +152,15 @@ pub fn rows(model: &Model, place: Place) -> Vec<SourceRow> {
 pub fn touched(model: &Model, place: Place) -> BTreeMap<u32, (u64, EventId)> {
     let file = model.trace.recording().site(place.site).file;
     let mut touched = BTreeMap::new();
-    let events = model.life.told.iter().flat_map(|told| &told.rows);
-    for event in events.map(|row| row.event) {
-        let Some(site) = model.event(event).map(|event| event.site()) else {
-            continue;
-        };
-        let site = model.trace.recording().site(site);
+    for row in model.life.told.iter().flat_map(|told| &told.rows) {
+        let site = model.trace.recording().site(row.site);
         if site.file != file || site.line == 0 {
             continue;
         }
-        let entry = touched.entry(site.line).or_insert((0, event));
+        let entry = touched.entry(site.line).or_insert((0, row.event));
         entry.0 += 1;
-        if model.marks.contains_key(&event) && !model.marks.contains_key(&entry.1) {
-            entry.1 = event;
+        if model.marks.contains_key(&row.event) && !model.marks.contains_key(&entry.1) {
+            entry.1 = row.event;
         }
     }
     touched
