@@ -5,8 +5,9 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, SiteId};
 use crate::names::{function, path};
+use crate::source::Source;
 use crate::trace::Trace;
 use crate::untrusted::Untrusted;
 
@@ -152,11 +153,9 @@ impl Trace {
         })
     }
 
-    /// The call stack of an event, a line a function, the innermost first: `conn::serve (conn.rs:88)`,
-    /// or file and offset where the function is not known. Without the probe's own frames and without
-    /// what runs before `main`; long ones end with how many more there are.
-    pub fn stack_lines(&self, event: &Event) -> Vec<String> {
-        let frames = self.recording.stack(event.id);
+    /// What an event's call stack shows: without the probe's own frames and without what runs before `main`.
+    fn entries(&self, event: EventId) -> Vec<Entry<'_>> {
+        let frames = self.recording.stack(event);
         let mut entries: Vec<Entry<'_>> = Vec::new();
         for frame in frames {
             match self.functions.get(frame) {
@@ -177,7 +176,36 @@ impl Trace {
             .iter()
             .position(|entry| entry.is(is_below_main))
             .unwrap_or(entries.len());
-        let entries = entries.get(own..end).unwrap_or(&[]);
+        entries.truncate(end);
+        entries.drain(..own.min(end));
+        entries
+    }
+
+    /// Where in the source an event happened, of which the site is known: there; where it says none, as without the
+    /// probe, in the innermost function of its call stack whose lines are at hand, else whose line is known.
+    pub fn place(&self, event: EventId, site: SiteId) -> Option<(&Untrusted, u32)> {
+        let site = self.recording.site(site);
+        if site.line != 0 {
+            return Some((self.recording.string(site.file), site.line));
+        }
+        let entries = self.entries(event);
+        let places = entries.iter().filter_map(|entry| match entry {
+            Entry::Known(known) if known.line != 0 && !is_std(known) => {
+                Some((&known.file, known.line))
+            }
+            _ => None,
+        });
+        let at_hand = places
+            .clone()
+            .find(|(file, line)| matches!(self.source_at(file, *line), Source::Lines(_)));
+        at_hand.or_else(|| places.clone().next())
+    }
+
+    /// The call stack of an event, a line a function, the innermost first: `conn::serve (conn.rs:88)`,
+    /// or file and offset where the function is not known. Without the probe's own frames and without
+    /// what runs before `main`; long ones end with how many more there are.
+    pub fn stack_lines(&self, event: &Event) -> Vec<String> {
+        let entries = self.entries(event.id);
         let mut lines: Vec<String> = entries
             .iter()
             .take(SHOWN)
@@ -287,6 +315,7 @@ fn is_below_main(function: &Function) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::{Found, Sources};
 
     fn frame(address: u64) -> Frame {
         Frame {
@@ -413,5 +442,32 @@ mod tests {
         let lines = trace(&addresses).stack_lines(&trace(&addresses).events()[0]);
         assert_eq!(lines.len(), SHOWN + 1);
         assert_eq!(lines.last().map(String::as_str), Some("12 more"));
+    }
+
+    /// As of a submission that the shim saw, which names no place: the library's source is not here, the caller's is.
+    #[test]
+    fn what_names_no_place_happened_where_its_stack_can_be_shown() {
+        let mut trace = trace(&[1, 2, 3]);
+        trace.name_frames(&Names(&[
+            (1, &["core::hint::black_box@core.rs", "submit@queue.c"]),
+            (2, &["echo@echo.c"]),
+            (3, &["main@main.c"]),
+        ]));
+        let event = trace.events()[0].clone();
+        let shown = |trace: &Trace, site| {
+            let place = trace.place(event.id, site);
+            place.map(|(file, line)| trace.names().place(file, line))
+        };
+        let none = SiteId(0);
+        assert_eq!(shown(&trace, none).as_deref(), Some("queue.c:7"));
+        let mut sources = Sources::default();
+        let line = |text: &str| Found::Lines([(7, text.into())].into());
+        sources.add("main.c".into(), line("int main(void) {"));
+        sources.add("echo.c".into(), line("io_uring_submit(&ring);"));
+        trace.add_sources(sources);
+        assert_eq!(shown(&trace, none).as_deref(), Some("echo.c:7"));
+        assert_eq!(shown(&trace, event.site()).as_deref(), Some("conn.rs:8"));
+        let other = EventId(event.id.0 + 1);
+        assert_eq!(trace.place(other, none), None);
     }
 }

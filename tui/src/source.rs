@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use traces::Untrusted;
 use traces::event::{EventId, SiteId};
 use traces::source::{Absence, Found};
 
 use crate::model::Model;
 
 /// A place in the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The place as the trace names it.
-    pub site: SiteId,
+    /// The file, as the trace or the program's debug information names it.
+    pub file: Untrusted,
+    /// The line in it, from 1.
+    pub line: u32,
     /// The event that is at it.
     pub event: EventId,
     /// Whether the focused event itself has no place, and this is the last one before it in its life.
@@ -64,38 +67,31 @@ pub struct SourcePane {
 /// same life happened.
 pub fn place_of(model: &Model) -> Option<Place> {
     let event = model.focus().event?;
-    let site = model.event(event)?.site();
-    if has_place(model, site) {
-        return Some(Place {
-            site,
+    let at = |event: EventId, site: SiteId, is_earlier: bool| {
+        let (file, line) = model.trace.place(event, site)?;
+        Some(Place {
+            file: file.clone(),
+            line,
             event,
-            is_earlier: false,
-        });
+            is_earlier,
+        })
+    };
+    if let Some(here) = at(event, model.event(event)?.site(), false) {
+        return Some(here);
     }
     let told = model.life.told.as_ref()?;
     if !model.life.has(event) {
         return None;
     }
     let before = told.rows.partition_point(|row| row.event < event);
-    let rows = told.rows.get(..before)?;
-    let row = rows.iter().rev().find(|row| has_place(model, row.site))?;
-    Some(Place {
-        site: row.site,
-        event: row.event,
-        is_earlier: true,
-    })
-}
-
-fn has_place(model: &Model, site: SiteId) -> bool {
-    model.trace.recording().site(site).line != 0
+    let mut rows = told.rows.get(..before)?.iter().rev();
+    rows.find_map(|row| at(row.event, row.site, true))
 }
 
 /// Why a place's lines cannot be shown, as the end of a sentence; nothing where they can.
-pub fn absence(model: &Model, place: Place) -> Option<String> {
-    let site = model.trace.recording().site(place.site);
-    let file = model.trace.recording().string(site.file);
-    match model.trace.sources().of(file) {
-        Some(Found::Lines(lines)) if lines.contains_key(&site.line) => None,
+pub fn absence(model: &Model, place: &Place) -> Option<String> {
+    match model.trace.sources().of(&place.file) {
+        Some(Found::Lines(lines)) if lines.contains_key(&place.line) => None,
         Some(Found::Lines(_)) => Some("the file has no such line here".into()),
         Some(Found::Absent(absence)) => {
             Some(format!("it is {}{}", absence.reason(), help(*absence)))
@@ -130,10 +126,8 @@ fn help(absence: Absence) -> &'static str {
 }
 
 /// The rows of a place's file.
-pub fn rows(model: &Model, place: Place) -> Vec<SourceRow> {
-    let site = model.trace.recording().site(place.site);
-    let file = model.trace.recording().string(site.file);
-    let Some(Found::Lines(lines)) = model.trace.sources().of(file) else {
+pub fn rows(model: &Model, place: &Place) -> Vec<SourceRow> {
+    let Some(Found::Lines(lines)) = model.trace.sources().of(&place.file) else {
         return Vec::new();
     };
     let mut rows = Vec::with_capacity(lines.len());
@@ -149,15 +143,16 @@ pub fn rows(model: &Model, place: Place) -> Vec<SourceRow> {
 }
 
 /// The lines of a place's file that the life of the focused object passes through.
-pub fn touched(model: &Model, place: Place) -> BTreeMap<u32, (u64, EventId)> {
-    let file = model.trace.recording().site(place.site).file;
+pub fn touched(model: &Model, place: &Place) -> BTreeMap<u32, (u64, EventId)> {
     let mut touched = BTreeMap::new();
     for row in model.life.told.iter().flat_map(|told| &told.rows) {
-        let site = model.trace.recording().site(row.site);
-        if site.file != file || site.line == 0 {
+        let Some((file, line)) = model.trace.place(row.event, row.site) else {
+            continue;
+        };
+        if *file != place.file {
             continue;
         }
-        let entry = touched.entry(site.line).or_insert((0, row.event));
+        let entry = touched.entry(line).or_insert((0, row.event));
         entry.0 += 1;
         if model.marks.contains_key(&row.event) && !model.marks.contains_key(&entry.1) {
             entry.1 = row.event;

@@ -17,6 +17,7 @@ pub(crate) use short::{function, path};
 
 use crate::event::{SiteId, StringId, TypeId};
 use crate::recording::{Capture, Recording};
+use crate::untrusted::Untrusted;
 
 /// Numbers given to objects in the order in which they first appeared.
 ///
@@ -131,11 +132,15 @@ impl Names<'_> {
     /// `conn.rs:88`, or the path from `src/` on; `?` where not known.
     pub fn site(&self, id: SiteId) -> String {
         let site = self.recording.site(id);
-        let file = self.recording.string(site.file);
+        self.place(self.recording.string(site.file), site.line)
+    }
+
+    /// A line of a file, as [`Names::site`] says it.
+    pub fn place(&self, file: &Untrusted, line: u32) -> String {
         if file.is_empty() {
             return "?".to_owned();
         }
-        format!("{}:{}", short::path(&file.tty()), site.line)
+        format!("{}:{line}", short::path(&file.tty()))
     }
 
     /// The file of a place, as in [`Names::site`] but without its line.

@@ -349,9 +349,7 @@ fn edit(
     let Some(place) = place_of(model) else {
         return Ok(());
     };
-    let site = model.trace.recording().site(place.site);
-    let file = model.trace.recording().string(site.file);
-    let command = match outside.editor(file, site.line) {
+    let command = match outside.editor(&place.file, place.line) {
         Ok(command) => command,
         Err(why) => {
             update::say(model, why);

@@ -186,7 +186,9 @@ pub(super) fn copy_row(model: &mut Model) -> Effect {
 /// Copies where in the source the event happened, as `src/conn.rs:88`.
 pub(super) fn copy_place(model: &mut Model) -> Effect {
     let place = crate::source::place_of(model);
-    let text = place.map_or(String::new(), |place| model.trace.names().site(place.site));
+    let text = place.map_or(String::new(), |place| {
+        model.trace.names().place(&place.file, place.line)
+    });
     copied(model, text, "the place in the source")
 }
 

@@ -19,15 +19,15 @@ pub(super) fn settle(model: &mut Model) {
 
 /// Lists them anew: the place, the lines or the life are others.
 pub(super) fn relist(model: &mut Model) {
-    let Some(place) = model.source.place else {
+    let Some(place) = model.source.place.take() else {
         model.source.rows = Vec::new();
         return;
     };
-    model.source.rows = rows(model, place);
-    model.source.touched = touched(model, place);
+    model.source.rows = rows(model, &place);
+    model.source.touched = touched(model, &place);
     model.source.text_top = 0;
-    let line = model.trace.recording().site(place.site).line;
-    let here = SourceRow::Line(line);
+    let here = SourceRow::Line(place.line);
+    model.source.place = Some(place);
     let at = model.source.rows.iter().position(|row| *row == here);
     model.source.selected = at.unwrap_or(0);
 }

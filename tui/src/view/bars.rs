@@ -367,7 +367,8 @@ fn place_of(model: &Model, event: &Event) -> Option<String> {
         What::Spawn { site, .. } | What::ScopeBegin { site, .. } => *site,
         _ => return None,
     };
-    Some(model.trace.names().site(site)).filter(|place| place != "?")
+    let (file, line) = model.trace.place(event.id, site)?;
+    Some(model.trace.names().place(file, line)).filter(|place| place != "?")
 }
 
 /// Columns of the widest time of the recording.

@@ -12,13 +12,13 @@ use super::row_of;
 
 /// Draws the lines, or why there are none, and gives the title.
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
-    let Some(place) = model.source.place else {
+    let Some(place) = &model.source.place else {
         let text = "This event does not say where in the source it happened, nor does anything before \
                     it in the same life. o and O go to other events of it.";
         say(paint, area, text);
         return "Source".into();
     };
-    let name = model.trace.names().site(place.site);
+    let name = model.trace.names().place(&place.file, place.line);
     let title = match place.is_earlier {
         false => name.clone(),
         true => format!("{name}, the last known place before this event"),
@@ -57,18 +57,16 @@ fn number(row: &SourceRow) -> Option<u32> {
 /// `✖ 3×▶  44  let raw = ...`: what findings say, how often the life was here, the place itself.
 fn line(model: &Model, row: SourceRow, digits: usize) -> Option<Line> {
     let characters = model.look.characters;
-    let place = model.source.place?;
+    let place = model.source.place.as_ref()?;
     let SourceRow::Line(number) = row else {
         let gap = either(characters, "⋯", "...");
         return Some(vec![(format!("{:>1$}", gap, digits + 8), Tone::Faint)]);
     };
-    let site = model.trace.recording().site(place.site);
-    let file = model.trace.recording().string(site.file);
-    let text = match model.trace.sources().of(file)? {
+    let text = match model.trace.sources().of(&place.file)? {
         traces::source::Found::Lines(lines) => lines.get(&number)?,
         traces::source::Found::Absent(_) => return None,
     };
-    let is_here = number == site.line;
+    let is_here = number == place.line;
     let touched = model.source.touched.get(&number);
     let sign = touched.map_or_else(
         || ("  ".to_owned(), Tone::Plain),
