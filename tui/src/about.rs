@@ -378,7 +378,6 @@ pub fn marks_of(model: &Model, event: &Event) -> Vec<(&'static str, Tone, String
         .collect()
 }
 
-/// What was there at all, and how far the verdict can be trusted.
 /// What becomes of the recording that is looked on.
 fn about_recording(watched: &Watched, columns: usize) -> Vec<Line> {
     let (text, tone) = match &watched.state {
@@ -403,6 +402,7 @@ fn about_recording(watched: &Watched, columns: usize) -> Vec<Line> {
     lines
 }
 
+/// What was there at all, and how far the verdict can be trusted.
 fn summary(model: &Model, columns: usize) -> Vec<Line> {
     let verdict = &model.verdict;
     let summary = &verdict.summary;
@@ -413,6 +413,11 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
     match verdict.outcome() {
         Outcome::Clean if model.live.is_running() => lines.extend(plain(
             "No finding so far. What still lives is not judged as if it were over.",
+            Tone::Strong,
+            columns,
+        )),
+        Outcome::Clean if model.live.is_unfinished() => lines.extend(plain(
+            "No finding so far, but this is not read to its end yet.",
             Tone::Strong,
             columns,
         )),
@@ -442,7 +447,7 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
             ));
         }
     }
-    for sentence in sentences(summary) {
+    for sentence in sentences(summary, model.live.is_unfinished()) {
         lines.extend(plain(&sentence, Tone::Plain, columns));
     }
     let recording = model.trace.recording();
@@ -481,7 +486,7 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
     lines
 }
 
-fn sentences(summary: &Summary) -> Vec<String> {
+fn sentences(summary: &Summary, is_unfinished: bool) -> Vec<String> {
     let mut sentences = vec![format!(
         "Seen: {}; {} on {}, {}; {} of leaked pointers; {}.",
         counted(summary.events, "event"),
@@ -493,15 +498,21 @@ fn sentences(summary: &Summary) -> Vec<String> {
     )];
     if summary.pending_at_end > 0 || summary.held_at_end > 0 {
         sentences.push(format!(
-            "At the end {} pending and {} held, which is normal for a server.",
+            "{} {} pending and {} held, which is normal for a server.",
+            if is_unfinished {
+                "So far"
+            } else {
+                "At the end"
+            },
             counted(summary.pending_at_end, "operation"),
             counted(summary.held_at_end, "generation"),
         ));
     }
     if summary.open_at_end > 0 {
         sentences.push(format!(
-            "{} still open at the end.",
+            "{} still open{}.",
             counted(summary.open_at_end, "descriptor"),
+            if is_unfinished { "" } else { " at the end" },
         ));
     }
     sentences

@@ -34,6 +34,12 @@ impl Live {
     pub fn is_running(&self) -> bool {
         self.watched.as_ref().is_some_and(Watched::is_running)
     }
+
+    /// Whether the trace is not whole yet, so that nothing shown is the last word.
+    pub fn is_unfinished(&self) -> bool {
+        let state = self.watched.as_ref().map(|watched| &watched.state);
+        matches!(state, Some(State::Running | State::Sealing))
+    }
 }
 
 /// How far the first reading has come.

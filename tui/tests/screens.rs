@@ -225,6 +225,32 @@ fn live(state: State) -> Model {
     model
 }
 
+/// Nobody leaves with a verdict that the rest of the recording may refute.
+#[test]
+fn a_recording_is_called_clean_once_it_was_read_to_its_end() {
+    let ended = State::Ended("exited with code 0".into());
+    for (state, said) in [
+        (State::Running, "No finding so far. What still lives"),
+        (State::Sealing, "No finding so far, but this is not read"),
+        (ended, "No finding, and nothing stood in the way."),
+    ] {
+        let mut model = live(state);
+        let trace = fixture::trace("10 main leak 0x1000 Conn conn.rs:8 owner=Rc\n");
+        let arrived = tui::Arrived {
+            verdict: trace.verdict().clone(),
+            trace,
+            notes: None,
+            index: None,
+            is_last: false,
+        };
+        tui::update::arrive(&mut model, arrived);
+        let shown = plain_snapshot(&screen(&mut model, "G", 120, 40));
+        assert!(shown.contains(said), "{shown}");
+        let is_over = said.contains("stood");
+        assert_eq!(shown.contains("At the end"), is_over, "{shown}");
+    }
+}
+
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 60)];
 
 #[test]
