@@ -323,6 +323,46 @@ fn junit_has_a_case_for_each_rule_and_a_failure_for_each_finding() {
     }
 }
 
+/// A dashboard that knows tests by name gets no row for each rule of each test.
+#[test]
+fn junit_of_a_test_has_cases_of_its_name() {
+    let run = traces::export::RunEntry {
+        by: "nextest".into(),
+        package: "rio".into(),
+        binary: "rio::net".into(),
+        what: "tests".into(),
+        test: "cancel::late".into(),
+        attempt: "1".into(),
+        attempt_id: String::new(),
+    };
+    let cases = |trace: &Trace| {
+        let mut report = report("t.bin", trace);
+        report.traces[0].run = Some(run.clone());
+        let text = written(&report, Form::Junit);
+        assert!(
+            text.contains("<testsuite name=\"rio::net cancel::late\""),
+            "{text}"
+        );
+        assert!(text.contains("value=\"t.bin\""), "{text}");
+        let cases = text.lines().filter(|line| line.contains("<testcase "));
+        let cases: Vec<String> = cases.map(str::to_owned).collect();
+        for case in &cases {
+            assert!(case.contains("classname=\"rio::net\""), "{case}");
+        }
+        (cases, text)
+    };
+    let clean = "process 0 pid=1 end=exit:0\n1 main leak 0x1000 Conn c.rs:8\n2 main reclaim 0x1000 Conn c.rs:9\n";
+    let (passed, text) = cases(&Trace::parse_text(clean).unwrap());
+    assert_eq!(passed.len(), 1, "{text}");
+    assert!(passed[0].contains("name=\"cancel::late\""), "{text}");
+    assert!(!text.contains("<failure"), "{text}");
+    let (failed, text) = cases(&many(2));
+    assert_eq!(failed.len(), 2, "{text}");
+    for case in failed {
+        assert!(case.contains("name=\"cancel::late T08 "), "{case}");
+    }
+}
+
 /// Stories of different places: more of a kind than GitHub shows.
 fn many(count: u64) -> Trace {
     let mut text = "process 0 pid=1 end=exit:0\n".to_owned();

@@ -1,5 +1,8 @@
 //! JUnit's XML: a suite for each trace, a case for each rule, so that a dashboard shows its history.
 //!
+//! Where the trace is of a test, its cases bear the test's name: one for each rule that has something to say, and one
+//! that passes where none has.
+//!
 //! A rule with findings fails once for each; one that could not tell is skipped with the reason; a trace
 //! that could not be read is an error. What a filter, a suppression or a baseline left out is counted in
 //! properties of its suite, and listed in its output where somebody decided about it.
@@ -9,7 +12,7 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::document::{Report, SetAsideEntry, StoryEntry, TraceEntry};
+use super::document::{Report, RunEntry, SetAsideEntry, StoryEntry, TraceEntry};
 use super::markdown::evidence_line;
 use crate::rules::{self, Rule};
 
@@ -32,7 +35,14 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn suite(trace: &TraceEntry) -> TestSuite {
-    let mut suite = TestSuite::new(trace.file.as_str());
+    let test = trace.run.as_ref().and_then(Test::of);
+    let mut suite = TestSuite::new(match &test {
+        Some(test) => test.words(),
+        None => trace.file.clone(),
+    });
+    if test.is_some() {
+        suite.add_property(("trace", trace.file.as_str()));
+    }
     let left_out = trace.summary.left_out;
     let counts = [
         ("left-out-by-filter", left_out.by_filter),
@@ -57,21 +67,57 @@ fn suite(trace: &TraceEntry) -> TestSuite {
             .map(|story| {
                 let same = names.entry(&story.finding.fingerprint).or_default();
                 *same += 1;
-                failure(rule, story, *same)
+                let (more, status) = failure(story, *same);
+                case(test.as_ref(), rule, &more, status)
             })
             .collect();
-        if failed.is_empty() {
-            suite.add_test_case(case(rule, String::new(), without_finding(trace, &id)));
-        } else {
+        if !failed.is_empty() {
             suite.add_test_cases(failed);
+            continue;
         }
+        let status = without_finding(trace, &id);
+        // A test has a name of its own, under which it passes.
+        if test.is_none() || !matches!(status, TestCaseStatus::Success { .. }) {
+            suite.add_test_case(case(test.as_ref(), rule, "", status));
+        }
+    }
+    if let Some(test) = test.filter(|_| trace.findings.is_empty()) {
+        let mut case = TestCase::new(test.name, TestCaseStatus::success());
+        case.set_classname(test.class);
+        suite.add_test_case(case);
     }
     suite
 }
 
-fn case(rule: &Rule, more: String, status: TestCaseStatus) -> TestCase {
-    let mut case = TestCase::new(format!("{} {}{more}", rule.id, rule.name), status);
-    case.set_classname("tracer");
+/// What a dashboard calls a test that was recorded.
+struct Test<'a> {
+    /// Its binary, `package::binary`.
+    class: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Test<'a> {
+    fn of(run: &'a RunEntry) -> Option<Self> {
+        (!run.test.is_empty()).then_some(Self {
+            class: &run.binary,
+            name: &run.test,
+        })
+    }
+
+    fn words(&self) -> String {
+        format!("{} {}", self.class, self.name)
+    }
+}
+
+/// `T09 never-reclaimed 0x00…`, behind the name of the test where there is one.
+fn case(test: Option<&Test<'_>>, rule: &Rule, more: &str, status: TestCaseStatus) -> TestCase {
+    let name = format!("{} {}{more}", rule.id, rule.name);
+    let (class, name) = match test {
+        Some(test) => (test.class, format!("{} {name}", test.name)),
+        None => ("tracer", name),
+    };
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
     case
 }
 
@@ -100,7 +146,8 @@ fn aside_line(aside: &SetAsideEntry) -> String {
 }
 
 /// `same`: which it is of those with its fingerprint.
-fn failure(rule: &Rule, story: &StoryEntry, same: usize) -> TestCase {
+/// How a finding is told apart from others of its rule, and what is said of it.
+fn failure(story: &StoryEntry, same: usize) -> (String, TestCaseStatus) {
     let finding = &story.finding;
     let mut text: Vec<String> = finding.evidence.iter().map(evidence_line).collect();
     for consequence in &story.consequences {
@@ -118,5 +165,5 @@ fn failure(rule: &Rule, story: &StoryEntry, same: usize) -> TestCase {
         1 => format!(" {}", finding.fingerprint),
         _ => format!(" {} ({same})", finding.fingerprint),
     };
-    case(rule, more, status)
+    (more, status)
 }
