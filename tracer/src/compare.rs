@@ -15,10 +15,10 @@ use crate::exit::{CLEAN, Exit, Failure};
 use crate::view::{self, Around, NO_SCREEN};
 use crate::{open, safe, symbols};
 
-/// The command. `before` is the trace from before, `args.file` the one from now.
-pub(crate) fn run(before: &Path, args: &View, color: Color) -> Result<Exit, Failure> {
+/// The command: the traces from before and from now.
+pub(crate) fn run(before: &Path, after: &Path, args: &View, color: Color) -> Result<Exit, Failure> {
     let (before, around_before, _) = side(before, args, color)?;
-    let (after, around_after, options) = side(&args.file, args, color)?;
+    let (after, around_after, options) = side(after, args, color)?;
     let around = Both {
         before: around_before,
         after: around_after,

@@ -90,7 +90,11 @@ const CONTEXT: u32 = 400;
 
 /// The command.
 pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
-    let file = crate::safe::path(&args.file);
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => crate::watch::running()?,
+    };
+    let file = crate::safe::path(&path);
     if !has_terminal() {
         return Err(anyhow!(
             "view needs a terminal for its keys and its screen; `tracer check {file}` prints the \
@@ -99,14 +103,14 @@ pub(crate) fn run(args: View, color: Color) -> Result<Exit, Failure> {
         .into());
     }
     if let Some(before) = &args.diff {
-        return crate::compare::run(before, &args, color);
+        return crate::compare::run(before, &path, &args, color);
     }
-    let start = start(&args, &args.file, color)?;
+    let start = start(&args, &path, color)?;
     if args.follow {
-        return crate::watch::follow(&args.file, start);
+        return crate::watch::follow(&path, start);
     }
     // What cannot even be opened is said before the screen is taken.
-    let opened = open::open(&args.file)?;
+    let opened = open::open(&path)?;
     let (around, options) = prepare(start);
     let failed = Arc::new(Mutex::new(None));
     let (tells, keeper, places) = (failed.clone(), around.keeper.clone(), around.places.clone());

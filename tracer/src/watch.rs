@@ -5,7 +5,8 @@
 //! [`looks`](crate::looks)). When the recording is over, the sealed trace is shown.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -305,6 +306,65 @@ impl Shown {
     }
 }
 
+/// The recording of this user that goes on, where it is the only one.
+pub(crate) fn running() -> Result<PathBuf, Failure> {
+    let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir()];
+    let mut found = going_on(&bases);
+    match found.len() {
+        1 => Ok(found.remove(0).0),
+        0 => Err(anyhow!(
+            "no recording of yours goes on in {} or {}; `tracer view --follow FOLDER` looks into another folder, as \
+             `record --dir` makes them",
+            safe::path(&bases[0]),
+            safe::path(&bases[1])
+        )
+        .into()),
+        many => {
+            let each = found.iter().map(|(folder, recorder)| {
+                let (folder, target) = (safe::path(folder), safe::path(&recorder.target));
+                format!("\n  {folder} for {target}, by process {}", recorder.pid)
+            });
+            let each: String = each.collect();
+            Err(anyhow!(
+                "{many} recordings of yours go on; `tracer view --follow FOLDER` with one of them:{each}"
+            )
+            .into())
+        }
+    }
+}
+
+/// Recording folders of this user below some others whose recorder runs, in the order of their names.
+fn going_on(bases: &[PathBuf]) -> Vec<(PathBuf, Recorder)> {
+    let user = rustix::process::geteuid().as_raw();
+    let mut found = Vec::new();
+    for entry in bases
+        .iter()
+        .filter_map(|base| base.read_dir().ok())
+        .flatten()
+        .flatten()
+    {
+        let is_named = entry
+            .file_name()
+            .as_bytes()
+            .starts_with(wire::layout::FOLDER.as_bytes());
+        // Another user's folder may say anything.
+        let is_ours = || {
+            entry
+                .metadata()
+                .is_ok_and(|it| it.is_dir() && it.uid() == user)
+        };
+        if is_named
+            && is_ours()
+            && let Some(recorder) = Recorder::of(&entry.path())
+            && lives(recorder.pid, recorder.start_time)
+        {
+            found.push((entry.path(), recorder));
+        }
+    }
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
+}
+
 /// `view --follow`
 pub(crate) fn follow(folder: &Path, start: Start) -> Result<Exit, Failure> {
     let shown = safe::path(folder);
@@ -455,4 +515,36 @@ fn is_of(trace: &Trace, processes: &[(u32, u64, bool)]) -> bool {
             |other: &&(u32, u64, bool)| (other.0, other.1) == (process.pid, process.start_time);
         processes.iter().any(|other| is_it(&other))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::folder::Folder;
+
+    #[test]
+    fn recordings_that_go_on_are_found_and_those_that_were_left_are_not() {
+        let base = tempfile::tempdir().unwrap();
+        let bases = [base.path().to_path_buf(), base.path().join("missing")];
+        assert_eq!(going_on(&bases), []);
+        let make = |recorder: Option<&Recorder>| {
+            let folder = Folder::make(Some(base.path()), 0).unwrap();
+            if let Some(recorder) = recorder {
+                recorder.announce(&folder).unwrap();
+            }
+            folder.path().to_path_buf()
+        };
+        let this = Recorder::this(Path::new("/tmp/trace.bin"));
+        let reused = Recorder {
+            start_time: this.start_time + 1,
+            ..this.clone()
+        };
+        make(None);
+        make(Some(&reused));
+        let goes_on = make(Some(&this));
+        let other = base.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        std::fs::copy(goes_on.join("recorder"), other.join("recorder")).unwrap();
+        assert_eq!(going_on(&bases), [(goes_on, this)]);
+    }
 }

@@ -53,13 +53,13 @@ impl FromStr for WantedTheme {
 #[derive(Debug, Args)]
 pub(crate) struct View {
     /// A recorded file, a `.trc` file or a recording folder.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "follow")]
+    pub(crate) file: Option<PathBuf>,
 
     /// Look on while FILE, a recording folder, is written; once it is sealed, go on with the trace.
     ///
-    /// The folder is what `TRACER_DIR` names in the recorded program; `record --dir DIR` makes it below DIR,
-    /// else it lies in /dev/shm or the temporary folder. Space pauses what is shown.
+    /// Without FILE, the recording of yours that goes on in /dev/shm or the temporary folder. `record --dir DIR`
+    /// makes the folder below DIR; in the recorded program `TRACER_DIR` names it. Space pauses what is shown.
     #[arg(long)]
     pub(crate) follow: bool,
 
