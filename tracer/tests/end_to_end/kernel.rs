@@ -164,7 +164,7 @@ fn a_static_program_is_seen_as_the_kernel_sees_it() {
     let (seen, _) = summary(&["untaken"]);
     assert_eq!((seen.pending_at_end, seen.kernel.pending), (1, 1));
     let said = run(tracer(folder.path()).args(["check", "trace.bin"])).exits(0);
-    said.prints("seen by the kernel alone: 1 TIMEOUT, 1 READ; 1 in flight at the end")
+    said.prints("seen by the kernel alone: 2 READ; 1 in flight at the end")
         .prints("of all rules T05 alone has its input");
 }
 
@@ -195,7 +195,7 @@ fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
     assert_eq!(stats.rings.len(), 1);
     assert_eq!(stats.rings[0].operations[0].submitted, 320);
 
-    // The kernel completed the timer, and the program ended without taking that; the read is still in flight.
+    // The kernel completed one read, and the program ended without taking that; the other is still in flight.
     recorded(folder.path(), &program, &["untaken"], &[]);
     let trace = read(&folder.path().join("trace.bin"));
     let seen = &trace.verdict().summary;

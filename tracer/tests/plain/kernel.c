@@ -232,23 +232,22 @@ int main(int count, char **words) {
         struct ring r = make(8, 0);
         odd(&r);
     } else if (!strcmp(mode, "untaken")) {
-        /* The timer runs out while nobody looks; a read is still in flight. */
+        /* One read ends while nobody looks, the other one is still in flight. */
         struct ring r = make(8, 0);
-        struct __kernel_timespec soon = {.tv_nsec = 1000000};
-        struct io_uring_sqe *entry = next(&r, IORING_OP_TIMEOUT);
-        static char buffer[8];
-        int ends[2];
-        entry->addr = (unsigned long)&soon;
-        entry->len = 1;
-        entry->user_data = 1;
-        entry = next(&r, IORING_OP_READ);
-        if (pipe(ends))
-            fail("pipe");
-        entry->fd = ends[0];
-        entry->addr = (unsigned long)buffer;
-        entry->len = 8;
-        entry->user_data = 2;
+        static char buffers[2][8];
+        int ends[2][2];
+        for (int each = 0; each < 2; each++) {
+            struct io_uring_sqe *entry = next(&r, IORING_OP_READ);
+            if (pipe(ends[each]))
+                fail("pipe");
+            entry->fd = ends[each][0];
+            entry->addr = (unsigned long)buffers[each];
+            entry->len = 8;
+            entry->user_data = each + 1;
+        }
         enter(&r, 0);
+        if (write(ends[0][1], "!", 1) != 1)
+            fail("write");
         while (atomic_load(r.cq_tail) == 0)
             usleep(1000);
     } else if (!strcmp(mode, "asked")) {
