@@ -1,4 +1,4 @@
-//! The user's editor, opened at a line: `$VISUAL`, else `$EDITOR`, else `vi`.
+//! The user's editor, opened at a line: what `view --editor` says, else `$VISUAL`, `$EDITOR`, or `vi`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -15,12 +15,15 @@ pub(crate) fn wanted() -> OsString {
 /// The command that opens a file at a line. The editor is words as a shell reads them, so that a path with
 /// blanks may be quoted; those behind its name are its arguments, and its name decides how a line is said to it.
 pub(crate) fn command(editor: &OsStr, file: &Path, line: u32) -> Command {
-    let mut words = match editor.to_str().map(shlex::split) {
+    let words: Vec<OsString> = match editor.to_str().map(shlex::split) {
         Some(Some(words)) => words.into_iter().map(OsString::from).collect(),
         // A quote without its end, or no text at all: the error that there is no such program names it.
         Some(None) | None => vec![editor.to_owned()],
+    };
+    if words.iter().any(|word| has_place(word)) {
+        return templated(&words, file, line);
     }
-    .into_iter();
+    let mut words = words.into_iter();
     let program = words.next().unwrap_or_else(|| "vi".into());
     let mut command = Command::new(&program);
     command.args(words);
@@ -44,6 +47,43 @@ pub(crate) fn command(editor: &OsStr, file: &Path, line: u32) -> Command {
         _ => {
             command.arg(format!("+{line}")).arg(file);
         }
+    }
+    command
+}
+
+/// Places in a command for what is opened.
+const FILE: &str = "{file}";
+const LINE: &str = "{line}";
+
+fn has_place(word: &OsStr) -> bool {
+    word.to_str()
+        .is_some_and(|word| word.contains(FILE) || word.contains(LINE))
+}
+
+/// A command that says itself where file and line stand; the file stands last where it does not.
+fn templated(words: &[OsString], file: &Path, line: u32) -> Command {
+    let fill = |word: &OsString| -> OsString {
+        let Some(text) = word.to_str() else {
+            return word.clone();
+        };
+        let text = text.replace(LINE, &line.to_string());
+        let mut filled = OsString::new();
+        for (at, part) in text.split(FILE).enumerate() {
+            if at > 0 {
+                filled.push(file);
+            }
+            filled.push(part);
+        }
+        filled
+    };
+    let mut filled = words.iter().map(fill);
+    let mut command = Command::new(filled.next().unwrap_or_else(|| "vi".into()));
+    command.args(filled);
+    if !words
+        .iter()
+        .any(|word| word.to_str().is_some_and(|word| word.contains(FILE)))
+    {
+        command.arg(file);
     }
     command
 }
@@ -79,5 +119,10 @@ mod tests {
         assert_eq!(quoted[..5], first);
         assert_eq!(quoted[5..], ["--goto", "/src/conn rs:88"]);
         assert_eq!(words("it's")[0], "it's");
+        // One that says where they stand.
+        let own = words("myeditor --line={line} {file} -w");
+        assert_eq!(own, ["myeditor", "--line=88", "/src/conn rs", "-w"]);
+        assert_eq!(words("code -g {file}:{line}:1")[2], "/src/conn rs:88:1");
+        assert_eq!(words("ed -n {line}"), ["ed", "-n", "88", "/src/conn rs"]);
     }
 }

@@ -35,6 +35,7 @@ mod version;
 mod view;
 mod watch;
 
+mod clipboard;
 mod color;
 mod editor;
 mod exit;

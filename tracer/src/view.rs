@@ -1,6 +1,7 @@
 //! `tracer view`: hands a trace to the viewer, and finds what it asks for: sources and an editor.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +17,7 @@ use tui::{Characters, Colour, Feed, Goto, Keymap, Note, Options, Outside, Report
 
 use crate::args::{Color, Display, View, WantedTheme};
 use crate::check::suppress::{self, Hidden};
+use crate::clipboard::Clipboard;
 use crate::exit::{CLEAN, Exit, Failure};
 use crate::open::Opened;
 use crate::sources::Question;
@@ -39,6 +41,10 @@ pub(crate) struct Start {
     pub(crate) theme: WantedTheme,
     /// What its keys are.
     pub(crate) keymap: Keymap,
+    /// Who keeps what is copied.
+    pub(crate) clipboard: Clipboard,
+    /// What opens sources, where that was said.
+    pub(crate) editor: Option<String>,
     /// Commands to run at the start.
     pub(crate) exec: Vec<String>,
     /// The file that is shown, beside which notes are exported; nothing where it will not stay.
@@ -68,6 +74,8 @@ impl Start {
             ascii: display.ascii,
             theme: display.theme,
             keymap: keymap::of(display.keymap.as_deref())?,
+            clipboard: display.clipboard.clone(),
+            editor: display.editor.clone(),
             exec: display
                 .exec
                 .clone()
@@ -284,6 +292,8 @@ pub(crate) fn prepare(start: Start) -> (Around, Options) {
         files: Arc::default(),
         keeper: Keeper::new(start.keeps_notes),
         suppressions: start.hidden.file,
+        clipboard: start.clipboard,
+        editor: start.editor.map_or_else(editor::wanted, OsString::from),
         export: start.file.map(|file| file.with_extension("notes.md")),
         left: Left::wanted(),
     };
@@ -299,6 +309,10 @@ pub(crate) struct Around {
     pub(crate) keeper: Keeper,
     /// Where suppressions are written.
     suppressions: PathBuf,
+    /// Who keeps what is copied.
+    clipboard: Clipboard,
+    /// What opens sources.
+    editor: OsString,
     /// Where they are written for others.
     export: Option<PathBuf>,
     /// Notes of a recording that was not whole when the viewer ended.
@@ -375,7 +389,7 @@ impl Outside for Around {
     fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         match files.get(file.bytes()) {
-            Some(path) if path.is_file() => Ok(editor::command(&editor::wanted(), path, line)),
+            Some(path) if path.is_file() => Ok(editor::command(&self.editor, path, line)),
             Some(_) => Err(format!(
                 "{} is not there; view --path-map FROM=TO says where it lies",
                 file.tty()
@@ -386,6 +400,10 @@ impl Outside for Around {
                 file.tty()
             )),
         }
+    }
+
+    fn copy(&self, text: &str, too_large: bool) -> tui::Copied {
+        self.clipboard.copy(text, too_large)
     }
 
     fn shell(&self) -> Command {
@@ -430,9 +448,7 @@ impl Outside for Around {
     fn suppress(&self, suppression: &Suppression) -> Result<String, String> {
         let shown = safe::path(&self.suppressions);
         match suppress::add(&self.suppressions, suppression) {
-            Ok(()) => Ok(format!(
-                "suppressed in {shown}; U takes it back, z lists it"
-            )),
+            Ok(()) => Ok(format!("suppressed in {shown}")),
             Err(error) => Err(told("not suppressed", &error)),
         }
     }

@@ -71,10 +71,11 @@ pub(crate) fn record(plan: Plan, display: &Display, color: Color) -> Result<Exit
             }
         })
         .map_err(|error| own(error.into()))?;
-    let mut running = None;
+    let (mut running, mut followed) = (None, None);
     let shown = match received.recv() {
         Ok(Step::Started { folder, signals }) => {
             running = Some(signals.clone());
+            followed = Some(folder.clone());
             let program = Program {
                 folder,
                 steps: received,
@@ -91,16 +92,19 @@ pub(crate) fn record(plan: Plan, display: &Display, color: Color) -> Result<Exit
     };
     drop(quiet);
     if running.is_some_and(|signals| signals.has_program()) {
-        let why = match shown {
-            Some(Ok(Ok(tui::Exit::EndProgram))) => {
-                "the program was asked to end (SIGTERM); the recording goes on until it has"
-            }
-            _ => "the recording goes on until the program ends; Ctrl-C interrupts it",
-        };
-        talk::line(format_args!(
-            "{why}; then {} is written",
-            safe::path(&plan.output)
-        ));
+        let output = safe::path(&plan.output);
+        match (shown.as_ref(), &followed) {
+            (Some(Ok(Ok(tui::Exit::EndProgram))), _) => talk::line(format_args!(
+                "the program was asked to end (SIGTERM); the recording goes on until it has, then {output} is written"
+            )),
+            (_, Some(folder)) => talk::line(format_args!(
+                "the program runs on, and is recorded until it ends; Ctrl-C interrupts it\n\
+                 `tracer view --follow {}` in another terminal looks on again; once it has ended, `tracer view \
+                 {output}` shows all of it",
+                safe::path(folder)
+            )),
+            (_, None) => {}
+        }
     }
     let recorded = recorder.join().unwrap_or_else(|panic| resume_unwind(panic));
     let shown = match shown {

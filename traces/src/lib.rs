@@ -46,6 +46,7 @@ mod scopes;
 mod lookup;
 
 mod lives;
+pub use lives::Beside;
 
 pub mod markdown;
 

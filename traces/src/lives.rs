@@ -51,14 +51,61 @@ pub(crate) fn first_of(trace: &Trace, subject: Subject) -> Option<EventId> {
 /// The next event of a subject behind another event, or the nearest in front of it; claims and enters are not looked
 /// for.
 pub(crate) fn beside(trace: &Trace, subject: Subject, at: EventId, next: bool) -> Option<EventId> {
-    let page = trace.events.page_of(at);
-    if next {
-        let pages = page..trace.events.pages();
-        near(trace, subject, pages, false, |event| event.id > at)
-    } else {
-        near(trace, subject, (0..=page).rev(), true, |event| {
-            event.id < at
-        })
+    Beside::of(trace, subject, at, next)
+        .work(trace, usize::MAX)
+        .flatten()
+}
+
+/// The event of a subject beside another one, while it is looked for: it may be millions of events away.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    subject: Subject,
+    at: EventId,
+    next: bool,
+    /// Pages that were looked through.
+    done: usize,
+    /// Pages that there are on that side.
+    pages: usize,
+}
+
+impl Beside {
+    /// Begins: the next one behind `at`, or the nearest before it.
+    pub fn of(trace: &Trace, subject: Subject, at: EventId, next: bool) -> Self {
+        let page = trace.events.page_of(at);
+        let pages = match next {
+            true => trace.events.pages().saturating_sub(page),
+            false => (page + 1).min(trace.events.pages()),
+        };
+        Self {
+            subject,
+            at,
+            next,
+            done: 0,
+            pages,
+        }
+    }
+
+    /// Looks through so many pages more; nothing while there are others left.
+    pub fn work(&mut self, trace: &Trace, pages: usize) -> Option<Option<EventId>> {
+        let page = trace.events.page_of(self.at);
+        let (from, to) = (self.done, self.pages.min(self.done.saturating_add(pages)));
+        self.done = to;
+        let (at, subject) = (self.at, self.subject);
+        let found = match self.next {
+            true => near(trace, subject, page + from..page + to, false, |event| {
+                event.id > at
+            }),
+            false => {
+                let pages = (from..to).map(|back| page - back);
+                near(trace, subject, pages, true, |event| event.id < at)
+            }
+        };
+        (found.is_some() || to >= self.pages).then_some(found)
+    }
+
+    /// How far it has come, in a hundred.
+    pub fn percent(&self) -> usize {
+        self.done * 100 / self.pages.max(1)
     }
 }
 

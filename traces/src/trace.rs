@@ -148,6 +148,13 @@ impl Trace {
         }
     }
 
+    /// Damages what was put aside of an event and its neighbours: for tests of what is said where it cannot be read
+    /// back.
+    #[doc(hidden)]
+    pub fn damage(&mut self, at: EventId) {
+        self.events.damage(at);
+    }
+
     /// Lets go of events that were looked at and can be had again.
     pub fn trim(&mut self) {
         self.events.trim();

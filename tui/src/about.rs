@@ -11,7 +11,7 @@ use crate::layout::Pane;
 use crate::life::NeighbourRow;
 use crate::live::{State, Watched};
 use crate::model::{FindingRow, LifeRow, Model};
-use crate::msg::Msg;
+use crate::msg::{Msg, Toward};
 use crate::text::{Line, Tone, count, counted, difference, sentence, time, wrap, wrap_after};
 use crate::words::{CANNOT_TELL, confidence, confidence_meaning, either, rule_name, severity};
 use crate::{diff, losses, notes, rings};
@@ -83,8 +83,8 @@ fn about_finding(model: &Model, columns: usize) -> Vec<Line> {
         let words = model.hiding.in_words().unwrap_or_default();
         let text = format!(
             "{words}. {} lists them here; of a suppressed one {} takes the suppression back.",
-            model.key(Msg::ShowHidden),
-            model.key(Msg::Unsuppress)
+            model.key_in(Pane::Findings, Msg::ShowHidden),
+            model.key_in(Pane::Findings, Msg::Unsuppress)
         );
         return plain(&text, Tone::Plain, columns);
     }
@@ -190,7 +190,7 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
             let text = format!(
                 "{} was here before. {} opens it.",
                 model.life.names.previous,
-                model.key(Msg::Open)
+                model.key_in(Pane::Biography, Msg::Open)
             );
             plain(&text, Tone::Plain, columns)
         }
@@ -198,7 +198,7 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
             let text = format!(
                 "{} came here next. {} opens it.",
                 model.life.names.next,
-                model.key(Msg::Open)
+                model.key_in(Pane::Biography, Msg::Open)
             );
             plain(&text, Tone::Plain, columns)
         }
@@ -206,7 +206,10 @@ fn about_life_row(model: &Model, columns: usize) -> Vec<Line> {
             let steps = model.life.folds.get(fold);
             let text = steps.map_or("", |steps| &steps.text);
             plain(
-                &format!("{text}. {} shows them one by one.", model.key(Msg::Open)),
+                &format!(
+                    "{text}. {} shows them one by one.",
+                    model.key_in(Pane::Biography, Msg::Open)
+                ),
                 Tone::Plain,
                 columns,
             )
@@ -229,8 +232,10 @@ fn about_moment(model: &Model, columns: usize) -> Vec<Line> {
         }
         None => {
             let text = format!(
-                "{} s: no event of this lane in this column. . and , go to the next and the previous one.",
-                time(model.focus.at_ns)
+                "{} s: no event of this lane in this column. {} and {} go to the next and the previous one.",
+                time(model.focus.at_ns),
+                model.key_in(Pane::Timeline, Msg::OnLane(Toward::Next)),
+                model.key_in(Pane::Timeline, Msg::OnLane(Toward::Previous))
             );
             plain(&text, Tone::Faint, columns)
         }
@@ -299,7 +304,10 @@ fn about_neighbour(model: &Model, columns: usize) -> Vec<Line> {
             row.map_or_else(Vec::new, |row| about_event(model, row.event, columns))
         }
         Some(NeighbourRow::Head(_)) => {
-            let text = format!("{} opens this life.", model.key(Msg::Open));
+            let text = format!(
+                "{} opens this life.",
+                model.key_in(Pane::Neighbours, Msg::Open)
+            );
             plain(&text, Tone::Plain, columns)
         }
         None => Vec::new(),
@@ -351,7 +359,8 @@ fn about_others(model: &Model, id: EventId, columns: usize) -> Vec<Line> {
     if names.is_empty() {
         return Vec::new();
     }
-    wrap_after("t tells of:", Tone::Strong, &names.join(", "), columns)
+    let label = format!("{} tells of:", model.key(Msg::OtherObject));
+    wrap_after(&label, Tone::Strong, &names.join(", "), columns)
 }
 
 /// What findings say about an event: sign, tone, and `T02 leftover-cookie: claimed here`.

@@ -66,7 +66,7 @@ pub fn binding(id: &str) -> Option<&'static Binding> {
     let offered = |binding: &&Binding| {
         !matches!(
             binding.on,
-            On::Prompt | On::Palette | On::Help | On::Question
+            On::Prompt | On::Palette | On::Help | On::Page | On::Question
         )
     };
     bindings().filter(offered).find(|b| b.id == id)
@@ -109,7 +109,9 @@ pub fn parse(text: &str) -> Result<Command, String> {
     Err(
         match matches(name, Characters::Ascii, &Keymap::default()).first() {
             Some(near) => format!("no command is called {shown}; did you mean {}?", near.name),
-            None => format!("no command is called {shown}; in the viewer, : lists all"),
+            None => {
+                format!("no command is called {shown}; the list of commands in the viewer has all")
+            }
         },
     )
 }

@@ -6,6 +6,7 @@
 use traces::diff::{Diff, Entry, Moved};
 
 use crate::model::{FindingRow, Model};
+use crate::msg::Msg;
 use crate::text::{Line, Tone, count, counted, difference, sentence, wrap, wrap_after};
 use crate::words::either;
 
@@ -146,11 +147,15 @@ pub fn about(model: &Model, columns: usize) -> Vec<Line> {
             let head = format!("{word}: {} {}, {said}", entry.rule, entry.name);
             lines.extend(plain(&head, tone));
             lines.extend(plain(&sentence(&entry.message), Tone::Plain));
+            let open = model.key(Msg::Open);
             let what = match became {
-                Became::New => format!("Enter opens it in {after}."),
-                Became::Gone => format!("Enter opens it in {before}."),
+                Became::New => format!("{open} opens it in {after}."),
+                Became::Gone => format!("{open} opens it in {before}."),
                 Became::Same => {
-                    "Enter opens it in the trace that is shown, T in the other one.".to_owned()
+                    format!(
+                        "{open} opens it in the trace that is shown, {} in the other one.",
+                        model.key(Msg::OtherTrace)
+                    )
                 }
             };
             lines.extend(plain(&what, Tone::Faint));

@@ -6,8 +6,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::layout::Pane;
-use crate::msg::{Msg, Prefix};
-use Key::{AfterG, Char, Code, Ctrl};
+use crate::msg::Msg;
+use Key::{After, Char, Code, Ctrl};
 
 mod map;
 pub mod script;
@@ -25,9 +25,12 @@ pub enum Key {
     Ctrl(char),
     /// A key without a character.
     Code(KeyCode),
-    /// A character typed after `g`.
-    AfterG(char),
+    /// A character typed after another one, which is one of [`PREFIXES`].
+    After(char, char),
 }
+
+/// First keys of pairs: `g` goes, `c` copies.
+pub const PREFIXES: [char; 2] = ['g', 'c'];
 
 /// Where a binding holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub enum On {
     Palette,
     /// In the help.
     Help,
+    /// On the page of a rule.
+    Page,
     /// While it is asked what becomes of the program.
     Question,
 }
@@ -61,6 +66,8 @@ pub enum Listener {
     Palette,
     /// The help.
     Help,
+    /// The page of a rule.
+    Page,
     /// The question what becomes of the program.
     Question,
 }
@@ -69,7 +76,14 @@ impl Listener {
     /// Every listener there is.
     pub fn all() -> impl Iterator<Item = Self> {
         let panes = Pane::ALL.into_iter().map(Self::Pane);
-        panes.chain([Self::Prompt, Self::Palette, Self::Help, Self::Question])
+        let others = [
+            Self::Prompt,
+            Self::Palette,
+            Self::Help,
+            Self::Page,
+            Self::Question,
+        ];
+        panes.chain(others)
     }
 }
 
@@ -79,7 +93,7 @@ pub struct Context {
     /// Who gets the key.
     pub listener: Listener,
     /// The key typed before, where it waits for a second one.
-    pub prefix: Option<Prefix>,
+    pub prefix: Option<char>,
 }
 
 /// One action and the keys that cause it.
@@ -118,8 +132,8 @@ pub fn message_for(key: KeyEvent, context: Context, keymap: &Keymap) -> Option<M
         Some(Char(c)) => Some(c),
         _ => None,
     };
-    if let (Some(Prefix::G), Some(c)) = (context.prefix, typed)
-        && let Some(msg) = find(AfterG(c))
+    if let (Some(first), Some(c)) = (context.prefix, typed)
+        && let Some(msg) = find(After(first, c))
     {
         return Some(msg);
     }
@@ -128,24 +142,30 @@ pub fn message_for(key: KeyEvent, context: Context, keymap: &Keymap) -> Option<M
     }
     match (context.listener, typed) {
         (Listener::Prompt | Listener::Palette, Some(c)) => Some(Msg::Type(c)),
-        (_, Some('g')) if context.prefix.is_none() => Some(Msg::Prefix(Prefix::G)),
+        (listener, Some(c))
+            if context.prefix.is_none() && pairs(c, listener, keymap).next().is_some() =>
+        {
+            Some(Msg::Prefix(c))
+        }
         // The second key of a pair that does not exist: forget the first.
         _ if context.prefix.is_some() => Some(Msg::Nothing),
         _ => None,
     }
 }
 
-/// What may follow a first key: `g then: g first row, l copy ...`.
-pub fn after(prefix: Prefix, listener: Listener, keymap: &Keymap) -> String {
-    let Prefix::G = prefix;
-    let bindings = bindings_of(listener);
-    let keys =
-        bindings.flat_map(|binding| keymap.keys(binding).iter().map(move |key| (key, binding)));
-    let pairs = keys.filter_map(|(key, binding)| match key {
-        AfterG(c) => Some(format!("{c} {}", binding.hint.unwrap_or(binding.id))),
-        _ => None,
-    });
-    format!("g then: {}", pairs.collect::<Vec<_>>().join("   "))
+/// What may follow a first key: the second ones, each with what the two mean.
+pub fn pairs(
+    first: char,
+    listener: Listener,
+    keymap: &Keymap,
+) -> impl Iterator<Item = (char, &'static Binding)> {
+    bindings_of(listener).flat_map(move |binding| {
+        let keys = keymap.keys(binding).iter();
+        keys.filter_map(move |key| match key {
+            After(prefix, second) if *prefix == first => Some((*second, binding)),
+            _ => None,
+        })
+    })
 }
 
 /// Whether a binding holds for a listener.
@@ -161,6 +181,7 @@ pub fn holds(on: On, listener: Listener) -> bool {
         On::Prompt => listener == Listener::Prompt,
         On::Palette => listener == Listener::Palette,
         On::Help => listener == Listener::Help,
+        On::Page => listener == Listener::Page,
         On::Question => listener == Listener::Question,
     }
 }
@@ -190,7 +211,7 @@ pub fn label(key: Key, characters: Characters) -> String {
         (Char(' '), _) => "Space".into(),
         (Char(c), _) => c.to_string(),
         (Ctrl(c), _) => format!("^{c}"),
-        (AfterG(c), _) => format!("g{c}"),
+        (After(first, c), _) => format!("{first}{c}"),
         (Code(KeyCode::Up), Characters::Unicode) => "↑".into(),
         (Code(KeyCode::Down), Characters::Unicode) => "↓".into(),
         (Code(KeyCode::Left), Characters::Unicode) => "←".into(),
@@ -205,13 +226,26 @@ pub fn label(key: Key, characters: Characters) -> String {
     }
 }
 
-/// The first key of an action, as it is written; its command where it has none.
-pub fn key_of(msg: Msg, characters: Characters, keymap: &Keymap) -> String {
-    let binding = bindings().find(|binding| binding.msg == msg);
-    let key = binding.and_then(|binding| keymap.keys(binding).first());
-    match (key, binding) {
-        (Some(key), _) => label(*key, characters),
-        (None, Some(binding)) => format!(":{}", binding.id),
+/// The first key of an action for who listens, as it is written; else its command, which is typed into the palette.
+pub fn key_of(msg: Msg, listener: Listener, characters: Characters, keymap: &Keymap) -> String {
+    let known = |binding: &&Binding| binding.msg == msg;
+    let here = bindings_of(listener).filter(known);
+    let key = here
+        .flat_map(|binding| keymap.keys(binding))
+        .next()
+        .copied();
+    match (key, bindings().find(known)) {
+        (Some(key), _) => label(key, characters),
+        (None, Some(_)) if msg == Msg::Palette => "the list of commands".into(),
+        (None, Some(binding)) => {
+            let palette = bindings().find(|binding| binding.msg == Msg::Palette);
+            let colon = palette.and_then(|palette| keymap.keys(palette).first());
+            let colon = colon.map(|key| match key {
+                Char(c) => c.to_string(),
+                key => format!("{} ", label(*key, characters)),
+            });
+            format!("{}{}", colon.unwrap_or_default(), binding.id)
+        }
         (None, None) => String::new(),
     }
 }
@@ -246,5 +280,7 @@ pub fn hints(
     hints
 }
 
+#[cfg(test)]
+mod named;
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ pub use goto::{Goto, GotoError};
 pub use keys::{Characters, Keymap};
 pub use model::Colour;
 pub use notes::Note;
-pub use outside::{Nobody, Outside, Search};
+pub use outside::{Copied, Nobody, Outside, Search};
 pub use theme::Theme;
 
 use model::{Look, Model};

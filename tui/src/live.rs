@@ -17,6 +17,8 @@ pub struct Live {
     pub is_paused: bool,
     /// Whether the user is being asked what becomes of the program.
     pub asks: bool,
+    /// Whether what is shown is to stay in the terminal then.
+    pub prints: bool,
     /// Where to go once there is a trace.
     pub(crate) goto: Option<Goto>,
     /// What to run once there is a trace.

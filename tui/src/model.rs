@@ -26,7 +26,7 @@ use crate::keys::{Characters, Context, Keymap, Listener};
 use crate::layout::{Layout, Pane, PaneArea, Wanted};
 pub use crate::life::{Life, LifeRow};
 use crate::live::Live;
-use crate::msg::{Prefix, View};
+use crate::msg::{Msg, Toward, View};
 use crate::notes::NotesPane;
 use crate::objects::ObjectsPane;
 pub use crate::prompt::{Prompt, PromptKind};
@@ -166,6 +166,16 @@ pub struct Mark {
     pub is_cause: bool,
 }
 
+/// A step along an object's events that takes its time.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    pub(crate) beside: traces::Beside,
+    pub(crate) object: Subject,
+    pub(crate) toward: Toward,
+    /// Whether the step before was one, too: together they are one step of history.
+    pub(crate) was_walking: bool,
+}
+
 /// Everything the viewer knows.
 #[derive(Debug)]
 pub struct Model {
@@ -202,6 +212,8 @@ pub struct Model {
     pub(crate) forward: Vec<Place>,
     /// Whether the last message walked along an object or through hits: a walk is one step of history.
     pub(crate) is_walking: bool,
+    /// The event that a walk along an object goes to, while it is looked for.
+    pub(crate) walk: Option<Walk>,
     pub(crate) prompt: Option<Prompt>,
     /// Commands that are still to be run.
     pub(crate) script: VecDeque<String>,
@@ -209,7 +221,10 @@ pub struct Model {
     pub(crate) clipboard: String,
     /// The help, while it is shown.
     pub(crate) help: Option<Help>,
-    pub(crate) prefix: Option<Prefix>,
+    /// The first key of a pair, while the second one is waited for.
+    pub(crate) prefix: Option<char>,
+    /// Whether that is waited for long enough to say what it may be.
+    pub(crate) hesitates: bool,
     /// Whether the pane with the keys has the screen for itself.
     pub(crate) is_alone: bool,
     /// Whether the mouse is ours; else it is the terminal's.
@@ -256,11 +271,13 @@ impl Model {
             back: Vec::new(),
             forward: Vec::new(),
             is_walking: false,
+            walk: None,
             prompt: None,
             script: VecDeque::new(),
             clipboard: String::new(),
             help: None,
             prefix: None,
+            hesitates: false,
             is_alone: false,
             has_mouse: false,
             notice: None,
@@ -284,9 +301,23 @@ impl Model {
         &self.look.keymap
     }
 
-    /// The key of an action, as it is written.
-    pub(crate) fn key(&self, msg: crate::msg::Msg) -> String {
-        crate::keys::key_of(msg, self.look.characters, &self.look.keymap)
+    /// The key of an action in the pane that has the keys, as it is written.
+    pub(crate) fn key(&self, msg: Msg) -> String {
+        self.key_for(msg, self.pane_listener())
+    }
+
+    /// The key of an action for who listens.
+    pub(crate) fn key_for(&self, msg: Msg, listener: Listener) -> String {
+        crate::keys::key_of(msg, listener, self.look.characters, &self.look.keymap)
+    }
+
+    /// The key of an action in a pane: where that has not the keys, behind the one that gives them to it.
+    pub(crate) fn key_in(&self, pane: Pane, msg: Msg) -> String {
+        let key = self.key_for(msg, Listener::Pane(pane));
+        match pane == self.pane {
+            true => key,
+            false => format!("{} {key}", self.key(Msg::Pane(Toward::Next))),
+        }
     }
 
     /// Who gets the next key.
@@ -294,7 +325,9 @@ impl Model {
         if self.live.asks {
             Listener::Question
         } else if let Some(help) = &self.help {
-            if help.is_typing {
+            if help.rule.is_some() {
+                Listener::Page
+            } else if help.is_typing {
                 Listener::Prompt
             } else {
                 Listener::Help
@@ -338,7 +371,8 @@ impl Model {
     pub fn work(&self) -> Work {
         if self.live.reading.is_some() {
             Work::None
-        } else if self.is_filtering()
+        } else if self.walk.is_some()
+            || self.is_filtering()
             || self.is_gathering_lanes()
             || self.timeline.seeking.is_some()
             || !self.script.is_empty()

@@ -26,6 +26,8 @@ pub enum Msg {
     Pane(Toward),
     /// Give the pane with the keys all of the screen, or share it again.
     Alone,
+    /// Give it more of the screen, or less.
+    Room(Fold),
     /// Show a view.
     Show(View),
     /// Go to another finding.
@@ -100,6 +102,8 @@ pub enum Msg {
     CopyWord,
     /// Copy the finding in focus as Markdown.
     CopyFinding,
+    /// Copy the filter, as other commands take it.
+    CopyFilter,
     /// A character of what is typed.
     Type(char),
     /// Take the last character away.
@@ -113,7 +117,9 @@ pub enum Msg {
     /// Show the help.
     Help,
     /// The first key of a pair.
-    Prefix(Prefix),
+    Prefix(char),
+    /// The second key of a pair does not come.
+    Hesitate,
     /// Stop the process until the shell continues it.
     Suspend,
     /// Stop showing what is new, or go on with it.
@@ -273,13 +279,6 @@ pub enum Fold {
     Open,
     /// They are counted only.
     Shut,
-}
-
-/// A key that waits for a second one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefix {
-    /// `g`
-    G,
 }
 
 /// What the shell is asked to do after a message.

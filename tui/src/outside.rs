@@ -12,6 +12,17 @@ use crate::notes::Note;
 /// A search that takes its time; it is run on a thread of its own.
 pub type Search = Box<dyn FnOnce() -> Sources + Send>;
 
+/// What became of a text that was to be copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// It is for the terminal to keep.
+    Terminal,
+    /// It went elsewhere: as the rest of a sentence, safe for a terminal.
+    Elsewhere(String),
+    /// It did not: why, as a sentence that is safe for a terminal.
+    Failed(String),
+}
+
 /// The program around the viewer.
 pub trait Outside {
     /// How lines of source around the places of a trace are to be looked for; nothing where nobody
@@ -25,6 +36,14 @@ pub trait Outside {
     /// The command that the terminal is lent to where a shell is asked for.
     fn shell(&self) -> Command {
         Command::new("/bin/sh")
+    }
+
+    /// Copies a text where the user wants copies; `too_large` for a terminal is what most terminals would not take.
+    fn copy(&self, _text: &str, too_large: bool) -> Copied {
+        match too_large {
+            true => Copied::Failed("this is more than terminals take as one copy".into()),
+            false => Copied::Terminal,
+        }
     }
 
     /// The viewer ends before the last look at its recording was shown: these notes are of the look that is given with

@@ -275,6 +275,23 @@ fn keys_come_through() {
 }
 
 #[test]
+fn who_hesitates_after_a_first_key_is_shown_what_may_follow() {
+    let mut terminal = Terminal::start(80, 24, &[]);
+    terminal.wait_for_text(FIRST);
+    terminal.type_keys("c");
+    terminal.wait_for_text("copy the pointer or cookie");
+    terminal.type_keys("p");
+    terminal.wait_for_text("copied the word");
+    assert!(
+        !terminal
+            .emulator
+            .screen()
+            .contents()
+            .contains("copy the pointer")
+    );
+}
+
+#[test]
 fn it_follows_the_size_of_the_terminal() {
     let mut terminal = Terminal::start(80, 24, &[]);
     terminal.wait_for_text(FIRST);
@@ -474,6 +491,49 @@ fn the_theme_fits_the_background_that_the_terminal_names() {
     terminal.assert_clean();
 }
 
+/// The pieces of the answer lie further apart than the bytes of a key may.
+#[test]
+fn an_answer_of_the_terminal_that_comes_in_pieces_is_not_typed_as_keys() {
+    const ANSWER: &str = "\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c";
+    // Behind Esc; in the number; among the colours, whose `f` and `/` are keys; in the end; in the second answer.
+    for cuts in [&[1][..], &[3], &[14], &[24], &[27], &[1, 14, 29]] {
+        let mut command = Command::new(example());
+        command.arg("--adapts").env_remove("NO_COLOR");
+        let mut terminal = Terminal::run(command, 80, 24);
+        while !String::from_utf8_lossy(&terminal.written).contains("\x1b]11;?\x07") {
+            assert!(terminal.read(PATIENCE), "it was not asked");
+        }
+        let mut from = 0;
+        for cut in cuts.iter().copied().chain([ANSWER.len()]) {
+            terminal.type_keys(&ANSWER[from..cut]);
+            from = cut;
+            // It reads on meanwhile, and draws what it would take for keys.
+            let until = Instant::now() + Duration::from_millis(60);
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                terminal.read(left);
+            }
+        }
+        terminal.wait_for("the light theme", |screen| {
+            let cell = screen.cell(1, 1);
+            let is_light = cell.is_some_and(|cell| cell.bgcolor() == vt100::Color::Idx(231));
+            is_light && screen.contents().contains(FIRST)
+        });
+        let shown = terminal.emulator.screen().contents();
+        assert!(
+            shown.contains("row 1/4") && shown.contains("[1 Findings]"),
+            "{cuts:?}: {shown}"
+        );
+        // The viewer takes keys as ever, Esc among them.
+        terminal.type_keys("3/timeout\r");
+        terminal.wait_for_text("events with timeout");
+        terminal.type_keys("\x1b");
+        terminal.wait_for_text("all events again");
+        terminal.type_keys("\x03");
+        assert_eq!(terminal.end().code(), Some(0));
+        terminal.assert_clean();
+    }
+}
+
 #[test]
 fn commands_run_at_the_start_and_what_is_copied_reaches_the_terminal_encoded() {
     let mut command = Command::new(example());
@@ -652,6 +712,22 @@ fn a_recording_is_looked_on_paused_and_left() {
     terminal.type_keys("q");
     assert_eq!(terminal.end().code(), Some(0));
     terminal.assert_clean();
+
+    // Who leaves the screen printed has it printed, and not the question.
+    let mut terminal = with_reader("live");
+    terminal.wait_for_text("LIVE");
+    terminal.signal(Signal::USR1);
+    terminal.wait_for_text("12 events seen");
+    terminal.type_keys("Q");
+    terminal.wait_for_text("The program still runs");
+    terminal.type_keys("l");
+    assert_eq!(terminal.end().code(), Some(0));
+    let left = terminal.emulator.screen().contents();
+    assert!(
+        left.contains("12 events seen") && left.contains("LIVE"),
+        "{left}"
+    );
+    assert!(!left.contains("The program still runs"), "{left}");
 
     let mut terminal = with_reader("live");
     terminal.wait_for_text("LIVE");

@@ -8,6 +8,7 @@ use clap::Args;
 use tui::{Goto, Theme};
 
 use super::Names;
+use crate::clipboard::Clipboard;
 
 /// Commands of the viewer, in order.
 #[derive(Clone, Debug)]
@@ -107,6 +108,18 @@ pub(crate) struct Display {
     /// Take the mouse from the start: clicks select rows, tabs and time. In the viewer F2 turns that.
     #[arg(long)]
     pub(crate) mouse: bool,
+
+    /// Who keeps what is copied: the terminal (`osc52`), `tmux`, or a command that reads it (`wl-copy`,
+    /// `xclip -selection clipboard`).
+    ///
+    /// A copy of more than 56 kB, which many terminals refuse, goes to a file whose name is said.
+    #[arg(long, value_name = "WAY", default_value_t)]
+    pub(crate) clipboard: Clipboard,
+
+    /// The editor to open sources in, instead of `$VISUAL` or `$EDITOR`: known ones are told the line in their own
+    /// way, others by `{line}` and `{file}`: `--editor 'myeditor --line={line} {file}'`.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) editor: Option<String>,
 
     /// Do not list findings that this TOML file suppresses, and write to it what `X` suppresses.
     ///

@@ -55,6 +55,8 @@ const TYPED_ONLY: [&str; 11] = [
     "keymap",
     "no-session",
 ];
+/// Programs that are run: no file of a project's, which may be somebody else's, names them.
+const USERS_ONLY: [&str; 2] = ["clipboard", "editor"];
 /// What `record --view` shows looks as what `view` shows: there is one place for that.
 const VIEWER: &str = "view";
 /// Larger files are no settings.
@@ -217,6 +219,12 @@ impl Settings {
         if TYPED_ONLY.contains(&key) {
             talk::line(format_args!(
                 "{shown}: `{key}` is no setting: it is taken from the command line alone"
+            ));
+            return Ok(());
+        }
+        if USERS_ONLY.contains(&key) && matches!(origin, Origin::Project(_)) {
+            talk::line(format_args!(
+                "{shown}: `{key}` names a program that is run, and is taken from the user's own settings alone"
             ));
             return Ok(());
         }

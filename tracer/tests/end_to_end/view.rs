@@ -260,7 +260,7 @@ fn a_program_that_is_left_behind_is_recorded_to_its_end() {
     terminal.wait_for("T02 leftover-cookie");
     terminal.press("Bleft behind\r");
     terminal.press("ql");
-    terminal.wait_for("the recording goes on until the program ends");
+    terminal.wait_for("the program runs on, and is recorded until it ends");
     std::fs::write(told, "").unwrap();
     let (status, contents) = terminal.end_and_assert_clean();
     assert_eq!(status.code(), Some(7), "{contents}");

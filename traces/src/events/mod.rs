@@ -244,6 +244,14 @@ impl Events {
         None
     }
 
+    /// Has the page of an event fail to be read back.
+    pub(crate) fn damage(&mut self, at: EventId) {
+        let page = self.page_of(at);
+        if let Held::Paged(pages) = &mut self.0 {
+            pages.damage(page);
+        }
+    }
+
     pub(crate) fn trim(&mut self) {
         if let Held::Paged(pages) = &mut self.0 {
             pages.trim();

@@ -99,6 +99,19 @@ impl Pages {
         }))
     }
 
+    /// Changes a byte of a page, as who else writes to the file aside would.
+    pub(super) fn damage(&mut self, number: usize) {
+        let Some(page) = self.pages.get_mut(number) else {
+            return;
+        };
+        page.decoded = OnceLock::new();
+        if let Place::Memory(bytes) = &mut page.place
+            && let Some(last) = bytes.last_mut()
+        {
+            *last ^= 0xff;
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn is_aside(&self) -> bool {
         self.aside.is_some()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crossterm::event::KeyCode;
 
 use super::script::named;
-use super::{Binding, Characters, Key, Listener, On, bindings, holds, label};
+use super::{Binding, Characters, Key, Listener, On, PREFIXES, bindings, holds, label};
 
 /// The keys that hold: those of the table, but for what the user has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,9 @@ impl Keymap {
         }
         for (at, (one, keys)) in own.iter().enumerate() {
             for (other, others) in &own[at + 1..] {
-                if let Some(key) = keys.iter().find(|key| others.contains(key))
+                if let Some(key) = keys
+                    .iter()
+                    .find(|key| others.iter().any(|it| clash(**key, *it)))
                     && meet(one.on, other.on)
                 {
                     let key = label(*key, Characters::Ascii);
@@ -64,8 +66,9 @@ impl Keymap {
                 continue;
             }
             let is_taken = |key: &Key| {
-                own.iter()
-                    .any(|(other, keys)| keys.contains(key) && meet(other.on, binding.on))
+                own.iter().any(|(other, keys)| {
+                    keys.iter().any(|it| clash(*it, *key)) && meet(other.on, binding.on)
+                })
             };
             let left = binding.keys.iter().filter(|key| !is_taken(key));
             let left: Vec<Key> = left.copied().collect();
@@ -109,7 +112,7 @@ fn find(id: &str) -> Result<&'static Binding, String> {
     let offered = offers.iter().find(|offer| offer.takes.is_empty());
     Err(match near.or(offered.map(|offer| offer.name)) {
         Some(near) => format!("no command is called {shown}; did you mean {near}?"),
-        None => format!("no command is called {shown}; in the viewer, : lists all"),
+        None => format!("no command is called {shown}; the list of commands in the viewer has all"),
     })
 }
 
@@ -124,7 +127,7 @@ fn allow(binding: &Binding, key: Key) -> Result<(), String> {
             "{id}: g begins pairs of keys; a pair is written as `gx`"
         ));
     }
-    let is_letter = matches!(key, Key::Char(_) | Key::AfterG(_));
+    let is_letter = matches!(key, Key::Char(_) | Key::After(..));
     if is_letter && matches!(binding.on, On::Anywhere | On::Prompt | On::Palette) {
         return Err(format!(
             "{id}: {shown} stands for itself where text is typed; take a key with ctrl, or one without a letter"
@@ -133,9 +136,20 @@ fn allow(binding: &Binding, key: Key) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether of two keys one alone can be had: they are the same, or one begins the other.
+fn clash(one: Key, other: Key) -> bool {
+    match (one, other) {
+        (Key::Char(c), Key::After(first, _)) | (Key::After(first, _), Key::Char(c)) => c == first,
+        _ => one == other,
+    }
+}
+
 /// Whether somebody could be left where nothing leads on.
 fn must_have_one(on: On) -> bool {
-    matches!(on, On::Prompt | On::Palette | On::Help | On::Question)
+    matches!(
+        on,
+        On::Prompt | On::Palette | On::Help | On::Page | On::Question
+    )
 }
 
 /// Whether there is a place where both hold.
@@ -143,7 +157,7 @@ fn meet(one: On, other: On) -> bool {
     Listener::all().any(|listener| holds(one, listener) && holds(other, listener))
 }
 
-/// Reads a key: a character, `ctrl-x` or `^x`, `gx` for a pair, `<enter>`, `<f5>`, `<space>`.
+/// Reads a key: a character, `ctrl-x` or `^x`, `gx` or `cx` for a pair, `<enter>`, `<f5>`, `<space>`.
 fn parse(text: &str) -> Result<Key, String> {
     let mut letters = text.chars();
     let (first, second, third) = (letters.next(), letters.next(), letters.next());
@@ -162,7 +176,9 @@ fn parse(text: &str) -> Result<Key, String> {
         (Some(' '), None, _) => return Ok(Key::Char(' ')),
         (Some(c), None, _) if !c.is_control() => return Ok(Key::Char(c)),
         (Some('^'), Some(c), None) if c.is_ascii_alphabetic() => return ctrl(c),
-        (Some('g'), Some(c), None) if !c.is_control() => return Ok(Key::AfterG(c)),
+        (Some(first), Some(c), None) if PREFIXES.contains(&first) && !c.is_control() => {
+            return Ok(Key::After(first, c));
+        }
         _ => {}
     }
     let name = text.to_ascii_lowercase();
@@ -196,7 +212,7 @@ pub(super) fn written(key: Key) -> String {
         Key::Char(' ') => "<space>".into(),
         Key::Char(c) => c.into(),
         Key::Ctrl(c) => format!("ctrl-{c}"),
-        Key::AfterG(c) => format!("g{c}"),
+        Key::After(first, c) => format!("{first}{c}"),
         Key::Code(KeyCode::F(number)) => format!("<f{number}>"),
         Key::Code(code) => format!("<{}>", super::script::name_of(code).unwrap_or("?")),
     }
@@ -270,7 +286,7 @@ mod tests {
             refused("finding.nxt", &["x"]),
             "no command is called finding.nxt; did you mean finding.next?"
         );
-        assert!(refused("a\u{1b}", &[]).contains("in the viewer, : lists all"));
+        assert!(refused("a\u{1b}", &[]).contains("in the viewer has all"));
         assert!(refused("move.down", &["ctrl-c"]).contains("always quits"));
         assert!(refused("move.down", &["g"]).contains("begins pairs"));
         assert!(refused("move.down", &["hyper-x"]).contains("is no key"));

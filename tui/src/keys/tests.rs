@@ -5,7 +5,7 @@ use crate::msg::Step;
 
 fn event(key: Key) -> KeyEvent {
     match key {
-        Char(c) | AfterG(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE),
+        Char(c) | After(_, c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE),
         Ctrl(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL),
         Code(code) => KeyEvent::new(code, KeyModifiers::NONE),
     }
@@ -43,7 +43,10 @@ fn every_action_has_an_id_of_its_own_a_help_text_and_a_key_that_causes_it() {
         );
         for listener in Listener::all().filter(|l| holds(binding.on, *l)) {
             for key in binding.keys {
-                let prefix = matches!(key, AfterG(_)).then_some(Prefix::G);
+                let prefix = match key {
+                    After(first, _) => Some(*first),
+                    _ => None,
+                };
                 assert_eq!(
                     message_for(
                         event(*key),
@@ -104,7 +107,7 @@ fn text_is_typed_into_the_prompt_and_nowhere_else() {
 fn a_pair_of_keys_that_does_not_exist_is_forgotten() {
     let context = Context {
         listener: Listener::Pane(Pane::Events),
-        prefix: Some(Prefix::G),
+        prefix: Some('g'),
     };
     assert_eq!(
         message_for(event(Char('%')), context, &Keymap::default()),

@@ -80,9 +80,10 @@ impl Decoder {
         !self.pending.is_empty()
     }
 
-    /// Whether what has come of it begins as the terminal's answers do.
-    pub(super) fn may_be_answer(&self) -> bool {
-        self.pending.starts_with(b"\x1b]") || self.pending.starts_with(b"\x1b[?")
+    /// Whether it is a part of an answer of the terminal's, which no key begins like.
+    pub(super) fn is_in_answer(&self) -> bool {
+        let is_text = self.pending.starts_with(b"\x1b]") && self.pending.len() > 2;
+        is_text || self.pending.starts_with(b"\x1b[?")
     }
 
     /// No more bytes came in time: an Esc that began nothing was the key itself.
@@ -156,6 +157,10 @@ fn escape(bytes: &[u8]) -> Step {
                 None => Step::Skip(3),
             },
         },
+        // A text of the terminal's begins with a number and `;`; this is Alt and a bracket, and then keys.
+        Some(b']') if !is_numbered(&bytes[2..]) => {
+            Step::Key(2, KeyEvent::new(KeyCode::Char(']'), KeyModifiers::ALT))
+        }
         // Texts of the terminal (OSC, DCS, APC, PM, SOS): its replies, of which we asked for one.
         Some(b']' | b'P' | b'_' | b'^' | b'X') => {
             for (index, byte) in bytes.iter().enumerate().skip(2) {
@@ -181,6 +186,15 @@ fn escape(bytes: &[u8]) -> Step {
             Step::Skip(len) | Step::Mouse(len, _) | Step::Answer(len, _) => Step::Skip(len + 1),
             Step::More => Step::More,
         },
+    }
+}
+
+/// Whether this can be what follows `ESC ]` in a text of the terminal's, or the beginning of that.
+fn is_numbered(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match text.get(digits) {
+        Some(next) => digits > 0 && *next == b';',
+        None => true,
     }
 }
 
@@ -417,22 +431,33 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_as_an_answer_is_told_from_keys() {
+    fn a_part_of_an_answer_is_told_from_keys() {
         let begins = |bytes: &[u8]| {
             let mut decoder = Decoder::default();
             decoder.feed(bytes);
-            decoder.may_be_answer()
+            decoder.is_in_answer()
         };
-        assert!(begins(b"\x1b]11;rgb:2e2e/"));
-        assert!(begins(b"\x1b[?62;"));
+        for part in [
+            &b"\x1b]1"[..],
+            b"\x1b]11;rgb:2e2e/",
+            b"\x1b]11;rgb:0/0/0\x1b",
+            b"\x1b[?62;",
+        ] {
+            assert!(begins(part), "{part:?}");
+        }
         for keys in [
             &b"\x1b"[..],
             b"\x1b[",
+            b"\x1b]",
             b"\x1b[1;",
             b"j",
             b"\x1b]11;rgb:0/0/0\x07",
         ] {
             assert!(!begins(keys), "{keys:?}");
+        }
+        // Alt and a bracket, with keys behind it: none of them waits for an end that never comes.
+        for (typed, keys) in [(&b"\x1b]jj"[..], 3), (b"\x1b]1j", 3), (b"\x1b];", 2)] {
+            assert_eq!(Decoder::default().feed(typed).len(), keys, "{typed:?}");
         }
     }
 

@@ -24,12 +24,13 @@ use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use signal_hook::consts::{SIGHUP, SIGTSTP};
 
 use crate::Exit;
+use crate::copy::BYTES_MAX;
 use crate::feed::Feed;
 use crate::hiding::Change;
 use crate::keys::message_for;
 use crate::model::{Colour, Model, Work};
 use crate::msg::{Effect, Msg};
-use crate::outside::Outside;
+use crate::outside::{Copied, Outside};
 use crate::source::place_of;
 use crate::update::{self, update};
 use arrivals::{Arrivals, Came};
@@ -43,6 +44,9 @@ const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
 
 /// How long the keys must have rested before a long piece of work is begun.
 const QUIET: Duration = Duration::from_millis(80);
+
+/// How long the second key of a pair may be on its way before it is shown which ones there are.
+const HESITATION: Duration = Duration::from_millis(300);
 
 /// Time between two frames while work goes on by itself.
 const FRAME: Duration = Duration::from_millis(33);
@@ -86,8 +90,8 @@ pub(crate) fn run(
             drawn_at = Instant::now();
         }
 
-        // An answer of the terminal may come in pieces, and far apart.
-        let rest = match decoder.may_be_answer() && screen.awaits_answer() {
+        // An answer of the terminal may come in pieces, and far apart. Cut behind its first byte it looks like Esc.
+        let rest = match decoder.is_in_answer() || screen.awaits_answer() {
             true => LATE_ANSWER,
             false => REST_OF_SEQUENCE,
         };
@@ -98,6 +102,14 @@ pub(crate) fn run(
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
             Work::None => None,
+        };
+        let hesitation = match model.prefix.is_some() && !model.hesitates {
+            true => Some(HESITATION.saturating_sub(typed_at.elapsed())),
+            false => None,
+        };
+        let patience = match (hesitation, patience) {
+            (Some(hesitation), Some(patience)) => Some(hesitation.min(patience)),
+            (hesitation, patience) => hesitation.or(patience),
         };
         let patience = match (is_asked, patience) {
             (Some(answer), Some(patience)) => Some(answer.min(patience)),
@@ -157,6 +169,9 @@ pub(crate) fn run(
             }
         } else if decoder.is_waiting() && typed_at.elapsed() >= rest {
             messages.extend(decoder.flush().into_iter().map(Input::Typed));
+        }
+        if hesitation.is_some() && ready.is_idle() && typed_at.elapsed() >= HESITATION {
+            messages.push(Input::Message(Msg::Hesitate));
         }
         if messages.is_empty() && ready.is_idle() && model.work() != Work::None {
             messages.push(Input::Message(Msg::Work));
@@ -234,10 +249,16 @@ pub(crate) fn run(
                 }
                 Effect::Copy => {
                     is_dirty = true;
-                    screen.copy(&model.clipboard)?;
+                    let is_too_large = model.clipboard.len() > BYTES_MAX;
+                    match outside.copy(&model.clipboard, is_too_large) {
+                        Copied::Terminal => screen.copy(&model.clipboard)?,
+                        Copied::Elsewhere(place) => update::copied_to(model, &place),
+                        Copied::Failed(why) => update::say(model, why),
+                    }
                 }
                 Effect::Quit | Effect::QuitPrinted | Effect::EndProgram => {
-                    if effect == Effect::QuitPrinted {
+                    let ends = effect == Effect::EndProgram && model.live.prints;
+                    if ends || effect == Effect::QuitPrinted {
                         screen.draw_last(|frame| view(model, frame))?;
                     }
                     match leave(&mut arrivals, model, outside) {

@@ -73,6 +73,7 @@ fn take_over(model: &mut Model, arrived: Arrived) -> (Trace, Verdict) {
     }
     model.timeline.causes = None;
     model.timeline.seeking = None;
+    model.walk = None;
     model.trace.add_sources(old.sources().clone());
     if model.timeline.index.is_some() {
         model.timeline.index = Some(arrived.index.unwrap_or_default());

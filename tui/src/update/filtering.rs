@@ -94,7 +94,9 @@ pub(super) fn cancel(model: &mut Model) {
 
 /// A slice of unfinished work.
 pub(super) fn work(model: &mut Model) -> Effect {
-    if model.is_filtering() {
+    if model.walk.is_some() {
+        super::walk::look_on(model);
+    } else if model.is_filtering() {
         filter_work(model);
     } else if model.is_gathering_lanes() {
         super::timeline::gather(model);

@@ -162,6 +162,12 @@ pub(super) fn first_cause(model: &mut Model) {
     };
     let head = &model.verdict.stories[story].head;
     let (event, subject) = (head.first_cause, head.subject);
+    if model.pane != Pane::Findings
+        && model.focus.event == Some(event)
+        && model.focus.object == Some(subject)
+    {
+        model.notice = Some(format!("this is the first cause of {}", head.rule));
+    }
     remember(model);
     if model.pane == Pane::Findings {
         let from = place(model);

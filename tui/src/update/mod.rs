@@ -26,7 +26,7 @@ use traces::finding::Severity;
 use crate::Goto;
 use crate::layout::Pane;
 use crate::model::{FindingRow, Model};
-use crate::msg::{Effect, Msg, View};
+use crate::msg::{Effect, Fold, Msg, View};
 use crate::theme::Theme;
 
 /// Applies a message.
@@ -34,7 +34,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
     model.trace.trim();
     if !matches!(msg, Msg::Work | Msg::Resize { .. }) {
         model.notice = None;
-        model.prefix = None;
+        if msg != Msg::Hesitate {
+            (model.prefix, model.hesitates) = (None, false);
+            // Any key ends a search that it did not begin.
+            if model.walk.take().is_some() && msg == Msg::Up {
+                model.notice = Some("no longer looking".into());
+                return Effect::Draw;
+            }
+        }
     }
     let was_walking = std::mem::replace(&mut model.is_walking, false);
     let effect = match msg {
@@ -42,8 +49,18 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::QuitPrinted => leave(model, Effect::QuitPrinted),
         Msg::Shell => Effect::Shell,
         Msg::Up if model.live.reading.is_some() && is_way_out(model, Msg::Leave) => Effect::Quit,
-        Msg::LeaveRunning => Effect::Quit,
-        Msg::EndProgram => Effect::EndProgram,
+        Msg::LeaveRunning => {
+            model.live.asks = false;
+            if model.live.prints {
+                Effect::QuitPrinted
+            } else {
+                Effect::Quit
+            }
+        }
+        Msg::EndProgram => {
+            model.live.asks = false;
+            Effect::EndProgram
+        }
         Msg::Stay => {
             model.live.asks = false;
             Effect::Draw
@@ -57,12 +74,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::Nothing => Effect::Draw,
         Msg::Prefix(prefix) => {
             model.prefix = Some(prefix);
-            // Who hesitates is told what may follow.
-            model.notice = Some(crate::keys::after(
-                prefix,
-                model.listener(),
-                &model.look.keymap,
-            ));
+            model.notice = Some(format!("{prefix} and another key"));
+            Effect::Draw
+        }
+        Msg::Hesitate => {
+            model.hesitates = model.prefix.is_some();
             Effect::Draw
         }
         Msg::Resize { columns, rows } => {
@@ -114,6 +130,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effect {
         Msg::CopyWord => palette::copy_word(model),
         Msg::CopyRow => palette::copy_row(model),
         Msg::CopyFinding => palette::copy_finding(model),
+        Msg::CopyFilter => palette::copy_filter(model),
         msg => {
             go(model, msg, was_walking);
             Effect::Draw
@@ -135,6 +152,7 @@ fn leave(model: &mut Model, effect: Effect) -> Effect {
         return effect;
     }
     model.live.asks = true;
+    model.live.prints = effect == Effect::QuitPrinted;
     Effect::Draw
 }
 
@@ -169,6 +187,12 @@ pub(crate) fn say(model: &mut Model, text: String) {
     model.notice = Some(text);
 }
 
+/// What was copied went there: the rest of a sentence, safe for a terminal.
+pub(crate) fn copied_to(model: &mut Model, place: &str) {
+    let said = model.notice.take().unwrap_or_else(|| "copied".into());
+    model.notice = Some(format!("{said} {place}"));
+}
+
 /// Goes where a command line asked to start.
 pub(crate) fn go_to(model: &mut Model, target: Goto) {
     let found = match target {
@@ -190,6 +214,10 @@ pub(crate) fn go_to(model: &mut Model, target: Goto) {
                 selection::settle(model);
                 return;
             }
+            if event.0 < model.trace.events().len() as u64 {
+                model.notice = Some(format!("{target} cannot be read back"));
+                return;
+            }
             None
         }
     };
@@ -208,10 +236,23 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
     match msg {
         Msg::Move(step) => selection::move_selection(model, step),
         Msg::Text(lines) => selection::scroll_text(model, lines),
-        Msg::Open => places::open(model),
+        Msg::Open => {
+            let before = (places::place(model), model.focus);
+            places::open(model);
+            if model.notice.is_none() && (places::place(model), model.focus) == before {
+                model.notice = Some("there is nothing here to open".into());
+            }
+        }
         Msg::Up | Msg::Leave => places::up(model, msg),
         Msg::Pane(toward) => places::other_pane(model, toward),
         Msg::Alone => places::alone(model),
+        Msg::Room(Fold::Open) if model.is_alone => {
+            model.notice = Some("this pane has all of the screen already".into());
+        }
+        Msg::Room(Fold::Shut) if !model.is_alone => {
+            model.notice = Some("the panes share the screen already".into());
+        }
+        Msg::Room(_) => places::alone(model),
         Msg::Show(View::Diff) if !diff::is_there(model) => {}
         Msg::OtherTrace => diff::other_trace(model),
         Msg::Show(view) => {

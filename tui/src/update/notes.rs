@@ -4,7 +4,7 @@ use super::focus::focus_event;
 use super::places::{place, show};
 use crate::layout::Pane;
 use crate::model::{Model, Prompt, PromptKind};
-use crate::msg::{Effect, View};
+use crate::msg::{Effect, Msg, View};
 use crate::notes::{of, toggle, write};
 
 /// Bookmarks the focused event, or takes the bookmark away.
@@ -15,16 +15,19 @@ pub(super) fn bookmark(model: &mut Model) -> Effect {
     };
     let is_new = of(&model.notes.list, event).is_none();
     if !toggle(&mut model.notes.list, event) {
-        model.notice =
-            Some("this event has a note, which B changes; an empty one takes it away".into());
+        model.notice = Some(format!(
+            "this event has a note, which {} changes; an empty one takes it away",
+            model.key(Msg::Note)
+        ));
         return Effect::Draw;
     }
-    let word = if is_new {
-        "bookmarked; 9 lists all"
-    } else {
-        "no longer bookmarked"
-    };
-    model.notice = Some(word.into());
+    model.notice = Some(match is_new {
+        true => format!(
+            "bookmarked; {} lists all",
+            model.key(Msg::Show(View::Notes))
+        ),
+        false => "no longer bookmarked".into(),
+    });
     Effect::Save
 }
 

@@ -192,6 +192,21 @@ pub(super) fn copy_place(model: &mut Model) -> Effect {
     copied(model, text, "the place in the source")
 }
 
+/// Copies the filter that holds.
+pub(super) fn copy_filter(model: &mut Model) -> Effect {
+    let Some(filter) = &model.events.filter else {
+        model.notice = Some(no_filter(model));
+        return Effect::Draw;
+    };
+    let text = filter.text().to_owned();
+    copied(model, text, "the filter")
+}
+
+/// That there is no filter, and how one begins.
+pub(super) fn no_filter(model: &Model) -> String {
+    format!("no filter yet: {} begins one", model.key(Msg::Prompt))
+}
+
 /// Copies the address or the cookie that the event is about.
 pub(super) fn copy_word(model: &mut Model) -> Effect {
     let text = copy::word(model).map_or(String::new(), |word| format!("{word:#x}"));
@@ -213,14 +228,6 @@ pub(super) fn copy_finding(model: &mut Model) -> Effect {
 fn copied(model: &mut Model, text: String, what: &str) -> Effect {
     if text.is_empty() {
         model.notice = Some("there is nothing to copy here".into());
-        return Effect::Draw;
-    }
-    if text.len() > copy::BYTES_MAX {
-        model.notice = Some(format!(
-            "{what} has {} bytes; terminals take {} at once",
-            text.len(),
-            copy::BYTES_MAX
-        ));
         return Effect::Draw;
     }
     model.notice = Some(format!("copied {what}"));

@@ -132,9 +132,17 @@ pub fn kept(model: &mut Model, result: Result<String, String>) {
     let change = model.hiding.change.take();
     match (result, change) {
         (Ok(said), Some(change)) => {
+            let is_new = matches!(change, Change::Add(_));
             model.hiding.carry_out(change);
             look(model);
-            model.notice = Some(said);
+            model.notice = Some(match is_new {
+                true => format!(
+                    "{said}; {} takes it back, {} lists it",
+                    model.key(Msg::Unsuppress),
+                    model.key(Msg::ShowHidden)
+                ),
+                false => said,
+            });
         }
         (Ok(said) | Err(said), _) => model.notice = Some(said),
     }

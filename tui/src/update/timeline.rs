@@ -6,9 +6,10 @@ use super::findings::list_findings;
 use super::focus::{focus_event, set_focus};
 use super::places::{place, push, show};
 use super::selection::list_height;
+use crate::keys::Listener;
 use crate::layout::{Pane, timeline_columns};
 use crate::model::{Model, Range};
-use crate::msg::{Toward, View, Zoom};
+use crate::msg::{Msg, Toward, View, Zoom};
 use crate::timeline::index::Lane;
 use crate::timeline::state::Causes;
 use crate::timeline::{Index, Row, Who, Window, name_of};
@@ -320,6 +321,12 @@ pub(super) fn pan(model: &mut Model, toward: Toward) {
     };
     let column = now.column(model.focus.at_ns, columns).unwrap_or(0);
     let moved = now.panned(by, columns, whole);
+    if moved == now {
+        model.notice = Some(match toward {
+            Toward::Next => "this is the end of the recording".into(),
+            Toward::Previous => "this is its beginning".into(),
+        });
+    }
     model.timeline.window = Some(moved);
     let at_ns = moved.time(column, columns).min(whole);
     go_to_time(model, at_ns, moved.time(column + 1, columns));
@@ -419,7 +426,10 @@ pub(super) fn zoom_about(model: &mut Model, closer: bool, column: u16) {
 
 fn select_range(model: &mut Model, from_ns: u64, to_ns: u64) {
     model.range = Some(Range::of(&model.trace, from_ns, to_ns));
-    model.notice = Some("every screen shows this stretch only; r shows all again".into());
+    model.notice = Some(format!(
+        "every screen shows this stretch only; {} shows all again",
+        model.key_for(Msg::Range, Listener::Pane(Pane::Timeline))
+    ));
     range_changed(model);
 }
 
@@ -440,7 +450,10 @@ pub(super) fn range(model: &mut Model) {
         return select_range(model, from.min(at_ns), from.max(at_ns));
     } else {
         model.timeline.range_from = Some(at_ns);
-        model.notice = Some("the stretch begins here; r again where it ends".into());
+        model.notice = Some(format!(
+            "the stretch begins here; {} again where it ends",
+            model.key(Msg::Range)
+        ));
     }
     range_changed(model);
 }

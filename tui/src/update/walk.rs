@@ -1,13 +1,15 @@
 //! Walking along an object's events, or from hit to hit.
 
+use traces::Beside;
 use traces::event::EventId;
+use traces::finding::Subject;
 
 use super::focus::{focus_event, set_focus};
 use super::places::{place, push, remember, show};
 use crate::hits::Shown;
 use crate::layout::Pane;
-use crate::model::Model;
-use crate::msg::{Toward, View};
+use crate::model::{Model, Walk};
+use crate::msg::{Msg, Toward, View};
 
 /// Tells of the next object that the focused event touches: a pointer's after its operation's, for one.
 pub(super) fn other_object(model: &mut Model) {
@@ -55,7 +57,16 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
     // Of a life that is not told whole, what is told has gaps.
     let told = model.life.told.as_ref().filter(|told| told.left_out == 0);
     let target = match told {
-        None => model.trace.event_of_beside(object, now, is_next),
+        None => {
+            model.walk = Some(Walk {
+                beside: Beside::of(&model.trace, object, now, is_next),
+                object,
+                toward,
+                was_walking,
+            });
+            // What is near is there at once.
+            return look_on(model);
+        }
         Some(told) if is_next => {
             let at = told.rows.partition_point(|row| row.event <= now);
             told.rows.get(at).map(|row| row.event)
@@ -66,11 +77,51 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
             at.and_then(|at| told.rows.get(at)).map(|row| row.event)
         }
     };
+    arrive_at(model, object, toward, was_walking, target);
+}
+
+/// Pages that are looked through in one slice. Most have nothing of the object, which their filters tell.
+const PAGES_AT_ONCE: usize = if cfg!(test) { 2 } else { 512 };
+
+/// A slice of looking for the event that a walk goes to.
+pub(super) fn look_on(model: &mut Model) {
+    let Some(mut walk) = model.walk.take() else {
+        return;
+    };
+    let found = walk.beside.work(&model.trace, PAGES_AT_ONCE);
+    model.trace.trim();
+    match found {
+        Some(target) => arrive_at(model, walk.object, walk.toward, walk.was_walking, target),
+        None => {
+            let word = word(walk.toward);
+            model.notice = Some(format!(
+                "looking for {word} events of {}: {}%, {} ends that",
+                model.life.names.object,
+                walk.beside.percent(),
+                model.key(Msg::Up)
+            ));
+            model.walk = Some(walk);
+        }
+    }
+}
+
+fn word(toward: Toward) -> &'static str {
+    match toward {
+        Toward::Next => "later",
+        Toward::Previous => "earlier",
+    }
+}
+
+fn arrive_at(
+    model: &mut Model,
+    object: Subject,
+    toward: Toward,
+    was_walking: bool,
+    target: Option<EventId>,
+) {
+    model.notice = None;
     let Some(target) = target else {
-        let word = match toward {
-            Toward::Next => "later",
-            Toward::Previous => "earlier",
-        };
+        let word = word(toward);
         model.notice = Some(format!("no {word} event of {}", model.life.names.object));
         return;
     };
@@ -78,7 +129,12 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
         remember(model);
     }
     model.is_walking = true;
-    if model.pane == Pane::Findings && model.area(Pane::Biography).is_none() {
+    // Where events are no rows, nobody would see it go.
+    let has_events = matches!(
+        model.pane,
+        Pane::Biography | Pane::Events | Pane::Timeline | Pane::Source
+    );
+    if !has_events && model.area(Pane::Biography).is_none() {
         let from = place(model);
         push(&mut model.crumbs, from);
         show(model, View::Biography);
@@ -101,7 +157,7 @@ pub(super) fn leave_hits_unless_hit(model: &mut Model, event: EventId) {
 
 pub(super) fn next_hit(model: &mut Model, toward: Toward, was_walking: bool) {
     let Some(filter) = &model.events.filter else {
-        model.notice = Some("no filter yet: / begins one".into());
+        model.notice = Some(super::palette::no_filter(model));
         return;
     };
     let now = model.focus.event.unwrap_or(EventId(0));

@@ -100,9 +100,15 @@ pub(super) fn text(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) {
     if below == 0 && top == 0 {
         return;
     }
+    // Where another pane has the keys, they would scroll that one.
+    let key = |lines| match area.pane == model.pane {
+        true => format!("{}: ", model.key(Msg::Text(lines))),
+        false => String::new(),
+    };
     let more = match below {
-        0 => " K: back up ".to_owned(),
-        below => format!(" J: {} more below ", count(below as u64)),
+        0 if area.pane != model.pane => return,
+        0 => format!(" {}back up ", key(-1)),
+        below => format!(" {}{} more below ", key(1), count(below as u64)),
     };
     // On the line above the text, or on the row that is kept for it: it hides nothing.
     let row = if area.rule.height > 0 {

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::help::{area, lines};
 use crate::model::Model;
+use crate::msg::{Msg, Step};
 use crate::text::Tone;
 use crate::words::either;
 
@@ -29,17 +30,31 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>) {
     };
     let below = lines.len().saturating_sub(top + height);
     let more = if below > 0 {
-        format!(" {below} more below (j) ")
+        let key = model.key_for(Msg::Move(Step::Lines(1)), model.listener());
+        match help.is_typing {
+            true => format!(" {below} more below "),
+            false => format!(" {below} more below ({key}) "),
+        }
     } else {
         String::new()
     };
+    let key = |msg| model.key_for(msg, model.listener());
     let title = match (help.is_typing, help.filter.is_empty()) {
-        _ if help.rule.is_some() => " What the rule looks for (j scrolls, Esc closes) ".to_owned(),
+        _ if help.rule.is_some() => format!(
+            " What the rule looks for ({} scrolls, {} closes) ",
+            key(Msg::Move(Step::Lines(1))),
+            key(Msg::Up)
+        ),
         (true, _) => {
             let typed = traces::tty(help.filter.as_bytes());
             format!(" Keys here with /{typed}{} ", either(characters, "▏", "_"))
         }
-        (false, true) => " Keys here (Enter runs, / searches, Esc closes) ".to_owned(),
+        (false, true) => format!(
+            " Keys here ({} runs, {} searches, {} closes) ",
+            key(Msg::Open),
+            key(Msg::Prompt),
+            key(Msg::Up)
+        ),
         (false, false) => format!(" Keys here with {} ", traces::tty(help.filter.as_bytes())),
     };
     let title = crate::text::clip(

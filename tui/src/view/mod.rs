@@ -13,6 +13,7 @@ mod notes;
 mod objects;
 mod paint;
 mod palette;
+mod prefix;
 mod question;
 mod reading;
 mod rings;
@@ -74,6 +75,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     bars::status(model, &mut paint, &layout);
     palette::draw(model, &mut paint, layout.status);
     question::draw(model, &mut paint, layout.status);
+    prefix::draw(model, &mut paint, layout.status);
     if model.help.is_some() {
         help::draw(model, &mut paint);
     }

@@ -2,6 +2,7 @@
 
 use crate::layout::PaneArea;
 use crate::model::Model;
+use crate::msg::Msg;
 use crate::text::{Line, Tone, counted, width, wrap};
 
 use super::bars::{rows, sign_of, time_width, timed};
@@ -12,9 +13,13 @@ use super::row_of;
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
     let list = &model.notes;
     if list.list.is_empty() {
-        let text = "Nothing is noted yet. In any list, b bookmarks the selected event and B writes a note \
-                    to it; S writes all of them, and the findings, as Markdown.";
-        let lines = wrap(text, area.list.width.into()).into_iter();
+        let [mark, write, export] =
+            [Msg::Bookmark, Msg::Note, Msg::Export].map(|msg| model.key(msg));
+        let text = format!(
+            "Nothing is noted yet. In any list, {mark} bookmarks the selected event and {write} writes a note to \
+             it; {export} writes all of them, and the findings, as Markdown."
+        );
+        let lines = wrap(&text, area.list.width.into()).into_iter();
         for (text, y) in lines.zip(area.list.top()..area.list.bottom()) {
             paint.line(row_of(area.list, y), &vec![(text, Tone::Plain)]);
         }

@@ -2,6 +2,7 @@
 
 use crate::layout::PaneArea;
 use crate::model::Model;
+use crate::msg::{Msg, Toward};
 use crate::source::{SourceRow, absence};
 use crate::text::{Line, Tone, clip_front, count, width, wrap};
 use crate::words::either;
@@ -13,9 +14,13 @@ use super::row_of;
 /// Draws the lines, or why there are none, and gives the title.
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> String {
     let Some(place) = &model.source.place else {
-        let text = "This event does not say where in the source it happened, nor does anything before \
-                    it in the same life. o and O go to other events of it.";
-        say(paint, area, text);
+        let [next, previous] =
+            [Toward::Next, Toward::Previous].map(|toward| model.key(Msg::SameObject(toward)));
+        let text = format!(
+            "This event does not say where in the source it happened, nor does anything before it in the same \
+             life. {next} and {previous} go to other events of it."
+        );
+        say(paint, area, &text);
         return "Source".into();
     };
     let name = model.trace.names().place(&place.file, place.line);

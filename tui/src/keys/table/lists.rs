@@ -76,7 +76,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "objects.pivot",
-        &[Char('c')],
+        &[Char('p')],
         On::Pane(Pane::Objects),
         Msg::Pivot,
         Some("count by"),

@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 
 use super::bind;
-use crate::keys::Key::{AfterG, Char, Code, Ctrl};
+use crate::keys::Key::{After, Char, Code, Ctrl};
 use crate::keys::{Binding, On};
 use crate::layout::Pane;
 use crate::msg::{Msg, Step, Toward};
@@ -124,7 +124,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "move.first",
-        &[AfterG('g'), Code(KeyCode::Home)],
+        &[After('g', 'g'), Code(KeyCode::Home)],
         On::Panes,
         Msg::Move(Step::First),
         None,
@@ -184,7 +184,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         On::PanesBut(Pane::Timeline),
         Msg::Warning(Toward::Next),
         None,
-        "next finding that is a warning; in the timeline w zooms",
+        "next finding that is a warning",
     ),
     bind(
         "finding.previous-warning",

@@ -3,7 +3,7 @@
 use crossterm::event::KeyCode;
 
 use super::bind;
-use crate::keys::Key::{AfterG, Char, Code};
+use crate::keys::Key::{After, Char, Code};
 use crate::keys::{Binding, On};
 use crate::msg::Msg;
 
@@ -35,7 +35,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "copy.row",
-        &[Char('y')],
+        &[Char('y'), After('c', 'r')],
         On::Panes,
         Msg::CopyRow,
         None,
@@ -43,7 +43,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "copy.place",
-        &[AfterG('y')],
+        &[After('c', 'l'), After('g', 'y')],
         On::Panes,
         Msg::CopyPlace,
         None,
@@ -51,7 +51,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "copy.word",
-        &[AfterG('w')],
+        &[After('c', 'p'), After('g', 'w')],
         On::Panes,
         Msg::CopyWord,
         None,
@@ -59,11 +59,19 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "copy.finding",
-        &[Char('Y')],
+        &[Char('Y'), After('c', 'm')],
         On::Panes,
         Msg::CopyFinding,
         None,
         "copy the finding as Markdown, for a bug report",
+    ),
+    bind(
+        "copy.filter",
+        &[After('c', 'f')],
+        On::Panes,
+        Msg::CopyFilter,
+        None,
+        "copy the filter, as check --filter and export --where take it",
     ),
     bind(
         "source.edit",

@@ -1,9 +1,9 @@
-//! While something is typed, chosen or asked: filters, notes, commands, the help, the question at the end.
+//! While something is typed, chosen or asked: filters, notes, commands, the help, the page of a rule, the question at the end.
 
 use crossterm::event::KeyCode;
 
 use super::bind;
-use crate::keys::Key::{AfterG, Char, Code, Ctrl};
+use crate::keys::Key::{After, Char, Code, Ctrl};
 use crate::keys::{Binding, On};
 use crate::msg::{Msg, Step, Toward};
 
@@ -131,7 +131,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     bind(
         "help.first",
-        &[AfterG('g'), Code(KeyCode::Home)],
+        &[After('g', 'g'), Code(KeyCode::Home)],
         On::Help,
         Msg::Move(Step::First),
         None,
@@ -173,6 +173,69 @@ pub(super) const BINDINGS: &[Binding] = &[
         Msg::Up,
         Some("close"),
         "close the help",
+    ),
+    bind(
+        "page.down",
+        &[Char('j'), Code(KeyCode::Down)],
+        On::Page,
+        Msg::Move(Step::Lines(1)),
+        Some("scroll"),
+        "scroll down",
+    ),
+    bind(
+        "page.up",
+        &[Char('k'), Code(KeyCode::Up)],
+        On::Page,
+        Msg::Move(Step::Lines(-1)),
+        Some("scroll"),
+        "scroll up",
+    ),
+    bind(
+        "page.half-down",
+        &[Ctrl('d'), Code(KeyCode::PageDown)],
+        On::Page,
+        Msg::Move(Step::Halves(1)),
+        None,
+        "half a page down",
+    ),
+    bind(
+        "page.half-up",
+        &[Ctrl('u'), Code(KeyCode::PageUp)],
+        On::Page,
+        Msg::Move(Step::Halves(-1)),
+        None,
+        "half a page up",
+    ),
+    bind(
+        "page.first",
+        &[After('g', 'g'), Code(KeyCode::Home)],
+        On::Page,
+        Msg::Move(Step::First),
+        None,
+        "to the top",
+    ),
+    bind(
+        "page.last",
+        &[Char('G'), Code(KeyCode::End)],
+        On::Page,
+        Msg::Move(Step::Last),
+        None,
+        "to the end",
+    ),
+    bind(
+        "page.close",
+        &[
+            Code(KeyCode::Esc),
+            Code(KeyCode::Enter),
+            Char('?'),
+            Code(KeyCode::F(1)),
+            Char('q'),
+            Char('i'),
+        ],
+        On::Page,
+        Msg::Up,
+        Some("close"),
+        "close the page",
     ),
     bind(
         "question.leave-running",

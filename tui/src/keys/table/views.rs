@@ -5,7 +5,8 @@ use crossterm::event::KeyCode;
 use super::bind;
 use crate::keys::Key::{Char, Code};
 use crate::keys::{Binding, On};
-use crate::msg::{Msg, Toward, View};
+use crate::layout::Pane;
+use crate::msg::{Fold, Msg, Toward, View};
 
 /// Its bindings.
 pub(super) const BINDINGS: &[Binding] = &[
@@ -32,6 +33,22 @@ pub(super) const BINDINGS: &[Binding] = &[
         Msg::Alone,
         None,
         "give the pane all of the screen, or share it again",
+    ),
+    bind(
+        "pane.larger",
+        &[Char('+')],
+        On::PanesBut(Pane::Timeline),
+        Msg::Room(Fold::Open),
+        None,
+        "give the pane all of the screen",
+    ),
+    bind(
+        "pane.smaller",
+        &[Char('_')],
+        On::Panes,
+        Msg::Room(Fold::Shut),
+        None,
+        "share the screen again",
     ),
     bind(
         "view.findings",

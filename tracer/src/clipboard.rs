@@ -1,0 +1,198 @@
+//! Where a copy goes: to the terminal, to tmux, to a program that keeps it; and to a file where it is too large for a
+//! terminal.
+
+use std::fs;
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+use std::{fmt, thread};
+
+use tui::Copied;
+
+use crate::safe;
+
+/// Who keeps copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Clipboard {
+    /// The terminal, asked by OSC 52: it works over ssh, and most do.
+    #[default]
+    Osc52,
+    /// tmux, which has buffers of its own and hands them on to its terminal.
+    Tmux,
+    /// A program that reads it: `wl-copy`, `xclip -selection clipboard`, `pbcopy`.
+    Program(Vec<String>),
+}
+
+impl FromStr for Clipboard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "osc52" => Ok(Self::Osc52),
+            "tmux" => Ok(Self::Tmux),
+            line => match shlex::split(line) {
+                Some(words) if !words.is_empty() => Ok(Self::Program(words)),
+                _ => Err("wants osc52, tmux, or a command that reads what is copied".into()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Clipboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Osc52 => f.write_str("osc52"),
+            Self::Tmux => f.write_str("tmux"),
+            Self::Program(words) => match shlex::try_join(words.iter().map(String::as_str)) {
+                Ok(line) => f.write_str(&line),
+                Err(_) => f.write_str("?"),
+            },
+        }
+    }
+}
+
+/// How long such a program may take; one that stays to serve the copy is left alone then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Clipboard {
+    /// Copies a text.
+    pub(crate) fn copy(&self, text: &str, too_large: bool) -> Copied {
+        let words = match self {
+            Self::Osc52 if too_large => return to_file(folder(), text),
+            Self::Osc52 => return Copied::Terminal,
+            Self::Tmux => &["tmux", "load-buffer", "-w", "-"].map(str::to_owned)[..],
+            Self::Program(words) => words,
+        };
+        let name = traces::tty(words[0].as_bytes());
+        match feed(words, text) {
+            Ok(()) => Copied::Elsewhere(format!("to {name}")),
+            Err(why) => Copied::Failed(format!(
+                "not copied: {name} {why}; view --clipboard names another way"
+            )),
+        }
+    }
+}
+
+/// Has a program read the text. From a file: it need not read all of it before this goes on.
+fn feed(words: &[String], text: &str) -> Result<(), String> {
+    let failed = |error: io::Error| format!("cannot be given it: {error}");
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let mut child = Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot be started: {error}"))?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("ended with {status}")),
+            Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
+            // It serves the copy.
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(format!("cannot be waited for: {error}")),
+        }
+    }
+}
+
+/// Where a user's files lie that are no settings.
+fn folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(set("HOME")?.join(".local/state")))
+        .filter(|path| path.is_absolute())?;
+    Some(state.join("tracer"))
+}
+
+fn to_file(folder: Option<PathBuf>, text: &str) -> Copied {
+    let kib = text.len().div_ceil(1024);
+    let large = format!("{kib} KiB are more than terminals take as one copy");
+    let Some(folder) = folder else {
+        return Copied::Failed(format!(
+            "{large}, and HOME is not set: there is no place for a file"
+        ));
+    };
+    let path = folder.join("copied.txt");
+    match write(&folder, &path, text) {
+        Ok(()) => Copied::Elsewhere(format!("to {}: {large}", safe::path(&path))),
+        Err(error) => Copied::Failed(format!(
+            "{large}, and {} cannot be written: {error}",
+            safe::path(&path)
+        )),
+    }
+}
+
+fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_goes_to_who_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("kept here");
+        let program = format!("sh -c 'cat > \"$0\"' '{}'", kept.display());
+        let clipboard: Clipboard = program.parse().unwrap();
+        assert_eq!(clipboard.to_string().parse(), Ok(clipboard.clone()));
+        let text = "0x55d0c2e0b040\n".repeat(20_000);
+        assert_eq!(
+            clipboard.copy(&text, true),
+            Copied::Elsewhere("to sh".into())
+        );
+        assert_eq!(fs::read_to_string(&kept).unwrap(), text);
+        for (wrong, why) in [
+            ("false", "ended with"),
+            ("/no/such/program", "cannot be started"),
+        ] {
+            let Copied::Failed(said) = wrong.parse::<Clipboard>().unwrap().copy("x", false) else {
+                panic!("{wrong} copies nothing");
+            };
+            assert!(said.contains(why) && said.contains("--clipboard"), "{said}");
+        }
+        assert_eq!(Clipboard::Osc52.copy("x", false), Copied::Terminal);
+        assert!("".parse::<Clipboard>().is_err() && "it's".parse::<Clipboard>().is_err());
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_terminal_goes_to_a_file_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "a row\n".repeat(20_000);
+        let place = folder.path().join("state/tracer");
+        let Copied::Elsewhere(said) = to_file(Some(place.clone()), &text) else {
+            panic!("it can be written");
+        };
+        assert!(said.contains("copied.txt: 118 KiB are more than"), "{said}");
+        assert_eq!(fs::read_to_string(place.join("copied.txt")).unwrap(), text);
+        assert!(matches!(to_file(None, &text), Copied::Failed(_)));
+        assert!(matches!(
+            to_file(Some("/proc/none".into()), &text),
+            Copied::Failed(_)
+        ));
+    }
+}
