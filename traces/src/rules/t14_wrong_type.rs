@@ -4,7 +4,8 @@
 //! type of another name (a warning, suspected); and on a submission whose cookie is a `Box` of nothing, which has
 //! no address of its own, or one of a trait object, whose other half does not fit.
 //! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
-//! that change nothing (`ManuallyDrop`, `MaybeUninit`, cells); for slices and trait objects that a
+//! that change nothing: `ManuallyDrop`, `MaybeUninit`, cells, and a type with one parameter that is as large as what
+//! it is filled with (`Traced<Conn>` and `Conn`), unless it is a pointer or a container, which only happens to be; for slices and trait objects that a
 //! pointer became, a full vector as a box, and owners of nothing, which share one address.
 //! Points at the reclaim, or at the submission.
 
@@ -24,7 +25,7 @@ pub(super) static RULE: Rule = Rule {
             was given away as: it is dropped as what it is not. A Box of a type without bytes has the \
             same address as every other; one of a trait object loses its table in a 64-bit cookie.",
     silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
-             wrapper that has the layout of what it wraps; or it was leaked as both, as a count and its \
+             wrapper that has the layout of what it wraps (Traced<Conn> and Conn, but not Box<Conn> and Conn); or it was leaked as both, as a count and its \
              weak counterpart are. A pointer may become one to a slice or a trait object on the way, and \
              the block of a full vector that of a box. Types with other names and one layout are a \
              warning, suspected: one may be a transparent wrapper of the other.",
@@ -169,7 +170,55 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
     if ends_wide(&a) || ends_wide(&b) {
         return None;
     }
-    (a != "?" && b != "?" && bare(&a) != bare(&b)).then_some(Difference::Name)
+    let (a, b) = (bare(&a), bare(&b));
+    let are_known = a != "?" && b != "?";
+    (are_known && a != b && !wraps(a, b) && !wraps(b, a)).then_some(Difference::Name)
+}
+
+/// Pointers and containers: where one is as large as what it holds, that is by chance.
+const HOLDERS: [&str; 18] = [
+    "Box",
+    "Rc",
+    "Arc",
+    "Weak",
+    "NonNull",
+    "AtomicPtr",
+    "Cow",
+    "Vec",
+    "VecDeque",
+    "LinkedList",
+    "BinaryHeap",
+    "BTreeMap",
+    "BTreeSet",
+    "HashMap",
+    "HashSet",
+    "PhantomData",
+    "Sender",
+    "Receiver",
+];
+
+/// Whether one type is another with a name around it, as a transparent wrapper is. Both have one layout, so the wrapper
+/// has nothing besides.
+fn wraps(outer: &str, inner: &str) -> bool {
+    /// As in [`ends_wide`].
+    const DEEPEST: usize = 64;
+    let mut name = outer;
+    for _ in 0..DEEPEST {
+        let Some((holder, parameters)) = name.split_once('<') else {
+            return false;
+        };
+        let parameters = parameters.strip_suffix('>').unwrap_or_default();
+        let holder = holder.rsplit("::").next().unwrap_or(holder);
+        let is_holder = HOLDERS.contains(&holder) || holder.contains(['&', '*', '[', '(']);
+        if is_holder || last_of(parameters) != parameters {
+            return false;
+        }
+        name = bare(parameters);
+        if name == inner {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether one owner's block may be freed by the other: a full vector's by a box of the slice.
@@ -377,6 +426,36 @@ mod tests {
             60 main leak 0x5000 Object ffi.rs:8
             61 main reclaim 0x5000 Object ffi.rs:8 owner=custom
             ",
+        );
+    }
+
+    #[test]
+    fn a_wrapper_of_one_layout_is_no_other_type() {
+        check_rule(
+            &RULE,
+            r#"
+            10 main leak 0x1000 app::Traced<app::Conn> size=24 align=8 ffi.rs:8
+            11 main reclaim 0x1000 app::Conn size=24 align=8 ffi.rs:40
+            20 main leak 0x2000 app::Conn size=24 align=8 ffi.rs:8 owner=Rc
+            21 main reclaim 0x2000 app::Pinned<app::Traced<app::Conn>> size=24 align=8 ffi.rs:40 owner=Rc
+            # One of several parameters, another one's wrapper, one that is larger than what it wraps, and names that
+            # only look like it: nobody knows what they are.
+            30 main leak 0x3000 type="Pair<Conn, u8>" size=24 align=8 ffi.rs:8
+            31 main reclaim 0x3000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:4] as Box<Conn>
+            40 main leak 0x4000 Traced<Conn> size=24 align=8 ffi.rs:8
+            41 main reclaim 0x4000 Other size=24 align=8 ffi.rs:40    <- [warning suspected since:6] as Box<Other>
+            50 main leak 0x5000 Traced<Conn> size=32 align=8 ffi.rs:8
+            51 main reclaim 0x5000 Conn size=24 align=8 ffi.rs:40     <- [observed since:8] as Box<Conn>
+            60 main leak 0x6000 ConnWrapper size=24 align=8 ffi.rs:8
+            61 main reclaim 0x6000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:10] as Box<Conn>
+            # A box too many, whose content happens to be as large as a pointer, and a vector for its element.
+            70 main leak 0x7000 Box<Conn> size=8 align=8 ffi.rs:8
+            71 main reclaim 0x7000 Conn size=8 align=8 ffi.rs:40      <- [warning suspected since:12] as Box<Conn>
+            80 main leak 0x8000 alloc::vec::Vec<Conn> size=24 align=8 ffi.rs:8
+            81 main reclaim 0x8000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:14] as Box<Conn>
+            90 main leak 0x9000 Traced<Box<Conn>> size=8 align=8 ffi.rs:8
+            91 main reclaim 0x9000 Conn size=8 align=8 ffi.rs:40      <- [warning suspected since:16] as Box<Conn>
+            "#,
         );
     }
 
