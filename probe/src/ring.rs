@@ -35,6 +35,7 @@
 //! use probe::ring::{Entry, Kind, Ring};
 //!
 //! let ring = Ring::created(Kind::Copied, -1, 4, 8, 0, 0);
+//! assert_eq!(ring.id() != 0, probe::is_recording()); // its number in the trace
 //! ring.sentinel(u64::MAX); // of operations whose completions are ignored
 //! ring.shared(0x1000); // a connection's, for its read and its write at once
 //! ring.owner("reader"); // from here on this thread works for that part of the program
@@ -53,6 +54,35 @@
 //! ring.overflowed(1);
 //! ring.entered(0, 1, 0);
 //! ring.overflowed(0);
+//! ```
+//!
+//! Where an owner leaves with its entry and comes back with its completion, each is one record with it
+//! ([`Ring::pushed_with_leak`], [`Ring::reaped_with_reclaim`]); the owner's own `into_raw` and `from_raw` do the rest.
+//!
+//! ```
+//! use probe::ring::{Entry, Kind, Ring};
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let ring = Ring::created(Kind::Copied, -1, 4, 8, 0, 0);
+//! let mut entry: Entry = [0; 8]; // a NOP
+//! entry[4] = Box::into_raw(Box::new(7)) as u64;
+//! ring.pushed_with_leak::<Box<i32>>(&entry);
+//! # #[cfg(feature = "record")]
+//! assert_eq!(ring.unsubmitted(), 1); // what `io_uring_enter` is to be asked to take
+//! ring.entered(1, 1, 1);
+//! assert_eq!(ring.unsubmitted(), 0);
+//! let cookie = entry[4]; // of the completion
+//! ring.reaped_with_reclaim::<Box<i32>>(cookie, 0, 0);
+//! // SAFETY: given away above, and taken back once.
+//! assert_eq!(*unsafe { Box::from_raw(cookie as *mut i32) }, 7);
+//! # #[cfg(feature = "assert")]
+//! # {
+//! let numbers = scope.numbers();
+//! assert_eq!((numbers.leaked, numbers.reclaimed), (1, 1));
+//! drop(ring);
+//! scope.assert_clean();
+//! # }
 //! ```
 //!
 //! Poison proves a forgotten `user_data`: a claimed slot gets a word that no program writes; if it is
