@@ -101,6 +101,7 @@ mod tests {
         let mut command = std::process::Command::new(program);
         match shell {
             Shell::Fish => command.arg("--no-config"),
+            Shell::Zsh => command.arg("-f"),
             _ => command.arg("--norc"),
         };
         let output = command
@@ -149,6 +150,49 @@ mod tests {
              of-others cargo --rel build 2\nof-others cargo bench cargo 1\n\
              complete -o bashdefault -o default -o nosort -F _cargo_tracer cargo-tracer\n"
         );
+    }
+
+    /// In a terminal of its own: zsh completes nowhere else. Whom it asks about `cargo` comes with the toolchain.
+    #[test]
+    fn zsh_completes_behind_cargo() {
+        let sysroot = std::process::Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .output();
+        let sysroot = String::from_utf8(sysroot.unwrap().stdout).unwrap();
+        let functions = format!("{}/share/zsh/site-functions", sysroot.trim_end());
+        if !Path::new(&functions).join("_cargo").exists() {
+            eprintln!("SKIPPED: no completions of cargo's for zsh here");
+            return;
+        }
+        let script = r#"
+            zmodload zsh/zpty
+            cp $0 $HOME/_cargo-tracer
+            zpty shell zsh -f -i
+            until_said() {
+                local some all at
+                for at in {1..300}; do
+                    while zpty -r -t shell some; do all+=$some; done
+                    [[ $all == *"$1"* ]] && return
+                    sleep 0.1
+                done
+                print -r -- "not said: $1, but: $all"
+                exit 1
+            }
+            zpty -w shell "PS1= fpath=($HOME FUNCTIONS \$fpath); autoload -U compinit; compinit -u -D"
+            zpty -w shell 'cargo() { print -r -- "asked: $*." }; print re""ady'
+            until_said ready
+            for line in 'tracer te' 'tracer test --next' '+nightly tracer test --next'; do
+                zpty -w -n shell "cargo $line"$'\t\n'
+                until_said "asked: ${${line/%te/test}/%next/nextest}."
+                print -r -- $line
+            done"#;
+        let script = script.replace("FUNCTIONS", &functions);
+        if let Some(offered) = offered("zsh", Shell::Zsh, &script) {
+            assert_eq!(
+                offered,
+                "tracer te\ntracer test --next\n+nightly tracer test --next\n"
+            );
+        }
     }
 
     #[test]
