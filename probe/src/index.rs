@@ -86,42 +86,65 @@ impl Table {
     }
 
     /// A value of type `T` went in, and has this key from now on. Call it before the key travels.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn inserted<T>(self, key: u64) {
         self.note::<T>(Kind::Leak, key, Location::caller());
     }
 
     /// The value goes out, and the key may be given out again. Call it before it is.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn removed<T>(self, key: u64) {
         self.removed_at::<T>(key, Location::caller());
     }
 
-    #[inline]
+    #[inline(always)]
     fn removed_at<T>(self, key: u64, at: &'static Location<'static>) {
         self.note::<T>(Kind::Reclaim, key, at);
     }
 
-    /// The program looks at the value and leaves it where it is.
-    #[inline]
+    /// The program looks at the value and leaves it where it is: for a completion after which others come.
+    ///
+    /// ```
+    /// # #[cfg(feature = "assert")]
+    /// let scope = probe::scope();
+    /// let table = probe::index::Table::new();
+    /// let mut ops = vec![Some("accept, for many")];
+    /// table.inserted::<&str>(0);
+    /// for _ in 0..3 {
+    ///     table.looked_at::<&str>(0);
+    ///     assert!(ops[0].is_some());
+    /// }
+    /// table.removed::<&str>(0);
+    /// ops[0] = None;
+    /// # #[cfg(feature = "assert")]
+    /// scope.assert_clean();
+    /// ```
+    #[inline(always)]
     #[track_caller]
     pub fn looked_at<T>(self, key: u64) {
         self.note::<T>(Kind::Peek, key, Location::caller());
     }
 
-    #[inline]
+    /// The branch alone is where the table is changed: what records is elsewhere, so that a table is as fast as without
+    /// while nothing does.
+    #[inline(always)]
     fn note<T>(self, kind: Kind, key: u64, at: &'static Location<'static>) {
         if recorder::recording() {
-            let (word, owner) = (key ^ self.tag(), Owner::Index as u8);
-            let typed = (
-                std::any::type_name::<T>(),
-                std::mem::size_of::<T>(),
-                std::mem::align_of::<T>(),
-            );
-            recorder::record_typed(kind, 0, owner, typed, at, move |origin| [word, origin]);
+            self.record::<T>(kind, key, at);
         }
+    }
+
+    #[inline(never)]
+    fn record<T>(self, kind: Kind, key: u64, at: &'static Location<'static>) {
+        let (word, owner) = (key ^ self.tag(), Owner::Index as u8);
+        let typed = (
+            std::any::type_name::<T>(),
+            std::mem::size_of::<T>(),
+            std::mem::align_of::<T>(),
+        );
+        recorder::record_typed(kind, 0, owner, typed, at, move |origin| [word, origin]);
     }
 }
 

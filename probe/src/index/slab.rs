@@ -17,6 +17,46 @@
 //! ops.remove(key); // recorded as a reclaim, here
 //! ```
 //!
+//! The rest of what changes a slab has the names of the crate's too. What gives several keys back records each of
+//! them; what only reaches values records nothing.
+//!
+//! ```
+//! use probe::index::slab::{Slab, VacantEntry};
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let mut ops = Slab::with_capacity(8);
+//! let entry: VacantEntry<'_, u64> = ops.vacant_entry();
+//! let first = entry.key(); // known before its value is there, to be put into it
+//! *entry.insert(first as u64) += 10;
+//! let keys: Vec<usize> = (1..6).map(|value| ops.insert(value)).collect();
+//!
+//! *ops.get_mut(first).expect("put in above") += 1;
+//! ops.iter_mut().for_each(|(_, value)| *value *= 2);
+//! let [one, other] = ops.get_disjoint_mut([keys[0], keys[1]]).expect("two keys");
+//! std::mem::swap(one, other);
+//! assert_eq!((ops[first], ops[keys[0]], ops[keys[1]]), (22, 4, 2));
+//! ops[first] = 7;
+//! ops.reserve(100);
+//! ops.reserve_exact(100);
+//! assert!(ops.capacity() >= 106);
+//!
+//! assert_eq!(ops.try_remove(keys[0]), Some(4)); // recorded
+//! assert_eq!(ops.try_remove(keys[0]), None); // there is nothing: not recorded
+//! ops.retain(|key, _| key == first || key == keys[1]); // three are recorded
+//! ops.shrink_to_fit();
+//! assert_eq!(ops.drain().collect::<Vec<_>>(), [7, 2]); // both are recorded, here
+//! ops.insert(8);
+//! ops.clear(); // recorded, here
+//! assert!(ops.is_empty());
+//! # #[cfg(feature = "assert")]
+//! # {
+//! let numbers = scope.numbers();
+//! assert_eq!((numbers.leaked, numbers.reclaimed), (7, 7));
+//! scope.assert_clean();
+//! # }
+//! ```
+//!
 //! What only looks is the crate's own, through `Deref`. `compact`, which gives values other keys, is not there.
 
 use std::ops::{Deref, Index, IndexMut};
@@ -60,7 +100,10 @@ impl<T> Slab<T> {
     #[inline]
     #[track_caller]
     pub fn insert(&mut self, value: T) -> usize {
-        self.vacant_entry().insert_with_key(value)
+        // Not through `vacant_entry`, which looks the value up again.
+        let key = self.slab.insert(value);
+        self.table.inserted::<T>(key as u64);
+        key
     }
 
     /// As `slab::Slab::vacant_entry`: its key is known before its value is there.
@@ -192,14 +235,6 @@ impl<'a, T> VacantEntry<'a, T> {
     pub fn insert(self, value: T) -> &'a mut T {
         self.table.inserted::<T>(self.entry.key() as u64);
         self.entry.insert(value)
-    }
-
-    #[inline]
-    #[track_caller]
-    fn insert_with_key(self, value: T) -> usize {
-        let key = self.entry.key();
-        self.insert(value);
-        key
     }
 }
 

@@ -18,6 +18,48 @@
 //! assert!(ops.remove(key(word)).is_some()); // recorded as a reclaim, here
 //! ```
 //!
+//! The rest of what changes a map has the names of the crate's too. What gives several keys back records each of
+//! them; what only reaches values records nothing.
+//!
+//! ```
+//! use probe::index::slotmap::{SlotMap, cookie};
+//! use slotmap::new_key_type;
+//!
+//! new_key_type! { struct OpKey; }
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let mut ops: SlotMap<OpKey, u64> = SlotMap::with_capacity_and_key(8);
+//! let first = ops.insert_with_key(|key| cookie(key)); // it knows its own word
+//! assert_eq!(ops[first], cookie(first));
+//! let keys: Vec<OpKey> = (1..6).map(|value| ops.insert(value)).collect();
+//!
+//! *ops.get_mut(first).expect("put in above") = 10;
+//! ops.values_mut().for_each(|value| *value *= 2);
+//! for (key, value) in ops.iter_mut() {
+//!     *value += u64::from(key == first);
+//! }
+//! let [one, other] = ops.get_disjoint_mut([keys[0], keys[1]]).expect("two keys");
+//! std::mem::swap(one, other);
+//! assert_eq!((ops[first], ops[keys[0]], ops[keys[1]]), (21, 4, 2));
+//! ops.reserve(100);
+//! assert!(ops.capacity() >= 106);
+//!
+//! assert_eq!(ops.remove(keys[0]), Some(4)); // recorded
+//! assert_eq!(ops.remove(keys[0]), None); // its generation is over: not recorded
+//! ops.retain(|key, _| key == first || key == keys[1]); // three are recorded
+//! assert_eq!(ops.drain().map(|(_, value)| value).sum::<u64>(), 23); // both are recorded, here
+//! ops.insert(8);
+//! ops.clear(); // recorded, here
+//! assert!(ops.is_empty());
+//! # #[cfg(feature = "assert")]
+//! # {
+//! let numbers = scope.numbers();
+//! assert_eq!((numbers.leaked, numbers.reclaimed), (7, 7));
+//! scope.assert_clean();
+//! # }
+//! ```
+//!
 //! What only looks is the crate's own, through `Deref`. `detach`, which keeps a key for a value that is not there, is
 //! not.
 
@@ -72,17 +114,18 @@ impl<K: Key, V> SlotMap<K, V> {
     }
 
     /// As `slotmap::SlotMap::insert`.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn insert(&mut self, value: V) -> K {
-        let key = self.map.insert(value);
+        // Its own `insert` puts the value into a `Result`, and from here the compiler moves it in pieces: twice as slow.
+        let key = self.map.insert_with_key(move |_| value);
         self.table.inserted::<V>(cookie(key));
         key
     }
 
     /// As `slotmap::SlotMap::insert_with_key`. The key is recorded once its value is there: nothing is to travel
     /// before.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn insert_with_key(&mut self, make: impl FnOnce(K) -> V) -> K {
         let key = self.map.insert_with_key(make);
@@ -91,7 +134,7 @@ impl<K: Key, V> SlotMap<K, V> {
     }
 
     /// As `slotmap::SlotMap::remove`.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub fn remove(&mut self, key: K) -> Option<V> {
         if crate::is_recording() && self.map.contains_key(key) {
