@@ -49,6 +49,7 @@ fn all() {
     keys();
     cells();
     buffers();
+    mappings();
     descriptors();
     callbacks();
     owners();
@@ -257,6 +258,16 @@ fn buffers() {
             black_box(&mut hooked)[..64].fill(1);
             probe::buffer::initialised(start, 4096, 64);
         },
+    );
+}
+
+fn mappings() {
+    beside(
+        "memory: said that a mapping goes (1 record)",
+        || {
+            black_box(0x1000_usize);
+        },
+        || probe::memory::unmapping(black_box(0x1000 as *const u8), black_box(4096)),
     );
 }
 

@@ -66,7 +66,7 @@ pub fn provided(ring: &Ring, group: u16, first: u16, count: u32) {
 /// // A read into `spare()` completed with 3: the kernel has written as many bytes.
 /// # buffer.spare().iter_mut().for_each(|byte| *byte = std::mem::MaybeUninit::new(7));
 /// unsafe { buffer.add_filled(3) };
-/// assert_eq!(buffer.filled().len(), 8);
+/// assert_eq!((buffer.filled().len(), buffer.capacity()), (8, 16));
 /// ```
 #[derive(Debug)]
 pub struct TracedBuffer {

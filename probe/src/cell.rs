@@ -29,6 +29,27 @@ use crate::recorder;
 /// drop(borrow);
 /// assert_eq!(state.into_inner(), [1, 2]);
 /// ```
+///
+/// What the recording is for: two that cannot both be right. The first borrow lasts across what would be a resume.
+///
+/// ```
+/// use probe::cell::{Exclusive, Shared, TracedCell};
+///
+/// # #[cfg(feature = "assert")]
+/// let scope = probe::scope();
+/// let mut state = TracedCell::new(1);
+/// *state.get_mut() += 1; // the borrow checker sees to it
+/// let first: Exclusive<'_, i32> = state.exclusive();
+/// // SAFETY: one thread; the other pointer is not used meanwhile.
+/// unsafe { *first.as_ptr() += 1 };
+/// let second: Shared<'_, i32> = state.shared(); // found: while somebody has it for himself
+/// drop(first);
+/// // SAFETY: nobody writes any more.
+/// assert_eq!(unsafe { *second.as_ptr() }, 3);
+/// drop(second);
+/// # #[cfg(feature = "assert")]
+/// scope.expect(probe::Rule::T26).times(1);
+/// ```
 #[repr(transparent)]
 #[derive(Default)]
 pub struct TracedCell<T: ?Sized>(UnsafeCell<T>);

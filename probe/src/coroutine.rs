@@ -72,6 +72,45 @@
 //! slot.borrow_mut().result = Some(5); // by whoever takes the completion
 //! assert_eq!(coroutine.as_mut().poll(&mut context), Poll::Ready(5));
 //! ```
+//!
+//! A runtime that keeps its coroutines in a structure of its own names the wrapper, asks it for its handle, and says who
+//! runs:
+//!
+//! ```
+//! use std::future::Future;
+//! use std::pin::Pin;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! use probe::coroutine::{Coroutine, MAX_COOKIES, Running, Traced};
+//!
+//! struct Task<F> {
+//!     future: Pin<Box<Traced<F>>>,
+//! }
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let future = async { Coroutine::current().map(Coroutine::id) };
+//! let mut task = Task { future: Box::pin(probe::coroutine::trace(future)) };
+//! let handle = task.future.coroutine();
+//! let mut context = Context::from_waker(Waker::noop());
+//! let Poll::Ready(inside) = task.future.as_mut().poll(&mut context) else { unreachable!() };
+//! # #[cfg(feature = "assert")]
+//! assert_eq!(inside, Some(handle.id()), "it is the one that runs while it is polled");
+//! # let _ = (inside, handle);
+//!
+//! let parent = Coroutine::spawned_named("supervisor", None);
+//! parent.resumed(None);
+//! let running: Running = parent.running();
+//! let child = Coroutine::spawned_named("worker", Coroutine::current()); // the supervisor's
+//! drop(running);
+//! assert_eq!(Coroutine::current(), None);
+//! child.dropped();
+//! // It waits for more than a suspension lists: the first `MAX_COOKIES` of them count.
+//! parent.suspended(&[7; MAX_COOKIES + 1]);
+//! parent.dropped();
+//! # #[cfg(feature = "assert")]
+//! scope.assert_clean();
+//! ```
 
 use std::cell::Cell;
 use std::panic::Location;

@@ -57,6 +57,28 @@ fn note(kind: Kind, fd: RawFd, at: &'static Location<'static>) {
 /// drop(file); // recorded, then closed
 /// # Ok::<(), std::io::Error>(())
 /// ```
+///
+/// Closed at a place of its own, and handed on to somebody who closes it in his own way:
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::os::fd::{AsRawFd, OwnedFd};
+/// use std::os::unix::net::UnixStream;
+///
+/// use probe::fd::{self, Descriptor};
+///
+/// let (one, other) = UnixStream::pair()?;
+/// let (one, other) = (Descriptor::new(one.into()), Descriptor::new(other.into()));
+/// let number = other.as_raw_fd();
+/// let mut other = UnixStream::from(other.into_owned()); // still open, and nobody's end is recorded
+/// assert_eq!(other.as_raw_fd(), number);
+/// one.close(); // recorded with this line
+/// assert_eq!(other.read(&mut [0; 8])?, 0, "the other end is gone");
+/// assert!(other.write(b"x").is_err());
+/// fd::closing(number); // by hand, since it is no `Descriptor` any more
+/// drop(OwnedFd::from(other));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Descriptor {
     // Dropped before the descriptor itself is.

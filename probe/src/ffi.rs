@@ -38,6 +38,50 @@
 //! # on_tick(data);
 //! # on_close(data);
 //! ```
+//!
+//! A library that calls once is told of by [`Callbacks::once`]: its call is the last word of the registration. One that
+//! refuses or cancels it does not call, and has let go of the word all the same.
+//!
+//! ```
+//! use std::ffi::c_void;
+//! use probe::ffi;
+//!
+//! /// What stands for a C library: it calls back once, unless it was told to forget.
+//! struct Resolver(Option<(extern "C" fn(*mut c_void), *mut c_void)>);
+//!
+//! static ANSWERS: ffi::Callbacks = ffi::Callbacks::once("resolver");
+//!
+//! struct Query { name: &'static str }
+//!
+//! fn ask(resolver: &mut Resolver, name: &'static str) -> *mut c_void {
+//!     let data = ffi::hand_out(Box::new(Query { name }));
+//!     ANSWERS.registered(data);
+//!     resolver.0 = Some((on_answer, data));
+//!     data
+//! }
+//!
+//! extern "C" fn on_answer(data: *mut c_void) {
+//!     ANSWERS.called(data);
+//!     // Handed out by `ask`, for this one call.
+//!     let query = unsafe { ffi::take_back::<Box<Query>>(data) };
+//!     assert_eq!(query.name, "example.org");
+//! }
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let mut resolver = Resolver(None);
+//! ask(&mut resolver, "example.org");
+//! let (call, data) = resolver.0.take().expect("asked");
+//! call(data);
+//!
+//! let data = ask(&mut resolver, "example.com");
+//! resolver.0 = None; // cancelled: it will not call
+//! ANSWERS.ended(data);
+//! // Nobody has it any more.
+//! drop(unsafe { ffi::take_back::<Box<Query>>(data) });
+//! # #[cfg(feature = "assert")]
+//! scope.assert_clean();
+//! ```
 
 use std::ffi::c_void;
 use std::panic::Location;
@@ -52,6 +96,22 @@ use crate::{Leak, from_raw, into_raw};
 
 /// A raw pointer that a `void *` can hold: one word, without the length of a slice or the table of a
 /// trait object.
+///
+/// ```
+/// use std::rc::Rc;
+/// use probe::ffi::Word;
+///
+/// let raw = Rc::into_raw(Rc::new(7)); // or from a part of the program without the probe
+/// let data = raw.to_void();
+/// assert_eq!(<*const i32>::from_void(data), raw);
+/// // Given away above, and taken back once.
+/// assert_eq!(*unsafe { Rc::from_raw(raw) }, 7);
+/// ```
+///
+/// ```compile_fail
+/// // The length has no room in a `void *`.
+/// let data = probe::ffi::hand_out(vec![1, 2, 3].into_boxed_slice());
+/// ```
 pub trait Word: Copy + word::Sealed {
     /// As C sees it.
     fn to_void(self) -> *mut c_void;

@@ -34,6 +34,73 @@
 //! # }
 //! ```
 //!
+//! All else is there under its own name: the builder, both queues at once, entries of 128 and completions of 32 bytes,
+//! several entries or completions at a time, every way to enter.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use std::mem::MaybeUninit;
+//!
+//! use probe::io_uring::{
+//!     Builder, CompletionQueue, EnterFlags, Full, IoUring, Reaped, SubmissionQueue, Submitter,
+//!     cqueue, opcode, squeue, types,
+//! };
+//!
+//! # #[cfg(feature = "assert")]
+//! let scope = probe::scope();
+//! let mut builder: Builder<squeue::Entry128, cqueue::Entry32> = IoUring::builder();
+//! let mut ring = builder.setup_cqsize(16).build(4)?;
+//! ring.hooks().sentinel(1); // what is told of a ring is told of its hooks
+//! let nop = || squeue::Entry128::from(opcode::Nop::new().build().user_data(1));
+//!
+//! type Queues<'r> = (
+//!     Submitter<'r>,
+//!     SubmissionQueue<'r, squeue::Entry128>,
+//!     CompletionQueue<'r, cqueue::Entry32>,
+//! );
+//! let (submitter, mut submissions, mut completions): Queues<'_> = ring.split();
+//! // SAFETY: the operations use no memory, here and below.
+//! unsafe { submissions.push_multiple(&[nop(), nop(), nop()]) }.expect("room");
+//! unsafe { submissions.push_owned(nop(), Box::new(7)) }.expect("room");
+//! // The queue is full: the owner stays, and nothing is recorded.
+//! let full: Full<Box<i32>> =
+//!     unsafe { submissions.push_owned(nop(), Box::new(8)) }.expect_err("no room");
+//! assert_eq!(*full.owner, 8);
+//! submissions.sync();
+//! let second = types::Timespec::new().sec(1);
+//! let args = types::SubmitArgs::new().timespec(&second);
+//! assert_eq!(submitter.submit_with_args(4, &args)?, 4);
+//! assert_eq!(submitter.submit()?, 0, "nothing is left");
+//! // SAFETY: without an argument.
+//! unsafe { submitter.enter::<libc::sigset_t>(0, 0, EnterFlags::GETEVENTS.bits(), None)? };
+//!
+//! completions.sync();
+//! let mut room = [const { MaybeUninit::uninit() }; 2];
+//! assert_eq!(completions.fill(&mut room).len(), 2);
+//! // Looked at before it is said what becomes of it: alone, or with the owner that comes back.
+//! while let Some(reaped) = completions.reap() {
+//!     let reaped: Reaped<'_, cqueue::Entry32> = reaped;
+//!     if reaped.cookie() == 1 {
+//!         assert_eq!(reaped.take().result(), 0);
+//!     } else {
+//!         // SAFETY: the one owner that left, with its cookie.
+//!         let (_, number) = unsafe { reaped.reclaim::<Box<i32>>() };
+//!         assert_eq!(*number, 7);
+//!     }
+//! }
+//! assert!(CompletionQueue::is_empty(&completions));
+//! # #[cfg(feature = "assert")]
+//! # {
+//! let numbers = scope.numbers();
+//! assert_eq!((numbers.submitted, numbers.completed), (4, 4));
+//! drop((submitter, submissions, completions));
+//! drop(ring);
+//! scope.assert_clean();
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Not seen: what goes around the wrapper, such as a [`Builder`] or ring that was made from the crate
 //! directly; that completions found no room, where the queues are asked for with `submission_shared` and
 //! `completion_shared` alone. With SQPOLL the kernel consumes entries by itself: they count as consumed when they are
@@ -98,6 +165,25 @@ impl IoUring {
     }
 
     /// As `io_uring::IoUring::from_fd`.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::os::fd::{AsFd, IntoRawFd};
+    ///
+    /// use probe::io_uring::{IoUring, opcode};
+    ///
+    /// let ring = IoUring::new(8)?; // as another process may send one
+    /// let (fd, params) = (ring.as_fd().try_clone_to_owned()?, ring.params().clone());
+    /// drop(ring);
+    /// // SAFETY: a ring, which is ours alone, and its own parameters.
+    /// let mut ring = unsafe { IoUring::from_fd(fd.into_raw_fd(), params)? };
+    /// // SAFETY: the operation uses no memory.
+    /// unsafe { ring.submission().push(&opcode::Nop::new().build().user_data(7)) }.expect("room");
+    /// ring.submit_and_wait(1)?;
+    /// assert_eq!(ring.completion().next().map(|entry| entry.user_data()), Some(7));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Safety
     ///

@@ -326,6 +326,8 @@ mod recorder;
 mod pages {
     #[doc = include_str!("../../README.md")]
     struct Readme;
+    #[doc = include_str!("../../docs/probe.md")]
+    struct Probe;
     #[doc = include_str!("../../docs/test.md")]
     struct Test;
 }

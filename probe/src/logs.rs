@@ -25,7 +25,8 @@ use crate::recorder;
 /// ```
 /// use tracing_subscriber::prelude::*;
 ///
-/// let subscriber = tracing_subscriber::registry().with(probe::logs::layer());
+/// let layer: probe::logs::Logs = probe::logs::layer();
+/// let subscriber = tracing_subscriber::registry().with(layer);
 /// tracing::subscriber::with_default(subscriber, || {
 ///     tracing::info!(peer = 7, "accepted");
 /// });

@@ -98,7 +98,57 @@ pub unsafe trait Leak: Sized {
     fn layout(&self) -> Option<Layout>;
 }
 
-/// An owner whose raw pointer is nothing but its address, so that the address alone brings it back.
+/// An owner whose raw pointer is nothing but its address, so that the address alone brings it back: what
+/// `push_owned` and `reclaim` of `probe::io_uring` take, and [`Ring::pushed_with_leak`](crate::ring::Ring::pushed_with_leak)
+/// of a ring of the program's own.
+///
+/// ```
+/// use std::alloc::Layout;
+/// use std::rc::Rc;
+///
+/// use probe::{Counted, FromAddress, Leak, Owner};
+///
+/// struct Conn;
+/// /// A handle of the program's own, over a count that is another's.
+/// struct Handle(Rc<Conn>);
+///
+/// // Passes everything on.
+/// unsafe impl Leak for Handle {
+///     type Raw = *const Conn;
+///     type Target = Conn;
+///     const OWNER: Owner = Owner::Custom;
+///     fn into_raw(self) -> *const Conn { Rc::into_raw(self.0) }
+///     unsafe fn from_raw(raw: *const Conn) -> Self { Self(unsafe { Rc::from_raw(raw) }) }
+///     fn address(raw: *const Conn) -> u64 { raw as u64 }
+///     fn layout(&self) -> Option<Layout> { Some(Layout::new::<Conn>()) }
+/// }
+///
+/// // The address is all of the pointer.
+/// unsafe impl FromAddress for Handle {
+///     const LAYOUT: Layout = Layout::new::<Conn>();
+///     fn from_address(address: u64) -> *const Conn { address as *const Conn }
+/// }
+///
+/// // One more, one less.
+/// unsafe impl Counted for Handle {
+///     unsafe fn retain(raw: *const Conn) { unsafe { Rc::increment_strong_count(raw) } }
+///     unsafe fn release(raw: *const Conn) { unsafe { Rc::decrement_strong_count(raw) } }
+/// }
+///
+/// # #[cfg(feature = "assert")]
+/// let scope = probe::scope();
+/// let conn = Rc::new(Conn);
+/// let cookie = Handle::address(probe::into_raw(Handle(Rc::clone(&conn))));
+/// let raw = Handle::from_address(cookie);
+/// unsafe { probe::retain::<Handle>(raw) };
+/// assert_eq!(Rc::strong_count(&conn), 3);
+/// // Both are given up, one way and the other.
+/// unsafe { probe::release::<Handle>(raw) };
+/// drop(unsafe { probe::from_raw::<Handle>(raw) });
+/// assert_eq!(Rc::strong_count(&conn), 1);
+/// # #[cfg(feature = "assert")]
+/// scope.assert_clean();
+/// ```
 ///
 /// # Safety
 ///

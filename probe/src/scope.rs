@@ -150,7 +150,7 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
 /// ```
 /// use std::time::Duration;
 ///
-/// let mut scope = probe::scope();
+/// let scope: probe::Scope = probe::scope();
 /// let kept = probe::into_raw(Box::new(1)); // a pool, filled by a warm-up
 /// scope.ignore_current();
 ///
@@ -173,12 +173,41 @@ fn open(at: &'static Location<'static>, reach: Reach) -> Scope {
 /// # drop(unsafe { probe::from_raw::<Box<i32>>(kept) });
 /// ```
 ///
+/// One thing alone, of a runtime whose other faults are known:
+///
+/// ```
+/// use probe::coroutine::Coroutine;
+/// use probe::ring::{Kind, Ring};
+///
+/// let scope = probe::scope();
+/// let ring = Ring::created(Kind::Copied, -1, 4, 8, 0, 0);
+/// let coroutine = Coroutine::spawned_named("reader", None);
+/// coroutine.resumed(None);
+/// let cookie = probe::into_raw(Box::new(7));
+/// let mut entry = [0; 8];
+/// entry[4] = cookie as u64;
+/// ring.pushed(&entry);
+/// ring.entered(1, 0, 1);
+/// coroutine.suspended(&[cookie as u64]);
+///
+/// ring.reaped(cookie as u64, 0, 0);
+/// coroutine.resumed(Some((ring.id(), cookie as u64)));
+/// coroutine.done();
+/// // Leaked above.
+/// drop(unsafe { probe::from_raw::<Box<i32>>(cookie) });
+///
+/// scope.assert_balanced(); // taken back as often as given away
+/// scope.assert_resumed_once(); // one resume for one completion
+/// scope.assert_no_inflight(); // the kernel owes nothing
+/// ```
+///
 /// And of one that shows a bug:
 ///
 /// ```
 /// let scope = probe::scope();
 /// probe::into_raw(Box::new(4)); // never taken back
-/// scope.expect(probe::Rule::T09).times(1);
+/// let expected: probe::Expectation = scope.expect(probe::Rule::T09);
+/// expected.times(1);
 /// ```
 #[must_use = "a scope that is dropped at once has seen nothing"]
 #[derive(Debug)]
@@ -195,6 +224,27 @@ pub struct Scope {
 }
 
 /// A scope for other threads to work in.
+///
+/// ```
+/// use probe::{Entered, ScopeHandle};
+///
+/// let scope = probe::scope();
+/// let handle: ScopeHandle = scope.handle();
+/// let worker = std::thread::spawn(move || {
+///     let aside = probe::into_raw(Box::new(1)); // nobody's: the thread did not enter yet
+///     let entered: Entered = handle.enter();
+///     let raw = probe::into_raw(Box::new(2));
+///     drop(entered);
+///     (aside as u64, raw as u64)
+/// });
+/// let (aside, raw) = worker.join().unwrap();
+/// assert_eq!(scope.numbers().leaked, 1);
+/// // Both were leaked once.
+/// for raw in [aside, raw] {
+///     drop(unsafe { probe::from_raw::<Box<i32>>(raw as *mut i32) });
+/// }
+/// scope.assert_clean();
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ScopeHandle(u32);
 

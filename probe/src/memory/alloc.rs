@@ -20,7 +20,36 @@ use super::watch;
 /// # drop(unsafe { probe::from_raw::<Box<i32>>(raw) });
 /// ```
 ///
-/// Around another allocator: `probe::Alloc::over(MiMalloc)`.
+/// Around another allocator, here one that counts:
+///
+/// ```
+/// use std::alloc::{GlobalAlloc, Layout, System};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// struct Counting(AtomicUsize);
+///
+/// // Passes everything on to the system's.
+/// unsafe impl GlobalAlloc for Counting {
+///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///         unsafe { System.alloc(layout) }
+///     }
+///     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+///         self.0.fetch_sub(1, Ordering::Relaxed);
+///         unsafe { System.dealloc(block, layout) }
+///     }
+/// }
+///
+/// #[global_allocator]
+/// static ALLOCATOR: probe::Alloc<Counting> = probe::Alloc::over(Counting(AtomicUsize::new(0)));
+///
+/// let count = || ALLOCATOR.inner().0.load(Ordering::Relaxed);
+/// let before = count();
+/// let block = Box::new([0u8; 100]);
+/// assert_eq!(count(), before + 1);
+/// drop(block);
+/// assert_eq!(count(), before);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alloc<A = System>(A);
 
@@ -35,6 +64,11 @@ impl<A> Alloc<A> {
     /// Around another allocator.
     pub const fn over(allocator: A) -> Self {
         Self(allocator)
+    }
+
+    /// The allocator that it is around.
+    pub const fn inner(&self) -> &A {
+        &self.0
     }
 }
 

@@ -73,6 +73,21 @@ fn known(trace: &Trace, scope: u32, wanted: &[EventId]) -> Vec<(Known, EventId)>
 type Known = (u32, u64);
 
 /// What may be held and in flight, measured from the end of a warm-up.
+///
+/// ```
+/// use probe::Limits;
+///
+/// let scope = probe::scope();
+/// let limits: Limits<'_> = scope.limits().allow_held(1);
+/// let one = probe::into_raw(Box::new(1)); // a cache may keep one more
+/// limits.check();
+/// let other = probe::into_raw(Box::new(2));
+/// let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| limits.check()));
+/// assert!(checked.is_err(), "and not two");
+/// # drop(limits);
+/// # for raw in [one, other] { drop(unsafe { probe::from_raw::<Box<i32>>(raw) }); }
+/// scope.assert_clean();
+/// ```
 #[must_use = "limits are kept by `check`"]
 #[derive(Debug)]
 pub struct Limits<'a> {

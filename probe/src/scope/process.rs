@@ -35,6 +35,17 @@ const WAYS_OUT: &str = "Either\n  \
 /// Opens a scope for the whole process: what any thread does belongs to it, unless the thread works for
 /// another scope that was opened outside.
 ///
+/// ```
+/// let scope = probe::process_scope();
+/// // A thread that knows nothing of it.
+/// let worker = std::thread::spawn(|| probe::into_raw(Box::new(7)) as u64);
+/// let cookie = worker.join().unwrap();
+/// assert_eq!(scope.numbers().held, 1);
+/// // Leaked by the thread.
+/// drop(unsafe { probe::from_raw::<Box<i32>>(cookie as *mut i32) });
+/// scope.assert_clean();
+/// ```
+///
 /// # Panics
 ///
 /// Where one is open already, with both places, and in a test that the standard harness runs beside others,
