@@ -4,13 +4,17 @@
 //! them into causal order; following matches events besides, and judging, which is what `tracer check` does, has every
 //! rule look at them. All on one thread. Analysers of other tools read traces of
 //! their own, with the events that they have. All by processor time.
+//!
+//! What a second processor is good for is told for the process file and for the sealed one: by the clock, which is what
+//! somebody waits, and by processor time of both threads, which is what it takes. On a machine that has other things to do
+//! the second is the one to believe.
 
 use std::hint::black_box;
 
+use traces::read::Beside;
 use traces::{Input, Trace};
 
-use crate::measure::is_quick;
-use crate::measure::table_with_rates;
+use crate::measure::{Time, is_quick, table_with_rates};
 use crate::rivals::analysers;
 use crate::{Variant, footprint, size};
 
@@ -28,7 +32,10 @@ const WORKS: [(&str, &str); 3] = [
 pub fn run() {
     for (name, title) in WORKS {
         match size::recorded(name) {
-            Ok(raw) => read(title, &raw),
+            Ok(raw) => {
+                read(title, &raw);
+                beside(title, &raw);
+            }
             Err(why) => println!("reading {title}: not measured: {why}\n"),
         }
     }
@@ -67,6 +74,7 @@ fn read(title: &str, raw: &Vec<u8>) {
     let variant = |name, run| Variant { name, run };
     table_with_rates(
         &format!("reading {events} events ({title}), ns of processor time per event"),
+        Time::OfThread,
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
             variant("a first look", Box::new(look)),
@@ -78,6 +86,51 @@ fn read(title: &str, raw: &Vec<u8>) {
         if is_quick() { 1 } else { 7 },
         events,
     );
+}
+
+/// As `tracer check` does it, with a second processor and without.
+fn beside(title: &str, raw: &Vec<u8>) {
+    let Ok(sealed) = size::sealed(raw) else {
+        return println!("judging {title} with a second processor: not measured\n");
+    };
+    let input = |bytes| Input {
+        name: "recording",
+        bytes,
+    };
+    let mut events = 0u32;
+    if Trace::walk(&[input(raw)], |_| events += 1).is_err() {
+        return println!("judging {title} with a second processor: not measured\n");
+    }
+    let alone = |bytes: &Vec<u8>| {
+        black_box(Trace::check(&[input(bytes)]).is_ok());
+    };
+    let both = |bytes: &Vec<u8>| {
+        std::thread::scope(|scope| {
+            let beside: Beside<'_, '_> = &|work| {
+                scope.spawn(work);
+                true
+            };
+            black_box(Trace::check_beside(&[input(bytes)], &|_| {}, Some(beside)).is_ok());
+        });
+    };
+    for (time, name) in [
+        (Time::OfClock, "by the clock"),
+        (Time::OfThreads, "of processor time"),
+    ] {
+        let variant = |name, run| Variant { name, run };
+        table_with_rates(
+            &format!("judging {events} events ({title}), ns {name} per event"),
+            time,
+            &mut [
+                variant("process file, one processor", Box::new(|_| alone(raw))),
+                variant("process file, two", Box::new(|_| both(raw))),
+                variant("sealed file, one processor", Box::new(|_| alone(&sealed))),
+                variant("sealed file, two", Box::new(|_| both(&sealed))),
+            ],
+            if is_quick() { 1 } else { 7 },
+            events,
+        );
+    }
 }
 
 /// A type of its own: what other measurements call must stay as the compiler makes it for them alone.

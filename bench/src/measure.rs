@@ -35,14 +35,34 @@ fn rounds_of(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<
     rounds_by(variants, rounds, operations, now)
 }
 
-/// Nanoseconds that this thread was given a processor so far.
-fn thread_ns() -> u64 {
+/// What a table is of.
+#[derive(Clone, Copy)]
+pub enum Time {
+    /// Nanoseconds that this thread was given a processor.
+    OfThread,
+    /// Nanoseconds that all threads together were given one.
+    OfThreads,
+    /// Nanoseconds that somebody waits.
+    OfClock,
+}
+
+impl Time {
+    fn now(self) -> u64 {
+        clock_ns(match self {
+            Self::OfThread => libc::CLOCK_THREAD_CPUTIME_ID,
+            Self::OfThreads => libc::CLOCK_PROCESS_CPUTIME_ID,
+            Self::OfClock => libc::CLOCK_MONOTONIC,
+        })
+    }
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the clock is this thread's, and there is room for its time.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) };
+    // SAFETY: there is room for the time.
+    unsafe { libc::clock_gettime(clock, &mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
@@ -105,10 +125,16 @@ pub fn table(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations:
     print(title, variants, &took, |_| None);
 }
 
-/// As [`table`], with how many millions of operations that is in a second. What is measured only computes, so that
-/// the time counts that it had a processor: others that want it do not.
-pub fn table_with_rates(title: &str, variants: &mut [Variant<'_>], rounds: u32, operations: u32) {
-    let took = rounds_by(variants, rounds, operations, thread_ns);
+/// As [`table`], with how many millions of operations that is in a second. Where what is measured only computes, the
+/// time counts that it had a processor: others that want it do not.
+pub fn table_with_rates(
+    title: &str,
+    time: Time,
+    variants: &mut [Variant<'_>],
+    rounds: u32,
+    operations: u32,
+) {
+    let took = rounds_by(variants, rounds, operations, || time.now());
     print(title, variants, &took, |ns| Some(1000.0 / ns));
 }
 

@@ -105,7 +105,7 @@ fn look(raw: &Vec<u8>) -> Result<Size, Box<dyn std::error::Error>> {
     Ok(Size {
         events: trace.events().len(),
         ring: events.map(|chunk| used(chunk)).sum(),
-        rest: sealed(head, &chunks)?,
+        rest: sealed_parts(head, &chunks)?.len(),
     })
 }
 
@@ -121,8 +121,14 @@ fn holds_events(words: &[u8]) -> bool {
     word.is_ok_and(|word| layout::unpack_lane_kind(word).1 == Some(ChunkKind::Event))
 }
 
-/// Bytes of the sealed file, packed as `tracer record` does it.
-fn sealed(head: &[u8], chunks: &[&[u8]]) -> io::Result<usize> {
+/// The sealed file of a process file, packed as `tracer record` does it.
+pub fn sealed(raw: &[u8]) -> io::Result<Vec<u8>> {
+    let parts = raw.split_at_checked(layout::chunk_offset());
+    let (head, chunks) = parts.ok_or_else(|| io::Error::other("the recording has no chunks"))?;
+    sealed_parts(head, &chunks.chunks(CHUNK_BYTES).collect::<Vec<_>>())
+}
+
+fn sealed_parts(head: &[u8], chunks: &[&[u8]]) -> io::Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     bundle::write_header(&mut out)?;
     let mut writer = ProcessWriter::begin(&mut out)?;
@@ -131,7 +137,7 @@ fn sealed(head: &[u8], chunks: &[&[u8]]) -> io::Result<usize> {
         writer.piece(chunk)?;
     }
     writer.finish()?;
-    Ok(out.into_inner().len())
+    Ok(out.into_inner())
 }
 
 /// The programs: `work NAME`, in a process of its own.

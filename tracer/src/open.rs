@@ -9,10 +9,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::OFlags;
-use traces::read::ReadError;
+use traces::read::{Beside, ReadError};
 use traces::recording::Recording;
 use traces::watch::{Found, Stage, Step, Watch};
 use traces::{Input, ReadAt, Trace};
@@ -104,22 +106,22 @@ fn now_ns() -> i64 {
 
 /// Reads what was opened as one recording, and tells how far it has come.
 pub(crate) fn read_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
-    watched(opened, watch, JUDGES, |inputs, watch| {
-        Trace::read_watched(inputs, watch)
+    watched(opened, watch, JUDGES, |inputs, watch, beside| {
+        Trace::read_beside(inputs, watch, beside)
     })
 }
 
 /// The same for who looks at any of the events, but at few at once: see [`Trace::read_paged`].
 pub(crate) fn read_paged(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
-    watched(opened, watch, CHECKS, |inputs, watch| {
-        Trace::read_paged(inputs, i64::MAX, aside::make, watch)
+    watched(opened, watch, CHECKS, |inputs, watch, beside| {
+        Trace::read_paged_beside(inputs, i64::MAX, aside::make, watch, beside)
     })
 }
 
 /// The same for the verdict alone.
 fn check_watched(opened: &Opened, watch: &dyn Fn(Far)) -> Result<Trace> {
-    watched(opened, watch, CHECKS, |inputs, watch| {
-        Trace::check_watched(inputs, watch)
+    watched(opened, watch, CHECKS, |inputs, watch, beside| {
+        Trace::check_beside(inputs, watch, beside)
     })
 }
 
@@ -127,21 +129,27 @@ fn watched(
     opened: &Opened,
     watch: &dyn Fn(Far),
     judges: (f64, f64),
-    read: impl FnOnce(&[Input<'_>], Watch<'_>) -> Result<Trace, ReadError>,
+    read: impl for<'a> FnOnce(
+        &[Input<'a>],
+        Watch<'_>,
+        Option<Beside<'_, 'a>>,
+    ) -> Result<Trace, ReadError>,
 ) -> Result<Trace> {
     let sizes = opened.files.iter().map(|file| file.1.len().unwrap_or(0));
     let look = Look {
         watch,
         judges,
         bytes: sizes.sum(),
-        read: Cell::new(0),
-        has_looked: Cell::new(false),
+        read: AtomicU64::new(0),
         most: Cell::new(0.0),
     };
     let counted: Vec<Counted<'_>> = opened
         .files
         .iter()
-        .map(|(_, file)| Counted { file, look: &look })
+        .map(|(_, file)| Counted {
+            file,
+            read: &look.read,
+        })
         .collect();
     let inputs: Vec<Input<'_>> = opened
         .files
@@ -149,7 +157,16 @@ fn watched(
         .zip(&counted)
         .map(|((name, _), bytes)| Input { name, bytes })
         .collect();
-    Ok(read(&inputs, &|step| look.events(&step))?)
+    // Of one processor a second thread would only take its time.
+    let has_another = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    Ok(thread::scope(|scope| {
+        let beside: Beside<'_, '_> = &|work| {
+            let thread = thread::Builder::new().name("tracer-ahead".to_owned());
+            thread.spawn_scoped(scope, work).is_ok()
+        };
+        let beside = Some(beside).filter(|_| has_another);
+        read(&inputs, &|step| look.step(&step), beside)
+    })?)
 }
 
 /// How far reading has come.
@@ -180,26 +197,20 @@ struct Look<'a> {
     /// Where judging begins and ends.
     judges: (f64, f64),
     bytes: u64,
-    read: Cell<u64>,
-    /// Whether all bytes were looked through: what is read after that is told of by events.
-    has_looked: Cell<bool>,
+    /// Bytes that were read so far, by any thread.
+    read: AtomicU64,
     most: Cell<f64>,
 }
 
 impl Look<'_> {
-    fn bytes(&self, count: usize) {
-        if self.has_looked.get() {
-            return;
-        }
-        let read = self.read.get().saturating_add(count as u64);
-        self.read.set(read);
-        let done = read as f64 / self.bytes.max(1) as f64;
-        self.tell("reading", LOOKS, done, Found::default());
-    }
-
-    fn events(&self, step: &Step) {
-        self.has_looked.set(true);
+    fn step(&self, step: &Step) {
         let (doing, stage) = match step.stage {
+            // Of a file that is packed, the first look at its blocks is no news.
+            Stage::Looking => {
+                let read = self.read.load(Ordering::Relaxed);
+                let done = read as f64 / self.bytes.max(1) as f64;
+                return self.tell("reading", LOOKS, done, Found::default());
+            }
             Stage::Ordering => ("ordering", ORDERS),
             Stage::Reading => ("reading", READS),
             Stage::Judging => ("judging", self.judges),
@@ -224,7 +235,7 @@ impl Look<'_> {
 /// A file, and who counts what is read of it.
 struct Counted<'a> {
     file: &'a OpenFile,
-    look: &'a Look<'a>,
+    read: &'a AtomicU64,
 }
 
 impl ReadAt for Counted<'_> {
@@ -234,7 +245,7 @@ impl ReadAt for Counted<'_> {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let count = ReadAt::read_at(self.file, offset, buffer)?;
-        self.look.bytes(count);
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -370,22 +381,30 @@ mod tests {
                 watch: &watch,
                 judges,
                 bytes: 100,
-                read: Cell::new(0),
-                has_looked: Cell::new(false),
+                read: AtomicU64::new(0),
                 most: Cell::new(0.0),
             };
-            look.bytes(50);
-            look.bytes(50);
+            let looked = |bytes| {
+                look.read.fetch_add(bytes, Ordering::Relaxed);
+                look.step(&Step {
+                    stage: Stage::Looking,
+                    done: 1,
+                    total: 1,
+                    found: Found::default(),
+                });
+            };
+            looked(50);
+            looked(50);
             for stage in stages {
                 for done in [0, 5, 10] {
-                    look.events(&Step {
+                    look.step(&Step {
                         stage: *stage,
                         done,
                         total: 10,
                         found: Found::default(),
                     });
                     // Events are read anew from the files: that is no new look through them.
-                    look.bytes(30);
+                    look.read.fetch_add(30, Ordering::Relaxed);
                 }
             }
             let told = told.into_inner();

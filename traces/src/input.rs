@@ -5,8 +5,8 @@
 
 use std::io;
 
-/// Bytes that can be read at any offset, possibly while somebody still writes them.
-pub trait ReadAt {
+/// Bytes that can be read at any offset, possibly while somebody still writes them, and by two threads at once.
+pub trait ReadAt: Send + Sync {
     /// Bytes there are now.
     fn len(&self) -> io::Result<u64>;
 

@@ -12,8 +12,7 @@ use crate::lookup::Lookup;
 use crate::model::course::{self, Again, Witness};
 use crate::model::{Facts, Foreseen, Judged};
 use crate::names::Names;
-use crate::read::ReadError;
-use crate::read::{KEEP_WORDS, Reader};
+use crate::read::{Beside, Company, KEEP_WORDS, ReadError, Reader};
 use crate::recording::{LocatedLoss, Recording};
 use crate::source::Sources;
 use crate::stack::{Known, StackId};
@@ -40,23 +39,24 @@ impl Again for Whole<'_> {
 }
 
 /// What a reader reads anew each time, and who is told.
-struct Watched<'a> {
-    reader: &'a Reader<'a>,
-    watch: Watch<'a>,
+struct Watched<'r, 'w> {
+    reader: &'r Reader<'w>,
+    company: Company<'r, 'w>,
     /// Up to when, and since when, by `CLOCK_MONOTONIC`.
     until_ns: i64,
     began_ns: Cell<i64>,
     passes: Cell<u32>,
 }
 
-impl Again for Watched<'_> {
+impl Again for Watched<'_, '_> {
     fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
         let stage = match self.passes.replace(self.passes.get().saturating_add(1)) {
             0 => Stage::Judging,
             _ => Stage::Fetching,
         };
-        let mut pass = Reader::pass(self.reader).until(self.until_ns);
-        let mut counter = Counter::new(self.watch, stage, self.reader.events);
+        let pass = self.reader.pass_with(self.company.beside);
+        let mut pass = pass.until(self.until_ns);
+        let mut counter = Counter::new(self.company.watch, stage, self.reader.events);
         loop {
             witness.soon(pass.fresh());
             let run = pass.run();
@@ -99,8 +99,26 @@ impl Trace {
 
     /// As [`Trace::read`], and tells `watch` how far it has come.
     pub fn read_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
-        let (recording, facts, events) = crate::read::read(inputs, i64::MAX, watch)?;
-        Ok(Self::judge(recording, facts, events, watch))
+        Self::read_beside(inputs, watch, None)
+    }
+
+    /// As [`Trace::read_watched`], with the help of somebody who does work on another thread: chunks are read there
+    /// before they are asked for. What comes of it is the same.
+    pub fn read_beside<'a>(
+        inputs: &[Input<'a>],
+        watch: Watch<'_>,
+        beside: Option<Beside<'_, 'a>>,
+    ) -> Result<Self, ReadError> {
+        Self::read_with(inputs, i64::MAX, Company { watch, beside })
+    }
+
+    fn read_with<'a>(
+        inputs: &[Input<'a>],
+        until_ns: i64,
+        company: Company<'_, 'a>,
+    ) -> Result<Self, ReadError> {
+        let (recording, facts, events) = crate::read::read(inputs, until_ns, company)?;
+        Ok(Self::judge(recording, facts, events, company.watch))
     }
 
     /// As [`Trace::read_watched`], for who looks at any of the events, but at few at once: they take some ten bytes
@@ -113,22 +131,33 @@ impl Trace {
         make: MakeAside,
         watch: Watch<'_>,
     ) -> Result<Self, ReadError> {
+        Self::read_paged_beside(inputs, until_ns, make, watch, None)
+    }
+
+    /// As [`Trace::read_paged`], with help: see [`Trace::read_beside`].
+    pub fn read_paged_beside<'a>(
+        inputs: &[Input<'a>],
+        until_ns: i64,
+        make: MakeAside,
+        watch: Watch<'_>,
+        beside: Option<Beside<'_, 'a>>,
+    ) -> Result<Self, ReadError> {
+        let company = Company { watch, beside };
         // What somebody still writes has to be kept as it was when it was looked through.
         let keep = if until_ns == i64::MAX {
             KEEP_WORDS
         } else {
             usize::MAX
         };
-        let mut reader = Reader::open_watched(inputs, keep, watch)?;
+        let mut reader = Reader::open_with(inputs, keep, company)?;
         loop {
             let mut recording = reader.recording.clone();
             if recording.processes.iter().any(|it| it.times_by_batch) {
-                let (recording, facts, events) = crate::read::read(inputs, until_ns, watch)?;
-                return Ok(Self::judge(recording, facts, events, watch));
+                return Self::read_with(inputs, until_ns, company);
             }
             let again = Watched {
                 reader: &reader,
-                watch,
+                company,
                 until_ns,
                 began_ns: Cell::new(0),
                 passes: Cell::new(0),
@@ -137,14 +166,13 @@ impl Trace {
             let paged = course::judge_paged(&mut recording, facts, &again, make, watch);
             let Some((judged, events)) = paged else {
                 // What was put aside cannot be read back; the files can.
-                let (recording, facts, events) = crate::read::read(inputs, until_ns, watch)?;
-                return Ok(Self::judge(recording, facts, events, watch));
+                return Self::read_with(inputs, until_ns, company);
             };
             if !reader.is_changed() {
                 recording.began_ns = again.began_ns.get();
                 return Ok(Self::with(recording, events, judged));
             }
-            reader = Reader::open_watched(inputs, usize::MAX, watch)?;
+            reader = Reader::open_with(inputs, usize::MAX, company)?;
         }
     }
 
@@ -165,8 +193,7 @@ impl Trace {
     /// For a recording that is still written: its lanes are read one after the other, so that what one of them
     /// tells of may have its beginning in one that was read before. Of the time before reading began all is there.
     pub fn read_until(inputs: &[Input<'_>], until_ns: i64) -> Result<Self, ReadError> {
-        let (recording, facts, events) = crate::read::read(inputs, until_ns, &|_| {})?;
-        Ok(Self::judge(recording, facts, events, &|_| {}))
+        Self::read_with(inputs, until_ns, Company::none())
     }
 
     /// A trace without anything in it: what there is to show before one was read.
@@ -183,11 +210,21 @@ impl Trace {
 
     /// As [`Trace::check`], and tells `watch` how far it has come.
     pub fn check_watched(inputs: &[Input<'_>], watch: Watch<'_>) -> Result<Self, ReadError> {
-        let reader = Reader::open_watched(inputs, KEEP_WORDS, watch)?;
+        Self::check_beside(inputs, watch, None)
+    }
+
+    /// As [`Trace::check_watched`], with help: see [`Trace::read_beside`].
+    pub fn check_beside<'a>(
+        inputs: &[Input<'a>],
+        watch: Watch<'_>,
+        beside: Option<Beside<'_, 'a>>,
+    ) -> Result<Self, ReadError> {
+        let company = Company { watch, beside };
+        let reader = Reader::open_with(inputs, KEEP_WORDS, company)?;
         let mut recording = reader.recording.clone();
         let again = Watched {
             reader: &reader,
-            watch,
+            company,
             until_ns: i64::MAX,
             began_ns: Cell::new(0),
             passes: Cell::new(0),
@@ -198,7 +235,7 @@ impl Trace {
                 Ok(Self::of(recording, events, judged))
             }
             // Somebody still writes it: what is read has to be kept.
-            _ => Self::read_watched(inputs, watch),
+            _ => Self::read_with(inputs, i64::MAX, company),
         }
     }
 
@@ -209,7 +246,7 @@ impl Trace {
         let mut recording = reader.recording.clone();
         let again = Watched {
             reader: &reader,
-            watch: &|_| {},
+            company: Company::none(),
             until_ns,
             began_ns: Cell::new(0),
             passes: Cell::new(0),
@@ -263,7 +300,7 @@ impl Trace {
         let reader = Reader::open(inputs, KEEP_WORDS)?;
         let again = Watched {
             reader: &reader,
-            watch: &|_| {},
+            company: Company::none(),
             until_ns: i64::MAX,
             began_ns: Cell::new(0),
             passes: Cell::new(0),

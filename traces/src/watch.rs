@@ -8,6 +8,9 @@ pub(crate) const EVERY: u64 = 1 << 16;
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// All bytes are looked through, which is told for each million of them or so: what is counted are chunks, and more
+    /// of them may become known.
+    Looking,
     /// It is found out in which order events happened; done once for each time they are gone through.
     Ordering,
     /// Events are put into their order.
@@ -23,9 +26,9 @@ pub enum Stage {
 pub struct Step {
     /// What is being done.
     pub stage: Stage,
-    /// Events so far.
+    /// Events so far, or chunks.
     pub done: u64,
-    /// Events in all.
+    /// Events in all, or chunks.
     pub total: u64,
     /// What rules said so far.
     pub found: Found,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use support::file::File;
 use support::same::assert_same;
 use traces::event::{LossReason, What};
+use traces::read::Beside;
 use traces::read::bundle::{self, ProcessWriter, Section};
 use traces::recording::Ended;
 use traces::{Input, Trace, report};
@@ -22,6 +23,14 @@ fn read(bytes: &Vec<u8>) -> Result<Trace, String> {
     // Of the many that only differ in a byte or in their length, some.
     if wire::crc::crc32c(bytes).is_multiple_of(16) {
         assert_same(&trace, &Trace::check(&[input]).unwrap());
+        let helped = std::thread::scope(|scope| {
+            let beside: Beside<'_, '_> = &|work| {
+                scope.spawn(work);
+                true
+            };
+            Trace::check_beside(&[input], &|_| {}, Some(beside))
+        });
+        assert_same(&trace, &helped.unwrap());
     }
     Ok(trace)
 }

@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use traces::read::Beside;
 use traces::{Input, ReadAt, Trace};
 
 use crate::account::{Account, Writer};
@@ -63,7 +64,16 @@ fn live_file_is_read_without_mixing_laps() {
                 name: "live",
                 bytes: &live,
             };
-            let trace = Trace::read(&[input]).expect("a live file can be read");
+            // Every other time a second thread reads ahead.
+            let trace = std::thread::scope(|scope| {
+                let beside: Beside<'_, '_> = &|work| {
+                    scope.spawn(work);
+                    true
+                };
+                let beside = Some(beside).filter(|_| readings % 2 == 1);
+                Trace::read_beside(&[input], &|_| {}, beside)
+            });
+            let trace = trace.expect("a live file can be read");
             all.add(Account::of(&trace, &acknowledged, Writer::Live));
             readings += 1;
             let wrong = [&all.corrupt[..], &all.places[..]].concat();

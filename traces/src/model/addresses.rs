@@ -15,9 +15,9 @@ use crate::read::Loose;
 /// Tombstones that are kept.
 const TOMBS_MAX: usize = 1 << 20;
 
-/// All that is known of an address, in two cache lines.
+/// All that is known of an address, in two cache lines that processors fetch together.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(128))]
 pub(super) struct Address {
     /// Its latest generation, whose id says which address this is and how many generations it had; when and where it
     /// ended says nothing while that lives.
@@ -249,8 +249,8 @@ impl Addresses {
     }
 
     /// Looks for the addresses of events that come soon, all at once: where there are more than the caches hold,
-    /// memory answers many questions in the time of one. So first all are asked where they may be, and then all are
-    /// looked at.
+    /// memory answers many questions in the time of one, as long as no answer has to be waited for. So first all are asked
+    /// where they are, and then all are looked at.
     #[inline]
     pub(super) fn foresee(&self, events: &mut [Loose]) {
         for loose in events.iter_mut() {
@@ -259,18 +259,12 @@ impl Addresses {
             }
         }
         let mut looked = 0u32;
-        for Loose {
-            event, foreseen, ..
-        } in events
-        {
-            let Some(known) = self.addresses.get(foreseen.0 as usize) else {
-                continue;
-            };
-            // Of the other cache line.
-            looked = looked.wrapping_add(known.named.0);
-            if let Some(key) = asks_for(event).filter(|key| !known.is(*key)) {
-                let place = self.look_for(key);
-                foreseen.0 = place.map_or(NOWHERE, |place| place.0);
+        for Loose { foreseen, .. } in events {
+            if let Some(known) = self.addresses.get(foreseen.0 as usize) {
+                // Of either cache line, wherever the compiler puts them.
+                let generation = &known.latest.generation;
+                looked = looked.wrapping_add(known.named.0 ^ generation.id.number);
+                looked = looked.wrapping_add(generation.lane ^ known.brought_on);
             }
         }
         std::hint::black_box(looked);

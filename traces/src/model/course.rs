@@ -277,6 +277,28 @@ impl Witness for Noted<'_> {
     }
 }
 
+/// A course that keeps some events, and notes who of them has call stacks.
+struct Kept<'a> {
+    course: Course<'a>,
+    stacks: Vec<(EventId, StackId)>,
+}
+
+impl Witness for Kept<'_> {
+    #[inline]
+    fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen) {
+        self.course.state.addresses.foreseen = foreseen;
+        self.course.step(event);
+        if stack != StackId(0) && self.course.state.links.has(event.id) {
+            self.stacks.push((event.id, stack));
+        }
+    }
+
+    #[inline]
+    fn soon(&mut self, events: &mut [Loose]) {
+        self.course.state.addresses.foresee(events);
+    }
+}
+
 /// Whether it is better to have all events at hand.
 fn is_too_much(wanted: &Wanted) -> bool {
     wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX
@@ -304,13 +326,12 @@ fn again(
     let mut course = Course::new(recording, facts, Links::some(wanted, names_all));
     course.observer.losses = survey.finish();
     course.observer.events = &fetched;
-    let mut stacks: Vec<(EventId, StackId)> = Vec::new();
-    events.pass(&mut Look(|event: &Event, stack| {
-        course.step(event);
-        if stack != StackId(0) && course.state.links.has(event.id) {
-            stacks.push((event.id, stack));
-        }
-    }));
+    let mut kept = Kept {
+        course,
+        stacks: Vec::new(),
+    };
+    events.pass(&mut kept);
+    let Kept { mut course, stacks } = kept;
     course.state.began_ns = events.began_ns();
     let (judged, events) = course.finish_with_events();
     (judged, events, stacks)

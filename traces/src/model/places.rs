@@ -1,7 +1,8 @@
 //! A table that finds the place of a key among things which lie one after the other and never go away.
 //!
-//! Every event about a pointer asks here. The keys lie with the things, so that of the table itself a question takes
-//! one word mostly, and whoever asks for many keys at once waits for memory once.
+//! Every event about a pointer asks here. The keys lie with the things; the table has beside each place half of the key's
+//! hash, so that of all things a question looks at one, almost always the right one: whoever asks for many keys at once
+//! waits for memory once.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -17,11 +18,24 @@ const STEPS: usize = 32;
 /// The fewest words of a table.
 const SMALLEST: usize = 64;
 
+/// Where a thing is, and its key's hash.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    place: u32,
+}
+
+/// No thing.
+const NONE: Entry = Entry {
+    hash: 0,
+    place: NOWHERE,
+};
+
 /// Places by key.
 #[derive(Debug)]
 pub(super) struct Places<K> {
     /// A power of two of them, or none; at least half of them empty.
-    places: Vec<u32>,
+    places: Vec<Entry>,
     count: usize,
     far: FxHashMap<K, u32>,
 }
@@ -38,10 +52,10 @@ impl<K> Default for Places<K> {
 
 /// Addresses lie at equal distances, and one product alone may put those side by side in a row.
 #[inline]
-fn hash(key: impl Hash) -> usize {
+fn hash(key: impl Hash) -> u32 {
     let hash = FxBuildHasher.hash_one(key);
     let mixed = (hash ^ (hash >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> 32) as usize
+    (mixed >> 32) as u32
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
@@ -49,66 +63,94 @@ impl<K: Copy + Eq + Hash> Places<K> {
     #[inline]
     pub(super) fn find(&self, key: K, is_there: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.places.len().wrapping_sub(1);
-        let mut at = hash(key);
+        let hash = hash(key);
+        let mut at = hash as usize;
         for _ in 0..STEPS {
             match self.places.get(at & mask) {
-                None | Some(&NOWHERE) => return None,
-                Some(&place) if is_there(place) => return Some(place),
+                None | Some(Entry { place: NOWHERE, .. }) => return None,
+                Some(entry) if entry.hash == hash && is_there(entry.place) => {
+                    return Some(entry.place);
+                }
                 Some(_) => at = at.wrapping_add(1),
             }
         }
         self.far.get(&key).copied()
     }
 
-    /// Where a key is if it is anywhere, most likely.
+    /// Where a key is if it is anywhere, as far as its hash tells. Two keys in thousands of millions may have the same.
     #[inline]
     pub(super) fn guess(&self, key: K) -> u32 {
         let mask = self.places.len().wrapping_sub(1);
-        let place = self.places.get(hash(key) & mask);
-        place.copied().unwrap_or(NOWHERE)
+        let hash = hash(key);
+        let mut at = hash as usize;
+        for _ in 0..STEPS {
+            match self.places.get(at & mask) {
+                Some(entry) if entry.hash != hash && entry.place != NOWHERE => {
+                    at = at.wrapping_add(1);
+                }
+                Some(entry) => return entry.place,
+                None => break,
+            }
+        }
+        NOWHERE
     }
 
-    /// Gives a key its place, which it has not got yet; `key_at` says whose each other place is.
+    /// Gives a key its place, which it has not got yet; `key_at` says whose another place is, where there is no room for
+    /// that any more.
     #[cold]
     pub(super) fn insert(&mut self, key: K, place: u32, key_at: impl Fn(u32) -> Option<K>) {
         self.count += 1;
         if self.count.saturating_mul(2) > self.places.len() {
             let room = self.places.len().saturating_mul(2).max(SMALLEST);
-            let places = std::mem::replace(&mut self.places, vec![NOWHERE; room]);
+            let places = std::mem::replace(&mut self.places, vec![NONE; room]);
             let far = std::mem::take(&mut self.far);
-            let known = places.into_iter().filter(|place| *place != NOWHERE);
-            let known = known.filter_map(|place| Some((key_at(place)?, place)));
-            for (key, place) in known.chain(far) {
-                self.put(key, place);
+            for entry in places.into_iter().filter(|entry| entry.place != NOWHERE) {
+                if !self.put(entry)
+                    && let Some(key) = key_at(entry.place)
+                {
+                    self.far.insert(key, entry.place);
+                }
+            }
+            for (key, place) in far {
+                self.put_or_far(key, place);
             }
         }
-        self.put(key, place);
+        self.put_or_far(key, place);
     }
 
-    fn put(&mut self, key: K, place: u32) {
+    fn put_or_far(&mut self, key: K, place: u32) {
+        let hash = hash(key);
+        if !self.put(Entry { hash, place }) {
+            self.far.insert(key, place);
+        }
+    }
+
+    /// Whether there was room.
+    fn put(&mut self, entry: Entry) -> bool {
         let mask = self.places.len().wrapping_sub(1);
-        let mut at = hash(key);
+        let mut at = entry.hash as usize;
         for _ in 0..STEPS {
             match self.places.get_mut(at & mask) {
-                Some(free) if *free == NOWHERE => {
-                    *free = place;
-                    return;
+                Some(free) if free.place == NOWHERE => {
+                    *free = entry;
+                    return true;
                 }
                 _ => at = at.wrapping_add(1),
             }
         }
-        self.far.insert(key, place);
+        false
     }
 
     /// Gives a key the place of another, if it has one already.
     pub(super) fn replace(&mut self, key: K, place: u32, is_there: impl Fn(u32) -> bool) -> bool {
         let mask = self.places.len().wrapping_sub(1);
-        let mut at = hash(key);
+        let hash = hash(key);
+        let mut at = hash as usize;
         for _ in 0..STEPS {
             match self.places.get_mut(at & mask) {
-                None | Some(&mut NOWHERE) => return false,
-                Some(known) if is_there(*known) => {
-                    *known = place;
+                None | Some(Entry { place: NOWHERE, .. }) => return false,
+                Some(entry) if entry.hash == hash && is_there(entry.place) => {
+                    entry.place = place;
                     return true;
                 }
                 Some(_) => at = at.wrapping_add(1),
@@ -121,6 +163,31 @@ impl<K: Copy + Eq + Hash> Places<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A key whose hash says nothing.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Same(u64);
+
+    impl Hash for Same {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            7u64.hash(state);
+        }
+    }
+
+    #[test]
+    fn keys_of_one_hash_are_told_apart() {
+        let mut places = Places::default();
+        let key_at = |place: u32| Some(Same(place.into()));
+        for place in 0..200 {
+            places.insert(Same(place.into()), place, key_at);
+        }
+        for place in 0..200 {
+            let key = Same(place.into());
+            assert_eq!(places.find(key, |at| key_at(at) == Some(key)), Some(place));
+        }
+        assert_eq!(places.find(Same(200), |_| false), None);
+        assert_eq!(places.guess(Same(150)), 0, "a guess");
+    }
 
     /// Keys that all want the same word, and as many that do not.
     #[test]

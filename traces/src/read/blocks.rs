@@ -17,8 +17,8 @@
 //!   that are fewer are padded. So what a reader allocates is bounded by what is in the file.
 //! - The offset of a block is at most [`PIECE_BYTES`] for each possible block before it.
 //!
-use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wire::crc::crc32c;
 use wire::layout;
@@ -135,14 +135,14 @@ fn padded(bytes: &[u8]) -> u64 {
 /// of zeros is a free one, and its lane knows from its neighbours that it is gone.
 ///
 /// Where the blocks lie is known from one look at all of them, checksums included; each is unpacked when
-/// it is read, and the latest one is kept.
+/// it is read, and the latest two are kept: there may be two threads.
 pub(super) struct Unpacked<'a> {
     section: Part<'a>,
     /// By offset, without overlap.
     blocks: Vec<Block>,
     /// End of the last block.
     len: u64,
-    latest: RefCell<Option<(usize, Vec<u8>)>>,
+    latest: Mutex<[Option<(usize, Arc<Used>)>; 2]>,
 }
 
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl<'a> Unpacked<'a> {
             section,
             blocks: Vec::new(),
             len: 0,
-            latest: RefCell::new(None),
+            latest: Mutex::default(),
         };
         let section = &unpacked.section;
         let len = section.len()?;
@@ -230,6 +230,18 @@ impl<'a> Unpacked<'a> {
         Ok(unpacked)
     }
 
+    fn latest(&self) -> MutexGuard<'_, [Option<(usize, Arc<Used>)>; 2]> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The used bytes of a block, if it is among the latest.
+    fn known(&self, index: usize) -> Option<Arc<Used>> {
+        let latest = self.latest();
+        let mut known = latest.iter().flatten();
+        let (_, used) = known.find(|(known, _)| *known == index)?;
+        Some(Arc::clone(used))
+    }
+
     /// Hands the used bytes of a block on, from `from` on; of no more than `count` of them nothing else
     /// is unpacked.
     fn used(&self, index: usize, from: usize, count: usize, to: &mut [u8]) -> io::Result<()> {
@@ -239,11 +251,8 @@ impl<'a> Unpacked<'a> {
                 *to = *from;
             }
         };
-        let mut latest = self.latest.borrow_mut();
-        if let Some((known, used)) = &*latest
-            && *known == index
-        {
-            copy(used);
+        if let Some(used) = self.known(index) {
+            copy(used.bytes());
             return Ok(());
         }
         let Some(block) = self.blocks.get(index) else {
@@ -255,15 +264,17 @@ impl<'a> Unpacked<'a> {
         let got = read_full(&self.section, block.body, &mut stored)?;
         stored.truncate(got);
         if is_head {
-            copy(&unpacked_bytes(&stored, block.used.min(PREFIX_BYTES)));
+            copy(Used::unpacked(&stored, block.used.min(PREFIX_BYTES)).bytes());
             return Ok(());
         }
         let used = match block.packed == block.used {
-            true => stored,
-            false => unpacked_bytes(&stored, block.used),
+            true => Used::Stored(stored),
+            false => Used::unpacked(&stored, block.used),
         };
-        copy(&used);
-        *latest = Some((index, used));
+        copy(used.bytes());
+        let mut known = self.latest();
+        let [latest, before] = &mut *known;
+        *before = latest.replace((index, Arc::new(used)));
         Ok(())
     }
 }
@@ -271,11 +282,33 @@ impl<'a> Unpacked<'a> {
 /// Bytes that are unpacked alone: those of a chunk's header, which do not depend on what follows.
 const PREFIX_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
 
-fn unpacked_bytes(packed: &[u8], count: usize) -> Vec<u8> {
-    let words = columns::unpack(packed, count.div_ceil(8));
-    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    bytes.truncate(count);
-    bytes
+/// The used bytes of a block.
+#[derive(Debug)]
+enum Used {
+    /// As they were stored.
+    Stored(Vec<u8>),
+    /// As words whose bytes in memory they are, so many of them.
+    Unpacked(Vec<u64>, usize),
+}
+
+impl Used {
+    fn unpacked(packed: &[u8], count: usize) -> Self {
+        let mut words = columns::unpack(packed, count.div_ceil(8));
+        for word in &mut words {
+            *word = word.to_le();
+        }
+        Self::Unpacked(words, count)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Stored(bytes) => bytes,
+            Self::Unpacked(words, count) => {
+                let bytes: &[u8] = bytemuck::cast_slice(words);
+                bytes.get(..*count).unwrap_or(bytes)
+            }
+        }
+    }
 }
 
 /// The header of a block at `at` of its section, if there is one.

@@ -14,7 +14,7 @@
 //! cut off, or of a kind or encoding that this build does not know is reported; the rest is read.
 
 use std::io::{self, Write};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wire::crc::crc32c;
 use wire::layout::BUNDLE_MAGIC;
@@ -130,7 +130,7 @@ pub fn end_record(pid: u32, start_time: u64, ended: Ended, seen_ns: u64) -> Vec<
 }
 
 pub(super) fn read<'a>(
-    gathered: &mut Gathered<'a>,
+    gathered: &mut Gathered<'a, '_>,
     input: &Input<'a>,
     len: u64,
 ) -> Result<(), String> {
@@ -207,14 +207,14 @@ pub(super) fn read<'a>(
 
 /// Reads one process file; one that was never begun is a note, any other failure a problem.
 fn process<'a>(
-    gathered: &mut Gathered<'a>,
+    gathered: &mut Gathered<'a, '_>,
     name: &'a str,
-    bytes: Rc<dyn ReadAt + 'a>,
+    bytes: Arc<dyn ReadAt + 'a>,
     is_packed: bool,
     from: u64,
     len: u64,
 ) {
-    match super::file::read(gathered, name, Rc::clone(&bytes), is_packed, from, len) {
+    match super::file::read(gathered, name, Arc::clone(&bytes), is_packed, from, len) {
         Ok(()) => {}
         Err(_) if super::is_unborn(&*bytes) => gathered.unborn.push((name.to_owned(), from)),
         Err(message) => gathered.recording.problem(name, from, message),
@@ -222,7 +222,7 @@ fn process<'a>(
 }
 
 fn section<'a>(
-    gathered: &mut Gathered<'a>,
+    gathered: &mut Gathered<'a, '_>,
     name: &'a str,
     at: u64,
     head: &[u8],
@@ -263,11 +263,11 @@ fn section<'a>(
                 );
                 recording.problem(name, at, message);
             }
-            process(gathered, name, Rc::new(unpacked), true, from, len);
+            process(gathered, name, Arc::new(unpacked), true, from, len);
         }
         1 => {
             let (from, len) = (part.from, part.len);
-            process(gathered, name, Rc::new(part), false, from, len);
+            process(gathered, name, Arc::new(part), false, from, len);
         }
         2 => {
             let bytes = small(&part, SMALL_MAX)?;

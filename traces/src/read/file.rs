@@ -1,6 +1,6 @@
 //! One process file: its header, its lane directory, and which chunks hold what.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wire::crc::crc32c;
 use wire::layout::{
@@ -23,7 +23,7 @@ pub(super) struct File<'a> {
     /// Its name in messages.
     pub(super) name: &'a str,
     /// Its bytes.
-    pub(super) bytes: Rc<dyn ReadAt + 'a>,
+    pub(super) bytes: Arc<dyn ReadAt + 'a>,
     /// Offset of this file within the input, for messages.
     pub(super) base: u64,
     chunk_bytes: usize,
@@ -65,9 +65,9 @@ pub(super) struct ChunkRef {
 
 /// Reads a process file that begins at `base` of the input called `name`.
 pub(super) fn read<'a>(
-    gathered: &mut Gathered<'a>,
+    gathered: &mut Gathered<'a, '_>,
     name: &'a str,
-    bytes: Rc<dyn ReadAt + 'a>,
+    bytes: Arc<dyn ReadAt + 'a>,
     is_packed: bool,
     base: u64,
     len: u64,
@@ -152,7 +152,7 @@ fn stopped(word: u64, ids: &Ids) -> Option<Stopped> {
 
 fn validate<'a>(
     name: &'a str,
-    bytes: Rc<dyn ReadAt + 'a>,
+    bytes: Arc<dyn ReadAt + 'a>,
     is_packed: bool,
     base: u64,
     head: &[u8],
@@ -337,6 +337,10 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
 }
 
 impl File<'_> {
+    pub(super) fn chunk_bytes(&self) -> usize {
+        self.chunk_bytes
+    }
+
     /// Reads the words of a chunk as far as the file goes, and says whether that is all of them; nothing when the
     /// chunk was recycled since it was indexed.
     pub(super) fn body(&self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<Option<bool>> {

@@ -8,12 +8,14 @@
 //! are by batch: then nothing says where between the thread's records a handler's belong.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wire::layout::ChunkKind;
 use wire::payload::{halves, word};
 use wire::record::{Header, Kind, State, WITH_STACK};
 
+use super::ahead::{Ahead, Job};
 use super::clock::Line;
 use super::file::{Body, ChunkRef, File};
 use super::records::Ids;
@@ -41,7 +43,7 @@ pub(super) struct LaneEntry {
 
 /// Learns what the numbers of names mean.
 pub(super) fn read<'a>(
-    gathered: &mut Gathered<'_>,
+    gathered: &mut Gathered<'_, '_>,
     file: File<'a>,
     process: u32,
     line: Line,
@@ -66,7 +68,7 @@ pub(super) fn read<'a>(
     }
     ids.settle(&mut gathered.recording, process);
     Ok(Source {
-        file,
+        file: Arc::new(file),
         ids,
         line,
         process,
@@ -76,7 +78,7 @@ pub(super) fn read<'a>(
 
 /// Looks through all lanes of a file.
 pub(super) fn scan<'a>(
-    gathered: &mut Gathered<'a>,
+    gathered: &mut Gathered<'a, '_>,
     source: Source<'a>,
     entries: &[LaneEntry],
     chunks: Vec<ChunkRef>,
@@ -108,9 +110,9 @@ pub(super) fn scan<'a>(
 }
 
 /// Says when the last of their records was written.
-fn scan_lanes(
-    gathered: &mut Gathered<'_>,
-    source: &Source<'_>,
+fn scan_lanes<'a>(
+    gathered: &mut Gathered<'a, '_>,
+    source: &Source<'a>,
     number: usize,
     entries: &[LaneEntry],
     chunks: Vec<ChunkRef>,
@@ -138,6 +140,18 @@ fn scan_lanes(
     let is_open = ended.is_none_or(|process| process.ended == Ended::Unknown);
     let mut threads: FxHashMap<u32, u32> = FxHashMap::default();
     let mut last_ns = i64::MIN;
+    // In the order in which they are looked through.
+    let own = lanes.iter().filter_map(|lane| by_lane.get(lane));
+    let jobs = own
+        .flat_map(|chunks| numbered_once(chunks))
+        .map(|chunk| Job {
+            file: Arc::clone(&source.file),
+            chunk: *chunk,
+        });
+    let jobs: Arc<[Job<'_>]> = jobs.collect();
+    gathered.chunks = gathered.chunks.saturating_add(jobs.len() as u64);
+    let ahead = Ahead::begin(jobs, gathered.company.beside);
+    let mut job = 0;
     for lane in lanes {
         let entry = entries.get(lane as usize).copied().unwrap_or(LaneEntry {
             is_used: true,
@@ -161,6 +175,8 @@ fn scan_lanes(
         let mut scan = Scan {
             gathered,
             source,
+            ahead: ahead.as_ref(),
+            job: &mut job,
             threads: &mut threads,
             entry,
             lane: None,
@@ -187,7 +203,14 @@ fn scan_lanes(
     Ok(last_ns)
 }
 
-fn new_lane(gathered: &mut Gathered<'_>, process: u32, tid: u32, thread: StringId) -> u32 {
+/// Chunks of a lane without those that have the number of the one before.
+fn numbered_once(chunks: &[ChunkRef]) -> impl Iterator<Item = &ChunkRef> {
+    let before = std::iter::once(0).chain(chunks.iter().map(|chunk| chunk.seq));
+    let chunks = before.zip(chunks);
+    chunks.filter_map(|(before, chunk)| (chunk.seq != before).then_some(chunk))
+}
+
+fn new_lane(gathered: &mut Gathered<'_, '_>, process: u32, tid: u32, thread: StringId) -> u32 {
     let index = u32::try_from(gathered.recording.lanes.len()).unwrap_or(u32::MAX);
     gathered.recording.lanes.push(Lane {
         process,
@@ -346,8 +369,11 @@ fn says(kind: u8) -> u32 {
 
 /// One lane of the file while it is looked through.
 struct Scan<'a, 'b, 'c> {
-    gathered: &'a mut Gathered<'b>,
-    source: &'a Source<'c>,
+    gathered: &'a mut Gathered<'b, 'c>,
+    source: &'a Source<'b>,
+    /// Chunks that are read ahead, the next one to be asked for, and how many were looked through.
+    ahead: Option<&'a Ahead<'b>>,
+    job: &'a mut usize,
     /// Lanes of the recording by thread id, for handlers to find their thread.
     threads: &'a mut FxHashMap<u32, u32>,
     entry: LaneEntry,
@@ -409,7 +435,7 @@ impl Scan<'_, '_, '_> {
                 lost = chunk.lost;
             }
             last_seq = chunk.seq;
-            let Some(all) = self.source.file.body(chunk, &mut body)? else {
+            let Some(all) = self.read(chunk, &mut body)? else {
                 // Recycled while we read: the next chunk that can be read says how much is gone.
                 is_damaged = true;
                 records = chunk.records;
@@ -433,6 +459,17 @@ impl Scan<'_, '_, '_> {
             self.set_lane(self.entry.tid, StringId(0));
         }
         Ok(())
+    }
+
+    /// Reads the next chunk.
+    fn read(&mut self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<Option<bool>> {
+        let number = *self.job;
+        *self.job += 1;
+        self.gathered.looked_through();
+        match self.ahead {
+            Some(ahead) => ahead.read(number, body),
+            None => self.source.file.body(chunk, body),
+        }
     }
 
     fn counted_reason(&self) -> LossReason {
@@ -485,6 +522,7 @@ impl Scan<'_, '_, '_> {
             records: count,
             length,
             body: is_kept.then(|| Rc::new(std::mem::take(body))),
+            job: usize::MAX,
         });
         let (torn, whole) = match end {
             End::Room { torn } => (torn, true),

@@ -1,7 +1,7 @@
 //! Files into events.
 //!
 //! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` (how a
-//! chunk is packed), `file` (header, chunks), `records` (words into
+//! chunk is packed), `file` (header, chunks), `ahead` (which are read before somebody asks), `records` (words into
 //! events), `lanes` (a first look at the streams of threads, and what they lost), `stream` (their events one
 //! after the other), `clock` (ticks into time), `order` (one causal order over all lanes), `pass` (all events
 //! in that order, as often as somebody wants them).
@@ -9,6 +9,7 @@
 //! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
 //! is damaged is left out and reported alone.
 
+mod ahead;
 mod blocks;
 pub mod bundle;
 mod clock;
@@ -20,7 +21,7 @@ mod pass;
 mod records;
 mod stream;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wire::layout;
@@ -28,7 +29,8 @@ use wire::layout;
 use crate::event::{Event, EventId, What};
 use crate::input::{Input, ReadAt, read_full};
 use crate::model::{Facts, Foreseen};
-use crate::watch::{Counter, Found, Stage, Watch};
+use crate::watch::{Counter, Found, Stage, Step, Watch};
+pub use ahead::{Beside, Work};
 pub(crate) use pass::Reader;
 
 use crate::recording::{Ended, Process, Recording, Seen};
@@ -211,8 +213,39 @@ struct EndRecord {
     seen_ns: Option<i64>,
 }
 
+/// Who is there while something is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Company<'b, 'w> {
+    /// Who is told how far it has come.
+    pub(crate) watch: Watch<'b>,
+    /// Who does work at the same time, if anybody does.
+    pub(crate) beside: Option<Beside<'b, 'w>>,
+}
+
+impl<'b> Company<'b, '_> {
+    /// Of one who watches and does not help.
+    pub(crate) fn watched(watch: Watch<'b>) -> Self {
+        Self {
+            watch,
+            beside: None,
+        }
+    }
+
+    /// Nobody.
+    pub(crate) fn none() -> Self {
+        Self::watched(&|_| {})
+    }
+}
+
+/// Chunks between two steps that are told.
+const LOOKS_EVERY: u64 = 16;
+
 /// What is gathered from all inputs.
-struct Gathered<'a> {
+struct Gathered<'a, 'b> {
+    company: Company<'b, 'a>,
+    /// Chunks that were looked through, of those that are known so far.
+    looked: u64,
+    chunks: u64,
     recording: Recording,
     facts: Facts,
     sources: Vec<Source<'a>>,
@@ -228,9 +261,12 @@ struct Gathered<'a> {
     unborn: Vec<(String, u64)>,
 }
 
-impl Gathered<'_> {
-    fn new(keep_words: usize) -> Self {
+impl<'a, 'b> Gathered<'a, 'b> {
+    fn new(keep_words: usize, company: Company<'b, 'a>) -> Self {
         Self {
+            company,
+            looked: 0,
+            chunks: 0,
             recording: Recording::default(),
             facts: Facts::default(),
             sources: Vec::new(),
@@ -240,6 +276,19 @@ impl Gathered<'_> {
             ends: Vec::new(),
             unknown_encoding: None,
             unborn: Vec::new(),
+        }
+    }
+
+    /// One more chunk was looked through.
+    fn looked_through(&mut self) {
+        self.looked = self.looked.saturating_add(1);
+        if self.looked.is_multiple_of(LOOKS_EVERY) {
+            (self.company.watch)(Step {
+                stage: Stage::Looking,
+                done: self.looked,
+                total: self.chunks,
+                found: Found::default(),
+            });
         }
     }
 
@@ -258,16 +307,16 @@ impl Gathered<'_> {
 
 /// All of a recording at once, up to a time by `CLOCK_MONOTONIC`. What is read is kept, so that it stays what it
 /// is while somebody writes on.
-pub(crate) fn read(
-    inputs: &[Input<'_>],
+pub(crate) fn read<'a>(
+    inputs: &[Input<'a>],
     until_ns: i64,
-    watch: Watch<'_>,
+    company: Company<'_, 'a>,
 ) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
-    let reader = Reader::open_watched(inputs, usize::MAX, watch)?;
+    let reader = Reader::open_with(inputs, usize::MAX, company)?;
     let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
     let mut recording = reader.recording.clone();
-    let mut pass = reader.pass().until(until_ns);
-    let mut counter = Counter::new(watch, Stage::Reading, reader.events);
+    let mut pass = reader.pass_with(company.beside).until(until_ns);
+    let mut counter = Counter::new(company.watch, Stage::Reading, reader.events);
     loop {
         let run = pass.run();
         if run.is_empty() {
@@ -312,8 +361,12 @@ pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError
     Ok((reader.recording, reader.events))
 }
 
-fn gather<'a>(inputs: &[Input<'a>], keep_words: usize) -> Result<Gathered<'a>, ReadError> {
-    let mut gathered = Gathered::new(keep_words);
+fn gather<'a, 'b>(
+    inputs: &[Input<'a>],
+    keep_words: usize,
+    company: Company<'b, 'a>,
+) -> Result<Gathered<'a, 'b>, ReadError> {
+    let mut gathered = Gathered::new(keep_words, company);
     let mut failed: Vec<ReadError> = Vec::new();
     let mut unborn: Vec<ReadError> = Vec::new();
     for input in inputs {
@@ -374,7 +427,7 @@ fn is_unborn(bytes: &dyn ReadAt) -> bool {
 }
 
 /// One note for all of them: they hide nothing, and must not crowd out what does.
-fn note_unborn(gathered: &mut Gathered<'_>) {
+fn note_unborn(gathered: &mut Gathered<'_, '_>) {
     let Some((name, offset)) = gathered.unborn.first() else {
         return;
     };
@@ -385,7 +438,7 @@ fn note_unborn(gathered: &mut Gathered<'_>) {
     gathered.recording.note(name, *offset, message);
 }
 
-fn one<'a>(gathered: &mut Gathered<'a>, input: &Input<'a>) -> Result<(), String> {
+fn one<'a>(gathered: &mut Gathered<'a, '_>, input: &Input<'a>) -> Result<(), String> {
     let len = input
         .bytes
         .len()
@@ -404,7 +457,7 @@ fn one<'a>(gathered: &mut Gathered<'a>, input: &Input<'a>) -> Result<(), String>
             from: 0,
             len: u64::MAX,
         };
-        file::read(gathered, input.name, Rc::new(whole), false, 0, len)
+        file::read(gathered, input.name, Arc::new(whole), false, 0, len)
     } else {
         let begins = tty(magic.get(..got).unwrap_or_default());
         Err(format!(
@@ -414,7 +467,7 @@ fn one<'a>(gathered: &mut Gathered<'a>, input: &Input<'a>) -> Result<(), String>
 }
 
 /// Puts end records to their processes.
-fn put_ends(gathered: &mut Gathered<'_>) {
+fn put_ends(gathered: &mut Gathered<'_, '_>) {
     let recording = &mut gathered.recording;
     tell_replaced(&mut recording.processes, &gathered.begun_ns);
     for end in &gathered.ends {
@@ -449,7 +502,7 @@ fn put_ends(gathered: &mut Gathered<'_>) {
 
 /// What probes said of a process's functions is what that process did: its leaks and reclaims are those of the process
 /// as it recorded itself, where it did.
-fn merge_calls(gathered: &mut Gathered<'_>) {
+fn merge_calls(gathered: &mut Gathered<'_, '_>) {
     for index in 0..gathered.recording.processes.len() {
         let Ok(view) = u32::try_from(index) else {
             break;

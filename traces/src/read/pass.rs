@@ -1,16 +1,21 @@
 //! All events of a recording in causal order, one after the other, as often as somebody wants them.
 
 use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
 
+use super::ahead::{Ahead, Beside, Job};
 use super::order::{Events, Merge, Plan};
 use super::stream::{Script, Source, Stream};
-use super::{Gathered, Lend, Loose, ReadError, Ready, Taken, gather, merge_calls, put_ends};
+use super::{
+    Company, Gathered, Lend, Loose, ReadError, Ready, Taken, gather, merge_calls, put_ends,
+};
 use crate::event::{EventId, What};
 use crate::input::Input;
 use crate::model::Facts;
 use crate::recording::{LocatedLoss, Recording};
 use crate::scopes::ScopeTracker;
-use crate::watch::{Counter, Found, Stage, Watch};
+use crate::watch::{Counter, Found, Stage};
 
 /// A recording that was looked through once, and can be gone through event by event.
 pub(crate) struct Reader<'a> {
@@ -21,6 +26,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) events: u64,
     sources: Vec<Source<'a>>,
     scripts: Vec<Script>,
+    /// The chunks that are read each time, about in the order in which they are asked for.
+    jobs: Arc<[Job<'a>]>,
     plan: Plan,
     is_by_batch: Box<dyn Fn(u32) -> bool>,
     is_changed: Cell<bool>,
@@ -29,25 +36,26 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Looks through the inputs, and keeps so many words of their chunks in memory.
     pub(crate) fn open(inputs: &[Input<'a>], keep_words: usize) -> Result<Self, ReadError> {
-        Self::open_watched(inputs, keep_words, &|_| {})
+        Self::open_with(inputs, keep_words, Company::none())
     }
 
-    /// The same, telling how far it has come.
-    pub(crate) fn open_watched(
+    /// The same with somebody who is told how far it has come, or who helps.
+    pub(crate) fn open_with(
         inputs: &[Input<'a>],
         keep_words: usize,
-        watch: Watch<'_>,
+        company: Company<'_, 'a>,
     ) -> Result<Self, ReadError> {
-        let mut gathered = gather(inputs, keep_words)?;
+        let mut gathered = gather(inputs, keep_words, company)?;
         put_ends(&mut gathered);
         merge_calls(&mut gathered);
         let Gathered {
             recording,
             facts,
             sources,
-            scripts,
+            mut scripts,
             ..
         } = gathered;
+        let jobs = jobs(&sources, &mut scripts);
         let processes = recording.processes.iter();
         let by_batch: Vec<bool> = processes.map(|process| process.times_by_batch).collect();
         let mut reader = Self {
@@ -57,14 +65,15 @@ impl<'a> Reader<'a> {
             facts,
             sources,
             scripts,
+            jobs,
             plan: Plan::default(),
             is_changed: Cell::new(false),
         };
         // Time is right within a lane, so that of one lane nothing can be moved.
         if reader.recording.lanes.len() > 1 {
             let watched = || Counted {
-                events: reader.merged(),
-                counter: Counter::new(watch, Stage::Ordering, reader.events),
+                events: reader.merged(company.beside),
+                counter: Counter::new(company.watch, Stage::Ordering, reader.events),
             };
             let has_resumes = reader.facts.has_resumes;
             reader.plan = Plan::make(watched, &reader.is_by_batch, has_resumes);
@@ -80,11 +89,16 @@ impl<'a> Reader<'a> {
 
     /// Goes through all events.
     pub(crate) fn pass(&self) -> Pass<'_> {
+        self.pass_with(None)
+    }
+
+    /// The same with the help of somebody.
+    pub(crate) fn pass_with(&self, beside: Option<Beside<'_, 'a>>) -> Pass<'_> {
         let ordered = if self.plan.is_empty() {
-            Ordered::ByTime(self.merged())
+            Ordered::ByTime(self.merged(beside))
         } else {
             let plan = self.plan.clone();
-            Ordered::Mended(plan.carry_out(self.merged(), &self.is_by_batch), None)
+            Ordered::Mended(plan.carry_out(self.merged(beside), &self.is_by_batch), None)
         };
         Pass {
             ordered,
@@ -97,8 +111,10 @@ impl<'a> Reader<'a> {
     }
 
     /// In the order of time.
-    fn merged(&self) -> Merged<'_> {
-        let lanes = self.scripts.iter().filter_map(|script| self.lane(script));
+    fn merged(&self, beside: Option<Beside<'_, 'a>>) -> Merged<'_> {
+        let ahead = Ahead::begin(Arc::clone(&self.jobs), beside).map(Rc::new);
+        let scripts = self.scripts.iter();
+        let lanes = scripts.filter_map(|script| self.lane(script, ahead.clone()));
         let mut lanes: Vec<Lane<'_>> = lanes.collect();
         match (lanes.pop(), lanes.is_empty()) {
             (Some(only), true) => Merged::One(only),
@@ -110,9 +126,9 @@ impl<'a> Reader<'a> {
     }
 
     /// One lane in the order of time.
-    fn lane<'s>(&'s self, script: &'s Script) -> Option<Lane<'s>> {
+    fn lane<'s>(&'s self, script: &'s Script, ahead: Option<Rc<Ahead<'s>>>) -> Option<Lane<'s>> {
         let source = self.sources.get(script.source)?;
-        let stream = Stream::new(source, script, &self.is_changed);
+        let stream = Stream::new(source, script, &self.is_changed, ahead);
         if script.is_sorted {
             return Some(Lane::Sorted(Box::new(stream)));
         }
@@ -122,6 +138,37 @@ impl<'a> Reader<'a> {
         events.sort_by_key(|event| event.at_ns);
         Some(Lane::Unsorted(Ready::new(events)))
     }
+}
+
+/// The chunks that are not kept, about in the order in which they are asked for: of each lane one, and then each where the
+/// one before it ends. Their pieces are told their places in there.
+fn jobs<'a>(sources: &[Source<'a>], scripts: &mut [Script]) -> Arc<[Job<'a>]> {
+    let mut order: Vec<(i64, Job<'a>, &mut usize)> = Vec::new();
+    for script in scripts {
+        let Some(source) = sources.get(script.source) else {
+            continue;
+        };
+        let pieces = script.pieces.iter_mut().enumerate();
+        for (number, piece) in pieces.filter(|(_, piece)| piece.body.is_none()) {
+            let asked_ns = match number {
+                0 => i64::MIN,
+                _ => source.line.at(piece.chunk.ticks),
+            };
+            let job = Job {
+                file: Arc::clone(&source.file),
+                chunk: piece.chunk,
+            };
+            order.push((asked_ns, job, &mut piece.job));
+        }
+    }
+    // Stable: what is of one time keeps its place.
+    order.sort_by_key(|(asked_ns, ..)| *asked_ns);
+    let numbered = order.into_iter().enumerate();
+    let jobs = numbered.map(|(number, (_, job, place))| {
+        *place = number;
+        job
+    });
+    jobs.collect()
 }
 
 /// A lane's events in the order of time.

@@ -7,10 +7,12 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use wire::payload::word;
 use wire::record::{Header, Kind, State};
 
+use super::ahead::Ahead;
 use super::clock::Line;
 use super::file::{Body, ChunkRef, File};
 use super::records::{self, Ids, Sequences};
@@ -29,7 +31,7 @@ const RELEASE: u8 = Kind::Release as u8;
 
 /// A process file, and what its records refer to.
 pub(super) struct Source<'a> {
-    pub(super) file: File<'a>,
+    pub(super) file: Arc<File<'a>>,
     pub(super) ids: Ids,
     pub(super) line: Line,
     pub(super) process: u32,
@@ -65,6 +67,8 @@ pub(super) struct Piece {
     pub(super) length: usize,
     /// Its words, where they are kept.
     pub(super) body: Option<Rc<Body>>,
+    /// Its number among what is read each time that events are gone through, where it is not kept.
+    pub(super) job: usize,
 }
 
 impl Piece {
@@ -250,6 +254,8 @@ pub(super) struct Stream<'a> {
     decoded: Decoded<'a>,
     /// Set where a chunk is not what it was.
     is_changed: &'a Cell<bool>,
+    /// Who reads chunks ahead.
+    ahead: Option<Rc<Ahead<'a>>>,
 }
 
 /// The words of the piece at hand.
@@ -343,6 +349,7 @@ impl<'a> Stream<'a> {
         source: &'a Source<'a>,
         script: &'a Script,
         is_changed: &'a Cell<bool>,
+        ahead: Option<Rc<Ahead<'a>>>,
     ) -> Self {
         // A lane may have few events, and a hostile file many such lanes.
         let room = usize::try_from(script.events).map_or(BATCH, |events| events.min(BATCH));
@@ -372,6 +379,7 @@ impl<'a> Stream<'a> {
                 lane: u32::MAX,
             },
             is_changed,
+            ahead,
         }
     }
 
@@ -519,7 +527,10 @@ impl<'a> Stream<'a> {
             Words::Read(body) => body,
             Words::Kept(_) => Body::default(),
         };
-        let read = self.source.file.body(&piece.chunk, &mut body);
+        let read = match &self.ahead {
+            Some(ahead) => ahead.read(piece.job, &mut body),
+            None => self.source.file.body(&piece.chunk, &mut body),
+        };
         let is_there = matches!(read, Ok(Some(_))) && body.words().len() >= piece.until;
         self.body = Words::Read(body);
         is_there || self.change()
