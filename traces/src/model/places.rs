@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(places.find(key, |at| key_at(at) == Some(key)), Some(place));
         }
         assert_eq!(places.find(Same(200), |_| false), None);
-        assert_eq!(places.guess(Same(150)), 0, "a guess");
+        assert!(places.guess(Same(150)) < 200, "one of them");
     }
 
     /// Keys that all want the same word, and as many that do not.

@@ -261,24 +261,28 @@ impl Drafts {
         &self.found
     }
 
+    /// Whether a draft is kept, or listed as a question if it has a doubt: further ones are counted.
+    pub(super) fn keeps(&self, draft: &Draft, is_doubted: bool) -> bool {
+        if !is_doubted {
+            return self.same.get(&draft.same()).is_none_or(|said| *said < SAME_MAX);
+        }
+        let rule = draft.finding.rule;
+        let listed = self.unanswered.iter().filter(|other| other.rule == rule);
+        let again = |other: &CannotTell| {
+            other.rule == rule
+                && other.subject == draft.finding.subject
+                && other.scope == draft.finding.scope
+        };
+        listed.count() < UNANSWERED_MAX && !self.unanswered.iter().any(again)
+    }
+
     /// Keeps a draft, or the question that it is with a doubt and its clause.
     pub(super) fn push(&mut self, draft: Draft, doubt: Option<(Doubt, String)>) {
         if let Some((reason, clause)) = doubt {
             self.unanswered_count = self.unanswered_count.saturating_add(1);
-            let rule = draft.finding.rule;
-            let listed = self
-                .unanswered
-                .iter()
-                .filter(|other| other.rule == rule)
-                .count();
-            let again = |other: &CannotTell| {
-                other.rule == rule
-                    && other.subject == draft.finding.subject
-                    && other.scope == draft.finding.scope
-            };
-            if listed < UNANSWERED_MAX && !self.unanswered.iter().any(again) {
+            if self.keeps(&draft, true) {
                 self.unanswered.push(CannotTell {
-                    rule,
+                    rule: draft.finding.rule,
                     subject: draft.finding.subject,
                     scope: draft.finding.scope,
                     message: format!("it seems that {}; but {clause}", draft.finding.message),

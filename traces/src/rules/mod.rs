@@ -202,8 +202,21 @@ impl Judge<'_> {
         own.is_some_and(|own| own.capture == Capture::Preload) && recording.probed(process)
     }
 
+    /// Whether nobody reads what is said yet: of a draft no more is asked for than what it rests on, and whose life it
+    /// is about.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Says it, unless missing records could explain it, or another order.
-    pub(crate) fn say(&mut self, draft: Draft) {
+    pub(crate) fn say(&mut self, mut draft: Draft) {
+        let message = std::mem::take(&mut draft.finding.message);
+        self.say_with(draft, |_| message);
+    }
+
+    /// As [`Judge::say`], with a sentence that is put together where somebody reads it: a rule may have as much to say as
+    /// there are things, most of which is only counted. The sentence must not ask for an event's place.
+    pub(crate) fn say_with(&mut self, draft: Draft, message: impl FnOnce(&Self) -> String) {
         let recording = self.names.recording;
         let capture = recording
             .process(draft.process())
@@ -221,8 +234,11 @@ impl Judge<'_> {
             asked.rule(self.rule.id);
             return draft.ask(asked);
         }
-        let draft = draft.of(self.rule).placed(self.events);
+        let mut draft = draft.of(self.rule).placed(self.events);
         let doubt = self.loss(&draft).or_else(|| self.order(&draft));
+        if self.drafts.keeps(&draft, doubt.is_some()) {
+            draft.finding.message = message(self);
+        }
         self.drafts.push(draft, doubt);
     }
 

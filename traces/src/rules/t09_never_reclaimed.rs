@@ -12,7 +12,7 @@
 //! Points at the leak.
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::{EventId, SiteId};
+use crate::event::EventId;
 use crate::finding::{Confidence, RuleId, Severity};
 use crate::model::{Generation, Held, HeldAt, Moment};
 
@@ -48,19 +48,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             operation,
             generation,
         } => {
-            let names = judge.names();
-            let entry = &operation.entry;
-            let state = format!(
-                "its ring was dropped while {}{} was in flight",
-                names.operation(
-                    operation.id.ring,
-                    operation.id.sequence,
-                    entry.slot,
-                    entry.opcode
-                ),
-                judge.at(SiteId(entry.site)),
-            );
-            let draft = about(generation, *event, "ring dropped", &state, judge)
+            let draft = about(generation, *event, "ring dropped", judge)
                 .history(if operation.ambiguous {
                     History::Whole
                 } else {
@@ -71,7 +59,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .evidence(*event, "its ring dropped here")
                 .key(operation.id)
                 .of_ring_drop(*event);
-            judge.say(draft);
+            judge.say_with(draft, |judge| {
+                let state = format!(
+                    "its ring was dropped while {} was in flight",
+                    judge.operation(operation)
+                );
+                sentence(generation, &state, judge)
+            });
         }
         Moment::Held(held) => still_held(held, judge),
         _ => {}
@@ -153,7 +147,7 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
         Some((_, 0)) if *when == HeldAt::CleanExit => History::Whole,
         _ => history(held),
     };
-    let mut draft = about(generation, *at, short, &format!("{end}{state}"), judge).history(history);
+    let mut draft = about(generation, *at, short, judge).history(history);
     if probed && generation.flight().operations > 1 {
         draft = draft.confidence(Confidence::Suspected);
     }
@@ -165,29 +159,36 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     if *when == HeldAt::ScopeEnd {
         draft = draft.evidence(*at, "still held here");
     }
-    judge.say(draft);
+    judge.say_with(draft, |judge| {
+        sentence(generation, &format!("{end}{state}"), judge)
+    });
+}
+
+fn sentence(generation: &Generation, state: &str, judge: &Judge<'_>) -> String {
+    format!(
+        "{}, leaked{}, was never reclaimed: {state}",
+        judge.generation(generation.id),
+        judge.at(generation.leak_site),
+    )
 }
 
 fn about(
     generation: &Generation,
     at: EventId,
     short: &'static str,
-    state: &str,
     judge: &Judge<'_>,
 ) -> Draft {
     let names = judge.names();
     let id = generation.id;
-    let message = format!(
-        "{}, leaked{}, was never reclaimed: {state}",
-        names.generation(id.process, id.address, id.number),
-        judge.at(generation.leak_site),
-    );
-    Draft::new(id.subject(), generation.leaked, at)
+    let draft = Draft::new(id.subject(), generation.leaked, at)
         .scope(generation.scope)
-        .message(message)
         .evidence(generation.leaked, "leaked here")
         .key(id)
-        .keys(generation.flight().operation.map(Key::from))
+        .keys(generation.flight().operation.map(Key::from));
+    if judge.is_asking() {
+        return draft;
+    }
+    draft
         .shape(short)
         .shape(names.ty(generation.ty))
         .shape(names.file(generation.leak_site))
