@@ -44,10 +44,7 @@ pub fn run() {
 }
 
 fn read(title: &str, raw: &Vec<u8>) {
-    let input = Input {
-        name: "recording",
-        bytes: raw,
-    };
+    let input = input(raw);
     let mut events = 0u32;
     if let Err(error) = Trace::walk(&[input], |_| events += 1) {
         return println!("reading {title}: not measured: {error}\n");
@@ -88,14 +85,17 @@ fn read(title: &str, raw: &Vec<u8>) {
     );
 }
 
+fn input(bytes: &Vec<u8>) -> Input<'_> {
+    Input {
+        name: "recording",
+        bytes,
+    }
+}
+
 /// As `tracer check` does it, with a second processor and without.
 fn beside(title: &str, raw: &Vec<u8>) {
     let Ok(sealed) = size::sealed(raw) else {
         return println!("judging {title} with a second processor: not measured\n");
-    };
-    let input = |bytes| Input {
-        name: "recording",
-        bytes,
     };
     let mut events = 0u32;
     if Trace::walk(&[input(raw)], |_| events += 1).is_err() {
