@@ -264,7 +264,10 @@ impl Drafts {
     /// Whether a draft is kept, or listed as a question if it has a doubt: further ones are counted.
     pub(super) fn keeps(&self, draft: &Draft, is_doubted: bool) -> bool {
         if !is_doubted {
-            return self.same.get(&draft.same()).is_none_or(|said| *said < SAME_MAX);
+            return self
+                .same
+                .get(&draft.same())
+                .is_none_or(|said| *said < SAME_MAX);
         }
         let rule = draft.finding.rule;
         let listed = self.unanswered.iter().filter(|other| other.rule == rule);

@@ -172,12 +172,7 @@ fn sentence(generation: &Generation, state: &str, judge: &Judge<'_>) -> String {
     )
 }
 
-fn about(
-    generation: &Generation,
-    at: EventId,
-    short: &'static str,
-    judge: &Judge<'_>,
-) -> Draft {
+fn about(generation: &Generation, at: EventId, short: &'static str, judge: &Judge<'_>) -> Draft {
     let names = judge.names();
     let id = generation.id;
     let draft = Draft::new(id.subject(), generation.leaked, at)
