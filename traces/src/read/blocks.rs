@@ -142,8 +142,11 @@ pub(super) struct Unpacked<'a> {
     blocks: Vec<Block>,
     /// End of the last block.
     len: u64,
-    latest: Mutex<[Option<(usize, Arc<Used>)>; 2]>,
+    latest: Mutex<Latest>,
 }
+
+/// The used bytes of the latest blocks, by number.
+type Latest = [Option<(usize, Arc<Used>)>; 2];
 
 #[derive(Debug)]
 struct Block {
@@ -230,7 +233,7 @@ impl<'a> Unpacked<'a> {
         Ok(unpacked)
     }
 
-    fn latest(&self) -> MutexGuard<'_, [Option<(usize, Arc<Used>)>; 2]> {
+    fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
