@@ -46,6 +46,7 @@ mod sequences;
 mod sharing;
 mod state;
 mod things;
+mod zeros;
 
 pub(crate) use addresses::Foreseen;
 pub(crate) use buffers::Part;

@@ -72,7 +72,7 @@ impl State {
         };
         let coroutine = self.running.get(&event.lane).copied();
         let label = self.labels.get(&(event.lane, number)).copied();
-        let cookie_state = self.believed(process, submission);
+        let by_shim = self.by_shim.contains(&process);
         let Some(ring) = self.rings.known(key) else {
             return;
         };
@@ -86,6 +86,13 @@ impl State {
         let sure = !is_quiet && !behind_quiet;
         let round = ring.round;
 
+        let mut cookie_state = submission.cookie_state;
+        let zero_was_set = ring
+            .zeros
+            .is_set(submission, ring.laps.get(&entry.slot).map(Box::as_ref));
+        if by_shim {
+            cookie_state = ring.believed_of_zero(submission, is_quiet);
+        }
         let sentinel = self.schemes.is_sentinel(process, number, entry.cookie);
         let live = self
             .addresses
@@ -100,6 +107,8 @@ impl State {
             opcode: entry.opcode,
             site: SiteId(entry.site),
             cookie: entry.cookie,
+            state: submission.cookie_state,
+            zero_was_set,
             entry,
             generation,
             leaked: None,
@@ -185,7 +194,7 @@ impl State {
         }
 
         self.show_submission(&operation, address, observer);
-        if self.by_shim.contains(&key.0) {
+        if by_shim {
             self.note_index(submission, &operation);
         }
         self.show_cancel(&operation, observer);
@@ -220,17 +229,6 @@ impl State {
         for gone in replaced.into_iter().chain(outlived) {
             self.forget_memory(&gone);
             self.bury_operation(&gone, None);
-        }
-    }
-
-    /// What is believed of how a submission got its cookie. Of a program that the shim recorded nobody knows
-    /// whether its cookies mean anything: one that never sets any, and never looks at them, is correct, and all
-    /// that its slots hold is 0.
-    fn believed(&self, process: u32, submission: &Submission) -> CookieState {
-        if submission.entry.cookie == 0 && self.by_shim.contains(&process) {
-            CookieState::Unknown
-        } else {
-            submission.cookie_state
         }
     }
 

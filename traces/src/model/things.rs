@@ -447,6 +447,9 @@ pub(crate) struct Lap {
     pub(crate) opcode: u8,
     pub(crate) site: SiteId,
     pub(crate) cookie: u64,
+    pub(crate) state: CookieState,
+    /// It is 0, and somebody set it: here, or before, and it stayed.
+    pub(crate) zero_was_set: bool,
     /// The entry but for its place.
     pub(crate) entry: Submit,
     pub(crate) generation: Option<GenerationId>,
@@ -501,6 +504,7 @@ pub(crate) struct RingState {
     pub(crate) flying: FxHashMap<u64, Box<Operation>>,
     pub(crate) by_cookie: FxHashMap<u64, Sequences>,
     pub(crate) laps: FxHashMap<u16, Box<Lap>>,
+    pub(crate) zeros: super::zeros::Zeros,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.
     pub(crate) round: u64,

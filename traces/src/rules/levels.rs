@@ -9,7 +9,10 @@ use crate::recording::{Capture, Recording};
 
 /// Rules that speak of what the shim recorded, and how far each sees.
 pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
-    (RuleId(2), "proved, where one thread enters the ring"),
+    (
+        RuleId(2),
+        "proved, where one thread fills and enters the ring; of a 0, where somebody set it",
+    ),
     (
         RuleId(5),
         "suspected, where small cookies are seen to be indices",

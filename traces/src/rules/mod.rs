@@ -197,9 +197,13 @@ impl Judge<'_> {
 
     /// Whether who gives pointers away is known from probes of the program's functions alone.
     pub(crate) fn is_probed(&self, process: u32) -> bool {
-        let recording = self.names.recording;
-        let own = recording.process(process);
-        own.is_some_and(|own| own.capture == Capture::Preload) && recording.probed(process)
+        self.is_by_shim(process) && self.names.recording.probed(process)
+    }
+
+    /// Whether the shim recorded a process.
+    pub(crate) fn is_by_shim(&self, process: u32) -> bool {
+        let own = self.names.recording.process(process);
+        own.is_some_and(|own| own.capture == Capture::Preload)
     }
 
     /// Whether nobody reads what is said yet: of a draft no more is asked for than what it rests on, and whose life it

@@ -51,6 +51,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         CookieState::Leftover if *dead_at_submit || operation.exceeds => false,
         _ => return,
     };
+    // Of a 0 that the shim saw: whether it was set, and what the ring's other cookies are.
+    let rests_on_more = operation.entry.cookie == 0 && judge.is_by_shim(operation.id.process);
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);
@@ -78,7 +80,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(if proved { History::Own } else { History::Whole })
+        .history(if proved && !rests_on_more {
+            History::Own
+        } else {
+            History::Whole
+        })
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -347,6 +353,84 @@ mod tests {
             &format!(
                 "{poison}
                 70 main submit 0 NOP 0xfeed5eed00000010 leftover   <- [observed] the slot still held Conn#1 0x5eed00000010@1's cookie
+                "
+            ),
+        );
+    }
+
+    /// A program that the shim recorded, which tells its operations apart by cookies.
+    const BY_SHIM: &str = "
+        process 0 capture=preload
+        1 main ring-create 0 sq=2 cq=4 in-place
+        10 main submit 0 RECV 0x7
+        11 main submit 0 WRITE 0x0
+        20 main submit 0 RECV 0x8 set
+    ";
+
+    #[test]
+    fn a_leftover_of_zero_that_was_set_is_one() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{BY_SHIM}
+                21 main submit 0 WRITE 0x0 set
+                30 main submit 0 RECV 0x9 set
+                31 main submit 0 CLOSE 0x0 poisoned    <- [proved whole] never set user_data; the slot still held 0x0 from operation #3 (WRITE)
+                40 main submit 0 RECV 0x9 set
+                41 main submit 0 NOP 0x0 poisoned      <- [proved whole] never set user_data; the slot still held 0x0 from operation #5 (CLOSE)
+                "
+            ),
+        );
+    }
+
+    #[test]
+    fn a_zero_of_the_first_lap_was_set_where_others_of_its_kind_were() {
+        check_rule(
+            &RULE,
+            "
+            process 0 capture=preload
+            1 main ring-create 0 sq=4 cq=8 in-place
+            # Nothing is seen of a slot's first lap.
+            10 main submit 0 RECV 0x7
+            11 main submit 0 WRITE 0x0
+            12 main submit 0 WRITE 0x0
+            13 main submit 0 CLOSE 0x0
+            20 main submit 0 RECV 0x8 set
+            21 main submit 0 WRITE 0x0 set
+            22 main submit 0 CLOSE 0x0 poisoned   <- [proved whole] the slot still held 0x0 from operation #2 (WRITE)
+            # Nobody sets one of its predecessor's kind.
+            23 main submit 0 NOP 0x0 poisoned
+            ",
+        );
+    }
+
+    #[test]
+    fn a_zero_that_nobody_was_seen_to_set_is_none() {
+        // Cookies that mean nothing; a slot that held 0 from the start; what posts nothing when all goes well.
+        let nothing = BY_SHIM.replace(" 0x8 set", " 0x0 set");
+        for text in [
+            format!("{nothing}21 main submit 0 WRITE 0x0 set\n30 main submit 0 NOP 0x0 poisoned"),
+            format!(
+                "{BY_SHIM}21 main submit 0 WRITE 0x0 poisoned\n30 main submit 0 RECV 0x1 set\n31 main submit 0 NOP 0x0 poisoned"
+            ),
+            format!(
+                "{BY_SHIM}21 main submit 0 WRITE 0x0 set\n30 main submit 0 RECV 0x9 set\n31 main submit 0 WRITE 0x0 poisoned skip-success"
+            ),
+        ] {
+            check_rule(&RULE, &text);
+        }
+    }
+
+    #[test]
+    fn a_loss_could_explain_a_zero() {
+        check_rule(
+            &RULE,
+            &format!(
+                "{BY_SHIM}
+                21 main submit 0 WRITE 0x0 set
+                25 main lost 1 removed
+                30 main submit 0 RECV 0x9 set
+                31 main submit 0 CLOSE 0x0 poisoned    <? never set user_data
                 "
             ),
         );

@@ -1,0 +1,84 @@
+//! Which cookies of 0 a program set, in rings that the shim recorded.
+//!
+//! A slot that was never filled holds 0, and so does one whose operation was given 0 on purpose. Of a program that the
+//! shim recorded nobody knows whether its cookies mean anything: one that never sets any, and never looks at them, is
+//! correct, and all that its slots hold is 0. So a leftover of 0 counts where the program tells its operations apart
+//! by cookies, and where it was seen that somebody set this very 0.
+
+use wire::record::CookieState;
+
+use super::things::{Lap, RingState};
+use crate::event::Submission;
+
+/// What a ring's cookies of 0 are like.
+#[derive(Debug, Default)]
+pub(crate) struct Zeros {
+    /// Opcodes that were given 0, and those that were seen to be given nothing.
+    set: Opcodes,
+    forgotten: Opcodes,
+    /// An operation was given another cookie.
+    tells_apart: bool,
+}
+
+#[derive(Debug, Default)]
+struct Opcodes([u64; 4]);
+
+impl Opcodes {
+    fn add(&mut self, opcode: u8) {
+        self.0[usize::from(opcode >> 6)] |= 1 << (opcode & 63);
+    }
+
+    fn has(&self, opcode: u8) -> bool {
+        self.0[usize::from(opcode >> 6)] & 1 << (opcode & 63) != 0
+    }
+}
+
+impl RingState {
+    /// What is believed of how a submission that the shim saw got its cookie, which may be a leftover of 0.
+    ///
+    /// What posts nothing when all goes well needs no cookie, and is believed to do without.
+    pub(super) fn believed_of_zero(
+        &mut self,
+        submission: &Submission,
+        is_quiet: bool,
+    ) -> CookieState {
+        let (state, entry) = (submission.cookie_state, &submission.entry);
+        let zeros = &mut self.zeros;
+        match (state, entry.cookie) {
+            (CookieState::Set, 0) => zeros.set.add(entry.opcode),
+            (CookieState::Set, _) => zeros.tells_apart = true,
+            (CookieState::Poisoned, _) => zeros.forgotten.add(entry.opcode),
+            _ => {}
+        }
+        if entry.cookie != 0 {
+            return state;
+        }
+        let lap = self.laps.get(&entry.slot);
+        let was_set = lap.is_some_and(|lap| self.zeros.was_set(lap));
+        if state == CookieState::Poisoned && was_set && self.zeros.tells_apart && !is_quiet {
+            CookieState::Poisoned
+        } else {
+            CookieState::Unknown
+        }
+    }
+}
+
+impl Zeros {
+    /// Whether the 0 that an operation left in its slot was set: seen so, or, on the slot's first lap, where nothing is
+    /// seen, by what is seen of others of its kind.
+    fn was_set(&self, lap: &Lap) -> bool {
+        let of_kind = self.set.has(lap.opcode) && !self.forgotten.has(lap.opcode);
+        let seen = lap.zero_was_set || (lap.state == CookieState::Unknown && of_kind);
+        lap.cookie == 0 && seen
+    }
+
+    /// Whether an operation's own 0 was set, or is one that was set before and stayed.
+    pub(super) fn is_set(&self, submission: &Submission, lap: Option<&Lap>) -> bool {
+        match submission.cookie_state {
+            _ if submission.entry.cookie != 0 => false,
+            CookieState::Set => true,
+            CookieState::Poisoned => lap.is_some_and(|lap| self.was_set(lap)),
+            _ => false,
+        }
+    }
+}
