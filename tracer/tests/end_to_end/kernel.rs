@@ -334,3 +334,30 @@ fn a_program_that_runs_already_is_listened_to_from_then_on() {
     let gone = run(tracer(folder.path()).args(["attach", "4194304"])).exits(125);
     gone.says("there is no process 4194304");
 }
+
+#[test]
+fn stacks_of_a_static_program_lead_to_its_source() {
+    if !is_allowed("stacks by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/kernel.c");
+    let program = folder.path().join("walked");
+    let mut build = Command::new("cc");
+    build.args(["-g", "-O0", "-fno-omit-frame-pointer", "-static", "-o"]);
+    build.arg(&program).arg(source);
+    run(build.arg("-lpthread")).exits(0);
+    recorded(folder.path(), &program, &["family", "2"], &["--stacks"]);
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.recording().problems, []);
+    let recording = trace.recording();
+    let submits = trace.events().iter();
+    let submits = submits.filter(|event| matches!(event.what, What::Submit(_)));
+    for event in submits {
+        assert!(recording.stack(event.id).len() > 1, "{event:?}");
+    }
+    // In the first process, in a child, and in a child that became another program.
+    let dump = run(tracer(folder.path()).args(["dump", "trace.bin"])).exits(0);
+    assert_eq!(dump.stderr, "");
+    dump.prints(" via syscall < ").prints("kernel.c:");
+}

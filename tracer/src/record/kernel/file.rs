@@ -18,9 +18,10 @@ use rustc_hash::FxHashMap;
 use rustix::fs::OFlags;
 use wire::layout::{self, CHUNK_BYTES, CHUNK_HEADER_WORDS, ChunkKind, chunk, header, lane};
 use wire::payload::pair;
-use wire::record::{Header, Kind};
+use wire::record::{Header, Kind, WITH_STACK};
 
 use super::super::folder::{hex, random};
+use super::maps::Module;
 
 /// Lanes of the file: threads at once. More of them share the last one.
 const LANES: usize = 256;
@@ -44,6 +45,8 @@ pub(super) struct Common {
     pub(super) token: [u8; 16],
     /// Chunks of 64 KiB that one file may have.
     pub(super) chunks: usize,
+    /// Whether events carry call stacks.
+    pub(super) stacks: bool,
     /// Whether the newest records are kept, not the first ones.
     pub(super) is_ring: bool,
     /// Those that are open.
@@ -149,6 +152,8 @@ pub(super) struct Writer {
     strings: FxHashMap<Vec<u8>, u32>,
     sites: FxHashMap<[u32; 3], u32>,
     types: FxHashMap<(u32, u64, u64), u32>,
+    modules: FxHashMap<Arc<Module>, u32>,
+    stacks: FxHashMap<Vec<u64>, u32>,
     /// Time of the newest record.
     now: u64,
     /// There are records that are not in the file.
@@ -219,6 +224,8 @@ impl Writer {
             strings: FxHashMap::default(),
             sites: FxHashMap::default(),
             types: FxHashMap::default(),
+            modules: FxHashMap::default(),
+            stacks: FxHashMap::default(),
             now,
             is_new: false,
             failed: None,
@@ -266,10 +273,26 @@ impl Writer {
         aux: u8,
         words: &[u64],
     ) {
+        self.record_with(who, at, (kind, aux, 0), words);
+    }
+
+    /// Adds a record of a thread, with the number of a call stack, or 0.
+    pub(super) fn record_with(
+        &mut self,
+        who: (u32, &[u8]),
+        at: u64,
+        (kind, aux, stack): (Kind, u8, u32),
+        words: &[u64],
+    ) {
         self.now = self.now.max(at);
         self.is_new = true;
         let lane = self.lane(who, at);
-        self.add(lane, at, kind, aux, words);
+        if stack == 0 {
+            self.add(lane, at, (kind, 0, aux), words);
+        } else {
+            let words = [words, &[u64::from(stack)]].concat();
+            self.add(lane, at, (kind, WITH_STACK, aux), &words);
+        }
     }
 
     /// A thread ended: its lane is for the next one.
@@ -363,7 +386,7 @@ impl Writer {
         self.by_tid.insert(tid, lane);
         self.describe(lane);
         if self.lanes[lane].open.is_some() {
-            self.add(lane, at, Kind::Thread, 0, &[pair(tid, name)]);
+            self.add(lane, at, (Kind::Thread, 0, 0), &[pair(tid, name)]);
         }
         lane
     }
@@ -388,7 +411,7 @@ impl Writer {
         self.note(done);
     }
 
-    fn add(&mut self, lane: usize, at: u64, kind: Kind, aux: u8, words: &[u64]) {
+    fn add(&mut self, lane: usize, at: u64, what: (Kind, u8, u8), words: &[u64]) {
         const TIME_BYTES: usize = 16;
         let bytes = 8 * (1 + words.len());
         let fits = self.lanes[lane]
@@ -403,7 +426,7 @@ impl Writer {
         }
         let state = &mut self.lanes[lane];
         let Some(open) = &mut state.open else { return };
-        state.records += open.add(at, kind, aux, words);
+        state.records += open.add(at, what, words);
     }
 
     /// Has a lane go on in another chunk, which says first whose it is. False where there is none.
@@ -436,7 +459,7 @@ impl Writer {
         }
         let mut open = Open::new(index, at);
         let thread = pair(self.lanes[lane].tid, self.lanes[lane].name);
-        self.lanes[lane].records += open.add(at, Kind::Thread, 0, &[thread]);
+        self.lanes[lane].records += open.add(at, (Kind::Thread, 0, 0), &[thread]);
         self.lanes[lane].open = Some(open);
         self.describe(lane);
         true
@@ -520,6 +543,58 @@ impl Writer {
         id
     }
 
+    /// The number of a call stack, 0 for none: where it is empty, there is no room for it, or stacks take as much as they
+    /// may.
+    pub(super) fn stack(&mut self, frames: &[(Arc<Module>, u64)]) -> u32 {
+        let mut words: Vec<u64> = Vec::with_capacity(frames.len());
+        for (module, within) in frames {
+            let Some(module) = self.module(module) else {
+                break;
+            };
+            words.push(u64::from(module) << 48 | within & 0xFFFF_FFFF_FFFF);
+        }
+        if words.is_empty() {
+            return 0;
+        }
+        if let Some(id) = self.stacks.get(&words) {
+            return *id;
+        }
+        if self.name_chunks > self.common.chunks as u64 / 8 {
+            return 0;
+        }
+        let id = self.stacks.len() as u32 + 1;
+        let record = [&[pair(id, words.len() as u32)], &words[..]].concat();
+        if !self.describe_all(Kind::Stack, &record) {
+            return 0;
+        }
+        self.stacks.insert(words, id);
+        id
+    }
+
+    fn module(&mut self, module: &Arc<Module>) -> Option<u16> {
+        if let Some(id) = self.modules.get(module) {
+            return u16::try_from(*id).ok();
+        }
+        let id = self.modules.len() as u32 + 1;
+        let small = u16::try_from(id).ok()?;
+        let path = self.string(&module.path);
+        let build_id = &module.build_id[..module.build_id.len().min(24)];
+        let mut bytes = [0; 24];
+        bytes[..build_id.len()].copy_from_slice(build_id);
+        let mut words = vec![
+            pair(id, path),
+            module.base,
+            module.size,
+            module.file_base,
+            build_id.len() as u64,
+        ];
+        words.extend(bytes.chunks_exact(8).map(|word| get(word, 0)));
+        self.describe_all(Kind::Module, &words).then(|| {
+            self.modules.insert(Arc::clone(module), id);
+            small
+        })
+    }
+
     /// Adds what other records refer to; false where there is no room for it.
     fn describe_all(&mut self, kind: Kind, words: &[u64]) -> bool {
         let bytes = 8 * (1 + words.len());
@@ -553,7 +628,7 @@ impl Writer {
             return false;
         };
         self.is_new = true;
-        names.add(names.base, kind, 0, words);
+        names.add(names.base, (kind, 0, 0), words);
         true
     }
 }
@@ -569,7 +644,7 @@ impl Open {
     }
 
     /// Adds a record, and before it a new time base where it takes one; says how many records that are.
-    fn add(&mut self, at: u64, kind: Kind, aux: u8, words: &[u64]) -> u64 {
+    fn add(&mut self, at: u64, (kind, flags, aux): (Kind, u8, u8), words: &[u64]) -> u64 {
         let mut records = 1;
         let since = at.saturating_sub(self.base);
         let since = u32::try_from(since).unwrap_or_else(|_| {
@@ -579,7 +654,7 @@ impl Open {
             0
         });
         let length = u8::try_from(words.len() + 1).unwrap_or(u8::MAX);
-        self.put(Header::committed(kind, length, 0, aux, since), words);
+        self.put(Header::committed(kind, length, flags, aux, since), words);
         records
     }
 
@@ -668,6 +743,10 @@ fn fill_header(
     let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
     put(head, header::MAGIC, &layout::MAGIC);
     put(head, header::VERSION, &layout::MAJOR.to_le_bytes());
+    if common.stacks {
+        let stacks = layout::incompat::STACKS;
+        put(head, header::INCOMPAT, &stacks.to_le_bytes());
+    }
     put(head, header::VERSION + 2, &layout::MINOR.to_le_bytes());
     put(head, header::HEADER_LEN, &small(layout::HEADER_BYTES));
     put(head, header::FILE_LEN, &place(0).to_le_bytes());
@@ -742,6 +821,7 @@ mod tests {
             folder: folder.to_path_buf(),
             token: [7; 16],
             chunks,
+            stacks: false,
             is_ring,
             open: Files::default(),
         };

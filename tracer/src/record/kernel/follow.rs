@@ -18,6 +18,7 @@ use wire::record::{Kind, LOST_KERNEL, RingKind};
 
 use super::calls::owners::Owners;
 use super::file::{Common, Whose, Writer};
+use super::maps::Maps;
 use super::sample::{Entry, Said};
 use crate::record::spawn;
 
@@ -53,6 +54,8 @@ pub(super) struct Follow {
     only: Option<FxHashSet<u32>>,
     /// Who gives pointers away and takes them back, where the program's functions are listened to.
     owners: Option<Owners>,
+    /// Where code of processes comes from, where stacks are listened to.
+    maps: Maps,
     /// Why a file could not be made.
     failure: Option<io::Error>,
     pub(super) counted: Counted,
@@ -109,6 +112,7 @@ impl Follow {
             unplaced: 0,
             generations: 0,
             owners: None,
+            maps: Maps::default(),
             says_twice: says_twice(
                 &std::fs::read("/proc/sys/kernel/osrelease").unwrap_or_default(),
             ),
@@ -137,7 +141,7 @@ impl Follow {
         match &entry.said {
             // A thread is no process, and a process is its parent's image until it is another one.
             Said::Exit | Said::Lost(_) => {}
-            Said::Comm(_) if entry.pid == entry.tid => {
+            Said::Comm(_) | Said::Exec(_) if entry.pid == entry.tid => {
                 let mut now = look(entry.pid, 0, entry.at);
                 // Gone already: what was seen of it is better than a guess.
                 if now.exe.as_os_str().is_empty()
@@ -215,7 +219,13 @@ impl Follow {
         if self.common.open.are_many() {
             self.rest();
         }
-        let Entry { at, pid, tid, said } = entry;
+        let Entry {
+            at,
+            pid,
+            tid,
+            said,
+            stack,
+        } = entry;
         let who = (pid, tid);
         match said {
             Said::Create {
@@ -242,7 +252,7 @@ impl Follow {
                     },
                     |whole| *whole,
                 );
-                self.submit(ctx, req, who, at, entry);
+                self.submit((ctx, req), who, at, entry, &stack);
             }
             Said::Complete {
                 ctx,
@@ -291,16 +301,17 @@ impl Follow {
                     self.names.insert(tid, name);
                 }
                 if parent.0 != pid {
+                    self.maps.forked(parent.0, pid);
                     self.forget(pid);
                     self.of_process(parent, at, Kind::Fork, &[u64::from(pid)]);
                 }
             }
-            Said::Comm(name) => {
-                if let Some(sheet) = self.files.get_mut(&pid) {
-                    sheet.writer.name(tid, &name);
-                }
-                self.names.insert(tid, name);
+            Said::Comm(name) => self.named(who, name),
+            Said::Exec(name) => {
+                self.maps.forget(pid);
+                self.named(who, name);
             }
+            Said::Mapped(mapping) => self.maps.mapped(pid, *mapping),
             Said::Exit => {
                 if let Some(sheet) = self.files.get_mut(&pid) {
                     sheet.writer.ended(tid, at);
@@ -313,9 +324,19 @@ impl Follow {
                     owners.ended(pid, tid, at);
                 }
                 self.names.remove(&tid);
+                if pid == tid {
+                    self.maps.forget(pid);
+                }
             }
             Said::Lost(count) => self.lost(count, who, at),
         }
+    }
+
+    fn named(&mut self, (pid, tid): (u32, u32), name: Vec<u8>) {
+        if let Some(sheet) = self.files.get_mut(&pid) {
+            sheet.writer.name(tid, &name);
+        }
+        self.names.insert(tid, name);
     }
 
     /// Writes what was gathered.
@@ -414,7 +435,14 @@ impl Follow {
         self.rings[&ctx]
     }
 
-    fn submit(&mut self, ctx: u64, req: u64, who: (u32, u32), at: u64, entry: Submit) {
+    fn submit(
+        &mut self,
+        (ctx, req): (u64, u64),
+        who: (u32, u32),
+        at: u64,
+        entry: Submit,
+        stack: &[u64],
+    ) {
         let ring = self.ring(ctx, who, at);
         self.counted.operations += 1;
         let sequence = ring.submitted;
@@ -433,14 +461,17 @@ impl Follow {
             slot: slot as u16,
             ..entry
         };
-        let words = entry.encode();
-        let short = words[4..].iter().all(|word| *word == 0) && entry.file_index == 0;
-        if short {
-            self.record(&ring, who.1, at, Kind::Submit, 0, &words[..4]);
-        } else {
-            let [a, b, c, d, e, f, g] = words;
-            let words = [a, b, c, d, e, f, g, u64::from(entry.file_index)];
-            self.record(&ring, who.1, at, Kind::Submit, 0, &words);
+        let [a, b, c, d, e, f, g] = entry.encode();
+        let words = [a, b, c, d, e, f, g, u64::from(entry.file_index)];
+        let is_short = words[4..].iter().all(|word| *word == 0);
+        let words = &words[..if is_short { 4 } else { 8 }];
+        let name = self.names.get(&who.1).map_or(&[][..], Vec::as_slice);
+        let sheet = self.files.get_mut(&ring.pid);
+        if let Some(sheet) = sheet.filter(|sheet| !sheet.is_over) {
+            let frames = self.maps.frames(who.0, stack);
+            let stack = sheet.writer.stack(&frames);
+            let what = (Kind::Submit, 0, stack);
+            sheet.writer.record_with((who.1, name), at, what, words);
         }
     }
 
@@ -623,6 +654,7 @@ mod tests {
             folder: folder.to_path_buf(),
             token: [0; 16],
             chunks: 16,
+            stacks: false,
             is_ring: true,
             open: Files::default(),
         };
@@ -648,6 +680,7 @@ mod tests {
             pid,
             tid: pid,
             said,
+            stack: Box::default(),
         }
     }
 

@@ -6,7 +6,8 @@
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`calls`] for `--uprobes`.
+//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] for
+//! `--uprobes`.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,6 +26,7 @@ mod calls;
 mod file;
 mod follow;
 mod format;
+mod maps;
 #[expect(
     unsafe_code,
     reason = "speaks to the kernel's perf events, and reads what it writes"
@@ -47,6 +49,8 @@ use super::session::Session;
 
 /// Bytes of the kernel's buffer for threads that begin and end, on each processor.
 const THREADS: usize = 64 << 10;
+/// And where they say what they map as well.
+const THREADS_AND_CODE: usize = 512 << 10;
 /// How long nothing is looked at, at the most.
 const SLEEP: Duration = Duration::from_millis(20);
 /// How late a record may come that is older than one on another processor: what is older than this is in order.
@@ -141,14 +145,19 @@ impl Kernel {
         only: Option<u32>,
         probed: Option<&OsStr>,
     ) -> Result<Self> {
-        let missing = missing();
+        let mut missing = missing();
+        let place = Tracefs::find();
+        let mut option = "--kernel";
+        if probed.is_some() {
+            option = "--uprobes";
+            missing.extend(calls::missing(place.place().ok()));
+        }
         if !missing.is_empty() {
             bail!(
-                "the kernel cannot be listened to here (`--kernel`); missing:\n  {}",
+                "the kernel cannot be listened to here (`{option}`); missing:\n  {}",
                 missing.join("\n  ")
             );
         }
-        let place = Tracefs::find();
         let mut tracepoints = Tracepoints::read(place.place()?)?;
         let mut calls = None;
         if let Some(command) = probed {
@@ -161,11 +170,15 @@ impl Kernel {
             // The threads that it has would take an event each, on each processor.
             Some(_) => Whom::All,
         };
+        if session.stacks {
+            tracepoints = tracepoints.and_stacks();
+        }
         let ears = listen(&tracepoints, whom, buffer)?;
         let common = file::Common {
             folder: folder.to_path_buf(),
             token: session.token(),
             chunks: usize::try_from(session.room.chunks()).unwrap_or(usize::MAX),
+            stacks: session.stacks,
             is_ring: matches!(session.room, Room::Ring(_)),
             open: file::Files::default(),
         };
@@ -330,14 +343,19 @@ impl Ear {
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
         let open = |about| Event::open(about, whom, cpu, watermark).map_err(|error| (error, false));
         let map = |event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
-        let threads = open(About::Threads)?;
-        let of_threads = map(&threads, THREADS.min(bytes))?;
-        let (first, rest) = tracepoints.ids();
-        let first = open(About::Tracepoint(first))?;
+        let (about, room) = if tracepoints.have_stacks() {
+            (About::ThreadsAndCode, THREADS_AND_CODE)
+        } else {
+            (About::Threads, THREADS)
+        };
+        let threads = open(about)?;
+        let of_threads = map(&threads, room.min(bytes))?;
+        let ((first, stacks), rest) = tracepoints.ids();
+        let first = open(About::Tracepoint(first, stacks))?;
         let memory = map(&first, bytes)?;
         let mut events = vec![first];
-        for id in rest {
-            let event = open(About::Tracepoint(id))?;
+        for (id, stacks) in rest {
+            let event = open(About::Tracepoint(id, stacks))?;
             event.send_to(&events[0]).map_err(|error| (error, false))?;
             events.push(event);
         }
@@ -465,6 +483,7 @@ impl Listener {
                 pid,
                 tid: pid,
                 said: Said::Lost(untold),
+                stack: Box::default(),
             });
         }
         self.work(u64::MAX);

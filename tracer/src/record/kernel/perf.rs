@@ -17,6 +17,8 @@ const TRACEPOINT: u32 = 2;
 const SAMPLE: u64 = 1 << 1 | 1 << 2;
 /// `PERF_SAMPLE_RAW`: the tracepoint's own record.
 const SAMPLE_RAW: u64 = 1 << 10;
+/// `PERF_SAMPLE_CALLCHAIN`: who called, in front of that.
+const SAMPLE_CALLCHAIN: u64 = 1 << 5;
 /// `PERF_FORMAT_LOST`: a read says how many records found no room; since Linux 6.0.
 const FORMAT_LOST: u64 = 1 << 4;
 /// `PERF_FLAG_FD_CLOEXEC`
@@ -30,13 +32,18 @@ const DISABLE: libc::Ioctl = 0x2401;
 mod flag {
     pub(super) const DISABLED: u64 = 1;
     pub(super) const INHERIT: u64 = 1 << 1;
+    pub(super) const MMAP: u64 = 1 << 8;
     pub(super) const COMM: u64 = 1 << 9;
     pub(super) const ENABLE_ON_EXEC: u64 = 1 << 12;
     pub(super) const TASK: u64 = 1 << 13;
     pub(super) const WATERMARK: u64 = 1 << 14;
     pub(super) const SAMPLE_ID_ALL: u64 = 1 << 18;
+    pub(super) const NO_KERNEL_CALLCHAIN: u64 = 1 << 21;
+    pub(super) const NO_USER_CALLCHAIN: u64 = 1 << 22;
+    pub(super) const MMAP2: u64 = 1 << 23;
     pub(super) const COMM_EXEC: u64 = 1 << 24;
     pub(super) const USE_CLOCKID: u64 = 1 << 25;
+    pub(super) const BUILD_ID: u64 = 1 << 34;
 }
 
 /// `struct perf_event_attr`, of the size that all kernels since 5.13 know.
@@ -69,6 +76,9 @@ struct Attributes {
 
 const _: () = assert!(size_of::<Attributes>() == 128);
 
+/// What is told of threads.
+const THREADS: u64 = flag::TASK | flag::COMM | flag::COMM_EXEC;
+
 /// Who is followed, with all that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whom {
@@ -83,8 +93,21 @@ pub(super) enum Whom {
 pub(super) enum About {
     /// Threads that begin, end, and get a name.
     Threads,
+    /// And which files code is mapped from.
+    ThreadsAndCode,
     /// A tracepoint, by its number.
-    Tracepoint(u64),
+    Tracepoint(u64, Stacks),
+}
+
+/// What records of tracepoints say of the program's call stacks. All of one ring have the same form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stacks {
+    /// Their records have no room for one.
+    Never,
+    /// There is room for one, which is empty.
+    Empty,
+    /// The program's, followed by frame pointers.
+    Walked,
 }
 
 /// One open event, on one processor.
@@ -97,14 +120,17 @@ pub(super) struct Event {
 impl Event {
     /// Opens one; it wakes whoever waits for it when so many bytes are there to be read.
     pub(super) fn open(about: About, whom: Whom, cpu: i32, watermark: u32) -> io::Result<Self> {
-        let with_lost = Self::open_as(about, whom, cpu, watermark, FORMAT_LOST);
-        match with_lost {
-            // An older kernel knows no such count.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                Self::open_as(about, whom, cpu, watermark, 0)
+        // An older kernel knows no such count, and one older than 5.12 no build-ids.
+        let tries = [(FORMAT_LOST, flag::BUILD_ID), (0, flag::BUILD_ID), (0, 0)];
+        let mut opened = Err(io::ErrorKind::InvalidInput.into());
+        for (read_format, build_id) in tries {
+            opened = Self::open_as(about, whom, cpu, watermark, read_format, build_id);
+            let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+            if !opened.as_ref().is_err_and(is_unknown) {
+                break;
             }
-            opened => opened,
         }
+        opened
     }
 
     fn open_as(
@@ -113,16 +139,27 @@ impl Event {
         cpu: i32,
         watermark: u32,
         read_format: u64,
+        build_id: u64,
     ) -> io::Result<Self> {
         let (kind, config) = match about {
-            About::Threads => SOFTWARE_DUMMY,
-            About::Tracepoint(id) => (TRACEPOINT, id),
+            About::Threads | About::ThreadsAndCode => SOFTWARE_DUMMY,
+            About::Tracepoint(id, _) => (TRACEPOINT, id),
         };
         let mut flags = flag::INHERIT | flag::WATERMARK | flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
         let mut sample_type = SAMPLE;
         match about {
-            About::Threads => flags |= flag::TASK | flag::COMM | flag::COMM_EXEC,
-            About::Tracepoint(_) => sample_type |= SAMPLE_RAW,
+            About::Threads => flags |= THREADS,
+            About::ThreadsAndCode => flags |= THREADS | flag::MMAP | flag::MMAP2 | build_id,
+            About::Tracepoint(_, stacks) => {
+                sample_type |= SAMPLE_RAW;
+                if stacks != Stacks::Never {
+                    sample_type |= SAMPLE_CALLCHAIN;
+                    flags |= flag::NO_KERNEL_CALLCHAIN;
+                }
+                if stacks == Stacks::Empty {
+                    flags |= flag::NO_USER_CALLCHAIN;
+                }
+            }
         }
         let pid = match whom {
             Whom::Children => {
@@ -252,7 +289,7 @@ impl Memory {
     }
 
     /// Takes out all that is there, record by record: a header of 8 bytes (kind, misc, size), then its body.
-    pub(super) fn take(&self, mut each: impl FnMut(u32, &[u8])) {
+    pub(super) fn take(&self, mut each: impl FnMut((u32, u16), &[u8])) {
         // Acquire: what lies before the head was written before it.
         let head = self.word(HEAD).load(Ordering::Acquire);
         let mut tail = self.word(TAIL).load(Ordering::Relaxed);
@@ -260,7 +297,7 @@ impl Memory {
         while tail < head {
             let mut header = [0; 8];
             self.copy(tail, &mut header);
-            let [a, b, c, d, _, _, low, high] = header;
+            let [a, b, c, d, e, f, low, high] = header;
             let size = usize::from(u16::from_ne_bytes([low, high]));
             if size < 8 || size as u64 > head - tail {
                 // Nothing behind it can be found any more.
@@ -269,7 +306,8 @@ impl Memory {
             }
             record.resize(size - 8, 0);
             self.copy(tail + 8, &mut record);
-            each(u32::from_ne_bytes([a, b, c, d]), &record);
+            let kind = (u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]));
+            each(kind, &record);
             tail += size as u64;
         }
         // Release: what was read is not read again behind this.

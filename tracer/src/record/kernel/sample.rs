@@ -6,6 +6,8 @@ use anyhow::{Context, Result};
 use wire::payload::Submit;
 
 use super::format::{Field, Format};
+use super::maps::Mapping;
+use super::perf::Stacks;
 use super::tracefs;
 
 /// Kinds of records (`PERF_RECORD_*`).
@@ -14,6 +16,10 @@ const COMM: u32 = 3;
 const EXIT: u32 = 4;
 const FORK: u32 = 7;
 const SAMPLE: u32 = 9;
+const MMAP2: u32 = 10;
+/// Their bits: a name that came with `exec`, a mapping with its build-id (`PERF_RECORD_MISC_*`).
+const COMM_EXEC: u16 = 1 << 13;
+const MMAP_BUILD_ID: u16 = 1 << 14;
 /// Bytes of thread and time behind every record that is no sample.
 const TRAILER: usize = 16;
 
@@ -26,6 +32,8 @@ pub(super) struct Entry {
     pub(super) pid: u32,
     pub(super) tid: u32,
     pub(super) said: Said,
+    /// Who called, the innermost first, where that is listened to.
+    pub(super) stack: Box<[u64]>,
 }
 
 /// What it said.
@@ -70,6 +78,10 @@ pub(super) enum Said {
     Fork { parent: (u32, u32) },
     /// A thread has a name.
     Comm(Vec<u8>),
+    /// And its process is another program's image.
+    Exec(Vec<u8>),
+    /// A process maps code.
+    Mapped(Box<Mapping>),
     /// A thread ended.
     Exit,
     /// So many records found no room before this one.
@@ -98,6 +110,8 @@ pub(super) struct Tracepoints {
     overflow: (u64, [Field; 4]),
     /// Entries and returns of the program's functions: number, beginning, where it returns to, and a word.
     calls: Vec<(u64, [Field; 4])>,
+    /// Whether records have room for a call stack.
+    has_stacks: bool,
 }
 
 /// Fields of an entry that the kernel refused, beside ring, request, cookie and opcode.
@@ -144,7 +158,18 @@ impl Tracepoints {
                 fields(&overflow, ["ctx", "user_data", "res", "cflags"])?,
             ),
             calls: Vec::new(),
+            has_stacks: false,
         })
+    }
+
+    /// Has records of submissions, and of functions of the program, say who called.
+    pub(super) fn and_stacks(mut self) -> Self {
+        self.has_stacks = true;
+        self
+    }
+
+    pub(super) fn have_stacks(&self) -> bool {
+        self.has_stacks
     }
 
     /// Listens to functions of the program as well.
@@ -161,27 +186,62 @@ impl Tracepoints {
         Ok(self)
     }
 
-    /// Their numbers.
-    pub(super) fn ids(&self) -> (u64, impl Iterator<Item = u64>) {
+    /// Their numbers, and what their records say of stacks.
+    pub(super) fn ids(&self) -> ((u64, Stacks), impl Iterator<Item = (u64, Stacks)>) {
+        let (walked, empty) = if self.has_stacks {
+            (Stacks::Walked, Stacks::Empty)
+        } else {
+            (Stacks::Never, Stacks::Never)
+        };
         let rest = [
-            self.submit.0,
-            self.failed.0,
-            self.complete.0,
-            self.overflow.0,
+            (self.submit.0, walked),
+            (self.failed.0, walked),
+            (self.complete.0, empty),
+            (self.overflow.0, empty),
         ];
-        let calls = self.calls.iter().map(|(id, _)| *id);
-        (self.create.0, rest.into_iter().chain(calls))
+        let calls = self.calls.iter().map(move |(id, _)| (*id, walked));
+        ((self.create.0, empty), rest.into_iter().chain(calls))
     }
 
     /// What a record says; nothing where it is of no use.
-    pub(super) fn parse(&self, kind: u32, body: &[u8]) -> Option<Entry> {
+    pub(super) fn parse(&self, (kind, misc): (u32, u16), body: &[u8]) -> Option<Entry> {
         match kind {
             SAMPLE => {
                 let at = number(body, 8)?;
-                let size = half(body, 16)? as usize;
-                let raw = body.get(20..20usize.checked_add(size)?)?;
+                let mut rest = body.get(16..)?;
+                let mut stack = Vec::new();
+                if self.has_stacks {
+                    let bytes = usize::try_from(number(rest, 0)?).ok()?.checked_mul(8)?;
+                    let words = rest.get(8..bytes.checked_add(8)?)?.chunks_exact(8);
+                    stack.extend(words.filter_map(|word| number(word, 0)));
+                    rest = rest.get(bytes + 8..)?;
+                }
+                let size = half(rest, 0)? as usize;
+                let raw = rest.get(4..4usize.checked_add(size)?)?;
                 let said = self.said(raw)?;
-                Some(entry(body, 0, at, said)?)
+                let stack = stack.into_boxed_slice();
+                Some(Entry {
+                    stack,
+                    ..entry(body, 0, at, said)?
+                })
+            }
+            MMAP2 => {
+                let trailer = body.len().checked_sub(TRAILER)?;
+                let at = number(body, trailer + 8)?;
+                let path = body.get(64..trailer)?.split(|byte| *byte == 0).next()?;
+                let said = *body.get(32)? as usize;
+                let build_id = match misc & MMAP_BUILD_ID {
+                    0 => &[],
+                    _ => body.get(36..36 + said.min(20))?,
+                };
+                let mapping = Mapping {
+                    start: number(body, 8)?,
+                    len: number(body, 16)?,
+                    offset: number(body, 24)?,
+                    build_id: build_id.to_vec(),
+                    path: path.to_vec(),
+                };
+                entry(body, 0, at, Said::Mapped(Box::new(mapping)))
             }
             LOST => {
                 let trailer = body.len().checked_sub(TRAILER)?;
@@ -192,7 +252,12 @@ impl Tracepoints {
                 let trailer = body.len().checked_sub(TRAILER)?;
                 let name = body.get(8..trailer)?.split(|byte| *byte == 0).next()?;
                 let at = number(body, trailer + 8)?;
-                entry(body, 0, at, Said::Comm(name.to_vec()))
+                let name = name.to_vec();
+                let said = match misc & COMM_EXEC {
+                    0 => Said::Comm(name),
+                    _ => Said::Exec(name),
+                };
+                entry(body, 0, at, said)
             }
             FORK | EXIT => {
                 let ids = [
@@ -205,6 +270,7 @@ impl Tracepoints {
                 let parent = (parent, parent_tid);
                 Some(Entry {
                     at: number(body, 16)?,
+                    stack: Box::default(),
                     pid,
                     tid,
                     said: if kind == FORK {
@@ -325,6 +391,7 @@ fn entry(body: &[u8], at_ids: usize, at: u64, said: Said) -> Option<Entry> {
         pid: half(body, at_ids)?,
         tid: half(body, at_ids + 4)?,
         said,
+        stack: Box::default(),
     })
 }
 

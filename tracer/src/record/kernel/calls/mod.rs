@@ -21,6 +21,26 @@ use probes::Probes;
 use program::Program;
 use prologue::Cost;
 
+/// What is missing here for `--uprobes`, beside what is missing for `--kernel`.
+pub(super) fn missing(tracefs: Option<&Path>) -> Option<String> {
+    let table = tracefs
+        .unwrap_or(Path::new("/sys/kernel/tracing"))
+        .join("uprobe_events");
+    // To append: so opened it loses nothing of what others put there.
+    let opened = std::fs::OpenOptions::new().append(true).open(&table);
+    let error = opened.err()?;
+    let shown = crate::safe::path(&table);
+    if error.kind() == std::io::ErrorKind::NotFound && tracefs.is_some() {
+        return Some(format!(
+            "{shown}: this kernel was built without CONFIG_UPROBE_EVENTS"
+        ));
+    }
+    Some(format!(
+        "{shown} cannot be written to ({error}): the kernel probes functions (`--uprobes`) for root alone; run it as root: \
+         sudo tracer record --uprobes ...; without root there is the probe, which sees more"
+    ))
+}
+
 /// A program's probes, and what they mean.
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -32,9 +52,6 @@ pub(super) struct Calls {
 impl Calls {
     /// Looks into the program that a command names, and has the kernel probe it.
     pub(super) fn prepare(tracefs: &Path, command: &OsStr) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            bail!("functions are probed for root alone (`--uprobes`): run tracer as root");
-        }
         let Some(path) = crate::record::preload::find(command) else {
             bail!("{}: not found", crate::safe::os(command));
         };
