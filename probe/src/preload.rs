@@ -26,6 +26,21 @@ pub fn process_id() -> u32 {
     recorder::process_id()
 }
 
+/// Has `handler` run in forked children.
+pub fn in_forked_children(handler: extern "C" fn()) {
+    recorder::in_forked_children(handler);
+}
+
+/// In a forked child: puts zeroed pages where its parent had a mapping that it was not given.
+pub fn map_over(start: *mut u8, bytes: usize) {
+    recorder::map_over(start, bytes);
+}
+
+/// Runs `body` while no signal handler comes in between, but for those of faults.
+pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    recorder::without_signals(body)
+}
+
 /// Exchanges a word as [`AtomicU64::compare_exchange`] does, cheaper where no other thread runs, which is the caller's word.
 #[inline(always)]
 pub fn exchange(is_alone: bool, word: &AtomicU64, old: u64, new: u64) -> Result<u64, u64> {

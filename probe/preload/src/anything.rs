@@ -277,7 +277,7 @@ mod tests {
                         rings::each(|ring| Look::take(|look| ring.look(look)));
                     }
                 }
-                let removed = rings::find(thread).and_then(|found| found.remove());
+                let removed = rings::find(thread).and_then(|found| found.remove(|_| {}));
                 let mut owned = removed.expect("nobody else ends it");
                 owned.ring.let_go();
                 assert_eq!(owned.ring.pending(50), 0);

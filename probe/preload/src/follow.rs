@@ -12,10 +12,11 @@
 //! leftover is put back before the kernel sees it. That the kernel never sees the word rests on this: each
 //! entry is looked at in the enter that hands it over. Where several threads enter, one may hand over what
 //! another is just publishing; so a ring is poisoned only while one thread alone enters it, and for good no more
-//! once a second one did.
+//! once a second one did. Nor once entries were published while that thread was in the kernel: who fills a slot meanwhile
+//! may have set the very cookie that it held before, which poison must not cover.
 //!
-//! A program may also copy an entry out of a slot that it submitted, poison with it. In such a copy the word is replaced
-//! by what it stands for, and the ring is poisoned no more: who reads slots may read more than that.
+//! A program may also copy an entry out of a slot that it submitted, poison with it, into another ring's queue, too. In
+//! such a copy the word is replaced by what it stands for, and the rings are poisoned no more: who reads slots may read more than that.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,7 +24,7 @@ use probe::preload::{self, Look};
 use probe::ring::{Entry, Kind, Odd, Ring, Submissions};
 
 use crate::kernel::{self, CQ_OVERFLOW};
-use crate::next;
+use crate::{next, rings};
 
 /// A ring's queues, in memory that the kernel shares.
 #[derive(Clone, Copy, Debug)]
@@ -254,6 +255,10 @@ impl Followed {
         let head = self.head();
         // More than was looked at was handed over by another thread's enter, or is liburing's own (the timeout of a wait).
         self.catch_up(look, head);
+        let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
+        if tail.wrapping_sub(self.scanned).cast_signed() > 0 {
+            self.is_of_many(look);
+        }
         let count = head.wrapping_sub(self.taken);
         if self.may_poison() {
             let (queue, count) = (
@@ -328,6 +333,15 @@ impl Followed {
         core::mem::take(&mut self.posts_to)
     }
 
+    /// The cookie that poison of its slots stands for, which the program copied into another ring.
+    pub(crate) fn cookie_of(&mut self, poison: u64) -> Option<u64> {
+        let cookie = self.hooks.stands_for(poison)?;
+        if self.said.once(COPIED) {
+            self.let_go();
+        }
+        Some(cookie)
+    }
+
     /// Takes the poison out of all slots: the ring is not followed any more.
     pub(crate) fn let_go(&mut self) {
         for slot in 0..self.queues.submissions.count {
@@ -345,15 +359,26 @@ impl Followed {
         match self.entered {
             Entered::Never => self.entered = Entered::By(me),
             Entered::By(thread) if thread == me => {}
-            Entered::By(_) => {
-                self.entered = Entered::ByMany;
-                // Published entries are looked at before they go in; all others are made whole now.
-                let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
-                self.scan(look, tail);
-                self.let_go();
-            }
+            Entered::By(_) => self.is_of_many(look),
             Entered::ByMany => {}
         }
+    }
+
+    /// Several threads work on it: nothing is poisoned any more.
+    #[cold]
+    fn is_of_many(&mut self, look: &mut Look) {
+        if self.entered != Entered::ByMany {
+            self.entered = Entered::ByMany;
+            // Published entries are looked at before they go in; all others are made whole now.
+            let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
+            self.scan(look, tail);
+            self.let_go();
+        }
+    }
+
+    /// In a child that was forked in the middle of a look: what is left of it leads nowhere.
+    pub(crate) fn forget(&self) {
+        self.hooks.forget();
     }
 
     fn may_poison(&self) -> bool {
@@ -380,11 +405,17 @@ impl Followed {
         // SAFETY: the queue is mapped; the program has published the entries and leaves them alone until the kernel took
         // them; `&mut self` is alone with the hooks.
         let odd = unsafe {
-            self.hooks
-                .published(look, queue, self.scanned, count, |entry| {
+            self.hooks.published(
+                look,
+                queue,
+                self.scanned,
+                count,
+                rings::cookie_of,
+                |entry| {
                     posts_to.note(entry);
                     preload::watch(entry);
-                })
+                },
+            )
         };
         self.scanned = tail;
         let Odd { nowhere, copied } = odd;

@@ -138,22 +138,10 @@ pub(crate) unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
 /// Maps `len` bytes that can be read and written: of a descriptor from an offset on, or private and zeroed.
 /// A forked child does not have the former, and finds the latter zeroed.
 pub(crate) fn map(file: Option<(i32, i64)>, len: usize) -> Option<*mut u8> {
-    const READ_WRITE: usize = 3;
-    const SHARED: usize = 1;
-    const PRIVATE_ANONYMOUS: usize = 0x22;
     const DONTFORK: usize = 10;
     const WIPEONFORK: usize = 18;
-    let (flags, fd, offset, advice) = match file {
-        Some((fd, offset)) => (SHARED, fd as usize, offset as usize, DONTFORK),
-        None => (PRIVATE_ANONYMOUS, usize::MAX, 0, WIPEONFORK),
-    };
-    let arguments = [0, len, READ_WRITE, flags, fd, offset];
-    // SAFETY: a new mapping at a place of the kernel's choice.
-    let start = unsafe { call(number::MMAP, arguments) };
-    if start <= 0 {
-        return None;
-    }
-    let start = start as *mut u8;
+    let start = map_as(file, len)?;
+    let advice = if file.is_some() { DONTFORK } else { WIPEONFORK };
     // SAFETY: advice about the mapping just made.
     if unsafe { call(number::MADVISE, [start as usize, len, advice, 0, 0, 0]) } != 0 {
         // Without it a child would use what is its parent's.
@@ -162,6 +150,25 @@ pub(crate) fn map(file: Option<(i32, i64)>, len: usize) -> Option<*mut u8> {
         return None;
     }
     Some(start)
+}
+
+/// Zeroed memory that a forked child has a copy of.
+pub(crate) fn map_copied(len: usize) -> Option<*mut u8> {
+    map_as(None, len)
+}
+
+fn map_as(file: Option<(i32, i64)>, len: usize) -> Option<*mut u8> {
+    const READ_WRITE: usize = 3;
+    const SHARED: usize = 1;
+    const PRIVATE_ANONYMOUS: usize = 0x22;
+    let (flags, fd, offset) = match file {
+        Some((fd, offset)) => (SHARED, fd as usize, offset as usize),
+        None => (PRIVATE_ANONYMOUS, usize::MAX, 0),
+    };
+    let arguments = [0, len, READ_WRITE, flags, fd, offset];
+    // SAFETY: a new mapping at a place of the kernel's choice.
+    let start = unsafe { call(number::MMAP, arguments) };
+    (start > 0).then_some(start as *mut u8)
 }
 
 /// Takes a mapping of [`map`] away.

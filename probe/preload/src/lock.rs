@@ -22,6 +22,13 @@ impl Lock {
         Self(AtomicU64::new(0))
     }
 
+    /// Takes the lock if it is free this moment.
+    pub(crate) fn try_take(&self) -> Option<Held<'_>> {
+        let me = kernel::thread();
+        let taken = preload::exchange(next::is_alone(), &self.0, 0, me);
+        taken.is_ok().then_some(Held(self))
+    }
+
     /// Takes the lock. Nothing where this very thread holds it: then this is a signal handler.
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<Held<'_>> {
@@ -58,7 +65,9 @@ mod tests {
         let lock = Lock::default();
         let held = lock.take().unwrap();
         assert!(lock.take().is_none());
+        assert!(lock.try_take().is_none());
         drop(held);
+        assert!(lock.try_take().is_some());
         assert!(lock.take().is_some());
     }
 

@@ -1,11 +1,17 @@
 //! The rings of this process that are followed, by descriptor.
 //!
 //! The table lies in memory that a forked child finds zeroed: it knows of no ring, and touches nothing of its
-//! parent's, whose queues it does not have mapped.
+//! parent's, whose queues it does not have mapped. But for a child that a signal handler forked in the middle of a look,
+//! and that returns into it: for that the rings themselves lie in memory of which it has a copy, and it is given zeroed
+//! pages where the queues were ([`forked`]), so that what is left of the look leads nowhere.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering, compiler_fence,
+};
+
+use probe::preload;
 
 use crate::follow::Followed;
 use crate::kernel;
@@ -21,8 +27,16 @@ struct Place {
     /// Rings that lived here before: tells this one from the next.
     life: AtomicU64,
     fd: AtomicU32,
+}
+
+/// Where the ring of a place lies, touched under the lock of the place alone.
+struct Cell {
+    /// The thread that looks at it; 0 for none.
+    looked_at_by: AtomicU64,
     ring: UnsafeCell<MaybeUninit<Owned>>,
 }
+
+type Cells = [Cell; RINGS];
 
 /// A ring, and the mappings to be taken away with it.
 pub(crate) struct Owned {
@@ -40,12 +54,55 @@ struct Table {
 }
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(core::ptr::null_mut());
+static CELLS: AtomicPtr<Cells> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The ring of a descriptor, at one time.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     place: &'static Place,
+    cell: &'static Cell,
     life: u64,
+}
+
+fn cells() -> Option<&'static Cells> {
+    // SAFETY: published by `make`, zeroed and never unmapped; all zeros are valid cells, whose rings are touched under
+    // a lock alone.
+    unsafe { CELLS.load(Ordering::Acquire).as_ref() }
+}
+
+/// In a forked child: zeroed pages where the queues were that this thread was looking at.
+extern "C" fn forked() {
+    let me = kernel::thread();
+    let looked_at = cells()
+        .into_iter()
+        .flatten()
+        .filter(|cell| cell.looked_at_by.load(Ordering::Relaxed) == me);
+    for cell in looked_at {
+        // SAFETY: this thread is alone in its process, and what it interrupted goes on only when this is over. The memory
+        // was zeroed before there was a ring, and what one left there when it went is still its.
+        let owned = unsafe { (*cell.ring.get()).assume_init_ref() };
+        owned.ring.forget();
+        for (start, len) in owned.mappings {
+            if !start.is_null() {
+                preload::map_over(start, len);
+            }
+        }
+    }
+}
+
+/// Maps memory once, for whoever is first.
+fn map_once<T>(at: &AtomicPtr<T>, map: impl Fn(usize) -> Option<*mut u8>) -> Option<bool> {
+    if !at.load(Ordering::Acquire).is_null() {
+        return Some(false);
+    }
+    let memory = map(size_of::<T>())?;
+    let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+    let won = at.compare_exchange(core::ptr::null_mut(), memory.cast(), success, failure);
+    if won.is_err() {
+        // SAFETY: mapped above, and another thread's won.
+        unsafe { kernel::unmap(memory, size_of::<T>()) };
+    }
+    Some(won.is_ok())
 }
 
 fn table() -> Option<&'static Table> {
@@ -59,16 +116,10 @@ fn make() -> Option<&'static Table> {
     if let Some(table) = table() {
         return Some(table);
     }
-    let memory = kernel::map(None, size_of::<Table>())?;
-    let made = memory.cast::<Table>();
-    let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-    if TABLE
-        .compare_exchange(core::ptr::null_mut(), made, success, failure)
-        .is_err()
-    {
-        // SAFETY: mapped above, and another thread's table won.
-        unsafe { kernel::unmap(memory, size_of::<Table>()) };
+    if map_once(&CELLS, kernel::map_copied)? {
+        preload::in_forked_children(forked);
     }
+    map_once(&TABLE, |len| kernel::map(None, len))?;
     table()
 }
 
@@ -84,8 +135,9 @@ pub(crate) fn find(fd: i32) -> Option<Found> {
     let number = table.of.get(usize::try_from(fd).ok()?)?;
     let index = number.load(Ordering::Acquire).checked_sub(1)?;
     let place = table.places.get(usize::from(index))?;
+    let cell = cells()?.get(usize::from(index))?;
     let life = place.life.load(Ordering::Relaxed);
-    Some(Found { place, life })
+    Some(Found { place, cell, life })
 }
 
 impl Found {
@@ -97,28 +149,46 @@ impl Found {
     /// Runs `body` alone with the ring. Not where this very thread is in here already, in a signal handler
     /// that interrupted itself, nor where the ring is gone.
     pub(crate) fn with<T>(&self, body: impl FnOnce(&mut Followed) -> T) -> Option<T> {
-        let _held = self.held()?;
-        // SAFETY: the lock is held, and the place is taken: it holds a ring.
-        let owned = unsafe { (*self.place.ring.get()).assume_init_mut() };
-        Some(body(&mut owned.ring))
+        let _held = self.place.lock.take()?;
+        self.look(body)
     }
 
-    fn held(&self) -> Option<Held<'static>> {
-        let held = self.place.lock.take()?;
+    /// As [`Found::with`], for who holds another ring: not where somebody is in here.
+    fn try_with<T>(&self, body: impl FnOnce(&mut Followed) -> T) -> Option<T> {
+        let _held = self.place.lock.try_take()?;
+        self.look(body)
+    }
+
+    /// [`Found::with`], under the lock.
+    #[inline(always)]
+    fn look<T>(&self, body: impl FnOnce(&mut Followed) -> T) -> Option<T> {
+        // First of all: a child that is forked before this finds no ring in the wiped place, one that is forked behind
+        // it finds pages where the queues were.
+        let looked_at_by = &self.cell.looked_at_by;
+        looked_at_by.store(kernel::thread(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
         let is_same = self.place.life.load(Ordering::Relaxed) == self.life;
-        (is_same && self.place.taken.load(Ordering::Relaxed)).then_some(held)
+        let result = (is_same && self.place.taken.load(Ordering::Relaxed)).then(|| {
+            // SAFETY: the lock is held, and the place is taken: it holds a ring.
+            let owned = unsafe { (*self.cell.ring.get()).assume_init_mut() };
+            body(&mut owned.ring)
+        });
+        compiler_fence(Ordering::SeqCst);
+        looked_at_by.store(0, Ordering::Relaxed);
+        result
     }
 
-    /// Takes the ring out of the table.
-    pub(crate) fn remove(&self) -> Option<Owned> {
-        let _held = self.held()?;
+    /// Takes the ring out of the table, after a last look.
+    pub(crate) fn remove(&self, last: impl FnOnce(&mut Followed)) -> Option<Owned> {
+        let _held = self.place.lock.take()?;
+        self.look(last)?;
         let number = usize::try_from(self.fd()).ok();
         if let Some(number) = number.and_then(|fd| table()?.of.get(fd)) {
             number.store(0, Ordering::Relaxed);
         }
         self.place.life.fetch_add(1, Ordering::Relaxed);
         // SAFETY: as in `with`; the place is free from here on.
-        let owned = unsafe { (*self.place.ring.get()).assume_init_read() };
+        let owned = unsafe { (*self.cell.ring.get()).assume_init_read() };
         self.place.taken.store(false, Ordering::Release);
         Some(owned)
     }
@@ -136,7 +206,14 @@ pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
     let Some(number) = table.of.get(fd as usize) else {
         return Err(owned);
     };
-    for (index, place) in (0u32..).zip(&table.places) {
+    let Some(cells) = cells() else {
+        return Err(owned);
+    };
+    for (index, (place, cell)) in (0u32..).zip(table.places.iter().zip(cells)) {
+        // A child that was forked in the middle of a look at it is not through with that.
+        if cell.looked_at_by.load(Ordering::Relaxed) == kernel::thread() {
+            continue;
+        }
         let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
         let mine = place
             .taken
@@ -152,7 +229,7 @@ pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
             return Err(owned);
         };
         // SAFETY: under the lock.
-        unsafe { (*place.ring.get()).write(owned) };
+        unsafe { (*cell.ring.get()).write(owned) };
         drop(held);
         table.used.fetch_max(index + 1, Ordering::Release);
         number.store(index as u16 + 1, Ordering::Release);
@@ -178,15 +255,27 @@ pub(crate) fn between(first: u32, last: u32) -> impl Iterator<Item = i32> {
 
 /// Runs `body` with each ring, one after the other.
 pub(crate) fn each(mut body: impl FnMut(&mut Followed)) {
-    let Some(table) = table() else { return };
-    let used = table.used.load(Ordering::Acquire) as usize;
-    for place in table.places.get(..used).unwrap_or(&[]) {
-        let fd = place.fd.load(Ordering::Relaxed);
-        if place.taken.load(Ordering::Relaxed)
-            && let Some(found) = find(fd.cast_signed())
-            && core::ptr::eq(found.place, place)
-        {
-            found.with(&mut body);
-        }
+    for found in all() {
+        found.with(&mut body);
     }
+}
+
+/// The cookie that poison of any ring stands for, for who holds one of them.
+#[cold]
+pub(crate) fn cookie_of(poison: u64) -> Option<u64> {
+    all().find_map(|found| found.try_with(|ring| ring.cookie_of(poison)).flatten())
+}
+
+fn all() -> impl Iterator<Item = Found> {
+    let places = table().map(|table| {
+        let used = table.used.load(Ordering::Acquire) as usize;
+        table.places.get(..used).unwrap_or(&[])
+    });
+    places.into_iter().flatten().filter_map(|place| {
+        if !place.taken.load(Ordering::Relaxed) {
+            return None;
+        }
+        let found = find(place.fd.load(Ordering::Relaxed).cast_signed())?;
+        core::ptr::eq(found.place, place).then_some(found)
+    })
 }

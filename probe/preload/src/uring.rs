@@ -176,6 +176,14 @@ pub(crate) fn was_made_since(fd: c_int, count: u32) -> bool {
 /// The ring was just made with these parameters, and nobody uses it yet.
 pub(crate) unsafe fn made(fd: c_int, params: &Params) {
     gone(fd);
+    // SAFETY: the caller's promise.
+    preload::without_signals(|| unsafe { follow(fd, params) });
+}
+
+/// # Safety
+///
+/// As for [`made`], and no signal handler comes in between.
+unsafe fn follow(fd: c_int, params: &Params) {
     let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
     if !probe::is_recording() {
         return;
@@ -286,12 +294,16 @@ fn unmap(mappings: Mappings) {
 }
 
 fn drop_ring(owned: Owned) {
-    let Owned { mut ring, mappings } = owned;
+    let Owned { ring, mappings } = owned;
+    drop(ring);
+    unmap(mappings);
+}
+
+/// The last look at a ring.
+fn look_back(ring: &mut Followed) {
     Look::take(|look| ring.look(look));
     ring.take_texts().for_each(probe::mark);
     ring.let_go();
-    drop(ring);
-    unmap(mappings);
 }
 
 /// Whether any ring's queues ever lay in memory of the program's own.
@@ -319,7 +331,7 @@ fn give_up(start: usize, len: usize) {
 
 /// A descriptor is about to be closed, or belongs to another ring now.
 pub(crate) fn gone(fd: c_int) {
-    if let Some(owned) = rings::find(fd).and_then(|found| found.remove()) {
+    if let Some(owned) = rings::find(fd).and_then(|found| found.remove(look_back)) {
         drop_ring(owned);
     }
 }

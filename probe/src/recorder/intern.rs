@@ -164,20 +164,31 @@ fn record_from<const N: usize>(
     if cursor::next_batch() && cursor::try_record(kind, flags, aux, Some(key), &payload) {
         return;
     }
-    let table = cursor::at_hand().map(|process| &process.table);
-    let origin = table
-        .and_then(|table| table.seek(key))
-        .unwrap_or_else(|| new_origin(key, location, ty));
+    let origin = loop {
+        let Some(process) = sys::keep_errno(process::current) else {
+            break 0;
+        };
+        let number = || new_origin(process, key, location, ty);
+        let origin = process.table.seek(key).unwrap_or_else(number);
+        // In a child that a signal handler forked meanwhile these numbers are its parent's, and mean nothing.
+        let now = sys::keep_errno(process::current);
+        if now.is_none_or(|now| core::ptr::eq(now, process)) {
+            break origin;
+        }
+    };
     cursor::record(kind, flags, aux, payload(origin));
 }
 
 /// Numbers a place and a type, and has both be found at once from now on.
-fn new_origin(key: OriginKey, location: &'static Location<'static>, ty: Option<Named>) -> u64 {
+fn new_origin(
+    process: &Process,
+    key: OriginKey,
+    location: &'static Location<'static>,
+    ty: Option<Named>,
+) -> u64 {
     let ty = ty.map_or(0, |(name, size, align)| named_type(name, size, align));
     let origin = pair(site(location), ty);
-    if let Some(process) = cursor::at_hand() {
-        process.table.keep(key, origin);
-    }
+    process.table.keep(key, origin);
     origin
 }
 

@@ -13,7 +13,7 @@ pub(crate) use announcement::another_recorder;
 #[cfg(feature = "preload")]
 pub(crate) use process::capture_as;
 #[cfg(feature = "preload")]
-pub(crate) use sys::process_id;
+pub(crate) use sys::{in_forked_children, map_over, process_id, without_signals};
 
 #[cfg(feature = "preload")]
 pub(crate) mod alone;

@@ -163,11 +163,7 @@ pub(crate) fn current() -> Option<&'static Process> {
                     .is_ok()
                 {
                     STARTER.store(sys::process_and_thread(), Ordering::Relaxed);
-                    let state = sys::keep_errno(|| match open::open_for_recorder() {
-                        Some(process) => publish(process),
-                        None => OFF,
-                    });
-                    STATE.store(state, Ordering::Release);
+                    sys::keep_errno(|| sys::without_signals(open_and_publish));
                 }
             }
             _ => {
@@ -197,6 +193,16 @@ pub(crate) fn current() -> Option<&'static Process> {
             }
         }
     }
+}
+
+/// No signal handler comes into it: one that forks would leave its child, when it returns, to go on with what was
+/// half made for the parent, and to put it in the place of its own.
+fn open_and_publish() {
+    let state = match open::open_for_recorder() {
+        Some(process) => publish(process),
+        None => OFF,
+    };
+    STATE.store(state, Ordering::Release);
 }
 
 /// Counts a record for which there was no lane: too many threads, or the recording was just being

@@ -9,7 +9,7 @@ use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind as Record};
 
 use super::reaped::is_narrow;
-use super::slots::{Slot, looks_poisoned, put_back_copied};
+use super::slots::{Slot, looks_poisoned, put_back_copied, stands_for};
 use super::{Entry, Ring, USER_DATA, has_number};
 use crate::recorder::{self, Look, Poison};
 
@@ -60,6 +60,11 @@ pub struct Odd {
 }
 
 impl Ring {
+    /// Nothing of it is recorded from here on: it is another process's.
+    pub fn forget(&self) {
+        self.id.store(super::NOT_RECORDED, Ordering::Relaxed);
+    }
+
     /// Makes room for what is known of slots.
     pub fn remember_slots(&mut self) {
         let slots = self.slots.get_mut();
@@ -69,7 +74,7 @@ impl Ring {
     }
 
     /// The program published the entries at `count` positions from one on. Takes out poison that is still there, and
-    /// calls `seen` with each as the kernel will see it.
+    /// calls `seen` with each as the kernel will see it. Poison that is not this ring's is what `elsewhere` says.
     ///
     /// A cookie that nobody set proves nothing where the program fills its slots once and hands them over again and
     /// again: where no slot's cookie was ever seen to be set, and the entry is the very one that went in before.
@@ -85,6 +90,7 @@ impl Ring {
         queue: Submissions,
         from: u32,
         count: u32,
+        elsewhere: impl Fn(u64) -> Option<u64>,
         mut seen: impl FnMut(&Entry),
     ) -> Odd {
         let id = self.recorded_as();
@@ -108,7 +114,10 @@ impl Ring {
             // SAFETY: the caller's promise.
             let entry = unsafe { &mut *entry };
             let mut state = CookieState::Unknown;
-            if looks_poisoned(entry[USER_DATA]) && put_back_copied(slots, id, slot, entry, keeps) {
+            if looks_poisoned(entry[USER_DATA])
+                && (put_back_copied(slots, id, slot, entry, keeps)
+                    || put_back_foreign(id, entry, &elsewhere))
+            {
                 odd.copied += 1;
                 state = CookieState::Set;
             }
@@ -150,6 +159,14 @@ impl Ring {
             self.submitted.store(sequence, Ordering::Relaxed);
         }
         odd
+    }
+
+    /// The cookie that poison of its slots stands for; nothing where the word is none of it.
+    pub fn stands_for(&self, word: u64) -> Option<u64> {
+        let id = self.recorded_as()?;
+        // SAFETY: whoever calls the functions above is alone with the ring, and so is who calls this.
+        let slots = unsafe { (*self.slots.get()).as_slice() };
+        stands_for(slots, id, word)
     }
 
     /// Whether a completion carries poison although none was to reach the kernel: the program took it out of a slot in a
@@ -253,6 +270,20 @@ impl Ring {
         let id = self.id.load(Ordering::Relaxed);
         (recorder::recording() && has_number(id)).then_some(id)
     }
+}
+
+/// Puts a cookie in the place of poison that a program copied out of another ring's slot. Says whether it did.
+#[cold]
+fn put_back_foreign(id: u32, entry: &mut Entry, elsewhere: impl Fn(u64) -> Option<u64>) -> bool {
+    let word = entry[USER_DATA];
+    if (word >> 24) as u8 == id as u8 {
+        return false;
+    }
+    let Some(cookie) = elsewhere(word) else {
+        return false;
+    };
+    entry[USER_DATA] = cookie;
+    true
 }
 
 /// Records an entry at its place. Words that are 0 at its end are left out.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use traces::event::What;
 use traces::recording::Capture;
 
 use crate::c::skip;
@@ -221,6 +222,7 @@ fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
         // What was poison in the copy is the cookie again before the kernel sees it.
         ("copied", 12, 0, copies),
         ("kept", 28, 0, copies),
+        ("carried", 18, 0, copies),
         // No proof of a forgotten cookie.
         ("again", 20, 0, ""),
         // A completion that the parent took of an operation that it never entered for; of the child nothing is known.
@@ -595,4 +597,37 @@ fn under_sanitizers_and_valgrind_programs_do_what_they_did() {
     let words = ["valgrind", "-q", "--error-exitcode=9", &program];
     let ran = same(folder.path(), &words, &[]).says("under Valgrind they cannot be trapped");
     assert!(!ran.stderr.contains("WARNING"), "{ran:#?}");
+}
+
+/// A child that a signal handler forks in the middle of a look, and that returns into it, goes on and harms nobody.
+#[test]
+fn a_child_forked_in_the_middle_of_a_look_goes_on() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = in_place("plain-forks", "forks.c");
+    let ran = same(folder.path(), &[program.to_str().unwrap()], &[]);
+    assert_eq!(ran.stdout(), "200 children, 0 of them ended badly\n");
+    // Of the ring's own process all is there; a child has nothing to say of it but for the record that it was in, or that
+    // it could not take its look to the end.
+    let trace = read(&folder.path().join("trace.bin"));
+    assert_eq!(trace.recording().problems, []);
+    let summary = &trace.verdict().summary;
+    let said = ran.stderr.split(" operations").next().unwrap_or_default();
+    let count = said.rsplit('\n').next().unwrap_or_default();
+    assert_eq!(summary.rings, 1);
+    let events = trace.events();
+    let made = events
+        .iter()
+        .find(|event| matches!(event.what, What::RingCreate(_)));
+    let made = made.expect("the ring").process;
+    let submits = events
+        .iter()
+        .filter(|event| matches!(event.what, What::Submit(_)));
+    let (own, others): (Vec<_>, Vec<_>) = submits.partition(|event| event.process == made);
+    assert_eq!(own.len().to_string(), count);
+    assert!(others.len() <= 200, "{}", others.len());
+    let stories = &trace.verdict().stories;
+    assert!(stories.is_empty(), "{stories:#?}");
 }

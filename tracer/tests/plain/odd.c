@@ -2,6 +2,7 @@
  *
  *   copied   re-arms an operation with a copy of the entry that it went in with before, user_data and all, as it lies in
  *            the slot still (`*new_sqe = *old_sqe`)
+ *   carried  copies such an entry into another ring
  *   kept     does so with a copy that it put by, while others went through the slot
  *   again    fills its slots once, and hands the same entries over again and again
  *   forked   lets a forked child submit, and takes what comes of it itself
@@ -102,6 +103,16 @@ int main(int argc, char **argv)
             *next = **from;
             *from = next;
             enter(&ring, 1);
+        }
+    } else if (!strcmp(mode, "carried")) {
+        make(&other);
+        for (unsigned index = 0; index < 9; index++) {
+            struct io_uring_sqe *old = nop(&ring, 0x1000 + index);
+            enter(&ring, 1);
+            printf(" %lx", take(&ring));
+            *slot(&other) = *old;
+            enter(&other, 1);
+            printf(" %lx", take(&other));
         }
     } else if (!strcmp(mode, "kept")) {
         nop(&ring, 0x1001);

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use wire::record::{Header, Kind};
 
 use super::room::Place;
-use super::{Cursor, HOT, clock, record, record_slowly};
+use super::{Cursor, HOT, clock, record};
 
 /// A look, for as long as which nothing else is recorded by this thread but by its signal handlers.
 pub struct Look {
@@ -24,6 +24,9 @@ pub struct Look {
     head: *mut AtomicU64,
     limit: u64,
     records: u64,
+    /// The cursor that it gave back before its end. One that was wiped meanwhile is a parent's: this is a child that was
+    /// forked in the middle of the look, and what is left of that is none of its business.
+    before: Option<&'static Cursor>,
 }
 
 impl core::fmt::Debug for Look {
@@ -54,6 +57,7 @@ impl Look {
             head: core::ptr::null_mut(),
             limit: 0,
             records: 0,
+            before: None,
         };
         // SAFETY: as in `try_record`.
         if let Some(cursor) = unsafe { hot.get().as_ref() }
@@ -107,13 +111,13 @@ impl Look {
         aux: u8,
         payload: [u64; N],
     ) {
-        match self.cursor.take() {
-            Some(cursor) => {
-                HOT.with(|hot| self.end(cursor, hot));
-                (self.head, self.limit) = (core::ptr::null_mut(), 0);
-                record_slowly(kind, flags, aux, payload);
-            }
-            None => record(kind, flags, aux, payload),
+        if let Some(cursor) = self.cursor.take() {
+            HOT.with(|hot| self.end(cursor, hot));
+            (self.head, self.limit) = (core::ptr::null_mut(), 0);
+            self.before = Some(cursor);
+        }
+        if self.before.is_none_or(|cursor| cursor.process().is_some()) {
+            record(kind, flags, aux, payload);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Holds `unsafe`: foreign functions.
 
-use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 unsafe extern "C" {
     fn pthread_atfork(
@@ -37,12 +37,14 @@ const PR_GET_NAME: c_int = 16;
 mod number {
     use core::ffi::c_long;
     pub(super) const GETTID: c_long = 186;
+    pub(super) const SIGPROCMASK: c_long = 14;
     pub(super) const GETRANDOM: c_long = 318;
 }
 #[cfg(target_arch = "aarch64")]
 mod number {
     use core::ffi::c_long;
     pub(super) const GETTID: c_long = 178;
+    pub(super) const SIGPROCMASK: c_long = 135;
     pub(super) const GETRANDOM: c_long = 278;
 }
 
@@ -192,4 +194,26 @@ pub(crate) fn in_forked_children(handler: extern "C" fn()) {
     }
     // SAFETY: the handler is a function of this program, which is never unloaded.
     unsafe { pthread_atfork(None, None, Some(handler)) };
+}
+
+/// Runs `body` while no signal handler comes in between, but for those of faults, which `body` has to do without.
+pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    const SET: c_int = 2;
+    const BYTES: c_ulong = 8;
+    // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV and SIGSYS: blocked, they would end the process.
+    const FAULTS: [u32; 6] = [4, 5, 7, 8, 11, 31];
+    let others = !FAULTS
+        .iter()
+        .fold(0u64, |set, signal| set | 1 << (signal - 1));
+    let mask = |new: *const u64, old: *mut u64| {
+        // SAFETY: both are sets of the kernel's size, or null.
+        !cfg!(miri) && unsafe { syscall(number::SIGPROCMASK, SET, new, old, BYTES) } == 0
+    };
+    let mut before = 0u64;
+    let blocked = mask(&raw const others, &raw mut before);
+    let result = body();
+    if blocked {
+        mask(&raw const before, core::ptr::null_mut());
+    }
+    result
 }
