@@ -243,6 +243,18 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
         return Err(started::become_it(&args.command));
     }
     started.note();
+    if args.uprobes && args.time == Times::Batch {
+        // What the kernel tells of a pointer and what the shim tells are two lanes, which times by batch do not order.
+        return Err(Failure::new(
+            RECORD_FAILED,
+            anyhow::anyhow!(
+                "--uprobes and --time=batch do not go together: who gives a pointer away is told by the kernel, and what \
+                 becomes of its block by the shim; without a time for each record nobody knows which came first, and \
+                 every answer would be `cannot tell`. Leave out --time=batch (and `time` in the settings): beside what a \
+                 probed call takes it spares nothing"
+            ),
+        ));
+    }
     let output = match args.output {
         Some(output) => output,
         None => started

@@ -39,7 +39,9 @@ fn unknown_rule_is_answered_with_the_nearest() {
         .prints("kind:submit");
     run(tracer(folder.path()).args(["explain", "levels"]))
         .exits(0)
-        .prints("T02  leftover-cookie           proved, where one thread enters the ring\n");
+        .prints(
+            "T02  leftover-cookie           proved, where one thread fills and enters the ring; of a 0, where somebody set it\n",
+        );
 }
 
 #[test]

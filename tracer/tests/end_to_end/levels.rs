@@ -51,6 +51,21 @@ fn found(trace: &Trace) -> String {
     found.join(", ")
 }
 
+/// What `--uprobes` finds in a program of the gallery that was built without the probe.
+fn found_by_uprobes(folder: &Path, words: &[std::ffi::OsString]) -> String {
+    let mut recorder = tracer(folder);
+    recorder.args(["record", "--uprobes", "--"]).args(words);
+    run(&mut recorder).exits(0);
+    found(&read(&folder.join("trace.bin")))
+}
+
+/// What the page says that `--uprobes` finds, where that cannot be tried.
+fn documented(page: &str, row: &str) -> String {
+    let line = page.lines().find_map(|line| line.strip_prefix(row));
+    let cell = line.and_then(|rest| rest.strip_suffix(" |"));
+    cell.unwrap_or("").trim().to_owned()
+}
+
 #[track_caller]
 fn recorded(folder: &Path, words: Vec<std::ffi::OsString>, capture: Capture) -> Trace {
     run(&mut record(folder, words)).exits(0);
@@ -63,8 +78,9 @@ fn recorded(folder: &Path, words: Vec<std::ffi::OsString>, capture: Capture) -> 
     trace
 }
 
-fn page(folder: &Path) -> String {
+fn page(folder: &Path, before: &str) -> String {
     let bare = bare();
+    let may_probe = crate::uprobes::may_probe("the gallery by --uprobes");
     let table = run(tracer(folder).args(["explain", "levels"])).exits(0);
     let mut page = format!(
         "# What is found without the probe\n\n\
@@ -77,9 +93,10 @@ fn page(folder: &Path) -> String {
          The programs of `tracer demo`: as they are, and built without the probe (`cargo build -p demo-runtime \
          --no-default-features`) and recorded all the same (`tracer record -- target/debug/demo-runtime NAME`). On a \
          ring that copies entries (`crate`) and on one that fills its slots in place (`inplace`). `-`: nothing was \
-         found. The mended programs are in it too: nothing is to be found in them at either level.\n\n\
-         | program | ring | what it shows | with the probe | by preload |\n\
-         |---|---|---|---|---|\n",
+         found; the last column is `record --uprobes`, of a debug build (`not run`: programs under load take minutes so). The mended programs are in it too: nothing is to \
+         be found in them at any level.\n\n\
+         | program | ring | what it shows | with the probe | by preload | and by uprobes |\n\
+         |---|---|---|---|---|---|\n",
         table.stdout()
     );
     let gallery = demo_runtime::scenarios().iter();
@@ -97,26 +114,32 @@ fn page(folder: &Path) -> String {
                 let arguments = [&[one.name, "--ring", &ring_name], *way].concat();
                 let linked = recorded(folder, scenario(&arguments), Capture::Linked);
                 let words = std::iter::once(bare.clone().into_os_string());
-                let words = words.chain(arguments.iter().map(Into::into)).collect();
-                let by_shim = recorded(folder, words, Capture::Preload);
+                let words: Vec<_> = words.chain(arguments.iter().map(Into::into)).collect();
+                let by_shim = recorded(folder, words.clone(), Capture::Preload);
                 assert!(by_shim.verdict().summary.operations > 0, "{arguments:?}");
                 let (about, name) = match way.first() {
                     Some(fixed) => ("mended", format!("{} {fixed}", one.name)),
                     None => (one.about, one.name.to_owned()),
                 };
                 let (linked, by_shim) = (found(&linked), found(&by_shim));
+                let row = format!("| {name} | {ring_name} | {about} | {linked} | {by_shim} |");
+                let by_uprobes = match one.rule {
+                    None => "not run".to_owned(),
+                    Some(_) if may_probe => found_by_uprobes(folder, &words),
+                    Some(_) => documented(before, &row),
+                };
                 if one.rule.is_none() || !way.is_empty() {
                     assert_eq!(
                         (&*linked, &*by_shim),
                         ("-", "-"),
                         "{name}: nothing is wrong"
                     );
+                    assert!(
+                        ["-", "not run"].contains(&&*by_uprobes),
+                        "{name}: nothing is wrong"
+                    );
                 }
-                writeln!(
-                    page,
-                    "| {name} | {ring_name} | {about} | {linked} | {by_shim} |"
-                )
-                .unwrap();
+                writeln!(page, "{row} {by_uprobes} |").unwrap();
             }
         }
     }
@@ -129,8 +152,9 @@ fn levels_are_documented_as_runs_show_them() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let got = page(folder.path());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/levels.md");
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    let got = page(folder.path(), &before);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&path, &got).unwrap();
     }

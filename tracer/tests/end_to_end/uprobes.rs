@@ -19,7 +19,7 @@ const TABLE: &str = "/sys/kernel/tracing/uprobe_events";
 static CLEARED: RwLock<()> = RwLock::new(());
 
 /// Whether functions can be probed.
-fn may_probe(test: &str) -> bool {
+pub(crate) fn may_probe(test: &str) -> bool {
     if !is_allowed(test) {
         return false;
     }
@@ -116,6 +116,28 @@ fn leaks_and_double_reclaims_of_a_debug_build_are_found_and_a_correct_one_is_cle
     }
 }
 
+/// Who may not probe is told of all that is missing, and not of tracepoints alone.
+#[test]
+fn an_ordinary_user_is_told_what_uprobes_take() {
+    if !may_probe("refusals of --uprobes to others than root") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), anybody).unwrap();
+    let recorder = tracer(folder.path());
+    let mut command = Command::new("setpriv");
+    command.current_dir(folder.path());
+    command.args(["--reuid=65534", "--clear-groups", "--inh-caps=-all"]);
+    command.arg(recorder.get_program());
+    let refused = run(command.args(["record", "--uprobes", "--", "true"])).exits(125);
+    refused
+        .says("the kernel cannot be listened to here (`--uprobes`); missing:")
+        .says("CAP_PERFMON")
+        .says("uprobe_events cannot be written to (Permission denied")
+        .says("sudo tracer record --uprobes");
+}
+
 #[test]
 fn what_cannot_be_probed_is_refused_with_the_reason_and_nothing_runs() {
     if !may_probe("refusals of --uprobes") {
@@ -135,6 +157,18 @@ fn what_cannot_be_probed_is_refused_with_the_reason_and_nothing_runs() {
         .says("the program's functions cannot be probed (`--uprobes`)")
         .says("has them in line")
         .says("link the probe");
+    let mut recorder = tracer(folder.path());
+    recorder.args([
+        "record",
+        "--uprobes",
+        "--time=batch",
+        "--",
+        "echo",
+        "it ran",
+    ]);
+    let ran = run(&mut recorder).exits(125);
+    assert_eq!(ran.stdout(), "");
+    ran.says("--uprobes and --time=batch do not go together");
     refused(&program("owners-stripped", &["-Cstrip=symbols"])).says("it has no symbols (stripped)");
     let script = folder.path().join("script");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
