@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ENTRIES = 4096, FORKS = 200 };
+enum { ENTRIES = 4096, FORKS = 60 };
 
 static volatile sig_atomic_t is_child, children;
 static int fd;
