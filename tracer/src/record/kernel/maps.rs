@@ -54,11 +54,16 @@ impl Module {
     }
 }
 
+/// A mapping, and its file where that was looked into.
+type Mapped = (Mapping, Option<Arc<Module>>);
+/// Files by path and build-id.
+type Files = FxHashMap<(Vec<u8>, Vec<u8>), Option<Arc<Image>>>;
+
 /// Code of all processes.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    by_pid: FxHashMap<u32, Vec<(Mapping, Option<Arc<Module>>)>>,
-    files: FxHashMap<(Vec<u8>, Vec<u8>), Option<Arc<Image>>>,
+    by_pid: FxHashMap<u32, Vec<Mapped>>,
+    files: Files,
 }
 
 /// What a file says of where its parts lie.
@@ -120,10 +125,7 @@ impl Maps {
 }
 
 /// Where the file of a mapping was loaded.
-fn load(
-    files: &mut FxHashMap<(Vec<u8>, Vec<u8>), Option<Arc<Image>>>,
-    mapping: &Mapping,
-) -> Option<Arc<Module>> {
+fn load(files: &mut Files, mapping: &Mapping) -> Option<Arc<Module>> {
     let key = (mapping.path.clone(), mapping.build_id.clone());
     let image = match files.entry(key) {
         Entry::Occupied(known) => known.get().clone(),
