@@ -71,7 +71,7 @@ fn read(title: &str, raw: &Vec<u8>) {
     let variant = |name, run| Variant { name, run };
     table_with_rates(
         &format!("reading {events} events ({title}), ns of processor time per event"),
-        Time::OfThread,
+        Time::Thread,
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
             variant("a first look", Box::new(look)),
@@ -114,8 +114,8 @@ fn beside(title: &str, raw: &Vec<u8>) {
         });
     };
     for (time, name) in [
-        (Time::OfClock, "by the clock"),
-        (Time::OfThreads, "of processor time"),
+        (Time::Clock, "by the clock"),
+        (Time::Threads, "of processor time"),
     ] {
         let variant = |name, run| Variant { name, run };
         table_with_rates(

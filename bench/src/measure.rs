@@ -39,19 +39,19 @@ fn rounds_of(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<
 #[derive(Clone, Copy)]
 pub enum Time {
     /// Nanoseconds that this thread was given a processor.
-    OfThread,
+    Thread,
     /// Nanoseconds that all threads together were given one.
-    OfThreads,
+    Threads,
     /// Nanoseconds that somebody waits.
-    OfClock,
+    Clock,
 }
 
 impl Time {
     fn now(self) -> u64 {
         clock_ns(match self {
-            Self::OfThread => libc::CLOCK_THREAD_CPUTIME_ID,
-            Self::OfThreads => libc::CLOCK_PROCESS_CPUTIME_ID,
-            Self::OfClock => libc::CLOCK_MONOTONIC,
+            Self::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
+            Self::Threads => libc::CLOCK_PROCESS_CPUTIME_ID,
+            Self::Clock => libc::CLOCK_MONOTONIC,
         })
     }
 }

@@ -12,8 +12,12 @@
 mod follow;
 #[path = "../../probe/preload/src/kernel.rs"]
 mod kernel;
+#[path = "../../probe/preload/src/lock.rs"]
+mod lock;
 #[path = "../../probe/preload/src/next.rs"]
 mod next;
+#[path = "../../probe/preload/src/rings.rs"]
+mod rings;
 
 use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;

@@ -15,7 +15,7 @@ use probe::preload;
 
 use crate::follow::Followed;
 use crate::kernel;
-use crate::lock::{Held, Lock};
+use crate::lock::Lock;
 
 /// Descriptors above are not followed.
 const DESCRIPTORS: usize = 1 << 16;
