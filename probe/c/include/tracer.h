@@ -6,7 +6,7 @@
  * follows the rings by itself.
  *
  *     struct conn *conn = make_conn();
- *     library_call(on_done, TRACER_LEAK(conn, struct conn));          // given away
+ *     library_call(on_done, TRACER_LEAK_AS(TRACER_OWNER_UNIQUE, conn, struct conn));   // given away
  *     ...
  *     void on_done(void *data)
  *     {
@@ -14,10 +14,10 @@
  *
  * In C++ what is given away is an owner's pointer, and the owner is made from what comes back:
  *
- *     library_call(on_done, TRACER_LEAK(conn.release(), Conn));
+ *     library_call(on_done, TRACER_LEAK_AS(TRACER_OWNER_UNIQUE, conn.release(), Conn));
  *     std::unique_ptr<Conn> conn(TRACER_RECLAIM(data, Conn));
  *
- * A function that wraps these macros names its caller, so that places are those of the program and not its own:
+ * A function that wraps these macros names its caller, or every place in the verdict is its own line:
  *
  *     void Reactor::read(int fd, Conn *conn, const char *file = __builtin_FILE(), unsigned line = __builtin_LINE())
  *     {
@@ -28,7 +28,8 @@
  *
  * Frees are not seen, as there is no hook in C's allocator, and the shim for programs without the probe steps aside
  * where this library is linked: memory that is freed while an operation points at it (T16, and T07 of a block that a
- * cookie points at) is found in a build with -DTRACER_OFF, by that shim. `tracer check` says so.
+ * cookie points at) is found in a build with -DTRACER_OFF, by that shim. `tracer check` says so. Nor are there hooks for
+ * descriptors (T24), provided buffers (T19), borrows (T26) and bytes that nobody initialised (T27).
  *
  * Building
  *
@@ -79,7 +80,8 @@ enum tracer_owner {
 	TRACER_OWNER_UNIQUE = 1,
 	/* Several, counted: as std::shared_ptr has it. */
 	TRACER_OWNER_SHARED = 3,
-	/* Not said: each time it is given away it comes back once. What TRACER_LEAK says. */
+	/* Not said: each time it is given away it comes back once, also if that is several times at once. What
+	 * TRACER_LEAK says. */
 	TRACER_OWNER_CUSTOM = 9,
 	/* The word is an index of a table. */
 	TRACER_OWNER_INDEX = 10
@@ -241,11 +243,14 @@ void tracer_caller_ends(void);
  * recorded before the pointer is out of your hands; put the reclaim before you touch what it points to.
  */
 
-/* Given away; comes back once for each time. */
-#define TRACER_LEAK(pointer, ...) TRACER_LEAK_AS(TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__)
-/* The same, saying who owned it. */
+/* Given away, by an owner who is named: TRACER_OWNER_UNIQUE for a coroutine's frame, the structure of one operation, what
+ * a unique_ptr held. Then an address that is given away again is another object, which a completion of the first must
+ * not find (T04), and one cookie on two operations is a mistake (T05). What comes back may be taken by TRACER_RECLAIM. */
 #define TRACER_LEAK_AS(owner, pointer, ...) \
 	TRACER_OUT_(TRACER_STEP_LEAK, owner, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), TRACER_ALIGNOF(__VA_ARGS__))
+/* The same without saying who owned it, for what several operations carry at once on purpose: comes back once for each
+ * time. */
+#define TRACER_LEAK(pointer, ...) TRACER_LEAK_AS(TRACER_OWNER_CUSTOM, pointer, __VA_ARGS__)
 /* Given away for ever, and never reported for not coming back. */
 #define TRACER_LEAK_FOREVER(pointer, ...) \
 	TRACER_OUT_(TRACER_STEP_LEAK_FOREVER, TRACER_OWNER_CUSTOM, pointer, #__VA_ARGS__, sizeof(__VA_ARGS__), \
@@ -304,9 +309,9 @@ void tracer_caller_ends(void);
 #define TRACER_RING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
 #endif
 /* `sqe` points to the slot's 64 bytes. One thread at a time fills a queue. */
-#define TRACER_RING_CLAIMED(ring, slot, sqe) TRACER_AT_(NULL, tracer_ring_claimed, ring, slot, sqe)
-#define TRACER_RING_SUBMITTING(ring, slot, sqe) TRACER_CALL_(tracer_ring_submitting(ring, slot, sqe))
-#define TRACER_RING_PUSHED(ring, sqe) TRACER_AT_(NULL, tracer_ring_pushed, ring, sqe)
+#define TRACER_RING_CLAIMED(ring, slot, ...) TRACER_AT_(NULL, tracer_ring_claimed, ring, slot, __VA_ARGS__)
+#define TRACER_RING_SUBMITTING(ring, slot, ...) TRACER_CALL_(tracer_ring_submitting(ring, slot, __VA_ARGS__))
+#define TRACER_RING_PUSHED(ring, ...) TRACER_AT_(NULL, tracer_ring_pushed, ring, __VA_ARGS__)
 /* How many it was offered, how many completions it waited for, and its result: negative error numbers. */
 #define TRACER_RING_ENTERED(ring, to_submit, min_complete, result) \
 	TRACER_CALL_(tracer_ring_entered(ring, to_submit, min_complete, result))
@@ -334,7 +339,16 @@ void tracer_caller_ends(void);
  * completion it runs for: the ring's number (TRACER_RING_ID, TRACER_URING_ID) and the cookie, or 0 and 0.
  */
 #ifndef TRACER_OFF
+#ifdef __cplusplus
+/* Also where no statement may stand: as what a member is initialised with. */
+#define TRACER_SPAWN(name) \
+	([]() -> tracer_coroutine { \
+		TRACER_PLACE_(name, 0, 0); \
+		return TRACER_IS_RECORDING() ? tracer_spawn(0, &tracer_place_) : 0; \
+	}())
+#else
 #define TRACER_SPAWN(name) TRACER_SPAWN_BY(name, 0)
+#endif
 #define TRACER_SPAWN_BY(name, parent) \
 	(__extension__({ \
 		TRACER_PLACE_(name, 0, 0); \
@@ -353,7 +367,8 @@ void tracer_caller_ends(void);
 		uint64_t tracer_cookie_ = (uint64_t)(uintptr_t)(cookie); \
 		tracer_suspend(coroutine, &tracer_cookie_, 1); \
 	}))
-#define TRACER_SUSPEND_ALL(coroutine, cookies, count) TRACER_CALL_(tracer_suspend(coroutine, cookies, count))
+/* As TRACER_SUSPEND_ALL(coroutine, cookies, count); the cookies may be a compound literal. */
+#define TRACER_SUSPEND_ALL(coroutine, ...) TRACER_CALL_(tracer_suspend(coroutine, __VA_ARGS__))
 /* It returned, or was thrown away before. */
 #define TRACER_DONE(coroutine) TRACER_CALL_(tracer_done(coroutine))
 #define TRACER_DROP(coroutine) TRACER_CALL_(tracer_drop(coroutine))

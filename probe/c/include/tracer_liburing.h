@@ -173,7 +173,7 @@ static inline struct io_uring_sqe *tracer_uring_got_sqe_(const struct io_uring *
 	return sqe;
 }
 
-static inline struct io_uring_sqe *tracer_uring_get_sqe_(struct io_uring *ring, const struct tracer_place *place)
+static inline struct io_uring_sqe *tracer_uring_get_sqe_(const struct tracer_place *place, struct io_uring *ring)
 {
 	return tracer_uring_got_sqe_(ring, io_uring_get_sqe(ring), place);
 }
@@ -252,11 +252,11 @@ static inline unsigned tracer_uring_tail_(const struct io_uring *ring)
 }
 
 /* A ring for the macros of tracer.h; null while nothing is recorded. */
-#define TRACER_URING(ring) tracer_uring_ring_(ring)
+#define TRACER_URING(...) tracer_uring_ring_(__VA_ARGS__)
 /* The program is about to read the first `count` completions of the queue itself, from ring->cq. */
-#define TRACER_URING_SAW(ring, count) tracer_uring_saw_(ring, count)
+#define TRACER_URING_SAW(...) tracer_uring_saw_(__VA_ARGS__)
 /* Its number in the trace, for TRACER_RESUME. */
-#define TRACER_URING_ID(ring) TRACER_RING_ID(TRACER_URING(ring))
+#define TRACER_URING_ID(...) TRACER_RING_ID(TRACER_URING(__VA_ARGS__))
 
 /* What came with liburing 2.0: functions, which can also be called as ::io_uring_submit. */
 
@@ -340,34 +340,149 @@ static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring
 	io_uring_cqe_seen(ring, cqe);
 }
 
-/* From here on liburing's names are the probe's. */
+/* What came later: these take liburing's own function as their first argument, so that they compile also where it is
+ * not there yet. */
 
-#define io_uring_queue_init(entries, ring, flags) tracer_uring_queue_init_(entries, ring, flags)
-#define io_uring_queue_init_params(entries, ring, params) tracer_uring_queue_init_params_(entries, ring, params)
-#define io_uring_queue_mmap(fd, params, ring) tracer_uring_queue_mmap_(fd, params, ring)
-#define io_uring_queue_exit(ring) tracer_uring_exit_(ring)
-#define io_uring_resize_rings(ring, params) tracer_does_not_follow_io_uring_resize_rings
+struct io_uring_buf_ring;
 
-#define io_uring_get_sqe(ring) \
-	tracer_uring_get_sqe_(ring, __extension__({ \
+/* After a call that publishes entries and may show a completion. */
+static inline int tracer_uring_submitted_(const struct io_uring *ring, unsigned head, unsigned wait_nr, int result,
+					  struct io_uring_cqe *const *cqe_ptr)
+{
+	return tracer_uring_showed_(ring, tracer_uring_entered_(ring, head, wait_nr, result), cqe_ptr);
+}
+
+static inline int tracer_uring_submit_and_wait_timeout_(
+	int (*call)(struct io_uring *, struct io_uring_cqe **, unsigned, struct __kernel_timespec *, sigset_t *),
+	struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+	sigset_t *sigmask)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_submitted_(ring, head, wait_nr, call(ring, cqe_ptr, wait_nr, ts, sigmask), cqe_ptr);
+}
+
+static inline int tracer_uring_submit_and_wait_min_timeout_(
+	int (*call)(struct io_uring *, struct io_uring_cqe **, unsigned, struct __kernel_timespec *, unsigned,
+		    sigset_t *),
+	struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+	unsigned min_wait, sigset_t *sigmask)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_submitted_(ring, head, wait_nr, call(ring, cqe_ptr, wait_nr, ts, min_wait, sigmask),
+				       cqe_ptr);
+}
+
+static inline int tracer_uring_submit_and_wait_reg_(
+	int (*call)(struct io_uring *, struct io_uring_cqe **, unsigned, int), struct io_uring *ring,
+	struct io_uring_cqe **cqe_ptr, unsigned wait_nr, int reg_index)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_submitted_(ring, head, wait_nr, call(ring, cqe_ptr, wait_nr, reg_index), cqe_ptr);
+}
+
+static inline int tracer_uring_submit_and_get_events_(int (*call)(struct io_uring *), struct io_uring *ring)
+{
+	unsigned head = tracer_uring_submitting_(ring);
+
+	return tracer_uring_entered_(ring, head, 0, call(ring));
+}
+
+/* Enters, and publishes nothing. */
+static inline int tracer_uring_get_events_(int (*call)(struct io_uring *), struct io_uring *ring)
+{
+	return tracer_uring_got_events_(ring, call(ring));
+}
+
+/* Entries of 128 bytes each; a ring of mixed ones is not followed. */
+static inline struct io_uring_sqe *tracer_uring_get_sqe128_(struct io_uring_sqe *(*call)(struct io_uring *),
+							    const struct tracer_place *place, struct io_uring *ring)
+{
+	return tracer_uring_got_sqe_(ring, call(ring), place);
+}
+
+static inline int tracer_uring_wait_cqes_min_timeout_(
+	int (*call)(struct io_uring *, struct io_uring_cqe **, unsigned, struct __kernel_timespec *, unsigned,
+		    sigset_t *),
+	struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+	unsigned min_ts_usec, sigset_t *sigmask)
+{
+	return tracer_uring_showed_(ring, call(ring, cqe_ptr, wait_nr, ts, min_ts_usec, sigmask), cqe_ptr);
+}
+
+static inline int tracer_uring_queue_init_mem_(
+	int (*call)(unsigned, struct io_uring *, struct io_uring_params *, void *, size_t), unsigned entries,
+	struct io_uring *ring, struct io_uring_params *params, void *buffer, size_t bytes)
+{
+	return tracer_uring_made_(ring, call(entries, ring, params, buffer, bytes));
+}
+
+static inline void tracer_uring_buf_ring_advance_(void (*call)(struct io_uring *, struct io_uring_buf_ring *, int, int),
+						  struct io_uring *ring, struct io_uring_buf_ring *buf_ring,
+						  int cq_count, int buf_count)
+{
+	tracer_uring_saw_(ring, (unsigned)cq_count);
+	call(ring, buf_ring, cq_count, buf_count);
+}
+
+static inline void tracer_uring_buf_ring_cq_advance_(void (*call)(struct io_uring *, struct io_uring_buf_ring *, int),
+						     struct io_uring *ring, struct io_uring_buf_ring *buf_ring,
+						     int count)
+{
+	tracer_uring_saw_(ring, (unsigned)count);
+	call(ring, buf_ring, count);
+}
+
+/* Where a loop over the queue is. No argument of the macro is called as one of these. */
+struct tracer_uring_loop_ {
+	const struct io_uring *ring_;
+	unsigned at_;
+	unsigned tail_;
+};
+
+static inline struct tracer_uring_loop_ tracer_uring_loop_begins_(const struct io_uring *ring)
+{
+	struct tracer_uring_loop_ loop;
+
+	loop.ring_ = ring;
+	loop.at_ = *ring->cq.khead;
+	loop.tail_ = tracer_uring_tail_(ring);
+	return loop;
+}
+
+/* From here on liburing's names are the probe's. They take any number of arguments: a compound literal has commas that
+ * a macro would count. Inside an expansion a name stands for liburing's own function. */
+
+#define io_uring_queue_init(...) tracer_uring_queue_init_(__VA_ARGS__)
+#define io_uring_queue_init_params(...) tracer_uring_queue_init_params_(__VA_ARGS__)
+#define io_uring_queue_mmap(...) tracer_uring_queue_mmap_(__VA_ARGS__)
+#define io_uring_queue_exit(...) tracer_uring_exit_(__VA_ARGS__)
+#define io_uring_resize_rings(...) tracer_does_not_follow_io_uring_resize_rings
+
+/* A pointer to a place of the call's own. */
+#define TRACER_URING_HERE_ \
+	__extension__({ \
 		TRACER_PLACE_(NULL, 0, 0); \
 		&tracer_place_; \
-	}))
+	})
+#define io_uring_get_sqe(...) tracer_uring_get_sqe_(TRACER_URING_HERE_, __VA_ARGS__)
+#define io_uring_get_sqe128(...) tracer_uring_get_sqe128_(&io_uring_get_sqe128, TRACER_URING_HERE_, __VA_ARGS__)
 
-#define io_uring_submit(ring) tracer_uring_submit_(ring)
-#define io_uring_submit_and_wait(ring, wait_nr) tracer_uring_submit_and_wait_(ring, wait_nr)
-#define io_uring_wait_cqe(ring, cqe_ptr) tracer_uring_wait_cqe_(ring, cqe_ptr)
-#define io_uring_wait_cqe_nr(ring, cqe_ptr, wait_nr) tracer_uring_wait_cqe_nr_(ring, cqe_ptr, wait_nr)
-#define io_uring_wait_cqe_timeout(ring, cqe_ptr, ts) tracer_uring_wait_cqe_timeout_(ring, cqe_ptr, ts)
-#define io_uring_wait_cqes(ring, cqe_ptr, wait_nr, ts, sigmask) \
-	tracer_uring_wait_cqes_(ring, cqe_ptr, wait_nr, ts, sigmask)
-#define io_uring_peek_cqe(ring, cqe_ptr) tracer_uring_peek_cqe_(ring, cqe_ptr)
-#define io_uring_peek_batch_cqe(ring, cqes, count) tracer_uring_peek_batch_cqe_(ring, cqes, count)
-#define io_uring_cq_advance(ring, count) tracer_uring_cq_advance_(ring, count)
-#define io_uring_cqe_seen(ring, cqe) tracer_uring_cqe_seen_(ring, cqe)
+#define io_uring_submit(...) tracer_uring_submit_(__VA_ARGS__)
+#define io_uring_submit_and_wait(...) tracer_uring_submit_and_wait_(__VA_ARGS__)
+#define io_uring_wait_cqe(...) tracer_uring_wait_cqe_(__VA_ARGS__)
+#define io_uring_wait_cqe_nr(...) tracer_uring_wait_cqe_nr_(__VA_ARGS__)
+#define io_uring_wait_cqe_timeout(...) tracer_uring_wait_cqe_timeout_(__VA_ARGS__)
+#define io_uring_wait_cqes(...) tracer_uring_wait_cqes_(__VA_ARGS__)
+#define io_uring_peek_cqe(...) tracer_uring_peek_cqe_(__VA_ARGS__)
+#define io_uring_peek_batch_cqe(...) tracer_uring_peek_batch_cqe_(__VA_ARGS__)
+#define io_uring_cq_advance(...) tracer_uring_cq_advance_(__VA_ARGS__)
+#define io_uring_cqe_seen(...) tracer_uring_cqe_seen_(__VA_ARGS__)
 
 /* The same loop as liburing's: before 2.8 it looked at the tail again for each completion, since then it
- * ends with what was there when it began. */
+ * ends with what was there when it began, and evaluates the ring once. */
 #undef io_uring_for_each_cqe
 #if !defined(IO_URING_VERSION_MAJOR) || (IO_URING_VERSION_MAJOR == 2 && IO_URING_VERSION_MINOR < 8)
 #define io_uring_for_each_cqe(ring, head, cqe) \
@@ -375,87 +490,39 @@ static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring
 	     (head)++)
 #else
 #define io_uring_for_each_cqe(ring, head, cqe) \
-	for (unsigned tracer_tail_ = ((head) = *(ring)->cq.khead, tracer_uring_tail_(ring)); \
-	     ((cqe) = tracer_uring_at_(ring, head, tracer_tail_)) != NULL; (head)++)
+	for (struct tracer_uring_loop_ tracer_loop_ = tracer_uring_loop_begins_(ring); \
+	     ((head) = tracer_loop_.at_, \
+	      (cqe) = tracer_uring_at_(tracer_loop_.ring_, head, tracer_loop_.tail_)) != NULL; \
+	     tracer_loop_.at_++)
 #endif
 
-/* What came later has to be a macro: it compiles where it is used. Inside an expansion a name stands for
- * liburing's own function; every argument is evaluated once. */
-
-#define TRACER_URING_SUBMITS_(ring, cqe_ptr, want, call) \
+#define io_uring_submit_and_wait_timeout(...) \
+	tracer_uring_submit_and_wait_timeout_(&io_uring_submit_and_wait_timeout, __VA_ARGS__)
+#define io_uring_submit_and_wait_min_timeout(...) \
+	tracer_uring_submit_and_wait_min_timeout_(&io_uring_submit_and_wait_min_timeout, __VA_ARGS__)
+#define io_uring_submit_and_wait_reg(...) \
+	tracer_uring_submit_and_wait_reg_(&io_uring_submit_and_wait_reg, __VA_ARGS__)
+#define io_uring_submit_and_get_events(...) \
+	tracer_uring_submit_and_get_events_(&io_uring_submit_and_get_events, __VA_ARGS__)
+#define io_uring_get_events(...) tracer_uring_get_events_(&io_uring_get_events, __VA_ARGS__)
+#define io_uring_wait_cqes_min_timeout(...) \
+	tracer_uring_wait_cqes_min_timeout_(&io_uring_wait_cqes_min_timeout, __VA_ARGS__)
+#define io_uring_queue_init_mem(...) tracer_uring_queue_init_mem_(&io_uring_queue_init_mem, __VA_ARGS__)
+#define io_uring_cqe_iter_init(...) \
 	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		struct io_uring_cqe **tracer_cqe_ = (cqe_ptr); \
-		unsigned tracer_want_ = (want); \
-		unsigned tracer_head_ = tracer_uring_submitting_(tracer_uring_); \
-		int tracer_result_ = tracer_uring_entered_(tracer_uring_, tracer_head_, tracer_want_, (call)); \
-		tracer_uring_showed_(tracer_uring_, tracer_result_, tracer_cqe_); \
-	}))
-
-#define io_uring_submit_and_wait_timeout(ring, cqe_ptr, wait_nr, ts, sigmask) \
-	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
-			      io_uring_submit_and_wait_timeout(tracer_uring_, tracer_cqe_, tracer_want_, ts, sigmask))
-#define io_uring_submit_and_wait_min_timeout(ring, cqe_ptr, wait_nr, ts, min_wait, sigmask) \
-	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
-			      io_uring_submit_and_wait_min_timeout(tracer_uring_, tracer_cqe_, tracer_want_, ts, \
-								   min_wait, sigmask))
-#define io_uring_submit_and_wait_reg(ring, cqe_ptr, wait_nr, reg_index) \
-	TRACER_URING_SUBMITS_(ring, cqe_ptr, wait_nr, \
-			      io_uring_submit_and_wait_reg(tracer_uring_, tracer_cqe_, tracer_want_, reg_index))
-#define io_uring_submit_and_get_events(ring) \
-	TRACER_URING_SUBMITS_(ring, NULL, 0, io_uring_submit_and_get_events(tracer_uring_))
-/* Enters, and publishes nothing. */
-#define io_uring_get_events(ring) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		tracer_uring_got_events_(tracer_uring_, io_uring_get_events(tracer_uring_)); \
-	}))
-/* Entries of 128 bytes each; a ring of mixed ones is not followed. */
-#define io_uring_get_sqe128(ring) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		TRACER_PLACE_(NULL, 0, 0); \
-		tracer_uring_got_sqe_(tracer_uring_, io_uring_get_sqe128(tracer_uring_), &tracer_place_); \
-	}))
-#define io_uring_wait_cqes_min_timeout(ring, cqe_ptr, wait_nr, ts, min_ts_usec, sigmask) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		struct io_uring_cqe **tracer_cqe_ = (cqe_ptr); \
-		int tracer_result_ = io_uring_wait_cqes_min_timeout(tracer_uring_, tracer_cqe_, wait_nr, ts, \
-								    min_ts_usec, sigmask); \
-		tracer_uring_showed_(tracer_uring_, tracer_result_, tracer_cqe_); \
-	}))
-#define io_uring_queue_init_mem(entries, ring, params, buffer, bytes) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		tracer_uring_made_(tracer_uring_, \
-				   io_uring_queue_init_mem(entries, tracer_uring_, params, buffer, bytes)); \
-	}))
-#define io_uring_cqe_iter_init(ring) \
-	(__extension__({ \
-		const struct io_uring *tracer_uring_ = (ring); \
+		const struct io_uring *tracer_uring_ = (__VA_ARGS__); \
 		tracer_uring_saw_(tracer_uring_, ~0U); \
 		io_uring_cqe_iter_init(tracer_uring_); \
 	}))
-#define __io_uring_buf_ring_cq_advance(ring, buf_ring, cq_count, buf_count) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		int tracer_count_ = (cq_count); \
-		tracer_uring_saw_(tracer_uring_, (unsigned)tracer_count_); \
-		__io_uring_buf_ring_cq_advance(tracer_uring_, buf_ring, tracer_count_, buf_count); \
-	}))
-#define io_uring_buf_ring_cq_advance(ring, buf_ring, count) \
-	(__extension__({ \
-		struct io_uring *tracer_uring_ = (ring); \
-		unsigned tracer_count_ = (unsigned)(count); \
-		tracer_uring_saw_(tracer_uring_, tracer_count_); \
-		io_uring_buf_ring_cq_advance(tracer_uring_, buf_ring, (int)tracer_count_); \
-	}))
+#define __io_uring_buf_ring_cq_advance(...) \
+	tracer_uring_buf_ring_advance_(&__io_uring_buf_ring_cq_advance, __VA_ARGS__)
+#define io_uring_buf_ring_cq_advance(...) \
+	tracer_uring_buf_ring_cq_advance_(&io_uring_buf_ring_cq_advance, __VA_ARGS__)
 
 #else /* TRACER_OFF */
 
-#define TRACER_URING(ring) ((void)sizeof(ring), (struct tracer_ring *)0)
-#define TRACER_URING_ID(ring) ((void)sizeof(ring), (uint32_t)0)
+#define TRACER_URING(...) ((void)sizeof(__VA_ARGS__), (struct tracer_ring *)0)
+#define TRACER_URING_ID(...) ((void)sizeof(__VA_ARGS__), (uint32_t)0)
 #define TRACER_URING_SAW(ring, count) ((void)sizeof(ring), (void)sizeof(count))
 
 #endif /* TRACER_OFF */

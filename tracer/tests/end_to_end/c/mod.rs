@@ -413,6 +413,26 @@ const EVERY_HOOK: &[&str] = &[
 ];
 
 #[test]
+fn arguments_with_commas_are_one_argument_in_c_and_in_cpp() {
+    if !build::possible(&[Needs::Liburing, Needs::Cxx]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (source, language) in [("tests/commas.c", &C), ("tests/commas.cpp", &CXX)] {
+        for off in [&[][..], &["-DTRACER_OFF"]] {
+            // liburing's header is in none of C++'s standards.
+            let options = [&["-D_GNU_SOURCE", "-Wno-pedantic"], off].concat();
+            let program = Program::new(source, language);
+            program.compile(folder.path(), &options);
+            if has_io_uring() && off.is_empty() {
+                let binary = program.build(folder.path(), &options);
+                recorded(folder.path(), &binary, &[]).exits(0);
+            }
+        }
+    }
+}
+
+#[test]
 fn with_tracer_off_nothing_is_left_of_the_macros() {
     let folder = tempfile::tempdir().unwrap();
     let mut sources = vec![("tests/every_hook.c", &C)];
