@@ -23,6 +23,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use probe::preload::{self, Look};
 use probe::ring::{Entry, Kind, Odd, Ring, Submissions};
 
+use crate::freed;
 use crate::kernel::{self, CQ_OVERFLOW};
 use crate::{next, rings};
 
@@ -240,7 +241,11 @@ impl Followed {
         let published = self.load(self.queues.sq_tail, Ordering::Acquire);
         let tail = tail.unwrap_or(published);
         self.look(look);
-        self.scan(look, tail);
+        // What is free by now the kernel is about to be given all the same.
+        let found = self.scan(look, tail);
+        for block in found.all() {
+            preload::freed_in(look, block.start, block.size);
+        }
     }
 
     /// The enter came back.
@@ -385,12 +390,13 @@ impl Followed {
         matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED) && !self.said.has(STRAY)
     }
 
-    /// Records the entries up to a position.
+    /// Records the entries up to a position. Returns what is free of that which they point at.
     #[inline(always)]
-    fn scan(&mut self, look: &mut Look, tail: u32) {
+    fn scan(&mut self, look: &mut Look, tail: u32) -> freed::Found {
+        let mut found = freed::Found::default();
         let count = tail.wrapping_sub(self.scanned);
         if count == 0 {
-            return;
+            return found;
         }
         if count > self.queues.submissions.count {
             // The program moved the tail back, or by more than there is room for.
@@ -398,7 +404,7 @@ impl Followed {
                 preload::lost_in(look, count);
                 self.scanned = tail;
             }
-            return;
+            return found;
         }
         let queue = self.queues.submissions;
         let posts_to = &mut self.posts_to;
@@ -414,6 +420,7 @@ impl Followed {
                 |entry| {
                     posts_to.note(entry);
                     preload::watch(entry);
+                    found.look(entry);
                 },
             )
         };
@@ -423,6 +430,7 @@ impl Followed {
         if copied > 0 && self.said.once(COPIED) {
             self.let_go();
         }
+        found
     }
 
     /// Records the completions that lie in the queue.

@@ -181,6 +181,33 @@ pub(crate) unsafe fn unmap(start: *mut u8, len: usize) {
     unsafe { call(number::MUNMAP, [start as usize, len, 0, 0, 0, 0]) };
 }
 
+/// Maps the first page of a file, for this process and those that it forks; its path ends in NUL. Bytes behind the file's
+/// end are not to be touched.
+pub(crate) fn share(path: &[u8]) -> Option<*mut u8> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const READ_WRITE_CLOEXEC: usize = 2 | 0o2_000_000;
+    const READ_WRITE: usize = 3;
+    const SHARED: usize = 1;
+    if path.last() != Some(&0) {
+        return None;
+    }
+    let arguments = [
+        AT_FDCWD,
+        path.as_ptr() as usize,
+        READ_WRITE_CLOEXEC,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the path ends in NUL and outlives the call.
+    let fd = usize::try_from(unsafe { call(number::OPENAT, arguments) }).ok()?;
+    // SAFETY: a new mapping at a place of the kernel's choice.
+    let start = unsafe { call(number::MMAP, [0, 4096, READ_WRITE, SHARED, fd, 0]) };
+    // SAFETY: opened above, and known to nobody.
+    unsafe { call(number::CLOSE, [fd, 0, 0, 0, 0, 0]) };
+    (start > 0).then_some(start as *mut u8)
+}
+
 /// Lets another thread run.
 pub(crate) fn give_way() {
     // SAFETY: no arguments.

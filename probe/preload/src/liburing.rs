@@ -310,6 +310,9 @@ pub unsafe extern "C" fn io_uring_queue_init_mem(
 ///
 /// Both pointers are what the program gave to liburing.
 unsafe fn initialised(ring: *const IoUring, params: *const Params, before: u32, result: c_int) {
+    if result < 0 {
+        start::refused(result);
+    }
     if result < 0 || params.is_null() || !start::wanted() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Whether the shim has anything to do in this process.
 
-use core::ffi::{CStr, c_char};
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::ffi::{CStr, c_char, c_int};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use probe::preload;
 
@@ -48,6 +48,18 @@ pub(crate) fn is_own_process() -> bool {
     PROCESS.load(Ordering::Relaxed) == preload::process_id()
 }
 
+/// Where `record` finds which error a ring was refused with: the beginning of a file of its own. Mapped when the shim is
+/// loaded, because a program that is refused a ring may be confined to few system calls.
+static REFUSED: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The kernel did not make a ring.
+pub(crate) fn refused(error: c_int) {
+    // SAFETY: null, or a mapping that stays, of a file of eight bytes.
+    if let Some(word) = unsafe { REFUSED.load(Ordering::Relaxed).as_ref() } {
+        word.store(error.unsigned_abs(), Ordering::Relaxed);
+    }
+}
+
 /// Leaves word in the recording's folder that the shim was loaded, so that `record` can tell a program that made
 /// no ring from one that it could not be loaded into.
 #[cfg_attr(test, expect(dead_code, reason = "called by the loader"))]
@@ -67,6 +79,9 @@ extern "C" fn loaded() {
         return;
     }
     leave(folder, b"/preloaded\0");
+    if let Some(Some(page)) = with_path(folder, b"/refused\0", kernel::share) {
+        REFUSED.store(page.cast(), Ordering::Relaxed);
+    }
     #[cfg(target_arch = "x86_64")]
     {
         use crate::trap::{Wanted, install};

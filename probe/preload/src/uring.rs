@@ -121,6 +121,9 @@ unsafe fn setup(call: &Call) -> c_long {
         // SAFETY: the ring was just made, and the program does not know of it yet.
         unsafe { made(fd, &params) };
     }
+    if result < 0 {
+        start::refused(call.answer(result));
+    }
     result
 }
 

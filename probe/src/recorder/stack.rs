@@ -7,7 +7,7 @@
 //! wrong stack, and never a fault. On a stack that is not the thread's own (of a signal handler, of a
 //! coroutine with a stack) nothing is read.
 //!
-//! Where the stack lies is asked once a thread, in `/proc/self/maps` ([`maps`]): system calls only, no lock
+//! Where the stack lies is asked once a thread, at its first record, in `/proc/self/maps` ([`maps`]): system calls only, no lock
 //! and no memory, which `pthread_getattr_np` takes.
 //!
 //! Holds `unsafe`: three registers, and the loads of a frame.
@@ -52,13 +52,18 @@ impl Limits {
         self.high.store(0, Ordering::Relaxed);
     }
 
-    fn get(&self) -> (u64, u64) {
+    /// Asks, unless somebody did. Makes system calls.
+    pub(crate) fn ask(&self) {
         if self.high.load(Ordering::Relaxed) == 0 {
             let (low, high) = find().unwrap_or((0, 1));
             // A signal handler that comes between the two finds the same, and stores it too.
             self.low.store(low, Ordering::Relaxed);
             self.high.store(high, Ordering::Relaxed);
         }
+    }
+
+    fn get(&self) -> (u64, u64) {
+        self.ask();
         (
             self.low.load(Ordering::Relaxed),
             self.high.load(Ordering::Relaxed),

@@ -4,6 +4,7 @@ use traces::event::{Loss, LossReason};
 use traces::recording::{Capture, Recording};
 
 use super::preload::{self, Outcome};
+use super::spawn::How;
 use super::{Plan, Recorded, Sealed, kernel};
 use crate::{safe, talk};
 
@@ -41,6 +42,9 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
             preload.why_nothing(true)
         ));
     }
+    if let How::Signal { number: SIGSYS, .. } = recorded.how {
+        return talk::line(by_filter(preload.has_trapped()));
+    }
     let frames = recording.frames().count();
     if plan.stacks && events > 0 && are_short(recording.stacks_count(), frames) {
         let program = preload::name(&plan.command);
@@ -49,6 +53,20 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
              `tracer doctor {program}` says whether that is so and how to build it; a library of C or C++ between it \
              and the hooks needs frame pointers as well"
         ));
+    }
+}
+
+const SIGSYS: i32 = rustix::process::Signal::SYS.as_raw();
+
+/// Why a seccomp filter may have ended a program that it lets live when it is not recorded.
+fn by_filter(trapped: bool) -> &'static str {
+    if trapped {
+        "SIGSYS ended it: a seccomp filter did not let a system call through, of the program or of the shim. Calls that are \
+         trapped end by rt_sigreturn, which the program's own filter has to allow; `--trap=never` records without them"
+    } else {
+        "SIGSYS ended it: a seccomp filter did not let a system call through, of the program or of the shim. The shim makes \
+         some of its own (gettid, prctl, mmap) at the first event of a thread, and none later: have threads begin before \
+         the filter, or let it allow these; `--no-preload` runs the program without the shim"
     }
 }
 

@@ -25,6 +25,8 @@ static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.so"));
 const NAME: &str = traces::stack::SHIM;
 /// What the shim leaves in the recording folder when it is loaded.
 const WORD: &str = "preloaded";
+/// Where it says which error a ring was refused with: eight bytes, zeros before.
+const REFUSED: &str = "refused";
 /// Where the shim finds when it is to trap system calls.
 const TRAP: &str = "trap";
 /// What it leaves about traps.
@@ -74,6 +76,8 @@ impl Preload {
             preload.place(folder);
             // Without the word nothing is trapped.
             let _ = folder.write(TRAP, trap.word());
+            // Without the file it is not told.
+            let _ = folder.write(REFUSED, "\0\0\0\0\0\0\0\0");
         }
         preload
     }
@@ -125,12 +129,15 @@ impl Preload {
             valgrind: left(TRAP_VALGRIND),
         };
         let was_loaded = left(WORD);
+        let refused = std::fs::read(folder.path().join(REFUSED)).unwrap_or_default();
+        let refused = refused.first_chunk().map(|word| i32::from_ne_bytes(*word));
         let mut file = self.file;
         if let Some(extra) = self.extra {
             let _ = extra.remove();
         }
         Outcome {
             was_loaded,
+            refused: refused.filter(|error| *error > 0),
             traps,
             program: self.program,
             allocator: file
@@ -171,6 +178,8 @@ fn write(folder: &Folder) -> Option<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     was_loaded: bool,
+    /// The error that a ring was refused with last.
+    refused: Option<i32>,
     traps: Traps,
     program: Program,
     /// The allocator that it brings, whose frees do not come by the C library's names.
@@ -239,7 +248,8 @@ impl Outcome {
         remarks.into_iter().map(str::to_owned).collect()
     }
 
-    fn has_trapped(&self) -> bool {
+    /// Whether system calls of a process were trapped.
+    pub(crate) fn has_trapped(&self) -> bool {
         self.traps.set || self.traps.set_without_privileges
     }
 
@@ -255,6 +265,9 @@ impl Outcome {
     pub(crate) fn why_nothing(&self, by_kernel: bool) -> String {
         if let Some(why) = &self.why_not {
             return why.clone();
+        }
+        if let Some(error) = self.refused {
+            return was_refused(error);
         }
         let way_out = "link the probe (docs/probe.md; in C and C++ too)";
         match &self.program {
@@ -292,6 +305,23 @@ impl Outcome {
             }
         }
     }
+}
+
+/// That there was no ring to see, and what usually is behind it.
+fn was_refused(error: i32) -> String {
+    let why = match rustix::io::Errno::from_raw_os_error(error) {
+        rustix::io::Errno::PERM | rustix::io::Errno::ACCESS => {
+            "a seccomp filter, of a container or the program's own, or the sysctl kernel.io_uring_disabled"
+        }
+        rustix::io::Errno::NOSYS => "a kernel without io_uring, or a seccomp filter",
+        rustix::io::Errno::NOMEM => "too little memory, or `ulimit -l`",
+        rustix::io::Errno::INVAL => "flags or sizes that this kernel does not know",
+        _ => "see io_uring_setup(2)",
+    };
+    let error = std::io::Error::from_raw_os_error(error);
+    format!(
+        "io_uring_setup was refused: {error}: {why}; `tracer doctor` says what is possible here"
+    )
 }
 
 /// The command as it was typed, for a sentence.

@@ -154,6 +154,65 @@ fn memory_given_away_in_flight_is_found_without_the_probe() {
 }
 
 #[test]
+fn memory_freed_between_preparation_and_submission_is_found_unless_it_was_handed_out_again() {
+    if !has_io_uring() {
+        return;
+    }
+    let Some(program) = compiled("plain-before", "before.c", &["-g", "-luring"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (how, found) in [("freed", 3), ("again", 0), ("kept", 0)] {
+        same(folder.path(), &[&program, how], &[]);
+        let trace = read(&folder.path().join("trace.bin"));
+        let stories = &trace.verdict().stories;
+        assert!(
+            stories.iter().all(|story| story.head.rule.0 == 16),
+            "{stories:#?}"
+        );
+        assert_eq!(stories.len(), found, "{how}: {stories:#?}");
+        for story in stories {
+            let message = &story.head.message;
+            assert!(
+                message.contains("is not taken by the kernel yet"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_program_that_confines_itself_is_recorded_all_the_same_and_a_refused_ring_is_named() {
+    if !has_io_uring() {
+        return;
+    }
+    let Some(program) = compiled("plain-confined", "confined.c", &["-luring"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for options in [
+        &[][..],
+        &["--stacks"],
+        &["--trap=always"],
+        &["--stacks", "--trap=always"],
+    ] {
+        let ran = same(folder.path(), &[&program, "listed"], options);
+        ran.says("saw 1 ring and 9 operations");
+    }
+    for options in [&[][..], &["--stacks"]] {
+        same(folder.path(), &[&program, "strict"], options).says("saw 1 ring and 9 operations");
+    }
+    // What is trapped ends by a call that this list has not.
+    let mut recorder = tracer(folder.path());
+    recorder.args(["record", "--trap=always", "--", &program, "strict"]);
+    run(&mut recorder)
+        .dies_by(31)
+        .says("`--trap=never` records without them");
+    same(folder.path(), &[&program, "refused"], &[])
+        .says("io_uring_setup was refused: Operation not permitted");
+}
+
+#[test]
 fn a_forgotten_cookie_is_proved_without_the_probe() {
     if !has_io_uring() {
         return;

@@ -86,7 +86,7 @@ pub(crate) fn install(wanted: Wanted) -> Option<&'static [u8]> {
 }
 
 /// Whether this is Valgrind's processor, which makes all system calls itself, and knows no filter.
-fn under_valgrind() -> bool {
+pub(crate) fn under_valgrind() -> bool {
     const RUNNING_ON_VALGRIND: u64 = 0x1001;
     let request = [RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0];
     let answer: u64;

@@ -154,6 +154,11 @@ impl Cursor {
         let id = process.table.text(process, name.get(..end).unwrap_or(&[]));
         self.belong(tid, id);
         self.stack.forget();
+        if state == process::ON_WITH_STACKS {
+            // Here, where the thread asks the kernel for its name anyway: later it may have confined itself to the
+            // system calls that it needs (seccomp), and would be killed for one of ours.
+            self.stack.ask();
+        }
     }
 
     fn belong(&self, tid: u32, name: u32) {
