@@ -56,14 +56,6 @@ pub fn lost_in(look: &mut Look, count: u32) {
     }
 }
 
-/// In a look: a block that an entry points into was freed before the entry was submitted.
-#[inline(always)]
-pub fn freed_in(look: &mut Look, block: usize, size: usize) {
-    if recorder::recording() {
-        look.record(Kind::Free, 0, 0, [block as u64, size as u64]);
-    }
-}
-
 /// Events of a ring were seen and cannot be followed.
 pub fn lost(count: u64) {
     if recorder::recording() && count != 0 {

@@ -23,7 +23,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use probe::preload::{self, Look};
 use probe::ring::{Entry, Kind, Odd, Ring, Submissions};
 
-use crate::freed;
 use crate::kernel::{self, CQ_OVERFLOW};
 use crate::{next, rings};
 
@@ -241,11 +240,7 @@ impl Followed {
         let published = self.load(self.queues.sq_tail, Ordering::Acquire);
         let tail = tail.unwrap_or(published);
         self.look(look);
-        // What is free by now the kernel is about to be given all the same.
-        let found = self.scan(look, tail);
-        for block in found.all() {
-            preload::freed_in(look, block.start, block.size);
-        }
+        self.scan(look, tail);
     }
 
     /// The enter came back.
@@ -390,13 +385,12 @@ impl Followed {
         matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED) && !self.said.has(STRAY)
     }
 
-    /// Records the entries up to a position. Returns what is free of that which they point at.
+    /// Records the entries up to a position.
     #[inline(always)]
-    fn scan(&mut self, look: &mut Look, tail: u32) -> freed::Found {
-        let mut found = freed::Found::default();
+    fn scan(&mut self, look: &mut Look, tail: u32) {
         let count = tail.wrapping_sub(self.scanned);
         if count == 0 {
-            return found;
+            return;
         }
         if count > self.queues.submissions.count {
             // The program moved the tail back, or by more than there is room for.
@@ -404,7 +398,7 @@ impl Followed {
                 preload::lost_in(look, count);
                 self.scanned = tail;
             }
-            return found;
+            return;
         }
         let queue = self.queues.submissions;
         let posts_to = &mut self.posts_to;
@@ -420,7 +414,6 @@ impl Followed {
                 |entry| {
                     posts_to.note(entry);
                     preload::watch(entry);
-                    found.look(entry);
                 },
             )
         };
@@ -430,7 +423,6 @@ impl Followed {
         if copied > 0 && self.said.once(COPIED) {
             self.let_go();
         }
-        found
     }
 
     /// Records the completions that lie in the queue.

@@ -4,14 +4,14 @@
 //! Seen: system calls for io_uring that go through `syscall(2)` of the C library (`uring`), through the functions of
 //! liburing's shared library (`liburing`), or, where `record` has them trapped, that the program makes in line
 //! (`trap`); frees, moves and unmaps of memory that an operation points at, where they go through the C library's names
-//! (`memory`), also before it was submitted (`freed`).
+//! (`memory`).
 //! Not seen: what happens between two calls, ownership given away and taken back, calls made in line by libraries
 //! that are loaded later.
 //!
 //! # What it never does
 //!
 //! It makes no system call in the program's place but the one that the program asked for, with the
-//! arguments that it was given. It never allocates from the program's heap (but a block at its start, given back at once: `freed`), writes to its
+//! arguments that it was given. It never allocates from the program's heap, writes to its
 //! descriptors, changes `errno`, or starts a thread; it handles one signal, and that only where calls are trapped. It
 //! waits for no lock but its own, which is held for as long as it takes to read a queue. Of the program's memory it
 //! writes one word in a submission slot that the kernel is done with (`follow`), and puts it back before the kernel sees
@@ -29,7 +29,6 @@
 #[cfg(not(test))]
 pub mod exports;
 mod follow;
-mod freed;
 mod kernel;
 #[cfg(not(test))]
 pub mod liburing;

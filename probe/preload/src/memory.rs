@@ -9,7 +9,7 @@ use core::ffi::c_void;
 
 use probe::preload::{self, Look};
 
-use crate::{freed, next, rings, uring};
+use crate::{next, rings, uring};
 
 /// Before `free`.
 #[inline(always)]
@@ -23,7 +23,6 @@ pub(crate) fn freeing(block: *mut c_void) {
             _ => may_be_freeing(block),
         }
     }
-    freed::freeing(block);
     giving_back(block);
 }
 
@@ -66,9 +65,6 @@ pub(crate) unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
         look_at_all();
     }
     giving_back(block);
-    if !block.is_null() {
-        freed::freeing(block);
-    }
     // SAFETY: the caller's promise.
     let new = unsafe { next::realloc(block, size) };
     if watched && !new.is_null() {

@@ -305,12 +305,9 @@ macro_rules! functions {
                 let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or(file);
                 name.starts_with(b"libc.so.6") || name.starts_with(b"libc-2")
             };
-            let plain = is_plain(NEXT_FREE.address())
-                && is_plain(usable_size::NEXT.address())
-                && is_plain(malloc::NEXT.address());
+            let plain = is_plain(NEXT_FREE.address()) && is_plain(usable_size::NEXT.address());
             // Where memory has tags, the word before a block has another one.
             IS_PLAIN.store(plain && cfg!(target_arch = "x86_64"), Ordering::Relaxed);
-            crate::freed::prepare();
         }
     };
 }
@@ -383,8 +380,6 @@ functions! {
     sysv_signal = c"sysv_signal" (number: c_int, new: usize) -> usize, else usize::MAX;
     /// `__sysv_signal`
     __sysv_signal = c"__sysv_signal" (number: c_int, new: usize) -> usize, else usize::MAX;
-    /// `malloc`
-    malloc = c"malloc" (size: usize) -> *mut c_void, else core::ptr::null_mut();
     /// `malloc_usable_size`
     usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
 }
@@ -434,25 +429,6 @@ pub(crate) fn block_size_at_hand(block: *mut c_void) -> Option<usize> {
     Some((word & !7).wrapping_sub(size_of::<usize>()))
 }
 
-/// Bytes of a block of the C library's own on the program's first heap, which is one range up to [`heap_end`].
-#[inline(always)]
-pub(crate) fn plain_size(block: *mut c_void) -> Option<usize> {
-    /// A mapping of its own; on a heap of threads.
-    const IS_ELSEWHERE: usize = 2 | 4;
-    if !IS_PLAIN.load(Ordering::Relaxed) {
-        return None;
-    }
-    // SAFETY: as in `block_size_at_hand`.
-    let word = unsafe { block.cast::<usize>().sub(1).read() };
-    (word & IS_ELSEWHERE == 0).then_some((word & !7).wrapping_sub(size_of::<usize>()))
-}
-
-/// The end of the program's first heap. No system call: the C library remembers it.
-pub(crate) fn heap_end() -> usize {
-    // SAFETY: nothing is moved.
-    unsafe { sbrk(0) as usize }
-}
-
 /// `__libc_single_threaded`, a byte of the C library's (since 2.32) that is not 0 while the process has one thread, or
 /// one of the shim's own that is 0.
 static SINGLE: AtomicPtr<u8> = AtomicPtr::new((&raw const MANY).cast_mut());
@@ -477,7 +453,6 @@ pub(crate) fn is_alone() -> bool {
 
 unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
-    fn sbrk(by: isize) -> *mut c_void;
 }
 
 /// `errno` of this thread.

@@ -154,34 +154,6 @@ fn memory_given_away_in_flight_is_found_without_the_probe() {
 }
 
 #[test]
-fn memory_freed_between_preparation_and_submission_is_found_unless_it_was_handed_out_again() {
-    if !has_io_uring() {
-        return;
-    }
-    let Some(program) = compiled("plain-before", "before.c", &["-g", "-luring"]) else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    for (how, found) in [("freed", 3), ("again", 0), ("kept", 0)] {
-        same(folder.path(), &[&program, how], &[]);
-        let trace = read(&folder.path().join("trace.bin"));
-        let stories = &trace.verdict().stories;
-        assert!(
-            stories.iter().all(|story| story.head.rule.0 == 16),
-            "{stories:#?}"
-        );
-        assert_eq!(stories.len(), found, "{how}: {stories:#?}");
-        for story in stories {
-            let message = &story.head.message;
-            assert!(
-                message.contains("is not taken by the kernel yet"),
-                "{message}"
-            );
-        }
-    }
-}
-
-#[test]
 fn a_program_that_confines_itself_is_recorded_all_the_same_and_a_refused_ring_is_named() {
     if !has_io_uring() {
         return;
