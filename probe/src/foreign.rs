@@ -11,6 +11,7 @@ use wire::payload::pair;
 use wire::record::{Kind, LOST_NOT_FOLLOWED};
 
 use crate::recorder;
+use crate::ring::Ring;
 
 /// A place in the source of another language, and the type that the call there is about.
 pub trait AsPlace {
@@ -91,6 +92,18 @@ pub fn frees_are_not_seen() {
         let why = "not recorded: what is freed, as a program in C has no hook in its allocator: T16, and T07 of a block \
                    that is freed, have no input (the shim sees frees: record a build with -DTRACER_OFF as well)";
         let _ = recorder::foreign::text(why.as_bytes());
+    }
+}
+
+/// The head of a completion queue is moved past `unread` completions that nothing showed to the program, which are the
+/// ring's next ones, and by `beyond` more than there are.
+#[cold]
+pub fn passed(ring: &Ring, unread: u32, beyond: u32, place: Option<&impl AsPlace>) {
+    if recorder::recording()
+        && let Some(id) = ring.known()
+    {
+        let site = place.map_or(0, recorder::foreign::site);
+        recorder::record(Kind::Passed, 0, 0, [pair(id, unread), pair(beyond, site)]);
     }
 }
 

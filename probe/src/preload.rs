@@ -63,6 +63,13 @@ pub fn lost(count: u64) {
     }
 }
 
+/// Says in the trace, and not on the timeline, what is not seen of this process.
+pub fn not_seen(what: &str) {
+    if recorder::recording() {
+        let _ = recorder::text(what);
+    }
+}
+
 /// Watches what an entry points at, and what its cookie points at where it may be a pointer.
 #[inline(always)]
 pub fn watch(entry: &Entry) {

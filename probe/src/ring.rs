@@ -247,7 +247,7 @@ impl Ring {
     /// Gives the ring its number, and records its making if that was not done: it may have been made
     /// before recording began. Nothing for a ring that is not recorded.
     #[inline]
-    fn known(&self) -> Option<u32> {
+    pub(crate) fn known(&self) -> Option<u32> {
         match self.id.load(Ordering::Relaxed) {
             0 => self.introduce(),
             NOT_RECORDED => None,

@@ -509,7 +509,8 @@ impl Scope {
             Some(_) => !as_asked && !verdict.stories.is_empty(),
             None => {
                 let found = !verdict.stories.is_empty() || !in_flight.is_empty();
-                found || verdict.outcome() != traces::finding::Outcome::CannotTell
+                let is_whole = !verdict.summary.losses_hide || only_older_are_gone(&trace);
+                found || verdict.cannot_tell.is_empty() && is_whole
             }
         };
         if as_asked && conclusive {
@@ -609,6 +610,17 @@ impl Asked {
             }
         }
     }
+}
+
+/// Whether all that is missing was overwritten, where what came since the scope was opened is known to be there: no rule
+/// asks about what the scope never saw.
+fn only_older_are_gone(trace: &Trace) -> bool {
+    let recording = trace.recording();
+    let older = |reason| matches!(reason, LossReason::Overwritten | LossReason::Torn);
+    let mut losses = recording.losses.iter();
+    losses.all(|located| older(located.loss.reason))
+        && recording.problems_more == 0
+        && !recording.problems.iter().any(|problem| problem.hides)
 }
 
 /// What was found, a screen of it.

@@ -113,6 +113,15 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
             )
         }
         What::Overflow { ring, count } => format!("overflow ring {ring} waiting {count}"),
+        What::Passed {
+            ring,
+            unread,
+            beyond,
+            site,
+        } => format!(
+            "passed ring {ring} unread {unread} beyond {beyond}{}",
+            place(*site)
+        ),
         What::Spawn {
             coroutine,
             parent,

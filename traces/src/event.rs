@@ -78,6 +78,17 @@ pub enum What {
         /// Completions waiting in the kernel.
         count: u64,
     },
+    /// The program moved the head of a completion queue further than it had looked.
+    Passed {
+        /// Ring of the process.
+        ring: u32,
+        /// Completions passed that nothing had shown to it: the ring's next ones in this lane.
+        unread: u32,
+        /// By how much more than there were.
+        beyond: u32,
+        /// Where, if that is known.
+        site: SiteId,
+    },
     /// A coroutine came to be.
     Spawn {
         /// Coroutine of the process.
@@ -272,7 +283,7 @@ pub enum What {
 /// The words of [`What::kind`].
 #[rustfmt::skip]
 pub static KINDS: &[&str] = &[
-    "leak", "reclaim", "peek", "retain", "release", "leak-forever", "ring-create", "ring-drop", "claim", "submit", "enter", "complete", "overflow", "spawn", "resume", "suspend", "done", "coroutine-drop", "wake", "scope-begin", "scope-end", "scope-enter", "scheme", "shared", "owner", "alloc", "free", "realloc", "unmap", "fd-open", "fd-close", "borrow-begin", "borrow-end", "buffer-init", "buffer-provide", "stack-pointer", "thread", "fork", "mark", "lost", "other",
+    "leak", "reclaim", "peek", "retain", "release", "leak-forever", "ring-create", "ring-drop", "claim", "submit", "enter", "complete", "overflow", "spawn", "resume", "suspend", "done", "coroutine-drop", "wake", "scope-begin", "scope-end", "scope-enter", "scheme", "shared", "owner", "alloc", "free", "realloc", "unmap", "fd-open", "fd-close", "borrow-begin", "borrow-end", "buffer-init", "buffer-provide", "stack-pointer", "thread", "fork", "mark", "lost", "other", "passed",
 ];
 
 impl What {
@@ -298,6 +309,7 @@ impl What {
             Self::Enter { .. } => Kind::Enter.name(),
             Self::Complete(_) => Kind::Complete.name(),
             Self::Overflow { .. } => Kind::Overflow.name(),
+            Self::Passed { .. } => Kind::Passed.name(),
             Self::Spawn { .. } => Kind::Spawn.name(),
             Self::Resume { .. } => Kind::Resume.name(),
             Self::Suspend { .. } => Kind::Suspend.name(),
@@ -343,6 +355,7 @@ impl Event {
             What::Submit(submission) => SiteId(submission.entry.site),
             What::Spawn { site, .. }
             | What::ScopeBegin { site, .. }
+            | What::Passed { site, .. }
             | What::FdOpen { site, .. }
             | What::FdClose { site, .. } => *site,
             What::BorrowBegin(borrow) | What::BorrowEnd(borrow) => borrow.site,

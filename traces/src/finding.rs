@@ -103,6 +103,8 @@ pub struct Finding {
     pub message: String,
     /// The events it rests on, in causal order.
     pub evidence: Vec<Evidence>,
+    /// What happened, where the name of its rule says something else; behind that name.
+    pub own_title: Option<&'static str>,
     /// What to try next, where that is something else than its rule says: [`Finding::advice`].
     pub own_advice: Option<&'static str>,
     /// Same for the same fault in another run: rule, places without line numbers, kind of object.
@@ -216,8 +218,8 @@ pub struct Summary {
     pub losses: u64,
     /// Records missing there, as far as they could be counted.
     pub records_lost: u64,
-    /// Whether a loss may hide something that went wrong within the recorded time. The oldest records
-    /// that a ring of chunks gave up, and the one that a kill cut off, do not count.
+    /// Whether a loss may hide something that went wrong while it was recorded. The one record that a kill cut off
+    /// does not count.
     pub losses_hide: bool,
     /// Problems of the input.
     pub problems: u64,

@@ -170,7 +170,7 @@ impl Process {
         self.stopped.is_none()
             && match self.ended {
                 Ended::Killed { signal, .. } => was_told(signal),
-                Ended::Unknown => !self.exit_handlers_ran,
+                Ended::Unknown | Ended::Gone => !self.exit_handlers_ran,
                 _ => false,
             }
     }
@@ -252,6 +252,8 @@ pub enum Ended {
     Aborted,
     /// Its image was replaced by `exec`.
     Replaced,
+    /// It was gone when the recording ended, and nobody but its parent saw how it ended.
+    Gone,
     /// It still ran, or nobody saw how it ended.
     Unknown,
 }
@@ -274,6 +276,7 @@ impl std::fmt::Display for Ended {
             Self::Said => f.write_str("exited; its code was not seen"),
             Self::Aborted => f.write_str("aborted"),
             Self::Replaced => f.write_str("replaced by exec"),
+            Self::Gone => f.write_str("ended; only its parent saw how"),
             Self::Unknown => f.write_str("still running, or its end was not seen"),
         }
     }
@@ -454,7 +457,7 @@ impl Recording {
     }
 
     /// Whether a view from outside is of a process that is there in another way, too.
-    pub(crate) fn is_second_view(&self, process: u32) -> bool {
+    pub fn is_second_view(&self, process: u32) -> bool {
         let Some(view) = self.process(process) else {
             return false;
         };

@@ -462,6 +462,7 @@ impl Process {
             | Kind::Site
             | Kind::Enter
             | Kind::Overflow
+            | Kind::Passed
             | Kind::Spawn
             | Kind::ScopeBegin
             | Kind::FdOpen

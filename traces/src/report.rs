@@ -5,7 +5,7 @@
 //! are in here. Every text is safe for a terminal already.
 
 use crate::event::{Event, EventId, SiteId};
-use crate::finding::{Confidence, Finding, Outcome, Severity, Story, Summary, Verdict};
+use crate::finding::{CannotTell, Confidence, Finding, Outcome, Severity, Story, Summary, Verdict};
 use crate::recording::Recording;
 use crate::selection::{LeftOut, Selection};
 use crate::trace::Trace;
@@ -189,15 +189,30 @@ impl Page {
     }
 
     fn questions(&mut self, verdict: &Verdict) {
-        for question in verdict.cannot_tell.iter().take(LISTED_MAX) {
+        // Those that differ in numbers alone are one, and how often.
+        let mut alike: Vec<(String, &CannotTell, u64)> = Vec::new();
+        for question in &verdict.cannot_tell {
+            let words = without_numbers(&question.message);
+            let mut known = alike.iter_mut();
+            match known.find(|(of, it, _)| it.rule == question.rule && *of == words) {
+                Some((_, _, count)) => *count += 1,
+                None => alike.push((words, question, 1)),
+            }
+        }
+        let mut listed = 0;
+        for (_, question, count) in alike.into_iter().take(LISTED_MAX) {
+            listed += count;
             let name = crate::rules::rule(question.rule).map_or("", |rule| rule.name);
+            let times = match count {
+                1 => String::new(),
+                count => format!(", {} times; the first", grouped(count)),
+            };
             self.line(
                 Class::Warning,
-                format!("{} {name}: cannot tell", question.rule),
+                format!("{} {name}: cannot tell{times}", question.rule),
             );
             self.block(Class::Sentence, "  ", &sentence(&question.message));
         }
-        let listed = verdict.cannot_tell.len().min(LISTED_MAX) as u64;
         let more = verdict.summary.cannot_tell.saturating_sub(listed);
         if more > 0 {
             self.line(
@@ -346,12 +361,14 @@ impl Page {
     }
 }
 
-/// `T02 leftover-cookie (proved)`
+/// `T02 leftover-cookie (proved)`, or `T10 resumed-twice: after its drop (observed)`
 pub fn title(finding: &Finding) -> String {
     let name = crate::rules::rule(finding.rule).map_or("?", |rule| rule.name);
+    let own = finding.own_title.map(|title| format!(": {title}"));
     format!(
-        "{} {name} ({})",
+        "{} {name}{} ({})",
         finding.rule,
+        own.unwrap_or_default(),
         confidence(finding.confidence)
     )
 }
@@ -517,6 +534,21 @@ pub fn time(at_ns: u64) -> String {
     }
 }
 
+/// A message without what tells one thing of a kind from another: numbers, and words that begin with one.
+fn without_numbers(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let is_one = word
+            .trim_start_matches(['#', '('])
+            .starts_with(|c: char| c.is_ascii_digit());
+        if is_one {
+            ""
+        } else {
+            word.split(['#', '@']).next().unwrap_or_default()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A message as a sentence: our own words begin with a large letter, names stay as they are spelled.
 fn sentence(text: &str) -> String {
     const OURS: [&str; 6] = [
@@ -586,6 +618,26 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("abcdefghijkl x", 8), ["abcdefgh", "ijkl x"]);
         assert_eq!(wrap("", 8), [""]);
+    }
+
+    #[test]
+    fn questions_that_differ_in_numbers_alone_are_told_once() {
+        let mut text = "1 main ring-create 0 sq=8 cq=16\n".to_owned();
+        for cookie in 1..4 {
+            text += &format!(
+                "2 main submit 0 RECV {cookie:#x}000\n2 main complete 0 {cookie:#x}000 5\n2 main lost 1 removed\n\
+                 2 main complete 0 {cookie:#x}000 5\n"
+            );
+        }
+        let trace = Trace::parse_text(&text).unwrap();
+        assert_eq!(trace.verdict().cannot_tell.len(), 3);
+        let report = super::text(&trace, 100);
+        assert_eq!(report.matches("cannot tell").count(), 1, "{report}");
+        let head = "T06 extra-completion: cannot tell, 3 times; the first\n";
+        assert!(
+            report.contains(head) && !report.contains("more that cannot"),
+            "{report}"
+        );
     }
 
     #[test]

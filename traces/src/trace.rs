@@ -395,7 +395,7 @@ impl Trace {
 
     /// Whether a ring, as the kernel sees it, is one that its process recorded itself: both are of one and the same
     /// operations.
-    pub(crate) fn is_merged(&self, process: u32, ring: u32) -> bool {
+    pub fn is_merged(&self, process: u32, ring: u32) -> bool {
         self.judged.merged.contains_key(&(process, ring))
     }
 

@@ -464,7 +464,10 @@ fn summary(model: &Model, columns: usize) -> Vec<Line> {
         let text = format!("Recorded: {}.", run.in_words());
         lines.extend(plain(&text, Tone::Plain, columns));
     }
-    for (index, process) in (0u32..).zip(recording.processes.iter().take(LISTED_MAX)) {
+    // The kernel's view of a process that is listed says nothing else of its end.
+    let listed = (0u32..).zip(&recording.processes);
+    let listed = listed.filter(|(index, _)| !recording.is_second_view(*index));
+    for (index, process) in listed.take(LISTED_MAX) {
         let name = model.trace.names().process(index);
         let ended = recording.end_in_words(process);
         lines.extend(plain(

@@ -80,7 +80,11 @@ pub struct RingsPane {
 pub fn stats(trace: &Trace, index: &Index, range: Option<Range>) -> Vec<RingStats> {
     let lanes = index.lanes.iter().enumerate();
     lanes
-        .filter(|(_, lane)| matches!(lane.who, Who::Ring { .. }))
+        // Of a ring that its process recorded itself, the kernel's view is of the same operations.
+        .filter(|(_, lane)| match lane.who {
+            Who::Ring { process, ring } => !trace.is_merged(process, ring),
+            _ => false,
+        })
         .map(|(at, lane)| of_ring(trace, index, at, range_of(index, lane, range)))
         .collect()
 }

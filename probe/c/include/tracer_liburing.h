@@ -89,6 +89,8 @@ void tracer_uring_submitting(const struct tracer_uring_view *view);
 void tracer_uring_entered(const struct tracer_uring_view *view, unsigned head_before, unsigned min_complete,
 			  int result);
 void tracer_uring_saw(const struct tracer_uring_view *view, unsigned count);
+void tracer_uring_passing(const struct tracer_uring_view *view, unsigned count, const void *seen,
+			  const struct tracer_place *place);
 
 #ifdef __cplusplus
 }
@@ -226,6 +228,17 @@ static inline void tracer_uring_saw_(const struct io_uring *ring, unsigned count
 	}
 }
 
+/* Before completions are given back: `seen` is the one that was looked at, where that is said. */
+static inline void tracer_uring_passing_(const struct io_uring *ring, unsigned count, const void *seen,
+					 const struct tracer_place *place)
+{
+	if (TRACER_IS_RECORDING()) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_passing(&view, count, seen, place);
+	}
+}
+
 /* After a call that shows one: liburing leaves null where it has none. One that waited in vain for several
  * may show the first all the same. */
 static inline int tracer_uring_showed_(const struct io_uring *ring, int result, struct io_uring_cqe *const *cqe_ptr)
@@ -327,16 +340,17 @@ static inline unsigned tracer_uring_peek_batch_cqe_(struct io_uring *ring, struc
 }
 
 /* Completions may be passed without having been looked at through any of the above. */
-static inline void tracer_uring_cq_advance_(struct io_uring *ring, unsigned count)
+static inline void tracer_uring_cq_advance_(const struct tracer_place *place, struct io_uring *ring, unsigned count)
 {
-	tracer_uring_saw_(ring, count);
+	tracer_uring_passing_(ring, count, NULL, place);
 	io_uring_cq_advance(ring, count);
 }
 
-static inline void tracer_uring_cqe_seen_(struct io_uring *ring, struct io_uring_cqe *cqe)
+static inline void tracer_uring_cqe_seen_(const struct tracer_place *place, struct io_uring *ring,
+					  struct io_uring_cqe *cqe)
 {
 	if (cqe)
-		tracer_uring_saw_(ring, 1);
+		tracer_uring_passing_(ring, 1, cqe, place);
 	io_uring_cqe_seen(ring, cqe);
 }
 
@@ -478,8 +492,8 @@ static inline struct tracer_uring_loop_ tracer_uring_loop_begins_(const struct i
 #define io_uring_wait_cqes(...) tracer_uring_wait_cqes_(__VA_ARGS__)
 #define io_uring_peek_cqe(...) tracer_uring_peek_cqe_(__VA_ARGS__)
 #define io_uring_peek_batch_cqe(...) tracer_uring_peek_batch_cqe_(__VA_ARGS__)
-#define io_uring_cq_advance(...) tracer_uring_cq_advance_(__VA_ARGS__)
-#define io_uring_cqe_seen(...) tracer_uring_cqe_seen_(__VA_ARGS__)
+#define io_uring_cq_advance(...) tracer_uring_cq_advance_(TRACER_URING_HERE_, __VA_ARGS__)
+#define io_uring_cqe_seen(...) tracer_uring_cqe_seen_(TRACER_URING_HERE_, __VA_ARGS__)
 
 /* The same loop as liburing's: before 2.8 it looked at the tail again for each completion, since then it
  * ends with what was there when it began, and evaluates the ring once. */

@@ -15,6 +15,8 @@ pub struct Ring {
     /// Position in the completion queue of the first completion that was not recorded yet. For rings
     /// of liburing.
     pub(crate) seen: AtomicU32,
+    /// Of the positions from there on so many were given up before their completions came. For rings of liburing.
+    pub(crate) early: AtomicU32,
     /// Whether completions waited in the kernel when somebody looked last. For rings of liburing.
     pub(crate) waiting: AtomicU32,
     /// Completions that the kernel had dropped by then. For rings of liburing.
@@ -51,6 +53,7 @@ pub extern "C" fn tracer_ring_created(
     Box::into_raw(Box::new(Ring {
         hooks: Some(hooks),
         seen: AtomicU32::new(0),
+        early: AtomicU32::new(0),
         waiting: AtomicU32::new(0),
         dropped: AtomicU32::new(0),
     }))

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use probe::foreign;
 use probe::ring::{Entry, Kind};
 
-use crate::place::Place;
+use crate::place::{Called, Place};
 use crate::ring::Ring;
 use crate::rings;
 
@@ -122,6 +122,24 @@ impl View {
         }
     }
 
+    /// Where a completion lies.
+    fn at(&self, position: u32) -> *const [u64; 2] {
+        let index = ((position & self.cq_entries.wrapping_sub(1)) as usize) << self.cqe_shift;
+        self.cqes.wrapping_add(index)
+    }
+
+    /// Records the completion at a position.
+    ///
+    /// # Safety
+    ///
+    /// As for [`View`]; the kernel does not write there.
+    unsafe fn reaped(&self, hooks: &probe::ring::Ring, position: u32) {
+        // SAFETY: the mapping holds `cq_entries` completions of that size. Their first 16 bytes are the cookie, then
+        // result and flags.
+        let [cookie, result] = unsafe { self.at(position).read() };
+        hooks.reaped(cookie, result as u32 as i32, (result >> 32) as u32);
+    }
+
     /// Makes the ring known, as of now.
     ///
     /// # Safety
@@ -147,6 +165,7 @@ impl View {
             hooks,
             // SAFETY: the caller's promise.
             seen: AtomicU32::new(unsafe { self.completions_head() }),
+            early: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             dropped: AtomicU32::new(0),
         }));
@@ -170,6 +189,11 @@ impl View {
         }
         ring
     }
+}
+
+/// Positions from one up to another; none where that lies before it.
+fn waiting(from: u32, to: u32) -> u32 {
+    u32::try_from(to.wrapping_sub(from).cast_signed()).unwrap_or(0)
 }
 
 fn forget(key: usize) {
@@ -319,7 +343,7 @@ pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
     // Acquire pairs with the kernel's Release: who sees the tail also sees the completions before it.
     // SAFETY: as above.
     let tail = unsafe { &*view.cq_ktail }.load(Ordering::Acquire);
-    let end = head.wrapping_add(count.min(tail.wrapping_sub(head)));
+    let end = head.wrapping_add(count.min(waiting(head, tail)));
     // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
     let Some(ring) = (unsafe { view.ring().as_ref() }) else {
         return foreign::lost(u64::from(end.wrapping_sub(head)));
@@ -329,6 +353,25 @@ pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
         unsafe { view.note_overflow(ring, hooks, false) };
     }
     let mut seen = ring.seen.load(Ordering::Relaxed);
+    let mut early = ring.early.load(Ordering::Relaxed);
+    // What came into places that had been given up: the head stood behind it, and nobody looks at it.
+    while early > 0 && waiting(seen, head) > 0 && waiting(seen, tail) > 0 {
+        match &ring.hooks {
+            // The kernel took the place for free, and may have used it again.
+            Some(hooks) if tail.wrapping_sub(seen) <= view.cq_entries => {
+                foreign::passed(hooks, 1, 0, None::<&Called<'_>>);
+                // SAFETY: as above.
+                unsafe { view.reaped(hooks, seen) };
+            }
+            _ => foreign::lost(1),
+        }
+        seen = seen.wrapping_add(1);
+        early -= 1;
+    }
+    ring.early.store(early, Ordering::Relaxed);
+    if waiting(tail, head) > 0 {
+        return ring.seen.store(seen, Ordering::Relaxed);
+    }
     let behind = head.wrapping_sub(seen);
     if behind.cast_signed() > 0 {
         // The head was moved by code that does not use the header: those are overwritten by now.
@@ -337,16 +380,55 @@ pub unsafe extern "C" fn tracer_uring_saw(parts: *const View, count: c_uint) {
     }
     while end.wrapping_sub(seen).cast_signed() > 0 {
         if let Some(hooks) = &ring.hooks {
-            let index = ((seen & view.cq_entries.wrapping_sub(1)) as usize) << view.cqe_shift;
-            // SAFETY: the mapping holds `cq_entries` completions of that size, and those before the tail
-            // are not written to until the head has passed them. Their first 16 bytes are the cookie,
-            // then result and flags.
-            let [cookie, result] = unsafe { *view.cqes.add(index) };
-            hooks.reaped(cookie, result as u32 as i32, (result >> 32) as u32);
+            // SAFETY: those before the tail are not written to until the head has passed them.
+            unsafe { view.reaped(hooks, seen) };
         } else {
             foreign::lost(1);
         }
         seen = seen.wrapping_add(1);
     }
     ring.seen.store(seen, Ordering::Relaxed);
+}
+
+/// The program is about to give `count` completions back, or less where there are less; `seen` is the one that it says it
+/// has looked at, or null. Those that nothing showed to it are told apart, and so is what it gives back and does not have.
+///
+/// # Safety
+///
+/// As for [`View`], and for [`Place`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tracer_uring_passing(
+    parts: *const View,
+    count: c_uint,
+    seen: *const [u64; 2],
+    place: *const Place,
+) {
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parts) };
+    // SAFETY: as above.
+    let head = unsafe { view.completions_head() };
+    // SAFETY: as above.
+    let tail = unsafe { &*view.cq_ktail }.load(Ordering::Acquire);
+    let there = waiting(head, tail);
+    // What came into places that had been given up is recorded by that.
+    // SAFETY: the caller's promise.
+    unsafe { tracer_uring_saw(parts, 0) };
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    if let Some(ring) = unsafe { view.ring().as_ref() }
+        && let Some(hooks) = &ring.hooks
+    {
+        let shown = waiting(head, ring.seen.load(Ordering::Relaxed));
+        let unread = count.min(there).saturating_sub(shown);
+        let is_in_hand = shown == 0 && there > 0 && seen == view.at(head);
+        let unread = unread.saturating_sub(u32::from(is_in_hand));
+        let beyond = count.saturating_sub(there);
+        if unread > 0 || beyond > 0 {
+            // SAFETY: the caller's promise.
+            let place = unsafe { Place::from_c(place) };
+            foreign::passed(hooks, unread, beyond, Some(&place));
+            ring.early.fetch_add(beyond, Ordering::Relaxed);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { tracer_uring_saw(parts, count) };
 }

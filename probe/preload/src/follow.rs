@@ -140,7 +140,7 @@ const COPIED: u8 = 1;
 const STRAY: u8 = 2;
 const BEYOND: u8 = 4;
 
-const TEXTS: [(u8, &str); 3] = [
+const TEXTS: [(u8, &str); 2] = [
     (
         COPIED,
         "not recorded any further: whether cookies were set, in a ring whose program copies entries out of \
@@ -151,11 +151,6 @@ const TEXTS: [(u8, &str); 3] = [
         STRAY,
         "not recorded: whose completion it was that carried poison; the program takes user_data out of slots \
                      that it submitted: record it with `--poison=off`",
-    ),
-    (
-        BEYOND,
-        "not recorded: what became of completions that the program gave up before they came: it moved the \
-                      head of a completion queue beyond the tail (io_uring_cq_advance by more than there were)",
     ),
 ];
 
@@ -464,7 +459,8 @@ impl Followed {
         }
     }
 
-    /// Whether the program gave up completions that it does not have.
+    /// Whether the program gave up completions that it does not have. Those that come into their place are recorded as
+    /// all others.
     #[inline(always)]
     fn look_at_head(&mut self, look: &mut Look) {
         // The head first: a sound program's is never beyond a tail that is read later.
@@ -472,7 +468,7 @@ impl Followed {
         let tail = self.load(self.queues.cq_tail, Ordering::Acquire);
         let beyond = head.wrapping_sub(tail);
         if beyond.cast_signed() > 0 && self.said.once(BEYOND) {
-            preload::lost_in(look, beyond.min(self.queues.cq_entries));
+            self.hooks.went_beyond(look, beyond);
         }
     }
 

@@ -6,15 +6,40 @@
 //! in flight any more.
 
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use probe::preload::{self, Look};
 
 use crate::{next, rings, uring};
 
+/// Whether a free of nothing came here.
+static ASKED: AtomicBool = AtomicBool::new(false);
+/// The process that was asked: a forked child has a recording of its own.
+static ASKED_IN: AtomicU32 = AtomicU32::new(0);
+
+/// Says so, once in a process, where what the program frees does not come here: it brings an allocator of its own, a sanitizer that is
+/// linked into it does, or Valgrind puts another function in the place of this one.
+pub(crate) fn say_if_unseen() {
+    let process = preload::process_id();
+    if ASKED_IN.swap(process, Ordering::Relaxed) == process {
+        return;
+    }
+    ASKED.store(false, Ordering::Relaxed);
+    next::programs_free(core::ptr::null_mut());
+    if !ASKED.load(Ordering::Relaxed) {
+        preload::not_seen(
+            "not recorded: what is freed, as the program's malloc and free are not the C library's (Valgrind, a sanitizer \
+             linked statically, an allocator of its own): of T07 and T16 only what is unmapped can be told; record it \
+             without those as well",
+        );
+    }
+}
+
 /// Before `free`.
 #[inline(always)]
 pub(crate) fn freeing(block: *mut c_void) {
     if block.is_null() {
+        ASKED.store(true, Ordering::Relaxed);
         return;
     }
     if preload::is_watching() {

@@ -14,6 +14,22 @@ unsafe extern "C" {
 }
 
 const RTLD_NEXT: *mut c_void = usize::MAX as *mut c_void;
+/// What the program itself would find.
+const RTLD_DEFAULT: *mut c_void = core::ptr::null_mut();
+
+/// `free` as the program calls it.
+static PROGRAMS_FREE: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Frees a block as the program would.
+pub(crate) fn programs_free(block: *mut c_void) {
+    let found = PROGRAMS_FREE.load(Ordering::Relaxed);
+    if !found.is_null() {
+        // SAFETY: the address of the function of that name, which has this signature.
+        let free: unsafe extern "C" fn(*mut c_void) = unsafe { core::mem::transmute(found) };
+        // SAFETY: nothing, or a block of the caller's.
+        unsafe { free(block) };
+    }
+}
 
 /// A function that is looked up at its first use.
 #[derive(Debug)]
@@ -299,6 +315,9 @@ macro_rules! functions {
             close_address();
             syscall_address();
             NEXT_FREE.address();
+            // SAFETY: a constant that ends in NUL.
+            let free = unsafe { dlsym(RTLD_DEFAULT, c"free".as_ptr()) };
+            PROGRAMS_FREE.store(free, Ordering::Relaxed);
             find_single();
             let is_plain = |address: *mut c_void| {
                 let file = file_of(address);

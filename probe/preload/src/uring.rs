@@ -191,6 +191,7 @@ unsafe fn follow(fd: c_int, params: &Params) {
     if !probe::is_recording() {
         return;
     }
+    crate::memory::say_if_unseen();
     if let Some(why) = refusal(params.flags) {
         return refuse(why);
     }
@@ -439,9 +440,16 @@ pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_
 
 /// An enter of a ring that is not followed.
 pub(crate) fn unknown() {
-    if !REFUSED.load(Ordering::Relaxed) {
-        refuse("not recorded: a ring that was not seen being made");
+    if REFUSED.load(Ordering::Relaxed) {
+        return;
     }
+    // What a forked child has of its parent's memory: it made none itself.
+    let is_parents = made_count() > 0 && !crate::start::is_own_process();
+    refuse(if is_parents {
+        "not recorded: what a forked child does with a ring that its parent made (`record --kernel` lists its operations)"
+    } else {
+        "not recorded: a ring that was not seen being made"
+    });
 }
 
 /// # Safety

@@ -264,6 +264,14 @@ impl Ring {
         }
     }
 
+    /// The head of its completion queue lies beyond the tail.
+    #[cold]
+    pub fn went_beyond(&self, look: &mut Look, count: u32) {
+        if let Some(id) = self.recorded_as() {
+            look.record(Record::Passed, 0, 0, [u64::from(id), u64::from(count)]);
+        }
+    }
+
     /// Its number, where it is recorded: a ring that the shim follows was introduced when it was made.
     #[inline(always)]
     fn recorded_as(&self) -> Option<u32> {

@@ -260,6 +260,10 @@ kinds! {
     CompleteReclaim = 39, "complete-reclaim";
     /// `[ring, overflowed completions]`: the kernel keeps completions that found no room.
     Overflow = 37, "overflow";
+    /// `[ring | unread << 32, beyond | site << 32]`: the program moved the head of the completion queue past
+    /// completions that nothing had shown to it, which are the ring's next ones in this lane, or by that much more
+    /// than there were.
+    Passed = 72, "passed";
 
     /// `[coroutine | parent << 32, site | type << 32]`
     Spawn = 40, "spawn";

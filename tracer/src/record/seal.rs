@@ -114,12 +114,18 @@ fn write(file: &File, mut what: What<'_>) -> Result<usize> {
     for process in what.folder.process_files()? {
         let id = (process.pid, process.start_time);
         let runs = id.1 != 0 && spawn::start_time(process.pid) == Some((process.start_time, true));
-        if runs && !reported.contains(&id) {
+        let is_told = what.end.is_some_and(|end| (end.pid, end.start_time) == id);
+        if id.1 != 0 && !is_told && !reported.contains(&id) {
             reported.push(id);
-            still_running += 1;
-            let now = super::clock::monotonic_ns();
-            let running = bundle::end_record(process.pid, process.start_time, Ended::Unknown, now);
-            bundle::write_section(&mut out, Section::End, &running)?;
+            still_running += usize::from(runs);
+            // When one ended that nobody watched is not known.
+            let (ended, now) = if runs {
+                (Ended::Unknown, super::clock::monotonic_ns())
+            } else {
+                (Ended::Gone, 0)
+            };
+            let end = bundle::end_record(process.pid, process.start_time, ended, now);
+            bundle::write_section(&mut out, Section::End, &end)?;
         }
         let from = Copied::Live(&process.path);
         copy::process(&mut out, what.redactor.as_mut(), from)

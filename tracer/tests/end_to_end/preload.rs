@@ -600,7 +600,9 @@ fn under_sanitizers_and_valgrind_programs_do_what_they_did() {
             assert!(!ran.stderr.contains("Sanitizer"), "{ran:#?}");
             check(folder.path())
                 .exits(1)
-                .prints("T02 leftover-cookie (proved)");
+                .prints("T02 leftover-cookie (proved)")
+                .prints("not recorded: what is freed")
+                .prints("T06, T15, T17");
         }
     }
     if run(Command::new("sh").args(["-c", "command -v valgrind"]))
@@ -613,6 +615,11 @@ fn under_sanitizers_and_valgrind_programs_do_what_they_did() {
     let Some(program) = compiled("liburing-memcheck", "liburing.c", &["-luring"]) else {
         return;
     };
+    same(folder.path(), &[&program], &[]);
+    let clean = check(folder.path())
+        .exits(0)
+        .prints("T06, T07, T15, T16, T17");
+    assert!(!clean.stdout().contains("what is freed"), "{clean:#?}");
     let words = ["valgrind", "-q", "--error-exitcode=9", &program, "forget"];
     let ran = same(folder.path(), &words, &[]);
     assert!(
@@ -621,7 +628,9 @@ fn under_sanitizers_and_valgrind_programs_do_what_they_did() {
     );
     check(folder.path())
         .exits(1)
-        .prints("T02 leftover-cookie (proved)");
+        .prints("T02 leftover-cookie (proved)")
+        .prints("not recorded: what is freed")
+        .prints("T06, T15, T17");
     let Some(program) = compiled("liburing-a-memcheck", "liburing.c", &["-l:liburing.a"]) else {
         return;
     };

@@ -76,11 +76,7 @@ fn one_view_shows_all_processes_and_mixes_none() {
     let ends = trace.recording().processes.iter().map(|it| it.ended);
     let ends: Vec<_> = ends.collect();
     let count = |end| ends.iter().filter(|other| **other == end).count();
-    assert_eq!(
-        (count(Ended::Said), count(Ended::Unknown)),
-        (3, 1),
-        "{ends:?}"
-    );
+    assert_eq!((count(Ended::Said), count(Ended::Gone)), (3, 1), "{ends:?}");
     if same_addresses {
         assert!(share_an_address(&trace), "the test tests less than it says");
     }

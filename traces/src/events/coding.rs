@@ -309,6 +309,20 @@ fn words(what: &What) -> (u8, Words, Option<&[u64]>) {
             put(&[(*ring).into(), *count]);
             12
         }
+        What::Passed {
+            ring,
+            unread,
+            beyond,
+            site,
+        } => {
+            put(&[
+                (*ring).into(),
+                (*unread).into(),
+                (*beyond).into(),
+                site.0.into(),
+            ]);
+            41
+        }
         What::Spawn {
             coroutine,
             parent,
@@ -665,6 +679,12 @@ fn what(kind: u8, words: &[u64], more: Vec<u64>) -> Option<What> {
             reason: *REASONS.get(usize::from(byte(0)))?,
             records: (word(1) != 0).then(|| word(2)),
         }),
+        41 => What::Passed {
+            ring: half(0),
+            unread: half(1),
+            beyond: half(2),
+            site: SiteId(half(3)),
+        },
         40 => What::Other {
             kind: byte(0),
             words: more,

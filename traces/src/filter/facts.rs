@@ -44,6 +44,7 @@ pub(crate) fn ring(event: &Event) -> Option<u32> {
         | What::Claim { ring, .. }
         | What::Enter { ring, .. }
         | What::Overflow { ring, .. }
+        | What::Passed { ring, .. }
         | What::OwnerLabel { ring, .. }
         | What::BufferProvide { ring, .. } => Some(*ring),
         What::Scheme { ring, .. } => *ring,

@@ -51,6 +51,8 @@ impl State {
             return;
         };
         ring.completions = ring.completions.saturating_add(1);
+        let unread = ring.unread.0 > 0 && ring.unread.1 == event.lane;
+        ring.unread.0 -= u32::from(unread);
         if !ring.in_batch {
             ring.round = ring.round.saturating_add(1);
             ring.in_batch = true;
@@ -102,6 +104,7 @@ impl State {
                     event: event.id,
                     ring: completion.ring,
                     round,
+                    unread,
                 });
             }
         }

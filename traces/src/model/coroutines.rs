@@ -116,7 +116,13 @@ impl State {
         if let Some(about) = about {
             (link.address, link.generation) = about;
         }
+        let waiting = by.and_then(|(_, cookie)| self.waiting.get(&(process, cookie)));
+        let waits = match waiting.map(Vec::as_slice) {
+            Some([one]) if *one != number => Some(*one),
+            _ => None,
+        };
         observer.see(&Moment::Resumed(Resumed {
+            waits,
             event: event.id,
             coroutine: &coroutine,
             found: found.clone(),

@@ -129,10 +129,8 @@ impl Survey {
         losses
             .spans
             .retain(|span| span.reason != LossReason::Torn || span.before != u64::MAX);
-        losses.hide = losses
-            .spans
-            .iter()
-            .any(|span| span.reason != LossReason::Overwritten);
+        // What was overwritten hides as much as any other: a fault that was recorded, and its record with it.
+        losses.hide = !losses.spans.is_empty();
         let mut of: FxHashMap<u32, Vec<Span>> = FxHashMap::default();
         for span in std::mem::take(&mut losses.spans) {
             of.entry(span.process).or_default().push(span);
@@ -223,6 +221,21 @@ mod tests {
             found += usize::from(plain.is_some());
         }
         assert!((500..1_500).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn what_was_overwritten_hides_what_it_held() {
+        for reason in ["overwritten", "removed"] {
+            let text =
+                format!("0 a lost 9 {reason}\n1 a submit 0 NOP 0x1000\n2 a complete 0 0x1000 0\n");
+            let trace = Trace::parse_text(&text).unwrap();
+            assert_eq!(trace.verdict().exit_code(), 3, "{reason}");
+            assert_eq!(
+                trace.verdict().summary.rings,
+                1,
+                "its making is what is missing"
+            );
+        }
     }
 
     #[test]

@@ -227,6 +227,9 @@ impl<'a> Course<'a> {
             .iter()
             .map(|process| (process.pid, process.ended))
             .collect();
+        // Those whose making was overwritten, or came before the recording, are rings, too.
+        let unmade = state.rings.iter().filter(|(_, ring)| ring.info.is_none());
+        summary.rings = summary.rings.saturating_add(unmade.count() as u64);
         summary.problems =
             (recording.problems.len() as u64).saturating_add(recording.problems_more);
         let lost = recording

@@ -92,6 +92,17 @@ pub(crate) enum Moment<'a> {
         /// Process.
         process: u32,
     },
+    /// The head of a completion queue was moved by more than there were completions.
+    WentBeyond {
+        /// The event.
+        event: EventId,
+        /// Process, ring and scope.
+        place: (u32, u32, u32),
+        /// By how much.
+        beyond: u32,
+        /// Where, if that is known.
+        site: SiteId,
+    },
     /// Memory that an operation in flight points at is gone.
     MemoryGone(MemoryGone<'a>),
     /// A descriptor that an operation in flight names was closed, or its number given out again.
@@ -412,6 +423,8 @@ pub(crate) struct Resumed<'a> {
     pub(crate) took: Option<GenerationId>,
     /// Whether the ring's completions are recorded at all, and this cookie's were not too many to keep.
     pub(crate) completions_are_known: bool,
+    /// Another coroutine, that waits for this cookie, where it is one alone.
+    pub(crate) waits: Option<u32>,
 }
 
 /// Where something is still held.

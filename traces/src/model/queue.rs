@@ -12,7 +12,7 @@ use super::opcodes as op;
 use super::state::State;
 use super::things::{Operation, OperationId, Overflow};
 use super::{Observer, expect};
-use crate::event::{Completion, Event, EventId};
+use crate::event::{Completion, Event, EventId, SiteId};
 
 /// Flags of a cancellation: all that match; by descriptor; any; by user data; by opcode.
 const CANCEL_ALL: u32 = 1;
@@ -56,6 +56,28 @@ impl State {
                     looks: 0,
                 });
             }
+        }
+    }
+
+    /// The head of a completion queue was moved past what nobody looked at, or past what had not come.
+    pub(super) fn passed(
+        &mut self,
+        event: &Event,
+        number: u32,
+        unread: u32,
+        (beyond, site): (u32, SiteId),
+        observer: &mut Observer<'_>,
+    ) {
+        if let Some(ring) = self.rings.known((event.process, number)) {
+            ring.unread = (unread, event.lane);
+        }
+        if beyond > 0 {
+            observer.see(&Moment::WentBeyond {
+                event: event.id,
+                place: (event.process, number, event.scope),
+                beyond,
+                site,
+            });
         }
     }
 

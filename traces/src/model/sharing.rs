@@ -218,6 +218,7 @@ impl Sharing {
             | What::Claim { ring, .. }
             | What::Enter { ring, .. }
             | What::Overflow { ring, .. }
+            | What::Passed { ring, .. }
             | What::BufferProvide { ring, .. } => each(Thing::Ring(*ring)),
             What::Submit(submission) => {
                 let entry = &submission.entry;

@@ -193,6 +193,12 @@ impl State {
             What::Claim { ring, .. } => self.claim(event, *ring),
             What::Alloc { .. } => {}
             What::Overflow { ring, count } => self.overflow(event, *ring, *count),
+            What::Passed {
+                ring,
+                unread,
+                beyond,
+                site,
+            } => self.passed(event, *ring, *unread, (*beyond, *site), observer),
             What::OwnerLabel { ring, owner } => {
                 self.labels.insert((event.lane, *ring), *owner);
             }

@@ -341,6 +341,8 @@ pub(crate) struct Reaped {
     pub(crate) ring: u32,
     /// Round of the ring at that time; see [`RingState::round`].
     pub(crate) round: u64,
+    /// It was passed by, and nothing had shown it to the program.
+    pub(crate) unread: bool,
 }
 
 /// A generation that ended: the tombstone of its address.
@@ -491,6 +493,8 @@ pub(crate) struct RingState {
     /// Lane that made it, where that was seen.
     pub(crate) maker: Option<u32>,
     pub(crate) dropped: Option<EventId>,
+    /// So many of its next completions in a lane were passed by, and nothing had shown them to the program.
+    pub(crate) unread: (u32, u32),
     /// Slots that were claimed and not submitted since, and the lane that claimed the latest of them.
     pub(crate) claimed: u32,
     pub(crate) claim_lane: u32,

@@ -117,6 +117,7 @@ pub fn end_record(pid: u32, start_time: u64, ended: Ended, seen_ns: u64) -> Vec<
         Ended::Exited { code } => (1, code, false),
         Ended::Killed { signal, core } => (2, signal, core),
         Ended::Said | Ended::Aborted | Ended::Replaced | Ended::Unknown => (3, 0, false),
+        Ended::Gone => (4, 0, false),
     };
     let words = [
         u64::from(pid),
@@ -278,6 +279,7 @@ fn section<'a>(
                     signal: value,
                     core: u64_at(&bytes, 32) != 0,
                 },
+                4 => Ended::Gone,
                 _ => Ended::Unknown,
             };
             let pid = u64_at(&bytes, 0) as u32;

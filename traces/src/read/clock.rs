@@ -78,6 +78,11 @@ impl Line {
         }
     }
 
+    /// The time that the file began at.
+    pub(super) fn begin(&self) -> i64 {
+        saturated(i128::from(self.from.ns))
+    }
+
     /// A tick is a nanosecond.
     pub(super) fn nanoseconds(first: Pair) -> Self {
         Self::new(first, 1, 1)

@@ -169,9 +169,10 @@ fn scan_lanes<'a>(
         if chunks.is_empty() && entry.lost == 0 && entry.last_seq == 0 {
             continue;
         }
-        let begun = source
-            .line
-            .at(chunks.first().map_or(0, |chunk| chunk.ticks));
+        // All chunks of a lane may be overwritten: what is missing there is no older than the file.
+        let begun = chunks
+            .first()
+            .map_or_else(|| source.line.begin(), |chunk| source.line.at(chunk.ticks));
         let mut scan = Scan {
             gathered,
             source,
@@ -419,12 +420,7 @@ impl Scan<'_, '_, '_> {
                 // its gate, while others recycle the chunks behind it: a gap within a lane is older than
                 // what is kept, unless something is wrong with the file. Where there was still room,
                 // nothing was overwritten.
-                let is_whole = self.gathered.recording.problems.is_empty();
-                let reason = if (last_seq == 0 || is_whole) && self.source.file.was_recycled()? {
-                    LossReason::Overwritten
-                } else {
-                    LossReason::Damaged
-                };
+                let reason = self.gap_reason(last_seq == 0)?;
                 self.lose(Some(missing), reason);
             } else if is_damaged || (self.is_open && missing > 0) {
                 // Of a copy that was made while its process wrote, a chunk may be older than the next one says.
@@ -449,8 +445,11 @@ impl Scan<'_, '_, '_> {
             }
             is_damaged = !whole || !all;
         }
-        if is_damaged || self.entry.last_seq > last_seq {
+        if is_damaged {
             self.lose(None, LossReason::Damaged);
+        } else if self.entry.last_seq > last_seq {
+            let reason = self.gap_reason(chunks.is_empty())?;
+            self.lose(None, reason);
         }
         if self.entry.lost > lost {
             self.lose(Some(self.entry.lost - lost), self.counted_reason());
@@ -470,6 +469,17 @@ impl Scan<'_, '_, '_> {
             Some(ahead) => ahead.read(number, body),
             None => self.source.file.body(chunk, body),
         }
+    }
+
+    /// Why chunks of the lane are missing; `oldest`: none that is older is there.
+    fn gap_reason(&self, oldest: bool) -> std::io::Result<LossReason> {
+        let is_whole = self.gathered.recording.problems.is_empty();
+        let is_overwritten = (oldest || is_whole) && self.source.file.was_recycled()?;
+        Ok(if is_overwritten {
+            LossReason::Overwritten
+        } else {
+            LossReason::Damaged
+        })
     }
 
     fn counted_reason(&self) -> LossReason {

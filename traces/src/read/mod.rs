@@ -482,8 +482,13 @@ fn put_ends(gathered: &mut Gathered<'_, '_>) {
             if process.ended != Ended::Replaced {
                 process.watched_until_ns = end.seen_ns;
             }
-            // An image that exec replaced did not end with the process.
-            if process.ended != Ended::Replaced && end.ended != Ended::Unknown {
+            // An image that exec replaced did not end with the process; what it said itself is more than that it is gone.
+            let is_news = match end.ended {
+                Ended::Unknown => false,
+                Ended::Gone => process.ended == Ended::Unknown,
+                _ => true,
+            };
+            if process.ended != Ended::Replaced && is_news {
                 process.ended = end.ended;
             }
         }

@@ -364,6 +364,15 @@ pub(super) fn event(
             ring: low,
             count: word(words, 1),
         },
+        Some(Kind::Passed) => {
+            let (beyond, site) = halves(word(words, 1));
+            What::Passed {
+                ring: low,
+                unread: high,
+                beyond,
+                site: ids.site(site),
+            }
+        }
         Some(Kind::Spawn) => {
             let (site, ty) = halves(word(words, 1));
             What::Spawn {

@@ -86,6 +86,7 @@ impl Draft {
             first_cause,
             message: String::new(),
             evidence: Vec::new(),
+            own_title: None,
             own_advice: None,
             fingerprint: 0,
             count: 1,
@@ -148,6 +149,12 @@ impl Draft {
 
     pub(crate) fn keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.keys.extend(keys);
+        self
+    }
+
+    /// What happened, where the name of its rule says something else.
+    pub(crate) fn title(mut self, title: &'static str) -> Self {
+        self.finding.own_title = Some(title);
         self
     }
 

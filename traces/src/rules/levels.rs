@@ -32,7 +32,14 @@ pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
     ),
     (RuleId(17), "as with the probe"),
     (RuleId(18), "what an enter leaves behind"),
+    (
+        RuleId(21),
+        "more completions marked as seen than there were",
+    ),
 ];
+
+/// Of those, rules that need to see what the program frees.
+const OF_FREES: [RuleId; 2] = [RuleId(7), RuleId(16)];
 
 /// Rules that speak, beside those, where probes tell of the functions of a debug build, and how far each sees.
 pub(crate) const BY_CALLS: &[(RuleId, &str)] = &[
@@ -98,7 +105,13 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         .filter(|process| process.capture == Capture::Preload)
         .count();
     let kernel = by_kernel(recording);
-    let rules: Vec<String> = BY_SHIM.iter().map(|(id, _)| id.to_string()).collect();
+    // What is said of it stands among what was not recorded, with the way out.
+    let has_frees = !recording
+        .not_recorded()
+        .any(|text| text.starts_with("not recorded: what is freed"));
+    let has_input = |id: RuleId| has_frees || !OF_FREES.contains(&id);
+    let shim = BY_SHIM.iter().filter(|(id, _)| has_input(*id));
+    let rules: Vec<String> = shim.map(|(id, _)| id.to_string()).collect();
     let who = match (shims, recording.process_count()) {
         (0, _) => return kernel,
         (1, 1) => "recorded by preload".to_owned(),
@@ -193,6 +206,11 @@ mod tests {
         });
         let said = in_words(&recording).unwrap();
         assert!(said.starts_with("recorded by preload, without"), "{said}");
+        assert!(said.contains("T06, T07, T15, T16, T17"), "{said}");
+        let text = "process 0 capture=preload\n0 a mark \"not recorded: what is freed, as Valgrind frees\"";
+        let unseen = crate::trace::Trace::parse_text(text).unwrap();
+        let said = in_words(unseen.recording()).unwrap();
+        assert!(said.contains("T06, T15, T17"), "{said}");
         recording.processes.push(Default::default());
         let said = in_words(&recording).unwrap();
         assert!(said.starts_with("1 of 2 processes"), "{said}");

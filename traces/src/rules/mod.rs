@@ -469,7 +469,9 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         Moment::BufferLost { .. } | Moment::GivenTwice { .. } => {
             const { &[&t19_buffer_id_lost::RULE] }
         }
-        Moment::TakenTwice { .. } => const { &[&t21_completion_read_twice::RULE] },
+        Moment::TakenTwice { .. } | Moment::WentBeyond { .. } => {
+            const { &[&t21_completion_read_twice::RULE] }
+        }
         Moment::ResultLost { .. } => const { &[&t24_result_lost::RULE] },
         Moment::Overlapping { .. } => const { &[&t26_overlapping_borrow::RULE] },
         Moment::Uninitialised { .. } => const { &[&t27_uninitialised_to_kernel::RULE] },

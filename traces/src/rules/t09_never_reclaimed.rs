@@ -91,7 +91,12 @@ pub(super) fn stuck(held: &Held<'_>) -> Option<(&'static str, &'static str)> {
     } else if reaped.is_some() {
         (
             "reaped, not reclaimed",
-            "its completion was taken, and nobody took the pointer back",
+            if reaped.is_some_and(|(reaped, _)| reaped.unread) {
+                "its completion was passed by: the head of the queue was moved past it, and nothing had shown it to \
+                 the program"
+            } else {
+                "its completion was taken, and nobody took the pointer back"
+            },
         )
     } else if *ring_dropped {
         (
@@ -153,6 +158,12 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     }
     if let Some((reaped, _)) = reaped {
         draft = draft.evidence(reaped.event, "its last completion");
+        if reaped.unread {
+            draft = draft.shape("unread").advice(
+                "More completions were marked as seen than were looked at: give each back once, by \
+                 io_uring_cqe_seen or by io_uring_cq_advance, and by no more than were shown.",
+            );
+        }
     } else if let Some(posted) = posted {
         draft = draft.evidence(posted.event, "the kernel posted its completion here");
     }
@@ -237,6 +248,30 @@ mod tests {
                 ),
             );
         }
+    }
+
+    #[test]
+    fn what_was_passed_by_was_never_looked_at() {
+        check_rule(
+            &RULE,
+            "
+            process 0 end=exit:0
+            0 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op op.rs:8      <- was never reclaimed: its completion was taken
+            11 main leak 0x2000 Op op.rs:8      <- was never reclaimed: its completion was passed by
+            20 main submit 0 NOP 0x1000
+            21 main submit 0 NOP 0x2000
+            30 main complete 0 0x1000 0
+            31 main passed 0 1 0 loop.c:9
+            # Another thread's is another one.
+            32 other submit 0 NOP 0x7
+            33 other complete 0 0x7 0
+            34 main complete 0 0x2000 0
+            40 main submit 0 NOP 0x7
+            41 main complete 0 0x7 0
+            42 main ring-drop 0
+            ",
+        );
     }
 
     #[test]

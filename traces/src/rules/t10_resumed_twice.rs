@@ -43,6 +43,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         delivered,
         took,
         completions_are_known,
+        waits,
     } = resumed;
     let names = judge.names();
     let twice = credit.is_none() && by.is_some() && *completions_are_known;
@@ -119,7 +120,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         Some(credit) => credit.submit,
         None => delivered.and_then(|delivered| delivered.submit),
     };
-    let message = format!("{message}{}", judge.places_of(coroutine, submit));
+    let whose = waits
+        .zip(*by)
+        .map_or(String::new(), |(other, (_, cookie))| {
+            let other = names.coroutine(coroutine.process, other);
+            format!("; {other} waits for {cookie:#x}")
+        });
+    let message = format!("{message}{}{whose}", judge.places_of(coroutine, submit));
     let cause = dropped
         .map(|(at, _)| at)
         .or(woken.map(|woken| woken.resumed));
@@ -147,6 +154,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             .keys(took.map(Key::from));
         draft.outranks = &[3, 8];
     }
+    draft = match shape {
+        "elsewhere" => draft.title("the wrong coroutine").advice(WRONG),
+        "dropped" => draft.title("after its drop").advice(GONE),
+        _ => draft,
+    };
     if let Some((_, (_, submitted))) = dropped {
         draft = draft
             .evidence(submitted, "in flight since here")
@@ -185,6 +197,12 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 /// What to try where what a dropped coroutine waited for came back.
 const DROPPED: &str = "Dropping a coroutine does not end what it waits for. Cancel that and wait for its completion before \
                        the frame goes, or leave a mark behind the cookie by which the completion finds nobody there.";
+/// What to try where the completion was there, and was another's.
+const WRONG: &str = "There was one resume, and of the wrong coroutine. Look at where the dispatcher gets from user_data to \
+                     the coroutine, and at who submitted the operation: its user_data must lead to the one that waits.";
+/// What to try where a coroutine is gone.
+const GONE: &str = "Something still led to the coroutine when it was dropped: a cookie in flight, a queue of those that are \
+                    ready, a wake. Take it out there before the frame goes.";
 /// What to try where a wake came before the completion.
 const WOKEN: &str = "Find who woke it: while it waits for a completion nothing else may run it, or it must look, each \
                      time it runs, whether that has come, and wait on if not.";
@@ -194,6 +212,33 @@ mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
     use crate::trace::Trace;
+
+    #[test]
+    fn one_resume_of_the_wrong_coroutine_names_the_right_one() {
+        let text = |arrow: &str| {
+            format!(
+                "
+                1 main ring-create 0 sq=8 cq=16
+                2 main spawn 8 Task main.rs:3
+                3 main spawn 9 Task main.rs:4
+                10 main submit 0 READ 0x1000 op.rs:8
+                11 main submit 0 READ 0x2000 op.rs:9
+                12 main suspend 8 0x1000
+                13 main suspend 9 0x2000
+                20 main complete 0 0x1000 1
+                30 main resume 9 0x1000 ring=0     {arrow}
+                "
+            )
+        };
+        let arrow = "<- which it was not waiting for; it was spawned at main.rs:4, and the operation submitted at op.rs:8; \
+                     coroutine 8 (Task) waits for 0x1000";
+        check_rule(&RULE, &text(arrow));
+        let trace = Trace::parse_text(&text("")).unwrap();
+        let head = &trace.verdict().stories[0].head;
+        let title = "T10 resumed-twice: the wrong coroutine (observed)";
+        assert_eq!(crate::report::title(head), title);
+        assert_eq!(head.advice(), super::WRONG);
+    }
 
     #[test]
     fn dropped_while_what_it_waited_for_was_in_flight() {

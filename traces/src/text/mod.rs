@@ -16,6 +16,7 @@
 //! 50 main enter 0 1 -> 1
 //! 60 main complete 0 0x1000 -104 more               result, then flags
 //! 61 main complete 0 0x1000 0 of=7                  the kernel says whose: operation 7
+//! 65 main passed 0 1 0 loop.c:9                     the head went past 1 unread, which comes next, and 0 that had not come
 //! 70 main resume 9 0x1000 ring=0                    without a cookie: woken by something else
 //! 80 main suspend 9 0x1000 0x2000
 //! 90 main lost 5 overwritten                        how many, or ?, and why

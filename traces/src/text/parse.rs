@@ -137,6 +137,7 @@ impl Parser {
                 "said" => Ended::Said,
                 "aborted" => Ended::Aborted,
                 "exec" => Ended::Replaced,
+                "gone" => Ended::Gone,
                 "unknown" => Ended::Unknown,
                 other => return Err(format!("no end: {other}")),
             };
@@ -264,6 +265,12 @@ impl Parser {
             "overflow" => What::Overflow {
                 ring: rest.number("the ring")?,
                 count: rest.number("the number")?,
+            },
+            "passed" => What::Passed {
+                ring: rest.number("the ring")?,
+                unread: rest.number("the number of completions")?,
+                beyond: rest.number("by how many more than there were")?,
+                site: self.type_and_site(rest)?.1,
             },
             "spawn" => {
                 let coroutine = rest.number("the coroutine")?;

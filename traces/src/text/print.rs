@@ -48,6 +48,7 @@ pub(crate) fn print(recording: &Recording, events: &Events) -> String {
             Ended::Said => "said".to_owned(),
             Ended::Aborted => "aborted".to_owned(),
             Ended::Replaced => "exec".to_owned(),
+            Ended::Gone => "gone".to_owned(),
             Ended::Unknown => "unknown".to_owned(),
         };
         let _ = write!(out, " end={end}");
@@ -246,6 +247,16 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             words
         }
         What::Overflow { ring, count } => vec![format!("overflow {ring} {count}")],
+        What::Passed {
+            ring,
+            unread,
+            beyond,
+            site,
+        } => {
+            let mut words = vec![format!("passed {ring} {unread} {beyond}")];
+            words.extend(type_and_site(recording, TypeId(0), *site));
+            words
+        }
         What::Spawn {
             coroutine,
             parent,

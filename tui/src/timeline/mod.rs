@@ -20,6 +20,24 @@ pub use state::Timeline;
 pub use window::Window;
 
 use traces::Trace;
+use traces::recording::{Capture, Recording};
+
+/// The number of a thread, where another one of its process has the same name.
+fn tid(recording: &Recording, lane: u32) -> String {
+    let Some(own) = recording.lane(lane).filter(|own| own.tid != 0) else {
+        return String::new();
+    };
+    let mut others = recording.lanes.iter();
+    let is_one_of_many = own.thread.0 != 0
+        && others.any(|it| {
+            (it.process, it.thread) == (own.process, own.thread) && it.tid != own.tid && it.tid != 0
+        });
+    if is_one_of_many {
+        format!(" {}", own.tid)
+    } else {
+        String::new()
+    }
+}
 
 /// What a lane is called, with its process where there are several.
 pub(crate) fn name_of(trace: &Trace, who: Who) -> String {
@@ -30,9 +48,16 @@ pub(crate) fn name_of(trace: &Trace, who: Who) -> String {
     };
     match who {
         Who::Thread { process, lane } => {
-            format!("{}{}", before(process), trace.names().thread(lane))
+            let name = trace.names().thread(lane);
+            format!("{}{name}{}", before(process), tid(recording, lane))
         }
-        Who::Ring { process, ring } => format!("{}ring {ring}", before(process)),
+        Who::Ring { process, ring } => {
+            // Numbers of the kernel's view are its own.
+            let is_kernels =
+                recording.process(process).map(|it| it.capture) == Some(Capture::Kernel);
+            let by = if is_kernels { " (kernel)" } else { "" };
+            format!("{}ring {ring}{by}", before(process))
+        }
         Who::Coroutine { process, coroutine } => {
             let name = trace.names().coroutine(process, coroutine);
             format!("{}{name}", before(process))

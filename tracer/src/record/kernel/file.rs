@@ -854,6 +854,28 @@ mod tests {
     }
 
     #[test]
+    fn threads_of_which_nothing_is_left_were_overwritten_within_the_recorded_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path(), 4, true);
+        let hour = 3_600_000_000_000;
+        for sequence in 0..9_000 {
+            let tid = if sequence < 3 { 77 + sequence } else { 90 };
+            submit(&mut writer, tid, hour + u64::from(sequence), sequence);
+        }
+        writer.flush();
+        let trace = trace(&writer);
+        let losses = &trace.recording().losses;
+        assert!(losses.len() > 3, "{losses:?}");
+        for located in losses {
+            assert_eq!(located.loss.reason, LossReason::Overwritten);
+        }
+        let events = trace.events();
+        let took = events.last().unwrap().at_ns - events[0].at_ns;
+        // The file began at a thousand.
+        assert_eq!(took, hour + 8_999 - 1_000);
+    }
+
+    #[test]
     fn what_is_written_is_read_and_what_the_ring_gave_up_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         for (chunks, is_ring, reason) in [

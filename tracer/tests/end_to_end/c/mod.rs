@@ -328,6 +328,53 @@ fn completions_that_nobody_fetches_are_found_by_the_flag_that_says_so() {
 }
 
 #[test]
+fn a_head_that_is_moved_too_far_is_told_where_it_is_and_what_it_passed_by() {
+    if !has_io_uring() || !build::possible(&[Needs::Liburing]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::new("tests/passed.c", &C);
+    for option in ["-DTRACER_ON", "-DTRACER_OFF"] {
+        let binary = program.build(folder.path(), &[option]);
+        let is_linked = option == "-DTRACER_ON";
+        for (how, looked, rules) in [
+            ("right", "6\n", &[][..]),
+            // What the program looks at only the header knows.
+            ("unread", "5\n", if is_linked { &[9] } else { &[] }),
+            ("beyond", "5\n", if is_linked { &[21, 9] } else { &[21] }),
+        ] {
+            recorded(folder.path(), &binary, &[how])
+                .exits(0)
+                .prints(looked);
+            let trace = read(&folder.path().join("trace.bin"));
+            let verdict = trace.verdict();
+            let stories = verdict.stories.iter();
+            let told: Vec<_> = stories
+                .flat_map(|story| std::iter::once(&story.head).chain(&story.folded))
+                .collect();
+            let mut found: Vec<_> = told.iter().map(|finding| finding.rule.0).collect();
+            found.dedup();
+            assert_eq!(found, rules, "{option} {how}: {verdict:#?}");
+            assert_eq!(verdict.summary.cannot_tell, 0, "{verdict:#?}");
+            for finding in told {
+                let said = &finding.message;
+                let is_told = match finding.rule.0 {
+                    9 => said.contains("its completion was passed by"),
+                    _ => said.contains("1 completion marked as seen"),
+                };
+                assert!(is_told, "{said}");
+                assert_eq!(
+                    finding.message.contains(" at passed.c:")
+                        || finding.message.contains("/passed.c:"),
+                    is_linked,
+                    "{said}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn every_macro_records_what_it_says_in_c_and_in_cpp() {
     let folder = tempfile::tempdir().unwrap();
     for (language, options) in [(&C, &[][..]), (&CXX, &["-xc++"])] {

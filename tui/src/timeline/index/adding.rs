@@ -29,7 +29,8 @@ impl Index {
             What::RingDrop { ring }
             | What::Claim { ring, .. }
             | What::Enter { ring, .. }
-            | What::Overflow { ring, .. } => {
+            | What::Overflow { ring, .. }
+            | What::Passed { ring, .. } => {
                 let ring = *ring;
                 let (lane, _) = self.point(Who::Ring { process, ring }, event);
                 if let Some(sums) = self.sums(lane) {
