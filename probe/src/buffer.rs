@@ -44,8 +44,9 @@ pub fn gone<T>(start: *const T) {
     initialised(start, 0, 0);
 }
 
-/// Buffers were handed to the kernel to choose from (`IORING_OP_PROVIDE_BUFFERS`, or entries of a ring
-/// of buffers): their group, the id of the first, and how many, with ids that count up.
+/// Buffers were put into a ring of buffers, for the kernel to choose from: their group, the id of the first, and
+/// how many, with ids that count up. Buffers that an entry gives (`IORING_OP_PROVIDE_BUFFERS`) are known from that
+/// entry, where the probe sees it; telling of them here, too, does no harm.
 #[inline]
 pub fn provided(ring: &Ring, group: u16, first: u16, count: u32) {
     if recorder::recording() {

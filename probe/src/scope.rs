@@ -386,7 +386,8 @@ impl Scope {
         if !self.open.replace(false) {
             return;
         }
-        recorder::record(Kind::ScopeEnd, 0, 0, [u64::from(self.id)]);
+        let by_panic = u8::from(std::thread::panicking()) * wire::record::SCOPE_BY_PANIC;
+        recorder::record(Kind::ScopeEnd, 0, by_panic, [u64::from(self.id)]);
         recorder::enter_scope(self.around);
         process::ended(self.id);
     }

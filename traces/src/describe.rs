@@ -166,7 +166,10 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
                 place(*site)
             )
         }
-        What::ScopeEnd { scope } => format!("scope-end {scope}"),
+        What::ScopeEnd { scope, by_panic } => {
+            let by_panic = if *by_panic { " by a panic" } else { "" };
+            format!("scope-end {scope}{by_panic}")
+        }
         What::ScopeEnter { scope } => format!("scope-enter {scope}"),
         What::Scheme {
             ring,

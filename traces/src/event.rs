@@ -146,6 +146,8 @@ pub enum What {
     ScopeEnd {
         /// Scope of the process.
         scope: u32,
+        /// Whether by a panic: what was under way was left as it was.
+        by_panic: bool,
     },
     /// This thread works for the scope from here on (0: for none).
     ScopeEnter {

@@ -212,6 +212,10 @@ pub struct Summary {
     pub open_at_end: u64,
     /// Where most of them were opened, and how many there.
     pub open_places: Vec<(crate::event::SiteId, u64)>,
+    /// Descriptors that were closed and closed again, with no opening in between that was recorded.
+    pub closed_again: u64,
+    /// Where the first of those was closed, and where again.
+    pub closed_again_at: Option<(crate::event::SiteId, crate::event::SiteId)>,
     /// How each process ended.
     pub ended: Vec<(u32, crate::recording::Ended)>,
     /// Places where records are missing.

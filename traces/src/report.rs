@@ -328,6 +328,16 @@ impl Page {
             let text = still_open(summary, |site| trace.names().site(site));
             self.block(Class::Summary, "", &text);
         }
+        if let Some((closed, again)) = summary.closed_again_at {
+            let names = trace.names();
+            let text = format!(
+                "closed twice, with no opening in between: {}; first: closed at {}, and again at {}",
+                plural(summary.closed_again, "descriptor"),
+                names.site(closed),
+                names.site(again)
+            );
+            self.block(Class::Summary, "", &text);
+        }
     }
 
     fn left_out(&mut self, left_out: LeftOut) {

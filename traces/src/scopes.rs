@@ -101,7 +101,7 @@ impl ScopeTracker {
                 self.declare(lane, scope);
                 scope
             }
-            What::ScopeEnd { scope } => {
+            What::ScopeEnd { scope, .. } => {
                 if self.whole.get(&process) == Some(&scope) {
                     self.whole.remove(&process);
                 }

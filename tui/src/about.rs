@@ -370,7 +370,9 @@ pub fn marks_of(model: &Model, event: &Event) -> Vec<(&'static str, Tone, String
         .filter_map(|mark| {
             let finding = model.finding(mark.finding)?;
             let (sign, _, tone) = severity(finding.severity, model.look.characters);
-            let cause = if mark.is_cause && mark.role != "first cause" {
+            // A consequence points somewhere, too; the first cause is that of its story.
+            let heads = matches!(mark.finding, FindingRow::Story(_));
+            let cause = if heads && mark.is_cause && mark.role != "first cause" {
                 " (first cause)"
             } else {
                 ""

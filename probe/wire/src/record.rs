@@ -20,6 +20,9 @@ pub const WITH_STACK: u8 = 0x20;
 /// Aux of a [`Kind::ScopeBegin`]: the scope is the whole process's.
 pub const SCOPE_OF_PROCESS: u8 = 1;
 
+/// Aux of a [`Kind::ScopeEnd`]: a panic was on its way when it ended.
+pub const SCOPE_BY_PANIC: u8 = 1;
+
 /// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
 pub const LOST_NOT_FOLLOWED: u64 = 1;
 
@@ -282,7 +285,7 @@ kinds! {
     /// `[scope | site << 32, name string | parent << 32]`: this thread entered a new scope. Aux
     /// [`SCOPE_OF_PROCESS`]: while it is open, threads that work for no scope work for it.
     ScopeBegin = 50, "scope-begin";
-    /// `[scope]`: the scope's owner closed it.
+    /// `[scope]`: the scope's owner closed it; aux [`SCOPE_BY_PANIC`]: by a panic.
     ScopeEnd = 51, "scope-end";
     /// `[scope]`: from here on this thread works for the scope, 0 for none.
     ScopeEnter = 52, "scope-enter";

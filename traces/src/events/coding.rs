@@ -375,8 +375,8 @@ fn words(what: &What) -> (u8, Words, Option<&[u64]>) {
             ]);
             19
         }
-        What::ScopeEnd { scope } => {
-            put(&[(*scope).into()]);
+        What::ScopeEnd { scope, by_panic } => {
+            put(&[(*scope).into(), (*by_panic).into()]);
             20
         }
         What::ScopeEnter { scope } => {
@@ -608,7 +608,10 @@ fn what(kind: u8, words: &[u64], more: Vec<u64>) -> Option<What> {
             name: StringId(half(3)),
             is_process: word(4) != 0,
         },
-        20 => What::ScopeEnd { scope: half(0) },
+        20 => What::ScopeEnd {
+            scope: half(0),
+            by_panic: word(1) != 0,
+        },
         21 => What::ScopeEnter { scope: half(0) },
         22 => What::Scheme {
             ring: optional(word(0)),

@@ -159,7 +159,7 @@ impl State {
         if outer != Some(number) {
             coroutine.outer = outer;
         }
-        coroutine.owed = None;
+        (coroutine.owed, coroutine.awoken) = (None, None);
         // One that ended stays ended, so that a third resume is seen for what it is.
         if !matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_)) {
             let did = std::mem::replace(&mut coroutine.doing, Doing::Running(event.id));
@@ -229,7 +229,7 @@ impl State {
             }
         }
         let coroutine = self.coroutine(event, number);
-        coroutine.owed = owed;
+        (coroutine.owed, coroutine.awoken) = (owed, None);
         coroutine.doing = Doing::Suspended {
             event: event.id,
             lane: event.lane,
@@ -317,8 +317,12 @@ impl State {
     pub(super) fn wake(&mut self, event: &Event, number: u32) {
         self.link(event.id).coroutine = Some(number);
         let coroutine = self.coroutines.get_mut(&(event.process, number));
-        if let Some(owed) = coroutine.and_then(|coroutine| coroutine.owed.as_mut()) {
+        let Some(coroutine) = coroutine else { return };
+        if let Some(owed) = &mut coroutine.owed {
             owed.woken = true;
+        }
+        if matches!(coroutine.doing, Doing::Suspended { .. }) {
+            coroutine.awoken.get_or_insert((event.id, event.at_ns));
         }
     }
 
@@ -364,7 +368,7 @@ impl State {
         self.forget_waits(process, number);
         let coroutine = self.coroutine(event, number);
         let ended_before = matches!(coroutine.doing, Doing::Done(_) | Doing::Dropped(_));
-        coroutine.owed = None;
+        (coroutine.owed, coroutine.awoken) = (None, None);
         // The future of a coroutine that is done is dropped too; done says more.
         if !ended_before {
             coroutine.doing = if done {
@@ -401,6 +405,7 @@ fn fresh(event: &Event, number: u32) -> Coroutine {
         outer: None,
         woken: None,
         owed: None,
+        awoken: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Descriptors that a program said it opened, and not that it closed: what is left of them at the end is counted
-//! with the places that opened them. A count and no finding: a program may keep files to its end.
+//! with the places that opened them. A count and no finding: a program may keep files to its end. So are those that it
+//! closed and closed again: its number may have been given out in between to somebody who told nobody.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +16,53 @@ const OPEN_MAX: usize = 1 << 20;
 /// Places that the summary names.
 const PLACES_MAX: usize = 4;
 
-/// By process and number: where each was opened.
+/// By process and number.
 #[derive(Debug, Default)]
-pub(super) struct Open(FxHashMap<(u32, i32), SiteId>);
+pub(super) struct Open {
+    /// Where each was opened.
+    open: FxHashMap<(u32, i32), SiteId>,
+    /// Where each was closed that had been opened.
+    closed: FxHashMap<(u32, i32), SiteId>,
+    again: (u64, Option<(SiteId, SiteId)>),
+}
 
 impl Open {
     pub(super) fn opened(&mut self, process: u32, fd: i32, site: SiteId) {
-        if self.0.len() < OPEN_MAX || self.0.contains_key(&(process, fd)) {
-            self.0.insert((process, fd), site);
+        self.given_out(process, fd);
+        if self.open.len() < OPEN_MAX || self.open.contains_key(&(process, fd)) {
+            self.open.insert((process, fd), site);
         }
     }
 
-    pub(super) fn closed(&mut self, process: u32, fd: i32) {
-        self.0.remove(&(process, fd));
+    /// One was closed; where it was opened.
+    pub(super) fn closed(&mut self, process: u32, fd: i32) -> Option<SiteId> {
+        self.open.remove(&(process, fd))
+    }
+
+    /// The program says that it closes one; where that was opened.
+    pub(super) fn told_closed(&mut self, process: u32, fd: i32, site: SiteId) -> Option<SiteId> {
+        let key = (process, fd);
+        let opened = self.closed(process, fd);
+        if opened.is_some() {
+            if self.closed.len() < OPEN_MAX {
+                self.closed.insert(key, site);
+            }
+        } else if let Some(before) = self.closed.remove(&key) {
+            self.again.0 = self.again.0.saturating_add(1);
+            self.again.1.get_or_insert((before, site));
+        }
+        opened
+    }
+
+    /// A number belongs to somebody: what was closed before was another one.
+    pub(super) fn given_out(&mut self, process: u32, fd: i32) {
+        self.closed.remove(&(process, fd));
     }
 
     /// How many are left, and the places that opened most of them.
     fn left(&self) -> (u64, Vec<(SiteId, u64)>) {
         let mut by_place = BTreeMap::new();
-        for site in self.0.values() {
+        for site in self.open.values() {
             let count: &mut u64 = by_place.entry(site.0).or_default();
             *count = count.saturating_add(1);
         }
@@ -43,7 +72,7 @@ impl Open {
         let named = places
             .into_iter()
             .map(|(site, count)| (SiteId(site), count));
-        (self.0.len() as u64, named.collect())
+        (self.open.len() as u64, named.collect())
     }
 }
 
@@ -62,6 +91,10 @@ impl State {
 
     pub(super) fn descriptors_at_end(&mut self) {
         (self.summary.open_at_end, self.summary.open_places) = self.open.left();
+        // What is lost may have been the opening.
+        if !self.is_lossy {
+            (self.summary.closed_again, self.summary.closed_again_at) = self.open.again;
+        }
     }
 }
 
@@ -72,6 +105,32 @@ mod tests {
     fn open_at_end(text: &str) -> u64 {
         let trace = Trace::parse_text(text).expect("a trace");
         trace.verdict().summary.open_at_end
+    }
+
+    #[test]
+    fn what_was_closed_twice_is_counted() {
+        let again = |between: &str, first: &str| {
+            let text = format!(
+                "
+                1 main fd-open {first} a.rs:1
+                2 main fd-close 5 a.rs:2
+                {between}
+                9 main fd-close 5 a.rs:9
+            "
+            );
+            let trace = Trace::parse_text(&text).expect("a trace");
+            let report = crate::report::text(&trace, 100);
+            let said = "closed twice, with no opening in between: 1 descriptor; first: closed at a.rs:2, and again at a.rs:9";
+            let count = trace.verdict().summary.closed_again;
+            assert_eq!(report.contains(said), count > 0, "{report}");
+            count
+        };
+        assert_eq!(again("", "5"), 1);
+        assert_eq!(again("", "6"), 0);
+        assert_eq!(again("3 main fd-open 5 a.rs:3", "5"), 0);
+        assert_eq!(again("3 main submit 0 ACCEPT 0x7 fd=3\n4 main complete 0 0x7 5", "5"), 0);
+        assert_eq!(again("3 main submit 0 RECV 0x7 fd=5", "5"), 0);
+        assert_eq!(again("3 main lost 1 removed", "5"), 0);
     }
 
     #[test]

@@ -169,8 +169,15 @@ impl State {
         found
     }
 
+    /// Whether a ring's work is over in order, however its process ends: it was dropped, and the scope of what is
+    /// asked for was closed.
+    pub(super) fn is_over(&self, process: u32, ring: u32, scope: u32) -> bool {
+        self.rings.is_dropped(&(process, ring)) && self.scopes_ended.contains(&(process, scope))
+    }
+
     /// The end of all processes.
     pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
+        observer.drafts.came_back(&self.came_back);
         self.settle_all(observer);
         self.discipline.finish(observer);
         self.show_unwoken(observer);
@@ -309,6 +316,10 @@ impl State {
             .filter_map(|coroutine| coroutine.owed.map(|owed| (coroutine, owed)))
             .collect();
         owed.sort_by_key(|(_, owed)| owed.completion);
+        let quiet_since = |since_ns: u64| {
+            let since = idle?.end_ns.checked_sub(since_ns.max(at_ns))?;
+            (since > idle?.enough_ns).then_some(since)
+        };
         for (coroutine, owed) in owed {
             let (ring, since) = owed.latest;
             let round = self.rings.round(&(process, ring));
@@ -317,20 +328,34 @@ impl State {
                 Doing::Suspended { lane, .. } => lane,
                 _ => owed.lane,
             };
-            let clean = !is_cut(owed.lane) && !is_cut(suspended);
+            let clean = (!is_cut(owed.lane) && !is_cut(suspended))
+                || self.is_over(process, ring, coroutine.scope);
             let waits_on = self.waits_on(coroutine, owed.cookie);
-            let idle_ns = idle.and_then(|idle| {
-                let since = idle.end_ns.checked_sub(owed.at_ns.max(at_ns))?;
-                (since > idle.enough_ns).then_some(since)
-            });
             observer.see(&Moment::Stranded {
                 at,
                 coroutine,
                 owed,
                 rounds_since,
                 waits_on,
-                idle_ns,
+                idle_ns: quiet_since(owed.at_ns),
                 clean,
+            });
+        }
+        let its = |coroutine: &&Coroutine| coroutine.process == process && coroutine.owed.is_none();
+        let awoken = self.coroutines.values().filter(its);
+        let mut awoken: Vec<_> = awoken
+            .filter_map(|coroutine| {
+                let (wake, since_ns) = coroutine.awoken?;
+                Some((coroutine, wake, quiet_since(since_ns)?))
+            })
+            .collect();
+        awoken.sort_by_key(|(_, wake, _)| *wake);
+        for (coroutine, wake, idle_ns) in awoken {
+            observer.see(&Moment::Unheeded {
+                at,
+                coroutine,
+                wake,
+                idle_ns,
             });
         }
     }

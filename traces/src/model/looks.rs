@@ -113,7 +113,7 @@ impl Taken {
             What::Complete(completion) => is_it(completion.ring, completion.cookie),
             What::Shared { cookie } => schemes.address_on_any(process, *cookie) == at,
             What::RingDrop { ring } => self.owing.iter().any(|owing| owing.id.ring == *ring),
-            What::ScopeEnd { scope } => within(scopes, process, self.generation.scope, *scope),
+            What::ScopeEnd { scope, .. } => within(scopes, process, self.generation.scope, *scope),
             What::Lost(_) => true,
             _ => false,
         }

@@ -45,8 +45,9 @@ pub(super) struct Memory {
     longest: u64,
     /// Operations in flight that name a descriptor.
     descriptors: FxHashMap<(u32, i32), Named>,
-    /// Descriptors that were closed with operations in flight: where, and which.
-    closed: FxHashMap<(u32, i32), (EventId, Named)>,
+    /// Descriptors that were closed with operations in flight: where, whether that place is where it was made, and
+    /// which.
+    closed: FxHashMap<(u32, i32), (EventId, bool, Named)>,
     /// Traced buffers: size, how much is initialised, and who says so.
     buffers: BTreeMap<(u32, u64), (u64, u64, EventId)>,
     /// What is gone and not judged yet.
@@ -360,8 +361,14 @@ impl State {
         }
     }
 
-    /// A descriptor is closed.
-    pub(super) fn fd_close(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+    /// A descriptor is closed; `made`: with the place where it was made.
+    pub(super) fn fd_close(
+        &mut self,
+        event: &Event,
+        fd: i32,
+        made: bool,
+        observer: &mut Observer<'_>,
+    ) {
         let process = event.process;
         self.results.used(process, fd);
         let named = self.memory.descriptors.get(&(process, fd));
@@ -378,13 +385,14 @@ impl State {
                     fd,
                     operation,
                     closed: None,
+                    made,
                 });
             } else if operation.sure {
                 flying.insert((number, sequence));
             }
         }
         if !flying.is_empty() {
-            self.memory.closed.insert((process, fd), (event.id, flying));
+            self.memory.closed.insert((process, fd), (event.id, made, flying));
         }
     }
 
@@ -392,7 +400,7 @@ impl State {
     pub(super) fn fd_open(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
         let process = event.process;
         self.results.used(process, fd);
-        let Some((closed, named)) = self.memory.closed.remove(&(process, fd)) else {
+        let Some((closed, made, named)) = self.memory.closed.remove(&(process, fd)) else {
             return;
         };
         for (number, sequence) in named {
@@ -406,6 +414,7 @@ impl State {
                     fd,
                     operation,
                     closed: Some(closed),
+                    made,
                 });
             }
         }

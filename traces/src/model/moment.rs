@@ -115,6 +115,9 @@ pub(crate) enum Moment<'a> {
         operation: &'a Operation,
         /// Where it was closed before, if the event gives the number out again.
         closed: Option<EventId>,
+        /// Whether the place of the close is that where the descriptor was made: of one that was dropped no other
+        /// is known.
+        made: bool,
     },
     /// The kernel reads bytes that were never written.
     Uninitialised {
@@ -173,6 +176,8 @@ pub(crate) enum Moment<'a> {
         rounds: u64,
         /// The ring was dropped, or its process ended in order.
         clean: bool,
+        /// No buffer of the group was ever given back, and the ring was dropped.
+        none_back: bool,
     },
     /// A descriptor that a completion brought was neither used nor closed.
     ResultLost {
@@ -258,6 +263,17 @@ pub(crate) enum Moment<'a> {
         /// What it names.
         elsewhere: &'a Operation,
     },
+    /// A coroutine was woken and never resumed, and nothing ran any more until the process was told to end.
+    Unheeded {
+        /// The last event of the process.
+        at: EventId,
+        /// The coroutine.
+        coroutine: &'a Coroutine,
+        /// The first wake since it was suspended.
+        wake: EventId,
+        /// Nanoseconds until the end: far more than a coroutine ever waited for its turn.
+        idle_ns: u64,
+    },
     /// A coroutine was never resumed although what it waited for was there.
     Stranded {
         /// The last event of the process.
@@ -285,6 +301,8 @@ pub(crate) struct Submitted<'a> {
     pub(crate) operation: &'a Operation,
     /// Where its cookie is dead: what was leaked for it, by the look of it.
     pub(crate) own: Option<&'a Generation>,
+    /// Whether cookies are declared to be the keys of a table, of which some were seen to be given out.
+    pub(crate) keys: bool,
     /// What its cookie stands for.
     pub(crate) standing: Standing<'a>,
     /// Operations in flight with the same cookie, on other rings of the process too where its leases

@@ -4,11 +4,13 @@
 //! look at it (`ManuallyDrop`), and give it away again where nobody sees it. So a reclaim is noted there and ends nothing,
 //! until the block is freed, or the pointer given away once more.
 
+use wire::record::Owner;
+
 use super::addresses::{Address, Place};
 use super::looks::Taken;
 use super::moment::{Handled, Moment};
 use super::sequences::Sequences;
-use super::state::State;
+use super::state::{State, TABLE_SHIFT};
 use super::things::{Generation, Leaked, Operation, OperationId, Thread, is_nowhere, is_sole};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, SiteId, What};
@@ -33,6 +35,9 @@ impl State {
             let begun = self.scope_begins.get(&(process, event.scope));
             begun.is_none_or(|(begun, _)| begun < resumed)
         });
+        if pointer.owner == Owner::Index && pointer.address >> TABLE_SHIFT != 0 {
+            self.tables.insert((process, pointer.address >> TABLE_SHIFT));
+        }
         let key = (process, pointer.address);
         let place = self.addresses.place(key);
         if self.is_probed(process) {
@@ -63,7 +68,7 @@ impl State {
                 thread,
                 brought_by,
             }));
-            live.note_handle(pointer, false, thread);
+            live.note_handle(event.id, pointer, false, thread);
             live.forever |= forever;
             live.lane = event.lane;
         } else {
@@ -206,7 +211,7 @@ impl State {
             thread,
             brought_by,
         }));
-        live.note_handle(pointer, true, thread);
+        live.note_handle(event.id, pointer, true, thread);
         // What flew on a ring that was dropped is judged at the end; see `drops`.
         let in_flight = live.flying() > live.leases || live.is_perhaps_in_flight();
         let owing = in_flight.then(|| live.clone());
@@ -280,6 +285,10 @@ impl State {
                 self.taken_back.insert(id, reclaimed);
             }
         }
+        if generation.reported && generation.leases == 0 {
+            let subject = generation.id.subject();
+            self.came_back.insert(subject, reclaimed.0);
+        }
         self.addresses.end(place, reclaimed);
     }
 
@@ -341,21 +350,21 @@ impl State {
 impl Generation {
     /// Notes where a handle went out or came back, where there is more than one: of one, all is known.
     #[inline]
-    fn note_handle(&mut self, pointer: &Pointer, back: bool, thread: Thread) {
+    fn note_handle(&mut self, event: EventId, pointer: &Pointer, back: bool, thread: Thread) {
         if self.handed > 1 && !is_sole(self.owner) {
-            self.note_one_of_several(pointer, back);
+            self.note_one_of_several(event, pointer, back);
             let crossed = self.thread != thread;
             self.flight_mut().crossed |= crossed;
         }
     }
 
-    fn note_one_of_several(&mut self, pointer: &Pointer, back: bool) {
-        let first = self.leak_site;
+    fn note_one_of_several(&mut self, event: EventId, pointer: &Pointer, back: bool) {
+        let (leaked, first) = (self.leaked, self.leak_site);
         let flight = self.flight_mut();
         if flight.places.is_empty() {
-            flight.note_handle(first, false);
+            flight.note_handle(leaked, first, false);
         }
-        flight.note_handle(pointer.site, back);
+        flight.note_handle(event, pointer.site, back);
     }
 
     /// Whether its last handle is back, and an operation that was submitted with it and may have ended in silence

@@ -42,10 +42,40 @@ pub(super) struct Provided {
 
 #[derive(Debug, Default)]
 struct Group {
-    /// With the kernel: where it got them, and whether it has handed out a part.
-    given: FxHashMap<u32, (EventId, bool)>,
+    /// With the kernel.
+    given: FxHashMap<u32, Given>,
     /// With the program.
     taken: FxHashMap<u32, Taken>,
+    /// Whether one that was handed out was ever given back.
+    some_came_back: bool,
+}
+
+/// Who told that a buffer was given to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The program, by a hook.
+    Hook,
+    /// The entry that gives it.
+    Entry,
+    /// Each of them: they told of one giving.
+    Both,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// Where.
+    event: EventId,
+    /// Whether the kernel has handed out a part.
+    partly: bool,
+    by: Teller,
+}
+
+impl Given {
+    /// Whether what another tells is this giving once more. A program that provides buffers by entries, which the
+    /// probe sees, may call the hook for them, too; in a ring of buffers there is no entry for any.
+    fn is_same(&self, by: Teller) -> bool {
+        !self.partly && self.by != Teller::Both && self.by != by
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +101,8 @@ impl State {
         &mut self,
         event: &Event,
         id: GroupId,
-        first: u32,
-        count: u32,
+        (first, count): (u32, u32),
+        by: Teller,
         observer: &mut Observer<'_>,
     ) {
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
@@ -88,17 +118,27 @@ impl State {
         let group = self.provided.groups.entry(id).or_default();
         for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
-            group.taken.remove(&buffer);
-            let before = group.given.insert(buffer, (event.id, false));
-            twice = twice.or(before.map(|before| (buffer, before)));
+            group.some_came_back |= group.taken.remove(&buffer).is_some();
+            match group.given.get_mut(&buffer) {
+                Some(known) if known.is_same(by) => known.by = Teller::Both,
+                known => {
+                    twice = twice.or(known.map(|known| (buffer, *known)));
+                    let given = Given {
+                        event: event.id,
+                        partly: false,
+                        by,
+                    };
+                    group.given.insert(buffer, given);
+                }
+            }
         }
-        if let Some((buffer, (since, partly))) = twice {
+        if let Some((buffer, before)) = twice {
             observer.see(&Moment::GivenTwice {
                 event: event.id,
                 place: (event.process, event.scope),
                 buffer: (id.1, id.2, buffer),
-                since,
-                partly,
+                since: before.event,
+                partly: before.partly,
             });
         }
     }
@@ -129,8 +169,8 @@ impl State {
         if completion.flags & CQE_BUFFER != 0 {
             let buffer = completion.flags >> 16;
             if completion.flags & CQE_BUF_MORE != 0 {
-                if let Some((_, partly)) = known.given.get_mut(&buffer) {
-                    *partly = true;
+                if let Some(given) = known.given.get_mut(&buffer) {
+                    given.partly = true;
                 }
             } else if known.given.remove(&buffer).is_some() {
                 let taken = Taken {
@@ -155,7 +195,7 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let of_ring = (event.process, ring, 0)..=(event.process, ring, u32::MAX);
-        self.buffers_lost(of_ring.clone(), event.id, true, observer);
+        self.buffers_lost(of_ring.clone(), event.id, (true, true), observer);
         let Provided {
             groups, lost_track, ..
         } = &mut self.provided;
@@ -170,24 +210,24 @@ impl State {
 
     pub(super) fn buffers_at_end(&self, end: &End, observer: &mut Observer<'_>) {
         let of_process = (end.process, 0, 0)..=(end.process, u32::MAX, u32::MAX);
-        self.buffers_lost(of_process, end.at, end.clean, observer);
+        self.buffers_lost(of_process, end.at, (end.clean, false), observer);
     }
 
     fn buffers_lost(
         &self,
         concerned: RangeInclusive<GroupId>,
         until: EventId,
-        clean: bool,
+        (clean, dropped): (bool, bool),
         observer: &mut Observer<'_>,
     ) {
         let groups = self.provided.groups.range(concerned);
         let taken = groups.flat_map(|(id, group)| {
             let taken = group.taken.iter();
-            taken.map(move |(buffer, taken)| (*id, *buffer, *taken))
+            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group.some_came_back))
         });
         let mut taken: Vec<_> = taken.collect();
-        taken.sort_by_key(|(_, buffer, taken)| (taken.event, *buffer));
-        for ((process, ring, group), buffer, taken) in taken {
+        taken.sort_by_key(|(_, buffer, taken, _)| (taken.event, *buffer));
+        for ((process, ring, group), buffer, taken, some_came_back) in taken {
             let Some((dry, then)) = taken.dry else {
                 continue;
             };
@@ -202,6 +242,7 @@ impl State {
                 until,
                 rounds,
                 clean,
+                none_back: dropped && !some_came_back,
             });
         }
     }

@@ -69,6 +69,7 @@ impl State {
         let closed = closes.then_some(entry.fd);
         for fd in buffers::descriptors(entry).chain(closed) {
             self.results.used(process, fd);
+            self.open.given_out(process, fd);
         }
     }
 
@@ -85,6 +86,7 @@ impl State {
             return;
         }
         let key = (id.process, completion.res);
+        self.open.given_out(id.process, completion.res);
         self.results.open.remove(&key);
         let round = self.rings.round(&(id.process, id.ring));
         if let Some(abandoned) = operation.abandoned.filter(|_| !operation.ambiguous)
@@ -116,7 +118,7 @@ impl State {
                 abandoned: unwanted.abandoned,
                 until: end.at,
                 rounds: round.saturating_sub(unwanted.round),
-                clean: end.clean,
+                clean: end.clean || self.is_over(*process, ring.1, unwanted.operation.scope),
             });
         }
     }

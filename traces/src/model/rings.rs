@@ -1,12 +1,13 @@
 //! Rings and submissions: what an operation carries, and when the kernel takes it.
 
-use wire::record::CookieState;
+use wire::record::{CookieState, Owner};
 
 use super::addresses::Address;
 use super::discipline::Carrier;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
-use super::state::State;
+use super::provided::Teller;
+use super::state::{State, TABLE_SHIFT};
 use super::things::{Generation, Lap, Operation, OperationId, RingState, Standing};
 use super::{Observer, expect};
 use crate::event::{Event, Ring, SiteId, Submission};
@@ -293,6 +294,7 @@ impl State {
         observer.see(&Moment::Submitted(Submitted {
             operation,
             own,
+            keys: self.has_keys(process, number),
             standing,
             others,
             shared,
@@ -329,7 +331,7 @@ impl State {
     }
 
     /// What was leaked for an operation that went in with another's cookie, by the look of it: of what its thread
-    /// leaked since the kernel was last entered, the oldest that no operation carries.
+    /// leaked since the kernel was last entered, the oldest that no operation carries; of the kind of what is dead, where there is one.
     fn own_leak(&self, operation: &Operation) -> Option<&Generation> {
         let id = operation.id;
         let since = self.rings.get(&(id.process, id.ring))?.latest_enter?;
@@ -337,17 +339,22 @@ impl State {
         let address = self
             .schemes
             .address(id.process, id.ring, operation.entry.cookie);
-        match self.standing(id.process, address) {
-            Standing::Dead(dead) if dead.generation.leaked < since => {}
+        let dead = match self.standing(id.process, address) {
+            Standing::Dead(dead) if dead.generation.leaked < since => &dead.generation,
             _ => return None,
-        }
+        };
         let live = self.addresses.live().filter(|live| {
             live.id.process == id.process
                 && live.leak_lane == operation.lane
                 && live.leaked > since
                 && live.flight().operations == 0
+                // Wakers are leaked by the probe itself, and travel in no entry.
+                && live.owner != Owner::Waker
         });
-        live.min_by_key(|live| live.leaked)
+        let like = |live: &&Generation| (live.ty, live.owner) == (dead.ty, dead.owner);
+        let (alike, others): (Vec<_>, Vec<_>) = live.partition(like);
+        let own = if alike.is_empty() { others } else { alike };
+        own.into_iter().min_by_key(|live| live.leaked)
     }
 
     /// Operations in flight with an operation's cookie: those of its own ring, and where they and those
@@ -377,6 +384,12 @@ impl State {
         others
     }
 
+    /// Whether a ring's cookies are declared to be the keys of a table that was seen to give some out.
+    fn has_keys(&self, process: u32, ring: u32) -> bool {
+        let table = self.schemes.only_table(process, ring);
+        table != 0 && self.tables.contains(&(process, table >> TABLE_SHIFT))
+    }
+
     /// `IORING_OP_PROVIDE_BUFFERS` and its kin hand buffers to the kernel by an entry.
     fn note_given_by_entry(
         &mut self,
@@ -390,7 +403,7 @@ impl State {
             op::PROVIDE_BUFFERS => {
                 let first = u32::try_from(entry.off & 0xFFFF).unwrap_or(0);
                 let count = u32::try_from(entry.fd).unwrap_or(0);
-                self.provide(event, group, first, count, observer);
+                self.provide(event, group, (first, count), Teller::Entry, observer);
             }
             // Which ones it takes is the kernel's choice.
             op::REMOVE_BUFFERS => self.provided.lose_track(group),

@@ -38,6 +38,8 @@ pub(super) struct Schemes {
 struct About {
     tags: u64,
     table: u64,
+    /// Keys of more than one table.
+    many_tables: bool,
     pointers: Option<bool>,
     is_shared: bool,
     has_sentinels: bool,
@@ -112,6 +114,7 @@ impl Schemes {
                     if !has_table {
                         (has_table, about.table) = (true, parameter);
                     }
+                    about.many_tables |= about.table != parameter;
                 }
                 scheme::SENTINEL => about.has_sentinels = true,
                 scheme::SHARED => about.is_shared = true,
@@ -131,6 +134,12 @@ impl Schemes {
     /// What makes a ring's indices words of their own.
     pub(super) fn table(&self, process: u32, ring: u32) -> u64 {
         self.about(process, ring).table
+    }
+
+    /// The same, where they are the keys of that table alone; else 0.
+    pub(super) fn only_table(&self, process: u32, ring: u32) -> u64 {
+        let about = self.about(process, ring);
+        if about.many_tables { 0 } else { about.table }
     }
 
     /// The bits of a ring's cookies that do not belong to the address.

@@ -14,16 +14,19 @@ use super::links::Links;
 use super::looks::Taken;
 use super::memory::Memory;
 use super::moment::Gone;
-use super::provided::Provided;
+use super::provided::{Provided, Teller};
 use super::results::Results;
 use super::ringset::Rings;
 use super::schemes::Schemes;
 use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing, Thread, Unwoken};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
-use crate::finding::Summary;
+use crate::finding::{Subject, Summary};
 use crate::recording::{Capture, Recording};
 use crate::scheme::POINTER;
+
+/// Where the bits lie that tell the keys of one table from those of another.
+pub(super) const TABLE_SHIFT: u32 = 48;
 
 /// Everything that is alive, or died last in its place.
 #[derive(Default)]
@@ -52,6 +55,13 @@ pub(super) struct State {
     pub(super) ended: VecDeque<(u32, u32)>,
     /// Coroutines that wait for a cookie.
     pub(super) waiting: FxHashMap<(u32, u64), Vec<u32>>,
+    /// Tables that gave out keys.
+    pub(super) tables: FxHashSet<(u32, u64)>,
+    /// Scopes that their owner closed.
+    pub(super) scopes_ended: FxHashSet<(u32, u32)>,
+    /// Generations that were said to be held at the end of their scope, and of which every handle came back after it:
+    /// what they are as a subject, and where the last one did.
+    pub(super) came_back: FxHashMap<Subject, EventId>,
     /// The coroutine that runs on each lane.
     pub(super) running: FxHashMap<u32, u32>,
     /// Coroutines whose spawn is not known and that run on a lane, and their resumes: the innermost last.
@@ -216,9 +226,10 @@ impl State {
                 self.open.opened(event.process, *fd, *site);
                 self.fd_open(event, *fd, observer);
             }
-            What::FdClose { fd, .. } => {
-                self.open.closed(event.process, *fd);
-                self.fd_close(event, *fd, observer);
+            What::FdClose { fd, site } => {
+                let opened = self.open.told_closed(event.process, *fd, *site);
+                let made = site.0 != 0 && opened == Some(*site);
+                self.fd_close(event, *fd, made, observer);
             }
             What::BorrowBegin(borrow) => self.borrow_begin(event, borrow, observer),
             What::BorrowEnd(borrow) => {
@@ -237,7 +248,7 @@ impl State {
                 count,
             } => {
                 let group = (event.process, *ring, *group);
-                self.provide(event, group, *buffer, *count, observer);
+                self.provide(event, group, (*buffer, *count), Teller::Hook, observer);
             }
             What::Submit(submission) => self.submit(event, submission, observer),
             What::Enter {
@@ -277,9 +288,13 @@ impl State {
                 self.scope_parents.insert(key, *parent);
                 self.scope_begins.insert(key, (event.id, event.lane));
             }
-            What::ScopeEnd { scope } => {
+            What::ScopeEnd { scope, by_panic } => {
                 self.drops_of_scope(event, *scope, observer);
-                self.scope_end(event, *scope, observer);
+                self.scopes_ended.insert((event.process, *scope));
+                // What the panic left as it was may be taken back yet: the end of the process tells.
+                if !by_panic {
+                    self.scope_end(event, *scope, observer);
+                }
             }
             What::Scheme {
                 ring,

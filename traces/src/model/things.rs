@@ -123,6 +123,8 @@ pub(crate) struct Flight {
     pub(crate) retained: bool,
     /// Where its handles went out and came back, once there was more than one of them.
     pub(crate) places: Vec<Handles>,
+    /// How often one was taken and given away again at once, which counts as neither.
+    pub(crate) looks: u32,
 }
 
 /// Handles that went out at a place, or came back there.
@@ -131,6 +133,8 @@ pub(crate) struct Handles {
     pub(crate) site: SiteId,
     pub(crate) back: bool,
     pub(crate) count: u32,
+    /// The first of them.
+    pub(crate) first: EventId,
 }
 
 /// Places that a generation remembers its handles by.
@@ -150,21 +154,28 @@ impl Flight {
         crossed: false,
         retained: false,
         places: Vec::new(),
+        looks: 0,
     };
 
     /// A handle went out at a place, or came back there. Those of places too many are not kept apart.
-    pub(super) fn note_handle(&mut self, site: SiteId, back: bool) {
+    pub(super) fn note_handle(&mut self, event: EventId, site: SiteId, back: bool) {
         let mut known = self.places.iter_mut();
         if let Some(place) = known.find(|place| (place.site, place.back) == (site, back)) {
             place.count = place.count.saturating_add(1);
         } else if self.places.len() < PLACES_MAX {
             let count = 1;
-            self.places.push(Handles { site, back, count });
+            self.places.push(Handles {
+                site,
+                back,
+                count,
+                first: event,
+            });
         }
     }
 
     /// One that came back at a place had not.
     pub(super) fn forget_handle(&mut self, site: SiteId) {
+        self.looks = self.looks.saturating_add(1);
         let mut places = self.places.iter_mut();
         if let Some(place) = places.find(|place| place.back && place.site == site) {
             place.count = place.count.saturating_sub(1);
@@ -646,6 +657,8 @@ pub(crate) struct Coroutine {
     pub(crate) woken: Option<Woken>,
     /// A terminal completion that it waits for was taken, and it was not resumed since.
     pub(crate) owed: Option<Owed>,
+    /// Where and when it was woken first since it was suspended.
+    pub(crate) awoken: Option<(EventId, u64)>,
 }
 
 impl Coroutine {

@@ -406,7 +406,10 @@ pub(super) fn event(
                 is_process: header.aux() == wire::record::SCOPE_OF_PROCESS,
             }
         }
-        Some(Kind::ScopeEnd) => What::ScopeEnd { scope: low },
+        Some(Kind::ScopeEnd) => What::ScopeEnd {
+            scope: low,
+            by_panic: header.aux() == wire::record::SCOPE_BY_PANIC,
+        },
         Some(Kind::ScopeEnter) => What::ScopeEnter { scope: low },
         Some(Kind::Scheme) => What::Scheme {
             ring: low.checked_sub(1),

@@ -260,6 +260,8 @@ pub(crate) struct Drafts {
     unanswered: Vec<CannotTell>,
     unanswered_count: u64,
     found: Found,
+    /// What came back after it was said to be held, and where the last of it did.
+    came_back: FxHashMap<Subject, EventId>,
 }
 
 impl Drafts {
@@ -284,6 +286,21 @@ impl Drafts {
                 && other.scope == draft.finding.scope
         };
         listed.count() < UNANSWERED_MAX && !self.unanswered.iter().any(again)
+    }
+
+    /// Of these, said to be held at the end of their scope, every handle came back later: no count drifted.
+    pub(crate) fn came_back(&mut self, generations: &FxHashMap<Subject, EventId>) {
+        self.came_back.clone_from(generations);
+    }
+
+    /// What is still true when all is known.
+    fn holds(
+        came_back: &FxHashMap<Subject, EventId>,
+        rule: RuleId,
+        (subject, cause): (Subject, EventId),
+    ) -> bool {
+        let last = || came_back.get(&subject);
+        rule != RuleId(20) || last().is_none_or(|last| cause > *last)
     }
 
     /// Keeps a draft, or the question that it is with a doubt and its clause.
@@ -317,11 +334,36 @@ impl Drafts {
 
     #[cfg(test)]
     pub(crate) fn all(&self) -> Vec<Draft> {
-        self.said.clone()
+        let mut all = self.said.clone();
+        all.retain(|draft| {
+            let finding = &draft.finding;
+            let at = (finding.subject, finding.first_cause);
+            Self::holds(&self.came_back, finding.rule, at)
+        });
+        all
     }
 
     /// Stories, unanswered questions, and how many of those there were.
-    pub(crate) fn fold(self) -> (Vec<Story>, Vec<CannotTell>, u64) {
+    pub(crate) fn fold(mut self) -> (Vec<Story>, Vec<CannotTell>, u64) {
+        let came_back = std::mem::take(&mut self.came_back);
+        self.said.retain(|draft| {
+            let finding = &draft.finding;
+            let holds = Self::holds(
+                &came_back,
+                finding.rule,
+                (finding.subject, finding.first_cause),
+            );
+            if !holds && let Some(same) = self.same.get_mut(&draft.same()) {
+                *same = same.saturating_sub(1);
+            }
+            holds
+        });
+        let asked = self.unanswered.len();
+        self.unanswered.retain(|question| {
+            Self::holds(&came_back, question.rule, (question.subject, question.at))
+        });
+        let settled = asked.saturating_sub(self.unanswered.len()) as u64;
+        self.unanswered_count = self.unanswered_count.saturating_sub(settled);
         let beyond = self
             .same
             .into_iter()

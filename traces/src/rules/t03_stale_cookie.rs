@@ -233,6 +233,44 @@ mod tests {
     }
 
     #[test]
+    fn wakers_and_what_is_of_another_kind_are_not_blamed() {
+        let of = |other: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=8 cq=16
+                    5 main leak 0x1000 Op op.rs:8 owner=Rc
+                    6 main enter 0 0 -> 0
+                    20 main reclaim 0x1000 Op op.rs:9 owner=Rc
+                    30 main leak 0x2000 Waker rt.rs:10 owner=Waker
+                    31 main leak 0x3000 Buffer buf.rs:11
+                    {other}
+                    40 main submit 0 NOP 0x1000 op.rs:12    <- {arrow}
+                    "
+                ),
+            );
+        };
+        of("", "already reclaimed at op.rs:9; Buffer#3 0x3000@1, leaked at buf.rs:11 just before");
+        of(
+            "32 main leak 0x4000 Op op.rs:13 owner=Rc",
+            "already reclaimed at op.rs:9; Op#4 0x4000@1, leaked at op.rs:13 just before",
+        );
+        let none = "already reclaimed at op.rs:9";
+        of("32 main reclaim 0x3000 Buffer buf.rs:12", none);
+        let text = "
+            0 main ring-create 0 sq=8 cq=16
+            5 main leak 0x1000 Op op.rs:8 owner=Rc
+            6 main enter 0 0 -> 0
+            20 main reclaim 0x1000 Op op.rs:9 owner=Rc
+            30 main leak 0x2000 Waker rt.rs:10 owner=Waker
+            40 main submit 0 NOP 0x1000 op.rs:12";
+        let trace = Trace::parse_text(text).unwrap();
+        let message = &trace.verdict().stories[0].head.message;
+        assert!(message.ends_with("reclaimed at op.rs:9"), "{message}");
+    }
+
+    #[test]
     fn submitted_after_its_reclaim() {
         check_rule(
             &RULE,

@@ -3,7 +3,7 @@
 //! Fires when the last completion of a cookie that a coroutine waits for was taken, the coroutine was
 //! neither resumed, done nor dropped after it, and its ring went on to later completions. Suspects it where the
 //! ring did not: nothing ran, for far longer than a coroutine ever waited for its turn, until the process was told
-//! to end.
+//! to end; so of one that was woken, whatever it waited for.
 //! As a warning where it was dropped in the very batch in which the completion was taken, and nobody had woken
 //! it: its waker owned it.
 //! Stays silent for coroutines that said nothing of what they wait for, for those that said that they wait for
@@ -11,6 +11,7 @@
 //! Points at the completion.
 
 use super::{Draft, History, Judge, Key, Rule};
+use crate::event::EventId;
 use crate::finding::{Confidence, RuleId, Severity};
 use crate::model::{Coroutine, Doing, Moment, Owed, Unwoken};
 
@@ -22,13 +23,15 @@ pub(super) static RULE: Rule = Rule {
     fires: "The completion that a coroutine waits for was taken, and the coroutine never ran again, \
             although its ring went on to later completions: it is lost. Suspected where nothing ran any more \
             for a long time, until the program was told to end (`record --timeout`, Ctrl-C). As a warning: it was \
-            dropped while that completion was being dispatched, and nobody had woken it or asked for its end.",
+            dropped while that completion was being dispatched, and nobody had woken it or asked for its end. \
+            Suspected, too, where it was woken, by another thread perhaps, and nothing ran any more for such a \
+            long time.",
     silent: "It was resumed by anything, was done, or was dropped by another coroutine, after a \
              cancellation or when all was torn down; it did not say what it waits for; it waits for several, \
              and one of them has not come: for all of them, perhaps; or the recording ends a moment after the \
-             completion.",
-    needs: "Suspensions with their cookies, completions and resumes.",
-    points_at: "The completion that woke nobody.",
+             completion or the wake, or inside a coroutine.",
+    needs: "Suspensions with their cookies, completions, wakes and resumes.",
+    points_at: "The completion that woke nobody, or the wake that nobody heard.",
     example: "While one set of handles was being aborted, the completions of another set were taken from \
               the shared ring and dropped; whoever waited for those hung for ever.",
     source: "facebook/rocksdb#13205",
@@ -40,6 +43,15 @@ pub(super) static RULE: Rule = Rule {
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     if let Moment::DroppedUnwoken { unwoken } = moment {
         dropped(unwoken, judge);
+    }
+    if let Moment::Unheeded {
+        at,
+        coroutine,
+        wake,
+        idle_ns,
+    } = moment
+    {
+        unheeded(coroutine, (*wake, *at), *idle_ns, judge);
     }
     let Moment::Stranded {
         at,
@@ -119,6 +131,48 @@ fn with_places(mut draft: Draft, coroutine: &Coroutine, owed: &Owed) -> Draft {
     }
     draft
 }
+
+/// It was woken, and whoever was to resume it slept on.
+fn unheeded(
+    coroutine: &Coroutine,
+    (wake, at): (EventId, EventId),
+    idle_ns: u64,
+    judge: &mut Judge<'_>,
+) {
+    let Doing::Suspended {
+        event: suspended, ..
+    } = &coroutine.doing
+    else {
+        return;
+    };
+    let names = judge.names();
+    let message = format!(
+        "{} was woken, and never resumed: nothing ran in the {} ms until the program was told to end{}",
+        names.coroutine(coroutine.process, coroutine.number),
+        idle_ns / 1_000_000,
+        judge.places_of(coroutine, None)
+    );
+    let mut draft = Draft::new(coroutine.subject(), wake, at)
+        .scope(coroutine.scope)
+        .confidence(Confidence::Suspected)
+        .history(History::Since(*suspended))
+        .message(message)
+        .evidence(*suspended, "suspended here")
+        .evidence(wake, "woken here, which resumed nobody")
+        .key(Key::Coroutine(coroutine.process, coroutine.number))
+        .advice(WOKEN)
+        .shape("woken")
+        .shape(names.ty(coroutine.ty))
+        .shape(names.file(coroutine.spawn_site));
+    if let Some(spawned) = coroutine.spawned {
+        draft = draft.evidence(spawned, "spawned here");
+    }
+    judge.say(draft);
+}
+
+/// What to try where nobody heard a wake.
+const WOKEN: &str = "See how a wake reaches the thread that resumes: one that sleeps in the kernel must be woken there, by \
+                     an eventfd that it reads or a message to its ring, above all when another thread wakes.";
 
 /// Its completion was being dispatched, and it was dropped: its last waker, which owned it, was dropped
 /// instead of being woken.
@@ -264,6 +318,43 @@ mod tests {
             on,
             "<? was dropped while it waited",
         );
+    }
+
+    #[test]
+    fn a_wake_that_nobody_heard() {
+        let of = |end: &str, late: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 {end}
+                    0 main ring-create 0 sq=8 cq=16
+                    1 main spawn 9 Task main.rs:3
+                    2 main resume 9
+                    3 main suspend 9
+                    # It waits for the next message, and nobody woke it.
+                    4 main spawn 8 Task main.rs:4
+                    5 main resume 8
+                    6 main suspend 8
+                    20 other wake 9    {arrow}
+                    {late}
+                    "
+                ),
+            );
+        };
+        let said = "<- [suspected since:3] coroutine 9 (Task) was woken, and never resumed: nothing ran in the 619 ms until the program was told to end; it was spawned at main.rs:3";
+        let long = "end=killed:15 until=620000000";
+        of(long, "", said);
+        of("end=unknown until=620000000", "", said);
+        of(long, "21 other wake 9", said);
+        // It ended by itself, or soon; or something ran to the end; or it was resumed, or is gone.
+        of("end=exit:0 until=620000000", "", "");
+        of("end=killed:15 until=50000000", "", "");
+        of(long, "619000000 main mark x", "");
+        of(long, "30 main resume 8", "");
+        of(long, "30 main resume 9\n31 main suspend 9", "");
+        of(long, "30 main coroutine-drop 9", "");
+        of(long, "30 main lost 1 removed", "<? was woken, and never resumed");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `unknown-cookie`: a word travels that stands for nothing.
 //!
 //! Fires on a completion whose cookie was never leaked, submitted or declared, on a ring whose cookies
-//! are pointers; and on a submission with such a word where a scheme declares pointers.
+//! are pointers; and on a submission with such a word where a scheme declares pointers, or the keys of one table.
 //! Stays silent for zero (`unset-cookie`), for words with cut bits (`truncated-cookie`), for cookies that
 //! nobody set (`leftover-cookie`), for sentinels and messages, and where it does not know enough of the
 //! ring or of the cookie's past.
@@ -22,9 +22,10 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "A completion brings a word that was never leaked, submitted or declared, on a ring whose \
             cookies are pointers: somebody will take it for one. Where a scheme declares pointers, a \
-            submission with a word that was never leaked is reported at once.",
+            submission with a word that was never leaked is reported at once; so is a key that its table never \
+            gave out, where keys of one table are declared.",
     silent: "The word is a declared sentinel or a message from another ring; it was submitted on this \
-             ring; it is zero, or a part of a leaked pointer; or the ring was made before the recording \
+             ring; it is zero, a part of a leaked pointer, or, among keys, a word with its highest bit set; or the ring was made before the recording \
              began. All that uses the ring must be recorded: completions of operations that a library \
              submits behind the probe are unknown too. So are messages sent without a ring.",
     needs: "The ring's creation, leaks, submissions and completions.",
@@ -95,7 +96,8 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
         standing: Standing::Unknown,
         shared: false,
         sentinel: false,
-        pointers: Pointers::Declared,
+        pointers,
+        keys,
         cut_of: None,
         ..
     } = submitted
@@ -110,10 +112,19 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     if entry.cookie == 0 || !set || operation.ring_kind.is_none() {
         return;
     }
+    let what = match pointers {
+        Pointers::Declared => {
+            "is no leaked pointer, though cookies are declared to be pointers here"
+        }
+        // Nobody has so large a key: a sentinel that was not declared.
+        _ if *keys && entry.cookie >> 63 == 0 => {
+            "is no key that its table ever gave out, though cookies are declared to be its keys here"
+        }
+        _ => return,
+    };
     let site = SiteId(entry.site);
     let message = format!(
-        "{} went in with {:#x}, which is no leaked pointer, though cookies are declared to be pointers \
-         here",
+        "{} went in with {:#x}, which {what}",
         judge.operation(operation),
         entry.cookie
     );
@@ -144,6 +155,40 @@ mod tests {
             30 main complete 0 0x7000 5     <- [suspected whole] a completion on ring 0 brought 0x7000, which was never leaked, submitted or declared
             ",
         );
+    }
+
+    #[test]
+    fn a_key_that_the_table_never_gave_out() {
+        let of = |table: &str, key: &str, more: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=8 cq=16
+                    2 main scheme 0 index {table}
+                    10 main leak 0x8001000000000004 Slot slab.rs:8 owner=index
+                    {more}
+                    20 main submit 0 NOP {key} op.rs:9      {arrow}
+                    21 main complete 0 {key} 0
+                    30 main reclaim 0x8001000000000004 Slot slab.rs:20 owner=index
+                    "
+                ),
+            );
+        };
+        let table = "0x8001000000000000";
+        let said = "<- [error observed whole] operation #0 (ring 0, slot 0, NOP) at op.rs:9 went in with 0x5, which is no key that its table ever gave out";
+        of(table, "0x5", "", said);
+        of(table, "0x5", "11 main lost 1 removed", "<? is no key");
+        of(table, "0x4", "", "");
+        // A sentinel, declared or not; a key of before; keys of anybody; a table that says nothing.
+        of(table, "0x5", "11 main scheme 0 sentinel 0x5", "");
+        of(table, "0xffffffffffffffff", "", "");
+        let before = "11 main leak 0x8001000000000005 Slot slab.rs:8 owner=index
+            12 main reclaim 0x8001000000000005 Slot slab.rs:9 owner=index";
+        of(table, "0x5", before, "");
+        of("0x0", "0x5", "", "");
+        of(table, "0x5", "11 main scheme 0 index 0x8002000000000000", "");
+        of("0x8002000000000000", "0x5", "", "");
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             fd,
             operation,
             closed,
-        } => descriptor(*event, *fd, operation, *closed, judge),
+            made,
+        } => descriptor((*event, *fd), operation, (*closed, *made), judge),
         _ => {}
     }
 }
@@ -119,15 +120,25 @@ fn history(operation: &Operation) -> History {
 }
 
 fn descriptor(
-    event: EventId,
-    fd: i32,
+    (event, fd): (EventId, i32),
     operation: &Operation,
-    closed: Option<EventId>,
+    (closed, made): (Option<EventId>, bool),
     judge: &mut Judge<'_>,
 ) {
     let name = judge.operation(operation);
     let names = judge.names();
     let at = judge.at(judge.site_of(closed.unwrap_or(event)));
+    // One that was dropped has no other place.
+    let gone = if made {
+        format!("{fd}, made{at}, was dropped")
+    } else {
+        format!("{fd} was closed{at}")
+    };
+    let role = if made {
+        "dropped here (the place is where it was made)"
+    } else {
+        "closed here"
+    };
     let mut draft = Draft::new(operation.id.subject(), closed.unwrap_or(event), event)
         .scope(operation.scope)
         .history(history(operation))
@@ -140,17 +151,17 @@ fn descriptor(
     draft = match closed {
         None => draft
             .message(format!(
-                "descriptor {fd} was closed{at} before the kernel took {name}, which names it"
+                "descriptor {gone} before the kernel took {name}, which names it"
             ))
-            .evidence(event, "closed here"),
+            .evidence(event, role),
         Some(closed) => draft
             .message(format!(
-                "descriptor {fd} was closed{at} and its number given out again while {name} is still in \
+                "descriptor {gone} and its number given out again while {name} is still in \
                  flight on the old one"
             ))
             .severity(Severity::Warning)
             .confidence(Confidence::Suspected)
-            .evidence(closed, "closed here")
+            .evidence(closed, role)
             .evidence(event, "given out again here"),
     };
     judge.say(draft);
@@ -228,6 +239,16 @@ mod tests {
             21 main enter 0 1 -> 1
             22 main fd-close 9 conn.rs:9     <- [warning suspected since:4] and its number given out again
             23 main fd-open 9 conn.rs:10
+            # Dropped: its end is told with the place where it was made.
+            30 main fd-open 12 conn.rs:10
+            31 main submit 0 RECV 0x8 conn.rs:8 fd=12 len=5
+            32 main fd-close 12 conn.rs:10     <- descriptor 12, made at conn.rs:10, was dropped before the kernel took operation #2
+            33 main enter 0 1 -> 1
+            40 main fd-open 13 conn.rs:12
+            41 main submit 0 RECV 0x9 conn.rs:14 fd=13 len=5
+            42 main enter 0 1 -> 1
+            43 main fd-close 13 conn.rs:12     <- descriptor 13, made at conn.rs:12, was dropped and its number given out again while operation #3
+            44 main fd-open 13 conn.rs:15
             ",
         );
     }

@@ -3,7 +3,8 @@
 //! Fires on a buffer given to the kernel that the kernel has already, or still fills; and, when the ring
 //! or the process ends, on one that was handed out, after which its group ran dry, and that nobody gave
 //! back although the ring went on.
-//! Only suspects the second where the end is a kill: it may have been about to come back.
+//! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
+//! dropped a round after it ran dry, if none of the group was ever given back.
 //! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
 //! kernel took away by its own choice, or that are handed out several at once.
 //! Points at the second giving, or at the completion that handed the buffer out.
@@ -21,7 +22,9 @@ pub(super) static RULE: Rule = Rule {
             receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \
             will write to it.",
     silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
-             by its own choice, or hands out several with one completion.",
+             by its own choice, or hands out several with one completion. The end came less than two \
+             rounds of the ring after the group ran dry: one is enough to suspect it where the ring was \
+             dropped and none of the group's buffers was ever given back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
     points_at: "The completion that handed the buffer out, or the second giving.",
     example: "A connection was closed without giving its last buffer back; after a few of them all \
@@ -74,8 +77,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             until,
             rounds,
             clean,
+            none_back,
         } => {
-            if *rounds < ROUNDS {
+            let went_on = *rounds >= ROUNDS;
+            if !went_on && !(*none_back && *rounds > 0) {
                 return;
             }
             let subject = operation.map_or(
@@ -88,7 +93,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             );
             let draft = Draft::new(subject, *taken, *until)
                 .scope(*scope)
-                .confidence(if *clean {
+                .confidence(if *clean && went_on {
                     Confidence::Observed
                 } else {
                     Confidence::Suspected
@@ -197,6 +202,62 @@ mod tests {
                 "
             ),
         );
+    }
+
+    #[test]
+    fn dry_with_none_ever_given_back_is_suspected() {
+        let of = |back: &str, end: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "process 0 state=clean\n{RUN}
+                    20 main complete 0 0x1000 5 flags=0x00001   {arrow}
+                    21 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+                    22 main complete 0 0x1000 5 flags=0x10001   {arrow}
+                    {back}
+                    25 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+                    26 main complete 0 0x1000 -105
+                    {end}
+                    40 main ring-drop 0
+                    "
+                ),
+            );
+        };
+        let round = "30 main submit 0 NOP 0x7\n31 main complete 0 0x7 0";
+        of("", round, "<- [suspected] was handed out and never given back, and the group ran dry");
+        of("", "", "");
+        of("", &format!("{round}\n32 main buffer-provide 0 1 0 count=2"), "");
+        let once = "23 main buffer-provide 0 1 0
+            24 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            24 main complete 0 0x1000 5 flags=0x00001";
+        of(once, round, "");
+    }
+
+    /// The hook and the entry tell of the same buffers: which of the two comes first does not matter.
+    #[test]
+    fn a_giving_that_is_told_twice_is_one() {
+        let entry = |time: u32, id: u32, count: u32| {
+            format!(
+                "{time} main submit 0 PROVIDE_BUFFERS 0x7 conn.rs:9 fd={count} buf=1 off={id} addr=0x10000 len=64
+                {time} main complete 0 0x7 0\n"
+            )
+        };
+        let hook = |time: u32, id: u32, count: u32| {
+            format!("{time} main buffer-provide 0 1 {id} count={count}\n")
+        };
+        let recv = "
+            10 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
+            11 main complete 0 0x1000 5 flags=0x00001\n";
+        let ring = "1 main ring-create 0 sq=8 cq=16\n";
+        for (one, two) in [
+            (hook(2, 0, 2) + &entry(3, 0, 2), hook(12, 0, 1) + &entry(13, 0, 1)),
+            (entry(2, 0, 2) + &hook(3, 0, 2), entry(12, 0, 1) + &hook(13, 0, 1)),
+            (entry(2, 0, 2) + &hook(3, 0, 2), entry(12, 0, 1)),
+        ] {
+            check_rule(&RULE, &format!("{ring}{one}{recv}{two}"));
+            let arrow = "20 main buffer-provide 0 1 1    <- which has it already";
+            check_rule(&RULE, &format!("{ring}{one}{recv}{two}{arrow}"));
+        }
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Fires on a handle of a counted owner that comes back after the last one did; and at an end where
 //! handles of a generation came back, others did not, and `never-reclaimed` would speak.
-//! Stays silent for owners of which there is one, while a handle may still be in use, and where handles may
-//! have gone out before the recording's window.
+//! Stays silent for owners of which there is one, while a handle may still be in use, where all came back after the
+//! end of their scope, and where handles may have gone out before the recording's window.
 //! Points at the handle too many, or at the first leak.
 
 use wire::record::Owner;
 
 use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
 use crate::finding::{RuleId, Severity};
+use crate::event::EventId;
 use crate::model::{Generation, Moment};
 
 pub(super) static RULE: Rule = Rule {
@@ -21,7 +22,8 @@ pub(super) static RULE: Rule = Rule {
             back (reclaims and releases) are not as many: one more came back than went out, or some came \
             back and some never did, though nothing is in flight for them.",
     silent: "The owner is one of which there is one (reclaimed-twice and never-reclaimed speak then), or \
-             operations that carry a handle are still in flight. Or records before its first handle were \
+             operations that carry a handle are still in flight. Or all came back after the end of the \
+             scope, or a panic ended it. Or records before its first handle were \
              overwritten, as in every long run: others may have been out since then.",
     needs: "Leaks, retains, reclaims and releases.",
     points_at: "The handle that came back once too often, or the first leak.",
@@ -87,8 +89,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             {
                 return;
             }
+            let looks = match generation.flight().looks {
+                0 => String::new(),
+                1 => ", beside 1 look".to_owned(),
+                looks => format!(", beside {looks} looks"),
+            };
+            let (cause, step) = unbalanced(generation, judge);
             let message = format!(
-                "{}, {}{}: {} went out, and {} came back{}",
+                "{}, {}{}: {} went out, and {} came back{looks}{step}{}",
                 judge.generation(generation.id),
                 began(generation),
                 judge.at(generation.leak_site),
@@ -96,7 +104,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 generation.returned,
                 by_place(generation, judge),
             );
-            let mut draft = Draft::new(generation.id.subject(), generation.leaked, held.at)
+            let mut draft = Draft::new(generation.id.subject(), cause, held.at)
                 .scope(generation.scope)
                 .history(t09_never_reclaimed::history(held))
                 .message(message)
@@ -106,12 +114,39 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .shape("high")
                 .shape(judge.names().ty(generation.ty))
                 .shape(judge.names().file(generation.leak_site));
+            if cause != generation.leaked {
+                draft = draft.evidence(cause, "the first of those without a partner");
+            }
             // That it was never taken back is only half of it.
             draft.outranks = &[9];
             judge.say(draft);
         }
         _ => {}
     }
+}
+
+/// The event to point at, and a clause that says why: where all that went out at one place is as much as never came
+/// back, and of no other place that is so, that is the step without a partner. Else the first leak.
+fn unbalanced(generation: &Generation, judge: &Judge<'_>) -> (EventId, String) {
+    let first = (generation.leaked, String::new());
+    let missing = generation.handed.saturating_sub(generation.returned);
+    let places = generation.flight().places.iter();
+    let out: Vec<_> = places.filter(|place| !place.back).collect();
+    let told: u32 = out.iter().map(|place| place.count).sum();
+    let mut fit = out.iter().filter(|place| place.count == missing);
+    let (Some(one), None) = (fit.next(), fit.next()) else {
+        return first;
+    };
+    let at = judge.at(one.site);
+    if out.len() < 2 || told != generation.handed || at.is_empty() {
+        return first;
+    }
+    let many = if missing == 1 {
+        "the one".to_owned()
+    } else {
+        format!("the {missing}")
+    };
+    (one.first, format!("; {many} too many went out{at}"))
 }
 
 /// How the first handle that was seen went out.
@@ -236,6 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn what_came_back_after_the_end_of_its_scope_drifted_not() {
+        let of = |end: &str, later: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:101
+                    1 main scope-begin 1 name=a
+                    10 main leak 0x1000 Waker rt.rs:8 owner=Waker      {arrow}
+                    11 main retain 0x1000 Waker owner=Waker
+                    12 main release 0x1000 Waker owner=Waker
+                    20 main scope-end 1 {end}
+                    {later}
+                    "
+                ),
+            );
+        };
+        let said = "<- 2 handles went out, and 1 came back";
+        let rest = "30 main release 0x1000 Waker owner=Waker";
+        of("", "", said);
+        of("", rest, "");
+        of("panic", rest, "");
+        // To the end of the process it did not.
+        of("panic", "", said);
+        let again = format!("{rest}\n31 main release 0x1000 Waker owner=Waker   <- one more came back");
+        of("", &again, "");
+        of("", "30 main retain 0x1000 Waker owner=Waker", said);
+    }
+
+    #[test]
     fn what_went_out_before_the_window_is_not_known() {
         for (lost, arrow) in [
             ("0 main lost 900 overwritten", ""),
@@ -262,7 +327,7 @@ mod tests {
             &RULE,
             "
             process 0 state=clean
-            10 main leak 0x1000 Task task.rs:8 owner=Arc     <- Task#1 0x1000@1, leaked at task.rs:8: 4 handles went out, and 3 came back (out task.rs:9 ×3, task.rs:8 ×1; back task.rs:20 ×2, task.rs:21 ×1)
+            10 main leak 0x1000 Task task.rs:8 owner=Arc     <- Task#1 0x1000@1, leaked at task.rs:8: 4 handles went out, and 3 came back; the one too many went out at task.rs:8 (out task.rs:9 ×3, task.rs:8 ×1; back task.rs:20 ×2, task.rs:21 ×1)
             11 main retain 0x1000 Task task.rs:9 owner=Arc
             12 main retain 0x1000 Task task.rs:9 owner=Arc
             20 main release 0x1000 Task task.rs:20 owner=Arc
@@ -273,6 +338,23 @@ mod tests {
             30 main retain 0x2000 Task task.rs:9 owner=Rc
             31 main release 0x2000 Task task.rs:20 owner=Rc
             32 main release 0x2000 Task task.rs:21 owner=Rc  <- first counted at task.rs:9: 1 handle went out, and one more came back at task.rs:21
+            ",
+        );
+    }
+
+    #[test]
+    fn it_points_at_the_place_without_a_partner() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            10 main leak 0x1000 Task task.rs:8 owner=Arc
+            11 main release 0x1000 Task task.rs:20 owner=Arc
+            12 main leak 0x1000 Task task.rs:8 owner=Arc
+            13 main retain 0x1000 Task task.rs:30 owner=Arc    <- [whole] 3 handles went out, and 2 came back; the one too many went out at task.rs:30 (out task.rs:8 ×2, task.rs:30 ×1; back task.rs:20 ×2)
+            14 main leak 0x1000 Task task.rs:8 owner=Arc
+            15 main release 0x1000 Task task.rs:20 owner=Arc
+            16 main release 0x1000 Task task.rs:20 owner=Arc
             ",
         );
     }

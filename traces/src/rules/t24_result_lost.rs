@@ -1,6 +1,6 @@
 //! `result-lost`: a completion brought a descriptor for an operation that nobody wanted any more.
 //!
-//! Fires at the end of a process where an operation whose coroutine was dropped, or that was asked to be
+//! Fires at the end of a process, or of a scope whose ring was dropped, where an operation whose coroutine was dropped, or that was asked to be
 //! cancelled, had completed with a descriptor, and no later record uses, adopts or closes it.
 //! Stays silent for direct descriptors, in programs that do not record what they open and close, and
 //! where the end came a moment after.
@@ -160,6 +160,32 @@ mod tests {
     fn how_far_the_ring_must_have_gone_on() {
         let round = "60 main submit 0 NOP 0x7\n60 main complete 0 0x7 0\n";
         let said = "<- [since:1] nobody used or closed";
+        let scoped = |rounds: usize, over: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=unknown
+                    0 main scope-begin 1 name=a
+                    1 main ring-create 0 sq=8 cq=16
+                    2 main fd-open 3 main.rs:3
+                    50 main submit 0 ACCEPT 0x2000 accept.rs:8 fd=3
+                    51 main submit 0 ASYNC_CANCEL 0x3000 addr=0x2000
+                    52 main complete 0 0x3000 -114
+                    53 main complete 0 0x2000 8     {arrow}
+                    {}
+                    {over}
+                    ",
+                    round.repeat(rounds)
+                ),
+            );
+        };
+        let dropped = "70 main ring-drop 0\n71 main scope-end 1";
+        scoped(1, dropped, "<- nobody used or closed");
+        scoped(1, "70 main fd-close 8\n71 main ring-drop 0\n72 main scope-end 1", "");
+        scoped(1, "70 main ring-drop 0", "");
+        scoped(1, "71 main scope-end 1", "");
+        scoped(0, dropped, "");
         for (end, rounds, arrow) in [
             ("end=killed:9", 1, ""),
             ("end=killed:9", 2, said),

@@ -327,6 +327,9 @@ impl Parser {
             }
             "scope-end" => What::ScopeEnd {
                 scope: rest.number("the scope")?,
+                by_panic: rest
+                    .optional_if(|word| (word == "panic").then_some(()))
+                    .is_some(),
             },
             "scope-enter" => What::ScopeEnter {
                 scope: rest.number("the scope")?,

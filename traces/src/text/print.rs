@@ -296,7 +296,13 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             words.extend(type_and_site(recording, TypeId(0), *site));
             words
         }
-        What::ScopeEnd { scope } => one("scope-end", u64::from(*scope)),
+        What::ScopeEnd { scope, by_panic } => {
+            let mut words = one("scope-end", u64::from(*scope));
+            if *by_panic {
+                words.push("panic".to_owned());
+            }
+            words
+        }
         What::ScopeEnter { scope } => one("scope-enter", u64::from(*scope)),
         What::Scheme {
             ring,
