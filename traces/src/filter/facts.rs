@@ -75,9 +75,9 @@ fn coroutine(event: &Event, link: Link) -> Option<u32> {
 
 pub(super) fn scope(event: &Event) -> u32 {
     match &event.what {
-        What::ScopeBegin { scope, .. } | What::ScopeEnd { scope, .. } | What::ScopeEnter { scope } => {
-            *scope
-        }
+        What::ScopeBegin { scope, .. }
+        | What::ScopeEnd { scope, .. }
+        | What::ScopeEnter { scope } => *scope,
         _ => event.scope,
     }
 }

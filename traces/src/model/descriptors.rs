@@ -128,7 +128,13 @@ mod tests {
         assert_eq!(again("", "5"), 1);
         assert_eq!(again("", "6"), 0);
         assert_eq!(again("3 main fd-open 5 a.rs:3", "5"), 0);
-        assert_eq!(again("3 main submit 0 ACCEPT 0x7 fd=3\n4 main complete 0 0x7 5", "5"), 0);
+        assert_eq!(
+            again(
+                "3 main submit 0 ACCEPT 0x7 fd=3\n4 main complete 0 0x7 5",
+                "5"
+            ),
+            0
+        );
         assert_eq!(again("3 main submit 0 RECV 0x7 fd=5", "5"), 0);
         assert_eq!(again("3 main lost 1 removed", "5"), 0);
     }

@@ -392,7 +392,9 @@ impl State {
             }
         }
         if !flying.is_empty() {
-            self.memory.closed.insert((process, fd), (event.id, made, flying));
+            self.memory
+                .closed
+                .insert((process, fd), (event.id, made, flying));
         }
     }
 

@@ -36,7 +36,8 @@ impl State {
             begun.is_none_or(|(begun, _)| begun < resumed)
         });
         if pointer.owner == Owner::Index && pointer.address >> TABLE_SHIFT != 0 {
-            self.tables.insert((process, pointer.address >> TABLE_SHIFT));
+            self.tables
+                .insert((process, pointer.address >> TABLE_SHIFT));
         }
         let key = (process, pointer.address);
         let place = self.addresses.place(key);

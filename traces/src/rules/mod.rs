@@ -459,9 +459,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         Moment::Unset { .. } => const { &[&t01_unset_cookie::RULE] },
         Moment::TakenBackAfterDrop { .. } => const { &[&t07_reclaimed_in_flight::RULE] },
         Moment::RingDropped { .. } => const { &[&t09_never_reclaimed::RULE] },
-        Moment::Stranded { .. }
-        | Moment::Unheeded { .. }
-        | Moment::DroppedUnwoken { .. } => {
+        Moment::Stranded { .. } | Moment::Unheeded { .. } | Moment::DroppedUnwoken { .. } => {
             const { &[&t11_never_resumed::RULE] }
         }
         Moment::Missed { .. } => const { &[&t15_ambiguous_cancel::RULE] },

@@ -251,7 +251,10 @@ mod tests {
                 ),
             );
         };
-        of("", "already reclaimed at op.rs:9; Buffer#3 0x3000@1, leaked at buf.rs:11 just before");
+        of(
+            "",
+            "already reclaimed at op.rs:9; Buffer#3 0x3000@1, leaked at buf.rs:11 just before",
+        );
         of(
             "32 main leak 0x4000 Op op.rs:13 owner=Rc",
             "already reclaimed at op.rs:9; Op#4 0x4000@1, leaked at op.rs:13 just before",

@@ -321,6 +321,33 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_that_ended_behind_its_ring_is_an_end() {
+        let of = |end: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=unknown
+                    0 main scope-begin 1 name=a
+                    1 main ring-create 0 sq=8 cq=16
+                    2 main spawn 9 Task main.rs:3
+                    10 main submit 0 NOP 0x1000
+                    20 main suspend 9 0x1000
+                    30 main complete 0 0x1000 0    {arrow}
+                    40 main submit 0 NOP 0x7
+                    50 main complete 0 0x7 0
+                    {end}
+                    "
+                ),
+            );
+        };
+        let said = "<- [observed] and never ran again";
+        of("60 main ring-drop 0\n61 main scope-end 1", said);
+        of("60 main ring-drop 0", "");
+        of("61 main scope-end 1", "");
+    }
+
+    #[test]
     fn a_wake_that_nobody_heard() {
         let of = |end: &str, late: &str, arrow: &str| {
             check_rule(
@@ -354,7 +381,11 @@ mod tests {
         of(long, "30 main resume 8", "");
         of(long, "30 main resume 9\n31 main suspend 9", "");
         of(long, "30 main coroutine-drop 9", "");
-        of(long, "30 main lost 1 removed", "<? was woken, and never resumed");
+        of(
+            long,
+            "30 main lost 1 removed",
+            "<? was woken, and never resumed",
+        );
     }
 
     #[test]

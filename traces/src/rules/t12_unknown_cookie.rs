@@ -187,7 +187,12 @@ mod tests {
             12 main reclaim 0x8001000000000005 Slot slab.rs:9 owner=index";
         of(table, "0x5", before, "");
         of("0x0", "0x5", "", "");
-        of(table, "0x5", "11 main scheme 0 index 0x8002000000000000", "");
+        of(
+            table,
+            "0x5",
+            "11 main scheme 0 index 0x8002000000000000",
+            "",
+        );
         of("0x8002000000000000", "0x5", "", "");
     }
 

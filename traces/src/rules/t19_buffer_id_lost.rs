@@ -224,9 +224,17 @@ mod tests {
             );
         };
         let round = "30 main submit 0 NOP 0x7\n31 main complete 0 0x7 0";
-        of("", round, "<- [suspected] was handed out and never given back, and the group ran dry");
+        of(
+            "",
+            round,
+            "<- [suspected] was handed out and never given back, and the group ran dry",
+        );
         of("", "", "");
-        of("", &format!("{round}\n32 main buffer-provide 0 1 0 count=2"), "");
+        of(
+            "",
+            &format!("{round}\n32 main buffer-provide 0 1 0 count=2"),
+            "",
+        );
         let once = "23 main buffer-provide 0 1 0
             24 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
             24 main complete 0 0x1000 5 flags=0x00001";
@@ -250,8 +258,14 @@ mod tests {
             11 main complete 0 0x1000 5 flags=0x00001\n";
         let ring = "1 main ring-create 0 sq=8 cq=16\n";
         for (one, two) in [
-            (hook(2, 0, 2) + &entry(3, 0, 2), hook(12, 0, 1) + &entry(13, 0, 1)),
-            (entry(2, 0, 2) + &hook(3, 0, 2), entry(12, 0, 1) + &hook(13, 0, 1)),
+            (
+                hook(2, 0, 2) + &entry(3, 0, 2),
+                hook(12, 0, 1) + &entry(13, 0, 1),
+            ),
+            (
+                entry(2, 0, 2) + &hook(3, 0, 2),
+                entry(12, 0, 1) + &hook(13, 0, 1),
+            ),
             (entry(2, 0, 2) + &hook(3, 0, 2), entry(12, 0, 1)),
         ] {
             check_rule(&RULE, &format!("{ring}{one}{recv}{two}"));

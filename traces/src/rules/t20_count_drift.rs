@@ -9,8 +9,8 @@
 use wire::record::Owner;
 
 use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
-use crate::finding::{RuleId, Severity};
 use crate::event::EventId;
+use crate::finding::{RuleId, Severity};
 use crate::model::{Generation, Moment};
 
 pub(super) static RULE: Rule = Rule {
@@ -23,7 +23,7 @@ pub(super) static RULE: Rule = Rule {
             back and some never did, though nothing is in flight for them.",
     silent: "The owner is one of which there is one (reclaimed-twice and never-reclaimed speak then), or \
              operations that carry a handle are still in flight. Or all came back after the end of the \
-             scope, or a panic ended it. Or records before its first handle were \
+             scope; where a panic ended that, the end of the process is asked. Or records before its first handle were \
              overwritten, as in every long run: others may have been out since then.",
     needs: "Leaks, retains, reclaims and releases.",
     points_at: "The handle that came back once too often, or the first leak.",
@@ -295,7 +295,8 @@ mod tests {
         of("panic", rest, "");
         // To the end of the process it did not.
         of("panic", "", said);
-        let again = format!("{rest}\n31 main release 0x1000 Waker owner=Waker   <- one more came back");
+        let again =
+            format!("{rest}\n31 main release 0x1000 Waker owner=Waker   <- one more came back");
         of("", &again, "");
         of("", "30 main retain 0x1000 Waker owner=Waker", said);
     }

@@ -182,7 +182,11 @@ mod tests {
         };
         let dropped = "70 main ring-drop 0\n71 main scope-end 1";
         scoped(1, dropped, "<- nobody used or closed");
-        scoped(1, "70 main fd-close 8\n71 main ring-drop 0\n72 main scope-end 1", "");
+        scoped(
+            1,
+            "70 main fd-close 8\n71 main ring-drop 0\n72 main scope-end 1",
+            "",
+        );
         scoped(1, "70 main ring-drop 0", "");
         scoped(1, "71 main scope-end 1", "");
         scoped(0, dropped, "");
