@@ -181,6 +181,28 @@ fn a_failing_test_keeps_its_own_panic() {
     })
     .expect_err("it panics");
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"the test's own"));
+
+    // Its end is told as what it was, and that of one that fails by what it left is not.
+    let text = failure(|| {
+        let scope = probe::scope();
+        let _ = probe::into_raw(Box::new(Conn(0)));
+        scope.assert_clean();
+    });
+    let saved = text.lines().find_map(|line| line.strip_prefix("trace: "));
+    let saved = saved.expect("a saved trace");
+    let bytes = std::fs::read(saved).expect("the saved trace");
+    std::fs::remove_file(saved).expect("own file");
+    let input = traces::Input {
+        name: saved,
+        bytes: &bytes,
+    };
+    let trace = traces::Trace::read(&[input]).expect("a readable trace");
+    let ends = trace.events().iter().filter_map(|event| match event.what {
+        traces::event::What::ScopeEnd { by_panic, .. } => Some(by_panic),
+        _ => None,
+    });
+    let ends: Vec<bool> = ends.collect();
+    assert!(ends.contains(&true) && ends.contains(&false), "{ends:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `never-reclaimed`: a pointer was given away and nobody took it back.
 //!
-//! Fires at the end of a scope for all that the scope leaked and still holds; when a ring is dropped
+//! Fires at the end of a scope for all that the scope leaked and still holds, unless a panic ended it; when a ring is dropped
 //! with an operation in flight that holds a pointer; at a clean exit for what was never submitted; and
 //! however a process ended for what was reaped and not reclaimed, once its ring went on, or was dropped before a
 //! clean exit.
@@ -29,7 +29,8 @@ pub(super) static RULE: Rule = Rule {
              are normal. So is all that a kill cut off, or an exit while other threads still ran, from \
              inside a coroutine, with the thread's ring not dropped, or between the claim of a slot and its \
              submission: that runs no destructors. What is \
-             declared leaked for ever is exempt, and so is what has no bytes.",
+             declared leaked for ever is exempt, and so is what has no bytes. What a scope held that a panic \
+             ended is asked for at the end of its process.",
     needs: "Leaks and reclaims; submissions and completions tell where it got stuck.",
     points_at: "The leak.",
     example: "Keys given to the kernel by into_raw were never taken back when the driver was dropped: \
@@ -348,6 +349,34 @@ mod tests {
                     30 main leak 0x3000 Op op.rs:8
                     31 main submit 1 NOP 0x3000
                     40 main ring-drop 1
+                    "
+                ),
+            );
+        }
+    }
+
+    /// What a test's panic left as it was may be taken back by whoever cleans up behind it.
+    #[test]
+    fn a_scope_that_a_panic_ended_is_asked_for_at_the_end_of_its_process() {
+        for (end, arrow, back) in [
+            ("", "<- still held at the end of its scope", true),
+            ("panic", "", true),
+            ("panic", "<- it was never submitted", false),
+        ] {
+            let back = if back {
+                "40 main reclaim 0x1000 Op op.rs:9"
+            } else {
+                ""
+            };
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=exit:101
+                    1 main scope-begin 1 name=a
+                    10 main leak 0x1000 Op op.rs:8     {arrow}
+                    20 main scope-end 1 {end}
+                    {back}
                     "
                 ),
             );

@@ -344,6 +344,28 @@ mod tests {
     }
 
     #[test]
+    fn looks_are_told_where_they_are_left_out() {
+        check_rule(
+            &RULE,
+            "
+            process 0 state=clean
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Key key.rs:8 owner=Rc       <- 2 handles went out, and 1 came back, beside 1 look (out
+            11 main submit 0 RECV 0x1000 key.rs:9
+            12 main reclaim 0x1000 Key key.rs:20 owner=Rc
+            13 main leak 0x1000 Key key.rs:21 owner=Rc
+            20 main leak 0x1000 Key key.rs:30 owner=Rc
+            21 main complete 0 0x1000 5
+            22 main reclaim 0x1000 Key key.rs:40 owner=Rc
+            30 main submit 0 NOP 0x7
+            31 main complete 0 0x7 0
+            32 main submit 0 NOP 0x7
+            33 main complete 0 0x7 0
+            ",
+        );
+    }
+
+    #[test]
     fn it_points_at_the_place_without_a_partner() {
         check_rule(
             &RULE,
