@@ -80,7 +80,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             none_back,
         } => {
             let went_on = *rounds >= ROUNDS;
-            if !went_on && !(*none_back && *rounds > 0) {
+            let is_known_by_one = *none_back && *rounds > 0;
+            if !went_on && !is_known_by_one {
                 return;
             }
             let subject = operation.map_or(
