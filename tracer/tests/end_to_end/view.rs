@@ -293,7 +293,7 @@ fn a_program_that_is_left_behind_is_recorded_to_its_end() {
         terminal.press(keys);
         if keys == "ql" {
             // Of one that was asked to end this is said only while it has not.
-            terminal.wait_for("the recording goes on");
+            terminal.wait_for("the program runs on");
             terminal.press("\x03");
         }
         let (status, contents) = terminal.end_and_assert_clean();
