@@ -196,24 +196,62 @@ pub(crate) fn in_forked_children(handler: extern "C" fn()) {
     unsafe { pthread_atfork(None, None, Some(handler)) };
 }
 
-/// Runs `body` while no signal handler comes in between, but for those of faults, which `body` has to do without.
+/// Runs `body` while no signal handler comes in between, but for those of faults, which `body` has to do without. What
+/// the program blocks itself stays blocked.
 pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    const BLOCK: c_int = 0;
     const SET: c_int = 2;
     const BYTES: c_ulong = 8;
     // SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV and SIGSYS: blocked, they would end the process.
     const FAULTS: [u32; 6] = [4, 5, 7, 8, 11, 31];
+    // The C library's own, without which its `pthread_cancel` and `setuid` wait; it blocks them for nobody either.
+    const OF_THE_C_LIBRARY: [u32; 2] = [32, 33];
     let others = !FAULTS
         .iter()
+        .chain(&OF_THE_C_LIBRARY)
         .fold(0u64, |set, signal| set | 1 << (signal - 1));
-    let mask = |new: *const u64, old: *mut u64| {
+    let mask = |how: c_int, new: *const u64, old: *mut u64| {
         // SAFETY: both are sets of the kernel's size, or null.
-        !cfg!(miri) && unsafe { syscall(number::SIGPROCMASK, SET, new, old, BYTES) } == 0
+        !cfg!(miri) && unsafe { syscall(number::SIGPROCMASK, how, new, old, BYTES) } == 0
     };
     let mut before = 0u64;
-    let blocked = mask(&raw const others, &raw mut before);
+    let blocked = mask(BLOCK, &raw const others, &raw mut before);
     let result = body();
     if blocked {
-        mask(&raw const before, core::ptr::null_mut());
+        mask(SET, &raw const before, core::ptr::null_mut());
     }
     result
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::without_signals;
+
+    /// Whether this thread blocks a signal.
+    fn blocks(signal: i32) -> bool {
+        // SAFETY: sets of zeros are valid ones, and nothing is changed.
+        unsafe {
+            let mut now: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut now);
+            libc::sigismember(&now, signal) == 1
+        }
+    }
+
+    #[test]
+    fn what_the_program_blocks_stays_blocked() {
+        let all = [libc::SIGFPE, libc::SIGUSR1, libc::SIGALRM, libc::SIGSEGV];
+        // SAFETY: sets of this thread, which ends with the test.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigaddset(&mut set, libc::SIGFPE);
+            libc::sigaddset(&mut set, libc::SIGUSR1);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        }
+        assert_eq!(all.map(blocks), [true, true, false, false]);
+        assert_eq!(
+            without_signals(|| all.map(blocks)),
+            [true, true, true, false]
+        );
+        assert_eq!(all.map(blocks), [true, true, false, false]);
+    }
 }
