@@ -22,16 +22,22 @@ impl Lock {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the lock if it is free this moment.
+    /// Takes the lock if it is free soon: who holds another one must not wait for good, as its holder may wait for that.
     pub(crate) fn try_take(&self) -> Option<Held<'_>> {
-        let me = kernel::thread();
-        let taken = preload::exchange(next::is_alone(), &self.0, 0, me);
-        taken.is_ok().then_some(Held(self))
+        /// Looks are short, but their threads may wait for a processor.
+        const TRIES: u32 = 1000;
+        self.take_within(TRIES)
     }
 
     /// Takes the lock. Nothing where this very thread holds it: then this is a signal handler.
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<Held<'_>> {
+        self.take_within(u32::MAX)
+    }
+
+    /// [`Lock::take`], but for so many tries; the most there are have no end.
+    #[inline(always)]
+    fn take_within(&self, most: u32) -> Option<Held<'_>> {
         let me = kernel::thread();
         let mut tries = 0u32;
         loop {
@@ -40,6 +46,9 @@ impl Lock {
                 Ok(_) => return Some(Held(self)),
                 Err(holder) if holder == me => return None,
                 Err(_) => tries = tries.saturating_add(1),
+            }
+            if tries >= most && most != u32::MAX {
+                return None;
             }
             if tries > 64 {
                 kernel::give_way();
@@ -69,6 +78,17 @@ mod tests {
         drop(held);
         assert!(lock.try_take().is_some());
         assert!(lock.take().is_some());
+    }
+
+    #[test]
+    fn who_holds_another_one_does_not_wait_for_good() {
+        let lock = Lock::default();
+        std::thread::scope(|scope| {
+            let held = lock.take().unwrap();
+            let tried = scope.spawn(|| lock.try_take().is_some()).join();
+            assert!(!tried.unwrap());
+            drop(held);
+        });
     }
 
     #[test]

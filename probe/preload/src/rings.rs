@@ -55,6 +55,8 @@ struct Table {
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(core::ptr::null_mut());
 static CELLS: AtomicPtr<Cells> = AtomicPtr::new(core::ptr::null_mut());
+/// Cells that were ever used, here or in a parent: a forked child looks at no more.
+static CELLS_USED: AtomicU32 = AtomicU32::new(0);
 
 /// The ring of a descriptor, at one time.
 #[derive(Clone, Copy)]
@@ -65,19 +67,25 @@ pub(crate) struct Found {
 }
 
 fn cells() -> Option<&'static Cells> {
-    // SAFETY: published by `make`, zeroed and never unmapped; all zeros are valid cells, whose rings are touched under
-    // a lock alone.
+    // SAFETY: published by `make`, zeroed then and never unmapped; all zeros are valid cells. A forked child has a copy of
+    // them. Their rings are touched under the lock of their place, and by `forked`, while there is no other thread.
     unsafe { CELLS.load(Ordering::Acquire).as_ref() }
 }
 
-/// In a forked child: zeroed pages where the queues were that this thread was looking at.
+/// In a forked child: zeroed pages where the queues were that this thread was looking at. Looks of other threads are not
+/// gone on with here.
 extern "C" fn forked() {
     let me = kernel::thread();
-    let looked_at = cells()
-        .into_iter()
-        .flatten()
-        .filter(|cell| cell.looked_at_by.load(Ordering::Relaxed) == me);
-    for cell in looked_at {
+    let used = CELLS_USED.load(Ordering::Relaxed) as usize;
+    for cell in cells().into_iter().flatten().take(used) {
+        match cell.looked_at_by.load(Ordering::Relaxed) {
+            0 => continue,
+            by if by != me => {
+                cell.looked_at_by.store(0, Ordering::Relaxed);
+                continue;
+            }
+            _ => {}
+        }
         // SAFETY: this thread is alone in its process, and what it interrupted goes on only when this is over. The memory
         // was zeroed before there was a ring, and what one left there when it went is still its.
         let owned = unsafe { (*cell.ring.get()).assume_init_ref() };
@@ -107,8 +115,8 @@ fn map_once<T>(at: &AtomicPtr<T>, map: impl Fn(usize) -> Option<*mut u8>) -> Opt
 
 fn table() -> Option<&'static Table> {
     let table = TABLE.load(Ordering::Acquire);
-    // SAFETY: published by `make`, zeroed and never unmapped; all zeros is a valid table. Cells are touched
-    // under their lock alone.
+    // SAFETY: published by `make`, zeroed then and again in a forked child, and never unmapped; all zeros is a valid
+    // table, and all of it is atomic.
     unsafe { table.as_ref() }
 }
 
@@ -153,7 +161,7 @@ impl Found {
         self.look(body)
     }
 
-    /// As [`Found::with`], for who holds another ring: not where somebody is in here.
+    /// As [`Found::with`], for who holds another ring: not where somebody stays in here, who may wait for that.
     fn try_with<T>(&self, body: impl FnOnce(&mut Followed) -> T) -> Option<T> {
         let _held = self.place.lock.try_take()?;
         self.look(body)
@@ -210,8 +218,9 @@ pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
         return Err(owned);
     };
     for (index, (place, cell)) in (0u32..).zip(table.places.iter().zip(cells)) {
-        // A child that was forked in the middle of a look at it is not through with that.
-        if cell.looked_at_by.load(Ordering::Relaxed) == kernel::thread() {
+        // A child that was forked in the middle of a look at it is not through with that, whichever thread asks; and
+        // where another thread looks for a ring that is gone, the next place will do.
+        if cell.looked_at_by.load(Ordering::Relaxed) != 0 {
             continue;
         }
         let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
@@ -230,6 +239,7 @@ pub(crate) fn insert(fd: i32, owned: Owned) -> Result<(), Owned> {
         };
         // SAFETY: under the lock.
         unsafe { (*cell.ring.get()).write(owned) };
+        CELLS_USED.fetch_max(index + 1, Ordering::Relaxed);
         drop(held);
         table.used.fetch_max(index + 1, Ordering::Release);
         number.store(index as u16 + 1, Ordering::Release);

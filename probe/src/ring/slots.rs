@@ -89,14 +89,16 @@ pub(super) fn put_back_copied(
 }
 
 /// The cookie that poison of any of a ring's slots stands for, where a program copied it. Nothing where the word is no
-/// such poison, or the slot was filled too often since.
+/// such poison, was never written there, or the slot was filled too often since.
 #[cold]
 pub(super) fn stands_for(slots: &[Slot], id: u32, word: u64) -> Option<u64> {
     let slot = slots.get(usize::from(word as u16))?;
     let lap = (word >> 16) as u8;
     let is_ours = looks_poisoned(word) && (word >> 24) as u8 == id as u8;
     let is_kept = usize::from(slot.lap.wrapping_sub(lap)) < slot.held.len();
-    (is_ours && is_kept).then(|| slot.held[usize::from(lap % 4)])
+    // A slot that was never poisoned stands for nothing: the word is another ring's of the same number's end.
+    let was_told = slot.told || (slot.used && lap != slot.lap);
+    (is_ours && is_kept && was_told).then(|| slot.held[usize::from(lap % 4)])
 }
 
 impl Ring {

@@ -109,6 +109,13 @@ impl Ring {
             let Some(id) = id else {
                 // SAFETY: the caller's promise.
                 unsafe { self.submitting(slot, entry) };
+                // Copies of what was poisoned while there was a recording.
+                // SAFETY: the caller's promise.
+                let entry = unsafe { &mut *entry };
+                let own = self.id.load(Ordering::Relaxed);
+                if looks_poisoned(entry[USER_DATA]) && put_back_foreign(own, entry, &elsewhere) {
+                    odd.copied += 1;
+                }
                 continue;
             };
             // SAFETY: the caller's promise.
@@ -146,6 +153,10 @@ impl Ring {
                 }
                 known.went_in = *entry;
             }
+            // In a child that was forked in here the ring is forgotten, and the rest is the parent's to tell.
+            if self.id.load(Ordering::Relaxed) != id {
+                break;
+            }
             record_entry(
                 look,
                 entry,
@@ -161,12 +172,13 @@ impl Ring {
         odd
     }
 
-    /// The cookie that poison of its slots stands for; nothing where the word is none of it.
+    /// The cookie that poison of its slots stands for; nothing where the word is none of it. Copies of it outlive the
+    /// recording.
     pub fn stands_for(&self, word: u64) -> Option<u64> {
-        let id = self.recorded_as()?;
+        let id = self.id.load(Ordering::Relaxed);
         // SAFETY: whoever calls the functions above is alone with the ring, and so is who calls this.
         let slots = unsafe { (*self.slots.get()).as_slice() };
-        stands_for(slots, id, word)
+        has_number(id).then(|| stands_for(slots, id, word))?
     }
 
     /// Whether a completion carries poison although none was to reach the kernel: the program took it out of a slot in a
