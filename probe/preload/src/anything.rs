@@ -200,6 +200,8 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::AtomicU64;
+
     use super::*;
     use crate::rings::{self, Owned};
 
@@ -233,43 +235,96 @@ mod tests {
         found.with(|ring| Look::take(|look| ring.after_enter(look, 1, 1, 1)));
     }
 
+    /// A ring of four entries.
+    fn owned(memory: &Memory, fd: i32, number: u32) -> Owned {
+        let queues = Queues {
+            sq_head: memory.word(0),
+            sq_tail: memory.word(1),
+            sq_flags: memory.word(2),
+            submissions: Submissions {
+                array: core::ptr::null(),
+                entries: memory.sqes.at().cast(),
+                count: 4,
+                shift: 0,
+            },
+            cq_head: memory.word(5),
+            cq_tail: memory.word(3),
+            cq_overflow: memory.word(4),
+            cqes: memory.cqes.at().cast_const().cast(),
+            cq_entries: 4,
+            cqe_shift: 0,
+            lent: [(0, 0); 2],
+        };
+        let made = Made {
+            fd,
+            number,
+            setup: 0,
+            features: 0,
+        };
+        // SAFETY: the memory is the caller's, who keeps it until the ring is taken out.
+        let ring = unsafe { Followed::new(queues, made) };
+        Owned {
+            ring,
+            mappings: [(core::ptr::null_mut(), 0); 3],
+        }
+    }
+
+    /// Who counts on the rings of the table being its own.
+    static TABLE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+    #[test]
+    fn poison_of_another_ring_is_put_back_in_one_that_is_recorded_no_more() {
+        let _alone = TABLE.lock().unwrap();
+        record();
+        let memories = [0, 1].map(|_| Memory::new((4, 0), (4, 0)));
+        let cookie = |memory: &Memory| {
+            let entry = memory.sqes.at().cast::<u64>();
+            entry.wrapping_add(4).cast::<AtomicU64>()
+        };
+        for (fd, memory) in (200..).zip(&memories) {
+            assert!(rings::insert(fd, owned(memory, fd, 0)).is_ok());
+        }
+        turn(&memories[0], 200, 0);
+        // SAFETY: a word of an entry of the memory above.
+        let poison = unsafe { (*cookie(&memories[0])).load(Ordering::Relaxed) };
+        assert_eq!(poison >> 32, 0xFEED_5EED);
+        // SAFETY: as above, and the tail of its queue.
+        unsafe {
+            (*cookie(&memories[1])).store(poison + 1, Ordering::Relaxed);
+            (*memories[1].word(1)).store(1, Ordering::Release);
+        }
+        let other = rings::find(201).unwrap();
+        // SAFETY: as above.
+        let now = || unsafe { (*cookie(&memories[1])).load(Ordering::Relaxed) };
+        other.with(|ring| {
+            ring.hooks.forget();
+            Look::take(|look| ring.before_enter(look, None));
+        });
+        // Nobody wrote the word of the slot beside it.
+        assert_eq!(now(), poison + 1);
+        // SAFETY: as above.
+        unsafe {
+            (*cookie(&memories[1])).store(poison, Ordering::Relaxed);
+        }
+        other.with(|ring| {
+            ring.scanned = 0;
+            Look::take(|look| ring.before_enter(look, None));
+        });
+        assert_eq!(now(), 0);
+        for fd in [200, 201] {
+            assert!(rings::find(fd).and_then(|it| it.remove(|_| {})).is_some());
+        }
+    }
+
     #[test]
     fn threads_make_and_end_rings_while_others_look_at_all_of_them() {
+        let _alone = TABLE.lock().unwrap();
         record();
         let work = |thread: i32| {
             // Kept for good: the thread sanitizer does not see that memory is given back and used again.
             let memories: Vec<Memory> = (0..40).map(|_| Memory::new((4, 0), (4, 0))).collect();
             for (life, memory) in (0u32..).zip(&memories) {
-                let queues = Queues {
-                    sq_head: memory.word(0),
-                    sq_tail: memory.word(1),
-                    sq_flags: memory.word(2),
-                    submissions: Submissions {
-                        array: core::ptr::null(),
-                        entries: memory.sqes.at().cast(),
-                        count: 4,
-                        shift: 0,
-                    },
-                    cq_head: memory.word(5),
-                    cq_tail: memory.word(3),
-                    cq_overflow: memory.word(4),
-                    cqes: memory.cqes.at().cast_const().cast(),
-                    cq_entries: 4,
-                    cqe_shift: 0,
-                    lent: [(0, 0); 2],
-                };
-                let made = Made {
-                    fd: thread,
-                    number: life,
-                    setup: 0,
-                    features: 0,
-                };
-                // SAFETY: the memory is this thread's, and stays until the ring is taken out.
-                let ring = unsafe { Followed::new(queues, made) };
-                let owned = Owned {
-                    ring,
-                    mappings: [(core::ptr::null_mut(), 0); 3],
-                };
+                let owned = owned(memory, thread, life);
                 assert!(rings::insert(thread, owned).is_ok());
                 for number in 0..50 {
                     turn(memory, thread, number);
