@@ -317,6 +317,41 @@ mod tests {
     }
 
     #[test]
+    fn what_was_published_meanwhile_is_anothers_even_where_the_kernel_took_it() {
+        let _alone = TABLE.lock().unwrap();
+        record();
+        // A timeout that liburing adds to a wait, and an entry of anybody's.
+        for (head, cookie, poisoned) in [(11, u64::MAX, 2), (11, 7, 0), (0, u64::MAX, 0)] {
+            let memory = Memory::new((4, 0), (4, 0));
+            let mut ring = owned(&memory, 202, 0).ring;
+            let store = |index: usize, value: u32| {
+                // SAFETY: one of the words of the ring's memory.
+                unsafe { (*memory.word(index)).store(value, Ordering::Release) };
+            };
+            store(1, 1);
+            Look::take(|look| ring.before_enter(look, None));
+            // SAFETY: the second entry of the memory above.
+            unsafe {
+                let entry = memory.sqes.at().cast::<u64>().wrapping_add(8);
+                entry.write(head);
+                entry.wrapping_add(4).write(cookie);
+            }
+            store(1, 2);
+            store(0, 2);
+            Look::take(|look| ring.after_enter(look, 1, 0, 1));
+            let is_poisoned = |slot: &u32| {
+                // SAFETY: within the queue.
+                unsafe { (*ring.queues.submissions.entry(*slot))[4] >> 32 == 0xFEED_5EED }
+            };
+            assert_eq!(
+                (0..4).filter(is_poisoned).count(),
+                poisoned,
+                "{head} {cookie}"
+            );
+        }
+    }
+
+    #[test]
     fn threads_make_and_end_rings_while_others_look_at_all_of_them() {
         let _alone = TABLE.lock().unwrap();
         record();

@@ -248,10 +248,12 @@ impl Followed {
         result: i32,
     ) {
         let head = self.head();
-        // More than was looked at was handed over by another thread's enter, or is liburing's own (the timeout of a wait).
-        self.catch_up(look, head);
+        // More than was looked at was published meanwhile, whether the kernel took it with this enter or not.
         let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
-        if tail.wrapping_sub(self.scanned).cast_signed() > 0 {
+        let unseen = tail.wrapping_sub(self.scanned);
+        let is_of_many = unseen.cast_signed() > 0 && !self.is_liburings(unseen);
+        self.catch_up(look, head);
+        if is_of_many {
             self.is_of_many(look);
         }
         let count = head.wrapping_sub(self.taken);
@@ -357,6 +359,22 @@ impl Followed {
             Entered::By(_) => self.is_of_many(look),
             Entered::ByMany => {}
         }
+    }
+
+    /// Whether what nobody looked at is the one entry that liburing adds to a wait by itself, its timeout.
+    fn is_liburings(&self, unseen: u32) -> bool {
+        /// `IORING_OP_TIMEOUT`
+        const TIMEOUT: u8 = 11;
+        /// `LIBURING_UDATA_TIMEOUT`
+        const ITS_COOKIE: u64 = u64::MAX;
+        let queue = self.queues.submissions;
+        // SAFETY: the queue is mapped.
+        let Some(slot) = (unsafe { queue.slot(self.scanned) }) else {
+            return false;
+        };
+        // SAFETY: within the mapping; the program may write there, and then is not alone.
+        let entry: Entry = unsafe { core::ptr::read_volatile(queue.entry(slot)) };
+        unseen == 1 && entry[0] as u8 == TIMEOUT && entry[4] == ITS_COOKIE
     }
 
     /// Several threads work on it: nothing is poisoned any more.
