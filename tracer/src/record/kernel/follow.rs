@@ -304,11 +304,13 @@ impl Follow {
                     self.maps.forked(parent.0, pid);
                     self.forget(pid);
                     self.of_process(parent, at, Kind::Fork, &[u64::from(pid)]);
+                } else {
+                    self.maps.thread_began(pid, tid);
                 }
             }
             Said::Comm(name) => self.named(who, name),
             Said::Exec(name) => {
-                self.maps.forget(pid);
+                self.maps.executed(pid);
                 self.named(who, name);
             }
             Said::Mapped(mapping) => self.maps.mapped(pid, *mapping),
@@ -324,9 +326,7 @@ impl Follow {
                     owners.ended(pid, tid, at);
                 }
                 self.names.remove(&tid);
-                if pid == tid {
-                    self.maps.forget(pid);
-                }
+                self.maps.thread_ended(pid, tid);
             }
             Said::Lost(count) => self.lost(count, who, at),
         }

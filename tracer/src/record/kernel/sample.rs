@@ -162,7 +162,7 @@ impl Tracepoints {
         })
     }
 
-    /// Has records of submissions, and of functions of the program, say who called.
+    /// Has records of submissions say who called.
     pub(super) fn and_stacks(mut self) -> Self {
         self.has_stacks = true;
         self
@@ -199,7 +199,7 @@ impl Tracepoints {
             (self.complete.0, empty),
             (self.overflow.0, empty),
         ];
-        let calls = self.calls.iter().map(move |(id, _)| (*id, walked));
+        let calls = self.calls.iter().map(move |(id, _)| (*id, empty));
         ((self.create.0, empty), rest.into_iter().chain(calls))
     }
 
@@ -230,15 +230,20 @@ impl Tracepoints {
                 let at = number(body, trailer + 8)?;
                 let path = body.get(64..trailer)?.split(|byte| *byte == 0).next()?;
                 let said = *body.get(32)? as usize;
-                let build_id = match misc & MMAP_BUILD_ID {
-                    0 => &[],
-                    _ => body.get(36..36 + said.min(20))?,
+                // One or the other, in the same place.
+                let (build_id, inode) = match misc & MMAP_BUILD_ID {
+                    0 => {
+                        let device = (half(body, 32)?, half(body, 36)?);
+                        (&[][..], Some((device.0, device.1, number(body, 40)?)))
+                    }
+                    _ => (body.get(36..36 + said.min(20))?, None),
                 };
                 let mapping = Mapping {
                     start: number(body, 8)?,
                     len: number(body, 16)?,
                     offset: number(body, 24)?,
                     build_id: build_id.to_vec(),
+                    inode,
                     path: path.to_vec(),
                 };
                 entry(body, 0, at, Said::Mapped(Box::new(mapping)))
