@@ -161,11 +161,13 @@ fn stop_timer(timer: i32) {
 
 /// A timer signal whose handler forks, into whatever the thread is doing; the child goes on there.
 pub(crate) fn handler_forks() {
-    const FORKS: u32 = 1000;
+    const FORKS: u32 = 300;
     static CHILDREN: AtomicU32 = AtomicU32::new(0);
+    static FAILED: AtomicBool = AtomicBool::new(false);
     static IS_CHILD: AtomicBool = AtomicBool::new(false);
     extern "C" fn handler(_: i32) {
-        if IS_CHILD.load(Relaxed) || CHILDREN.load(Relaxed) >= FORKS {
+        let goes_on = CHILDREN.load(Relaxed) < FORKS && !FAILED.load(Relaxed);
+        if IS_CHILD.load(Relaxed) || !goes_on {
             return;
         }
         // SAFETY: `fork` may be called in a handler; the child goes on with plain records.
@@ -174,7 +176,18 @@ pub(crate) fn handler_forks() {
             child if child > 0 => {
                 CHILDREN.fetch_add(1, Relaxed);
             }
-            _ => {}
+            _ => FAILED.store(true, Relaxed),
+        }
+    }
+    /// Waits for the children that ended, or for all. Nothing of it happens in a child, whose own children are none.
+    fn reap(options: i32) {
+        let mut status = 0;
+        // SAFETY: waits for the children of this process.
+        while unsafe { libc::waitpid(-1, &mut status, options) } > 0 {
+            assert_eq!(
+                status, 0,
+                "a child that was forked in the middle of a record died"
+            );
         }
     }
     note(1);
@@ -183,10 +196,11 @@ pub(crate) fn handler_forks() {
     let coroutine = probe::coroutine::Coroutine::spawned_named("forked", None);
     let cookies = [1; 200];
     let mut number = 1;
-    while CHILDREN.load(Relaxed) < FORKS && !IS_CHILD.load(Relaxed) {
+    while CHILDREN.load(Relaxed) < FORKS && !FAILED.load(Relaxed) && !IS_CHILD.load(Relaxed) {
         number += 1;
         note(black_box(number));
         coroutine.suspended(black_box(&cookies));
+        reap(libc::WNOHANG);
     }
     // A child comes out of the record that it was forked in, and ends.
     if IS_CHILD.load(Relaxed) {
@@ -194,12 +208,9 @@ pub(crate) fn handler_forks() {
         unsafe { libc::_exit(0) };
     }
     stop_timer(libc::ITIMER_REAL);
-    let mut status = 0;
-    // SAFETY: waits for the children just made.
-    while unsafe { libc::wait(&mut status) } > 0 {
-        assert_eq!(
-            status, 0,
-            "a child that was forked in the middle of a record died"
-        );
-    }
+    reap(0);
+    assert!(
+        !FAILED.load(Relaxed),
+        "no more processes may be made here (`ulimit -u`, pids.max)"
+    );
 }

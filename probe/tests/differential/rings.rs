@@ -316,7 +316,10 @@ fn polled(log: &mut Log) {
         let taken = take(&mut ring, 2);
         log.say("taken", taken.iter().map(cqueue::Entry::user_data).collect::<Vec<_>>());
     }
-    // The thread has taken all of it: otherwise nothing could have come back.
+    // The thread has taken all of it, otherwise nothing could have come back; it says so in the head a moment later.
+    while ring.submission().len() > 0 {
+        std::thread::yield_now();
+    }
     log.say("left", ring.submission().len());
 }
 
