@@ -3,6 +3,7 @@
 //! It takes rights that not everybody has. Where they are missing these tests say so by name and are left out;
 //! `TRACER_REQUIRE_KERNEL=1` makes that an error.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -353,10 +354,13 @@ fn stacks_of_a_static_program_lead_to_its_source() {
     let recording = trace.recording();
     let submits = trace.events().iter();
     let submits = submits.filter(|event| matches!(event.what, What::Submit(_)));
+    let mut processes = BTreeSet::new();
     for event in submits {
         assert!(recording.stack(event.id).len() > 1, "{event:?}");
+        processes.insert(event.process);
     }
     // In the first process, in a child, and in a child that became another program.
+    assert_eq!(processes.len(), 3);
     let dump = run(tracer(folder.path()).args(["dump", "trace.bin"])).exits(0);
     assert_eq!(dump.stderr, "");
     dump.prints(" via syscall < ").prints("kernel.c:");
