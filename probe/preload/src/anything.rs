@@ -274,6 +274,17 @@ mod tests {
 
     #[test]
     fn poison_of_another_ring_is_put_back_in_one_that_is_recorded_no_more() {
+        /// Set where nothing at all is recorded any more: in a process of its own.
+        const STOPPED: &str = "TRACER_TEST_STOPPED";
+        let is_stopped = std::env::var_os(STOPPED).is_some();
+        if !is_stopped {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let name = std::thread::current().name().unwrap().to_owned();
+            again.args(["--exact", &name]).env(STOPPED, "1");
+            let ran = again.output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(ran.status.success() && said.contains("1 passed"), "{ran:?}");
+        }
         let _alone = TABLE.lock().unwrap();
         record();
         let memories = [0, 1].map(|_| Memory::new((4, 0), (4, 0)));
@@ -297,7 +308,12 @@ mod tests {
         // SAFETY: as above.
         let now = || unsafe { (*cookie(&memories[1])).load(Ordering::Relaxed) };
         other.with(|ring| {
-            ring.hooks.forget();
+            if is_stopped {
+                probe::stop_recording("nothing is recorded any more");
+                assert!(!probe::is_recording());
+            } else {
+                ring.hooks.forget();
+            }
             Look::take(|look| ring.before_enter(look, None));
         });
         // Nobody wrote the word of the slot beside it.

@@ -96,7 +96,7 @@ pub(super) fn stands_for(slots: &[Slot], id: u32, word: u64) -> Option<u64> {
     let lap = (word >> 16) as u8;
     let is_ours = looks_poisoned(word) && (word >> 24) as u8 == id as u8;
     let is_kept = usize::from(slot.lap.wrapping_sub(lap)) < slot.held.len();
-    // A slot that was never poisoned stands for nothing: the word is another ring's of the same number's end.
+    // Where no such word was written it is another ring's, whose number has the same low byte.
     let was_told = slot.told || (slot.used && lap != slot.lap);
     (is_ours && is_kept && was_told).then(|| slot.held[usize::from(lap % 4)])
 }
