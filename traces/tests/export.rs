@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use quick_junit::{NonSuccessKind, TestCaseStatus};
 use serde_json::{Value, json};
 use traces::Trace;
 use traces::export::{Form, Report, Root};
@@ -323,43 +324,77 @@ fn junit_has_a_case_for_each_rule_and_a_failure_for_each_finding() {
     }
 }
 
-/// A dashboard that knows tests by name gets no row for each rule of each test.
+/// A dashboard that knows tests by name gets no row for each rule of each test, and finds the test's own in every run.
 #[test]
 fn junit_of_a_test_has_cases_of_its_name() {
-    let run = traces::export::RunEntry {
-        by: "nextest".into(),
-        package: "rio".into(),
-        binary: "rio::net".into(),
-        what: "tests".into(),
-        test: "cancel::late".into(),
-        attempt: "1".into(),
-        attempt_id: String::new(),
-    };
-    let cases = |trace: &Trace| {
+    let cases = |trace: &Trace, attempt: &str| {
         let mut report = report("t.bin", trace);
-        report.traces[0].run = Some(run.clone());
+        report.traces[0].run = Some(traces::export::RunEntry {
+            by: "nextest".into(),
+            package: "rio".into(),
+            binary: "rio::net".into(),
+            what: "tests".into(),
+            test: "cancel::late".into(),
+            attempt: attempt.into(),
+            attempt_id: String::new(),
+        });
         let text = written(&report, Form::Junit);
-        assert!(
-            text.contains("<testsuite name=\"rio::net cancel::late\""),
-            "{text}"
-        );
         assert!(text.contains("value=\"t.bin\""), "{text}");
-        let cases = text.lines().filter(|line| line.contains("<testcase "));
-        let cases: Vec<String> = cases.map(str::to_owned).collect();
-        for case in &cases {
-            assert!(case.contains("classname=\"rio::net\""), "{case}");
+        let read = quick_junit::Report::deserialize_from_str(&text).unwrap();
+        let suite = read.test_suites.into_iter().next().unwrap();
+        for case in &suite.test_cases {
+            assert_eq!(case.classname.as_deref(), Some("rio::net"), "{text}");
         }
-        (cases, text)
+        assert_eq!(suite.test_cases[0].name.as_str(), "cancel::late", "{text}");
+        (suite, text)
     };
     let clean = "process 0 pid=1 end=exit:0\n1 main leak 0x1000 Conn c.rs:8\n2 main reclaim 0x1000 Conn c.rs:9\n";
-    let (passed, text) = cases(&Trace::parse_text(clean).unwrap());
-    assert_eq!(passed.len(), 1, "{text}");
-    assert!(passed[0].contains("name=\"cancel::late\""), "{text}");
-    assert!(!text.contains("<failure"), "{text}");
-    let (failed, text) = cases(&many(2));
-    assert_eq!(failed.len(), 2, "{text}");
-    for case in failed {
-        assert!(case.contains("name=\"cancel::late T08 "), "{case}");
+    let (passed, text) = cases(&Trace::parse_text(clean).unwrap(), "1");
+    assert_eq!(passed.name.as_str(), "rio::net cancel::late");
+    assert_eq!(passed.test_cases.len(), 1, "{text}");
+    assert!(
+        matches!(passed.test_cases[0].status, TestCaseStatus::Success { .. }),
+        "{text}"
+    );
+
+    // What was not found out is told at the test's own case, and is no row of its own.
+    let lossy = "process 0 pid=1 end=exit:0\n1 main leak 0x1000 Conn c.rs:8 owner=Rc\n5 main lost 1 removed\n9 main reclaim 0x1000 Conn c.rs:9 owner=Box\n";
+    let trace = Trace::parse_text(lossy).unwrap();
+    let asked = &trace.verdict().cannot_tell;
+    assert!(!asked.is_empty() && trace.verdict().stories.is_empty());
+    let (skipped, text) = cases(&trace, "1");
+    assert_eq!(skipped.test_cases.len(), 1, "{text}");
+    let status = &skipped.test_cases[0].status;
+    assert!(matches!(status, TestCaseStatus::Skipped { .. }), "{text}");
+    for question in asked {
+        assert!(text.contains(&format!("{} ", question.rule)), "{text}");
+    }
+
+    // A test that ran twice has a suite for each time.
+    let trace = many(2);
+    let (failed, text) = cases(&trace, "2");
+    assert_eq!(failed.name.as_str(), "rio::net cancel::late (attempt 2)");
+    let attempt = failed
+        .properties
+        .iter()
+        .find(|it| it.name.as_str() == "attempt");
+    assert_eq!(attempt.map(|it| it.value.as_str()), Some("2"), "{text}");
+    assert_eq!(failed.test_cases.len(), 3, "{text}");
+    let TestCaseStatus::NonSuccess {
+        kind: NonSuccessKind::Failure,
+        message,
+        description,
+        ..
+    } = &failed.test_cases[0].status
+    else {
+        panic!("{text}");
+    };
+    let [first, second] = [0, 1].map(|at| &trace.verdict().stories[at].head.message);
+    assert_eq!(message.as_deref(), Some(first.as_str()));
+    let others = description.as_deref().unwrap();
+    assert!(others.contains(second.as_str()), "{text}");
+    for case in &failed.test_cases[1..] {
+        assert!(case.name.starts_with("cancel::late T08 "), "{text}");
     }
 }
 

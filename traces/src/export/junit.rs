@@ -1,7 +1,8 @@
 //! JUnit's XML: a suite for each trace, a case for each rule, so that a dashboard shows its history.
 //!
-//! Where the trace is of a test, its cases bear the test's name: one for each rule that has something to say, and one
-//! that passes where none has.
+//! Where the trace is of a test, the test itself is a case, the same in every run: it passes, fails with what was found, or
+//! is skipped with the reasons where it could not be told. Besides there is one for each finding, behind the test's name.
+//! An attempt after the first is a suite of its own name.
 //!
 //! A rule with findings fails once for each; one that could not tell is skipped with the reason; a trace
 //! that could not be read is an error. What a filter, a suppression or a baseline left out is counted in
@@ -40,8 +41,12 @@ fn suite(trace: &TraceEntry) -> TestSuite {
         Some(test) => test.words(),
         None => trace.file.clone(),
     });
-    if test.is_some() {
+    if let Some(test) = &test {
         suite.add_property(("trace", trace.file.as_str()));
+        if let Some(attempt) = test.again {
+            suite.add_property(("attempt", attempt));
+        }
+        suite.add_test_case(own(test, trace));
     }
     let left_out = trace.summary.left_out;
     let counts = [
@@ -75,16 +80,11 @@ fn suite(trace: &TraceEntry) -> TestSuite {
             suite.add_test_cases(failed);
             continue;
         }
-        let status = without_finding(trace, &id);
-        // A test has a name of its own, under which it passes.
-        if test.is_none() || !matches!(status, TestCaseStatus::Success { .. }) {
-            suite.add_test_case(case(test.as_ref(), rule, "", status));
+        // Of a test, its own case says this.
+        if test.is_none() {
+            let status = without_finding(trace, &id);
+            suite.add_test_case(case(None, rule, "", status));
         }
-    }
-    if let Some(test) = test.filter(|_| trace.findings.is_empty()) {
-        let mut case = TestCase::new(test.name, TestCaseStatus::success());
-        case.set_classname(test.class);
-        suite.add_test_case(case);
     }
     suite
 }
@@ -94,18 +94,70 @@ struct Test<'a> {
     /// Its binary, `package::binary`.
     class: &'a str,
     name: &'a str,
+    /// Which attempt at it, after the first.
+    again: Option<&'a str>,
 }
 
 impl<'a> Test<'a> {
     fn of(run: &'a RunEntry) -> Option<Self> {
+        let attempt = run.attempt.as_str();
         (!run.test.is_empty()).then_some(Self {
             class: &run.binary,
             name: &run.test,
+            again: (!matches!(attempt, "" | "1")).then_some(attempt),
         })
     }
 
     fn words(&self) -> String {
-        format!("{} {}", self.class, self.name)
+        match self.again {
+            Some(attempt) => format!("{} {} (attempt {attempt})", self.class, self.name),
+            None => format!("{} {}", self.class, self.name),
+        }
+    }
+}
+
+/// The test itself: all that is to be said of it.
+fn own(test: &Test<'_>, trace: &TraceEntry) -> TestCase {
+    let asked = trace.cannot_tell.iter().map(|question| {
+        format!(
+            "{} {}: cannot tell: {}",
+            question.rule, question.name, question.message
+        )
+    });
+    let status = if let Some((first, others)) = trace.findings.split_first() {
+        let others = others.iter().map(|story| {
+            let finding = &story.finding;
+            format!("{} {}: {}", finding.rule, finding.name, finding.message)
+        });
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status
+            .set_type(first.finding.severity)
+            .set_message(first.finding.message.as_str());
+        describe(&mut status, others.chain(asked).collect());
+        status
+    } else if !trace.cannot_tell.is_empty() || trace.outcome == "cannot-tell" {
+        let mut reasons: Vec<String> = asked.collect();
+        let first = match reasons.is_empty() {
+            true => {
+                "cannot tell: records are missing that something may have gone wrong in".to_owned()
+            }
+            false => reasons.remove(0),
+        };
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(first);
+        describe(&mut status, reasons);
+        status
+    } else {
+        TestCaseStatus::success()
+    };
+    let mut case = TestCase::new(test.name, status);
+    case.set_classname(test.class);
+    case
+}
+
+fn describe(status: &mut TestCaseStatus, lines: Vec<String>) {
+    if !lines.is_empty() {
+        status.set_description(lines.join("\n"));
     }
 }
 
@@ -145,8 +197,8 @@ fn aside_line(aside: &SetAsideEntry) -> String {
     )
 }
 
-/// `same`: which it is of those with its fingerprint.
 /// How a finding is told apart from others of its rule, and what is said of it.
+/// `same`: which it is of those with its fingerprint.
 fn failure(story: &StoryEntry, same: usize) -> (String, TestCaseStatus) {
     let finding = &story.finding;
     let mut text: Vec<String> = finding.evidence.iter().map(evidence_line).collect();
