@@ -88,12 +88,13 @@ impl State {
         let round = ring.round;
 
         let mut cookie_state = submission.cookie_state;
-        let zero_was_set = ring
-            .zeros
-            .is_set(submission, ring.laps.get(&entry.slot).map(Box::as_ref));
         if by_shim {
             cookie_state = ring.believed_of_zero(submission, is_quiet);
         }
+        // Once it is noted what this one says of its kind.
+        let zero_was_set = ring
+            .zeros
+            .is_set(submission, ring.laps.get(&entry.slot).map(Box::as_ref));
         let sentinel = self.schemes.is_sentinel(process, number, entry.cookie);
         let live = self
             .addresses

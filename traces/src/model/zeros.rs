@@ -3,7 +3,8 @@
 //! A slot that was never filled holds 0, and so does one whose operation was given 0 on purpose. Of a program that the
 //! shim recorded nobody knows whether its cookies mean anything: one that never sets any, and never looks at them, is
 //! correct, and all that its slots hold is 0. So a leftover of 0 counts where the program tells its operations apart
-//! by cookies, and where it was seen that somebody set this very 0.
+//! by cookies, and where it was seen that somebody set this very 0. It proves nothing even then: who sets 0 in a slot that
+//! holds 0, on another thread, while the poison is put in or taken out, is not seen to.
 
 use wire::record::CookieState;
 
@@ -64,8 +65,8 @@ impl RingState {
 }
 
 impl Zeros {
-    /// Whether the 0 that an operation left in its slot was set: seen so, or, on the slot's first lap, where nothing is
-    /// seen, by what is seen of others of its kind.
+    /// Whether the 0 that an operation left in its slot was set: seen so, or, where nothing was seen of it, as on a slot's
+    /// first lap, by what is seen of others of its kind.
     fn was_set(&self, lap: &Lap) -> bool {
         let of_kind = self.set.has(lap.opcode) && !self.forgotten.has(lap.opcode);
         let seen = lap.zero_was_set || (lap.state == CookieState::Unknown && of_kind);

@@ -1,6 +1,7 @@
 //! `leftover-cookie`: nobody set an operation's cookie, and its slot still held an earlier one's.
 //!
-//! Fires on an operation whose slot still held its poison when it was submitted (proved), and on one
+//! Fires on an operation whose slot still held its poison when it was submitted (proved, but suspected of a 0 that the
+//! shim saw, since another thread that sets 0 meanwhile leaves the same), and on one
 //! that carries the very word of the slot's previous lap, with no call seen that set it, where that
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
@@ -24,10 +25,12 @@ pub(super) static RULE: Rule = Rule {
     fires: "An operation is submitted without its user_data being set, and the slot still holds the \
             cookie of the operation that used it on the previous lap. Proved when the poison that the \
             probe put into the slot was still there; observed when the slot's old word went in again \
-            and cannot have been meant.",
+            and cannot have been meant; suspected of a leftover 0 in a program that does not link the probe, \
+            where a thread that sets 0 over 0 while another one enters the ring is not seen to set it.",
     silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
              which happens all the time because allocators recycle addresses.",
-    needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved.",
+    needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
+            without the probe.",
     points_at: "The submission that nobody gave a cookie.",
     example: "A coroutine runtime prepared NOP and cancel operations without setting their user_data. \
               Once the submission queue had gone round, those slots still held pointers of earlier \
@@ -46,13 +49,16 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     else {
         return;
     };
-    let proved = match operation.cookie_state {
-        CookieState::Poisoned => true,
-        CookieState::Leftover if *dead_at_submit || operation.exceeds => false,
+    // Of a 0 that the shim saw, it matters whether it was set, and what the ring's other cookies are. And a 0 that another
+    // thread sets over the 0 in the slot, before the poison goes in or where it went out, looks as if nobody had.
+    let is_zero_by_shim = operation.entry.cookie == 0 && judge.is_by_shim(operation.id.process);
+    let confidence = match operation.cookie_state {
+        CookieState::Poisoned if is_zero_by_shim => Confidence::Suspected,
+        CookieState::Poisoned => Confidence::Proved,
+        CookieState::Leftover if *dead_at_submit || operation.exceeds => Confidence::Observed,
         _ => return,
     };
-    // Of a 0 that the shim saw: whether it was set, and what the ring's other cookies are.
-    let rests_on_more = operation.entry.cookie == 0 && judge.is_by_shim(operation.id.process);
+    let proved = confidence == Confidence::Proved;
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);
@@ -75,16 +81,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     );
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
-        .confidence(if proved {
-            Confidence::Proved
-        } else {
-            Confidence::Observed
-        })
-        .history(if proved && !rests_on_more {
-            History::Own
-        } else {
-            History::Whole
-        })
+        .confidence(confidence)
+        .history(if proved { History::Own } else { History::Whole })
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -375,9 +373,9 @@ mod tests {
                 "{BY_SHIM}
                 21 main submit 0 WRITE 0x0 set
                 30 main submit 0 RECV 0x9 set
-                31 main submit 0 CLOSE 0x0 poisoned    <- [proved whole] never set user_data; the slot still held 0x0 from operation #3 (WRITE)
+                31 main submit 0 CLOSE 0x0 poisoned    <- [suspected whole] nothing was seen to set it; the slot still held 0x0 from operation #3 (WRITE)
                 40 main submit 0 RECV 0x9 set
-                41 main submit 0 NOP 0x0 poisoned      <- [proved whole] never set user_data; the slot still held 0x0 from operation #5 (CLOSE)
+                41 main submit 0 NOP 0x0 poisoned      <- [suspected whole] nothing was seen to set it; the slot still held 0x0 from operation #5 (CLOSE)
                 "
             ),
         );
@@ -397,7 +395,7 @@ mod tests {
             13 main submit 0 CLOSE 0x0
             20 main submit 0 RECV 0x8 set
             21 main submit 0 WRITE 0x0 set
-            22 main submit 0 CLOSE 0x0 poisoned   <- [proved whole] the slot still held 0x0 from operation #2 (WRITE)
+            22 main submit 0 CLOSE 0x0 poisoned   <- [suspected whole] the slot still held 0x0 from operation #2 (WRITE)
             # Nobody sets one of its predecessor's kind.
             23 main submit 0 NOP 0x0 poisoned
             ",
@@ -416,6 +414,16 @@ mod tests {
             format!(
                 "{BY_SHIM}21 main submit 0 WRITE 0x0 set\n30 main submit 0 RECV 0x9 set\n31 main submit 0 WRITE 0x0 poisoned skip-success"
             ),
+            // Some of a kind set it and some do not: of the one on the first lap nobody knows.
+            "process 0 capture=preload
+            1 main ring-create 0 sq=2 cq=4 in-place
+            10 main submit 0 RECV 0x7
+            11 main submit 0 WRITE 0x0
+            20 main submit 0 WRITE 0x0 set
+            21 main submit 0 WRITE 0x0 poisoned
+            30 main submit 0 RECV 0x8 set
+            31 main submit 0 NOP 0x0 poisoned"
+                .to_owned(),
         ] {
             check_rule(&RULE, &text);
         }
@@ -430,7 +438,7 @@ mod tests {
                 21 main submit 0 WRITE 0x0 set
                 25 main lost 1 removed
                 30 main submit 0 RECV 0x9 set
-                31 main submit 0 CLOSE 0x0 poisoned    <? never set user_data
+                31 main submit 0 CLOSE 0x0 poisoned    <? nothing was seen to set it
                 "
             ),
         );

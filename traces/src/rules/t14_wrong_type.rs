@@ -5,7 +5,8 @@
 //! no address of its own, or one of a trait object, whose other half does not fit.
 //! Stays silent where one of the types is not known, for owners of the program's own, and for wrappers
 //! that change nothing: `ManuallyDrop`, `MaybeUninit`, cells, and a type with one parameter that is as large as what
-//! it is filled with (`Traced<Conn>` and `Conn`), unless it is a pointer or a container, which only happens to be; for slices and trait objects that a
+//! it is filled with (`Traced<Conn>` and `Conn`), unless it is a pointer or a container, which only happens to be, or may
+//! hold nothing (`Option<Conn>`); for slices and trait objects that a
 //! pointer became, a full vector as a box, and owners of nothing, which share one address.
 //! Points at the reclaim, or at the submission.
 
@@ -25,7 +26,7 @@ pub(super) static RULE: Rule = Rule {
             was given away as: it is dropped as what it is not. A Box of a type without bytes has the \
             same address as every other; one of a trait object loses its table in a 64-bit cookie.",
     silent: "Owner or type are not known, or owner is the program's own; the types differ only by a \
-             wrapper that has the layout of what it wraps (Traced<Conn> and Conn, but not Box<Conn> and Conn); or it was leaked as both, as a count and its \
+             wrapper that has the layout of what it wraps (Traced<Conn> and Conn, but not Box<Conn> or Option<Conn> and Conn); or it was leaked as both, as a count and its \
              weak counterpart are. A pointer may become one to a slice or a trait object on the way, and \
              the block of a full vector that of a box. Types with other names and one layout are a \
              warning, suspected: one may be a transparent wrapper of the other.",
@@ -162,7 +163,8 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
     }
     let recording = judge.names().recording;
     let (a, b) = (recording.ty(out), recording.ty(back));
-    if a.align != 0 && b.align != 0 && (a.size, a.align) != (b.size, b.align) {
+    let is_laid_out = a.align != 0 && b.align != 0;
+    if is_laid_out && (a.size, a.align) != (b.size, b.align) {
         return Some(Difference::Layout);
     }
     let (a, b) = (judge.names().ty(out), judge.names().ty(back));
@@ -172,11 +174,14 @@ fn types_differ(judge: &Judge<'_>, out: TypeId, back: TypeId) -> Option<Differen
     }
     let (a, b) = (bare(&a), bare(&b));
     let are_known = a != "?" && b != "?";
-    (are_known && a != b && !wraps(a, b) && !wraps(b, a)).then_some(Difference::Name)
+    // What is not known to be as large may hold more than what it wraps.
+    let is_wrapper = is_laid_out && (wraps(a, b) || wraps(b, a));
+    (are_known && a != b && !is_wrapper).then_some(Difference::Name)
 }
 
-/// Pointers and containers: where one is as large as what it holds, that is by chance.
-const HOLDERS: [&str; 18] = [
+/// Pointers and containers: where one is as large as what it holds, that is by chance. And what may hold nothing, which is
+/// as large where what it may hold has words that it never is.
+const HOLDERS: [&str; 22] = [
     "Box",
     "Rc",
     "Arc",
@@ -195,6 +200,10 @@ const HOLDERS: [&str; 18] = [
     "PhantomData",
     "Sender",
     "Receiver",
+    "Option",
+    "OnceCell",
+    "Poll",
+    "Bound",
 ];
 
 /// Whether one type is another with a name around it, as a transparent wrapper is. Both have one layout, so the wrapper
@@ -455,6 +464,18 @@ mod tests {
             81 main reclaim 0x8000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:14] as Box<Conn>
             90 main leak 0x9000 Traced<Box<Conn>> size=8 align=8 ffi.rs:8
             91 main reclaim 0x9000 Conn size=8 align=8 ffi.rs:40      <- [warning suspected since:16] as Box<Conn>
+            # Perhaps none, perhaps not yet: as large as what it may hold, where a word of that can never be.
+            92 main leak 0xa000 core::option::Option<Conn> size=24 align=8 ffi.rs:8
+            93 main reclaim 0xa000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:18] as Box<Conn>
+            94 main leak 0xb000 Conn size=24 align=8 ffi.rs:8
+            95 main reclaim 0xb000 core::task::poll::Poll<Conn> size=24 align=8 ffi.rs:40     <- [warning suspected since:20] as Box<Poll<Conn>>
+            96 main leak 0xc000 core::ops::range::Bound<Conn> size=24 align=8 ffi.rs:8
+            97 main reclaim 0xc000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:22] as Box<Conn>
+            98 main leak 0xd000 core::cell::once::OnceCell<Conn> size=24 align=8 ffi.rs:8
+            99 main reclaim 0xd000 Conn size=24 align=8 ffi.rs:40     <- [warning suspected since:24] as Box<Conn>
+            # Of one layout, for all that is known, which is not enough.
+            100 main leak 0xe000 Traced<Conn> ffi.rs:8
+            101 main reclaim 0xe000 Conn size=24 align=8 ffi.rs:40    <- [warning suspected since:26] as Box<Conn>
             "#,
         );
     }
