@@ -17,7 +17,7 @@ use super::file::{Body, ChunkRef, File};
 /// Work that may be done at the same time, on another thread.
 pub type Work<'w> = Box<dyn FnOnce() + Send + 'w>;
 
-/// Who has it done; says whether somebody does it.
+/// Who has it done, beside what is being done; says whether somebody does it.
 pub type Beside<'b, 'w> = &'b dyn Fn(Work<'w>) -> bool;
 
 /// Bytes of chunks that are there before somebody asks for them, or the fewest chunks where those are large.
@@ -78,6 +78,12 @@ impl<'a> Ahead<'a> {
     pub(super) fn begin(jobs: Arc<[Job<'a>]>, beside: Option<Beside<'_, 'a>>) -> Option<Self> {
         let beside = beside.filter(|_| jobs.len() >= WORTH_CHUNKS)?;
         let longest = jobs.iter().map(|job| job.file.chunk_bytes()).max()?;
+        let window = (AHEAD_BYTES / longest.max(1)).max(AHEAD_MIN);
+        Self::begin_with(jobs, window, beside)
+    }
+
+    /// Begins, with at most so many chunks that nobody asked for yet.
+    fn begin_with(jobs: Arc<[Job<'a>]>, window: usize, beside: Beside<'_, 'a>) -> Option<Self> {
         let state = State {
             next: 0,
             done: jobs.iter().map(|_| Done::Nothing).collect(),
@@ -87,7 +93,7 @@ impl<'a> Ahead<'a> {
         };
         let ahead = Self(Arc::new(Shared {
             jobs,
-            window: (AHEAD_BYTES / longest.max(1)).max(AHEAD_MIN),
+            window,
             state: Mutex::new(state),
             changed: Condvar::new(),
         }));
@@ -227,5 +233,139 @@ impl Drop for Begun<'_, '_> {
             *done = known;
         }
         self.shared.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::{self, ThreadId};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::input::ReadAt;
+
+    /// Longer than any machine takes: who does not come is a failure, and no hang.
+    const LONG: Duration = Duration::from_secs(60);
+    const CHUNKS: u64 = 8;
+    const CHUNK_BYTES: u64 = (wire::layout::CHUNK_HEADER_WORDS * 8 + 8) as u64;
+
+    /// Chunks whose word says which they are. Another thread than the one that made it says which one it is about to read,
+    /// and waits until it may.
+    struct Held {
+        here: ThreadId,
+        says: Sender<u64>,
+        may: Mutex<Receiver<()>>,
+    }
+
+    impl ReadAt for Held {
+        fn len(&self) -> io::Result<u64> {
+            Ok(CHUNKS * CHUNK_BYTES)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let number = offset / CHUNK_BYTES;
+            let is_whole = buffer.len() as u64 == CHUNK_BYTES;
+            if is_whole && thread::current().id() != self.here {
+                // Where the test is over, or failed, nobody holds it any more.
+                let _ = self.says.send(number);
+                let _ = self.may.lock().unwrap().recv();
+            }
+            buffer.fill(0);
+            if is_whole {
+                let end = buffer.len() - 8;
+                buffer[end..].copy_from_slice(&number.to_le_bytes());
+            }
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_there_is_room_for() {
+        let (says, said) = channel();
+        let (lets, may) = channel();
+        let held = Arc::new(Held {
+            here: thread::current().id(),
+            says,
+            may: Mutex::new(may),
+        });
+        let (file, chunks) = File::of_chunks(held, CHUNKS);
+        let file = Arc::new(file);
+        let jobs: Vec<Job<'_>> = chunks
+            .into_iter()
+            .map(|chunk| Job {
+                file: Arc::clone(&file),
+                chunk,
+            })
+            .collect();
+        let next = || said.recv_timeout(LONG);
+        thread::scope(|scope| {
+            // Dropped before the thread is waited for, so that a failure lets it go.
+            let lets = lets;
+            let beside: Beside<'_, '_> = &|work| {
+                scope.spawn(work);
+                true
+            };
+            let ahead = Ahead::begin_with(jobs.into(), 2, beside).unwrap();
+            let until = |is_so: &dyn Fn(&State) -> bool| {
+                let mut state = ahead.0.lock();
+                while !is_so(&state) {
+                    let (now, waited) = ahead.0.changed.wait_timeout(state, LONG).unwrap();
+                    if waited.timed_out() {
+                        return None;
+                    }
+                    state = now;
+                }
+                Some((state.next, state.ahead))
+            };
+            let is_there =
+                |state: &State, number: usize| matches!(state.done[number], Done::All(..));
+            let read = |number: usize| {
+                let mut body = Body::default();
+                assert_eq!(ahead.read(number, &mut body).unwrap(), Some(true));
+                assert_eq!(body.words(), [number as u64]);
+            };
+
+            // Two, and then it waits, with nobody who asks.
+            for number in 0..2 {
+                assert_eq!(next(), Ok(number));
+                lets.send(()).unwrap();
+            }
+            assert_eq!(until(&|state| is_there(state, 1)), Some((2, 2)));
+            assert!(ahead.0.lock().begin(2).is_none());
+            // What nobody began with is read here, and makes no room.
+            read(2);
+            assert!(ahead.0.lock().begin(2).is_none());
+            // One that was asked for does, and what was read here is left out.
+            read(0);
+            assert_eq!(next(), Ok(3));
+            assert_eq!(until(&|_| true), Some((4, 2)));
+            // While that is read, who asks for it has no room to read another one, and waits.
+            thread::scope(|scope| {
+                scope.spawn(|| lets.send(()).unwrap());
+                read(3);
+            });
+            assert_eq!(next(), Ok(4));
+            assert_eq!(until(&|_| true), Some((5, 2)));
+            // With room, who waits for one reads the next.
+            read(1);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let is_read = until(&|state| is_there(state, 5));
+                    lets.send(()).unwrap();
+                    assert!(is_read.is_some());
+                });
+                read(4);
+            });
+            assert_eq!(next(), Ok(6));
+            assert_eq!(until(&|_| true), Some((7, 2)));
+            lets.send(()).unwrap();
+            read(5);
+            assert_eq!(next(), Ok(7));
+            lets.send(()).unwrap();
+            read(6);
+            read(7);
+            assert!(ahead.0.lock().is_all_begun());
+        });
     }
 }

@@ -336,6 +336,37 @@ fn chunk_header(file: &File<'_>, offset: u64, bytes: &[u8]) -> Result<Option<Chu
     }))
 }
 
+impl<'a> File<'a> {
+    /// One of `count` chunks, each of one word behind its header, and the places of those.
+    #[cfg(test)]
+    pub(super) fn of_chunks(bytes: Arc<dyn ReadAt + 'a>, count: u64) -> (Self, Vec<ChunkRef>) {
+        let file = Self {
+            name: "x.trc",
+            bytes,
+            base: 0,
+            chunk_bytes: CHUNK_HEADER_BYTES + 8,
+            uuid_low: 0,
+            lanes: 1,
+            chunks: u32::try_from(count).unwrap(),
+            is_ring: false,
+            is_packed: false,
+        };
+        let chunk = |seq| ChunkRef {
+            offset: seq * file.chunk_bytes as u64,
+            lane: 0,
+            kind: ChunkKind::Event,
+            gate: 0,
+            seq,
+            ticks: 0,
+            monotonic_ns: 0,
+            lost: 0,
+            records: 1,
+        };
+        let chunks = (0..count).map(chunk).collect();
+        (file, chunks)
+    }
+}
+
 impl File<'_> {
     pub(super) fn chunk_bytes(&self) -> usize {
         self.chunk_bytes
