@@ -2,12 +2,12 @@
 //!
 //! A first look finds out whose the records are and where any are missing; reading does that, decodes them and puts
 //! them into causal order; following matches events besides, and judging, which is what `tracer check` does, has every
-//! rule look at them. All on one thread. Analysers of other tools read traces of
-//! their own, with the events that they have. All by processor time.
+//! rule look at them, on one thread and by its processor time. Analysers of other tools read traces of their own, with the
+//! events that they have, by processor time too.
 //!
 //! What a second processor is good for is told for the process file and for the sealed one: by the clock, which is what
-//! somebody waits, and by processor time of both threads, which is what it takes. On a machine that has other things to do
-//! the second is the one to believe.
+//! somebody waits, and by processor time of both threads, which is what it takes. While other programs run, the second is
+//! the one to believe.
 
 use std::hint::black_box;
 

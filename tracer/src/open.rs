@@ -141,6 +141,7 @@ fn watched(
         judges,
         bytes: sizes.sum(),
         read: AtomicU64::new(0),
+        looks_from: Cell::new(None),
         most: Cell::new(0.0),
     };
     let counted: Vec<Counted<'_>> = opened
@@ -199,16 +200,20 @@ struct Look<'a> {
     bytes: u64,
     /// Bytes that were read so far, by any thread.
     read: AtomicU64,
+    /// How many they were when looking began.
+    looks_from: Cell<Option<u64>>,
     most: Cell<f64>,
 }
 
 impl Look<'_> {
     fn step(&self, step: &Step) {
         let (doing, stage) = match step.stage {
-            // Of a file that is packed, the first look at its blocks is no news.
+            // Of a file that is packed, all bytes were read before, for their checksums: those are not counted.
             Stage::Looking => {
                 let read = self.read.load(Ordering::Relaxed);
-                let done = read as f64 / self.bytes.max(1) as f64;
+                let from = self.looks_from.get().unwrap_or(read);
+                self.looks_from.set(Some(from));
+                let done = read.saturating_sub(from) as f64 / self.bytes.max(1) as f64;
                 return self.tell("reading", LOOKS, done, Found::default());
             }
             Stage::Ordering => ("ordering", ORDERS),
@@ -381,7 +386,9 @@ mod tests {
                 watch: &watch,
                 judges,
                 bytes: 100,
-                read: AtomicU64::new(0),
+                // For checksums, all of them, before anything is looked through.
+                read: AtomicU64::new(100),
+                looks_from: Cell::new(None),
                 most: Cell::new(0.0),
             };
             let looked = |bytes| {
@@ -393,8 +400,15 @@ mod tests {
                     found: Found::default(),
                 });
             };
+            looked(1);
+            looked(49);
             looked(50);
-            looked(50);
+            let parts: Vec<f64> = told.borrow().iter().map(|far| far.part).collect();
+            let half = LOOKS.1 / 2.0;
+            assert!(
+                parts[0] < 0.01 && (parts[1] - half).abs() < 0.01 && parts[2] > half,
+                "{parts:?}"
+            );
             for stage in stages {
                 for done in [0, 5, 10] {
                     look.step(&Step {
@@ -409,7 +423,7 @@ mod tests {
             }
             let told = told.into_inner();
             assert!(told.is_sorted_by(|before, after| before.part <= after.part));
-            assert_eq!(told.len(), 2 + 3 * stages.len());
+            assert_eq!(told.len(), 3 + 3 * stages.len());
             assert!((told.last().unwrap().part - 1.0).abs() < 1e-9);
             let mut words: Vec<&str> = told.iter().map(|far| far.doing).collect();
             words.dedup();

@@ -46,7 +46,7 @@ mod scopes;
 mod lookup;
 
 mod lives;
-pub use lives::Beside;
+pub use lives::Neighbour;
 
 pub mod markdown;
 

@@ -51,14 +51,14 @@ pub(crate) fn first_of(trace: &Trace, subject: Subject) -> Option<EventId> {
 /// The next event of a subject behind another event, or the nearest in front of it; claims and enters are not looked
 /// for.
 pub(crate) fn beside(trace: &Trace, subject: Subject, at: EventId, next: bool) -> Option<EventId> {
-    Beside::of(trace, subject, at, next)
+    Neighbour::of(trace, subject, at, next)
         .work(trace, usize::MAX)
         .flatten()
 }
 
 /// The event of a subject beside another one, while it is looked for: it may be millions of events away.
 #[derive(Clone, Debug)]
-pub struct Beside {
+pub struct Neighbour {
     subject: Subject,
     at: EventId,
     next: bool,
@@ -68,7 +68,7 @@ pub struct Beside {
     pages: usize,
 }
 
-impl Beside {
+impl Neighbour {
     /// Begins: the next one behind `at`, or the nearest before it.
     pub fn of(trace: &Trace, subject: Subject, at: EventId, next: bool) -> Self {
         let page = trace.events.page_of(at);

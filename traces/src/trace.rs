@@ -176,8 +176,9 @@ impl Trace {
         }
     }
 
-    /// Damages what was put aside of an event and its neighbours: for tests of what is said where it cannot be read
-    /// back.
+    /// Damages the page of an event of a trace whose pages lie in memory, as [`Trace::parse_text`] makes one. Nothing
+    /// but tests calls it, of what a viewer shows where events cannot be read back; where all events are at hand, or pages
+    /// lie in a file aside, it does nothing.
     #[doc(hidden)]
     pub fn damage(&mut self, at: EventId) {
         self.events.damage(at);

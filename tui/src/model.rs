@@ -169,7 +169,7 @@ pub struct Mark {
 /// A step along an object's events that takes its time.
 #[derive(Clone, Debug)]
 pub struct Walk {
-    pub(crate) beside: traces::Beside,
+    pub(crate) neighbour: traces::Neighbour,
     pub(crate) object: Subject,
     pub(crate) toward: Toward,
     /// Whether the step before was one, too: together they are one step of history.

@@ -244,7 +244,7 @@ impl Events {
         None
     }
 
-    /// Has the page of an event fail to be read back.
+    /// Has the page of an event fail to be read back, if it lies in memory: for tests.
     pub(crate) fn damage(&mut self, at: EventId) {
         let page = self.page_of(at);
         if let Held::Paged(pages) = &mut self.0 {

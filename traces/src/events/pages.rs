@@ -99,7 +99,8 @@ impl Pages {
         }))
     }
 
-    /// Changes a byte of a page, as who else writes to the file aside would.
+    /// Changes a byte of a page that lies in memory, with what comes of it as of one in a file aside that somebody else wrote
+    /// to: for tests. One that does lie in a file is left as it is.
     pub(super) fn damage(&mut self, number: usize) {
         let Some(page) = self.pages.get_mut(number) else {
             return;

@@ -1,6 +1,6 @@
 //! Walking along an object's events, or from hit to hit.
 
-use traces::Beside;
+use traces::Neighbour;
 use traces::event::EventId;
 use traces::finding::Subject;
 
@@ -59,7 +59,7 @@ pub(super) fn same_object(model: &mut Model, toward: Toward, was_walking: bool) 
     let target = match told {
         None => {
             model.walk = Some(Walk {
-                beside: Beside::of(&model.trace, object, now, is_next),
+                neighbour: Neighbour::of(&model.trace, object, now, is_next),
                 object,
                 toward,
                 was_walking,
@@ -88,7 +88,7 @@ pub(super) fn look_on(model: &mut Model) {
     let Some(mut walk) = model.walk.take() else {
         return;
     };
-    let found = walk.beside.work(&model.trace, PAGES_AT_ONCE);
+    let found = walk.neighbour.work(&model.trace, PAGES_AT_ONCE);
     model.trace.trim();
     match found {
         Some(target) => arrive_at(model, walk.object, walk.toward, walk.was_walking, target),
@@ -97,7 +97,7 @@ pub(super) fn look_on(model: &mut Model) {
             model.notice = Some(format!(
                 "looking for {word} events of {}: {}%, {} ends that",
                 model.life.names.object,
-                walk.beside.percent(),
+                walk.neighbour.percent(),
                 model.key(Msg::Up)
             ));
             model.walk = Some(walk);
