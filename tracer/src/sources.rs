@@ -45,7 +45,7 @@ pub(crate) struct Question {
 pub(crate) struct Answer {
     /// Lines, and why some are missing.
     pub(crate) sources: Sources,
-    /// Where the sources of noted places lie here, changed since or not.
+    /// Where the sources lie here, changed since or not.
     pub(crate) files: HashMap<Vec<u8>, PathBuf>,
     /// What stood in the way, a line each, safe for a terminal.
     pub(crate) problems: Vec<String>,
@@ -84,8 +84,10 @@ impl Question {
         for (name, (modules, lines)) in &self.frames {
             let built = modules.iter().map(|module| built(&self.places, module));
             let built = built.min().unwrap_or(SystemTime::UNIX_EPOCH);
-            let found = excerpt(&path(name), built, lines, self.context);
+            let path = path(name);
+            let found = excerpt(&path, built, lines, self.context);
             answer.sources.add(Untrusted::new(name.clone()), found);
+            answer.files.insert(name.clone(), path);
         }
         self.add_sites(&mut answer);
         answer
@@ -243,6 +245,22 @@ mod tests {
         );
         std::fs::write(&path, [0xFF, 0xFE]).unwrap();
         assert_eq!(read(&path, later), Err(Absence::Unreadable));
+    }
+
+    #[test]
+    fn where_a_frames_source_lies_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("conn.rs");
+        std::fs::write(&source, "fn main() {}\n").unwrap();
+        let name = source.as_os_str().as_bytes().to_vec();
+        let question = Question {
+            places: Places::default(),
+            context: 1,
+            frames: BTreeMap::from([(name.clone(), Default::default())]),
+            sites: Lines::new(),
+            programs: Vec::new(),
+        };
+        assert_eq!(question.answer().files.get(&name), Some(&source));
     }
 
     #[test]

@@ -9,10 +9,21 @@ use wire::record::{Kind, Owner};
 
 use crate::file;
 use crate::support::{has_io_uring, read, record, run, scenario, tracer};
+use crate::terminal::Terminal;
 
 /// A trace with one leak whose stack has one frame, in the file `module`.
 fn trace_naming(folder: &Path, module: &[u8], build_id: &[u8], address: u64) -> PathBuf {
-    let mut file = file::File::default();
+    let file = file::File::default();
+    trace_of(file, pair(1, 1), folder, (module, build_id, address))
+}
+
+/// The same of a file in the making: `place` is the type and the place of what is leaked.
+fn trace_of(
+    mut file: file::File,
+    place: u64,
+    folder: &Path,
+    (module, build_id, address): (&[u8], &[u8], u64),
+) -> PathBuf {
     file.name(4, std::str::from_utf8(module).unwrap());
     let mut words = vec![pair(1, 4), 0x1000, 0x1000, 0, build_id.len() as u64];
     for part in build_id.chunks(8) {
@@ -24,7 +35,7 @@ fn trace_naming(folder: &Path, module: &[u8], build_id: &[u8], address: u64) -> 
     file.meta(Kind::Stack, &[pair(1, 1), 1 << 48 | address]);
     file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
     for (at, kind) in [(1, Kind::Leak), (2, Kind::Reclaim)] {
-        file.record(0, at, kind, Owner::Rc as u8, &[0x1000, pair(1, 1)]);
+        file.record(0, at, kind, Owner::Rc as u8, &[0x1000, place]);
         file.with_stack(0, 1);
     }
     let path = folder.join("named.trc");
@@ -104,6 +115,43 @@ fn file_with_the_recorded_build_id_gives_names_wherever_it_lies_now() {
     .exits(0)
     .prints(" via main");
     assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn lines_of_functions_are_shown_and_opened_where_the_trace_names_no_other_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().canonicalize().unwrap();
+    let (source, program) = (inside.join("held.rs"), inside.join("held"));
+    let text = "fn main() {\n    held();\n}\n#[unsafe(no_mangle)]\nextern \"C\" fn held() { println!(\"given away\") }\n";
+    std::fs::write(&source, text).unwrap();
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut build = std::process::Command::new(compiler);
+    build.args(["--edition", "2024", "-g", "-Clink-arg=-Wl,--build-id", "-o"]);
+    run(build.arg(&program).arg(&source)).exits(0);
+    let bytes = std::fs::read(&program).unwrap();
+    let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
+    let held = elf.symbols().find(|symbol| symbol.name() == Ok("held"));
+    let frame = (
+        program.as_os_str().as_encoded_bytes(),
+        elf.build_id().unwrap().unwrap(),
+        held.expect("it is not in line").address() + 1,
+    );
+    let file = file::File::default().without_places();
+    let trace = trace_of(file, pair(0, 0), folder.path(), frame);
+    let mut command = tracer(folder.path());
+    command.arg("view").arg(trace);
+    command.args(["--editor", "sh -c 'echo opened {file}:{line}; read line'"]);
+    let terminal = Terminal::start(command, 130, 30);
+    terminal.wait_for("No finding");
+    terminal.press("3G5");
+    terminal.wait_for("println!(\"given away\")");
+    terminal.press("v");
+    terminal.wait_for(&format!("opened {}:5", source.display()));
+    terminal.press("\r");
+    terminal.wait_for("println!(\"given away\")");
+    terminal.press("\x03");
+    let (status, contents) = terminal.end_and_assert_clean();
+    assert_eq!(status.code(), Some(0), "{contents}");
 }
 
 #[test]

@@ -114,6 +114,12 @@ impl File {
     /// Bytes of a chunk.
     pub(crate) const CHUNK_BYTES: usize = 1 << CHUNK_LOG2;
 
+    /// Knows no place of the program, as where nothing but the shim recorded.
+    pub(crate) fn without_places(mut self) -> Self {
+        self.meta.retain(|record| record.kind != Kind::Site);
+        self
+    }
+
     pub(crate) fn name(&mut self, id: u32, text: &str) {
         let mut words = vec![pair(id, text.len() as u32)];
         for part in text.as_bytes().chunks(8) {

@@ -15,8 +15,8 @@ use crate::update;
 #[derive(Default)]
 pub(super) struct Errands {
     found: Option<Receiver<Sources>>,
-    /// Sites that there were when the last search was begun.
-    sites: usize,
+    /// What there was to look for when the last search was begun.
+    wanted: Wanted,
 }
 
 impl Errands {
@@ -30,7 +30,7 @@ impl Errands {
         if self.found.is_some() {
             return Ok(());
         }
-        self.sites = sites(model);
+        self.wanted = Wanted::of(model);
         let Some(search) = outside.sources(&model.trace) else {
             return Ok(());
         };
@@ -55,7 +55,7 @@ impl Errands {
         outside: &dyn Outside,
         waker: impl FnOnce() -> io::Result<UnixStream>,
     ) -> io::Result<()> {
-        if sites(model) == self.sites {
+        if Wanted::of(model) == self.wanted {
             return Ok(());
         }
         self.begin(model, outside, waker)
@@ -71,8 +71,21 @@ impl Errands {
     }
 }
 
-fn sites(model: &Model) -> usize {
-    model.trace.recording().sites().count()
+/// How many places have a line of source: those that the probe noted, and those that stacks lead through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    sites: usize,
+    functions: usize,
+}
+
+impl Wanted {
+    fn of(model: &Model) -> Self {
+        Self {
+            sites: model.trace.recording().sites().count(),
+            // Recorded by the shim, a trace has no others.
+            functions: model.trace.known_functions().count(),
+        }
+    }
 }
 
 #[cfg(test)]
