@@ -7,7 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 use std::{fmt, thread};
 
 use tui::Copied;
@@ -54,12 +55,26 @@ impl fmt::Display for Clipboard {
     }
 }
 
-/// How long such a program may take; one that stays to serve the copy is left alone then.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long such a program keeps keys waiting. Most are done by then, or have failed; one that stays to serve the copy
+/// goes on.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What became of a program that was given the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    /// It ended well.
+    Done,
+    /// It still runs: it serves the copy, or hangs.
+    Runs,
+}
 
 impl Clipboard {
     /// Copies a text.
     pub(crate) fn copy(&self, text: &str, too_large: bool) -> Copied {
+        self.copy_within(PATIENCE, text, too_large)
+    }
+
+    fn copy_within(&self, patience: Duration, text: &str, too_large: bool) -> Copied {
         let words = match self {
             Self::Osc52 if too_large => return to_file(folder(), text),
             Self::Osc52 => return Copied::Terminal,
@@ -67,8 +82,9 @@ impl Clipboard {
             Self::Program(words) => words,
         };
         let name = traces::tty(words[0].as_bytes());
-        match feed(words, text) {
-            Ok(()) => Copied::Elsewhere(format!("to {name}")),
+        match feed(words, text, patience) {
+            Ok(Fed::Done) => Copied::Elsewhere(format!("to {name}")),
+            Ok(Fed::Runs) => Copied::Elsewhere(format!("to {name}, which still runs")),
             Err(why) => Copied::Failed(format!(
                 "not copied: {name} {why}; view --clipboard names another way"
             )),
@@ -77,7 +93,7 @@ impl Clipboard {
 }
 
 /// Has a program read the text. From a file: it need not read all of it before this goes on.
-fn feed(words: &[String], text: &str) -> Result<(), String> {
+fn feed(words: &[String], text: &str, patience: Duration) -> Result<Fed, String> {
     let failed = |error: io::Error| format!("cannot be given it: {error}");
     let mut file = tempfile::tempfile().map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
@@ -89,16 +105,17 @@ fn feed(words: &[String], text: &str) -> Result<(), String> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("ended with {status}")),
-            Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
-            // It serves the copy.
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(format!("cannot be waited for: {error}")),
-        }
+    let (tell, ended) = channel();
+    thread::Builder::new()
+        .name("copy".into())
+        // However long it runs: what has ended is no zombie.
+        .spawn(move || tell.send(child.wait()))
+        .map_err(|error| format!("cannot be waited for: {error}"))?;
+    match ended.recv_timeout(patience) {
+        Ok(Ok(status)) if status.success() => Ok(Fed::Done),
+        Ok(Ok(status)) => Err(format!("ended with {status}")),
+        Ok(Err(error)) => Err(format!("cannot be waited for: {error}")),
+        Err(_) => Ok(Fed::Runs),
     }
 }
 
@@ -153,6 +170,9 @@ fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    /// Nobody waits so long who works.
+    const LONG: Duration = Duration::from_secs(120);
+
     #[test]
     fn a_copy_goes_to_who_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
@@ -162,7 +182,7 @@ mod tests {
         assert_eq!(clipboard.to_string().parse(), Ok(clipboard.clone()));
         let text = "0x55d0c2e0b040\n".repeat(20_000);
         assert_eq!(
-            clipboard.copy(&text, true),
+            clipboard.copy_within(LONG, &text, true),
             Copied::Elsewhere("to sh".into())
         );
         assert_eq!(fs::read_to_string(&kept).unwrap(), text);
@@ -170,13 +190,39 @@ mod tests {
             ("false", "ended with"),
             ("/no/such/program", "cannot be started"),
         ] {
-            let Copied::Failed(said) = wrong.parse::<Clipboard>().unwrap().copy("x", false) else {
+            let clipboard: Clipboard = wrong.parse().unwrap();
+            let Copied::Failed(said) = clipboard.copy_within(LONG, "x", false) else {
                 panic!("{wrong} copies nothing");
             };
             assert!(said.contains(why) && said.contains("--clipboard"), "{said}");
         }
         assert_eq!(Clipboard::Osc52.copy("x", false), Copied::Terminal);
         assert!("".parse::<Clipboard>().is_err() && "it's".parse::<Clipboard>().is_err());
+    }
+
+    #[test]
+    fn a_program_that_serves_the_copy_is_told_as_running_and_reaped_when_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = |name: &str| folder.path().join(name);
+        let (pid, serves) = (inside("pid"), inside("serves"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &serves, rustix::fs::Mode::RWXU).unwrap();
+        let program = format!(
+            "sh -c 'echo $$ > \"$0.new\" && mv \"$0.new\" \"$0\"; exec cat \"$1\"' '{}' '{}'",
+            pid.display(),
+            serves.display()
+        );
+        let clipboard: Clipboard = program.parse().unwrap();
+        let copied = clipboard.copy_within(Duration::from_millis(1), "x", false);
+        assert_eq!(copied, Copied::Elsewhere("to sh, which still runs".into()));
+        // Opened once the program reads; closed again, which ends it.
+        drop(fs::OpenOptions::new().write(true).open(&serves).unwrap());
+        let pid = fs::read_to_string(&pid).unwrap();
+        let process = Path::new("/proc").join(pid.trim());
+        let until = std::time::Instant::now() + LONG;
+        while process.exists() {
+            assert!(std::time::Instant::now() < until, "a zombie is left");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]

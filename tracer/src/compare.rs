@@ -8,7 +8,7 @@ use anyhow::Context;
 use traces::{Trace, Untrusted};
 use tui::diff::Side;
 use tui::hiding::Suppression;
-use tui::{Compared, Note, Options, Outside, Search};
+use tui::{Compared, Copied, Note, Options, Outside, Search};
 
 use crate::args::{Color, View};
 use crate::exit::{CLEAN, Exit, Failure};
@@ -75,6 +75,14 @@ impl Outside for Both {
     fn editor(&self, file: &Untrusted, line: u32) -> Result<Command, String> {
         let shown = self.shown().editor(file, line);
         shown.or_else(|why| self.after.editor(file, line).map_err(|_| why))
+    }
+
+    fn copy(&self, text: &str, too_large: bool) -> Copied {
+        self.after.copy(text, too_large)
+    }
+
+    fn shell(&self) -> Command {
+        self.after.shell()
     }
 
     fn keep(&self, notes: &[Note]) -> Result<(), String> {

@@ -134,11 +134,14 @@ fn two_traces_are_compared_on_a_terminal() {
     let mended = demo_trace(folder.path(), &["leftover", "--fixed"]);
     let mut command = tracer(folder.path());
     command.arg("view").arg("--diff").arg(&bug).arg(&mended);
+    command.args(["--clipboard", "sh -c 'cat > copied'"]);
     let terminal = Terminal::start(command, 100, 30);
     terminal.wait_for("0 new, 1 gone, 0 same");
     terminal.press("\r");
     terminal.wait_for("Diff › Biography of");
     terminal.wait_for("before: ");
+    terminal.press("y");
+    terminal.wait_for(" to sh");
     terminal.press("q\x03");
     let (status, contents) = terminal.end_and_assert_clean();
     assert_eq!(status.code(), Some(0), "{contents}");
