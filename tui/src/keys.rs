@@ -132,23 +132,22 @@ pub fn message_for(key: KeyEvent, context: Context, keymap: &Keymap) -> Option<M
         Some(Char(c)) => Some(c),
         _ => None,
     };
-    if let (Some(first), Some(c)) = (context.prefix, typed)
-        && let Some(msg) = find(After(first, c))
-    {
-        return Some(msg);
+    if let Some(first) = context.prefix {
+        let pair = typed.and_then(|c| find(After(first, c)));
+        // A pair that does not exist, or a key that takes back the first one. What ends the program does so all the same.
+        let anywhere = || {
+            let mut all = bindings().filter(|binding| binding.on == On::Anywhere);
+            all.find(|binding| alone.is_some_and(|key| keymap.keys(binding).contains(&key)))
+                .map(|binding| binding.msg)
+        };
+        return pair.or_else(anywhere).or(Some(Msg::Nothing));
     }
     if let Some(msg) = alone.and_then(find) {
         return Some(msg);
     }
     match (context.listener, typed) {
         (Listener::Prompt | Listener::Palette, Some(c)) => Some(Msg::Type(c)),
-        (listener, Some(c))
-            if context.prefix.is_none() && pairs(c, listener, keymap).next().is_some() =>
-        {
-            Some(Msg::Prefix(c))
-        }
-        // The second key of a pair that does not exist: forget the first.
-        _ if context.prefix.is_some() => Some(Msg::Nothing),
+        (listener, Some(c)) if pairs(c, listener, keymap).next().is_some() => Some(Msg::Prefix(c)),
         _ => None,
     }
 }

@@ -313,7 +313,7 @@ fn table(ring: &RingStats, characters: Characters, columns: usize) -> Vec<Line> 
         }
         clip(&text, columns, characters)
     };
-    let heads = ["count", "failed", "pending", "half", "90%", "99%", "all"];
+    let heads = ["count", "failed", "pending", "median", "90%", "99%", "all"];
     let mut lines = vec![vec![(row("operation", heads), Tone::Strong)]];
     for opcode in &ring.opcodes {
         let counts = [opcode.submitted, opcode.failed, opcode.pending].map(count);

@@ -17,7 +17,7 @@ use crate::live::{State, Watched};
 use crate::model::{Model, Work};
 use crate::msg::{Effect, Msg, Step, Toward, View};
 use crate::snapshot::{plain_snapshot, styled_snapshot};
-use crate::update::update;
+use crate::update::{NOTHING_TO_OPEN, update};
 use crate::{Options, fixture};
 
 /// Letters that no text of a screen has.
@@ -176,7 +176,7 @@ fn ways() -> Vec<Vec<Msg>> {
     // What two traces share, which opens in either.
     ways.push(vec![Msg::Show(View::Diff), Msg::Move(Step::Lines(2))]);
     let typed = |text: &'static str| text.chars().map(Msg::Type);
-    let over: [Vec<Msg>; 18] = [
+    let over: [Vec<Msg>; 19] = [
         vec![Msg::Help],
         vec![Msg::Help, Msg::Move(Step::Last)],
         vec![Msg::Help, Msg::Prompt, Msg::Type('n')],
@@ -205,6 +205,8 @@ fn ways() -> Vec<Vec<Msg>> {
         vec![Msg::Bookmark],
         vec![Msg::Show(View::Objects), Msg::Open],
         vec![Msg::Show(View::Timeline), Msg::Range],
+        // Between two events.
+        vec![Msg::Show(View::Timeline), Msg::Time(10), Msg::Open],
         vec![Msg::Hit(Toward::Next)],
         vec![Msg::ShowHidden, Msg::Move(Step::Last)],
     ];
@@ -275,6 +277,7 @@ fn has_no_room(model: &Model, msg: Msg) -> bool {
         }
         Msg::Move(_) if model.help.is_some() => crate::help::actions(model).len() <= 1,
         Msg::Move(_) => model.len_of(model.pane) <= 1,
+        Msg::Open => model.len_of(model.pane) == 0,
         // The name of what is shown says where one is.
         Msg::Show(view) => view == model.view || view == view_of(model.pane),
         // Where there is no time there is nowhere to go in it.
@@ -338,7 +341,16 @@ fn keys_that_screens_name_come_from_the_table_in_force_and_work_there() {
                         let msg = message_for(key, model.context(), model.keymap());
                         assert_eq!(msg, Some(binding.msg), "{what}");
                         let effect = send(&mut model, &[binding.msg]);
-                        !matches!(effect, Effect::Nothing | Effect::Draw) || looks(&model) != shown
+                        let said = model.notice.take();
+                        let did = !matches!(effect, Effect::Nothing | Effect::Draw)
+                            || looks(&model) != shown;
+                        let is_idle = said.as_deref() == Some(NOTHING_TO_OPEN);
+                        assert!(
+                            !(did && is_idle),
+                            "{what} says that it did nothing: {way:?}"
+                        );
+                        // Why it does nothing here is an answer; that it does nothing is none.
+                        did || (said.is_some() && !is_idle)
                     };
                     // At an end the way on leads nowhere; then the way back does, and it from there.
                     let others = bindings().filter(|other| {
@@ -378,6 +390,9 @@ fn keys_that_screens_name_come_from_the_table_in_force_and_work_there() {
     }
 }
 
+/// Marks that are keys where they stand alone; others are marks of rows, too.
+const PUNCTUATION: [&str; 2] = [".", ","];
+
 /// Words that are keys and nothing else; a letter alone may be a sign or a unit.
 fn is_key_of_the_table(word: &str) -> bool {
     const SIGNS: [&str; 7] = ["a", "s", "A", "B", "I", "x", "ms"];
@@ -386,7 +401,7 @@ fn is_key_of_the_table(word: &str) -> bool {
         word,
         "Esc" | "Enter" | "Tab" | "Space" | "PgUp" | "PgDn" | "F1" | "F2" | "S-Tab" | "gg"
     );
-    (is_letter || is_name) && !SIGNS.contains(&word)
+    (is_letter || is_name || PUNCTUATION.contains(&word)) && !SIGNS.contains(&word)
 }
 
 /// The words of a line, but for those that a frame may have cut.
@@ -424,7 +439,9 @@ fn no_screen_names_a_key_of_the_table_that_the_user_has_changed() {
             for way in ways_of(kind) {
                 let model = at(kind, &keymap, size, &way);
                 let shown = draw(&model);
-                for word in shown.lines().flat_map(whole_words) {
+                let marks = shown.split_whitespace();
+                let marks = marks.filter(|word| PUNCTUATION.contains(word));
+                for word in shown.lines().flat_map(whole_words).chain(marks) {
                     assert!(
                         !(is_key_of_the_table(word) && default.contains(word)),
                         "{word} is named, and is no key any more: {kind} {way:?}\n{shown}"

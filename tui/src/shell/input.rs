@@ -6,8 +6,11 @@
 //!
 //! Promise: any bytes are accepted, unknown sequences are skipped whole, nothing panics.
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::screen::LATE_ANSWER;
 use crate::msg::{Mouse, MouseAction, Toward};
 
 /// What was understood.
@@ -42,6 +45,9 @@ enum Step {
     /// More bytes are needed.
     More,
 }
+
+/// How long an Esc may wait for the rest of a sequence that it begins.
+const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
 
 /// What no sequence of ours is longer than; a longer one is noise.
 const LONGEST: usize = 4096;
@@ -81,13 +87,32 @@ impl Decoder {
     }
 
     /// Whether it is a part of an answer of the terminal's, which no key begins like.
-    pub(super) fn is_in_answer(&self) -> bool {
+    fn is_in_answer(&self) -> bool {
         let is_text = self.pending.starts_with(b"\x1b]") && self.pending.len() > 2;
         is_text || self.pending.starts_with(b"\x1b[?")
     }
 
+    /// How long the rest of what is waiting may take. An answer of the terminal may come in pieces, and far apart. Cut
+    /// behind its first byte it looks like Esc.
+    pub(super) fn rest(&self, awaits_answer: bool) -> Duration {
+        if self.is_in_answer() || awaits_answer {
+            LATE_ANSWER
+        } else {
+            REST_OF_SEQUENCE
+        }
+    }
+
+    /// Nothing came for so long: gives what is then a key.
+    pub(super) fn rested(&mut self, time: Duration, awaits_answer: bool) -> Vec<Typed> {
+        if self.is_waiting() && time >= self.rest(awaits_answer) {
+            self.flush()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// No more bytes came in time: an Esc that began nothing was the key itself.
-    pub(super) fn flush(&mut self) -> Vec<Typed> {
+    fn flush(&mut self) -> Vec<Typed> {
         let rest = std::mem::take(&mut self.pending);
         match rest.first() {
             Some(0x1b) => {
@@ -427,6 +452,41 @@ mod tests {
         assert_eq!(decoder.feed(b"[A"), [Typed::Key(plain(KeyCode::Up))]);
         assert!(decoder.feed(b"\x1b").is_empty());
         assert_eq!(decoder.flush(), [Typed::Key(plain(KeyCode::Esc))]);
+        assert!(!decoder.is_waiting());
+    }
+
+    /// The pieces lie further apart than the bytes of a key may.
+    #[test]
+    fn an_answer_that_comes_in_pieces_is_not_typed_as_keys() {
+        const ANSWER: &[u8] = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c";
+        let longer = REST_OF_SEQUENCE * 2;
+        // Behind Esc; in the number; among the colours, whose `f` and `/` are keys; in the end; in the second answer.
+        for cuts in [&[1][..], &[3], &[14], &[24], &[27], &[1, 14, 29]] {
+            let mut decoder = Decoder::default();
+            let mut typed = Vec::new();
+            let mut from = 0;
+            for cut in cuts.iter().copied().chain([ANSWER.len()]) {
+                typed.extend(decoder.feed(&ANSWER[from..cut]));
+                typed.extend(decoder.rested(longer, true));
+                from = cut;
+            }
+            assert_eq!(typed, [Typed::Ground(false), Typed::Answered], "{cuts:?}");
+        }
+        // Esc is a key when nothing follows: soon where no answer is awaited, and late where one is.
+        let esc = [Typed::Key(plain(KeyCode::Esc))];
+        for (awaits, early, late) in [(false, Duration::ZERO, longer), (true, longer, LATE_ANSWER)]
+        {
+            let mut decoder = Decoder::default();
+            assert_eq!(decoder.feed(b"\x1b"), []);
+            assert_eq!(decoder.rested(early, awaits), []);
+            assert_eq!(decoder.rested(late, awaits), esc);
+            assert_eq!(decoder.rested(late, awaits), []);
+        }
+        // What has begun as an answer is none of the keys, awaited or not.
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.feed(&ANSWER[..14]), []);
+        assert_eq!(decoder.rested(longer, false), []);
+        assert_eq!(decoder.rested(LATE_ANSWER, false), []);
         assert!(!decoder.is_waiting());
     }
 

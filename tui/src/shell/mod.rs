@@ -36,11 +36,8 @@ use crate::update::{self, update};
 use arrivals::{Arrivals, Came};
 use errand::Errands;
 use input::{Decoder, Typed};
-use screen::{Drawn, LATE_ANSWER, Screen};
+use screen::{Drawn, Screen};
 use signals::{Asked, Signals};
-
-/// How long an Esc may wait for the rest of a sequence that it begins.
-const REST_OF_SEQUENCE: Duration = Duration::from_millis(30);
 
 /// How long the keys must have rested before a long piece of work is begun.
 const QUIET: Duration = Duration::from_millis(80);
@@ -90,15 +87,13 @@ pub(crate) fn run(
             drawn_at = Instant::now();
         }
 
-        // An answer of the terminal may come in pieces, and far apart. Cut behind its first byte it looks like Esc.
-        let rest = match decoder.is_in_answer() || screen.awaits_answer() {
-            true => LATE_ANSWER,
-            false => REST_OF_SEQUENCE,
-        };
         let patience = match model.work() {
             // What was kept back is to be shown now.
             _ if arrivals.as_ref().is_some_and(|it| it.is_due(model)) => Some(Duration::ZERO),
-            _ if decoder.is_waiting() => Some(rest.saturating_sub(typed_at.elapsed())),
+            _ if decoder.is_waiting() => {
+                let rest = decoder.rest(screen.awaits_answer());
+                Some(rest.saturating_sub(typed_at.elapsed()))
+            }
             Work::Now => Some(Duration::ZERO),
             Work::WhenQuiet => Some(QUIET),
             Work::None => None,
@@ -167,8 +162,9 @@ pub(crate) fn run(
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
-        } else if decoder.is_waiting() && typed_at.elapsed() >= rest {
-            messages.extend(decoder.flush().into_iter().map(Input::Typed));
+        } else {
+            let rested = decoder.rested(typed_at.elapsed(), screen.awaits_answer());
+            messages.extend(rested.into_iter().map(Input::Typed));
         }
         if hesitation.is_some() && ready.is_idle() && typed_at.elapsed() >= HESITATION {
             messages.push(Input::Message(Msg::Hesitate));
@@ -381,7 +377,7 @@ fn edit(
 }
 
 /// What names another editor, or another shell.
-const EDITORS: &str = "$VISUAL or $EDITOR names another editor";
+const EDITORS: &str = "--editor, $VISUAL or $EDITOR names another editor";
 const SHELLS: &str = "$SHELL names another shell";
 
 /// Lends the terminal to a program. `other` says how another one is asked for.

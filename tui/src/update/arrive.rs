@@ -73,7 +73,9 @@ fn take_over(model: &mut Model, arrived: Arrived) -> (Trace, Verdict) {
     }
     model.timeline.causes = None;
     model.timeline.seeking = None;
-    model.walk = None;
+    if model.walk.take().is_some() {
+        model.notice = Some("no longer looking: the recording went on".into());
+    }
     model.trace.add_sources(old.sources().clone());
     if model.timeline.index.is_some() {
         model.timeline.index = Some(arrived.index.unwrap_or_default());

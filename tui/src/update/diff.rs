@@ -4,6 +4,7 @@ use super::findings::{meant_finding, reveal};
 use super::places::{place, push, show};
 use super::selection::settle;
 use crate::diff::{Became, Row, Side, story_of};
+use crate::layout::Pane;
 use crate::model::{FindingRow, Model};
 use crate::msg::View;
 
@@ -66,6 +67,9 @@ fn selected(model: &Model) -> Option<(Became, String)> {
 /// Opens the biography of the selected finding, in the trace that has it; false where there is none.
 pub(super) fn open(model: &mut Model) -> bool {
     let Some((became, fingerprint)) = selected(model) else {
+        if model.len_of(Pane::Diff) > 0 {
+            model.notice = Some("a number is nothing to open; findings are".into());
+        }
         return false;
     };
     let side = model.diff.as_ref().map(|pane| pane.side);
@@ -90,7 +94,7 @@ pub(super) fn open(model: &mut Model) -> bool {
 fn open_from_diff(model: &mut Model) {
     model.crumbs.clear();
     model.view = View::Diff;
-    model.pane = crate::layout::Pane::Diff;
+    model.pane = Pane::Diff;
     let from = place(model);
     push(&mut model.crumbs, from);
     push(&mut model.back, from);

@@ -74,16 +74,20 @@ pub(super) fn open(model: &mut Model, pane: Pane) -> bool {
     }
 }
 
-/// Opens a group, or an object's biography; true where another view is shown then.
-fn open_object(model: &mut Model) -> bool {
+/// Opens the selected group; false where it is an object that is selected, or nothing.
+pub(super) fn open_group(model: &mut Model) -> bool {
     let position = model.objects.selected;
-    if model.objects.opened.is_none() {
-        if position < model.objects.len() {
-            model.objects.opened = Some(position);
-            (model.objects.selected, model.objects.top) = (0, 0);
-        }
+    if model.objects.opened.is_some() || position >= model.objects.len() {
         return false;
     }
+    model.objects.opened = Some(position);
+    (model.objects.selected, model.objects.top) = (0, 0);
+    true
+}
+
+/// Opens an object's biography; false where there is none.
+fn open_object(model: &mut Model) -> bool {
+    let position = model.objects.selected;
     let index = model.timeline.index.as_ref();
     let object = model
         .objects

@@ -29,6 +29,9 @@ use crate::model::{FindingRow, Model};
 use crate::msg::{Effect, Fold, Msg, View};
 use crate::theme::Theme;
 
+/// What is said where nothing can be opened, and nothing is known of why.
+pub(crate) const NOTHING_TO_OPEN: &str = "there is nothing here to open";
+
 /// Applies a message.
 pub fn update(model: &mut Model, msg: Msg) -> Effect {
     model.trace.trim();
@@ -237,10 +240,9 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Move(step) => selection::move_selection(model, step),
         Msg::Text(lines) => selection::scroll_text(model, lines),
         Msg::Open => {
-            let before = (places::place(model), model.focus);
-            places::open(model);
-            if model.notice.is_none() && (places::place(model), model.focus) == before {
-                model.notice = Some("there is nothing here to open".into());
+            let has_opened = places::open(model);
+            if !has_opened && model.notice.is_none() {
+                model.notice = Some(NOTHING_TO_OPEN.into());
             }
         }
         Msg::Up | Msg::Leave => places::up(model, msg),

@@ -114,37 +114,40 @@ pub(super) fn alone(model: &mut Model) {
     model.is_alone = !model.is_alone;
 }
 
-pub(super) fn open(model: &mut Model) {
+/// Opens what is selected; false where there is nothing.
+pub(super) fn open(model: &mut Model) -> bool {
     let from = place(model);
     match model.pane {
         Pane::Timeline => return super::timeline::open(model),
-        Pane::Diff => {
-            super::diff::open(model);
-            return;
-        }
+        Pane::Diff => return super::diff::open(model),
         Pane::Source => {
             show(model, View::Events);
             show_all_events(model);
         }
         Pane::Notes => {
             if !super::notes::open(model) {
-                return;
+                return false;
             }
         }
         pane @ (Pane::Rings | Pane::Objects | Pane::Losses) => {
+            // A group's objects are shown where the groups were.
+            if pane == Pane::Objects && super::lists::open_group(model) {
+                return true;
+            }
             if !super::lists::open(model, pane) {
-                return;
+                return false;
             }
         }
         Pane::Neighbours => {
             if !open_neighbour(model) {
-                return;
+                return false;
             }
         }
         Pane::Findings => {
             let row = model.selected_finding();
             if row == FindingRow::Hidden {
-                return super::suppressing::turn(model);
+                super::suppressing::turn(model);
+                return true;
             }
             if row == FindingRow::Summary {
                 show(model, View::Events);
@@ -159,12 +162,15 @@ pub(super) fn open(model: &mut Model) {
                 set_focus(model, event.or(model.focus.event), Some(subject));
                 show(model, View::Biography);
             }
-            Some(LifeRow::Folded(_)) => return super::focus::set_fold(model, Fold::Open),
+            Some(LifeRow::Folded(_)) => {
+                super::focus::set_fold(model, Fold::Open);
+                return true;
+            }
             Some(LifeRow::Event(_)) => {
                 show(model, View::Events);
                 show_all_events(model);
             }
-            None => return,
+            None => return false,
         },
         Pane::Events => {
             let event = model.event_at(model.events_selected());
@@ -175,7 +181,7 @@ pub(super) fn open(model: &mut Model) {
             };
             let Some(subject) = subject else {
                 model.notice = Some("this event belongs to no object".into());
-                return;
+                return false;
             };
             set_focus(model, event, Some(subject));
             show(model, View::Biography);
@@ -184,6 +190,7 @@ pub(super) fn open(model: &mut Model) {
     push(&mut model.crumbs, from);
     push(&mut model.back, from);
     model.forward.clear();
+    true
 }
 
 /// Opens the life whose row is selected among those around; false where there is none.

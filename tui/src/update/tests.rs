@@ -425,6 +425,47 @@ fn a_far_event_of_an_object_is_looked_for_in_slices_that_a_key_ends() {
     }
     let notice = model.notice.clone().unwrap_or_default();
     assert!(notice.contains("no later event of"), "{notice}");
+    // A later look numbers events anew: nobody goes on looking, and it is said.
+    look(&mut model);
+    let (trace, verdict) = (fixture::trace(&text), Default::default());
+    let arrived = crate::Arrived {
+        trace,
+        verdict,
+        notes: None,
+        index: None,
+        is_last: false,
+    };
+    arrive(&mut model, arrived);
+    assert!(model.walk.is_none());
+    let notice = model.notice.clone().unwrap_or_default();
+    assert_eq!(notice, "no longer looking: the recording went on");
+}
+
+#[test]
+fn a_group_that_is_opened_is_not_called_nothing() {
+    let text = "0 main leak 0x10 Conn src/a.rs:1 owner=Box\n";
+    let verdict = traces::finding::Verdict::default();
+    let mut model = open(fixture::trace(text), verdict, Options::default());
+    let size = Msg::Resize {
+        columns: 80,
+        rows: 24,
+    };
+    for msg in [size, Msg::Show(View::Objects)] {
+        update(&mut model, msg);
+    }
+    while model.work() != Work::None {
+        update(&mut model, Msg::Work);
+    }
+    update(&mut model, Msg::Open);
+    assert_eq!(model.objects.opened, Some(0));
+    assert_eq!(model.notice, None);
+    update(&mut model, Msg::Open);
+    assert_eq!(model.view, View::Biography);
+    assert_eq!(model.notice, None);
+    // Of what is not there nothing opens.
+    update(&mut model, Msg::Show(View::Notes));
+    update(&mut model, Msg::Open);
+    assert_eq!(model.notice.as_deref(), Some(super::NOTHING_TO_OPEN));
 }
 
 fn compared() -> Model {

@@ -458,16 +458,20 @@ pub(super) fn range(model: &mut Model) {
     range_changed(model);
 }
 
-/// Opens what the focused event is about.
-pub(super) fn open(model: &mut Model) {
+/// Opens what the focused event is about; false where there is none.
+pub(super) fn open(model: &mut Model) -> bool {
     let from = place(model);
     let subject = model
         .focus
         .event
         .and_then(|event| model.trace.subject_of(event));
     let Some(subject) = subject else {
-        model.notice = Some("there is no event under the cursor: . and , go to one".into());
-        return;
+        let [next, previous] =
+            [Toward::Next, Toward::Previous].map(|to| model.key(Msg::OnLane(to)));
+        model.notice = Some(format!(
+            "there is no event under the cursor: {next} and {previous} go to one"
+        ));
+        return false;
     };
     let keep = model.focus.event.is_some_and(|event| model.life.has(event));
     let subject = model.focus.object.filter(|_| keep).unwrap_or(subject);
@@ -476,6 +480,7 @@ pub(super) fn open(model: &mut Model) {
     push(&mut model.crumbs, from);
     push(&mut model.back, from);
     model.forward.clear();
+    true
 }
 
 /// Keeps row and window inside what there is.

@@ -39,7 +39,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         On::Panes,
         Msg::CopyRow,
         None,
-        "copy what the row says to the terminal's clipboard",
+        "copy what the row says to the clipboard",
     ),
     bind(
         "copy.place",
