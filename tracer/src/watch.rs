@@ -4,6 +4,7 @@
 //! A look reads what is committed and judges it as it stands, twice a second where that is quick (see
 //! [`looks`](crate::looks)). When the recording is over, the sealed trace is shown.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -341,6 +342,11 @@ pub(crate) fn running() -> Result<PathBuf, Failure> {
 fn going_on(bases: &[PathBuf]) -> Vec<(PathBuf, Recorder)> {
     let user = rustix::process::geteuid().as_raw();
     let mut found = Vec::new();
+    // Two of them may be one folder, by two names.
+    let bases: BTreeSet<PathBuf> = bases
+        .iter()
+        .filter_map(|base| base.canonicalize().ok())
+        .collect();
     for entry in bases
         .iter()
         .filter_map(|base| base.read_dir().ok())
@@ -529,10 +535,14 @@ mod tests {
     #[test]
     fn recordings_that_go_on_are_found_and_those_that_were_left_are_not() {
         let base = tempfile::tempdir().unwrap();
-        let bases = [base.path().to_path_buf(), base.path().join("missing")];
+        let real = base.path().join("real");
+        let link = base.path().join("link");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let bases = [link, real.clone(), base.path().join("missing")];
         assert_eq!(going_on(&bases), []);
         let make = |recorder: Option<&Recorder>| {
-            let folder = Folder::make(Some(base.path()), 0).unwrap();
+            let folder = Folder::make(Some(&real), 0).unwrap();
             if let Some(recorder) = recorder {
                 recorder.announce(&folder).unwrap();
             }
@@ -546,9 +556,9 @@ mod tests {
         make(None);
         make(Some(&reused));
         let goes_on = make(Some(&this));
-        let other = base.path().join("other");
+        let other = real.join("other");
         std::fs::create_dir(&other).unwrap();
         std::fs::copy(goes_on.join("recorder"), other.join("recorder")).unwrap();
-        assert_eq!(going_on(&bases), [(goes_on, this)]);
+        assert_eq!(going_on(&bases), [(goes_on.canonicalize().unwrap(), this)]);
     }
 }

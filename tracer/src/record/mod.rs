@@ -250,8 +250,8 @@ pub(crate) fn command(args: crate::args::Record, color: Color) -> Result<Exit, F
             anyhow::anyhow!(
                 "--uprobes and --time=batch do not go together: who gives a pointer away is told by the kernel, and what \
                  becomes of its block by the shim; without a time for each record nobody knows which came first, and \
-                 every answer would be `cannot tell`. Leave out --time=batch (and `time` in the settings): beside what a \
-                 probed call takes it spares nothing"
+                 every answer would be `cannot tell`. Leave out --time=batch, or say --time=event where `time` is in the \
+                 settings: beside what a probed call takes it spares nothing"
             ),
         ));
     }

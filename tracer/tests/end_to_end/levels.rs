@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::PoisonError;
 
 use demo_runtime::ring::RingKind;
 use traces::Trace;
@@ -53,6 +54,8 @@ fn found(trace: &Trace) -> String {
 
 /// What `--uprobes` finds in a program of the gallery that was built without the probe.
 fn found_by_uprobes(folder: &Path, words: &[std::ffi::OsString]) -> String {
+    let cleared = &crate::uprobes::CLEARED;
+    let _shared = cleared.read().unwrap_or_else(PoisonError::into_inner);
     let mut recorder = tracer(folder);
     recorder.args(["record", "--uprobes", "--"]).args(words);
     run(&mut recorder).exits(0);
