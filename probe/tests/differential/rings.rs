@@ -317,7 +317,7 @@ fn polled(log: &mut Log) {
         log.say("taken", taken.iter().map(cqueue::Entry::user_data).collect::<Vec<_>>());
     }
     // The thread has taken all of it, otherwise nothing could have come back; it says so in the head a moment later.
-    while ring.submission().len() > 0 {
+    while !ring.submission().is_empty() {
         std::thread::yield_now();
     }
     log.say("left", ring.submission().len());
