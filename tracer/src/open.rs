@@ -18,6 +18,7 @@ use traces::read::{Beside, ReadError};
 use traces::recording::Recording;
 use traces::watch::{Found, Stage, Step, Watch};
 use traces::{Input, ReadAt, Trace};
+use wire::layout::BUNDLE_MAGIC;
 
 use crate::progress::Progress;
 use crate::{aside, talk};
@@ -158,8 +159,9 @@ fn watched(
         .zip(&counted)
         .map(|((name, _), bytes)| Input { name, bytes })
         .collect();
-    // Of one processor a second thread would only take its time.
-    let has_another = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    // Of one processor a second thread would only take its time, and what is not packed is read as soon by who needs it.
+    let has_another = thread::available_parallelism().is_ok_and(|count| count.get() > 1)
+        && opened.files.iter().any(|(_, file)| is_packed(file));
     Ok(thread::scope(|scope| {
         let beside: Beside<'_, '_> = &|work| {
             let thread = thread::Builder::new().name("tracer-ahead".to_owned());
@@ -168,6 +170,12 @@ fn watched(
         let beside = Some(beside).filter(|_| has_another);
         read(&inputs, &|step| look.step(&step), beside)
     })?)
+}
+
+/// Whether it is a trace that was sealed, whose chunks have to be unpacked.
+fn is_packed(file: &dyn ReadAt) -> bool {
+    let mut magic = [0; BUNDLE_MAGIC.len()];
+    file.read_at(0, &mut magic).is_ok() && magic == BUNDLE_MAGIC
 }
 
 /// How far reading has come.
