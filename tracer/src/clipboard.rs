@@ -1,10 +1,8 @@
 //! Where a copy goes: to the terminal, to tmux, to a program that keeps it; and to a file where it is too large for a
 //! terminal.
 
-use std::fs;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc::channel;
@@ -13,7 +11,7 @@ use std::{fmt, thread};
 
 use tui::Copied;
 
-use crate::safe;
+use crate::{kept, safe};
 
 /// Who keeps copies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +74,7 @@ impl Clipboard {
 
     fn copy_within(&self, patience: Duration, text: &str, too_large: bool) -> Copied {
         let words = match self {
-            Self::Osc52 if too_large => return to_file(folder(), text),
+            Self::Osc52 if too_large => return to_file(kept::folder(), text),
             Self::Osc52 => return Copied::Terminal,
             Self::Tmux => &["tmux", "load-buffer", "-w", "-"].map(str::to_owned)[..],
             Self::Program(words) => words,
@@ -119,16 +117,6 @@ fn feed(words: &[String], text: &str, patience: Duration) -> Result<Fed, String>
     }
 }
 
-/// Where a user's files lie that are no settings.
-fn folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(set("HOME")?.join(".local/state")))
-        .filter(|path| path.is_absolute())?;
-    Some(state.join("tracer"))
-}
-
 fn to_file(folder: Option<PathBuf>, text: &str) -> Copied {
     let kib = text.len().div_ceil(1024);
     let large = format!("{kib} KiB are more than terminals take as one copy");
@@ -138,7 +126,7 @@ fn to_file(folder: Option<PathBuf>, text: &str) -> Copied {
         ));
     };
     let path = folder.join("copied.txt");
-    match write(&folder, &path, text) {
+    match kept::write(&path, text) {
         Ok(()) => Copied::Elsewhere(format!("to {}: {large}", safe::path(&path))),
         Err(error) => Copied::Failed(format!(
             "{large}, and {} cannot be written: {error}",
@@ -147,27 +135,11 @@ fn to_file(folder: Option<PathBuf>, text: &str) -> Copied {
     }
 }
 
-fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     /// Nobody waits so long who works.

@@ -39,6 +39,7 @@ mod clipboard;
 mod color;
 mod editor;
 mod exit;
+mod kept;
 mod keymap;
 mod log;
 mod looks;

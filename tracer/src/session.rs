@@ -7,12 +7,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use traces::Trace;
 use traces::event::EventId;
 use tui::Note;
+
+use crate::kept;
 
 /// The first line of the file: what it is, and its form.
 const HEAD: &str = "tracer notes 1";
@@ -22,12 +23,7 @@ const FILE_MAX: u64 = 4 << 20;
 
 /// Where the notes of a trace lie; nothing where the environment names no place for a user's files.
 pub(crate) fn path(trace: &Trace) -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(set("HOME")?.join(".local/state")))
-        .filter(|path| path.is_absolute())?;
-    Some(state.join(format!("tracer/notes/{:016x}", identity(trace))))
+    Some(kept::folder()?.join(format!("notes/{:016x}", identity(trace))))
 }
 
 /// A number made of what was recorded: the same for the same recording, wherever it lies.
@@ -81,23 +77,7 @@ pub(crate) fn write(path: &Path, notes: &[Note]) -> io::Result<()> {
         let line: String = note.text.chars().filter(|c| !c.is_control()).collect();
         let _ = writeln!(text, "{} {line}", note.event.0);
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let new = path.with_extension(format!("{}.new", std::process::id()));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written
+    kept::write(path, &text)
 }
 
 #[cfg(test)]

@@ -98,3 +98,54 @@ impl Room {
         self.head.store(body.as_ptr().cast_mut(), Ordering::Relaxed);
     }
 }
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use std::os::unix::thread::JoinHandleExt;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+
+    static ROOM: Room = Room {
+        head: AtomicPtr::new(core::ptr::null_mut()),
+        limit: AtomicU64::new(0),
+        end: AtomicU64::new(0),
+        chunk: AtomicU32::new(0),
+        seq: AtomicU64::new(0),
+    };
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+    /// What a fork does to the child's room, whatever its thread was doing.
+    extern "C" fn wipe(_: i32) {
+        ROOM.head.store(core::ptr::null_mut(), Ordering::Relaxed);
+        ROOM.limit.store(0, Ordering::Relaxed);
+        ROOM.end.store(0, Ordering::Relaxed);
+        ROOM.chunk.store(0, Ordering::Relaxed);
+    }
+
+    /// Wiped in the middle of a chunk's opening, some thousand times: there is no room at address 0.
+    #[test]
+    fn what_is_wiped_while_a_chunk_is_opened_is_no_room() {
+        const WIPES: u32 = 20_000;
+        // SAFETY: the handler stores to atomics alone, and the signal is this test's.
+        unsafe { libc::signal(libc::SIGUSR2, wipe as *const () as libc::sighandler_t) };
+        let opening = thread::spawn(|| {
+            let body: &'static [AtomicU64] = Box::leak(Box::new([const { AtomicU64::new(0) }; 8]));
+            while !IS_OVER.load(Ordering::Relaxed) {
+                ROOM.open(0, body);
+                let place = ROOM.place(2, &ROOM.end);
+                assert!(place.is_none_or(|place| !place.0.is_null()));
+                let place = ROOM.place(2, &ROOM.limit);
+                assert!(place.is_none_or(|place| !place.0.is_null()));
+            }
+        });
+        for _ in 0..WIPES {
+            // SAFETY: a thread that is not joined yet.
+            unsafe { libc::pthread_kill(opening.as_pthread_t(), libc::SIGUSR2) };
+            thread::yield_now();
+        }
+        IS_OVER.store(true, Ordering::Relaxed);
+        opening.join().unwrap();
+    }
+}
