@@ -122,6 +122,13 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
             "passed ring {ring} unread {unread} beyond {beyond}{}",
             place(*site)
         ),
+        What::Push { fd, index, cookie } => {
+            let operation = match link.operation {
+                Some((ring, sequence)) => format!("ring {ring} operation #{sequence}"),
+                None => format!("ring fd {fd} index {index}"),
+            };
+            format!("push {operation} cookie {cookie:#x}{}", generation())
+        }
         What::Spawn {
             coroutine,
             parent,

@@ -89,6 +89,15 @@ pub enum What {
         /// Where, if that is known.
         site: SiteId,
     },
+    /// The program called what puts an entry into a submission queue; the submission is told of where its record has it.
+    Push {
+        /// Descriptor of the ring.
+        fd: i32,
+        /// The entry's index in the queue, which counts up from 0 and wraps: the operation's number, its low 32 bits.
+        index: u32,
+        /// The entry's cookie.
+        cookie: u64,
+    },
     /// A coroutine came to be.
     Spawn {
         /// Coroutine of the process.
@@ -285,7 +294,7 @@ pub enum What {
 /// The words of [`What::kind`].
 #[rustfmt::skip]
 pub static KINDS: &[&str] = &[
-    "leak", "reclaim", "peek", "retain", "release", "leak-forever", "ring-create", "ring-drop", "claim", "submit", "enter", "complete", "overflow", "spawn", "resume", "suspend", "done", "coroutine-drop", "wake", "scope-begin", "scope-end", "scope-enter", "scheme", "shared", "owner", "alloc", "free", "realloc", "unmap", "fd-open", "fd-close", "borrow-begin", "borrow-end", "buffer-init", "buffer-provide", "stack-pointer", "thread", "fork", "mark", "lost", "other", "passed",
+    "leak", "reclaim", "peek", "retain", "release", "leak-forever", "ring-create", "ring-drop", "claim", "submit", "enter", "complete", "overflow", "spawn", "resume", "suspend", "done", "coroutine-drop", "wake", "scope-begin", "scope-end", "scope-enter", "scheme", "shared", "owner", "alloc", "free", "realloc", "unmap", "fd-open", "fd-close", "borrow-begin", "borrow-end", "buffer-init", "buffer-provide", "stack-pointer", "thread", "fork", "mark", "lost", "other", "passed", "push",
 ];
 
 impl What {
@@ -312,6 +321,7 @@ impl What {
             Self::Complete(_) => Kind::Complete.name(),
             Self::Overflow { .. } => Kind::Overflow.name(),
             Self::Passed { .. } => Kind::Passed.name(),
+            Self::Push { .. } => Kind::Push.name(),
             Self::Spawn { .. } => Kind::Spawn.name(),
             Self::Resume { .. } => Kind::Resume.name(),
             Self::Suspend { .. } => Kind::Suspend.name(),

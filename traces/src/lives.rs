@@ -313,6 +313,9 @@ pub(crate) fn concerned(process: u32, link: &Link, what: &What) -> [Option<Subje
             What::Submit(submission) => {
                 cookie(u32::from(submission.entry.ring), submission.entry.cookie)
             }
+            What::Push { cookie: word, .. } => {
+                link.operation.and_then(|(ring, _)| cookie(ring, *word))
+            }
             What::Resume {
                 by: Some((ring, word)),
                 ..

@@ -399,6 +399,10 @@ impl Process {
                 self.cookie_at(slide, words, 0);
                 1
             }
+            Kind::Push => {
+                self.cookie_at(slide, words, 0);
+                2
+            }
             Kind::Resume => {
                 self.cookie_at(slide, words, 1);
                 2

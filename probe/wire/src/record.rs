@@ -268,6 +268,10 @@ kinds! {
     /// than there were.
     Passed = 72, "passed";
 
+    /// `[cookie, fd of the ring | index << 32]`: the program called what puts an entry into a submission queue, at this
+    /// index of it, which counts up from 0 and wraps. In files of probed functions only.
+    Push = 73, "push";
+
     /// `[coroutine | parent << 32, site | type << 32]`
     Spawn = 40, "spawn";
     /// `[coroutine | ring << 32, cookie]`: polled; the cookie is the completion's, 0 with flag 1 when

@@ -186,6 +186,7 @@ pub const fn fields(kind: Kind) -> &'static [Field<&'static str>] {
         ] },
         Kind::Overflow => const { &[low("ring", Decimal, 0), whole("count", Decimal, 1)] },
         Kind::Passed => const { &[low("ring", Decimal, 0), high("unread", Decimal, 0), low("beyond", Decimal, 1), high("site", Site, 1)] },
+        Kind::Push => const { &[whole("cookie", Hex, 0), low("fd", Signed, 1), high("index", Decimal, 1)] },
         Kind::Spawn => const { &[low("coroutine", Decimal, 0), high("parent", Decimal, 0), low("site", Site, 1), high("type", Type, 1)] },
         Kind::Resume => const { &[low("coroutine", Decimal, 0), high("ring", Decimal, 0), whole("cookie", Hex, 1)] },
         Kind::Suspend => const { &[low("coroutine", Decimal, 0), high("count", Decimal, 0), whole("cookies", Rest, 1)] },

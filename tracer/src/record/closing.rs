@@ -250,8 +250,15 @@ fn by_kernel(kernel: Option<&kernel::Outcome>) {
     }
     if let Some(calls) = kernel.calls() {
         talk::line(format_args!(
-            "recorded by uprobes: saw {} that give a pointer away or take it back",
-            counted(calls, "call", "calls")
+            "recorded by uprobes: saw {} that give a pointer away or take it back{}",
+            counted(calls, "call", "calls"),
+            match kernel.pushes() {
+                0 => String::new(),
+                pushes => format!(
+                    ", and {} into submission queues",
+                    counted(pushes, "push", "pushes")
+                ),
+            }
         ));
     }
     for text in kernel.remarks() {

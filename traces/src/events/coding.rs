@@ -323,6 +323,10 @@ fn words(what: &What) -> (u8, Words, Option<&[u64]>) {
             ]);
             41
         }
+        What::Push { fd, index, cookie } => {
+            put(&[negative(*fd), (*index).into(), *cookie]);
+            42
+        }
         What::Spawn {
             coroutine,
             parent,
@@ -687,6 +691,11 @@ fn what(kind: u8, words: &[u64], more: Vec<u64>) -> Option<What> {
             unread: half(1),
             beyond: half(2),
             site: SiteId(half(3)),
+        },
+        42 => What::Push {
+            fd: positive(word(0)),
+            index: half(1),
+            cookie: word(2),
         },
         40 => What::Other {
             kind: byte(0),

@@ -94,7 +94,7 @@ fn fd(event: &Event) -> Option<i32> {
     match &event.what {
         What::Submit(submission) => Some(submission.entry.fd),
         What::RingCreate(ring) => Some(ring.fd),
-        What::FdOpen { fd, .. } | What::FdClose { fd, .. } => Some(*fd),
+        What::Push { fd, .. } | What::FdOpen { fd, .. } | What::FdClose { fd, .. } => Some(*fd),
         _ => None,
     }
 }
@@ -106,7 +106,7 @@ fn cookies(event: &Event) -> Vec<u64> {
         What::Complete(completion) => vec![completion.cookie],
         What::Resume { by, .. } => by.iter().map(|(_, cookie)| *cookie).collect(),
         What::Suspend { cookies, .. } => cookies.clone(),
-        What::Shared { cookie } => vec![*cookie],
+        What::Shared { cookie } | What::Push { cookie, .. } => vec![*cookie],
         What::Leak(pointer)
         | What::Reclaim(pointer)
         | What::Peek(pointer)

@@ -37,6 +37,7 @@ pub(crate) mod opcodes;
 mod places;
 mod pointers;
 mod provided;
+mod pushes;
 mod queue;
 mod results;
 mod rings;

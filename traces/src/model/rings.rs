@@ -33,6 +33,7 @@ impl State {
             maker: Some(event.lane),
             ..RingState::default()
         };
+        self.forget_pushed((event.process, ring.ring));
         let before = self.rings.insert((event.process, ring.ring), state);
         for operation in before.iter().flat_map(|ring| ring.flying.values()) {
             self.forget_memory(operation);
@@ -195,6 +196,7 @@ impl State {
             (link.address, link.generation) = (address, generation.number);
         }
 
+        self.hold_against_push(key, submission);
         self.show_submission(&operation, address, observer);
         if by_shim {
             self.note_index(submission, &operation);

@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
     /// Cookies that were sent to rings and not seen there.
     pub(super) messages: FxHashMap<u64, u32>,
+    /// What was seen to be put into the queues of rings.
+    pub(super) pushed: FxHashMap<(u32, u32), super::pushes::Pushed>,
     pub(super) memory: Memory,
     pub(super) provided: Provided,
     pub(super) borrows: Borrows,
@@ -209,6 +211,7 @@ impl State {
                 beyond,
                 site,
             } => self.passed(event, *ring, *unread, (*beyond, *site), observer),
+            What::Push { fd, index, cookie } => self.push(event, *fd, *index, *cookie),
             What::OwnerLabel { ring, owner } => {
                 self.labels.insert((event.lane, *ring), *owner);
             }

@@ -343,6 +343,7 @@ fn says(kind: u8) -> u32 {
                 | Kind::Complete
                 | Kind::CompleteAt
                 | Kind::CompleteOf
+                | Kind::Push
                 | Kind::Spawn
                 | Kind::Done
                 | Kind::CoroutineDrop

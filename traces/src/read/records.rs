@@ -373,6 +373,14 @@ pub(super) fn event(
                 site: ids.site(site),
             }
         }
+        Some(Kind::Push) => {
+            let (fd, index) = halves(word(words, 1));
+            What::Push {
+                fd: fd.cast_signed(),
+                index,
+                cookie: word(words, 0),
+            }
+        }
         Some(Kind::Spawn) => {
             let (site, ty) = halves(word(words, 1));
             What::Spawn {

@@ -272,6 +272,11 @@ impl Parser {
                 beyond: rest.number("by how many more than there were")?,
                 site: self.type_and_site(rest)?.1,
             },
+            "push" => What::Push {
+                fd: rest.number("the descriptor of the ring")?,
+                index: rest.number("the index in the queue")?,
+                cookie: rest.number("the cookie")?,
+            },
             "spawn" => {
                 let coroutine = rest.number("the coroutine")?;
                 let parent = rest.key_number("parent")?;

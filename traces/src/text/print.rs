@@ -257,6 +257,7 @@ fn words(recording: &Recording, what: &What) -> Vec<String> {
             words.extend(type_and_site(recording, TypeId(0), *site));
             words
         }
+        What::Push { fd, index, cookie } => vec![format!("push {fd} {index} {cookie:#x}")],
         What::Spawn {
             coroutine,
             parent,

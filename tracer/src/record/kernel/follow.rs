@@ -124,12 +124,18 @@ impl Follow {
 
     /// Calls of the program's functions come, too.
     pub(super) fn and_calls(&mut self, owners: Owners) {
+        self.maps.read_tables();
         self.owners = Some(owners);
     }
 
     /// How many calls there were.
     pub(super) fn calls(&self) -> Option<u64> {
         self.owners.as_ref().map(Owners::count)
+    }
+
+    /// How many entries were seen to be put into queues, and of how many nobody knows by whom.
+    pub(super) fn pushes(&self) -> (u64, u64) {
+        self.owners.as_ref().map_or((0, 0), Owners::pushes)
     }
 
     /// Looks at a process while it may still live: what happened is worked through later.
@@ -293,6 +299,17 @@ impl Follow {
                 let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
                 let whose = || known(&self.births, pid, at);
                 if let Err(error) = owners.take((pid, tid, name), at, hit, whose) {
+                    self.failure.get_or_insert(error);
+                }
+            }
+            Said::Push(push) => {
+                let Some(owners) = &mut self.owners else {
+                    return;
+                };
+                let frames = self.maps.unwound(pid, push.registers, &push.stack);
+                let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
+                let whose = || known(&self.births, pid, at);
+                if let Err(error) = owners.push((pid, tid, name), at, &push, &frames, whose) {
                     self.failure.get_or_insert(error);
                 }
             }

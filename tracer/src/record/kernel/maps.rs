@@ -13,11 +13,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use gimli::UnwindContext;
 use object::Endianness;
 use object::elf::{ELF_NOTE_GNU, FileHeader64, NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::unwind::{REGISTERS, Table, Walk};
+use crate::symbols::debug::Elf;
 
 /// Mappings of one process; a program that makes code at run time maps it all the time.
 const MAPPINGS_MAX: usize = 4096;
@@ -65,7 +69,15 @@ impl Module {
 }
 
 /// A mapping, and its file where that was looked into.
-type Mapped = (Mapping, Option<Arc<Module>>);
+type Mapped = (Mapping, Option<Loaded>);
+
+/// A file that is loaded, and what it says of its frames where that is asked for.
+#[derive(Clone, Debug)]
+struct Loaded {
+    module: Arc<Module>,
+    table: Option<Arc<Table>>,
+}
+
 /// Files by path, build-id and inode.
 type Files = FxHashMap<(Vec<u8>, Vec<u8>, Option<Inode>), Option<Arc<Image>>>;
 
@@ -76,6 +88,8 @@ pub(super) struct Maps {
     /// Threads that live, of processes that were seen to begin.
     threads: FxHashMap<u32, FxHashSet<u32>>,
     files: Files,
+    /// Whether stacks are followed by what files say of their frames.
+    has_tables: bool,
 }
 
 /// What a file says of where its parts lie.
@@ -84,6 +98,7 @@ struct Image {
     path: Arc<[u8]>,
     build_id: Arc<[u8]>,
     parts: Vec<Part>,
+    table: Option<Arc<Table>>,
 }
 
 /// A part that is loaded.
@@ -151,24 +166,58 @@ impl Maps {
 
     /// The frames of a stack as (module, address within its file), the innermost first. Ends where an address is no code.
     pub(super) fn frames(&mut self, pid: u32, stack: &[u64]) -> Vec<(Arc<Module>, u64)> {
-        let Some(all) = self.by_pid.get_mut(&pid) else {
-            return Vec::new();
-        };
-        let files = &mut self.files;
         let addresses = stack.iter().filter(|address| **address < CONTEXT);
         let frames = addresses.map_while(|address| {
             // A return address lies behind its call, which may be the last instruction of its part.
-            let inside = address.wrapping_sub(1);
-            let lies_in = |(it, _): &&mut (Mapping, _)| inside.wrapping_sub(it.start) < it.len;
-            let (mapping, module) = all.iter_mut().find(lies_in)?;
-            if module.is_none() {
-                *module = load(files, mapping);
-            }
-            let module = module.clone()?;
+            let module = self.loaded(pid, address.wrapping_sub(1))?.module;
             let within = module.within(*address);
             Some((module, within))
         });
         frames.take(FRAMES).collect()
+    }
+
+    /// From here on files are asked what they say of their frames.
+    pub(super) fn read_tables(&mut self) {
+        self.has_tables = true;
+    }
+
+    /// Who called, the innermost first, by registers and a copy of the stack: addresses in memory, and as frames.
+    pub(super) fn unwound(
+        &mut self,
+        pid: u32,
+        registers: [u64; REGISTERS],
+        stack: &[u8],
+    ) -> Vec<(u64, (Arc<Module>, u64))> {
+        let mut walk = Walk::new(registers, stack);
+        let mut context = UnwindContext::new();
+        let mut frames = Vec::new();
+        // The first address is that of an instruction; those of callers lie behind their calls.
+        let mut inside = walk.address();
+        while frames.len() < FRAMES {
+            let Some(Loaded { module, table }) = self.loaded(pid, inside) else {
+                break;
+            };
+            let within = module.within(inside);
+            if inside != walk.address() {
+                frames.push((walk.address(), (module, within.wrapping_add(1))));
+            }
+            let up = table.and_then(|table| walk.up(&table, &mut context, within));
+            if up.is_none() {
+                break;
+            }
+            inside = walk.address().wrapping_sub(1);
+        }
+        frames
+    }
+
+    /// The file that the code at an address of a process comes from.
+    fn loaded(&mut self, pid: u32, inside: u64) -> Option<Loaded> {
+        let lies_in = |(it, _): &&mut Mapped| inside.wrapping_sub(it.start) < it.len;
+        let (mapping, loaded) = self.by_pid.get_mut(&pid)?.iter_mut().find(lies_in)?;
+        if loaded.is_none() {
+            *loaded = load(&mut self.files, mapping, self.has_tables);
+        }
+        loaded.clone()
     }
 }
 
@@ -178,7 +227,7 @@ fn is_of_a_file(path: &[u8]) -> bool {
 }
 
 /// Where the file of a mapping was loaded.
-fn load(files: &mut Files, mapping: &Mapping) -> Option<Arc<Module>> {
+fn load(files: &mut Files, mapping: &Mapping, has_tables: bool) -> Option<Loaded> {
     let key = (
         mapping.path.clone(),
         mapping.build_id.clone(),
@@ -186,13 +235,18 @@ fn load(files: &mut Files, mapping: &Mapping) -> Option<Arc<Module>> {
     );
     let image = match files.entry(key) {
         Entry::Occupied(known) => known.get().clone(),
-        Entry::Vacant(new) => new.insert(Image::read(mapping).map(Arc::new)).clone(),
+        Entry::Vacant(new) => new
+            .insert(Image::read(mapping, has_tables).map(Arc::new))
+            .clone(),
     }?;
-    image.module(mapping).map(Arc::new)
+    Some(Loaded {
+        module: Arc::new(image.module(mapping)?),
+        table: image.table.clone(),
+    })
 }
 
 impl Image {
-    fn read(mapping: &Mapping) -> Option<Self> {
+    fn read(mapping: &Mapping, has_tables: bool) -> Option<Self> {
         let path = Path::new(std::ffi::OsStr::from_bytes(&mapping.path));
         if !path.is_absolute() {
             return None;
@@ -205,7 +259,8 @@ impl Image {
         {
             return None;
         }
-        let (parts, build_id) = headers(&ReadCache::new(file))?;
+        let file = ReadCache::new(file);
+        let (parts, build_id) = headers(&file)?;
         if !mapping.build_id.is_empty() && mapping.build_id != build_id {
             return None;
         }
@@ -213,6 +268,10 @@ impl Image {
             path: mapping.path.clone().into(),
             build_id: build_id.into(),
             parts,
+            table: has_tables
+                .then(|| Elf::parse(&file).ok().and_then(|elf| Table::read(&elf)))
+                .flatten()
+                .map(Arc::new),
         })
     }
 
@@ -309,6 +368,7 @@ mod tests {
                 part(0x1b34, 0x403b34, 0x400, false),
                 part(0x2000, 0x404000, 0x10, false),
             ],
+            table: None,
         }
     }
 

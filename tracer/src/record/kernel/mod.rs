@@ -6,8 +6,8 @@
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] for
-//! `--uprobes`.
+//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] and
+//! [`unwind`] for `--uprobes`.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -34,6 +34,7 @@ mod maps;
 mod perf;
 mod sample;
 pub(crate) mod tracefs;
+mod unwind;
 
 use calls::Calls;
 use calls::owners::Owners;
@@ -51,6 +52,13 @@ use super::session::Session;
 const THREADS: usize = 64 << 10;
 /// And where they say what they map as well.
 const THREADS_AND_CODE: usize = 512 << 10;
+/// Bytes of a stack that come with a push: frames of debug builds are large.
+const STACK: u32 = 32 << 10;
+/// Bytes of the kernel's buffer for pushes, on each processor and on all of them; and of those that wait to be worked
+/// through.
+const PUSHES: usize = 4 << 20;
+const PUSHES_MAX: usize = 64 << 20;
+const WAITING_MAX: usize = 128 << 20;
 /// How long nothing is looked at, at the most.
 const SLEEP: Duration = Duration::from_millis(20);
 /// How late a record may come that is older than one on another processor: what is older than this is in order.
@@ -71,6 +79,8 @@ struct Ear {
     /// Threads that begin and end, with room of their own: however much is said of rings, these are not lost.
     threads: Event,
     of_threads: Memory,
+    /// Pushes, each with a copy of the stack: what is lost of them is nothing else's.
+    pushes: Option<(Event, Memory)>,
 }
 
 /// The overlay while the program runs.
@@ -86,6 +96,9 @@ pub(crate) struct Outcome {
     counted: Counted,
     /// Calls of the program's functions, where they were listened to.
     calls: Option<u64>,
+    /// Entries seen to be put into queues, those of them without a stack, and those that found no room.
+    pushes: (u64, u64),
+    pushes_lost: u64,
     failure: Option<String>,
     remarks: Vec<String>,
 }
@@ -188,14 +201,21 @@ impl Kernel {
             pending: Vec::new(),
             follow: Follow::new(common.clone(), only),
             reported: 0,
+            waiting: 0,
+            pushes_lost: 0,
             probes: None,
             remarks: Vec::new(),
         };
         if let Some(calls) = calls {
+            let of_calls = file::Common {
+                // Those of pushes have stacks in any case.
+                stacks: session.stacks || calls.program.pushes.is_some(),
+                ..common
+            };
             listener.remarks = calls.remarks();
             listener
                 .follow
-                .and_calls(Owners::new(common, calls.program));
+                .and_calls(Owners::new(of_calls, calls.program));
             listener.probes = Some(calls.probes);
         }
         let is_over = Arc::new(AtomicBool::new(false));
@@ -259,7 +279,7 @@ fn open_all(
 ) -> Result<Vec<Ear>, Refused> {
     let mut ears = Vec::new();
     for &cpu in cpus {
-        match Ear::open(tracepoints, whom, cpu, bytes) {
+        match Ear::open(tracepoints, whom, (cpu, cpus.len()), bytes) {
             Ok(ear) => ears.push(ear),
             // It was switched off just now.
             Err((error, _)) if error.raw_os_error() == Some(libc::ENODEV) => {}
@@ -323,6 +343,12 @@ impl From<Refused> for anyhow::Error {
     }
 }
 
+/// Bytes for pushes on each of so many processors: a power of two, with room for a few.
+fn room_for_pushes(cpus: usize) -> usize {
+    let room = (PUSHES_MAX / cpus.max(1)).clamp(PUSHES / 16, PUSHES);
+    1 << room.ilog2()
+}
+
 /// `0-3,8`
 fn processors(text: &str) -> Vec<i32> {
     let ranges = text.trim().split(',').filter_map(|range| {
@@ -337,13 +363,13 @@ impl Ear {
     fn open(
         tracepoints: &Tracepoints,
         whom: Whom,
-        cpu: i32,
+        (cpu, cpus): (i32, usize),
         bytes: usize,
     ) -> Result<Self, (io::Error, bool)> {
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
         let open = |about| Event::open(about, whom, cpu, watermark).map_err(|error| (error, false));
-        let map = |event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
-        let (about, room) = if tracepoints.have_stacks() {
+        let map = |event: &Event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
+        let (about, room) = if tracepoints.have_code() {
             (About::ThreadsAndCode, THREADS_AND_CODE)
         } else {
             (About::Threads, THREADS)
@@ -359,16 +385,34 @@ impl Ear {
             event.send_to(&events[0]).map_err(|error| (error, false))?;
             events.push(event);
         }
+        let pushes = match tracepoints.pushes() {
+            Some(id) => {
+                let room = room_for_pushes(cpus);
+                let watermark = u32::try_from(room / 4).unwrap_or(u32::MAX);
+                let about = About::Tracepoint(id, perf::Stacks::Copied(STACK));
+                let event =
+                    Event::open(about, whom, cpu, watermark).map_err(|error| (error, false))?;
+                let memory = map(&event, room)?;
+                Some((event, memory))
+            }
+            None => None,
+        };
         Ok(Self {
             events,
             memory,
             threads,
             of_threads,
+            pushes,
         })
     }
 
-    fn poll_on(&self) -> Option<&File> {
-        self.events.first().map(Event::file)
+    fn poll_on(&self) -> impl Iterator<Item = &File> {
+        let pushes = self.pushes.iter().map(|(event, _)| event);
+        self.events
+            .first()
+            .into_iter()
+            .chain(pushes)
+            .map(Event::file)
     }
 
     fn all(&self) -> impl Iterator<Item = &Event> {
@@ -386,6 +430,9 @@ struct Listener {
     follow: Follow,
     /// Losses that the kernel told of among its records.
     reported: u64,
+    /// Bytes of stacks that wait with what is pending, and pushes that found no room.
+    waiting: usize,
+    pushes_lost: u64,
     /// What has to be taken out of the kernel's table again.
     probes: Option<Probes>,
     /// What to say of that.
@@ -415,7 +462,7 @@ impl Listener {
 
     /// Until a quarter of a buffer is full, or for a while.
     fn wait(&self) {
-        let files = self.ears.iter().filter_map(Ear::poll_on);
+        let files = self.ears.iter().flat_map(Ear::poll_on);
         let mut files: Vec<_> = files
             .map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN))
             .collect();
@@ -438,8 +485,30 @@ impl Listener {
             pending,
             follow,
             reported,
+            waiting,
+            pushes_lost,
             ..
         } = self;
+        for (_, memory) in ears.iter().filter_map(|ear| ear.pushes.as_ref()) {
+            memory.take(|kind, body| {
+                let Some(mut entry) = tracepoints.parse_push(kind, body) else {
+                    return;
+                };
+                match &mut entry.said {
+                    // A call stack less, and nothing that an answer rests on.
+                    Said::Lost(count) => return *pushes_lost += *count,
+                    Said::Push(push) => {
+                        if *waiting + push.stack.len() > WAITING_MAX {
+                            push.stack = Box::default();
+                        }
+                        *waiting += push.stack.len();
+                    }
+                    _ => {}
+                }
+                follow.meet(&entry);
+                pending.push(entry);
+            });
+        }
         for memory in ears.iter().flat_map(|ear| [&ear.of_threads, &ear.memory]) {
             memory.take(|kind, body| {
                 if let Some(entry) = tracepoints.parse(kind, body) {
@@ -458,13 +527,18 @@ impl Listener {
         self.pending.sort_by_key(|entry| entry.at);
         let ready = self.pending.partition_point(|entry| entry.at < until);
         for entry in self.pending.drain(..ready) {
+            if let Said::Push(push) = &entry.said {
+                self.waiting = self.waiting.saturating_sub(push.stack.len());
+            }
             self.follow.take(entry);
         }
         ready > 0
     }
 
     fn end(mut self, began: Option<(u32, u64)>) -> Outcome {
-        for event in self.ears.iter().flat_map(Ear::all) {
+        let pushes = self.ears.iter().filter_map(|ear| ear.pushes.as_ref());
+        let pushes = pushes.map(|(event, _)| event);
+        for event in self.ears.iter().flat_map(Ear::all).chain(pushes) {
             // One that does not end writes where nobody reads.
             let _ = event.disable();
         }
@@ -472,6 +546,9 @@ impl Listener {
         if let Some((pid, start_time)) = began {
             self.follow.began(pid, start_time);
         }
+        let pushes = self.ears.iter().filter_map(|ear| ear.pushes.as_ref());
+        let lost = pushes.filter_map(|(event, _)| event.lost().ok().flatten());
+        self.pushes_lost = self.pushes_lost.max(lost.sum());
         // What found no room behind the last record that did is counted, and nowhere told of.
         let lost = self.ears.iter().flat_map(Ear::all);
         let lost: u64 = lost.filter_map(|event| event.lost().ok().flatten()).sum();
@@ -491,6 +568,8 @@ impl Listener {
         Outcome {
             counted: self.follow.counted,
             calls: self.follow.calls(),
+            pushes: self.follow.pushes(),
+            pushes_lost: self.pushes_lost,
             failure: self.follow.failure(),
             remarks: std::mem::take(&mut self.remarks),
         }
@@ -512,7 +591,20 @@ impl Outcome {
                 self.counted.lost
             ));
         }
+        let (_, bare) = self.pushes;
+        if bare > 0 || self.pushes_lost > 0 {
+            remarks.push(format!(
+                "not recorded: the call stacks of {} pushes: their copies of the stack found no room, or could not be \
+                 followed; no answer rests on them",
+                bare + self.pushes_lost
+            ));
+        }
         remarks
+    }
+
+    /// Entries that were seen to be put into submission queues.
+    pub(crate) fn pushes(&self) -> u64 {
+        self.pushes.0
     }
 
     /// What the kernel saw of all processes.

@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::unwind::MASK;
+
 /// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_DUMMY`
 const SOFTWARE_DUMMY: (u32, u64) = (1, 9);
 /// `PERF_TYPE_TRACEPOINT`
@@ -19,6 +21,8 @@ const SAMPLE: u64 = 1 << 1 | 1 << 2;
 const SAMPLE_RAW: u64 = 1 << 10;
 /// `PERF_SAMPLE_CALLCHAIN`: who called, in front of that.
 const SAMPLE_CALLCHAIN: u64 = 1 << 5;
+/// `PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER`: registers, and a copy of the stack, behind that.
+const SAMPLE_STACK: u64 = 1 << 12 | 1 << 13;
 /// `PERF_FORMAT_LOST`: a read says how many records found no room; since Linux 6.0.
 const FORMAT_LOST: u64 = 1 << 4;
 /// `PERF_FLAG_FD_CLOEXEC`
@@ -108,6 +112,8 @@ pub(super) enum Stacks {
     Empty,
     /// The program's, followed by frame pointers.
     Walked,
+    /// So many bytes of the program's stack, and its registers.
+    Copied(u32),
 }
 
 /// One open event, on one processor.
@@ -147,12 +153,16 @@ impl Event {
         };
         let mut flags = flag::INHERIT | flag::WATERMARK | flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
         let mut sample_type = SAMPLE;
+        let mut copied = 0;
         match about {
             About::Threads => flags |= THREADS,
             About::ThreadsAndCode => flags |= THREADS | flag::MMAP | flag::MMAP2 | build_id,
             About::Tracepoint(_, stacks) => {
                 sample_type |= SAMPLE_RAW;
-                if stacks != Stacks::Never {
+                if let Stacks::Copied(bytes) = stacks {
+                    sample_type |= SAMPLE_STACK;
+                    copied = bytes;
+                } else if stacks != Stacks::Never {
                     sample_type |= SAMPLE_CALLCHAIN;
                     flags |= flag::NO_KERNEL_CALLCHAIN;
                 }
@@ -177,6 +187,8 @@ impl Event {
             read_format,
             flags,
             wakeup_watermark: watermark,
+            sample_regs_user: if copied > 0 { MASK } else { 0 },
+            sample_stack_user: copied,
             clockid: libc::CLOCK_MONOTONIC,
             ..Attributes::default()
         };

@@ -9,6 +9,7 @@ use super::format::{Field, Format};
 use super::maps::Mapping;
 use super::perf::Stacks;
 use super::tracefs;
+use super::unwind::{IP, REGISTERS};
 
 /// Kinds of records (`PERF_RECORD_*`).
 const LOST: u32 = 2;
@@ -74,6 +75,8 @@ pub(super) enum Said {
     },
     /// One of the program's functions was called.
     Call(Hit),
+    /// An entry was put into a submission queue.
+    Push(Box<Push>),
     /// A thread, or a process, was begun by another one.
     Fork { parent: (u32, u32) },
     /// A thread has a name.
@@ -100,6 +103,28 @@ pub(super) struct Hit {
     pub(super) word: u64,
 }
 
+/// A call that puts an entry into a submission queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Push {
+    /// Which of the functions that do it.
+    pub(super) number: u32,
+    /// Descriptor of the ring, index of the entry in its queue, and its cookie.
+    pub(super) fd: i32,
+    pub(super) index: u32,
+    pub(super) cookie: u64,
+    /// The registers that callers find as they were.
+    pub(super) registers: [u64; REGISTERS],
+    /// What lay on the stack, from its end on.
+    pub(super) stack: Box<[u8]>,
+}
+
+impl Push {
+    /// Where the function begins in memory.
+    pub(super) fn address(&self) -> u64 {
+        self.registers[IP]
+    }
+}
+
 /// The tracepoints that are listened to, and where their fields lie.
 #[derive(Clone, Debug)]
 pub(super) struct Tracepoints {
@@ -110,6 +135,8 @@ pub(super) struct Tracepoints {
     overflow: (u64, [Field; 4]),
     /// Entries and returns of the program's functions: number, beginning, where it returns to, and a word.
     calls: Vec<(u64, [Field; 4])>,
+    /// Entries of what puts entries into queues: number, descriptor, index and cookie.
+    pushes: Option<(u64, [Field; 4])>,
     /// Whether records have room for a call stack.
     has_stacks: bool,
 }
@@ -158,6 +185,7 @@ impl Tracepoints {
                 fields(&overflow, ["ctx", "user_data", "res", "cflags"])?,
             ),
             calls: Vec::new(),
+            pushes: None,
             has_stacks: false,
         })
     }
@@ -168,22 +196,70 @@ impl Tracepoints {
         self
     }
 
-    pub(super) fn have_stacks(&self) -> bool {
-        self.has_stacks
-    }
-
     /// Listens to functions of the program as well.
-    pub(super) fn and_calls(mut self, formats: [Option<Format>; 2]) -> Result<Self> {
+    pub(super) fn and_calls(mut self, formats: [Option<Format>; 3]) -> Result<Self> {
+        let [enter, leave, push] = formats;
         let names = [
             ["id", "__probe_ip", "ret", "ptr"],
             ["id", "__probe_func", "__probe_ret_ip", "ptr"],
         ];
-        for (format, names) in formats.into_iter().zip(names) {
+        for (format, names) in [enter, leave].into_iter().zip(names) {
             if let Some(format) = format {
                 self.calls.push((format.id, fields(&format, names)?));
             }
         }
+        if let Some(format) = push {
+            let fields = fields(&format, ["id", "fd", "index", "cookie"])?;
+            self.pushes = Some((format.id, fields));
+        }
         Ok(self)
+    }
+
+    /// The number of what says pushes, whose records have a form and a ring of their own.
+    pub(super) fn pushes(&self) -> Option<u64> {
+        self.pushes.map(|(id, _)| id)
+    }
+
+    /// Whether it has to be known which files code comes from.
+    pub(super) fn have_code(&self) -> bool {
+        self.has_stacks || self.pushes.is_some()
+    }
+
+    /// What a record in the ring of pushes says.
+    pub(super) fn parse_push(&self, (kind, misc): (u32, u16), body: &[u8]) -> Option<Entry> {
+        let Some((_, fields)) = self.pushes.filter(|_| kind == SAMPLE) else {
+            return self.parse((kind, misc), body);
+        };
+        let at = number(body, 8)?;
+        let size = half(body, 16)? as usize;
+        let end = 20usize.checked_add(size)?;
+        let raw = body.get(20..end)?;
+        let [which, fd, index, cookie] = fields.each_ref().map(|field| field.of(raw));
+        let mut rest = body.get(end..)?;
+        let mut registers = [0; REGISTERS];
+        // 0: a thread of the kernel's, which has none.
+        if number(rest, 0)? != 0 {
+            for (at, register) in (8..).step_by(8).zip(&mut registers) {
+                *register = number(rest, at)?;
+            }
+            rest = rest.get(8 * REGISTERS..)?;
+        }
+        rest = rest.get(8..)?;
+        let room = usize::try_from(number(rest, 0)?).ok()?;
+        let mut stack = &[][..];
+        if room > 0 {
+            let copied = usize::try_from(number(rest, 8usize.checked_add(room)?)?).ok()?;
+            stack = rest.get(8..8usize.checked_add(copied.min(room))?)?;
+        }
+        let push = Push {
+            number: which as u32,
+            fd: fd as i32,
+            index: index as u32,
+            cookie,
+            registers,
+            stack: stack.into(),
+        };
+        entry(body, 0, at, Said::Push(Box::new(push)))
     }
 
     /// Their numbers, and what their records say of stacks.

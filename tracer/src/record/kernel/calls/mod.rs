@@ -4,8 +4,8 @@
 //! when they are called. Each hit has the pointer, where the call returns to, and which of the functions it was, whose
 //! type is known beforehand.
 //!
-//! Reading order: [`program`] (which functions), [`prologue`] (whether they can be probed), [`probes`] (in the kernel's
-//! table), [`owners`] (hits into records).
+//! Reading order: [`program`] (which functions), [`pushes`] (where entries go into queues), [`prologue`] (whether they can
+//! be probed), [`probes`] (in the kernel's table), [`owners`] (hits into records).
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,6 +16,7 @@ pub(super) mod owners;
 pub(super) mod probes;
 pub(super) mod program;
 mod prologue;
+pub(super) mod pushes;
 
 use probes::Probes;
 use program::Program;
@@ -76,6 +77,11 @@ impl Calls {
                  to step over its first instruction: RUSTFLAGS=\"-C force-frame-pointers=yes\" has all begin with one \
                  that it does itself",
                 functions.len()
+            ));
+        }
+        if let Some(why) = self.program.no_pushes {
+            remarks.push(format!(
+                "not recorded: who puts operations into the queues (the call stacks of pushes), because {why}"
             ));
         }
         if !self.program.refused.is_empty() {

@@ -5,7 +5,9 @@
 //! ways that nobody sees (`ManuallyDrop`), so that for the reader a reclaim is one for certain only when the block is
 //! freed (`traces`, `model/pointers.rs`). What is seen of it, `mem::forget`, is told here.
 
+use std::collections::hash_map::Entry;
 use std::io;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wire::layout::capture;
@@ -13,7 +15,8 @@ use wire::payload::pair;
 use wire::record::{Kind, LOST_KERNEL, Owner};
 
 use super::super::file::{Common, Whose, Writer};
-use super::super::sample::Hit;
+use super::super::maps::Module;
+use super::super::sample::{Hit, Push};
 use super::program::{Call, Program};
 
 /// Pointers that were turned into owners and may be forgotten again, kept for each process.
@@ -28,6 +31,8 @@ pub(in super::super) struct Owners {
     program: Program,
     files: FxHashMap<u32, Sheet>,
     count: u64,
+    pushes: u64,
+    bare: u64,
     failed: Option<io::Error>,
 }
 
@@ -48,6 +53,8 @@ impl Owners {
             program,
             files: FxHashMap::default(),
             count: 0,
+            pushes: 0,
+            bare: 0,
             failed: None,
         }
     }
@@ -77,17 +84,7 @@ impl Owners {
         if self.program.is_shipped(returns_to) {
             return Ok(());
         }
-        if !self.files.contains_key(&pid) {
-            let writer = Writer::create(&self.common, capture::UPROBES, &whose(), at)?;
-            let sheet = Sheet {
-                writer,
-                sites: FxHashMap::default(),
-                taken: FxHashMap::default(),
-                is_over: false,
-            };
-            self.files.insert(pid, sheet);
-        }
-        let Some(sheet) = self.files.get_mut(&pid).filter(|sheet| !sheet.is_over) else {
+        let Some(sheet) = sheet(&mut self.files, &self.common, pid, at, whose)? else {
             return Ok(());
         };
         let (kind, pointer) = sheet.meaning(function.call, function.owner, hit.word);
@@ -103,6 +100,44 @@ impl Owners {
         sheet.writer.record((tid, name), at, kind, owner, &words);
         self.count += 1;
         Ok(())
+    }
+
+    /// An entry was put into a submission queue, by what these frames of the stack are, whose addresses in memory and in
+    /// their files are given.
+    pub(in super::super) fn push(
+        &mut self,
+        (pid, tid, name): (u32, u32, &[u8]),
+        at: u64,
+        push: &Push,
+        frames: &[(u64, (Arc<Module>, u64))],
+        whose: impl Fn() -> Whose,
+    ) -> io::Result<()> {
+        let Some(pushes) = &self.program.pushes else {
+            return Ok(());
+        };
+        let Some(address) = pushes.address(push.number) else {
+            return Ok(());
+        };
+        let loaded_at = push.address().wrapping_sub(address);
+        // Whom anybody looks for called the queue; the queue calls itself.
+        let own = |address: &u64| pushes.is_own(address.wrapping_sub(loaded_at));
+        let callers = frames.iter().skip_while(|(address, _)| own(address));
+        let callers: Vec<_> = callers.map(|(_, frame)| frame.clone()).collect();
+        let Some(sheet) = sheet(&mut self.files, &self.common, pid, at, whose)? else {
+            return Ok(());
+        };
+        let stack = sheet.writer.stack(&callers);
+        let words = [push.cookie, pair(push.fd.cast_unsigned(), push.index)];
+        let what = (Kind::Push, 0, stack);
+        sheet.writer.record_with((tid, name), at, what, &words);
+        self.pushes += 1;
+        self.bare += u64::from(stack == 0);
+        Ok(())
+    }
+
+    /// Pushes that were recorded, and those of them whose callers are not known.
+    pub(in super::super) fn pushes(&self) -> (u64, u64) {
+        (self.pushes, self.bare)
     }
 
     /// The process of which the recorder knows by itself when it began.
@@ -173,6 +208,26 @@ impl Owners {
         let of_files = of_files.filter_map(|sheet| sheet.writer.failure());
         self.failed.iter().chain(of_files).next()
     }
+}
+
+/// The file of a process, made where there is none yet; nothing once the recording ended for it.
+fn sheet<'a>(
+    files: &'a mut FxHashMap<u32, Sheet>,
+    common: &Common,
+    pid: u32,
+    at: u64,
+    whose: impl Fn() -> Whose,
+) -> io::Result<Option<&'a mut Sheet>> {
+    let sheet = match files.entry(pid) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => new.insert(Sheet {
+            writer: Writer::create(common, capture::UPROBES, &whose(), at)?,
+            sites: FxHashMap::default(),
+            taken: FxHashMap::default(),
+            is_over: false,
+        }),
+    };
+    Ok(Some(sheet).filter(|sheet| !sheet.is_over))
 }
 
 impl Sheet {

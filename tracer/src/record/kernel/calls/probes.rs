@@ -15,12 +15,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::program::{Call, Program};
+use super::pushes::Layout;
 use crate::record::kernel::format::Format;
 use crate::record::spawn::start_time;
 
 const GROUP: &str = "tracer_";
 const ENTER: &str = "enter";
 const LEAVE: &str = "leave";
+const PUSH: &str = "push";
+/// Where an entry has its cookie, by the kernel's interface.
+const COOKIE: u64 = 32;
 
 /// What this process put into the kernel's table.
 #[derive(Debug)]
@@ -65,14 +69,26 @@ impl Probes {
         read_all(&program.file).context("the program cannot be read")?;
         // By its descriptor: the very file that was looked into, whatever its name is and whoever replaces it.
         let path = format!("/proc/{pid}/fd/{}", program.file.as_raw_fd());
-        for (number, function) in program.functions.iter().enumerate() {
+        let calls = program.functions.iter().enumerate();
+        let calls = calls.map(|(number, function)| {
             let (kind, event, fields) = match function.call {
                 Call::Leak => ('r', LEAVE, "ptr=$retval:u64"),
                 _ => ('p', ENTER, "ptr=%di:u64 ret=+0(%sp):u64"),
             };
+            (kind, event, function.offset, number, fields.to_owned())
+        });
+        let pushes = program.pushes.iter().flat_map(|pushes| {
+            let Layout { tail, ring, fd } = pushes.layout;
+            let fields = format!(
+                "index=+{tail}(%di):u32 cookie=+{COOKIE}(%si):u64 fd={fd:+}(+{ring}(%di)):s32"
+            );
+            let numbered = pushes.functions.iter().enumerate();
+            numbered.map(move |(number, (offset, _))| ('p', PUSH, *offset, number, fields.clone()))
+        });
+        for (kind, event, offset, number, fields) in calls.chain(pushes) {
             let line = format!(
-                "{kind}:{}/{event} {path}:{:#x} id=\\{number}:u32 {fields}\n",
-                probes.group, function.offset
+                "{kind}:{}/{event} {path}:{offset:#x} id=\\{number}:u32 {fields}\n",
+                probes.group
             );
             say(tracefs, &line).with_context(|| {
                 format!(
@@ -88,8 +104,8 @@ impl Probes {
         Ok(probes)
     }
 
-    /// The formats of what functions say when they are entered, and when they are left.
-    pub(in super::super) fn formats(&self) -> Result<[Option<Format>; 2]> {
+    /// The formats of what functions say when they are entered, when they are left, and of pushes.
+    pub(in super::super) fn formats(&self) -> Result<[Option<Format>; 3]> {
         let format = |event: &'static str| {
             if !self.events.contains(&event) {
                 return Ok(None);
@@ -107,7 +123,7 @@ impl Probes {
                 None => bail!("{} is no description of a probe", crate::safe::path(&path)),
             }
         };
-        Ok([format(ENTER)?, format(LEAVE)?])
+        Ok([format(ENTER)?, format(LEAVE)?, format(PUSH)?])
     }
 }
 

@@ -17,6 +17,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use wire::record::Owner;
 
 use super::prologue::{self, Cost};
+use super::pushes::Pushes;
 use crate::symbols::debug::{self, Elf, Reader};
 
 /// What a call does with an owner.
@@ -60,6 +61,10 @@ pub(in super::super) struct Program {
     pub(in super::super) functions: Vec<Function>,
     /// Functions whose first instruction cannot be probed.
     pub(super) refused: Vec<String>,
+    /// Where it puts entries into submission queues; nothing where it does not by the io-uring crate.
+    pub(in super::super) pushes: Option<Pushes>,
+    /// Why that is not probed although it uses the crate.
+    pub(super) no_pushes: Option<&'static str>,
     /// Where functions of the standard library lie that call these themselves: begin and end.
     shipped: BTreeMap<u64, u64>,
     lines: Option<Context<Reader>>,
@@ -106,7 +111,12 @@ impl Program {
             shipped,
             symbols,
         } = functions(&elf);
-        if functions.iter().all(|it| it.call == Call::Forget) {
+        let dwarf = debug::dwarf(&elf);
+        let (pushes, no_pushes) = match Pushes::find(&elf, &dwarf) {
+            Ok(pushes) => (pushes, None),
+            Err(why) => (None, Some(why)),
+        };
+        if functions.iter().all(|it| it.call == Call::Forget) && pushes.is_none() {
             let why = if symbols == 0 {
                 "it has no symbols (stripped)"
             } else if refused.is_empty() {
@@ -119,7 +129,6 @@ impl Program {
                 "{shown}: into_raw, from_raw and their kin cannot be probed, because {why}; {INSTEAD}"
             );
         }
-        let dwarf = debug::dwarf(&elf);
         let _ = types(&dwarf, &mut functions);
         // Of every kind of value: only that of owners is of use.
         functions.retain(|it| it.call != Call::Forget || owned(&mut it.clone()));
@@ -130,6 +139,8 @@ impl Program {
             file,
             functions,
             refused,
+            pushes,
+            no_pushes,
             shipped,
             lines: Context::from_dwarf(dwarf).ok(),
         })
@@ -235,7 +246,7 @@ fn functions(elf: &Elf<'_>) -> Found {
 }
 
 /// Where an address lies in the file.
-fn offset(elf: &Elf<'_>, address: u64) -> Option<u64> {
+pub(super) fn offset(elf: &Elf<'_>, address: u64) -> Option<u64> {
     let endian = elf.endian();
     let mut loaded = elf
         .elf_program_headers()

@@ -1,0 +1,143 @@
+//! Which operation an entry became that the program was seen to put into a submission queue.
+//!
+//! What was called says the ring by its descriptor, and the entry by its index, which is the operation's number. That is
+//! believed of a ring as long as what it submits under these numbers carries the cookies that were pushed: one that
+//! differs, and nothing more is said of that ring.
+
+use std::collections::VecDeque;
+
+use super::ringset::RingKey;
+use super::state::State;
+use crate::event::{Event, Submission};
+
+/// Pushed and not submitted, kept for each ring: no queue has more slots.
+const WAITING_MAX: usize = 1 << 15;
+
+/// What was pushed onto a ring.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// The latest entry's number.
+    newest: u64,
+    /// Numbers and cookies of those that were not submitted yet, oldest first.
+    waiting: VecDeque<(u64, u64)>,
+    /// Another cookie was submitted under a number than was pushed: they are not the numbers of operations.
+    is_other: bool,
+}
+
+impl State {
+    /// An entry was put into the queue of the ring with a descriptor.
+    pub(super) fn push(&mut self, event: &Event, fd: i32, index: u32, cookie: u64) {
+        let process = event.process;
+        let made = |ring: &super::things::RingState| ring.info.is_some_and(|info| info.fd == fd);
+        let live = self.rings.live(process);
+        // The descriptor of one that went unseen may have been used again: the latest is meant.
+        let Some((&key, _)) = live.filter(|(_, ring)| made(ring)).last() else {
+            return;
+        };
+        let pushed = self.pushed.entry(key).or_default();
+        if pushed.is_other {
+            return;
+        }
+        let number = pushed.number(index);
+        pushed.newest = number;
+        if pushed.waiting.len() >= WAITING_MAX {
+            pushed.waiting.pop_front();
+        }
+        pushed.waiting.push_back((number, cookie));
+        let address = self.schemes.address(process, key.1, cookie);
+        let place = (process, address);
+        let live = self.addresses.get(place).and_then(|it| it.live());
+        let generation = live.map(|live| live.id.number);
+        let link = self.link(event.id);
+        link.operation = Some((key.1, number));
+        if let Some(generation) = generation {
+            (link.address, link.generation) = (address, generation);
+        }
+    }
+
+    /// A ring was made: what was pushed onto one with its number before was another's.
+    pub(super) fn forget_pushed(&mut self, key: RingKey) {
+        if !self.pushed.is_empty() {
+            self.pushed.remove(&key);
+        }
+    }
+
+    /// An operation was submitted: holds its cookie against the one that was pushed.
+    #[inline]
+    pub(super) fn hold_against_push(&mut self, key: RingKey, submission: &Submission) {
+        if self.pushed.is_empty() {
+            return;
+        }
+        if let Some(pushed) = self.pushed.get_mut(&key) {
+            pushed.submitted(submission.sequence, submission.entry.cookie);
+        }
+    }
+}
+
+impl Pushed {
+    /// The number with these low bits that is nearest to the latest.
+    fn number(&self, index: u32) -> u64 {
+        let ahead = index.wrapping_sub(self.newest as u32).cast_signed();
+        let number = self.newest.checked_add_signed(ahead.into());
+        number.unwrap_or_else(|| index.into())
+    }
+
+    fn submitted(&mut self, number: u64, cookie: u64) {
+        while let Some(&(waits, pushed)) = self.waiting.front() {
+            if waits > number {
+                break;
+            }
+            self.waiting.pop_front();
+            if waits == number && pushed != cookie {
+                self.is_other = true;
+                self.waiting.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::What;
+    use crate::trace::Trace;
+
+    #[test]
+    fn numbers_go_on_past_32_bits() {
+        let mut pushed = Pushed::default();
+        assert_eq!(pushed.number(7), 7);
+        pushed.newest = u64::from(u32::MAX) - 1;
+        assert_eq!(pushed.number(1), (1 << 32) + 1);
+        pushed.newest = (1 << 32) + 1;
+        assert_eq!(pushed.number(u32::MAX), u32::MAX.into());
+    }
+
+    /// What the pushes of a trace are linked to.
+    fn pushes(text: &str) -> Vec<Option<(u32, u64)>> {
+        let head = "process 0 pid=77 start=9 capture=preload\nprocess 1 pid=77 start=9 capture=uprobes\n\
+                    lane a process=0\nlane p process=1\n10 a ring-create 2 crate fd=5\n";
+        let trace = Trace::parse_text(&format!("{head}{text}")).unwrap();
+        let events = trace.events();
+        let pushes = events
+            .iter()
+            .filter(|it| matches!(it.what, What::Push { .. }));
+        pushes.map(|it| trace.link(it.id).operation).collect()
+    }
+
+    #[test]
+    fn a_push_is_of_the_operation_with_its_index_on_the_ring_with_its_descriptor() {
+        let of = pushes(
+            "20 p push 5 0 0x7\n21 p push 5 1 0x7\n22 p push 6 0 0x7\n\
+             30 a submit 2 0 nop 0x7\n31 a submit 2 1 nop 0x7\n",
+        );
+        assert_eq!(of, [Some((2, 0)), Some((2, 1)), None]);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_ring_once_another_cookie_was_submitted_than_was_pushed() {
+        let of = pushes(
+            "20 p push 5 0 0x7\n30 a submit 2 0 nop 0x8\n40 p push 5 1 0x9\n41 a submit 2 1 nop 0x9\n",
+        );
+        assert_eq!(of, [Some((2, 0)), None]);
+    }
+}
