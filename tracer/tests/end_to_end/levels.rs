@@ -15,7 +15,7 @@ use traces::recording::Capture;
 use crate::support::{has_io_uring, read, record, run, scenario, tracer};
 
 /// The gallery, built without the probe: a folder of its own, since features are united over a workspace.
-fn bare() -> PathBuf {
+pub(crate) fn bare() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bare");
     let mut build = Command::new(env!("CARGO"));

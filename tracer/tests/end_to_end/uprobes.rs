@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{PoisonError, RwLock};
 
+use traces::event::{Event, What};
 use traces::recording::Capture;
 
 use crate::kernel::{is_allowed, left_out};
@@ -114,6 +115,77 @@ fn leaks_and_double_reclaims_of_a_debug_build_are_found_and_a_correct_one_is_cle
             .prints("T03 stale-cookie (suspected)")
             .prints("1 finding\n");
     }
+}
+
+/// The io-uring crate in a program that does not link the probe and keeps no frame pointers: each operation is put into its
+/// queue by a call whose stack leads to the coroutine that wanted it.
+#[test]
+fn who_puts_an_operation_into_its_queue_is_told_with_the_coroutines_call_stack() {
+    if !may_probe("pushes by --uprobes") {
+        return;
+    }
+    let _shared = CLEARED.read().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let gallery = crate::levels::bare();
+    let recorded = |ring: &str| {
+        let mut recorder = tracer(folder.path());
+        recorder.args(["record", "--uprobes", "--"]).arg(&gallery);
+        run(recorder.args(["leftover", "--ring", ring])).exits(0)
+    };
+    // Its own queues are no business of the crate's.
+    let ran = recorded("inplace");
+    assert!(!ran.stderr.contains("into submission queues"), "{ran:#?}");
+
+    recorded("crate").says(" pushes into submission queues");
+    let trace = read(&folder.path().join("trace.bin"));
+    let own = |event: &&Event| {
+        let process = trace.recording().process(event.process);
+        process.is_some_and(|it| it.capture == Capture::Preload)
+    };
+    let (mut pushed, mut submitted) = (Vec::new(), Vec::new());
+    for event in trace.events().iter().filter(own) {
+        match &event.what {
+            What::Push { index, cookie, .. } => pushed.push((u64::from(*index), *cookie)),
+            What::Submit(it) => submitted.push((it.sequence, it.entry.cookie)),
+            _ => {}
+        }
+    }
+    assert!(!pushed.is_empty());
+    assert_eq!(pushed, submitted, "each once, in order, with its cookie");
+
+    let dump = run(tracer(folder.path()).args(["dump", "trace.bin"])).exits(0);
+    let pushes = dump
+        .stdout()
+        .lines()
+        .filter(|line| line.contains(" push ring "));
+    let pushes: Vec<&str> = pushes.collect();
+    assert_eq!(pushes.len(), pushed.len(), "{dump:#?}");
+    let (timers, others): (Vec<&str>, Vec<&str>) =
+        pushes.iter().partition(|line| line.contains(" Ticket#"));
+    for timer in &timers {
+        // Who called the queue, and not the queue itself; the coroutine, which frame pointers would not lead to.
+        assert!(
+            timer.contains(" via <Copied as Ring>::push (") && !timer.contains("squeue"),
+            "{timer}"
+        );
+        assert!(
+            timer.contains(" < leftover::") && timer.contains(" < Coroutine::resume ("),
+            "{timer}"
+        );
+    }
+    for coroutine in [" < leftover::pause (", " < leftover::main ("] {
+        assert!(
+            timers.iter().any(|it| it.contains(coroutine)),
+            "{timers:#?}"
+        );
+    }
+    assert!(!others.is_empty(), "{pushes:#?}");
+    // The finding says who pushed the operation that nobody gave a cookie.
+    run(tracer(folder.path()).args(["check", "trace.bin"]))
+        .exits(1)
+        .prints("T01 unset-cookie (suspected)")
+        .prints(": put into the queue here")
+        .prints("from <Copied as Ring>::push (");
 }
 
 /// Who may not probe is told of all that is missing, and not of tracepoints alone.

@@ -68,6 +68,8 @@ pub(crate) use things::{
     Owed, Past, Pointers, Poll, Standing, Unwoken, is_nowhere, is_sole,
 };
 
+use rustc_hash::FxHashMap;
+
 use links::Links;
 use state::State;
 
@@ -87,9 +89,9 @@ pub(crate) struct Judged {
     /// One for each event that is at hand.
     pub(crate) links: Vec<Link>,
     /// Parents of scopes, by process and scope.
-    pub(crate) scope_parents: rustc_hash::FxHashMap<(u32, u32), u32>,
+    pub(crate) scope_parents: FxHashMap<(u32, u32), u32>,
     /// Rings as the kernel sees them, and the process's own ring that each of them is.
-    pub(crate) merged: rustc_hash::FxHashMap<(u32, u32), kernel::Merged>,
+    pub(crate) merged: FxHashMap<(u32, u32), kernel::Merged>,
     /// What rules said before consequences were folded, for their tests.
     #[cfg(test)]
     pub(crate) drafts: Vec<crate::rules::Draft>,
@@ -123,6 +125,8 @@ pub(crate) struct Observer<'a> {
     pub(crate) losses: Losses,
     pub(crate) sharing: Sharing,
     pub(crate) drafts: Drafts,
+    /// Where the program was seen to put an operation into its queue, by its submission.
+    pub(crate) pushes: FxHashMap<EventId, EventId>,
 }
 
 impl Observer<'_> {
@@ -191,6 +195,7 @@ impl<'a> Course<'a> {
                 losses: Losses::default(),
                 sharing: Sharing::default(),
                 drafts: Drafts::default(),
+                pushes: FxHashMap::default(),
             },
         }
     }

@@ -6,20 +6,23 @@
 
 use std::collections::VecDeque;
 
+use super::Observer;
 use super::ringset::RingKey;
 use super::state::State;
-use crate::event::{Event, Submission};
+use crate::event::{Event, EventId, Submission};
 
 /// Pushed and not submitted, kept for each ring: no queue has more slots.
 const WAITING_MAX: usize = 1 << 15;
+/// Operations whose push is known while something may be said of them.
+const KNOWN_MAX: usize = 1 << 20;
 
 /// What was pushed onto a ring.
 #[derive(Debug, Default)]
 pub(super) struct Pushed {
     /// The latest entry's number.
     newest: u64,
-    /// Numbers and cookies of those that were not submitted yet, oldest first.
-    waiting: VecDeque<(u64, u64)>,
+    /// Numbers and cookies of those that were not submitted yet, and where they were pushed; oldest first.
+    waiting: VecDeque<(u64, u64, EventId)>,
     /// Another cookie was submitted under a number than was pushed: they are not the numbers of operations.
     is_other: bool,
 }
@@ -43,7 +46,7 @@ impl State {
         if pushed.waiting.len() >= WAITING_MAX {
             pushed.waiting.pop_front();
         }
-        pushed.waiting.push_back((number, cookie));
+        pushed.waiting.push_back((number, cookie, event.id));
         let address = self.schemes.address(process, key.1, cookie);
         let place = (process, address);
         let live = self.addresses.get(place).and_then(|it| it.live());
@@ -64,12 +67,24 @@ impl State {
 
     /// An operation was submitted: holds its cookie against the one that was pushed.
     #[inline]
-    pub(super) fn hold_against_push(&mut self, key: RingKey, submission: &Submission) {
+    pub(super) fn hold_against_push(
+        &mut self,
+        event: &Event,
+        key: RingKey,
+        submission: &Submission,
+        observer: &mut Observer<'_>,
+    ) {
         if self.pushed.is_empty() {
             return;
         }
-        if let Some(pushed) = self.pushed.get_mut(&key) {
-            pushed.submitted(submission.sequence, submission.entry.cookie);
+        let pushed = self.pushed.get_mut(&key);
+        let push = pushed.and_then(|it| it.submitted(submission.sequence, submission.entry.cookie));
+        if let Some(push) = push {
+            if observer.pushes.len() >= KNOWN_MAX {
+                // Of what was submitted that long ago little is said any more.
+                observer.pushes.clear();
+            }
+            observer.pushes.insert(event.id, push);
         }
     }
 }
@@ -82,8 +97,10 @@ impl Pushed {
         number.unwrap_or_else(|| index.into())
     }
 
-    fn submitted(&mut self, number: u64, cookie: u64) {
-        while let Some(&(waits, pushed)) = self.waiting.front() {
+    /// An operation was submitted: where it was pushed.
+    fn submitted(&mut self, number: u64, cookie: u64) -> Option<EventId> {
+        let mut found = None;
+        while let Some(&(waits, pushed, push)) = self.waiting.front() {
             if waits > number {
                 break;
             }
@@ -91,8 +108,11 @@ impl Pushed {
             if waits == number && pushed != cookie {
                 self.is_other = true;
                 self.waiting.clear();
+            } else if waits == number {
+                found = Some(push);
             }
         }
+        found
     }
 }
 

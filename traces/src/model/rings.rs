@@ -196,7 +196,7 @@ impl State {
             (link.address, link.generation) = (address, generation.number);
         }
 
-        self.hold_against_push(key, submission);
+        self.hold_against_push(event, key, submission, observer);
         self.show_submission(&operation, address, observer);
         if by_shim {
             self.note_index(submission, &operation);

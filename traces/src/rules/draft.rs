@@ -182,6 +182,22 @@ impl Draft {
         self
     }
 
+    /// Where the operations whose submissions it rests on were put into their queues, as far as that was seen: who did it
+    /// is called there, and the submission by whoever hands the queue over.
+    pub(super) fn and_pushes(mut self, pushes: &FxHashMap<EventId, EventId>) -> Self {
+        if !pushes.is_empty() {
+            let evidence = &mut self.finding.evidence;
+            let submitted = evidence.iter().map(|evidence| evidence.event);
+            let submitted = submitted.chain([self.finding.first_cause]);
+            let found: Vec<EventId> = submitted
+                .filter_map(|it| pushes.get(&it).copied())
+                .collect();
+            let role = "put into the queue here";
+            evidence.extend(found.into_iter().map(|event| Evidence { event, role }));
+        }
+        self
+    }
+
     /// A part of what makes it the same fault as in another run.
     pub(crate) fn shape(mut self, part: impl AsRef<str>) -> Self {
         self.shape.add(part.as_ref());

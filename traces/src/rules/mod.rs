@@ -48,7 +48,7 @@ mod t27_uninitialised_to_kernel;
 pub(crate) use draft::{Draft, Drafts, History, Key};
 pub use explain::{explain, list};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{Event, EventId, LossReason, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
@@ -142,6 +142,7 @@ pub(crate) struct Judge<'a> {
     events: &'a [Event],
     asked: Option<&'a Asked>,
     drafts: &'a mut Drafts,
+    pushes: &'a FxHashMap<EventId, EventId>,
 }
 
 impl Judge<'_> {
@@ -234,6 +235,7 @@ impl Judge<'_> {
         } else {
             draft
         };
+        let draft = draft.and_pushes(self.pushes);
         if let Some(asked) = self.asked {
             asked.rule(self.rule.id);
             return draft.ask(asked);
@@ -347,6 +349,7 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
         events: observer.events,
         asked: observer.asked,
         drafts: &mut observer.drafts,
+        pushes: &observer.pushes,
     };
     for rule in rules {
         judge.rule = rule;
@@ -374,6 +377,7 @@ fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
             events: observer.events,
             asked: None,
             drafts: &mut drafts,
+            pushes: &observer.pushes,
         };
         (rule.check)(moment, &mut judge);
         assert!(

@@ -9,18 +9,17 @@
 //! No address of the kernel's gets into a file.
 
 use std::io;
-use std::path::PathBuf;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::layout::capture;
 use wire::payload::{Submit, pair};
 use wire::record::{Kind, LOST_KERNEL, RingKind};
 
+use super::births::Births;
 use super::calls::owners::Owners;
-use super::file::{Common, Whose, Writer};
+use super::file::{Common, Writer};
 use super::maps::Maps;
 use super::sample::{Entry, Said};
-use crate::record::spawn;
 
 /// `IORING_CQE_F_MORE`, `IORING_CQE_F_NOTIF`
 const MORE: u32 = 2;
@@ -36,10 +35,7 @@ pub(super) struct Follow {
     requests: FxHashMap<u64, Request>,
     /// By process id.
     files: FxHashMap<u32, Sheet>,
-    /// What is known of processes, gathered while they live.
-    births: FxHashMap<u32, Whose>,
-    /// The latest of them: most of what comes is about the same one.
-    met: u32,
+    births: Births,
     /// Names of threads.
     names: FxHashMap<u32, Vec<u8>>,
     /// Records that were lost before there was a file to say so in.
@@ -106,8 +102,7 @@ impl Follow {
             rings: FxHashMap::default(),
             requests: FxHashMap::default(),
             files: FxHashMap::default(),
-            births: FxHashMap::default(),
-            met: 0,
+            births: Births::default(),
             names: FxHashMap::default(),
             unplaced: 0,
             generations: 0,
@@ -141,32 +136,8 @@ impl Follow {
     /// Looks at a process while it may still live: what happened is worked through later.
     pub(super) fn meet(&mut self, entry: &Entry) {
         // Of everybody's processes only few are followed, and those were there before.
-        if self.only.is_some() {
-            return;
-        }
-        match &entry.said {
-            // A thread is no process, and a process is its parent's image until it is another one.
-            Said::Exit | Said::Lost(_) => {}
-            Said::Comm(_) | Said::Exec(_) if entry.pid == entry.tid => {
-                let mut now = look(entry.pid, 0, entry.at);
-                // Gone already: what was seen of it is better than a guess.
-                if now.exe.as_os_str().is_empty()
-                    && let Some(known) = self.births.get(&entry.pid)
-                {
-                    (now.parent, now.start_time) = (known.parent, known.start_time);
-                }
-                self.births.insert(entry.pid, now);
-            }
-            Said::Fork { parent } if parent.0 != entry.pid => {
-                self.births
-                    .insert(entry.pid, look(entry.pid, parent.0, entry.at));
-            }
-            _ if entry.pid != self.met => {
-                let fresh = || look(entry.pid, 0, entry.at);
-                self.births.entry(entry.pid).or_insert_with(fresh);
-                self.met = entry.pid;
-            }
-            _ => {}
+        if self.only.is_none() {
+            self.births.meet(entry);
         }
     }
 
@@ -201,7 +172,7 @@ impl Follow {
 
     /// The process of which the recorder knows by itself when it began.
     pub(super) fn began(&mut self, pid: u32, start_time: u64) {
-        let Some(whose) = self.births.get_mut(&pid) else {
+        let Some(whose) = self.births.get_mut(pid) else {
             return;
         };
         whose.start_time = start_time;
@@ -297,7 +268,7 @@ impl Follow {
                     return;
                 };
                 let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
-                let whose = || known(&self.births, pid, at);
+                let whose = || self.births.known(pid, at);
                 if let Err(error) = owners.take((pid, tid, name), at, hit, whose) {
                     self.failure.get_or_insert(error);
                 }
@@ -308,7 +279,7 @@ impl Follow {
                 };
                 let frames = self.maps.unwound(pid, push.registers, &push.stack);
                 let name = self.names.get(&tid).map_or(&[][..], Vec::as_slice);
-                let whose = || known(&self.births, pid, at);
+                let whose = || self.births.known(pid, at);
                 if let Err(error) = owners.push((pid, tid, name), at, &push, &frames, whose) {
                     self.failure.get_or_insert(error);
                 }
@@ -573,7 +544,7 @@ impl Follow {
     /// The file of a process, made where there is none yet.
     fn sheet(&mut self, pid: u32, at: u64) -> Option<&mut Sheet> {
         if !self.files.contains_key(&pid) {
-            let whose = known(&self.births, pid, at);
+            let whose = self.births.known(pid, at);
             match Writer::create(&self.common, capture::KERNEL, &whose, at) {
                 Ok(writer) => {
                     let sheet = Sheet {
@@ -621,41 +592,6 @@ fn says_twice(release: &[u8]) -> bool {
         .ok()
         .and_then(|it| it.parse::<u32>().ok());
     major.is_some_and(|major| major < 6)
-}
-
-/// What is known of a process.
-fn known(births: &FxHashMap<u32, Whose>, pid: u32, at: u64) -> Whose {
-    births
-        .get(&pid)
-        .cloned()
-        .unwrap_or_else(|| look(pid, 0, at))
-}
-
-/// What the system says of a process; when it began is guessed where it is gone already.
-fn look(pid: u32, parent: u32, at: u64) -> Whose {
-    let stat = spawn::stat(pid);
-    let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
-    Whose {
-        pid,
-        parent: stat.map_or(parent, |stat| stat.parent),
-        start_time: stat.map_or_else(|| since_boot(at), |stat| stat.start),
-        exe: exe.unwrap_or_else(|_| PathBuf::new()),
-    }
-}
-
-/// A time of `CLOCK_MONOTONIC` in clock ticks since boot.
-fn since_boot(at: u64) -> u64 {
-    let ns = |id| {
-        let now = rustix::time::clock_gettime(id);
-        now.tv_sec * 1_000_000_000 + now.tv_nsec
-    };
-    let slept = ns(rustix::time::ClockId::Boottime) - ns(rustix::time::ClockId::Monotonic);
-    let tick = 1_000_000_000
-        / i64::try_from(rustix::param::clock_ticks_per_second())
-            .unwrap_or(100)
-            .max(1);
-    let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(slept);
-    u64::try_from(at / tick).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] and
+//! (records into words), [`follow`] (words into operations, of processes that [`births`] knows), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] and
 //! [`unwind`] for `--uprobes`.
 
 use std::ffi::OsStr;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+mod births;
 mod calls;
 mod file;
 mod follow;
