@@ -100,8 +100,9 @@ pub(crate) struct Record {
     ///
     /// The kernel is asked to say when these functions of the standard library are called, which are functions of their
     /// own in what `cargo build` makes; in an optimised build they are in line, and only the probe sees them. CMD has to
-    /// be the program itself. A call takes some microseconds longer. With this comes all that --kernel records. Rules
-    /// that then speak, and how sure they are: `tracer explain levels`.
+    /// be the program itself. Of one on the io-uring crate it is also recorded who puts operations into the queues, with
+    /// the coroutine's call stack. A call takes some microseconds longer. With this comes all that --kernel records.
+    /// Rules that then speak, and how sure they are: `tracer explain levels`.
     #[arg(long)]
     pub(crate) uprobes: bool,
 

@@ -186,6 +186,18 @@ fn who_puts_an_operation_into_its_queue_is_told_with_the_coroutines_call_stack()
         .prints("T01 unset-cookie (suspected)")
         .prints(": put into the queue here")
         .prints("from <Copied as Ring>::push (");
+
+    // Without debug information nobody says where the crate has its fields: no guess, and all else goes on.
+    let bare = folder.path().join("without-debug-information");
+    let mut strip = Command::new("strip");
+    strip.args(["--strip-debug", "-o"]).arg(&bare).arg(&gallery);
+    run(&mut strip).exits(0);
+    let mut recorder = tracer(folder.path());
+    recorder.args(["record", "--uprobes", "--"]).arg(&bare);
+    let ran = run(recorder.args(["leftover", "--ring", "crate"])).exits(0);
+    assert!(!ran.stderr.contains("into submission queues"), "{ran:#?}");
+    ran.says("not recorded: who puts operations into the queues")
+        .says("does not say where `SubmissionQueue` and `IoUring`");
 }
 
 /// Who may not probe is told of all that is missing, and not of tracepoints alone.

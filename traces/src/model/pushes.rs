@@ -129,16 +129,26 @@ mod tests {
         pushed.newest = u64::from(u32::MAX) - 1;
         assert_eq!(pushed.number(1), (1 << 32) + 1);
         pushed.newest = (1 << 32) + 1;
-        assert_eq!(pushed.number(u32::MAX), u32::MAX.into());
+        assert_eq!(pushed.number(u32::MAX), u64::from(u32::MAX));
+    }
+
+    const HEAD: &str = "
+        process 0 pid=77 start=9 capture=preload end=exit:0
+        process 1 pid=77 start=9 capture=uprobes
+        lane main tid=77
+        lane calls process=1 tid=77
+        1 main ring-create 2 fd=5
+        ";
+
+    fn trace(text: &str) -> Trace {
+        Trace::parse_text(&format!("{HEAD}{text}")).unwrap()
     }
 
     /// What the pushes of a trace are linked to.
     fn pushes(text: &str) -> Vec<Option<(u32, u64)>> {
-        let head = "process 0 pid=77 start=9 capture=preload\nprocess 1 pid=77 start=9 capture=uprobes\n\
-                    lane a process=0\nlane p process=1\n10 a ring-create 2 crate fd=5\n";
-        let trace = Trace::parse_text(&format!("{head}{text}")).unwrap();
-        let events = trace.events();
-        let pushes = events
+        let trace = trace(text);
+        let pushes = trace
+            .events()
             .iter()
             .filter(|it| matches!(it.what, What::Push { .. }));
         pushes.map(|it| trace.link(it.id).operation).collect()
@@ -147,8 +157,11 @@ mod tests {
     #[test]
     fn a_push_is_of_the_operation_with_its_index_on_the_ring_with_its_descriptor() {
         let of = pushes(
-            "20 p push 5 0 0x7\n21 p push 5 1 0x7\n22 p push 6 0 0x7\n\
-             30 a submit 2 0 nop 0x7\n31 a submit 2 1 nop 0x7\n",
+            "20 calls push 5 0 0x7
+            21 calls push 5 1 0x7
+            22 calls push 6 0 0x7
+            30 main submit 2 NOP 0x7
+            31 main submit 2 NOP 0x7",
         );
         assert_eq!(of, [Some((2, 0)), Some((2, 1)), None]);
     }
@@ -156,8 +169,51 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_ring_once_another_cookie_was_submitted_than_was_pushed() {
         let of = pushes(
-            "20 p push 5 0 0x7\n30 a submit 2 0 nop 0x8\n40 p push 5 1 0x9\n41 a submit 2 1 nop 0x9\n",
+            "20 calls push 5 0 0x7
+            30 main submit 2 NOP 0x8
+            40 calls push 5 1 0x9
+            41 main submit 2 NOP 0x9",
         );
         assert_eq!(of, [Some((2, 0)), None]);
+        // Another ring with that number is believed anew.
+        let of = pushes(
+            "20 calls push 5 0 0x7
+            30 main submit 2 NOP 0x8
+            35 main ring-drop 2
+            36 main ring-create 2 fd=5
+            40 calls push 5 0 0x9
+            41 main submit 2 NOP 0x9",
+        );
+        assert_eq!(of, [Some((2, 0)), Some((2, 0))]);
+    }
+
+    #[test]
+    fn a_finding_about_a_submission_rests_on_the_push_too_unless_it_pushed_another_cookie() {
+        let found = |pushed: &str| {
+            let trace = trace(&format!(
+                "10 calls leak 0x1010 Conn conn.rs:8 owner=Rc
+                20 calls push 5 0 0x1010
+                21 main submit 2 RECV 0x1010
+                30 calls push 5 1 {pushed}
+                31 main submit 2 NOP 0x0 set"
+            ));
+            let stories = &trace.verdict().stories;
+            let [story] = &stories[..] else {
+                panic!("{stories:#?}");
+            };
+            assert_eq!(story.head.rule.0, 1);
+            let of_push = |it: &&crate::finding::Evidence| {
+                let event = trace.event(it.event).unwrap();
+                matches!(event.what, What::Push { .. })
+            };
+            let evidence = story.head.evidence.iter();
+            evidence
+                .filter(of_push)
+                .map(|it| it.event.0)
+                .collect::<Vec<_>>()
+        };
+        let both = found("0x0");
+        assert_eq!(both.len(), 1, "{both:?}");
+        assert_eq!(found("0x5"), [] as [u64; 0]);
     }
 }
