@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{Event, EventId, SiteId};
+use crate::event::{Event, EventId, SiteId, What};
 use crate::names::{function, path};
 use crate::source::Source;
 use crate::trace::Trace;
@@ -126,6 +126,8 @@ pub(crate) type Known = FxHashMap<Frame, Vec<Function>>;
 
 /// Functions of a stack that are shown.
 const SHOWN: usize = 8;
+/// Of a push: between the queue and the coroutine that is looked for lie the layers of a runtime.
+const SHOWN_OF_PUSH: usize = 16;
 /// Functions that one frame may have.
 const INLINED_MAX: usize = 64;
 
@@ -206,12 +208,16 @@ impl Trace {
     /// what runs before `main`; long ones end with how many more there are.
     pub fn stack_lines(&self, event: &Event) -> Vec<String> {
         let entries = self.entries(event.id);
+        let shown = match event.what {
+            What::Push { .. } => SHOWN_OF_PUSH,
+            _ => SHOWN,
+        };
         let mut lines: Vec<String> = entries
             .iter()
-            .take(SHOWN)
+            .take(shown)
             .map(|entry| self.entry(entry))
             .collect();
-        match entries.len().saturating_sub(SHOWN) {
+        match entries.len().saturating_sub(shown) {
             0 => {}
             more => lines.push(format!("{more} more")),
         }

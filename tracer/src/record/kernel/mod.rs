@@ -47,6 +47,7 @@ use sample::{Entry, Said, Tracepoints};
 use tracefs::Tracefs;
 
 use super::Room;
+use super::closing::grouped;
 use super::session::Session;
 
 /// Bytes of the kernel's buffer for threads that begin and end, on each processor.
@@ -57,7 +58,7 @@ const THREADS_AND_CODE: usize = 512 << 10;
 const STACK: u32 = 32 << 10;
 /// Bytes of the kernel's buffer for pushes, on each processor and on all of them; and of those that wait to be worked
 /// through.
-const PUSHES: usize = 4 << 20;
+const PUSHES: usize = 16 << 20;
 const PUSHES_MAX: usize = 64 << 20;
 const WAITING_MAX: usize = 128 << 20;
 /// How long nothing is looked at, at the most.
@@ -346,7 +347,7 @@ impl From<Refused> for anyhow::Error {
 
 /// Bytes for pushes on each of so many processors: a power of two, with room for a few.
 fn room_for_pushes(cpus: usize) -> usize {
-    let room = (PUSHES_MAX / cpus.max(1)).clamp(PUSHES / 16, PUSHES);
+    let room = (PUSHES_MAX / cpus.max(1)).clamp(PUSHES / 64, PUSHES);
     1 << room.ilog2()
 }
 
@@ -597,7 +598,7 @@ impl Outcome {
             remarks.push(format!(
                 "not recorded: the call stacks of {} pushes: their copies of the stack found no room, or could not be \
                  followed; no answer rests on them",
-                bare + self.pushes_lost
+                grouped(bare + self.pushes_lost)
             ));
         }
         remarks
