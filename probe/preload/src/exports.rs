@@ -10,7 +10,7 @@
 use core::ffi::{c_int, c_long, c_void};
 
 use crate::uring::{Call, Way};
-use crate::{kernel, memory, next, rings, start, uring};
+use crate::{closing, kernel, memory, next, uring};
 
 const _: () = assert!(kernel::SETUP == 425 && kernel::REGISTER == 427);
 
@@ -27,6 +27,15 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "lea rax, [rdi - 425]",
         "cmp rax, 2",
         "jbe {ring}",
+        // Those of `closing::NUMBERS`.
+        "cmp edi, 3",
+        "je {closer}",
+        "cmp edi, 33",
+        "je {closer}",
+        "cmp edi, 292",
+        "je {closer}",
+        "cmp edi, 436",
+        "je {closer}",
         "cmp byte ptr [rip + {trap}], 0",
         "jne 3f",
         "2: mov rax, qword ptr [rip + {next}]",
@@ -54,6 +63,7 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "je {mask}",
         "jmp 2b",
         ring = sym ring_call,
+        closer = sym closing_call,
         next = sym next::SYSCALL,
         first = sym first_call,
         trap = sym crate::trap::ON,
@@ -74,13 +84,22 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "sub x9, x0, #425",
         "cmp x9, #2",
         "b.ls 2f",
+        // `close`, `dup3`, `close_range`.
+        "cmp x0, #57",
+        "b.eq 4f",
+        "cmp x0, #24",
+        "b.eq 4f",
+        "cmp x0, #436",
+        "b.eq 4f",
         "adrp x9, {next}",
         "ldr x9, [x9, :lo12:{next}]",
         "cbz x9, 3f",
         "br x9",
         "2: b {ring}",
         "3: b {first}",
+        "4: b {closer}",
         ring = sym ring_call,
+        closer = sym closing_call,
         next = sym next::SYSCALL,
         first = sym first_call,
     )
@@ -104,6 +123,21 @@ unsafe extern "C" fn ring_call(
     };
     // SAFETY: the program's call, with its arguments.
     unsafe { uring::call(&call) }
+}
+
+/// A system call that may close a ring's descriptor.
+unsafe extern "C" fn closing_call(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    closing::by_number(number, [a, b, c, d, e, f]);
+    // SAFETY: the program's call, with its arguments.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
 }
 
 /// A system call that may block signals, while calls are trapped.
@@ -183,9 +217,7 @@ pub unsafe extern "C" fn close(_: c_int) -> c_int {
 
 /// What there is to do before a descriptor is closed. Returns the function that closes it.
 extern "C" fn closing(fd: c_int) -> *mut c_void {
-    if start::is_on() && rings::find(fd).is_some() && start::is_own_process() {
-        uring::gone(fd);
-    }
+    closing::one(fd);
     next::close_address()
 }
 
@@ -196,15 +228,45 @@ extern "C" fn closing(fd: c_int) -> *mut c_void {
 /// As for the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close_range(first: u32, last: u32, flags: c_int) -> c_int {
-    /// `CLOSE_RANGE_CLOEXEC` closes nothing yet.
-    const CLOEXEC: c_int = 4;
-    if start::is_on() && flags & CLOEXEC == 0 && start::is_own_process() {
-        for fd in rings::between(first, last) {
-            uring::gone(fd);
-        }
-    }
+    closing::range(first, last, flags);
     // SAFETY: the caller's promise.
     unsafe { next::close_range(first, last, flags) }
+}
+
+/// `closefrom(3)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn closefrom(first: c_int) {
+    closing::range(first.max(0).cast_unsigned(), u32::MAX, 0);
+    // SAFETY: the caller's promise.
+    unsafe { next::closefrom(first) }
+}
+
+/// `dup2(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+    closing::replaced(old, new);
+    // SAFETY: the caller's promise.
+    unsafe { next::dup2(old, new) }
+}
+
+/// `dup3(2)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+    closing::replaced(old, new);
+    // SAFETY: the caller's promise.
+    unsafe { next::dup3(old, new, flags) }
 }
 
 /// `free(3)`
@@ -214,9 +276,12 @@ pub unsafe extern "C" fn close_range(first: u32, last: u32, flags: c_int) -> c_i
 /// As for the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    memory::freeing(block);
-    // SAFETY: the caller's promise.
-    unsafe { next::free(block) }
+    match next::free_at_hand() {
+        // SAFETY: the caller's promise.
+        Some(free) if memory::is_nobodys(block) => unsafe { free(block) },
+        // SAFETY: as above.
+        _ => unsafe { memory::free(block) },
+    }
 }
 
 /// `realloc(3)`

@@ -26,6 +26,7 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 
+mod closing;
 #[cfg(not(test))]
 pub mod exports;
 mod follow;

@@ -339,6 +339,12 @@ const SIGNAL_BYTES: usize = 8;
 functions! {
     /// `close_range`
     close_range = c"close_range" (first: u32, last: u32, flags: c_int) -> c_int, else -1;
+    /// `closefrom`
+    closefrom = c"closefrom" (first: c_int) -> (), else ();
+    /// `dup2`
+    dup2 = c"dup2" (old: c_int, new: c_int) -> c_int, else -1;
+    /// `dup3`
+    dup3 = c"dup3" (old: c_int, new: c_int, flags: c_int) -> c_int, else -1;
     /// `munmap`
     munmap = c"munmap" (start: *mut c_void, len: usize) -> c_int, else -1;
     /// `realloc`
@@ -403,19 +409,26 @@ functions! {
     usable_size = c"malloc_usable_size" (block: *mut c_void) -> usize, else 0;
 }
 
+type Free = unsafe extern "C" fn(*mut c_void);
+
+/// `free`, where it was looked up already.
+#[inline(always)]
+pub(crate) fn free_at_hand() -> Option<Free> {
+    let address = NEXT_FREE.found.load(Ordering::Relaxed);
+    // SAFETY: null is `None`; the function of that name in the C library has this signature.
+    unsafe { core::mem::transmute::<*mut c_void, Option<Free>>(address) }
+}
+
 /// `free`
 ///
 /// # Safety
 ///
 /// As for the function of that name.
 pub(crate) unsafe fn free(block: *mut c_void) {
-    type Free = unsafe extern "C" fn(*mut c_void);
-    let address = NEXT_FREE.address();
-    if !address.is_null() {
-        // SAFETY: the function of that name in the C library has this signature.
-        let function = unsafe { core::mem::transmute::<*mut c_void, Free>(address) };
+    NEXT_FREE.address();
+    if let Some(free) = free_at_hand() {
         // SAFETY: the caller's promise.
-        unsafe { function(block) }
+        unsafe { free(block) }
     }
 }
 

@@ -313,10 +313,16 @@ fn look_back(ring: &mut Followed) {
 /// Whether any ring's queues ever lay in memory of the program's own.
 static LENT: AtomicBool = AtomicBool::new(false);
 
+/// Whether queues lie in memory of the program's own.
+#[inline(always)]
+pub(crate) fn has_lent() -> bool {
+    LENT.load(Ordering::Relaxed)
+}
+
 /// The program is about to give memory back: rings whose queues lie there are not looked at any more.
 #[inline(always)]
 pub(crate) fn giving_back(start: usize, len: impl FnOnce() -> usize) {
-    if LENT.load(Ordering::Relaxed) {
+    if has_lent() {
         give_up(start, len());
     }
 }

@@ -99,19 +99,16 @@ impl Filter {
         self.may_hold_pages(address, last)
     }
 
-    /// As [`Filter::may_hold`], for who knows that something is watched, and asks at every free: in a few instructions
-    /// where the block lies on one page.
+    /// As [`Filter::may_hold`], for who knows that something is watched, and asks at every free: in a few instructions,
+    /// and without a call. It takes what lies on two pages for held; no block is empty.
     #[cfg(feature = "preload")]
     #[inline(always)]
     pub(super) fn is_near(&self, address: u64, size: u64) -> bool {
         const IN_PAGE: u64 = (1 << PAGE_BITS) - 1;
         let first = address & IN_PAGE;
-        let last = first.wrapping_add(size.max(1) - 1);
-        if last > IN_PAGE {
-            return self.may_hold_pages(address, last_byte(address, size));
-        }
+        let last = first.wrapping_add(size.wrapping_sub(1));
         let word = self.page(address >> PAGE_BITS).load(Ordering::Relaxed);
-        word & cells(first, last) != 0
+        last > IN_PAGE || word & cells(first, last) != 0
     }
 
     #[inline(never)]
@@ -326,7 +323,7 @@ mod tests {
                     #[cfg(feature = "preload")]
                     assert_eq!(
                         FILTER.is_near(address, size),
-                        FILTER.may_hold(address, size)
+                        address % 4096 + size > 4096 || FILTER.may_hold(address, size)
                     );
                 }
             }

@@ -18,6 +18,8 @@ pub const BUNDLE_MAGIC: [u8; 8] = [0x89, b'T', b'R', b'B', 0x0D, 0x0A, 0x1A, 0x0
 pub const FOLDER: &str = "tracer-";
 /// Name of the file that a process leaves in the recording folder where its own found no room.
 pub const NO_ROOM: &str = "no-room";
+/// Name of the file that a process leaves there where its own was made smaller than it should have been.
+pub const LITTLE_ROOM: &str = "little-room";
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.

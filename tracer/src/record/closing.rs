@@ -32,6 +32,7 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
         "{line}; next: `tracer check {file}` or `tracer view {file}`"
     ));
     left(&recorded.left);
+    short_of_room(recorded);
     by_shim(&recording, preload);
     by_kernel(recorded.kernel.as_ref());
     let is_kernels = |process: &traces::recording::Process| process.capture == Capture::Kernel;
@@ -165,6 +166,25 @@ fn room(bytes: u64) -> String {
     match bytes >> 20 {
         0 => format!("{} KiB", bytes.div_ceil(1024)),
         mebibytes => format!("{mebibytes} MiB"),
+    }
+}
+
+/// Which processes kept less than they should have, or nothing.
+fn short_of_room(recorded: &Recorded) {
+    const INSTEAD: &str = "`--dir DIR` names another place, `--ring SIZE` asks for less for each";
+    if let Some(file) = recorded.no_room {
+        talk::line(format_args!(
+            "some processes are not recorded: there was no room for their files of up to {}, or they limit their files \
+             (RLIMIT_FSIZE); {INSTEAD}",
+            room(file)
+        ));
+    }
+    if let Some(file) = recorded.little_room {
+        talk::line(format_args!(
+            "some processes kept less than {} each, because all of them together take a quarter of what is free where \
+             they are recorded; {INSTEAD}",
+            room(file)
+        ));
     }
 }
 

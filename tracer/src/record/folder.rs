@@ -5,7 +5,8 @@
 //! each write-back. It is removed only by [`Folder::remove`], after its content is safe elsewhere;
 //! dropping it leaves it, so that nothing recorded is lost to an early return.
 
-use std::ffi::OsString;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -84,6 +85,11 @@ impl Folder {
         &self.path
     }
 
+    /// Bytes of the disk that this user may still fill; 0 where that cannot be known.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        rustix::fs::statfs(&self.path).map_or(0, |stat| free_bytes(&stat))
+    }
+
     /// Writes a file of its own user's into it.
     pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let mut file = OpenOptions::new()
@@ -133,14 +139,19 @@ impl ProcessFile {
     }
 }
 
+impl ProcessFile {
+    /// Whether there is such a process, be it a zombie: of one whose first thread has ended others may go on.
+    pub(super) fn is_there(&self) -> bool {
+        super::spawn::start_time(self.pid).is_some_and(|(start, _)| start == self.start_time)
+    }
+}
+
 /// `/dev/shm`, if it is memory, ours to write, and has room.
 fn memory_base(file_bytes: u64) -> Option<PathBuf> {
     let path = Path::new("/dev/shm");
     let stat = rustix::fs::statfs(path).ok()?;
     let is_memory = u64::try_from(stat.f_type).is_ok_and(|kind| kind == TMPFS_MAGIC);
-    let free = stat
-        .f_bavail
-        .saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0));
+    let free = free_bytes(&stat);
     let is_ours = rustix::fs::accessat(
         CWD,
         path,
@@ -150,6 +161,26 @@ fn memory_base(file_bytes: u64) -> Option<PathBuf> {
     .is_ok();
     let has_room = free >= file_bytes.saturating_mul(ROOM_FOR_PROCESSES);
     (is_memory && is_ours && has_room).then(|| path.to_path_buf())
+}
+
+/// Names of process files that any process has mapped, as far as this user may know.
+pub(super) fn mapped() -> HashSet<OsString> {
+    let mut names = HashSet::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let maps = std::fs::read(process.path().join("maps")).unwrap_or_default();
+        let lines = maps.split(|byte| *byte == b'\n');
+        for path in lines.filter_map(|line| line.rsplit(|byte| *byte == b'/').next()) {
+            if path.ends_with(b".trc") {
+                names.insert(OsStr::from_bytes(path).to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn free_bytes(stat: &rustix::fs::StatFs) -> u64 {
+    stat.f_bavail
+        .saturating_mul(u64::try_from(stat.f_bsize).unwrap_or(0))
 }
 
 /// Names of the process files in a recording folder, oldest process first.

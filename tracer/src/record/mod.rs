@@ -212,6 +212,8 @@ pub(crate) struct Recorded {
     left: Vec<u32>,
     /// The bytes of a process's file, where one found no room.
     no_room: Option<u64>,
+    /// Where a process was given a smaller one: how large it should have been.
+    little_room: Option<u64>,
     signals: Signals,
 }
 
@@ -394,7 +396,10 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
     };
     tracing::info!(?end, "the program ended");
     let left = left::behind(&folder);
-    let no_room = folder.path().join(wire::layout::NO_ROOM).exists();
+    let has = |word: &str| folder.path().join(word).exists();
+    let of_file = |is_so: bool| is_so.then_some(file_bytes as u64);
+    let no_room = of_file(has(wire::layout::NO_ROOM));
+    let little_room = of_file(has(wire::layout::LITTLE_ROOM));
     let sealed = finish(folder, &session, plan, &end, &target)?;
     Ok(Recorded {
         how: end.how,
@@ -403,7 +408,8 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
         preload,
         kernel,
         left,
-        no_room: no_room.then_some(file_bytes as u64),
+        no_room,
+        little_room,
         signals,
     })
 }

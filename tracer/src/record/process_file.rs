@@ -30,7 +30,7 @@ pub(crate) fn read(
         .open(path)?;
     let length = file.metadata()?.len();
     let first = first_chunk(&file)?;
-    let used = used_length(&file, first, length)?;
+    let used = used(&file, length)?;
     let first = used.min(first);
     let mut before = vec![0; usize::try_from(first).map_err(|_| io::ErrorKind::FileTooLarge)?];
     file.read_exact_at(&mut before, 0)?;
@@ -101,6 +101,11 @@ fn settle_names(file: &File, chunk: &mut [u8], at: u64) -> io::Result<()> {
         *bytes = word.to_le_bytes();
     }
     Ok(())
+}
+
+/// Bytes of a file of `length` bytes up to the last chunk that was used.
+pub(super) fn used(file: &File, length: u64) -> io::Result<u64> {
+    used_length(file, first_chunk(file)?, length)
 }
 
 /// Length without the chunks at the end that hold nothing but zeros. The header's own count is not

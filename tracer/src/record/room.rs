@@ -1,4 +1,5 @@
-//! What the recorder writes into the files of running processes: two words of their headers.
+//! What the recorder writes into the files of running processes: two words of their headers. What processes that have
+//! ended never used of theirs it gives back.
 //!
 //! Room for files that grow is set aside ahead of the program that fills them, and then told to it.
 //!
@@ -85,6 +86,21 @@ pub(crate) fn ask_to_stop(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Gives back to the disk what the process of a file has not used, and never will, because it has ended. To who reads it
+/// the file stays as it is.
+pub(crate) fn give_back_unused(path: &Path) -> io::Result<()> {
+    let Some(file) = open(path)? else {
+        return Ok(());
+    };
+    let length = file.metadata()?.len();
+    let used = super::process_file::used(&file, length)?;
+    let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    if used < length {
+        rustix::fs::fallocate(&file, how, used, length - used)?;
+    }
+    Ok(())
+}
+
 /// Opens the file of a process; nothing while its header is not written.
 fn open(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new()
@@ -168,6 +184,23 @@ mod tests {
         assert!(growing.make_room().unwrap());
         assert_eq!(word(&growing.file, header::CHUNKS_USABLE).unwrap(), 40);
         assert!(!growing.make_room().unwrap(), "it is as large as it may be");
+    }
+
+    #[test]
+    fn what_was_never_used_is_given_back_and_the_file_stays_as_it_is() {
+        use std::os::unix::fs::MetadataExt;
+
+        // In memory, as recordings are: what is sparse anywhere is so there.
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = file(folder.path(), 64, 64, 2);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[layout::file_bytes(1)] = 7;
+        std::fs::write(&path, &bytes).unwrap();
+        let allocated = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        assert_eq!(allocated(), bytes.len() as u64);
+        give_back_unused(&path).unwrap();
+        assert_eq!(allocated(), layout::file_bytes(2) as u64);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[test]

@@ -15,6 +15,9 @@ const PROTOCOL: u32 = 1;
 /// Chunks of 64 KiB that a growing file has room for at first: a part of what it may have, within limits.
 const FIRST_PART: u64 = 16;
 const FIRST_CHUNKS: (u64, u64) = (16, 256);
+/// All processes together take this part of what is free where the recording lies, or as much as one asks for; who comes
+/// later takes less.
+const PART_OF_DISK: u64 = 4;
 
 /// What one recording asks of every process in it.
 #[derive(Clone, Debug)]
@@ -70,17 +73,25 @@ impl Session {
         if self.stacks { "on" } else { "off" }
     }
 
-    /// The file's text.
-    fn text(&self) -> String {
+    /// Bytes that are left to others, where `free` are.
+    fn leave(&self, free: u64) -> u64 {
+        let chunks = usize::try_from(self.room.chunks()).unwrap_or(usize::MAX >> 20);
+        let one = wire::layout::file_bytes(chunks) as u64;
+        free.saturating_sub((free / PART_OF_DISK).max(one))
+    }
+
+    /// The file's text, where `free` bytes of the disk are.
+    fn text(&self, free: u64) -> String {
         format!(
             "protocol={PROTOCOL}\ntoken={}\nticks_per_second={}\nclock={}\nchunks={}\nmode={}\n{}\
-             poison={}\nstacks={}\ntime={}\n",
+             leave={}\npoison={}\nstacks={}\ntime={}\n",
             self.token,
             self.clock.ticks_per_second,
             self.clock.name,
             self.room.chunks(),
             self.mode_word(),
             self.first_chunks(),
+            self.leave(free),
             self.poison.word(),
             self.stacks_word(),
             self.times.word(),
@@ -89,12 +100,14 @@ impl Session {
 
     /// Puts it into the recording folder.
     pub(crate) fn write(&self, folder: &Folder) -> Result<()> {
-        folder.write(NAME, &self.text()).with_context(|| {
-            format!(
-                "cannot write the session file in {}; `--dir DIR` names another place",
-                crate::safe::path(folder.path())
-            )
-        })
+        folder
+            .write(NAME, &self.text(folder.free_bytes()))
+            .with_context(|| {
+                format!(
+                    "cannot write the session file in {}; `--dir DIR` names another place",
+                    crate::safe::path(folder.path())
+                )
+            })
     }
 
     /// The recording's token, as files have it.
@@ -142,7 +155,7 @@ mod tests {
     fn text_has_every_key_once_and_a_128_bit_token() {
         let session =
             Session::new(Room::Ring(64 << 20), Poison::Restore, true, Times::Batch).unwrap();
-        let text = session.text();
+        let text = session.text(16 << 30);
         let keys: Vec<_> = text
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -156,6 +169,7 @@ mod tests {
                 "clock",
                 "chunks",
                 "mode",
+                "leave",
                 "poison",
                 "stacks",
                 "time"
@@ -163,12 +177,17 @@ mod tests {
         );
         assert_eq!(keys[1].1.len(), 32);
         assert_eq!(keys[4].1, "1024");
-        assert_eq!(keys[6].1, "restore");
-        assert_eq!(keys[7].1, "on");
-        assert_eq!(keys[8].1, "batch");
+        assert_eq!(keys[6].1, (12u64 << 30).to_string());
+        assert_eq!(keys[7].1, "restore");
+        assert_eq!(keys[8].1, "on");
+        assert_eq!(keys[9].1, "batch");
+        // The first process gets what it asks for.
+        assert!(session.text(64 << 20).contains("\nleave=0\n"));
         assert!(text.ends_with('\n'));
         let grows = Session::new(Room::Grow(4 << 30), Poison::Off, false, Times::Event).unwrap();
-        let text = grows.text();
-        assert!(text.contains("\nchunks=65536\nmode=stop\nfirst_chunks=256\npoison=off\n"));
+        let text = grows.text(0);
+        assert!(
+            text.contains("\nchunks=65536\nmode=stop\nfirst_chunks=256\nleave=0\npoison=off\n")
+        );
     }
 }

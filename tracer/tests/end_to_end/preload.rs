@@ -39,19 +39,19 @@ fn plain() -> &'static str {
 /// A program in C that fills its slots in place.
 fn leftover() -> &'static str {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| in_place("plain-leftover", "leftover.c"));
+    let built = BUILT.get_or_init(|| in_place("plain-leftover", "leftover.c", &[]));
     built.to_str().expect("a path of text")
 }
 
 /// Compiles a program of `tests/plain` that needs no library.
-fn in_place(name: &str, source: &str) -> PathBuf {
+fn in_place(name: &str, source: &str, options: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/plain")
         .join(source);
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut build = Command::new("cc");
     build.arg("-O1").arg("-o").arg(&program).arg(source);
-    run(&mut build).exits(0);
+    run(build.args(options)).exits(0);
     program
 }
 
@@ -246,7 +246,7 @@ fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = in_place("plain-odd", "odd.c");
+    let program = in_place("plain-odd", "odd.c", &[]);
     let program = program.to_str().expect("a path of text");
     let copies = "not recorded any further: whether cookies were set";
     for (mode, operations, code, said) in [
@@ -281,7 +281,7 @@ fn a_daemon_that_outlives_the_recording_is_named_and_left_in_peace() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = in_place("plain-late", "odd.c");
+    let program = in_place("plain-late", "odd.c", &[]);
     let program = program.to_str().expect("a path of text");
     // Its standard error is read to its end, which is the daemon's.
     let ran = same(folder.path(), &[program, "late"], &[])
@@ -311,7 +311,7 @@ fn a_program_whose_files_may_not_be_large_runs_all_the_same_and_is_told_why_it_i
     // Large enough for the shim, and not for what it records.
     if has_io_uring() {
         let limited = limited.replace("100", "20000");
-        let program = in_place("plain-limited", "odd.c");
+        let program = in_place("plain-limited", "odd.c", &[]);
         let mut command = Command::new("sh");
         command.args(["-c", &limited]).arg(recorder.get_program());
         command.args(["record", "--"]).arg(program).arg("again");
@@ -449,6 +449,25 @@ fn a_wait_that_hands_over_entries_gives_no_poison_to_the_kernel() {
         .exits(1)
         .prints("T02 leftover-cookie (proved)")
         .prints("1 finding\n");
+}
+
+#[test]
+fn however_a_ring_is_closed_it_is_gone_as_without_the_shim() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let by_call = in_place("plain-closed", "closed.c", &[]);
+    let in_line = in_place("plain-closed-in-line", "closed.c", &["-DINLINE"]);
+    for program in [by_call, in_line] {
+        if cfg!(not(target_arch = "x86_64")) && program.ends_with("plain-closed-in-line") {
+            continue;
+        }
+        let program = program.to_str().expect("a path of text");
+        let ran = same(folder.path(), &[program], &[]);
+        ran.prints("the end").says("saw 10 rings and 10 operations");
+        assert!(!ran.stdout().contains("nothing\n"), "{}", ran.stdout());
+    }
 }
 
 #[test]
@@ -651,7 +670,7 @@ fn a_child_forked_in_the_middle_of_a_look_goes_on() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = in_place("plain-forks", "forks.c");
+    let program = in_place("plain-forks", "forks.c", &[]);
     let ran = same(folder.path(), &[program.to_str().unwrap()], &[]);
     assert_eq!(ran.stdout(), "60 children, 0 of them ended badly\n");
     // Of the ring's own process all is there; a child has nothing to say of it but for the record that it was in, or that

@@ -58,6 +58,30 @@ fn disk_too_small_for_the_process_file_leaves_the_program_unharmed() {
 }
 
 #[test]
+fn a_program_of_many_processes_does_not_fill_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    // Eight at once, of 64 MiB each; then one whose room comes back once it has ended, while the program goes on.
+    let script = "mkdir small && mount -t tmpfs -o size=300m none small && \
+                  \"$0\" record --dir small -- sh -c 'for each in 1 2 3 4 5 6 7 8; do \"$@\" >/dev/null & done; wait; \
+                  turns=0; while test $(du -sm small | cut -f1) -gt 30 && test $turns -lt 600; do \
+                  turns=$((turns+1)); sleep 0.1; done; du -sm small >&2; exec \"$@\"' sh \"$@\"";
+    let Some(ran) = in_own_mounts(folder.path(), script) else {
+        return;
+    };
+    let ran = ran
+        .exits(0)
+        .prints(RAN)
+        .says("9 processes")
+        .says("some processes kept less than 64 MiB each, because");
+    assert!(!ran.stderr.contains("no room"), "{}", ran.stderr);
+    let taken = ran.stderr.lines().find_map(|line| {
+        let (size, _) = line.split_once("\tsmall")?;
+        size.parse::<u64>().ok()
+    });
+    assert!(taken.is_some_and(|size| size <= 30), "{}", ran.stderr);
+}
+
+#[test]
 fn disk_without_any_room_is_told_before_the_program_runs() {
     let folder = tempfile::tempdir().unwrap();
     let script = "mkdir full && mount -t tmpfs -o size=64k,nr_inodes=3 none full && \

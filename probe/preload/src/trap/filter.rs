@@ -1,8 +1,8 @@
 //! The seccomp filter: a program for the kernel that lets everything through but io_uring's calls from the sites, and
-//! those from there that could block the signal that they come by.
+//! those from there that could close a ring or block the signal that they come by.
 
 use super::{masks, sites};
-use crate::kernel;
+use crate::{closing, kernel};
 
 /// What became of the process's privileges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +83,9 @@ fn filter(sites: impl Iterator<Item = usize> + Clone) -> Option<Vec<Step>> {
     steps.put(IF_EQUAL, X86_64, 1, 0);
     steps.end(ALLOW);
     steps.load(NUMBER);
-    let mut left = masks::NUMBERS.len() as u8;
-    for number in masks::NUMBERS {
+    let others = masks::NUMBERS.into_iter().chain(closing::NUMBERS);
+    let mut left = others.clone().count() as u8;
+    for number in others {
         // Over the rest of these, and the four steps that come then.
         steps.put(IF_EQUAL, number, left + 3, 0);
         left -= 1;
@@ -179,7 +180,8 @@ mod tests {
         ];
         let steps = filter(sites.into_iter()).unwrap();
         for site in sites {
-            for number in [425, 426, 427].into_iter().chain(masks::NUMBERS) {
+            let others = masks::NUMBERS.into_iter().chain(closing::NUMBERS);
+            for number in [425, 426, 427].into_iter().chain(others) {
                 assert_eq!(run(&steps, number, X86_64, site as u64), TRAP);
                 assert_eq!(run(&steps, number, X86_64, site as u64 + 1), ALLOW);
             }

@@ -9,7 +9,7 @@ use core::ffi::{c_int, c_long, c_void};
 use super::{masks, sites};
 use crate::lock::Lock;
 use crate::uring::{self, Call, Way};
-use crate::{kernel, next};
+use crate::{closing, kernel, next};
 
 pub(crate) const SIGSYS: c_int = 31;
 /// The signal's bit in the first word of a set.
@@ -203,6 +203,10 @@ unsafe extern "C" fn trapped(signal: c_int, info: *mut Info, context: *mut Conte
             // What it set is to last beyond the handler.
             context.mask = kernel::signal_mask();
             result
+        } else if closing::is_one(number) {
+            closing::by_number(number, arguments);
+            // SAFETY: the program's call, with its arguments.
+            unsafe { kernel::call(number, arguments) as c_long }
         } else {
             let call = Call {
                 number,

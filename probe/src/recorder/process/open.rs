@@ -78,6 +78,9 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     if is_forked_child() {
         session.share();
     }
+    if sys::free_bytes(&directory).is_some_and(|free| session.fit(free)) {
+        leave_word(&directory, layout::LITTLE_ROOM);
+    }
     let identity = Identity::new();
     let mut name = sys::Path::new();
     name.push_number(u64::from(identity.pid), 10);
@@ -90,9 +93,7 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     let bytes = layout::file_bytes(session.first_chunks() as usize);
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
-        let mut word = sys::Path::new();
-        word.push(layout::NO_ROOM.as_bytes());
-        sys::leave(&directory, &word);
+        leave_word(&directory, layout::NO_ROOM);
         return refuse(
             b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
               names another place, `--ring SIZE` asks for less",
@@ -119,6 +120,13 @@ fn has_its_standard_error() -> bool {
         .iter()
         .zip(now)
         .all(|(first, now)| first.load(Ordering::Relaxed) == now)
+}
+
+/// Leaves a word for the recorder in its folder.
+fn leave_word(folder: &sys::Fd, word: &str) {
+    let mut path = sys::Path::new();
+    path.push(word.as_bytes());
+    sys::leave(folder, &path);
 }
 
 /// Opens a recording in the memory of this process, for test scopes. Whatever was there stays; one that was

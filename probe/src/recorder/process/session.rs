@@ -7,6 +7,8 @@ use super::{MAX_CHUNKS, Poison};
 /// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
 /// by the hundred, and each file's room is taken from the disk at once.
 const CHILD_SHARE: u32 = 16;
+/// Chunks that a file is not made smaller than, where others have taken most of the room.
+const SMALLEST: u32 = 16;
 
 /// What the recorder wrote into its folder for us.
 pub(super) struct Session {
@@ -21,6 +23,8 @@ pub(super) struct Session {
     pub(super) poison: Poison,
     pub(super) stacks: bool,
     pub(super) batch: bool,
+    /// Bytes of the disk that recordings leave to others.
+    leave: u64,
     /// Whether the recording is over for whoever comes now.
     pub(super) ended: bool,
 }
@@ -37,6 +41,7 @@ impl Session {
             poison: Poison::Restore,
             stacks: false,
             batch: false,
+            leave: 0,
             ended: false,
         }
     }
@@ -46,6 +51,26 @@ impl Session {
         for chunks in [&mut self.chunks, &mut self.first_chunks] {
             *chunks = chunks.div_ceil(CHILD_SHARE).max(4);
         }
+    }
+
+    /// Asks for less, by halves, where `free` bytes of the disk are left: a program of a thousand processes must not
+    /// fill it. Says whether it did.
+    pub(super) fn fit(&mut self, free: u64) -> bool {
+        let for_it = free.saturating_sub(self.leave);
+        let mut is_less = false;
+        while self.first_chunks() > SMALLEST
+            && layout::file_bytes(self.first_chunks() as usize) as u64 > for_it
+        {
+            let half = (self.first_chunks() / 2).max(SMALLEST);
+            // A file that grows only begins smaller.
+            if self.grows() {
+                self.first_chunks = half;
+            } else {
+                self.chunks = half;
+            }
+            is_less = true;
+        }
+        is_less
     }
 
     /// Chunks that the file has room for at first.
@@ -86,6 +111,7 @@ impl Session {
                 b"first_chunks" => {
                     session.first_chunks = u32::try_from(number(value)?).ok()?.max(4);
                 }
+                b"leave" => session.leave = number(value)?,
                 b"mode" if value == b"stop" => session.mode = layout::mode::STOP,
                 b"poison" if value == b"keep" => session.poison = Poison::Keep,
                 b"poison" if value == b"off" => session.poison = Poison::Off,
@@ -121,5 +147,31 @@ fn hex(text: &[u8], bytes: &mut [u8; 16]) {
         *byte = pair
             .iter()
             .fold(0, |value, text| (value << 4) | digit(*text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_takes_what_is_left_of_the_room_that_recordings_may_take() {
+        let of = |text: &[u8], free: u64| {
+            let mut session = Session::parse(text)?;
+            let is_less = session.fit(free);
+            Some((is_less, session.first_chunks(), session.chunks))
+        };
+        let ring = b"protocol=1\nchunks=64\nmode=ring\nleave=100000000\n";
+        let (one, half) = (layout::file_bytes(64) as u64, layout::file_bytes(32) as u64);
+        assert_eq!(of(ring, 100_000_000 + one), Some((false, 64, 64)));
+        assert_eq!(of(ring, 99_999_999 + one), Some((true, 32, 32)));
+        assert_eq!(of(ring, 100_000_000 + half), Some((true, 32, 32)));
+        assert_eq!(of(ring, 0), Some((true, 16, 16)));
+        let small = b"protocol=1\nchunks=8\nmode=ring\nleave=1\n";
+        assert_eq!(of(small, 0), Some((false, 8, 8)));
+        // Recorders of before say nothing of it.
+        assert_eq!(of(b"protocol=1\nchunks=64\n", one), Some((false, 64, 64)));
+        let grows = b"protocol=1\nchunks=1000\nmode=stop\nfirst_chunks=256\nleave=0\n";
+        assert_eq!(of(grows, one), Some((true, 64, 1000)));
     }
 }

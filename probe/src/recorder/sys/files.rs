@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn pread(fd: c_int, buffer: *mut c_void, count: usize, offset: i64) -> isize;
     fn write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
     fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
+    fn fstatfs(fd: c_int, about: *mut u64) -> c_int;
     fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
     fn readlink(path: *const c_char, buffer: *mut c_char, len: usize) -> isize;
@@ -97,6 +98,16 @@ pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option
         return None;
     }
     Some(fd)
+}
+
+/// Bytes of the disk that this user may still fill, where a directory lies.
+pub(crate) fn free_bytes(folder: &Fd) -> Option<u64> {
+    // `struct statfs` is 15 words on 64-bit Linux; the second one is the size of a block, the fifth how many are free.
+    let mut about = [0u64; 16];
+    // SAFETY: the structure fits.
+    let result = unsafe { fstatfs(folder.0, about.as_mut_ptr()) };
+    let [_, block, _, _, free, ..] = about;
+    (result == 0).then(|| free.saturating_mul(block))
 }
 
 /// Makes an empty file in a directory, 0600: a word to who finds it.

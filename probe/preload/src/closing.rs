@@ -1,0 +1,87 @@
+//! All ways to close a ring's descriptor: the ring lives on, and what is in flight with it, while the shim has its queues
+//! mapped, so each way has to be known before it is gone.
+//!
+//! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`; by number through `syscall`; in line, where calls are
+//! trapped. Not known are a `FILE` that was made of a ring's descriptor, and calls in line of code that makes none of
+//! io_uring's.
+
+use core::ffi::c_long;
+
+use crate::{kernel, rings, start, uring};
+
+#[cfg(target_arch = "x86_64")]
+mod number {
+    pub(super) const CLOSE: i64 = 3;
+    pub(super) const DUP2: i64 = 33;
+    pub(super) const DUP3: i64 = 292;
+    pub(super) const FCNTL: i64 = 72;
+}
+#[cfg(target_arch = "aarch64")]
+mod number {
+    pub(super) const CLOSE: i64 = 57;
+    /// There is none.
+    pub(super) const DUP2: i64 = -1;
+    pub(super) const DUP3: i64 = 24;
+    pub(super) const FCNTL: i64 = 25;
+}
+const CLOSE_RANGE: i64 = 436;
+
+/// The system calls that close, for the filter, and for the jumps of `syscall` (which has them in text).
+#[cfg(target_arch = "x86_64")]
+pub(crate) const NUMBERS: [u32; 4] = [3, 33, 292, 436];
+
+#[cfg(target_arch = "x86_64")]
+const _: () = {
+    let named = [number::CLOSE, number::DUP2, number::DUP3, CLOSE_RANGE];
+    let mut at = 0;
+    while at < named.len() {
+        assert!(named[at] == NUMBERS[at] as i64);
+        at += 1;
+    }
+};
+
+/// Whether the call is one of these.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn is_one(number: c_long) -> bool {
+    NUMBERS.iter().any(|one| c_long::from(*one) == number)
+}
+
+/// Before such a call.
+pub(crate) fn by_number(number: c_long, [first, second, third, ..]: [usize; 6]) {
+    match number {
+        number::CLOSE => one(first as i32),
+        number::DUP2 | number::DUP3 => replaced(first as i32, second as i32),
+        CLOSE_RANGE => range(first as u32, second as u32, third as i32),
+        _ => {}
+    }
+}
+
+/// Before a descriptor is closed.
+pub(crate) fn one(fd: i32) {
+    if start::is_on() && rings::find(fd).is_some() && start::is_own_process() {
+        uring::gone(fd);
+    }
+}
+
+/// Before `new` becomes another name of what `old` is.
+pub(crate) fn replaced(old: i32, new: i32) {
+    const F_GETFD: usize = 1;
+    if start::is_on() && old != new && rings::find(new).is_some() {
+        // SAFETY: plain numbers.
+        let is_open = unsafe { kernel::call(number::FCNTL, [old as usize, F_GETFD, 0, 0, 0, 0]) };
+        if is_open >= 0 {
+            one(new);
+        }
+    }
+}
+
+/// Before a range of descriptors is closed, both ends included.
+pub(crate) fn range(first: u32, last: u32, flags: i32) {
+    /// `CLOSE_RANGE_CLOEXEC` closes nothing yet.
+    const CLOEXEC: i32 = 4;
+    if start::is_on() && flags & CLOEXEC == 0 && start::is_own_process() {
+        for fd in rings::between(first, last) {
+            uring::gone(fd);
+        }
+    }
+}
