@@ -153,10 +153,7 @@ pub fn work(name: &str) {
         "nop-1" => Nops::<Recorded>::new(1).expect(ring).run(some),
         "read-32" => Reads::<Recorded>::new(32).expect(ring).run(some),
         "echo" => Echo::<Recorded>::new().expect(ring).run(some / 8),
-        _ if name.starts_with("viewer-") => {
-            let events = name.trim_start_matches("viewer-").parse();
-            viewer::program(events.expect("viewer-EVENTS"));
-        }
+        _ if name.starts_with("viewer-") => viewer::program(name),
         _ if name.starts_with("live-") => {
             let mut numbers = name.trim_start_matches("live-").split('-');
             let mut number = || {

@@ -75,6 +75,18 @@ pub enum Subject {
     },
 }
 
+impl Subject {
+    /// Index of the process that it is of.
+    pub fn process(self) -> u32 {
+        match self {
+            Self::Generation { process, .. }
+            | Self::Operation { process, .. }
+            | Self::Coroutine { process, .. }
+            | Self::Cookie { process, .. } => process,
+        }
+    }
+}
+
 /// An event that a finding rests on, and the part it plays in the sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {

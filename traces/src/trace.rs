@@ -123,8 +123,7 @@ impl Trace {
 
     /// As [`Trace::read_watched`], for who looks at any of the events, but at few at once: they take some ten bytes
     /// each, and where that is much, they lie in the room that `make` makes. [`Trace::trim`] is to be called now and
-    /// then. Times by batch, and findings beyond counting, need all events in memory all the same, and so do events that cannot be read back
-    /// from that room when they are judged.
+    /// then. Events that cannot be read back from that room when they are judged are all kept in memory instead.
     pub fn read_paged(
         inputs: &[Input<'_>],
         until_ns: i64,
@@ -152,9 +151,6 @@ impl Trace {
         let mut reader = Reader::open_with(inputs, keep, company)?;
         loop {
             let mut recording = reader.recording.clone();
-            if recording.processes.iter().any(|it| it.times_by_batch) {
-                return Self::read_with(inputs, until_ns, company);
-            }
             let again = Watched {
                 reader: &reader,
                 company,
@@ -204,7 +200,7 @@ impl Trace {
 
     /// Reads as [`Trace::read`] does, for the verdict alone: what is kept of the events is what findings rest
     /// on, and the lives of their subjects. Memory grows with the things that are alive, not with the
-    /// recording. Times by batch, and findings beyond counting, need all events all the same.
+    /// recording. Findings beyond counting need all events all the same.
     pub fn check(inputs: &[Input<'_>]) -> Result<Self, ReadError> {
         Self::check_watched(inputs, &|_| {})
     }
@@ -263,7 +259,7 @@ impl Trace {
     /// As [`Trace::parse_text`], with what [`Trace::check`] keeps.
     pub fn check_text(text: &str) -> Result<Self, TextError> {
         let (mut recording, events) = crate::text::parse(text)?;
-        let facts = Facts::survey(&events);
+        let facts = Facts::survey(&recording, &events);
         let all = Whole {
             events: &events,
             losses: &recording.losses.clone(),
@@ -312,17 +308,14 @@ impl Trace {
     /// Reads a trace in the language of [`crate::text`].
     pub fn parse_text(text: &str) -> Result<Self, TextError> {
         let (recording, events) = crate::text::parse(text)?;
-        let facts = Facts::survey(&events);
+        let facts = Facts::survey(&recording, &events);
         Ok(Self::judge(recording, facts, events, &|_| {}))
     }
 
     /// As [`Trace::parse_text`], with events in pages, as of [`Trace::read_paged`].
     pub fn parse_text_paged(text: &str, make: MakeAside) -> Result<Self, TextError> {
         let (mut recording, events) = crate::text::parse(text)?;
-        let facts = Facts::survey(&events);
-        if recording.processes.iter().any(|it| it.times_by_batch) {
-            return Ok(Self::judge(recording, facts, events, &|_| {}));
-        }
+        let facts = Facts::survey(&recording, &events);
         let all = Whole {
             events: &events,
             losses: &recording.losses.clone(),

@@ -45,6 +45,11 @@ impl Found {
         spoke.filter_map(|(rule, times)| Some((RuleId(u8::try_from(rule).ok()?), (*times).into())))
     }
 
+    /// Whether none did.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.iter().all(|times| *times == 0)
+    }
+
     pub(crate) fn add(&mut self, rule: RuleId) {
         if let Some(times) = self.0.get_mut(usize::from(rule.0)) {
             *times = times.saturating_add(1);

@@ -9,13 +9,20 @@ use support::faults::{FAULTS, plant};
 use support::file::File;
 use support::runtime::run;
 use support::same::assert_same;
+use traces::events::Aside;
 use traces::{Input, Trace};
 use wire::payload::{Submit, pair};
 use wire::record::{CookieState, Kind, Owner};
 
+fn nowhere() -> std::io::Result<Box<dyn Aside>> {
+    Err(std::io::ErrorKind::StorageFull.into())
+}
+
 fn stories(lines: &[String]) -> Vec<String> {
     let trace = Trace::parse_text(&lines.join("\n")).unwrap();
     assert_same(&trace, &Trace::check_text(&lines.join("\n")).unwrap());
+    let paged = Trace::parse_text_paged(&lines.join("\n"), nowhere).unwrap();
+    assert_eq!(paged.verdict(), trace.verdict());
     let verdict = trace.verdict();
     verdict
         .stories

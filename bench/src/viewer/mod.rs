@@ -3,7 +3,9 @@
 //!
 //! A program is recorded that does NOPs and polls coroutines, for as many events as `--events=N` says (a hundred
 //! million of them are 3 GiB on the way, in the folder of `TMPDIR` or in `/var/tmp`); it is sealed, shown by the viewer as
-//! `tracer view` shows it, and typed at. Reading is told as a ratio to adding up the words of the recording.
+//! `tracer view` shows it, and typed at. Reading is told as a ratio to adding up the words of the recording. Then the same
+//! with times by batch, and with a program that does one thing wrong again and again, so that there is more to look back
+//! at than a verdict usually rests on.
 
 mod frames;
 mod pty;
@@ -60,22 +62,55 @@ fn events() -> u64 {
     }
 }
 
-/// Prints what it was like.
-pub fn run() {
-    if let Err(why) = measure() {
-        println!("the viewer over a long recording: not measured: {why}\n");
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Each event has its time, and little is wrong.
+    Usual,
+    /// Times are by batch.
+    ByBatch,
+    /// One event in five is one more finding.
+    Wrong,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Usual, Self::ByBatch, Self::Wrong];
+
+    /// What it is, and its session and program.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Usual => ("", "viewer", "viewer"),
+            Self::ByBatch => (", times by batch", "viewer-batch", "viewer"),
+            Self::Wrong => (
+                ", one in five of them a finding",
+                "viewer",
+                "viewer-wrong",
+            ),
+        }
     }
 }
 
-fn measure() -> Result<(), String> {
+/// Prints what it was like.
+pub fn run() {
+    for kind in Kind::ALL {
+        if let Err(why) = measure(kind) {
+            println!("the viewer over a long recording: not measured: {why}\n");
+        }
+    }
+}
+
+fn measure(kind: Kind) -> Result<(), String> {
     let events = events();
     let folder = tempfile::Builder::new()
         .prefix("tracer-bench-")
         .tempdir_in(room())
         .map_err(|error| error.to_string())?;
-    let (file, scan) = record(events, folder.path())?;
+    let (file, scan) = record(kind, events, folder.path())?;
     let mib = std::fs::metadata(&file).map_or(0, |it| it.len()) >> 20;
-    println!("the viewer over some {events} events, {mib} MiB at rest, screen of {SCREEN:?}");
+    println!(
+        "the viewer over some {events} events{}, {mib} MiB at rest, screen of {SCREEN:?}",
+        kind.names().0
+    );
     let begun = Instant::now();
     let mut terminal = Terminal::start(&file, SCREEN).map_err(|it| it.to_string())?;
     terminal.wait("a first frame", |screen| !screen.trim().is_empty())?;
@@ -133,7 +168,9 @@ fn measure() -> Result<(), String> {
     memory("memory in all, at most", &terminal);
     terminal.type_keys("Q");
     drop(terminal);
-    frames::run(&file)?;
+    if kind == Kind::Usual {
+        frames::run(&file)?;
+    }
     println!();
     Ok(())
 }
@@ -225,11 +262,12 @@ fn aside() -> std::io::Result<Box<dyn Aside>> {
 }
 
 /// Records and seals; gives the sealed file, and how long adding up the recording's words takes.
-fn record(events: u64, folder: &Path) -> Result<(PathBuf, Duration), String> {
+fn record(kind: Kind, events: u64, folder: &Path) -> Result<(PathBuf, Duration), String> {
+    let (_, session, name) = kind.names();
     let chunks = usize::try_from(events * BYTES / CHUNK_BYTES as u64 + 64).unwrap_or(usize::MAX);
-    let session = session::folder_for(folder, "viewer", chunks);
+    let session = session::folder_for(folder, session, chunks);
     let mut program = Command::new(std::env::current_exe().expect("own path"));
-    program.args(["work", &format!("viewer-{events}")]);
+    program.args(["work", &format!("{name}-{events}")]);
     program.env("TRACER_DIR", session.path());
     let status = program.stdout(Stdio::null()).status();
     if !status.map_err(|error| error.to_string())?.success() {
@@ -297,8 +335,16 @@ fn sealed(raw: &Path, folder: &Path) -> std::io::Result<PathBuf> {
 /// A type of its own, of which one is never taken back.
 struct Kept(#[expect(dead_code, reason = "it only has to lie somewhere")] u64);
 
-/// The program `viewer-EVENTS`.
-pub fn program(events: u64) {
+/// The program `viewer-EVENTS`, or `viewer-wrong-EVENTS`.
+pub fn program(name: &str) {
+    let (does_wrong, events) = match name.strip_prefix("viewer-wrong-") {
+        Some(events) => (true, events),
+        None => (false, name.trim_start_matches("viewer-")),
+    };
+    let events: u64 = events.parse().expect("viewer-EVENTS");
+    if does_wrong {
+        return wrong(events);
+    }
     const BATCH: u32 = 32;
     /// Events of an operation: a claim, a leak, a submission, a completion and a reclaim; and some enters.
     const EVENTS: u64 = 4;
@@ -317,5 +363,16 @@ pub fn program(events: u64) {
             black_box(probe::into_raw(Box::new(Kept(kept))));
         }
         left = left.saturating_sub(u64::from(BATCH) * 32 * EVENTS + 128);
+    }
+}
+
+/// Coroutines that are resumed once more when they are done, each some while after the one before.
+fn wrong(events: u64) {
+    for _ in 0..events / 5 {
+        let coroutine = Recorded::spawned();
+        coroutine.resumed(None);
+        coroutine.done();
+        coroutine.resumed(None);
+        coroutine.dropped();
     }
 }

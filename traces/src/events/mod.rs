@@ -7,6 +7,7 @@
 mod coding;
 mod keys;
 mod pages;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::ops::{Index, Range};
 pub(crate) use keys::Key;
 pub use pages::{Aside, MakeAside};
 pub(crate) use pages::{Builder, Pages};
+pub(crate) use recent::Recent;
 
 use crate::event::{Event, EventId};
 use crate::model::Link;
@@ -33,15 +35,6 @@ enum Held {
     Paged(Pages),
 }
 
-impl Held {
-    fn none() -> Self {
-        Self::Whole {
-            events: Vec::new(),
-            links: Vec::new(),
-        }
-    }
-}
-
 impl Events {
     pub(crate) fn whole(events: Vec<Event>, links: Vec<Link>) -> Self {
         Self(Held::Whole { events, links })
@@ -49,19 +42,6 @@ impl Events {
 
     pub(crate) fn paged(pages: Pages) -> Self {
         Self(Held::Paged(pages))
-    }
-
-    /// All of them, out of pages; nothing where some cannot be read back.
-    pub(crate) fn take(&mut self) -> Option<Vec<Event>> {
-        let held = std::mem::replace(&mut self.0, Held::none());
-        match held {
-            Held::Whole { events, .. } => Some(events),
-            Held::Paged(pages) => {
-                let mut events = Vec::with_capacity(pages.len());
-                pages.each(0..pages.len(), |event, _| events.push(event.clone()));
-                (!pages.is_unreadable()).then_some(events)
-            }
-        }
     }
 
     /// Whether some could not be read back so far, so that what was gone through was not all.

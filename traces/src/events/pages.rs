@@ -68,8 +68,8 @@ enum Place {
 }
 
 #[derive(Debug, Default)]
-struct Decoded {
-    events: Vec<Event>,
+pub(super) struct Decoded {
+    pub(super) events: Vec<Event>,
     links: Vec<Link>,
 }
 
@@ -154,7 +154,8 @@ impl Pages {
         self.is_unreadable.load(Ordering::Relaxed)
     }
 
-    fn decode_or_note(&self, number: usize, to: &mut Decoded, buffer: &mut Vec<u8>) {
+    /// Decodes a page, or notes that it cannot be read back.
+    pub(super) fn decode_or_note(&self, number: usize, to: &mut Decoded, buffer: &mut Vec<u8>) {
         if self.decode(number, to, buffer).is_none() {
             self.is_unreadable.store(true, Ordering::Relaxed);
         }

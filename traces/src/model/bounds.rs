@@ -8,7 +8,7 @@ use crate::trace::Trace;
 /// Goes through a trace, and looks at the state after each event.
 fn each_state(text: &str, mut look: impl FnMut(&super::State)) {
     let (recording, events) = crate::text::parse(text).expect("a trace");
-    let facts = Facts::survey(&events);
+    let facts = Facts::survey(&recording, &events);
     let mut course = Course::new(&recording, &facts, Links::all(events.len()));
     for event in &events {
         course.step(event);

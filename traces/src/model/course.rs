@@ -4,55 +4,21 @@
 //! was all. Else a second one fetches those events, and a third one judges as if all events were there, and
 //! keeps the lives of what was found to be wrong.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
-use super::links::{Links, Wanted};
-use super::{Course, Facts, Foreseen, Judged, Losses};
+use super::links::Links;
+use super::sharing::Sharing;
+use super::wanted::{Asked, Wanted};
+use super::{Back, Course, Facts, Foreseen, Judged, Losses};
 use crate::event::{Event, EventId, What};
-use crate::events::{Builder, Events, MakeAside, Pages};
-use crate::finding::{RuleId, Subject};
+use crate::events::{Builder, Events, MakeAside, Pages, Recent};
 use crate::read::Loose;
 use crate::recording::{LocatedLoss, Recording};
 use crate::stack::StackId;
 use crate::watch::{Counter, Found, Stage, Watch};
 
-/// Events that findings may rest on; where there are more, it is better to have all events at hand.
-const ASKED_MAX: usize = 1 << 20;
 /// Losses whose events are kept.
 const LOSSES_MAX: usize = 1 << 16;
-
-/// What rules said they would look back at.
-#[derive(Debug, Default)]
-pub(crate) struct Asked {
-    wanted: RefCell<Wanted>,
-    /// How often each rule spoke.
-    found: Cell<Found>,
-}
-
-impl Asked {
-    /// A rule spoke.
-    pub(crate) fn rule(&self, rule: RuleId) {
-        let mut found = self.found.get();
-        found.add(rule);
-        self.found.set(found);
-    }
-
-    /// Somebody will look at this event.
-    pub(crate) fn event(&self, id: EventId) {
-        let mut wanted = self.wanted.borrow_mut();
-        if wanted.events.len() <= ASKED_MAX {
-            wanted.events.insert(id);
-        }
-    }
-
-    /// Somebody will look at the life of a subject.
-    pub(crate) fn subject(&self, subject: Subject) {
-        let mut wanted = self.wanted.borrow_mut();
-        if wanted.subjects.len() <= ASKED_MAX {
-            wanted.subjects.insert(subject);
-        }
-    }
-}
 
 /// Events that can be gone through again and again.
 pub(crate) trait Again {
@@ -94,36 +60,28 @@ pub(crate) fn judge(
     facts: &Facts,
     events: &impl Again,
 ) -> Option<(Judged, Vec<Event>)> {
-    // Who used what is known after a look at all events, and where a batch ends, for each event.
-    if recording
-        .processes
-        .iter()
-        .any(|process| process.times_by_batch)
-    {
-        return None;
-    }
     let First {
         clean,
         wanted,
         losses,
         ..
-    } = first(recording, facts, events, Links::default());
-    if is_too_much(&wanted) {
+    } = first(recording, facts, events, Links::default(), true);
+    if wanted.is_too_much() {
         return None;
     }
     recording.losses = losses;
-    if wanted.events.is_empty() && !facts.is_lossy {
+    if wanted.events.is_empty() && wanted.things.all.is_empty() && !facts.is_lossy {
         return Some((clean, Vec::new()));
     }
-    let (judged, events, stacks) = again(recording, facts, events, wanted, false);
+    let (judged, events, stacks) = again(recording, facts, events, wanted);
     for (event, stack) in stacks {
         recording.tables.stacks.of_event(event, stack);
     }
     Some((judged, events))
 }
 
-/// The same, and keeps all events in pages. What is judged again is read from there; nothing where it cannot be: a
-/// verdict on a part would be a false one.
+/// The same, and keeps all events in pages. What is judged again is read from there, and looked back at there; nothing
+/// where it cannot be: a verdict on a part would be a false one.
 pub(crate) fn judge_paged(
     recording: &mut Recording,
     facts: &Facts,
@@ -132,67 +90,92 @@ pub(crate) fn judge_paged(
     watch: Watch<'_>,
 ) -> Option<(Judged, Events)> {
     let links = Links::paged(Builder::new(make));
-    let found = first(recording, facts, events, links);
+    let found = first(recording, facts, events, links, false);
     recording.losses = found.losses;
     for (event, stack) in found.stacks {
         recording.tables.stacks.of_event(event, stack);
     }
-    let began_ns = events.began_ns();
-    let mut all = Events::paged(found.pages.unwrap_or_default());
-    if is_too_much(&found.wanted) {
-        // Findings beyond counting look back at more than a fetch is good for.
-        let events = all.take()?;
-        recording.began_ns = began_ns;
-        let mut judged = super::judge(recording, facts, &events, watch);
-        let links = std::mem::take(&mut judged.links);
-        return Some((judged, Events::whole(events, links)));
-    }
-    if found.wanted.events.is_empty() && !facts.is_lossy {
+    let all = Events::paged(found.pages.unwrap_or_default());
+    if found.found.is_none() && found.wanted.things.all.is_empty() && !facts.is_lossy {
         return Some((found.clean, all));
     }
-    let (judged, _, _) = again(
-        recording,
-        facts,
-        &Paged {
-            events: &all,
-            watch,
-            found: if facts.is_lossy {
-                Found::default()
-            } else {
-                found.found
-            },
-            began_ns: events.began_ns(),
-        },
-        found.wanted,
-        // Who looks at any event may read the name of any coroutine.
+    let passes = [
+        !facts.by_batch.is_empty() && !found.wanted.events.is_empty(),
+        !facts.by_batch.is_empty(),
+        !facts.by_batch.is_empty(),
+        facts.is_lossy,
         true,
-    );
+    ];
+    let paged = Paged {
+        events: &all,
+        found: if facts.is_lossy {
+            Found::default()
+        } else {
+            found.found
+        },
+        counter: RefCell::new(Counter::new(
+            watch,
+            Stage::Fetching,
+            passes.iter().filter(|is_made| **is_made).count() as u64 * all.len() as u64,
+        )),
+    };
+    let sharing = sharing(recording, facts, &paged, &found.wanted);
+    let mut losses = Losses::survey();
+    if facts.is_lossy {
+        paged.pass(&mut Look(|event: &Event, _| {
+            losses.learn(event, |event| sharing.end(event.lane, event.id));
+        }));
+    }
+    let recent = Recent::new(&all);
+    let mut course = Course::new(recording, facts, Links::known());
+    course.observer.sharing = sharing;
+    course.observer.losses = losses.finish();
+    course.observer.back = Back::Paged(&recent);
+    course.state.began_ns = events.began_ns();
+    let mut course = Noted {
+        course,
+        is_lossy: facts.is_lossy,
+        stacks: Vec::new(),
+    };
+    paged.pass(&mut course);
+    let judged = course.course.finish();
     (!all.is_unreadable()).then_some((judged, all))
 }
 
 /// Events in pages, gone through as if they were read.
 struct Paged<'a> {
     events: &'a Events,
-    watch: Watch<'a>,
     /// What is known to be told.
     found: Found,
-    began_ns: i64,
+    /// Counts them in all passes.
+    counter: RefCell<Counter<'a>>,
 }
 
 impl Again for Paged<'_> {
     fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
-        let all = self.events.len();
-        let mut counter = Counter::new(self.watch, Stage::Fetching, all as u64);
-        self.events.each(0..all, |event| {
+        let mut counter = self.counter.borrow_mut();
+        self.events.each(0..self.events.len(), |event| {
             counter.more(1, || self.found);
             witness.event(event, StackId(0), Foreseen::default());
         });
         Vec::new()
     }
 
+    /// Who read them knows.
     fn began_ns(&self) -> i64 {
-        self.began_ns
+        0
     }
+}
+
+/// Who used the things that findings rest on, where times are by batch: what several lanes used has no order.
+fn sharing(recording: &Recording, facts: &Facts, events: &impl Again, wanted: &Wanted) -> Sharing {
+    if facts.by_batch.is_empty() {
+        return Sharing::default();
+    }
+    let each = |look: &mut dyn FnMut(&Event)| {
+        events.pass(&mut Look(|event: &Event, _| look(event)));
+    };
+    Sharing::survey(recording, facts, &each, Some(wanted))
 }
 
 /// What one pass finds out.
@@ -220,9 +203,15 @@ pub(crate) fn follow(recording: &Recording, facts: &Facts, events: &impl Again) 
     course.course.state.summary.generations
 }
 
-/// One pass, to find out whether any rule says anything.
-fn first(recording: &Recording, facts: &Facts, events: &impl Again, links: Links) -> First {
-    let asked = Asked::default();
+/// One pass, to find out whether any rule says anything, and what has to be fetched for that.
+fn first(
+    recording: &Recording,
+    facts: &Facts,
+    events: &impl Again,
+    links: Links,
+    fetches: bool,
+) -> First {
+    let asked = Asked::new(fetches, facts.by_batch.clone());
     let mut course = Course::new(recording, facts, links);
     course.observer.asked = Some(&asked);
     let mut course = Noted {
@@ -238,8 +227,8 @@ fn first(recording: &Recording, facts: &Facts, events: &impl Again, links: Links
     let (clean, pages) = course.finish_with_pages();
     First {
         clean,
-        found: asked.found.get(),
-        wanted: asked.wanted.into_inner(),
+        found: asked.found(),
+        wanted: asked.into_wanted(),
         losses,
         pages,
         stacks,
@@ -266,7 +255,7 @@ impl Witness for Noted<'_> {
     fn found(&self) -> Found {
         // Where records are missing, not all of it may be told.
         match self.course.observer.asked {
-            Some(asked) if !self.is_lossy => asked.found.get(),
+            Some(asked) if !self.is_lossy => asked.found(),
             _ => Found::default(),
         }
     }
@@ -299,33 +288,29 @@ impl Witness for Kept<'_> {
     }
 }
 
-/// Whether it is better to have all events at hand.
-fn is_too_much(wanted: &Wanted) -> bool {
-    wanted.events.len().max(wanted.subjects.len()) > ASKED_MAX
-}
-
-/// Two passes more: what the verdict rests on is fetched, and it is given with what was kept of the events.
+/// Some passes more: what the verdict rests on is fetched, and it is given with what was kept of the events.
 fn again(
     recording: &Recording,
     facts: &Facts,
     events: &impl Again,
     mut wanted: Wanted,
-    names_all: bool,
 ) -> (Judged, Vec<Event>, Vec<(EventId, StackId)>) {
+    let sharing = sharing(recording, facts, events, &wanted);
     let losses = recording.losses.iter().take(LOSSES_MAX);
-    wanted.events.extend(losses.map(|located| located.event));
+    losses.for_each(|located| wanted.events.insert(located.event));
     let mut survey = Losses::survey();
     let mut fetched: Vec<Event> = Vec::new();
     events.pass(&mut Look(|event: &Event, _| {
-        survey.learn(event, |id| id);
+        survey.learn(event, |event| sharing.end(event.lane, event.id));
         // A loss belongs to nothing, and the rest is fetched anew with what it belongs to.
-        if wanted.events.contains(&event.id) || matches!(event.what, What::Lost(_)) {
+        if wanted.events.contains(event.id) || matches!(event.what, What::Lost(_)) {
             fetched.push(event.clone());
         }
     }));
-    let mut course = Course::new(recording, facts, Links::some(wanted, names_all));
+    let mut course = Course::new(recording, facts, Links::some(wanted));
+    course.observer.sharing = sharing;
     course.observer.losses = survey.finish();
-    course.observer.events = &fetched;
+    course.observer.back = Back::Here(&fetched);
     let mut kept = Kept {
         course,
         stacks: Vec::new(),

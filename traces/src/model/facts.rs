@@ -4,7 +4,10 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::schemes::Schemes;
 use crate::event::{Event, What};
+use crate::recording::Recording;
+use crate::scheme::POINTER;
 
 /// Found in one look over all events.
 #[derive(Clone, Debug, Default)]
@@ -27,12 +30,22 @@ pub(crate) struct Facts {
     pub(crate) operations: u64,
     /// Records are missing somewhere.
     pub(crate) is_lossy: bool,
+    /// Processes whose times are by batch.
+    pub(crate) by_batch: FxHashSet<u32>,
+    /// What those declare: another thread may have done so before, whatever the times say. Only that cookies are pointers
+    /// lets rules speak, and is taken at its time.
+    pub(super) declared: Schemes,
 }
 
 impl Facts {
     /// Looks over all events.
-    pub(crate) fn survey(events: &[Event]) -> Self {
-        let mut facts = Self::default();
+    pub(crate) fn survey(recording: &Recording, events: &[Event]) -> Self {
+        let processes = (0u32..).zip(&recording.processes);
+        let by_batch = processes.filter(|(_, process)| process.times_by_batch);
+        let mut facts = Self {
+            by_batch: by_batch.map(|(index, _)| index).collect(),
+            ..Self::default()
+        };
         for event in events {
             facts.learn(event.process, event.lane, &event.what);
         }
@@ -72,6 +85,22 @@ impl Facts {
         }
     }
 
+    /// Something is declared.
+    fn declared(&mut self, process: u32, what: &What) {
+        if !self.by_batch.contains(&process) {
+            return;
+        }
+        match *what {
+            What::Scheme {
+                ring,
+                scheme,
+                parameter,
+            } if scheme != POINTER => self.declared.declare(process, ring, scheme, parameter),
+            What::Shared { cookie } => self.declared.share(process, cookie),
+            _ => {}
+        }
+    }
+
     /// Looks at an event.
     #[inline]
     pub(crate) fn learn(&mut self, process: u32, lane: u32, what: &What) {
@@ -86,6 +115,7 @@ impl Facts {
             What::Submit(_) => self.submits(process, 1),
             What::RingCreate(_) => self.rings += u64::from(!self.views.contains(&process)),
             What::Lost(_) => self.is_lossy = true,
+            What::Scheme { .. } | What::Shared { .. } => self.declared(process, what),
             _ => {}
         }
     }

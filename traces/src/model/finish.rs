@@ -214,7 +214,7 @@ impl State {
             // What came last at an address of several threads is not known where times are by batch.
             let sure = held.iter().filter(|generation| {
                 let address = Thing::Address(generation.id.address);
-                !self.is_turned(generation) && !observer.sharing.is_shared(number, address)
+                !self.is_turned(generation) && !observer.is_shared(number, address)
             });
             let sure = sure.count() as u64;
             self.summary.held_at_end = self.summary.held_at_end.saturating_add(sure);
@@ -239,9 +239,8 @@ impl State {
         self.summary.suspended_at_end = self.coroutines.values().filter(suspended).count() as u64;
         self.descriptors_at_end();
         let rings = self.rings.pending();
-        let sure = rings.filter(|((process, number), _)| {
-            !observer.sharing.is_shared(*process, Thing::Ring(*number))
-        });
+        let sure = rings
+            .filter(|((process, number), _)| !observer.is_shared(*process, Thing::Ring(*number)));
         for (_, pending) in sure {
             self.summary.pending_at_end = self.summary.pending_at_end.saturating_add(pending);
         }

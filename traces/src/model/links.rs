@@ -3,6 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Link;
+use super::wanted::Wanted;
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Pages};
 use crate::finding::Subject;
@@ -23,13 +24,6 @@ pub(super) struct Links {
     spare: Link,
     /// Any event may be looked at later, though few are kept here.
     names_all: bool,
-}
-
-/// What is asked for: single events, and the lives of subjects.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    pub(crate) events: FxHashSet<EventId>,
-    pub(crate) subjects: FxHashSet<Subject>,
 }
 
 /// Events that are kept, with their links.
@@ -56,15 +50,22 @@ impl Links {
         }
     }
 
-    /// Those of some events, and the events themselves; the names that other events need, too, or not.
-    pub(super) fn some(wanted: Wanted, names_all: bool) -> Self {
+    /// Those of some events, and the events themselves.
+    pub(super) fn some(wanted: Wanted) -> Self {
         let kept = Kept {
             wanted,
             ..Kept::default()
         };
         Self {
             kept: Some(Box::new(kept)),
-            names_all,
+            ..Self::default()
+        }
+    }
+
+    /// None: they are known already. Any event may be looked at later all the same.
+    pub(super) fn known() -> Self {
+        Self {
+            names_all: true,
             ..Self::default()
         }
     }
@@ -199,7 +200,7 @@ impl Kept {
         }
         let has_room = self.events.len() < KEPT_MAX;
         let is_of_life = has_room && (self.is_named || self.is_of_subject(event, &link));
-        if !is_of_life && !self.wanted.events.contains(&event.id) {
+        if !is_of_life && !self.wanted.events.contains(event.id) {
             return;
         }
         if let What::Submit(submission) = &event.what {

@@ -100,7 +100,7 @@ pub(crate) struct Survey {
 impl Survey {
     /// Looks at the next event. `end` gives the event by which another had happened: where times are by
     /// batch, that is not itself.
-    pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(EventId) -> EventId) {
+    pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
         let spans = &mut self.losses.spans;
         if let What::Lost(loss) = &event.what {
             self.open.entry(event.lane).or_default().push(spans.len());
@@ -115,7 +115,7 @@ impl Survey {
         if !self.open.is_empty() {
             for index in self.open.remove(&event.lane).unwrap_or_default() {
                 if let Some(span) = spans.get_mut(index) {
-                    span.before = end(event.id).0;
+                    span.before = end(event).0;
                 }
             }
         }
@@ -164,7 +164,7 @@ mod tests {
     fn survey(trace: &Trace) -> Losses {
         let mut survey = Losses::survey();
         for event in trace.events() {
-            survey.learn(event, |event| event);
+            survey.learn(event, |event| event.id);
         }
         survey.finish()
     }

@@ -8,9 +8,11 @@
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `kernel` (what the kernel says of rings), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
-//! to), `course` (judging without having all events at once).
+//! to), `back` (events that rules look back at), `wanted` (what they will ask for), `course` (judging without having all
+//! events at once).
 
 mod addresses;
+mod back;
 mod borrows;
 #[cfg(test)]
 mod bounds;
@@ -47,11 +49,12 @@ mod sequences;
 mod sharing;
 mod state;
 mod things;
+mod wanted;
 mod zeros;
 
 pub(crate) use addresses::Foreseen;
+pub(crate) use back::Back;
 pub(crate) use buffers::Part;
-pub(crate) use course::Asked;
 pub(crate) use discipline::{Carrier, Early, ends_others};
 pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
@@ -67,6 +70,7 @@ pub(crate) use things::{
     Coroutine, Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId,
     Owed, Past, Pointers, Poll, Standing, Unwoken, is_nowhere, is_sole,
 };
+pub(crate) use wanted::Asked;
 
 use rustc_hash::FxHashMap;
 
@@ -115,8 +119,8 @@ pub(crate) struct Link {
 /// Who watches the model: hands each moment to the rules and keeps what they say.
 pub(crate) struct Observer<'a> {
     pub(crate) recording: &'a Recording,
-    /// In their order: all events, or those that rules look back at.
-    pub(crate) events: &'a [Event],
+    /// Events that rules look back at.
+    pub(crate) back: Back<'a>,
     /// Set where rules only say what they will look back at.
     pub(crate) asked: Option<&'a Asked>,
     /// Nobody looks: what the model alone takes is measured.
@@ -136,16 +140,15 @@ impl Observer<'_> {
             crate::rules::judge(self, moment);
         }
     }
-}
 
-/// The event of an id, among some in their order: where all are there, at its place.
-pub(crate) fn find(events: &[Event], id: EventId) -> Option<&Event> {
-    let at = usize::try_from(id.0).ok()?;
-    match events.get(at) {
-        Some(event) if event.id == id => Some(event),
-        _ => {
-            let found = events.binary_search_by_key(&id, |event| event.id).ok()?;
-            events.get(found)
+    /// Whether several lanes used a thing, of a process by batch. Not known while rules only say what they will ask for.
+    fn is_shared(&self, process: u32, thing: Thing) -> bool {
+        match self.asked {
+            Some(asked) => {
+                asked.thing(process, thing);
+                false
+            }
+            None => self.sharing.is_shared(process, thing),
         }
     }
 }
@@ -158,16 +161,16 @@ pub(crate) fn judge(
     watch: Watch<'_>,
 ) -> Judged {
     let mut course = Course::new(recording, facts, Links::all(events.len()));
-    let sharing = Sharing::survey(recording, events);
+    let each = |look: &mut dyn FnMut(&Event)| events.iter().for_each(look);
+    let sharing = Sharing::survey(recording, facts, &each, None);
     let mut losses = Losses::survey();
     for event in events {
-        losses.learn(event, |event| sharing.end(event));
+        losses.learn(event, |event| sharing.end(event.lane, event.id));
     }
     course.observer.losses = losses.finish();
     course.observer.sharing = sharing;
-    course.observer.events = events;
+    course.observer.back = Back::Here(events);
     course.state.began_ns = recording.began_ns;
-    course.state.declare_all(recording, events);
     let mut counter = Counter::new(watch, Stage::Judging, events.len() as u64);
     for event in events {
         course.step(event);
@@ -188,7 +191,7 @@ impl<'a> Course<'a> {
             state: State::new(recording, facts, links),
             observer: Observer {
                 recording,
-                events: &[],
+                back: Back::Here(&[]),
                 asked: None,
                 is_blind: false,
                 objects: Objects::default(),

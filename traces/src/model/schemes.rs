@@ -21,7 +21,7 @@ const SHARED_MAX: usize = 1 << 20;
 type Said = (u64, u64);
 
 /// Declarations of all processes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Schemes {
     /// The first ones, in their order, by process and ring.
     first: Vec<((u32, Option<u32>), Said)>,

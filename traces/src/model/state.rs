@@ -23,7 +23,6 @@ use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::{Subject, Summary};
 use crate::recording::{Capture, Recording};
-use crate::scheme::POINTER;
 
 /// Where the bits lie that tell the keys of one table from those of another.
 pub(super) const TABLE_SHIFT: u32 = 48;
@@ -115,6 +114,7 @@ impl State {
             links,
             last: vec![(EventId(0), 0); recording.processes.len()],
             entered: facts.entered.clone(),
+            schemes: facts.declared.clone(),
             is_lossy: facts.is_lossy,
             kernel: Kernel::new(recording),
             ..Self::default()
@@ -136,27 +136,6 @@ impl State {
             state.threads.push(thread(lane.tid, number));
         }
         state
-    }
-
-    /// By batch: another thread may have declared it before, whatever the times say. Only that cookies are
-    /// pointers lets rules speak.
-    pub(super) fn declare_all(&mut self, recording: &Recording, events: &[Event]) {
-        for event in events
-            .iter()
-            .filter(|event| recording.is_by_batch(event.process))
-        {
-            match event.what {
-                What::Scheme {
-                    ring,
-                    scheme,
-                    parameter,
-                } if scheme != POINTER => {
-                    self.schemes.declare(event.process, ring, scheme, parameter);
-                }
-                What::Shared { cookie } => self.schemes.share(event.process, cookie),
-                _ => {}
-            }
-        }
     }
 
     /// The thread that a lane belongs to now.

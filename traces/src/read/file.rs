@@ -118,6 +118,9 @@ pub(super) fn read<'a>(
     if process.capture == Capture::Kernel {
         gathered.facts.views.insert(index);
     }
+    if process.times_by_batch {
+        gathered.facts.by_batch.insert(index);
+    }
     gathered.recording.processes.push(process);
     gathered.begun_ns.push(first.ns);
     let no_lane = u64_at(&head, header::LOST_NO_LANE);

@@ -4,11 +4,11 @@ use rustc_hash::FxHashMap;
 
 use super::Rule;
 use super::fold;
-use crate::event::{Event, EventId};
+use crate::event::EventId;
 use crate::finding::{
     CannotTell, Confidence, Doubt, Evidence, Finding, RuleId, Severity, Story, Subject,
 };
-use crate::model::{Asked, GenerationId, OperationId};
+use crate::model::{Asked, Back, GenerationId, OperationId};
 use crate::watch::Found;
 
 /// Drafts of one kind that are kept whole; further ones are counted.
@@ -205,12 +205,7 @@ impl Draft {
     }
 
     pub(crate) fn process(&self) -> u32 {
-        match self.finding.subject {
-            Subject::Generation { process, .. }
-            | Subject::Operation { process, .. }
-            | Subject::Coroutine { process, .. }
-            | Subject::Cookie { process, .. } => process,
-        }
+        self.finding.subject.process()
     }
 
     pub(super) fn of(mut self, rule: &'static Rule) -> Self {
@@ -224,12 +219,11 @@ impl Draft {
     }
 
     /// Takes its places from the events that it rests on.
-    pub(super) fn placed(mut self, events: &[Event]) -> Self {
+    pub(super) fn placed(mut self, back: Back<'_>) -> Self {
         let evidence = self.finding.evidence.iter().map(|evidence| evidence.event);
         let mut place = Fingerprint::default();
         for id in std::iter::once(self.finding.first_cause).chain(evidence) {
-            let event = crate::model::find(events, id);
-            place.add(event.map_or(0, |event| event.site().0).to_le_bytes());
+            place.add(back.site(id).0.to_le_bytes());
         }
         self.place = place.0;
         self

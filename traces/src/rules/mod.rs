@@ -52,9 +52,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{Event, EventId, LossReason, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
-use crate::model::find as find_event;
 use crate::model::{
-    Asked, Coroutine, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing, Unordered,
+    Asked, Back, Coroutine, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing,
+    Unordered,
 };
 use crate::names::Names;
 use crate::recording::Capture;
@@ -139,7 +139,7 @@ pub(crate) struct Judge<'a> {
     names: Names<'a>,
     losses: &'a Losses,
     sharing: &'a Sharing,
-    events: &'a [Event],
+    back: Back<'a>,
     asked: Option<&'a Asked>,
     drafts: &'a mut Drafts,
     pushes: &'a FxHashMap<EventId, EventId>,
@@ -193,7 +193,7 @@ impl Judge<'_> {
         if let Some(asked) = self.asked {
             asked.event(event);
         }
-        find_event(self.events, event).map_or(SiteId(0), Event::site)
+        self.back.site(event)
     }
 
     /// Whether who gives pointers away is known from probes of the program's functions alone.
@@ -240,7 +240,7 @@ impl Judge<'_> {
             asked.rule(self.rule.id);
             return draft.ask(asked);
         }
-        let mut draft = draft.of(self.rule).placed(self.events);
+        let mut draft = draft.of(self.rule).placed(self.back);
         let doubt = self.loss(&draft).or_else(|| self.order(&draft));
         if self.drafts.keeps(&draft, doubt.is_some()) {
             draft.finding.message = message(self);
@@ -254,11 +254,20 @@ impl Judge<'_> {
             History::Since(event) => event.0,
             History::Whole => 0,
         };
-        let until = self.sharing.end(draft.until.unwrap_or(draft.seen_at));
+        let until = self.had_happened_by(draft.until.unwrap_or(draft.seen_at));
         let reason = self.losses.between(draft.process(), from, until)?;
         let word = crate::text::loss_reason(reason);
         let clause = format!("records are missing that may explain it ({word})");
         Some((Doubt::Lost(reason), clause))
+    }
+
+    /// The event by which another had happened: where times are by batch, that is not itself.
+    fn had_happened_by(&self, event: EventId) -> EventId {
+        if !self.sharing.knows_batches() {
+            return event;
+        }
+        let lane = self.back.with(event, |event| event.lane);
+        lane.map_or(event, |lane| self.sharing.end(lane, event))
     }
 
     /// Whether only what was overwritten keeps it from being told what a count was when its first handle was
@@ -269,7 +278,7 @@ impl Judge<'_> {
         first: EventId,
         until: EventId,
     ) -> bool {
-        let until = self.sharing.end(until);
+        let until = self.had_happened_by(until);
         self.losses.between(process, first.0, until).is_none()
             && self.losses.between(process, 0, until) == Some(LossReason::Overwritten)
     }
@@ -283,9 +292,14 @@ impl Judge<'_> {
         } = &draft.finding;
         let ids = evidence.iter().map(|evidence| evidence.event);
         let ids = std::iter::once(*first_cause).chain(ids);
-        let events = ids.filter_map(|id| find_event(self.events, id));
         let process = draft.process();
-        let unordered = self.sharing.unordered((process, *subject), events)?;
+        if !self.sharing.is_by_batch(process) {
+            return None;
+        }
+        let events: Vec<Event> = ids
+            .filter_map(|id| self.back.with(id, Event::clone))
+            .collect();
+        let unordered = self.sharing.unordered((process, *subject), &events)?;
         let clause = format!(
             "the recording's times are by batch, and {}: in which order is not known. Record with \
              `--time=event` to be told",
@@ -325,7 +339,8 @@ impl Judge<'_> {
             }
         });
         match threads.collect::<FxHashSet<_>>().len() {
-            0 | 1 => format!("{what} was used by a thread and its signal handlers"),
+            0 => format!("{what} is one of too many things to find out which threads used it"),
+            1 => format!("{what} was used by a thread and its signal handlers"),
             count => format!("{what} was used by {count} threads"),
         }
     }
@@ -346,7 +361,7 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
         },
         losses: &observer.losses,
         sharing: &observer.sharing,
-        events: observer.events,
+        back: observer.back,
         asked: observer.asked,
         drafts: &mut observer.drafts,
         pushes: &observer.pushes,
@@ -374,7 +389,7 @@ fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
             },
             losses: &observer.losses,
             sharing: &observer.sharing,
-            events: observer.events,
+            back: observer.back,
             asked: None,
             drafts: &mut drafts,
             pushes: &observer.pushes,

@@ -743,7 +743,7 @@ mod tests {
         let found = |capture| {
             let (mut recording, events) = crate::text::parse(text).unwrap();
             recording.processes[0].capture = capture;
-            let facts = crate::model::Facts::survey(&events);
+            let facts = crate::model::Facts::survey(&recording, &events);
             let judged = crate::model::judge(&recording, &facts, &events, &|_| {});
             let drafts = judged.drafts.into_iter();
             let of_rule = drafts.filter(|draft| draft.finding.rule == RULE.id);
