@@ -393,6 +393,12 @@ impl Trace {
         self.judged.merged.contains_key(&(process, ring))
     }
 
+    /// The process's own number of a ring as the kernel sees it, where it is one that the process recorded itself.
+    pub(crate) fn own_ring(&self, process: u32, ring: u32) -> Option<u32> {
+        let merged = self.judged.merged.get(&(process, ring))?;
+        Some(merged.own_ring())
+    }
+
     /// The part of the verdict that concerns a scope of a process, and the scopes within it: what an
     /// assertion of a test asks for.
     pub fn verdict_for_scope(&self, process: u32, scope: u32) -> Verdict {

@@ -17,7 +17,6 @@ pub(super) fn any_number(
         Field::Time => one(Some(event.at_ns.into())),
         Field::Event => one(Some(event.id.0.into())),
         Field::Lane => one(Some(event.lane.into())),
-        Field::Ring => one(ring(event).map(Into::into)),
         Field::Slot => one(slot(event).map(Into::into)),
         Field::Operation => one(link.operation.map(|(_, sequence)| sequence.into())),
         Field::Coroutine => one(coroutine(event, link).map(Into::into)),

@@ -101,7 +101,7 @@ pub static FIELDS: &[FieldHelp] = &[
     field(Field::Thread, "thread", &[], "the thread, by name or id. thread:worker thread:4711"),
     field(Field::Lane, "lane", &[], "the number of the record stream. lane:3"),
     field(Field::Process, "process", &["pid"], "the process, by id or program. process:4711 process:server"),
-    field(Field::Ring, "ring", &[], "the number of the ring. ring:0"),
+    field(Field::Ring, "ring", &[], "the ring, as its program numbers it, whoever saw it; with a k the number that the kernel's view has for it. ring:0 ring:k3"),
     field(Field::Slot, "slot", &[], "the submission slot. slot:7"),
     field(Field::Operation, "operation", &["sequence", "seq"], "the number of the operation in its ring. operation:4812"),
     field(Field::Coroutine, "coroutine", &[], "the coroutine, by number or by the name of what was spawned. coroutine:9"),

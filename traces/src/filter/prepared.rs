@@ -8,6 +8,7 @@ use super::value::{Object, Test};
 use super::{Expression, Term};
 use crate::event::{Event, EventId, TypeId, What};
 use crate::finding::{CannotTell, Confidence, Finding, RuleId, Severity, Story, Subject};
+use crate::recording::Capture;
 use crate::trace::Trace;
 
 /// A filter and what it needs to know of a trace. It must be asked about that trace only.
@@ -151,9 +152,10 @@ impl Prepared {
                 number(address.into())
             }
             (Field::Cookie, Subject::Cookie { cookie, .. }) => number(cookie.into()),
-            (Field::Ring, Subject::Cookie { ring, .. } | Subject::Operation { ring, .. }) => {
-                number(ring.into())
-            }
+            (
+                Field::Ring,
+                Subject::Cookie { process, ring, .. } | Subject::Operation { process, ring, .. },
+            ) => is_ring(trace, term, (process, ring)),
             (Field::Operation, Subject::Operation { sequence, .. }) => number(sequence.into()),
             (Field::Coroutine, Subject::Coroutine { coroutine, .. }) => number(coroutine.into()),
             (
@@ -210,6 +212,10 @@ impl Prepared {
                         || any(term, &process.exe.tty())
                 }),
             Field::Coroutine => is_number() || self.coroutine(trace, event, term),
+            Field::Ring => {
+                let ring = facts::ring(event);
+                ring.is_some_and(|ring| is_ring(trace, term, (event.process, ring)))
+            }
             Field::Scope => {
                 let id = (event.process, facts::scope(event));
                 let name = trace.lookup.scope(trace.events(), id);
@@ -267,6 +273,24 @@ fn code(trace: &Trace, event: &Event) -> Option<u8> {
         }
         _ => of(event),
     }
+}
+
+/// Whether a ring is asked for, by the number that its program's own recorder gave it: the kernel's view of that ring is
+/// it, too. A ring that the kernel alone saw has that number only where nobody else recorded the process: else another
+/// ring may have it, and this one is asked for by the kernel's.
+fn is_ring(trace: &Trace, term: &Term, (process, ring): (u32, u32)) -> bool {
+    let recording = trace.recording();
+    let view = recording.process(process);
+    let is_kernels = view.is_some_and(|view| view.capture == Capture::Kernel);
+    let own = match trace.own_ring(process, ring) {
+        None if is_kernels && recording.is_second_view(process) => None,
+        None => Some(ring),
+        own => own,
+    };
+    term.tests.iter().any(|test| {
+        own.is_some_and(|own| test.number(own.into()))
+            || (is_kernels && test.number_of_kernel(ring.into()))
+    })
 }
 
 fn is_type(asked: &Object, asked_type: &str, ty: &str) -> bool {

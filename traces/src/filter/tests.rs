@@ -287,3 +287,46 @@ fn the_manual_names_every_field_and_its_examples_can_be_read() {
         Filter::parse(examples).unwrap_or_else(|error| panic!("{}", error.pointed()));
     }
 }
+
+/// The kernel saw two rings of one process: one that the process recorded itself under another number, and one that it did
+/// not, under the number that the process gave to yet another.
+const BOTH_LEVELS: &str = "
+process 0 pid=77 start=9 end=exit:0
+process 1 pid=77 start=9 capture=kernel end=exit:0
+lane k process=1
+1 k ring-create 4 fd=3 sq=8 cq=16
+1 k ring-create 1 fd=9 sq=8 cq=16
+2 main ring-create 0 fd=3 sq=8 cq=16
+2 main ring-create 1 fd=5 sq=8 cq=16
+3 main submit 0 NOP 0x1000 seq=0
+3 k submit 4 NOP 0x1000 seq=0
+4 main submit 1 NOP 0x2000 seq=0
+5 k submit 1 NOP 0x3000 seq=0
+";
+
+#[test]
+fn a_ring_is_that_of_its_program_whoever_saw_it() {
+    let trace = Trace::parse_text(BOTH_LEVELS).unwrap();
+    let found = |filter: &str| -> Vec<u64> {
+        let prepared = Filter::parse(filter).unwrap().prepare(&trace);
+        let events = trace.events().iter();
+        let events = events.filter(|event| prepared.event(&trace, event));
+        events.map(|event| event.id.0).collect()
+    };
+    assert_eq!(found("ring:0"), [0, 2, 4, 5], "by both levels");
+    assert_eq!(found("ring:1"), [3, 6], "the kernel's 1 is another ring");
+    assert_eq!(found("ring:4"), Vec::<u64>::new(), "the program has none");
+    assert_eq!(found("ring:k4"), [0, 5]);
+    assert_eq!(found("ring:k1"), [1, 7]);
+    assert_eq!(found("ring:k1..4 and kind:submit"), [5, 7]);
+    // Where nobody else recorded the process, its rings have the kernel's numbers.
+    let alone = BOTH_LEVELS.lines().filter(|line| !line.contains("main"));
+    let alone: Vec<&str> = alone.collect();
+    let text = alone
+        .join("\n")
+        .replacen("process 0 pid=77", "process 0 pid=76", 1);
+    let alone = Trace::parse_text(&text).unwrap();
+    let prepared = Filter::parse("ring:4").unwrap().prepare(&alone);
+    let events = alone.events().iter();
+    assert_eq!(events.filter(|it| prepared.event(&alone, it)).count(), 2);
+}

@@ -19,6 +19,8 @@ pub(crate) enum Test {
     Within(i128, i128),
     /// A number that begins with these hex digits, or a text as in [`Test::Equals`] where it has a name.
     Hex(String),
+    /// A number of the kernel's view, likewise.
+    OfKernel(i128, i128),
     /// A number, or the text that it was typed as where that is a name.
     Named(i128, i128, String),
     /// A kind of event, or an operation code.
@@ -74,6 +76,11 @@ impl Test {
             _ => false,
         }
     }
+
+    /// Whether a number of the kernel's is.
+    pub(super) fn number_of_kernel(&self, said: i128) -> bool {
+        matches!(self, Self::OfKernel(from, to) if (*from..=*to).contains(&said))
+    }
 }
 
 /// A typed value for a field, or what is wrong with it.
@@ -97,7 +104,8 @@ pub(super) fn test(field: Field, operator: Operator, word: &Word) -> Result<Test
             Some(digits) if !is_ordered(operator) => Ok(Test::Hex(digits)),
             _ => numbers(text, operator, number),
         },
-        Field::Ring | Field::Slot | Field::Operation | Field::Lane | Field::Fd | Field::Event => {
+        Field::Ring => ring(text, operator),
+        Field::Slot | Field::Operation | Field::Lane | Field::Fd | Field::Event => {
             numbers(text, operator, number)
         }
         Field::Result => result(text, operator),
@@ -126,6 +134,17 @@ fn plain(text: &str, operator: Operator) -> Result<Test, String> {
         Operator::Exactly => Test::Equals(text.to_owned()),
         _ => Test::contains(text),
     })
+}
+
+/// A number; behind a `k`, one of the kernel's.
+fn ring(text: &str, operator: Operator) -> Result<Test, String> {
+    match text.strip_prefix(['k', 'K']) {
+        Some(rest) => match numbers(rest, operator, number)? {
+            Test::Within(from, to) => Ok(Test::OfKernel(from, to)),
+            other => Ok(other),
+        },
+        None => numbers(text, operator, number),
+    }
 }
 
 /// A number, else a name.

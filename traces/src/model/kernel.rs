@@ -200,6 +200,11 @@ pub(crate) struct Merged {
 }
 
 impl Merged {
+    /// Its number there.
+    pub(crate) fn own_ring(self) -> u32 {
+        self.own.1
+    }
+
     /// The ring, where its operations have the same numbers.
     pub(crate) fn of_operations(self) -> Option<RingKey> {
         self.same_numbers.then_some(self.own)
