@@ -189,10 +189,11 @@ pub(crate) struct Far {
     pub(crate) found: Found,
 }
 
-/// Where the stages of reading begin, of 1: looking through all bytes, putting threads into order, making events,
+/// Where the stages of reading begin, of 1: adding up checksums, looking through all bytes, putting threads into order, making events,
 /// judging. About as measured over recordings of one thread and of four; which share each has depends on what was
 /// recorded, so an estimate is one.
-const LOOKS: (f64, f64) = (0.0, 0.22);
+const SUMS: (f64, f64) = (0.0, 0.04);
+const LOOKS: (f64, f64) = (0.04, 0.22);
 const ORDERS: (f64, f64) = (0.22, 0.4);
 const READS: (f64, f64) = (0.4, 0.75);
 const JUDGES: (f64, f64) = (0.75, 1.0);
@@ -216,6 +217,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn step(&self, step: &Step) {
         let (doing, stage) = match step.stage {
+            Stage::Summing => ("reading", SUMS),
             // Of a file that is packed, all bytes were read before, for their checksums: those are not counted.
             Stage::Looking => {
                 let read = self.read.load(Ordering::Relaxed);
@@ -408,13 +410,23 @@ mod tests {
                     found: Found::default(),
                 });
             };
+            look.step(&Step {
+                stage: Stage::Summing,
+                done: 60,
+                total: 100,
+                found: Found::default(),
+            });
             looked(1);
             looked(49);
             looked(50);
             let parts: Vec<f64> = told.borrow().iter().map(|far| far.part).collect();
-            let half = LOOKS.1 / 2.0;
+            let half = f64::midpoint(LOOKS.0, LOOKS.1);
             assert!(
-                parts[0] < 0.01 && (parts[1] - half).abs() < 0.01 && parts[2] > half,
+                parts[0] < LOOKS.0 && parts[1] < LOOKS.0 + 0.01,
+                "checksums have a share: {parts:?}"
+            );
+            assert!(
+                (parts[2] - half).abs() < 0.01 && parts[3] > half,
                 "{parts:?}"
             );
             for stage in stages {
@@ -431,7 +443,7 @@ mod tests {
             }
             let told = told.into_inner();
             assert!(told.is_sorted_by(|before, after| before.part <= after.part));
-            assert_eq!(told.len(), 3 + 3 * stages.len());
+            assert_eq!(told.len(), 4 + 3 * stages.len());
             assert!((told.last().unwrap().part - 1.0).abs() < 1e-9);
             let mut words: Vec<&str> = told.iter().map(|far| far.doing).collect();
             words.dedup();

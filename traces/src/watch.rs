@@ -8,6 +8,8 @@ pub(crate) const EVERY: u64 = 1 << 16;
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Checksums of what is packed are added up, before it is looked through: what is counted are stored bytes.
+    Summing,
     /// All bytes are looked through, which is told for each million of them or so: what is counted are chunks, and more
     /// of them may become known.
     Looking,
@@ -26,9 +28,9 @@ pub enum Stage {
 pub struct Step {
     /// What is being done.
     pub stage: Stage,
-    /// Events so far, or chunks.
+    /// Events so far, or chunks, or bytes.
     pub done: u64,
-    /// Events in all, or chunks.
+    /// Events in all, or chunks, or bytes.
     pub total: u64,
     /// What rules said so far.
     pub found: Found,

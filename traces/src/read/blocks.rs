@@ -158,6 +158,9 @@ struct Block {
     used: usize,
 }
 
+/// Stored bytes between two words on how far the look has come.
+const FAR_EVERY: u64 = 1 << 20;
+
 /// A block's header that is in order.
 struct Head {
     offset: u64,
@@ -168,10 +171,12 @@ struct Head {
 }
 
 impl<'a> Unpacked<'a> {
-    /// Looks at a section. `damaged` is told the place of each gap in it, and what it means.
+    /// Looks at a section. `damaged` is told the place of each gap in it, and what it means; `far` how many bytes of it
+    /// were looked at, now and then.
     pub(super) fn read(
         section: Part<'a>,
         mut damaged: impl FnMut(u64, &'static str),
+        mut far: impl FnMut(u64),
     ) -> io::Result<Self> {
         let mut unpacked = Self {
             section,
@@ -183,7 +188,12 @@ impl<'a> Unpacked<'a> {
         let len = section.len()?;
         let mut at = 0;
         let mut bytes = [0; HEADER_BYTES];
+        let mut told = 0;
         while at < len {
+            if at / FAR_EVERY != told {
+                told = at / FAR_EVERY;
+                far(at);
+            }
             let got = read_full(section, at, &mut bytes)?;
             let Some(head) = head(bytes.get(..got).unwrap_or_default(), at) else {
                 let next = next_block(section, at.saturating_add(8))?;
@@ -424,7 +434,7 @@ mod tests {
             from: 0,
             len: section.len() as u64,
         };
-        let unpacked = Unpacked::read(part, |_, _| problems += 1).unwrap();
+        let unpacked = Unpacked::read(part, |_, _| problems += 1, |_| {}).unwrap();
         (unpacked, problems)
     }
 

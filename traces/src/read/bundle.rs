@@ -25,6 +25,7 @@ use super::{EndRecord, Gathered, Part, ReadError, u16_at, u32_at, u64_at};
 use crate::input::{Input, ReadAt, read_full};
 use crate::recording::Ended;
 use crate::untrusted::Untrusted;
+use crate::watch::{Found, Stage, Step};
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 16;
@@ -251,10 +252,20 @@ fn section<'a>(
             // A section that is cut off has been reported.
             let mut is_told = part.len < u64_at(head, 16);
             let from = part.from;
-            let unpacked = Unpacked::read(part, |at, message| {
+            let (watch, total) = (gathered.company.watch, part.bytes.len()?);
+            let damaged = |at, message| {
                 is_told = true;
                 recording.problem(name, from.saturating_add(at), message);
-            })?;
+            };
+            let far = |at| {
+                watch(Step {
+                    stage: Stage::Summing,
+                    done: from.saturating_add(at),
+                    total,
+                    found: Found::default(),
+                });
+            };
+            let unpacked = Unpacked::read(part, damaged, far)?;
             let len = unpacked.len()?;
             let wanted = u64_at(head, 8);
             if len < wanted && !is_told {
@@ -425,7 +436,7 @@ impl SectionBytes<'_> {
         let mut places = Vec::new();
         if self.is_packed {
             let mut damaged = |at: u64| places.push(from.saturating_add(at));
-            let unpacked = Unpacked::read(content, |at, _| damaged(at))?;
+            let unpacked = Unpacked::read(content, |at, _| damaged(at), |_| {})?;
             if unpacked.len()? < u64_at(&self.head, 8) && places.is_empty() {
                 places.push(from.saturating_add(len));
             }
@@ -440,7 +451,7 @@ impl SectionBytes<'_> {
         let Part { bytes, from, len } = self.content;
         let content = Part { bytes, from, len };
         if self.is_packed {
-            return Ok(Box::new(Unpacked::read(content, |_, _| {})?));
+            return Ok(Box::new(Unpacked::read(content, |_, _| {}, |_| {})?));
         }
         Ok(Box::new(content))
     }
