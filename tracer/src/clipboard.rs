@@ -3,13 +3,13 @@
 
 use std::io::{self, Seek, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::str::FromStr;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use std::{fmt, thread};
 
-use tui::Copied;
+use tui::{Copied, Waits};
 
 use crate::{kept, safe};
 
@@ -58,13 +58,16 @@ impl fmt::Display for Clipboard {
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What became of a program that was given the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Fed {
     /// It ended well.
     Done,
-    /// It still runs: it serves the copy, or hangs.
-    Runs,
+    /// It still runs: it serves the copy, or hangs, or fails yet.
+    Runs(Ending),
 }
+
+/// How a program ends, once it does.
+type Ending = Receiver<io::Result<ExitStatus>>;
 
 impl Clipboard {
     /// Copies a text.
@@ -82,11 +85,29 @@ impl Clipboard {
         let name = traces::tty(words[0].as_bytes());
         match feed(words, text, patience) {
             Ok(Fed::Done) => Copied::Elsewhere(format!("to {name}")),
-            Ok(Fed::Runs) => Copied::Elsewhere(format!("to {name}, which still runs")),
-            Err(why) => Copied::Failed(format!(
-                "not copied: {name} {why}; view --clipboard names another way"
-            )),
+            Ok(Fed::Runs(ending)) => {
+                let said = format!("to {name}, which still runs");
+                let waits = move || {
+                    let why = ended(ending.recv().ok()?).err()?;
+                    Some(failed(&name, &why))
+                };
+                Copied::Given(said, Waits(Box::new(waits)))
+            }
+            Err(why) => Copied::Failed(failed(&name, &why)),
         }
+    }
+}
+
+fn failed(name: &str, why: &str) -> String {
+    format!("not copied: {name} {why}; view --clipboard names another way")
+}
+
+/// Whether a program ended well; or why not.
+fn ended(how: io::Result<ExitStatus>) -> Result<(), String> {
+    match how {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("ended with {status}")),
+        Err(error) => Err(format!("cannot be waited for: {error}")),
     }
 }
 
@@ -103,17 +124,15 @@ fn feed(words: &[String], text: &str, patience: Duration) -> Result<Fed, String>
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
-    let (tell, ended) = channel();
+    let (tell, ending) = channel();
     thread::Builder::new()
         .name("copy".into())
         // However long it runs: what has ended is no zombie.
         .spawn(move || tell.send(child.wait()))
         .map_err(|error| format!("cannot be waited for: {error}"))?;
-    match ended.recv_timeout(patience) {
-        Ok(Ok(status)) if status.success() => Ok(Fed::Done),
-        Ok(Ok(status)) => Err(format!("ended with {status}")),
-        Ok(Err(error)) => Err(format!("cannot be waited for: {error}")),
-        Err(_) => Ok(Fed::Runs),
+    match ending.recv_timeout(patience) {
+        Ok(how) => ended(how).map(|()| Fed::Done),
+        Err(_) => Ok(Fed::Runs(ending)),
     }
 }
 
@@ -153,10 +172,10 @@ mod tests {
         let clipboard: Clipboard = program.parse().unwrap();
         assert_eq!(clipboard.to_string().parse(), Ok(clipboard.clone()));
         let text = "0x55d0c2e0b040\n".repeat(20_000);
-        assert_eq!(
-            clipboard.copy_within(LONG, &text, true),
-            Copied::Elsewhere("to sh".into())
-        );
+        let Copied::Elsewhere(said) = clipboard.copy_within(LONG, &text, true) else {
+            panic!("it is done in time");
+        };
+        assert_eq!(said, "to sh");
         assert_eq!(fs::read_to_string(&kept).unwrap(), text);
         for (wrong, why) in [
             ("false", "ended with"),
@@ -168,24 +187,29 @@ mod tests {
             };
             assert!(said.contains(why) && said.contains("--clipboard"), "{said}");
         }
-        assert_eq!(Clipboard::Osc52.copy("x", false), Copied::Terminal);
+        let copied = Clipboard::Osc52.copy("x", false);
+        assert!(matches!(copied, Copied::Terminal), "{copied:?}");
         assert!("".parse::<Clipboard>().is_err() && "it's".parse::<Clipboard>().is_err());
     }
 
     #[test]
-    fn a_program_that_serves_the_copy_is_told_as_running_and_reaped_when_it_ends() {
+    fn a_program_that_serves_the_copy_is_told_as_running_and_reaped_when_it_ends_and_told_if_it_fails()
+     {
         let folder = tempfile::tempdir().unwrap();
         let inside = |name: &str| folder.path().join(name);
         let (pid, serves) = (inside("pid"), inside("serves"));
         rustix::fs::mkfifoat(rustix::fs::CWD, &serves, rustix::fs::Mode::RWXU).unwrap();
         let program = format!(
-            "sh -c 'echo $$ > \"$0.new\" && mv \"$0.new\" \"$0\"; exec cat \"$1\"' '{}' '{}'",
+            "sh -c 'echo $$ > \"$0.new\" && mv \"$0.new\" \"$0\"; cat \"$1\"; exit 3' '{}' '{}'",
             pid.display(),
             serves.display()
         );
         let clipboard: Clipboard = program.parse().unwrap();
         let copied = clipboard.copy_within(Duration::from_millis(1), "x", false);
-        assert_eq!(copied, Copied::Elsewhere("to sh, which still runs".into()));
+        let Copied::Given(said, waits) = copied else {
+            panic!("it waits to be read");
+        };
+        assert_eq!(said, "to sh, which still runs");
         // Opened once the program reads; closed again, which ends it.
         drop(fs::OpenOptions::new().write(true).open(&serves).unwrap());
         let pid = fs::read_to_string(&pid).unwrap();
@@ -195,6 +219,11 @@ mod tests {
             assert!(std::time::Instant::now() < until, "a zombie is left");
             thread::sleep(Duration::from_millis(5));
         }
+        let said = waits.0().expect("it failed");
+        assert!(
+            said.contains("not copied: sh ended with exit status: 3"),
+            "{said}"
+        );
     }
 
     #[test]

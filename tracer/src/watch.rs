@@ -287,16 +287,26 @@ impl Shown {
         let began = Instant::now();
         let look = self.looks.look(folder);
         let was_new = matches!(look, Look::New(..));
+        let is_same = matches!(look, Look::Same);
         if let Look::New(found) = look {
             let (trace, verdict) = *found;
             if !trace.events().is_empty() || self.last.is_some() {
-                self.show(trace, verdict, places, reports);
+                self.show(trace, verdict, began, places, reports);
             }
+        } else if is_same && self.last.is_some() {
+            reports.still(began);
         }
         self.pace.pause(began, was_new)
     }
 
-    fn show(&mut self, mut trace: Trace, verdict: Verdict, places: &Places, reports: &Reports) {
+    fn show(
+        &mut self,
+        mut trace: Trace,
+        verdict: Verdict,
+        began: Instant,
+        places: &Places,
+        reports: &Reports,
+    ) {
         let stories = verdict.stories.iter();
         let shown = (
             trace.events().len(),
@@ -306,7 +316,9 @@ impl Shown {
         if self.last.as_ref() != Some(&shown) {
             self.last = Some(shown);
             symbols::name(&mut trace, places);
-            reports.trace(trace, verdict, None);
+            reports.look(trace, verdict, began);
+        } else {
+            reports.still(began);
         }
     }
 }

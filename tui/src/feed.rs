@@ -53,7 +53,10 @@ impl std::fmt::Debug for Feed {
 #[derive(Debug)]
 pub(crate) enum News {
     Reading(Reading),
-    Arrived(Box<Arrived>),
+    /// With when the recording was as it shows, where it goes on.
+    Arrived(Box<Arrived>, Option<Instant>),
+    /// The recording was then still as the latest look shows it.
+    Still(Instant),
     Watched(Watched),
     GaveUp,
 }
@@ -125,29 +128,47 @@ impl Reports {
 
     /// A trace to show from now on, with its verdict and, where it is not a later look at the one before, its notes.
     pub fn trace(&self, trace: Trace, verdict: Verdict, notes: Option<Vec<Note>>) {
-        self.arrive(trace, verdict, notes, false);
+        self.arrive(trace, verdict, notes, false, None);
+    }
+
+    /// A look at a recording that goes on, which shows it as it was then.
+    pub fn look(&self, trace: Trace, verdict: Verdict, then: Instant) {
+        self.arrive(trace, verdict, None, false, Some(then));
+    }
+
+    /// The recording was then still as the look before shows it.
+    pub fn still(&self, then: Instant) {
+        self.tell(News::Still(then));
     }
 
     /// The last look at the recording that was shown so far. [`Outside::settle`](crate::Outside::settle) is called when
     /// the viewer has taken it over, and not before: until then notes have the numbers of the look before.
     pub fn last(&self, trace: Trace, verdict: Verdict) {
-        self.arrive(trace, verdict, None, true);
+        self.arrive(trace, verdict, None, true, None);
     }
 
-    fn arrive(&self, trace: Trace, verdict: Verdict, notes: Option<Vec<Note>>, is_last: bool) {
+    fn arrive(
+        &self,
+        trace: Trace,
+        verdict: Verdict,
+        notes: Option<Vec<Note>>,
+        is_last: bool,
+        then: Option<Instant>,
+    ) {
         let wants_lanes = self.shared.wants().lanes;
         let index = wants_lanes.then(|| {
             let mut index = Index::default();
             while index.work(&trace) {}
             index
         });
-        self.tell(News::Arrived(Box::new(Arrived {
+        let arrived = Box::new(Arrived {
             trace,
             verdict,
             notes,
             index,
             is_last,
-        })));
+        });
+        self.tell(News::Arrived(arrived, then));
     }
 
     /// There is nothing to show: the viewer ends.

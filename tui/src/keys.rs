@@ -30,7 +30,7 @@ pub enum Key {
 }
 
 /// First keys of pairs: `g` goes, `c` copies.
-pub const PREFIXES: [char; 2] = ['g', 'c'];
+pub const PREFIXES: [char; 3] = ['g', 'c', ','];
 
 /// Where a binding holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,9 @@ pub const SMALLEST: (u16, u16) = (40, 10);
 /// Columns from which two panes stand beside each other.
 const BESIDE_COLUMNS: u16 = 120;
 
+/// In a hundred, what a pane has that has most of the screen.
+const MOST: u16 = 75;
+
 /// Size from which two panes stand above each other, where they do not fit beside.
 const ABOVE: (u16, u16) = (80, 40);
 
@@ -111,6 +114,8 @@ pub struct PaneArea {
     pub pane: Pane,
     /// Its title.
     pub title: Rect,
+    /// What its columns are called; no height where they are not.
+    pub header: Rect,
     /// Its rows.
     pub list: Rect,
     /// The line between rows and text; no height where there is no room for it.
@@ -161,8 +166,20 @@ pub struct Wanted<'a> {
     pub keymap: &'a Keymap,
     /// Rows that there are for the lists of the view's panes, main one first: what a short list leaves is its text's.
     pub rows: [usize; 2],
-    /// Whether the pane with the keys has all of the room.
-    pub is_alone: bool,
+    /// How much of the screen the pane with the keys has.
+    pub room: Room,
+}
+
+/// How much of the screen the pane with the keys has, where there is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// What it has by itself.
+    #[default]
+    Shared,
+    /// Most of it.
+    Most,
+    /// All of it.
+    Alone,
 }
 
 impl Wanted<'_> {
@@ -186,7 +203,7 @@ impl Layout {
         let body = Rect::new(0, 1, columns, rows - 2 - hint_rows);
         let (panes, divider) = match panes_of(wanted.view) {
             // Time needs all the columns there are.
-            _ if wanted.is_alone => (
+            _ if wanted.room == Room::Alone => (
                 vec![pane_area(wanted.pane, body, wanted.rows_of(wanted.pane))],
                 Rect::default(),
             ),
@@ -218,10 +235,11 @@ impl Layout {
 
 fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted<'_>) -> (Vec<PaneArea>, Rect) {
     // Findings are sentences and do with less; of a biography every column counts.
-    let share = if wanted.view == View::Findings {
-        42
-    } else {
-        58
+    let share = match wanted.room {
+        Room::Most if wanted.pane == main => MOST,
+        Room::Most => 100 - MOST,
+        _ if wanted.view == View::Findings => 42,
+        _ => 58,
     };
     let wide = body.width * share / 100;
     let left = Rect {
@@ -238,7 +256,11 @@ fn beside(main: Pane, other: Pane, body: Rect, wanted: Wanted<'_>) -> (Vec<PaneA
 }
 
 fn above(main: Pane, other: Pane, body: Rect, wanted: Wanted<'_>) -> Vec<PaneArea> {
-    let upper = body.height / 2;
+    let upper = match wanted.room {
+        Room::Most if wanted.pane == main => body.height * MOST / 100,
+        Room::Most => body.height - body.height * MOST / 100,
+        _ => body.height / 2,
+    };
     let first = Rect {
         height: upper,
         ..body
@@ -281,6 +303,8 @@ pub fn timeline_columns(width: u16) -> (u16, u16) {
 
 fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
     let inside = area.height.saturating_sub(1);
+    let header = u16::from(pane == Pane::Objects && inside >= 7);
+    let inside = inside - header;
     let (list, rule, text) = match pane {
         // The list is short, its text is what people read.
         Pane::Findings | Pane::Rings => {
@@ -316,9 +340,10 @@ fn pane_area(pane: Pane, area: Rect, rows: usize) -> PaneArea {
     PaneArea {
         pane,
         title: row(0, area.height.min(1)),
-        list: row(1, list),
-        rule: row(1 + list, rule),
-        text: row(1 + list + rule, text),
+        header: row(1, header),
+        list: row(1 + header, list),
+        rule: row(1 + header + list, rule),
+        text: row(1 + header + list + rule, text),
     }
 }
 
@@ -363,7 +388,7 @@ mod tests {
             characters: Characters::Unicode,
             keymap: &KEYS,
             rows: [3; 2],
-            is_alone: false,
+            room: Room::Shared,
         }
     }
 
@@ -412,9 +437,11 @@ mod tests {
     proptest! {
         #[test]
         fn everything_lies_inside_and_nothing_overlaps(
-            columns in 0u16..300, rows in 0u16..100, view in 0usize..View::ALL.len(), list in 0usize..100
+            columns in 0u16..300, rows in 0u16..100, view in 0usize..View::ALL.len(), list in 0usize..100,
+            room in 0usize..3
         ) {
             let mut wanted = wanted(View::ALL[view]);
+            wanted.room = [Room::Shared, Room::Most, Room::Alone][room];
             wanted.rows = [list; 2];
             let Some(layout) = Layout::of(columns, rows, wanted) else {
                 prop_assert!(columns < 40 || rows < 10);
@@ -423,7 +450,7 @@ mod tests {
             let mut all = vec![layout.tabs, layout.hints, layout.status, layout.divider];
             for pane in &layout.panes {
                 prop_assert!(pane.list.height > 0);
-                all.extend([pane.title, pane.list, pane.rule, pane.text]);
+                all.extend([pane.title, pane.header, pane.list, pane.rule, pane.text]);
             }
             let screen = Rect::new(0, 0, columns, rows);
             for (index, one) in all.iter().enumerate() {

@@ -28,6 +28,7 @@ pub mod objects;
 pub mod prompt;
 pub mod range;
 pub mod rings;
+pub mod sorting;
 pub mod source;
 pub mod timeline;
 pub mod update;
@@ -59,7 +60,7 @@ pub use goto::{Goto, GotoError};
 pub use keys::{Characters, Keymap};
 pub use model::Colour;
 pub use notes::Note;
-pub use outside::{Copied, Nobody, Outside, Search};
+pub use outside::{Copied, Nobody, Outside, Search, Waits};
 pub use theme::Theme;
 
 use model::{Look, Model};

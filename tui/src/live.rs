@@ -6,6 +6,9 @@ use traces::finding::RuleId;
 
 use crate::Goto;
 
+/// Seconds after which what is shown of a recording that goes on is said to be old.
+const OLD_S: u64 = 4;
+
 /// What there is besides a whole trace.
 #[derive(Clone, Debug, Default)]
 pub struct Live {
@@ -13,6 +16,8 @@ pub struct Live {
     pub reading: Option<Reading>,
     /// The recording that is looked on, where it is one.
     pub watched: Option<Watched>,
+    /// How old what is shown of it is, in seconds.
+    pub(crate) age_s: u64,
     /// Whether the screen stays as it is while the recording goes on.
     pub is_paused: bool,
     /// Whether the user is being asked what becomes of the program.
@@ -30,6 +35,15 @@ impl Live {
     pub fn has_program(&self) -> bool {
         let watched = self.watched.as_ref();
         watched.is_some_and(|watched| watched.is_ours && watched.is_running())
+    }
+
+    /// How old what is shown is, where a recording goes on and that is longer than a look usually takes: `12s old`.
+    pub fn age(&self) -> Option<String> {
+        let seconds = Some(self.age_s).filter(|age| *age >= OLD_S && self.is_running())?;
+        Some(match seconds {
+            0..100 => format!("{seconds}s old"),
+            _ => format!("{} min old", seconds / 60),
+        })
     }
 
     /// Whether the trace may still become another one.

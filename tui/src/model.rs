@@ -23,7 +23,7 @@ use crate::help::Help;
 use crate::hiding::Hiding;
 use crate::hits::Hits;
 use crate::keys::{Characters, Context, Keymap, Listener};
-use crate::layout::{Layout, Pane, PaneArea, Wanted};
+use crate::layout::{Layout, Pane, PaneArea, Room, Wanted};
 pub use crate::life::{Life, LifeRow};
 use crate::live::Live;
 use crate::msg::{Msg, Toward, View};
@@ -32,6 +32,7 @@ use crate::objects::ObjectsPane;
 pub use crate::prompt::{Prompt, PromptKind};
 pub use crate::range::Range;
 use crate::rings::RingsPane;
+use crate::sorting::{By, Sort};
 use crate::source::SourcePane;
 use crate::theme::Theme;
 use crate::timeline::Timeline;
@@ -116,6 +117,8 @@ pub struct Findings {
     pub rows: Vec<FindingRow>,
     /// Stories whose consequences are rows.
     pub unfolded: BTreeSet<usize>,
+    /// The order of stories.
+    pub sort: Sort,
     /// Position of the selected row.
     pub selected: usize,
     /// Position of the first visible row.
@@ -225,8 +228,8 @@ pub struct Model {
     pub(crate) prefix: Option<char>,
     /// Whether that is waited for long enough to say what it may be.
     pub(crate) hesitates: bool,
-    /// Whether the pane with the keys has the screen for itself.
-    pub(crate) is_alone: bool,
+    /// How much of the screen the pane with the keys has.
+    pub(crate) room: Room,
     /// Whether the mouse is ours; else it is the terminal's.
     pub(crate) has_mouse: bool,
     /// A word to the user, until the next key.
@@ -241,7 +244,14 @@ impl Model {
         let mut model = Self {
             marks: marks(&verdict, &Hiding::default()),
             findings: Findings {
-                rows: finding_rows(&verdict, &BTreeSet::new(), None, &Hiding::default()),
+                rows: finding_rows(
+                    &verdict,
+                    &BTreeSet::new(),
+                    None,
+                    &Hiding::default(),
+                    Sort::new(By::Told),
+                ),
+                sort: Sort::new(By::Told),
                 unfolded: BTreeSet::new(),
                 selected: 0,
                 top: 0,
@@ -278,7 +288,7 @@ impl Model {
             help: None,
             prefix: None,
             hesitates: false,
-            is_alone: false,
+            room: Room::Shared,
             has_mouse: false,
             notice: None,
             live: Live::default(),
@@ -427,7 +437,7 @@ impl Model {
                 listener,
                 characters: self.look.characters,
                 keymap: &self.look.keymap,
-                is_alone: self.is_alone,
+                room: self.room,
                 rows: {
                     let panes = crate::layout::panes_of(self.view);
                     [0, 1].map(|at| panes.get(at).map_or(0, |pane| self.len_of(*pane)))

@@ -6,6 +6,7 @@ use crate::commands::matches;
 use crate::layout::{Pane, PaneArea, palette_area, timeline_columns};
 use crate::model::{Model, PromptKind};
 use crate::msg::View;
+use crate::sorting::By;
 use crate::tabs::tabs;
 use crate::text::width;
 
@@ -16,6 +17,8 @@ pub enum Spot {
     Tab(View),
     /// A row of a pane's list, by its position there.
     Row(Pane, usize),
+    /// What a column of a pane's list is called.
+    Header(Pane, By),
     /// A column of time, in a row of the timeline or above all of them.
     Time(Option<usize>, u16),
     /// A pane, but none of its rows.
@@ -55,6 +58,9 @@ pub fn spot(model: &Model, column: u16, row: u16) -> Spot {
         if area.text.contains(at) || area.rule.contains(at) {
             return Spot::Text(area.pane);
         }
+        if area.header.contains(at) {
+            return in_header(model, area, at);
+        }
         if area.list.contains(at) {
             return in_list(model, area, at);
         }
@@ -74,6 +80,17 @@ fn tab(model: &Model, area: Rect, column: u16) -> Spot {
         }
     }
     Spot::Nothing
+}
+
+fn in_header(model: &Model, area: &PaneArea, at: Position) -> Spot {
+    let mut end = usize::from(area.header.x);
+    for (_, by, wide) in crate::objects::columns(model, area.header.width.into()) {
+        end += wide;
+        if usize::from(at.x) < end {
+            return Spot::Header(area.pane, by);
+        }
+    }
+    Spot::Pane(area.pane)
 }
 
 fn in_list(model: &Model, area: &PaneArea, at: Position) -> Spot {

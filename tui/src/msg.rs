@@ -3,6 +3,8 @@
 //! A key, a signal or a piece of unfinished work becomes a [`Msg`]; [`crate::update::update`] applies
 //! it to the model and answers with an [`Effect`], which the shell carries out.
 
+use crate::sorting::By;
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Msg {
@@ -72,6 +74,8 @@ pub enum Msg {
     Turn,
     /// Count what is held by another column.
     Pivot,
+    /// Sort the rows of the list by this; again, the other way round.
+    Sort(By),
     /// Open the source at the event's line in an editor.
     Edit,
     /// Begin to type a filter.

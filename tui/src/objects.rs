@@ -9,6 +9,7 @@ use traces::event::{EventId, SiteId, TypeId};
 use traces::finding::Subject;
 
 use crate::model::Model;
+use crate::sorting::{By, Sort};
 use crate::text::counted;
 
 /// Objects that are gone and may be kept of a recording that is too long to keep all.
@@ -76,17 +77,19 @@ impl Column {
 pub struct Group {
     /// What they have in common.
     pub label: String,
-    /// Which, oldest first, as positions in the index.
+    /// Which, as positions in the index.
     pub objects: Vec<usize>,
 }
 
 /// The objects pane.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ObjectsPane {
     /// Held objects in groups; nothing before somebody looked.
     pub groups: Option<Vec<Group>>,
     /// By what they are counted.
     pub by: Column,
+    /// The order of the groups, and that of objects.
+    pub sorts: (Sort, Sort),
     /// The group whose objects are listed one by one.
     pub opened: Option<usize>,
     /// Position of the selected row.
@@ -97,7 +100,29 @@ pub struct ObjectsPane {
     pub text_top: usize,
 }
 
+impl Default for ObjectsPane {
+    fn default() -> Self {
+        Self {
+            groups: None,
+            by: Column::default(),
+            sorts: (Sort::new(By::Count), Sort::new(By::Age)),
+            opened: None,
+            selected: 0,
+            top: 0,
+            text_top: 0,
+        }
+    }
+}
+
 impl ObjectsPane {
+    /// The order of the rows that are shown.
+    pub fn sort(&self) -> Sort {
+        match self.opened {
+            None => self.sorts.0,
+            Some(_) => self.sorts.1,
+        }
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         match (&self.groups, self.opened) {
@@ -180,12 +205,118 @@ pub fn groups(model: &Model) -> Vec<Group> {
             objects,
         })
         .collect();
-    groups.sort_by(|a, b| {
-        let most = b.objects.len().cmp(&a.objects.len());
-        most.then_with(|| a.label.cmp(&b.label))
-    });
+    groups.sort_by(|a, b| a.label.cmp(&b.label));
+    sort_groups(model, &mut groups);
     groups
 }
+
+/// Puts groups into the order that is asked for: the largest first, and what is the same by name.
+fn sort_groups(model: &Model, groups: &mut [Group]) {
+    let sort = model.objects.sorts.0;
+    match sort.by {
+        By::Name => sort.sort(groups, |group| group.label.clone()),
+        By::Age => sort.sort(groups, |group| group.objects.iter().min().copied()),
+        _ => sort.sort(groups, |group| std::cmp::Reverse(group.objects.len())),
+    }
+}
+
+/// Puts the objects of a group into the order that is asked for. In the index they stand as they were leaked.
+fn sort_objects(model: &Model, objects: &mut [usize]) {
+    let Some(index) = &model.timeline.index else {
+        return;
+    };
+    let sort = model.objects.sorts.1;
+    let names = model.trace.names();
+    let of = |at: &usize| index.objects.all.get(*at);
+    objects.sort_unstable();
+    match sort.by {
+        By::Name => {
+            let mut types = HashMap::new();
+            sort.sort(objects, |at| {
+                of(at).map(|it| {
+                    let ty = types.entry(it.ty).or_insert_with(|| names.ty(it.ty));
+                    let Subject::Generation {
+                        address,
+                        generation,
+                        ..
+                    } = it.subject
+                    else {
+                        return (ty.clone(), 0, 0);
+                    };
+                    (ty.clone(), address, generation)
+                })
+            });
+        }
+        By::Thread => {
+            let mut threads = HashMap::new();
+            sort.sort(objects, |at| {
+                of(at).map(|it| {
+                    let name = || model.thread_name(it.process, it.lane);
+                    let thread = threads.entry((it.process, it.lane));
+                    thread.or_insert_with(name).clone()
+                })
+            });
+        }
+        By::Place => {
+            let mut places = HashMap::new();
+            sort.sort(objects, |at| {
+                of(at).map(|it| {
+                    let place = places.entry(it.site).or_insert_with(|| names.site(it.site));
+                    place.clone()
+                })
+            });
+        }
+        _ => sort.sort(objects, |at| *at),
+    }
+}
+
+/// Puts the rows that are shown into the order that is asked for.
+pub(crate) fn sort(model: &mut Model) {
+    let Some(mut groups) = model.objects.groups.take() else {
+        return;
+    };
+    match model.objects.opened {
+        None => sort_groups(model, &mut groups),
+        Some(opened) => {
+            if let Some(group) = groups.get_mut(opened) {
+                sort_objects(model, &mut group.objects);
+            }
+        }
+    }
+    model.objects.groups = Some(groups);
+}
+
+/// A column of the list: what it is called, what sorting by it means, and how wide it is.
+pub(crate) type Head = (&'static str, By, usize);
+
+/// The columns of the list, from the left.
+pub(crate) fn columns(model: &Model, width: usize) -> Vec<Head> {
+    let is_wide = width >= 60;
+    if model.objects.opened.is_some() {
+        let name = (width * 2 / 5).max(16);
+        let thread = if is_wide { width / 6 } else { 0 };
+        let place = width.saturating_sub(10 + name + thread);
+        return vec![
+            ("age", By::Age, 10),
+            ("name", By::Name, name),
+            ("thread", By::Thread, thread),
+            ("place", By::Place, place),
+        ];
+    }
+    let bar = if is_wide { BAR + 1 } else { 0 };
+    let label = width.saturating_sub(10 + bar + OLDEST);
+    vec![
+        ("count", By::Count, 10 + bar),
+        (model.objects.by.name(), By::Name, label),
+        ("oldest", By::Age, OLDEST),
+    ]
+}
+
+/// Columns of the longest bar.
+pub(crate) const BAR: usize = 20;
+
+/// Columns for how old the oldest one is.
+const OLDEST: usize = 11;
 
 fn named(name: String, unknown: &str) -> String {
     if name == "?" {
@@ -238,7 +369,19 @@ pub fn title(model: &Model) -> String {
         groups.get(at).map(|group| group.label.as_str())
     });
     match opened {
-        Some(label) => format!("Held {when}: {label}, oldest first"),
+        Some(label) => {
+            let order = match model.objects.sorts.1 {
+                Sort {
+                    by: By::Age,
+                    is_reversed,
+                } => match is_reversed {
+                    false => "oldest first".to_owned(),
+                    true => "newest first".to_owned(),
+                },
+                sort => sort.in_words(),
+            };
+            format!("Held {when}: {label}, {order}")
+        }
         None => format!("{held} held {when}, by {}", model.objects.by.name()),
     }
 }

@@ -12,13 +12,25 @@ use crate::notes::Note;
 /// A search that takes its time; it is run on a thread of its own.
 pub type Search = Box<dyn FnOnce() -> Sources + Send>;
 
+/// Waits for the end of a program that keeps a copy; run on a thread of its own. Why it failed, if it did, as a sentence
+/// that is safe for a terminal.
+pub struct Waits(pub Box<dyn FnOnce() -> Option<String> + Send>);
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waits").finish_non_exhaustive()
+    }
+}
+
 /// What became of a text that was to be copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Copied {
     /// It is for the terminal to keep.
     Terminal,
     /// It went elsewhere: as the rest of a sentence, safe for a terminal.
     Elsewhere(String),
+    /// It was given to a program that still runs, and may yet fail: as the rest of a sentence, safe for a terminal.
+    Given(String, Waits),
     /// It did not: why, as a sentence that is safe for a terminal.
     Failed(String),
 }

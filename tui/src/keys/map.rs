@@ -198,7 +198,7 @@ fn parse(text: &str) -> Result<Key, String> {
         bare => match named(bare) {
             Some(code) => Ok(Key::Code(code)),
             None => Err(format!(
-                "{} is no key; keys are written as x, ctrl-x, gx, cx, <enter>, <esc>, <tab>, <space>, <pgdn>, <home>, \
+                "{} is no key; keys are written as x, ctrl-x, gx, cx, ,x, <enter>, <esc>, <tab>, <space>, <pgdn>, <home>, \
                  <left> or <f5>",
                 traces::tty(text.as_bytes())
             )),

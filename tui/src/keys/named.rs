@@ -14,9 +14,10 @@ use crate::hiding::{Cover, Why};
 use crate::keys::{Binding, Characters, Key, Listener};
 use crate::layout::{Pane, panes_of, view_of};
 use crate::live::{State, Watched};
-use crate::model::{Model, Work};
+use crate::model::Model;
 use crate::msg::{Effect, Msg, Step, Toward, View};
 use crate::snapshot::{plain_snapshot, styled_snapshot};
+use crate::update::tests::send;
 use crate::update::{NOTHING_TO_OPEN, update};
 use crate::{Options, fixture};
 
@@ -50,17 +51,6 @@ fn keymap() -> Keymap {
     let foreign = foreign();
     let wanted = foreign.iter().map(|(id, key)| (*id, vec![key.as_str()]));
     Keymap::new(wanted).expect("the keys can be had")
-}
-
-fn send(model: &mut Model, messages: &[Msg]) -> Effect {
-    let mut effect = Effect::Nothing;
-    for msg in messages {
-        effect = update(model, *msg);
-        while model.work() != Work::None {
-            update(model, Msg::Work);
-        }
-    }
-    effect
 }
 
 /// What there is to look at.

@@ -7,6 +7,25 @@ use traces::finding::{Finding, Verdict};
 
 use super::{FindingRow, Mark, Range};
 use crate::hiding::Hiding;
+use crate::sorting::{By, Sort};
+
+/// Stories in an order: all of them, by their numbers.
+fn stories_in(verdict: &Verdict, sort: Sort) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..verdict.stories.len()).collect();
+    let head = |at: &usize| verdict.stories.get(*at).map(|story| &story.head);
+    match sort.by {
+        By::Severity => sort.sort(&mut order, |at| {
+            std::cmp::Reverse(head(at).map(|it| it.severity))
+        }),
+        By::Rule => sort.sort(&mut order, |at| head(at).map(|it| it.rule.0)),
+        By::Count => sort.sort(&mut order, |at| {
+            std::cmp::Reverse(head(at).map(|it| it.count))
+        }),
+        By::Time => sort.sort(&mut order, |at| head(at).map(|it| it.first_cause)),
+        _ => sort.sort(&mut order, |at| *at),
+    }
+    order
+}
 
 /// The rows of the findings list: of a selected time, those that rest on something in it.
 pub(crate) fn finding_rows(
@@ -14,6 +33,7 @@ pub(crate) fn finding_rows(
     unfolded: &BTreeSet<usize>,
     range: Option<Range>,
     hiding: &Hiding,
+    sort: Sort,
 ) -> Vec<FindingRow> {
     let is_in = |event: EventId| range.is_none_or(|range| range.has(event));
     let touches = |finding: &Finding| {
@@ -21,7 +41,10 @@ pub(crate) fn finding_rows(
     };
     let mut rows = Vec::new();
     let mut hidden = Vec::new();
-    for (index, story) in verdict.stories.iter().enumerate() {
+    for index in stories_in(verdict, sort) {
+        let Some(story) = verdict.stories.get(index) else {
+            continue;
+        };
         if !touches(&story.head) && !story.folded.iter().any(touches) {
             continue;
         }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use traces::Trace;
 
@@ -28,7 +29,9 @@ pub(super) enum Came {
 pub(super) struct Arrivals {
     inbox: Inbox,
     /// The latest look, while nothing new is to be shown.
-    held: Option<Box<Arrived>>,
+    held: Option<(Box<Arrived>, Option<Instant>)>,
+    /// When the recording was as it is shown.
+    shown: Option<Instant>,
     /// Whether the last look is shown, so that notes have the numbers that they keep.
     is_settled: bool,
     /// Whether it was said that notes are lost.
@@ -41,6 +44,7 @@ impl Arrivals {
         Ok(Self {
             inbox: Inbox::start(feed, waker)?,
             held: None,
+            shown: None,
             is_settled: false,
             has_warned: false,
         })
@@ -51,6 +55,12 @@ impl Arrivals {
         self.held.is_some() && !model.live.is_paused
     }
 
+    /// How old what is shown is, of a recording that goes on.
+    pub(super) fn age(&self, model: &Model, now: Instant) -> Option<Duration> {
+        let shown = self.shown.filter(|_| model.live.is_running())?;
+        Some(now.saturating_duration_since(shown))
+    }
+
     /// Takes in what the reader has sent.
     pub(super) fn receive(&mut self, model: &mut Model) -> Came {
         let mut came = Came::Nothing;
@@ -59,11 +69,15 @@ impl Arrivals {
             match news {
                 News::Reading(reading) => update::reading(model, reading),
                 News::Watched(watched) => update::watched(model, watched),
-                News::Arrived(arrived) => {
-                    if let Some(older) = self.held.replace(arrived) {
+                News::Arrived(arrived, then) => {
+                    if let Some((older, _)) = self.held.replace((arrived, then)) {
                         self.inbox.done_with(older.trace);
                     }
                 }
+                News::Still(then) => match &mut self.held {
+                    Some((_, held)) => *held = Some(then),
+                    None => self.shown = Some(then),
+                },
                 News::GaveUp => return Came::GaveUp,
             }
         }
@@ -73,9 +87,10 @@ impl Arrivals {
     /// Shows the latest look, unless the screen is to stay as it is. Says whether it did.
     pub(super) fn show(&mut self, model: &mut Model, outside: &dyn Outside) -> bool {
         let may_show = !model.live.is_paused || model.live.reading.is_some();
-        let Some(arrived) = may_show.then(|| self.held.take()).flatten() else {
+        let Some((arrived, then)) = may_show.then(|| self.held.take()).flatten() else {
             return false;
         };
+        self.shown = then;
         if let Err(why) = self.take_over(model, outside, *arrived) {
             update::say(model, why);
         }
@@ -89,7 +104,7 @@ impl Arrivals {
         if model.notes.list.is_empty() {
             return Ok(());
         }
-        if let Some(last) = self.held.take_if(|held| held.is_last) {
+        if let Some((last, _)) = self.held.take_if(|(held, _)| held.is_last) {
             return self.take_over(model, outside, *last);
         }
         // Of a recording that is not whole yet nobody knows the numbers that events will have.

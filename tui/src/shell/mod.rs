@@ -3,9 +3,10 @@
 //! The loop waits for keys and signals, turns them into messages, applies them, and draws when
 //! something changed. Unfinished work of the model gets its slices here while no key is waiting.
 //! Reading order: this file, [`screen`] (the terminal), [`input`] (bytes to keys), [`signals`],
-//! [`errand`] (what takes its time, on another thread), [`arrivals`] (traces that come while the screen is there).
+//! [`errand`] (what takes its time, on another thread), [`copies`] (programs that keep what was copied), [`arrivals`] (traces that come while the screen is there).
 
 mod arrivals;
+mod copies;
 mod errand;
 #[cfg(test)]
 mod fake;
@@ -34,6 +35,7 @@ use crate::outside::{Copied, Outside};
 use crate::source::place_of;
 use crate::update::{self, update};
 use arrivals::{Arrivals, Came};
+use copies::Copies;
 use errand::Errands;
 use input::{Decoder, Typed};
 use screen::{Drawn, Screen};
@@ -44,6 +46,8 @@ const QUIET: Duration = Duration::from_millis(80);
 
 /// How long the second key of a pair may be on its way before it is shown which ones there are.
 const HESITATION: Duration = Duration::from_millis(300);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Time between two frames while work goes on by itself.
 const FRAME: Duration = Duration::from_millis(33);
@@ -67,6 +71,7 @@ pub(crate) fn run(
     }
     let mut errands = Errands::default();
     errands.begin(model, outside, || signals.waker())?;
+    let copies = Copies::default();
     let mut arrivals = match feed {
         Some(feed) => Some(Arrivals::start(feed, signals.waker()?)?),
         None => None,
@@ -77,6 +82,9 @@ pub(crate) fn run(
     let mut typed_at = Instant::now();
 
     loop {
+        let age = arrivals.as_ref();
+        let age = age.and_then(|arrivals| arrivals.age(model, Instant::now()));
+        is_dirty |= update::aged(model, age);
         let is_asked = screen.is_asked();
         let is_due = model.work() != Work::Now || drawn_at.elapsed() >= FRAME;
         if is_dirty && is_due && is_asked.is_none() {
@@ -110,6 +118,12 @@ pub(crate) fn run(
             (Some(answer), Some(patience)) => Some(answer.min(patience)),
             (answer, patience) => answer.or(patience),
         };
+        // What is shown grows a second older.
+        let grows = age.map(|age| SECOND - Duration::from_nanos(age.subsec_nanos().into()));
+        let patience = match (grows, patience) {
+            (Some(grows), Some(patience)) => Some(grows.min(patience)),
+            (grows, patience) => grows.or(patience),
+        };
         let ready = wait(&screen, &signals, patience)?;
         if screen.is_lost() {
             return Err(panicked());
@@ -117,7 +131,7 @@ pub(crate) fn run(
 
         let mut messages = Vec::new();
         let has_answer = errands.answer(model);
-        is_dirty |= has_answer;
+        is_dirty |= has_answer | copies.answer(model);
         if let Some(arrivals) = &mut arrivals {
             match arrivals.receive(model) {
                 Came::Nothing => {}
@@ -249,6 +263,10 @@ pub(crate) fn run(
                     match outside.copy(&model.clipboard, is_too_large) {
                         Copied::Terminal => screen.copy(&model.clipboard)?,
                         Copied::Elsewhere(place) => update::copied_to(model, &place),
+                        Copied::Given(place, waits) => {
+                            update::copied_to(model, &place);
+                            copies.wait(waits, signals.waker()?)?;
+                        }
                         Copied::Failed(why) => update::say(model, why),
                     }
                 }

@@ -5,6 +5,7 @@
 //! reader of the screen left them. What is gone for good (the oldest records are overwritten) is let go of.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use traces::Trace;
 use traces::event::EventId;
@@ -46,6 +47,14 @@ pub fn watched(model: &mut Model, watched: Watched) {
         ));
     }
     model.live.watched = Some(watched);
+}
+
+/// What is shown of a recording that goes on is so old; says whether that is to be drawn.
+pub fn aged(model: &mut Model, age: Option<Duration>) -> bool {
+    let seconds = age.map_or(0, |age| age.as_secs());
+    let before = model.live.age();
+    model.live.age_s = seconds;
+    model.live.age() != before
 }
 
 /// Shows another trace from now on. Gives the one before.

@@ -62,6 +62,7 @@ pub(super) fn list_findings(model: &mut Model) {
         &model.findings.unfolded,
         model.range,
         &model.hiding,
+        model.findings.sort,
     );
     let rows = &model.findings.rows;
     if let Some(position) = rows.iter().position(|row| *row == selected) {
@@ -72,7 +73,14 @@ pub(super) fn list_findings(model: &mut Model) {
 /// Every finding, consequences after their causes.
 pub(super) fn all_findings(model: &Model) -> impl Iterator<Item = FindingRow> {
     let all: BTreeSet<usize> = (0..model.verdict.stories.len()).collect();
-    finding_rows(&model.verdict, &all, model.range, &model.hiding).into_iter()
+    finding_rows(
+        &model.verdict,
+        &all,
+        model.range,
+        &model.hiding,
+        model.findings.sort,
+    )
+    .into_iter()
 }
 
 /// Goes to another finding: of that severity, where one is named.

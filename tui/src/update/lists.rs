@@ -6,6 +6,7 @@ use crate::layout::Pane;
 use crate::losses::{self, LossRow};
 use crate::model::Model;
 use crate::msg::View;
+use crate::sorting::By;
 use crate::{objects, rings};
 
 /// Makes what is shown and not yet made.
@@ -64,6 +65,43 @@ pub(super) fn pivot(model: &mut Model) {
     select(model, Pane::Objects, 0);
 }
 
+/// Sorts the rows of a list by this, or the other way round; the selected one stays selected.
+pub(super) fn sort(model: &mut Model, pane: Pane, by: By) {
+    match pane {
+        Pane::Findings => {
+            model.findings.sort = model.findings.sort.asked(by);
+            super::findings::list_findings(model);
+        }
+        Pane::Objects => {
+            let sorts = &mut model.objects.sorts;
+            let sort = match model.objects.opened {
+                None => &mut sorts.0,
+                Some(_) => &mut sorts.1,
+            };
+            *sort = sort.asked(by);
+            let list = &model.objects;
+            let object = list.object(list.selected);
+            let group = list.groups.as_ref().and_then(|groups| {
+                let group = groups.get(list.selected)?;
+                Some(group.label.clone())
+            });
+            objects::sort(model);
+            let groups = model.objects.groups.iter().flatten();
+            let at = match model.objects.opened {
+                None => groups
+                    .map(|group| Some(&group.label))
+                    .position(|label| label == group.as_ref()),
+                Some(opened) => {
+                    let objects = groups.skip(opened).flat_map(|group| &group.objects);
+                    objects.map(|at| Some(*at)).position(|at| at == object)
+                }
+            };
+            select(model, Pane::Objects, at.unwrap_or(0));
+        }
+        _ => {}
+    }
+}
+
 /// Opens the selected row of a list; true where another view is shown then.
 pub(super) fn open(model: &mut Model, pane: Pane) -> bool {
     match pane {
@@ -82,6 +120,7 @@ pub(super) fn open_group(model: &mut Model) -> bool {
     }
     model.objects.opened = Some(position);
     (model.objects.selected, model.objects.top) = (0, 0);
+    objects::sort(model);
     true
 }
 

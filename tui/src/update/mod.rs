@@ -173,7 +173,7 @@ pub(crate) fn start(model: &mut Model) {
     selection::settle(model);
 }
 
-pub use arrive::{arrive, reading, watched};
+pub use arrive::{aged, arrive, reading, watched};
 pub(crate) use source::{found as found_sources, search_begins};
 pub use suppressing::kept as suppression_kept;
 pub(crate) use suppressing::look as look_for_hidden;
@@ -248,13 +248,9 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
         Msg::Up | Msg::Leave => places::up(model, msg),
         Msg::Pane(toward) => places::other_pane(model, toward),
         Msg::Alone => places::alone(model),
-        Msg::Room(Fold::Open) if model.is_alone => {
-            model.notice = Some("this pane has all of the screen already".into());
-        }
-        Msg::Room(Fold::Shut) if !model.is_alone => {
-            model.notice = Some("the panes share the screen already".into());
-        }
-        Msg::Room(_) => places::alone(model),
+        Msg::Room(Fold::Open) => places::larger(model),
+        Msg::Room(Fold::Shut) => places::smaller(model),
+        Msg::Sort(by) => lists::sort(model, model.pane, by),
         Msg::Show(View::Diff) if !diff::is_there(model) => {}
         Msg::OtherTrace => diff::other_trace(model),
         Msg::Show(view) => {
@@ -297,4 +293,4 @@ fn go(model: &mut Model, msg: Msg, was_walking: bool) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use super::selection::{move_selection, scroll_text};
 use super::timeline;
-use super::{go, palette};
+use super::{go, lists, palette};
 use crate::layout::{Pane, timeline_columns};
 use crate::model::Model;
 use crate::mouse::{Spot, spot};
@@ -54,6 +54,10 @@ fn press(model: &mut Model, spot: Spot) -> Effect {
             timeline::take_hold(model, column);
         }
         Spot::Pane(pane) | Spot::Text(pane) => model.pane = pane,
+        Spot::Header(pane, by) => {
+            model.pane = pane;
+            lists::sort(model, pane, by);
+        }
         Spot::Offer(position) => {
             if let Some(prompt) = &mut model.prompt {
                 prompt.chosen = position;
@@ -109,6 +113,6 @@ fn wheel(model: &mut Model, toward: Toward, ctrl: bool, spot: Spot) {
             model.pane = Pane::Timeline;
             move_selection(model, Step::Lines(rows));
         }
-        Spot::Tab(_) | Spot::Offer(_) | Spot::Nothing => {}
+        Spot::Tab(_) | Spot::Header(..) | Spot::Offer(_) | Spot::Nothing => {}
     }
 }

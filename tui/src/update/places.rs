@@ -3,7 +3,7 @@
 use super::findings::{list_findings, select_finding};
 use super::focus::set_focus;
 use crate::hits::Shown;
-use crate::layout::{Pane, panes_of, view_of};
+use crate::layout::{Pane, Room, panes_of, view_of};
 use crate::life::NeighbourRow;
 use crate::model::{FindingRow, LifeRow, Model, Place};
 use crate::msg::{Fold, Msg, Toward, View};
@@ -106,12 +106,38 @@ pub(super) fn other_pane(model: &mut Model, toward: Toward) {
 
 /// Gives the pane with the keys all of the screen, or shares it again.
 pub(super) fn alone(model: &mut Model) {
-    let panes = model.layout().map_or(0, |layout| layout.panes.len());
-    if !model.is_alone && panes < 2 {
-        model.notice = Some("this pane has all of the screen already".into());
-        return;
+    match model.room {
+        Room::Alone => model.room = Room::Shared,
+        _ if panes(model) < 2 => has_all(model),
+        _ => model.room = Room::Alone,
     }
-    model.is_alone = !model.is_alone;
+}
+
+/// Gives the pane with the keys a step more of the screen.
+pub(super) fn larger(model: &mut Model) {
+    match model.room {
+        Room::Alone => has_all(model),
+        _ if panes(model) < 2 => has_all(model),
+        Room::Shared => model.room = Room::Most,
+        Room::Most => model.room = Room::Alone,
+    }
+}
+
+/// Gives it a step less.
+pub(super) fn smaller(model: &mut Model) {
+    match model.room {
+        Room::Shared => model.notice = Some("the panes share the screen already".into()),
+        Room::Most => model.room = Room::Shared,
+        Room::Alone => model.room = Room::Most,
+    }
+}
+
+fn panes(model: &Model) -> usize {
+    model.layout().map_or(0, |layout| layout.panes.len())
+}
+
+fn has_all(model: &mut Model) {
+    model.notice = Some("this pane has all of the screen already".into());
 }
 
 /// Opens what is selected; false where there is nothing.

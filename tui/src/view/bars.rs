@@ -303,7 +303,11 @@ fn progress(model: &Model, paint: &Paint<'_>, columns: usize) -> Line {
     } else {
         more
     };
-    vec![(format!("{sign}{word}{more}  "), tone)]
+    let age = model
+        .live
+        .age()
+        .map_or(String::new(), |age| format!(", {age}"));
+    vec![(format!("{sign}{word}{age}{more}  "), tone)]
 }
 
 /// The sign of the worst finding that begins at an event, in two columns; a dot where findings only

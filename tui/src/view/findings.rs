@@ -3,6 +3,7 @@
 use crate::hiding::Why;
 use crate::layout::PaneArea;
 use crate::model::{FindingRow, Model};
+use crate::sorting::By;
 use crate::text::{Line, Tone, count, counted};
 use crate::words::{CANNOT_TELL, confidence, either, rule_name, severity};
 
@@ -47,6 +48,9 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         .max(verdict.cannot_tell.len() as u64);
     if open > 0 {
         title.push_str(&format!(", {} cannot tell", count(open)));
+    }
+    if model.findings.sort.by != By::Told {
+        title.push_str(&format!(", {}", model.findings.sort.in_words()));
     }
     title
 }

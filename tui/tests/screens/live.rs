@@ -101,6 +101,26 @@ fn the_status_line_says_whether_more_is_to_come() {
 }
 
 #[test]
+fn what_is_shown_of_a_recording_that_goes_on_says_when_it_is_old() {
+    let shown = |model: &mut Model, script| plain_snapshot(&screen(model, script, 80, 24));
+    let age = |seconds| Some(Duration::from_secs(seconds));
+    let mut model = live(State::Running);
+    // Looks follow each other so soon that a few seconds are as good as now.
+    assert!(!tui::update::aged(&mut model, age(3)));
+    assert!(!shown(&mut model, "").contains("old"));
+    assert!(tui::update::aged(&mut model, age(40)));
+    assert!(shown(&mut model, "").contains("LIVE, 40s old"));
+    assert!(shown(&mut model, " ").contains("PAUSED, 40s old"));
+    assert!(!tui::update::aged(&mut model, age(40)), "nothing to draw");
+    assert!(tui::update::aged(&mut model, age(150)));
+    assert!(shown(&mut model, "").contains("PAUSED, 2 min old"));
+    assert!(tui::update::aged(&mut model, None));
+    let mut ended = live(State::Ended("exited with code 3".into()));
+    assert!(!tui::update::aged(&mut ended, age(40)));
+    assert!(!shown(&mut ended, "").contains("old"));
+}
+
+#[test]
 fn whoever_leaves_a_running_program_is_asked_what_becomes_of_it() {
     for (script, effect) in [
         ("q", Effect::Draw),

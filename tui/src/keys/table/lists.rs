@@ -1,12 +1,13 @@
-//! What is done with a list: folding, counting, suppressing, scrolling the text beside it.
+//! What is done with a list: folding, counting, sorting, suppressing, scrolling the text beside it.
 
 use crossterm::event::KeyCode;
 
 use super::bind;
-use crate::keys::Key::{Char, Code};
+use crate::keys::Key::{After, Char, Code};
 use crate::keys::{Binding, On};
 use crate::layout::Pane;
 use crate::msg::{Fold, Msg};
+use crate::sorting::By;
 
 /// Its bindings.
 pub(super) const BINDINGS: &[Binding] = &[
@@ -81,6 +82,86 @@ pub(super) const BINDINGS: &[Binding] = &[
         Msg::Pivot,
         Some("count by"),
         "count by type, place, age or thread",
+    ),
+    bind(
+        "findings.sort-severity",
+        &[After(',', 's')],
+        On::Pane(Pane::Findings),
+        Msg::Sort(By::Severity),
+        None,
+        "sort findings by severity; again, the other way round",
+    ),
+    bind(
+        "findings.sort-rule",
+        &[After(',', 'r')],
+        On::Pane(Pane::Findings),
+        Msg::Sort(By::Rule),
+        None,
+        "sort findings by rule",
+    ),
+    bind(
+        "findings.sort-count",
+        &[After(',', 'c')],
+        On::Pane(Pane::Findings),
+        Msg::Sort(By::Count),
+        None,
+        "sort findings by how often each shows",
+    ),
+    bind(
+        "findings.sort-time",
+        &[After(',', 't')],
+        On::Pane(Pane::Findings),
+        Msg::Sort(By::Time),
+        None,
+        "sort findings by when their first cause happened",
+    ),
+    bind(
+        "findings.sort-told",
+        &[After(',', 'n')],
+        On::Pane(Pane::Findings),
+        Msg::Sort(By::Told),
+        None,
+        "list findings as they are told: in no other order",
+    ),
+    bind(
+        "objects.sort-count",
+        &[After(',', 'c')],
+        On::Pane(Pane::Objects),
+        Msg::Sort(By::Count),
+        None,
+        "sort by how many there are; again, the other way round",
+    ),
+    bind(
+        "objects.sort-name",
+        &[After(',', 'n')],
+        On::Pane(Pane::Objects),
+        Msg::Sort(By::Name),
+        None,
+        "sort by name or type",
+    ),
+    bind(
+        "objects.sort-age",
+        &[After(',', 'a')],
+        On::Pane(Pane::Objects),
+        Msg::Sort(By::Age),
+        None,
+        "sort by how long they have been held",
+    ),
+    bind(
+        "objects.sort-thread",
+        &[After(',', 't')],
+        On::Pane(Pane::Objects),
+        Msg::Sort(By::Thread),
+        None,
+        "sort by thread, where objects are listed one by one",
+    ),
+    bind(
+        "objects.sort-place",
+        &[After(',', 'p')],
+        On::Pane(Pane::Objects),
+        Msg::Sort(By::Place),
+        None,
+        "sort by place in the source, where objects are listed one by one",
     ),
     bind(
         "text.down",

@@ -40,7 +40,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         On::PanesBut(Pane::Timeline),
         Msg::Room(Fold::Open),
         None,
-        "give the pane all of the screen",
+        "give the pane most of the screen, then all of it",
     ),
     bind(
         "pane.smaller",
@@ -48,7 +48,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         On::Panes,
         Msg::Room(Fold::Shut),
         None,
-        "share the screen again",
+        "give the pane less of the screen again",
     ),
     bind(
         "view.findings",
