@@ -48,7 +48,7 @@ enum Lanes {
     #[default]
     None,
     One(u32),
-    #[expect(
+    #[allow(
         clippy::box_collection,
         reason = "most things have one, and there are many"
     )]
