@@ -81,11 +81,7 @@ impl Kind {
         match self {
             Self::Usual => ("", "viewer", "viewer"),
             Self::ByBatch => (", times by batch", "viewer-batch", "viewer"),
-            Self::Wrong => (
-                ", one in five of them a finding",
-                "viewer",
-                "viewer-wrong",
-            ),
+            Self::Wrong => (", one in five of them a finding", "viewer", "viewer-wrong"),
         }
     }
 }
@@ -152,6 +148,10 @@ fn measure(kind: Kind) -> Result<(), String> {
         }),
     ];
     for (keys, what, is_there) in keys {
+        // The program that does one thing wrong has no ring.
+        if kind == Kind::Wrong && what == "rings" {
+            continue;
+        }
         terminal.settle()?;
         let begun = Instant::now();
         terminal.type_keys(keys);
