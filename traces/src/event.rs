@@ -251,7 +251,7 @@ pub enum What {
         group: u32,
         /// Id of the first of them.
         buffer: u32,
-        /// How many, with ids that count up.
+        /// How many, with ids that count up; 0 where the group is none any more.
         count: u32,
     },
     /// Where this thread's stack ends now.

@@ -195,6 +195,21 @@ pub struct KernelSaw {
     pub differed: u64,
 }
 
+/// What a program told of beside rings, pointers and coroutines: a rule that was told nothing has nothing to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Descriptors that were opened or closed.
+    pub descriptors: bool,
+    /// Buffers that the kernel may choose from.
+    pub provided: bool,
+    /// Borrows of cells.
+    pub borrows: bool,
+    /// How much of a buffer is initialised.
+    pub initialised: bool,
+    /// Blocks that were freed or moved.
+    pub frees: bool,
+}
+
 /// Counts over a recording.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -228,6 +243,8 @@ pub struct Summary {
     pub closed_again: u64,
     /// Where the first of those was closed, and where again.
     pub closed_again_at: Option<(crate::event::SiteId, crate::event::SiteId)>,
+    /// What else was told of.
+    pub told: Told,
     /// How each process ended.
     pub ended: Vec<(u32, crate::recording::Ended)>,
     /// Places where records are missing.

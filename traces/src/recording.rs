@@ -356,6 +356,12 @@ impl Recording {
         texts.filter(|text| text.starts_with("not recorded"))
     }
 
+    /// Whether a recorder left this text.
+    pub(crate) fn has_text(&self, text: &str) -> bool {
+        let mut texts = self.tables.strings.iter();
+        texts.any(|known| known.bytes() == text.as_bytes())
+    }
+
     /// The text of an id; empty for 0 and for ids that do not exist.
     pub fn string(&self, id: StringId) -> &Untrusted {
         get(&self.tables.strings, id.0)

@@ -296,6 +296,9 @@ impl Page {
         if let Some(text) = crate::rules::levels::in_words(recording) {
             self.block(Class::Summary, "", &text);
         }
+        if let Some(text) = crate::rules::levels::by_c_in_words(recording, summary.told) {
+            self.block(Class::Summary, "", &text);
+        }
         for text in by_kernel_in_words(summary) {
             self.block(Class::Summary, "", &text);
         }

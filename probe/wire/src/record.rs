@@ -23,6 +23,9 @@ pub const SCOPE_OF_PROCESS: u8 = 1;
 /// Aux of a [`Kind::ScopeEnd`]: a panic was on its way when it ended.
 pub const SCOPE_BY_PANIC: u8 = 1;
 
+/// A text of a process that the probe for C records: what it can be asked about is what its program says.
+pub const BY_C: &str = "recorded by the probe for C";
+
 /// Reason in a [`Kind::Lost`] record: events of a ring that the probe saw and cannot follow.
 pub const LOST_NOT_FOLLOWED: u64 = 1;
 
@@ -322,7 +325,7 @@ kinds! {
     /// from its start are not. Said again when that changes; size 0 when the buffer is gone.
     BufferInit = 68, "buffer-init";
     /// `[ring | group << 32, buffer id | count << 32]`: provided buffers handed to the kernel, with ids
-    /// that count up.
+    /// that count up. A count of 0: the group was taken from the kernel whole, and is none any more.
     BufferProvide = 69, "buffer-provide";
     /// `[stack pointer, lowest address of the stack]` of this thread: what lies between the two belongs
     /// to frames that have returned.

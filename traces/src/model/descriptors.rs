@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use super::Observer;
+use super::moment::Moment;
 use super::opcodes as op;
 use super::state::State;
-use super::things::Operation;
-use crate::event::{Completion, SiteId};
+use super::things::{Operation, OperationId};
+use crate::event::{Completion, EventId, SiteId};
 
 /// Descriptors that are kept.
 const OPEN_MAX: usize = 1 << 20;
@@ -22,7 +24,9 @@ pub(super) struct Open {
     /// Where each was opened.
     open: FxHashMap<(u32, i32), SiteId>,
     /// Where each was closed that had been opened.
-    closed: FxHashMap<(u32, i32), SiteId>,
+    closed: FxHashMap<(u32, i32), (SiteId, EventId)>,
+    /// Operations that name one that was closed, and which close that was.
+    named: FxHashMap<OperationId, (i32, EventId)>,
     again: (u64, Option<(SiteId, SiteId)>),
 }
 
@@ -39,15 +43,24 @@ impl Open {
         self.open.remove(&(process, fd))
     }
 
-    /// The program says that it closes one; where that was opened.
-    pub(super) fn told_closed(&mut self, process: u32, fd: i32, site: SiteId) -> Option<SiteId> {
+    /// The program says that it closes one, or is seen to, without a place; where that was opened.
+    pub(super) fn told_closed(
+        &mut self,
+        (process, fd): (u32, i32),
+        site: SiteId,
+        event: EventId,
+    ) -> Option<SiteId> {
         let key = (process, fd);
         let opened = self.closed(process, fd);
         if opened.is_some() {
             if self.closed.len() < OPEN_MAX {
-                self.closed.insert(key, site);
+                self.closed.insert(key, (site, event));
             }
-        } else if let Some(before) = self.closed.remove(&key) {
+        } else if let Some((before, _)) = self.closed.remove(&key)
+            && site.0 != 0
+            && before.0 != 0
+        {
+            // All closes are seen where that comes of itself, and of openings only what the program tells.
             self.again.0 = self.again.0.saturating_add(1);
             self.again.1.get_or_insert((before, site));
         }
@@ -57,6 +70,15 @@ impl Open {
     /// A number belongs to somebody: what was closed before was another one.
     pub(super) fn given_out(&mut self, process: u32, fd: i32) {
         self.closed.remove(&(process, fd));
+    }
+
+    /// An operation names one: whoever closed it before, if nobody was given its number since.
+    pub(super) fn named(&mut self, operation: OperationId, fd: i32) {
+        if let Some((_, closed)) = self.closed.remove(&(operation.process, fd))
+            && self.named.len() < OPEN_MAX
+        {
+            self.named.insert(operation, (fd, closed));
+        }
     }
 
     /// How many are left, and the places that opened most of them.
@@ -86,6 +108,32 @@ impl State {
         let entry = &operation.entry;
         if entry.opcode == op::CLOSE && entry.file_index == 0 && completion.res == 0 {
             self.open.closed(operation.id.process, entry.fd);
+        }
+    }
+
+    /// The kernel answers that what an operation names is no descriptor: somebody closed it before.
+    pub(super) fn note_bad_descriptor(
+        &mut self,
+        operation: &Operation,
+        completion: &Completion,
+        observer: &mut Observer<'_>,
+    ) {
+        /// `-EBADF`
+        const BAD: i32 = -9;
+        if self.open.named.is_empty() {
+            return;
+        }
+        let named = self.open.named.remove(&operation.id);
+        if let Some((fd, event)) = named
+            && completion.res == BAD
+        {
+            observer.see(&Moment::DescriptorGone {
+                event,
+                fd,
+                operation,
+                closed: None,
+                made: false,
+            });
         }
     }
 

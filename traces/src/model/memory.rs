@@ -278,10 +278,10 @@ impl State {
 
     fn gone(&mut self, event: &Event, start: u64, end: u64, how: Gone) {
         for (key, piece) in self.memory.touching(event.process, start, end) {
-            // Who owns a cookie the probe knows from leaks; the shim only from the block that it points into.
+            // Who owns a cookie the probe knows from leaks; else it is known only from the block that it points into.
             let is_cookie = piece.part == Part::Cookie;
-            let by_shim = self.by_shim.contains(&event.process) && how == Gone::Freed;
-            if !is_cookie || by_shim {
+            let untold = self.owners_untold.contains(&event.process) && how == Gone::Freed;
+            if !is_cookie || untold {
                 self.hit(event, key, piece, how);
             }
         }

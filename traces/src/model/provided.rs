@@ -105,6 +105,14 @@ impl State {
         by: Teller,
         observer: &mut Observer<'_>,
     ) {
+        self.summary.told.provided = true;
+        if count == 0 && by == Teller::Hook {
+            // The group was taken from the kernel whole; its number begins anew.
+            self.buffers_lost(id..=id, event.id, (true, true), observer);
+            self.provided.groups.remove(&id);
+            self.provided.lost_track.remove(&id);
+            return;
+        }
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
         let for_events = GIVEN_MAX.1.saturating_mul(self.summary.events);
         let allowed = GIVEN_MAX.0.saturating_add(for_events);

@@ -69,7 +69,7 @@ impl State {
         let closed = closes.then_some(entry.fd);
         for fd in buffers::descriptors(entry).chain(closed) {
             self.results.used(process, fd);
-            self.open.given_out(process, fd);
+            self.open.named(operation.id, fd);
         }
     }
 

@@ -89,6 +89,9 @@ pub(super) struct State {
     pub(super) is_lossy: bool,
     /// Processes that the shim recorded.
     pub(super) by_shim: FxHashSet<u32>,
+    /// Processes of which a cookie may point into a block that nobody said was given away: what the shim recorded, and
+    /// programs in C, which may have changed no more than a header.
+    pub(super) owners_untold: FxHashSet<u32>,
     /// Small cookies of rings of which nothing is declared.
     pub(super) discipline: Discipline,
     /// Processes whose leaks and reclaims probes of their functions tell of.
@@ -123,9 +126,13 @@ impl State {
         state.memory.has_frees = facts.has_frees;
         state.has_resumes = facts.has_resumes;
         state.results.recorded = facts.has_descriptors.clone();
+        let by_c = recording.has_text(wire::record::BY_C);
         for (index, process) in (0u32..).zip(&recording.processes) {
             if process.capture == Capture::Preload {
                 state.by_shim.insert(index);
+            }
+            if process.capture == Capture::Preload || by_c && process.capture == Capture::Linked {
+                state.owners_untold.insert(index);
             }
             if recording.probed(index) {
                 state.probed.insert(index);
@@ -195,25 +202,32 @@ impl State {
                 self.labels.insert((event.lane, *ring), *owner);
             }
             What::Free { address, size } => {
+                self.summary.told.frees = true;
                 self.freed(event, *address, *size, Gone::Freed, observer);
             }
             What::Unmap { address, size } => {
                 self.freed(event, *address, *size, Gone::Unmapped, observer);
             }
             What::Realloc { from, to, size } => {
+                self.summary.told.frees = true;
                 self.realloc(event, (*from, *to), *size);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, site } => {
+                self.summary.told.descriptors = true;
                 self.open.opened(event.process, *fd, *site);
                 self.fd_open(event, *fd, observer);
             }
             What::FdClose { fd, site } => {
-                let opened = self.open.told_closed(event.process, *fd, *site);
+                self.summary.told.descriptors = true;
+                let opened = self.open.told_closed((event.process, *fd), *site, event.id);
                 let made = site.0 != 0 && opened == Some(*site);
                 self.fd_close(event, *fd, made, observer);
             }
-            What::BorrowBegin(borrow) => self.borrow_begin(event, borrow, observer),
+            What::BorrowBegin(borrow) => {
+                self.summary.told.borrows = true;
+                self.borrow_begin(event, borrow, observer);
+            }
             What::BorrowEnd(borrow) => {
                 self.link(event.id).address = borrow.cell;
                 self.borrows.end(event, borrow);
@@ -222,7 +236,10 @@ impl State {
                 address,
                 size,
                 initialised,
-            } => self.memory.buffer(event, *address, *size, *initialised),
+            } => {
+                self.summary.told.initialised = true;
+                self.memory.buffer(event, *address, *size, *initialised);
+            }
             What::BufferProvide {
                 ring,
                 group,

@@ -4,7 +4,7 @@
 //! completion is to it is also not what the probe records: it sees one when it lies in the queue, not when it is
 //! taken.
 
-use crate::finding::RuleId;
+use crate::finding::{RuleId, Told};
 use crate::recording::{Capture, Recording};
 
 /// Rules that speak of what the shim recorded, and how far each sees.
@@ -143,6 +143,40 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
     ))
 }
 
+/// What must be said of a verdict over what the probe for C recorded: rules whose input is there only where the program
+/// tells of it, and was not told of.
+pub(crate) fn by_c_in_words(recording: &Recording, told: Told) -> Option<String> {
+    if !recording.has_text(wire::record::BY_C) {
+        return None;
+    }
+    let sees_frees = !recording
+        .not_recorded()
+        .any(|text| text.starts_with("not recorded: what is freed"));
+    let missing: Vec<&str> = [
+        (
+            told.frees || sees_frees,
+            "T07 of a block that is freed, and T16 of such memory (TRACER_FREEING)",
+        ),
+        (told.provided, "T19 (no buffers were provided)"),
+        (
+            told.descriptors,
+            "T24, and T16 of descriptors (TRACER_FD_OPENED, TRACER_FD_CLOSING)",
+        ),
+        (told.borrows, "T26 (TRACER_BORROW)"),
+        (told.initialised, "T27 (TRACER_BUFFER_INITIALISED)"),
+    ]
+    .into_iter()
+    .filter_map(|(is_told, rule)| (!is_told).then_some(rule))
+    .collect();
+    (!missing.is_empty()).then(|| {
+        format!(
+            "{}; could not be judged, as nothing was recorded of what they go by: {}",
+            wire::record::BY_C,
+            missing.join(", ")
+        )
+    })
+}
+
 /// What must be said of processes that the kernel alone saw.
 fn by_kernel(recording: &Recording) -> Option<String> {
     let numbered = (0u32..).zip(&recording.processes);
@@ -194,6 +228,47 @@ mod tests {
                 "{table}"
             );
         }
+    }
+
+    #[test]
+    fn what_a_program_in_c_told_nothing_of_is_named() {
+        let said = |text: &str| {
+            let trace = crate::trace::Trace::parse_text(text).unwrap();
+            by_c_in_words(trace.recording(), trace.verdict().summary.told)
+        };
+        assert_eq!(said("1 a fd-open 3 a.c:1"), None);
+        let seen = format!("0 a mark \"{}\"", wire::record::BY_C);
+        assert!(!said(&seen).unwrap().contains("T07"));
+        let by_c = format!("{seen}\n0 a mark \"not recorded: what is freed, as nobody says it\"");
+        let all = said(&by_c).unwrap();
+        let named = |said: &str| {
+            let rules = super::super::ALL.iter().map(|rule| rule.id.to_string());
+            let named: Vec<_> = rules.filter(|id| said.contains(id)).collect();
+            named.join(" ")
+        };
+        assert_eq!(named(&all), "T07 T16 T19 T24 T26 T27");
+        for (line, left) in [
+            ("1 a fd-close 3 a.c:1", "T07 T16 T19 T26 T27"),
+            ("1 a buffer-provide 0 1 0 count=2", "T07 T16 T24 T26 T27"),
+            (
+                "1 a borrow-begin 0x1000 exclusive a.c:1",
+                "T07 T16 T19 T24 T27",
+            ),
+            ("1 a buffer-init 0x1000 64 0", "T07 T16 T19 T24 T26"),
+            ("1 a free 0x1000 64", "T16 T19 T24 T26 T27"),
+        ] {
+            let said = said(&format!("{by_c}\n{line}")).unwrap();
+            assert_eq!(named(&said), left, "{line}");
+        }
+        let told = Told {
+            descriptors: true,
+            provided: true,
+            borrows: true,
+            initialised: true,
+            frees: true,
+        };
+        let trace = crate::trace::Trace::parse_text(&by_c).unwrap();
+        assert_eq!(by_c_in_words(trace.recording(), told), None);
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn block_freed(gone: &MemoryGone<'_>, judge: &mut Judge<'_>) {
     );
     let draft = Draft::new(operation.id.subject(), gone.event, gone.event)
         .scope(operation.scope)
-        // Who owns the block, and what the cookie is taken for, the shim does not see.
+        // Who owns the block, and what the cookie is taken for, nobody told.
         .confidence(Confidence::Suspected)
         .history(History::Since(operation.submit))
         .message(message)

@@ -23,7 +23,8 @@ pub(super) static RULE: Rule = Rule {
     fires: "Memory that an operation in flight points at (a buffer, an array of them, a timespec, an \
             address) is freed, moved, unmapped or in a frame that has returned, and the kernel may still \
             read or write it: whoever gets that memory next is overwritten. Also a descriptor closed \
-            before the kernel took the operation that names it.",
+            before the kernel took the operation that names it, or before that was submitted at all, where \
+            the kernel answers that it is none.",
     silent: "The kernel had taken the entry and copies that argument; the buffer is the kernel's choice; \
              a cancellation of the operation had succeeded; or the operation may have ended without a \
              completion. What an array of buffers points at is not recorded.",
@@ -149,6 +150,11 @@ fn descriptor(
         .shape(crate::names::opcode(operation.entry.opcode))
         .shape(names.file(SiteId(operation.entry.site)));
     draft = match closed {
+        None if event < operation.submit => draft
+            .message(format!(
+                "descriptor {gone} before {name}, which names it, was submitted: the kernel found none (EBADF)"
+            ))
+            .evidence(event, role),
         None => draft
             .message(format!(
                 "descriptor {gone} before the kernel took {name}, which names it"
@@ -171,6 +177,36 @@ fn descriptor(
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+
+    #[test]
+    fn a_descriptor_that_was_closed_before_it_was_named() {
+        let used = |between: &str, result: i32, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main fd-open 5 a.rs:1
+                    2 main fd-close 5 a.rs:2   {arrow}
+                    {between}
+                    4 main submit 0 READ 0x7 read.rs:8 fd=5 addr=0x10010 len=64
+                    5 main enter 0 1 -> 1
+                    6 main complete 0 0x7 {result}
+                    7 main submit 0 READ 0x8 read.rs:9 fd=5 addr=0x10010 len=64
+                    8 main complete 0 0x8 -9
+                    "
+                ),
+            );
+        };
+        used(
+            "",
+            -9,
+            "<- [error observed] descriptor 5 was closed at a.rs:2 before operation #0 (ring 0, slot 0, READ) at \
+             read.rs:8, which names it, was submitted: the kernel found none (EBADF)",
+        );
+        // Its number was somebody else's by then, who told nobody; or somebody did.
+        used("", 64, "");
+        used("3 main fd-open 5 a.rs:3", -9, "");
+    }
 
     #[test]
     fn freed_moved_and_unmapped() {

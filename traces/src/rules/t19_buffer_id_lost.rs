@@ -190,6 +190,57 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_is_gone_is_owed_nothing_and_begins_anew() {
+        let gone = |by: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "process 0 state=clean\n{RUN}
+                    20 main complete 0 0x1000 5 flags=0x00001
+                    21 main submit 0 RECV 0x1000 buf=1 buffer-select
+                    22 main complete 0 0x1000 5 flags=0x10001
+                    23 main submit 0 RECV 0x1000 buf=1 buffer-select
+                    24 main complete 0 0x1000 -105
+                    26 main buffer-provide 0 1 7
+                    {by}
+                    31 main buffer-provide 0 1 7    {arrow}
+                    32 main buffer-provide 0 1 0 count=2
+                    "
+                ),
+            );
+        };
+        gone("29 main buffer-provide 0 1 0 count=0", "");
+        gone(
+            "29 main buffer-provide 0 2 0 count=0",
+            "<- buffer 7 of group 1 on ring 0 was given to the kernel, which has it already",
+        );
+        // Behind rounds enough it is as at the end of the ring.
+        check_rule(
+            &RULE,
+            &format!(
+                "process 0 state=clean\n{RUN}
+                20 main complete 0 0x1000 5 flags=0x00001   <- buffer 0 of group 1 on ring 0 was handed out and never given back
+                21 main submit 0 RECV 0x1000 buf=1 buffer-select
+                22 main complete 0 0x1000 5 flags=0x10001
+                23 main submit 0 RECV 0x1000 buf=1 buffer-select
+                24 main complete 0 0x1000 -105
+                25 main buffer-provide 0 1 1
+                30 main submit 0 NOP 0x1000
+                31 main complete 0 0x1000 0
+                32 main submit 0 NOP 0x1000
+                33 main complete 0 0x1000 0
+                34 main buffer-provide 0 1 0 count=0
+                "
+            ),
+        );
+        // An entry that gives none says nothing of the group.
+        gone(
+            "28 main submit 0 PROVIDE_BUFFERS 0x2000 fd=0 buf=1\n29 main complete 0 0x2000 -22",
+            "<- which has it already",
+        );
+    }
+
+    #[test]
     fn an_end_a_moment_after_is_silent() {
         check_rule(
             &RULE,

@@ -25,7 +25,7 @@
 //! 93 main fd-open 7 conn.rs:9                       also fd-close
 //! 94 main borrow-begin 0x4000 exclusive conn.rs:9   or shared; also borrow-end
 //! 95 main buffer-init 0x4000 64 16                  size, and how much of it is initialised
-//! 96 main buffer-provide 0 1 5 count=2              ring, group, id of the first buffer
+//! 96 main buffer-provide 0 1 5 count=2              ring, group, id of the first buffer; count=0: the group is gone
 //! 97 main stack-pointer 0x7ffd2000 0x7ffd0000       and the lowest address of the stack
 //! ```
 //!
