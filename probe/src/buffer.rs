@@ -58,6 +58,20 @@ pub fn provided(ring: &Ring, group: u16, first: u16, count: u32) {
     }
 }
 
+/// A group of buffers is none any more (`io_uring_unregister_buf_ring`): the kernel has none of it, and what the program
+/// still holds of it need not come back. The group's number may be used again.
+///
+/// ```
+/// # let ring = probe::ring::Ring::created(probe::ring::Kind::Copied, -1, 8, 16, 0, 0);
+/// probe::buffer::provided(&ring, 7, 0, 16);
+/// // ring.submitter().unregister_buf_ring(7)
+/// probe::buffer::withdrawn(&ring, 7);
+/// ```
+#[inline]
+pub fn withdrawn(ring: &Ring, group: u16) {
+    provided(ring, group, 0, 0);
+}
+
 /// Bytes on the heap whose first part is initialised, as `Vec<u8>`; the recording knows how much.
 ///
 /// ```

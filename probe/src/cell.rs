@@ -118,8 +118,8 @@ impl<T: ?Sized> fmt::Debug for TracedCell<T> {
 }
 
 // As they stand in the record.
-const SHARED: u8 = 1;
-const EXCLUSIVE: u8 = 2;
+pub(crate) const SHARED: u8 = 1;
+pub(crate) const EXCLUSIVE: u8 = 2;
 
 /// The right to read through a pointer.
 #[derive(Debug)]

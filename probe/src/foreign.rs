@@ -8,8 +8,9 @@
 pub use wire::record::Owner;
 
 use wire::payload::pair;
-use wire::record::{Kind, LOST_NOT_FOLLOWED};
+use wire::record::{BY_C, Kind, LOST_NOT_FOLLOWED};
 
+use crate::memory::{self, feed::Seen};
 use crate::recorder;
 use crate::ring::Ring;
 
@@ -66,6 +67,46 @@ pub fn pointer(step: Step, owner: Owner, word: u64, place: &impl AsPlace) {
             Step::LeakForever => Kind::LeakForever,
         };
         recorder::foreign::record(kind, owner as u8, word, place);
+        if matches!(step, Step::Leak) && owner != Owner::Index {
+            memory::watch(word);
+        }
+    }
+}
+
+/// A descriptor came to be, or was taken over from a result; or it is about to be closed.
+#[inline]
+pub fn descriptor(opened: bool, fd: i32, place: &impl AsPlace) {
+    if recorder::recording() {
+        let kind = if opened { Kind::FdOpen } else { Kind::FdClose };
+        memory::feed::says_it_closes(if opened { -1 } else { fd });
+        let site = recorder::foreign::site(place);
+        recorder::record(kind, 0, 0, [u64::from(fd as u32), u64::from(site)]);
+    }
+}
+
+/// A borrow of what lies at an address begins or ends: beside nobody, or beside others that only read. The place's type
+/// tells a cell from another one that begins at the same address.
+#[inline]
+pub fn borrow(begins: bool, exclusive: bool, cell: u64, place: &impl AsPlace) {
+    if recorder::recording() {
+        let kind = if begins {
+            Kind::BorrowBegin
+        } else {
+            Kind::BorrowEnd
+        };
+        let mode = if exclusive {
+            crate::cell::EXCLUSIVE
+        } else {
+            crate::cell::SHARED
+        };
+        recorder::foreign::record(kind, mode, cell, place);
+    }
+}
+
+/// A block is about to be given back to an allocator that nobody else asks about.
+pub fn freeing(block: u64, size: usize) {
+    if recorder::recording() {
+        memory::told_freeing(block, size as u64);
     }
 }
 
@@ -86,13 +127,31 @@ pub fn not_recorded(why: &str) {
     }
 }
 
-/// Says in the trace, once, that nobody hooks the allocator of a program that has a ring.
-pub fn frees_are_not_seen() {
-    if recorder::recording() {
-        let why = "not recorded: what is freed, as a program in C has no hook in its allocator: T16, and T07 of a block \
-                   that is freed, have no input (the shim sees frees: record a build with -DTRACER_OFF as well)";
-        let _ = recorder::foreign::text(why.as_bytes());
+/// A program in C makes a ring: asks the shim for its frees, and says in the trace where nobody sees them, and what else
+/// it is judged by. Makes a system call.
+pub fn makes_a_ring() {
+    if !recorder::recording() {
+        return;
     }
+    let _ = recorder::foreign::text(BY_C.as_bytes());
+    let why = match memory::feed::offer() {
+        Seen::Frees => return,
+        Seen::Elsewhere => {
+            "not recorded: what is freed, as the program's malloc and free are not the C library's (Valgrind, a sanitizer, \
+             an allocator of its own): of T07 and T16 only what TRACER_FREEING tells, and what is unmapped, has its input"
+        }
+        Seen::Nothing => {
+            "not recorded: what is freed, as there is no shim beside the probe for C (a static program, or record \
+             --no-preload): T16, and T07 of a block that is freed, have no input but what TRACER_FREEING tells"
+        }
+    };
+    let _ = recorder::foreign::text(why.as_bytes());
+}
+
+/// What a cookie points to is watched where frees are seen: it is given to the kernel.
+#[inline(always)]
+pub fn submitted(cookie: u64) {
+    memory::watch_cookie(cookie);
 }
 
 /// The head of a completion queue is moved past `unread` completions that nothing showed to the program, which are the

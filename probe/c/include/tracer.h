@@ -26,10 +26,10 @@
  * Without a ring two things are judged: what is taken back twice, and what never comes back. Whether the
  * right word came back is known only where it is known which operation it was given to: of rings.
  *
- * Frees are not seen, as there is no hook in C's allocator, and the shim for programs without the probe steps aside
- * where this library is linked: memory that is freed while an operation points at it (T16, and T07 of a block that a
- * cookie points at) is found in a build with -DTRACER_OFF, by that shim. `tracer check` says so. Nor are there hooks for
- * descriptors (T24), provided buffers (T19), borrows (T26) and bytes that nobody initialised (T27).
+ * Frees are seen where `tracer record` could load its shim beside this library, which it does in all programs but
+ * statically linked ones: memory that is freed, moved or unmapped while an operation points at it (T16, and T07 of a block
+ * that a cookie points at) is found. Not seen is what an allocator of the program's own does (TRACER_FREEING), and close_range
+ * and fclose of descriptors. `tracer check` says where frees are not seen, and which rules were told nothing.
  *
  * Building
  *
@@ -161,6 +161,12 @@ void tracer_suspend(tracer_coroutine coroutine, const uint64_t *cookies, unsigne
 void tracer_done(tracer_coroutine coroutine);
 void tracer_drop(tracer_coroutine coroutine);
 void tracer_wake(tracer_coroutine coroutine);
+void tracer_descriptor(int opened, int fd, const struct tracer_place *place);
+void tracer_buffers_provided(const struct tracer_ring *ring, unsigned group, unsigned first, unsigned count);
+void tracer_buffer_initialised(const void *start, size_t bytes, size_t initialised);
+void tracer_borrow(int begins, int exclusive, const volatile void *cell, const struct tracer_place *place);
+void tracer_freeing(const void *block, size_t bytes);
+void tracer_unmapping(const void *start, size_t bytes);
 void tracer_mark(const char *text);
 uint64_t tracer_scope_begin(const struct tracer_place *place);
 void tracer_scope_end(uint64_t scope);
@@ -332,6 +338,87 @@ void tracer_caller_ends(void);
 /* Operations carry this cookie several at a time, on purpose. */
 #define TRACER_RING_SHARED(ring, cookie) \
 	TRACER_CALL_(tracer_ring_shared(ring, (uint64_t)(uintptr_t)(cookie)))
+
+/* Descriptors, buffers, borrows ---------------------------------------------------------------------
+ *
+ * What an operation in flight needs and the program may take away (T16), what a completion brought and nobody closes
+ * (T24), provided buffers that do not go back (T19), bytes that nobody wrote (T27), two who use one thing at once (T26).
+ * Each of these rules speaks of a program that says so; `tracer check` names those that were told nothing.
+ */
+
+/* A descriptor came to be, or was taken over from a completion's result; and one is about to be closed: before the close,
+ * behind it the number may be another one's. Both return it; below 0 nothing is recorded.
+ *
+ *     int fd = TRACER_FD_OPENED(open(path, O_RDONLY));
+ *     close(TRACER_FD_CLOSING(fd));
+ *     dup2(fd, TRACER_FD_CLOSING(other)), TRACER_FD_OPENED(other);
+ *
+ * Direct descriptors need none of it: the entries that make and close them say what there is to say. */
+#define TRACER_FD_OPENED(...) TRACER_FD_(1, __VA_ARGS__)
+#define TRACER_FD_CLOSING(...) TRACER_FD_(0, __VA_ARGS__)
+#ifndef TRACER_OFF
+#define TRACER_FD_(opened, ...) \
+	(__extension__({ \
+		int tracer_fd_ = (__VA_ARGS__); \
+		TRACER_PLACE_(NULL, 0, 0); \
+		if (TRACER_IS_RECORDING()) \
+			tracer_descriptor(opened, tracer_fd_, &tracer_place_); \
+		tracer_fd_; \
+	}))
+#else
+#define TRACER_FD_(opened, ...) \
+	(__extension__({ \
+		int tracer_fd_ = (__VA_ARGS__); \
+		tracer_fd_; \
+	}))
+#endif
+
+/* `count` buffers of a group, with ids that count up from `first`, are given to the kernel; and the group is none any
+ * more. For rings of your own making: tracer_liburing.h follows liburing's rings of buffers, and what an entry gives
+ * (io_uring_prep_provide_buffers) is known from that entry. */
+#define TRACER_BUFFERS_PROVIDED(ring, group, first, count) \
+	TRACER_CALL_(tracer_buffers_provided(ring, group, first, count))
+#define TRACER_BUFFERS_WITHDRAWN(ring, group) TRACER_CALL_(tracer_buffers_provided(ring, group, 0, 0))
+
+/* Of the buffer's bytes the first ones are initialised, the rest is not. Said again when that changes; what the kernel
+ * read into it is known. TRACER_BUFFER_GONE, before it is freed: its bytes are anybody's. */
+#define TRACER_BUFFER_INITIALISED(start, bytes, initialised) \
+	TRACER_CALL_(tracer_buffer_initialised(start, bytes, initialised))
+#define TRACER_BUFFER_GONE(start) TRACER_CALL_(tracer_buffer_initialised(start, 0, 0))
+
+/* Somebody begins to use what `pointer` points to, beside nobody (TRACER_BORROW) or beside others that only read
+ * (TRACER_BORROW_SHARED); and is done with it. Between the two coroutines may have changed. As a `type *`:
+ *
+ *     struct state *state = TRACER_BORROW(shard->state, struct state);
+ *     ...
+ *     TRACER_BORROW_ENDS(state, struct state);
+ */
+#define TRACER_BORROW(pointer, ...) TRACER_BORROW_(1, 1, pointer, #__VA_ARGS__, __VA_ARGS__)
+#define TRACER_BORROW_SHARED(pointer, ...) TRACER_BORROW_(1, 0, pointer, #__VA_ARGS__, __VA_ARGS__)
+#define TRACER_BORROW_ENDS(pointer, ...) ((void)TRACER_BORROW_(0, 1, pointer, #__VA_ARGS__, __VA_ARGS__))
+#define TRACER_BORROW_SHARED_ENDS(pointer, ...) ((void)TRACER_BORROW_(0, 0, pointer, #__VA_ARGS__, __VA_ARGS__))
+#ifndef TRACER_OFF
+#define TRACER_BORROW_(begins, exclusive, pointer, name, ...) \
+	(__extension__({ \
+		__VA_ARGS__ *tracer_cell_ = (pointer); \
+		TRACER_PLACE_(name, sizeof(__VA_ARGS__), TRACER_ALIGNOF(__VA_ARGS__)); \
+		if (TRACER_IS_RECORDING()) \
+			tracer_borrow(begins, exclusive, tracer_cell_, &tracer_place_); \
+		tracer_cell_; \
+	}))
+#else
+#define TRACER_BORROW_(begins, exclusive, pointer, name, ...) \
+	(__extension__({ \
+		__VA_ARGS__ *tracer_cell_ = (pointer); \
+		tracer_cell_; \
+	}))
+#endif
+
+/* A block goes back to an allocator of the program's own, or memory is about to be unmapped or mapped over: before, while
+ * nobody else can be given it. What goes through the C library's free, realloc and munmap is seen without being told where
+ * `tracer record` could load its shim: not in statically linked programs. */
+#define TRACER_FREEING(block, bytes) TRACER_CALL_(tracer_freeing(block, bytes))
+#define TRACER_UNMAPPING(start, bytes) TRACER_CALL_(tracer_unmapping(start, bytes))
 
 /* Coroutines ----------------------------------------------------------------------------------------
  *

@@ -26,9 +26,15 @@
  *     wait_cqe, wait_cqe_nr, wait_cqe_timeout, wait_cqes, wait_cqes_min_timeout, peek_cqe, peek_batch_cqe
  *     for_each_cqe, cqe_iter_init, cqe_seen, cq_advance, buf_ring_cq_advance, __buf_ring_cq_advance
  *
+ * and those that give rings of buffers to the kernel, and publish buffers in them (provided buffers, T19):
+ *
+ *     setup_buf_ring, free_buf_ring, register_buf_ring, unregister_buf_ring, buf_ring_advance
+ *
  * Not wrapped, because the trace needs nothing of them: io_uring_prep_*, io_uring_sqe_set_*, io_uring_cqe_get_*,
- * io_uring_register_* and io_uring_unregister_*, io_uring_sq_ready, io_uring_sq_space_left, io_uring_cq_ready,
- * io_uring_sqring_wait, io_uring_enable_rings, the io_uring_buf_ring_* that fill a ring of buffers.
+ * other io_uring_register_* and io_uring_unregister_*, io_uring_sq_ready, io_uring_sq_space_left, io_uring_cq_ready,
+ * io_uring_sqring_wait, io_uring_enable_rings, io_uring_buf_ring_init and _add (a buffer counts when it is published).
+ * Entries say themselves that they make or close direct descriptors (io_uring_prep_accept_direct, _close_direct), and that
+ * they provide buffers (io_uring_prep_provide_buffers).
  *
  * Not seen: pointers to these functions, calls from files that do not include this header; io_uring_setup,
  * io_uring_enter, io_uring_enter2 and io_uring_register called directly; __io_uring_get_cqe, _io_uring_get_sqe and
@@ -91,6 +97,10 @@ void tracer_uring_entered(const struct tracer_uring_view *view, unsigned head_be
 void tracer_uring_saw(const struct tracer_uring_view *view, unsigned count);
 void tracer_uring_passing(const struct tracer_uring_view *view, unsigned count, const void *seen,
 			  const struct tracer_place *place);
+void tracer_uring_buffers(const struct tracer_uring_view *view, const void *buf_ring, unsigned entries,
+			  unsigned group);
+void tracer_uring_buffers_gone(const struct tracer_uring_view *view, unsigned group);
+void tracer_uring_buffers_advance(const void *buf_ring, unsigned count);
 
 #ifdef __cplusplus
 }
@@ -359,6 +369,89 @@ static inline void tracer_uring_cqe_seen_(const struct tracer_place *place, stru
 
 struct io_uring_buf_ring;
 
+/* A ring of buffers is the kernel's from now on; buffers are known when they are published. */
+static inline void tracer_uring_buffers_(const struct io_uring *ring, const void *buf_ring, unsigned entries,
+					 unsigned group)
+{
+	if (TRACER_IS_RECORDING() && buf_ring) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_buffers(&view, buf_ring, entries, group);
+	}
+}
+
+/* And not any more. */
+static inline int tracer_uring_buffers_gone_(const struct io_uring *ring, int group, int result)
+{
+	if (TRACER_IS_RECORDING() && result >= 0) {
+		struct tracer_uring_view view = tracer_uring_view_(ring);
+
+		tracer_uring_buffers_gone(&view, (unsigned)group);
+	}
+	return result;
+}
+
+/* Before `count` of its entries are published. */
+static inline void tracer_uring_buffers_advance_(const void *buf_ring, int count)
+{
+	if (TRACER_IS_RECORDING())
+		tracer_uring_buffers_advance(buf_ring, (unsigned)count);
+}
+
+static inline struct io_uring_buf_ring *tracer_uring_setup_buf_ring_(
+	struct io_uring_buf_ring *(*call)(struct io_uring *, unsigned, int, unsigned, int *), struct io_uring *ring,
+	unsigned entries, int group, unsigned flags, int *error)
+{
+	struct io_uring_buf_ring *buf_ring = call(ring, entries, group, flags, error);
+
+	tracer_uring_buffers_(ring, buf_ring, entries, (unsigned)group);
+	return buf_ring;
+}
+
+static inline int tracer_uring_free_buf_ring_(
+	int (*call)(struct io_uring *, struct io_uring_buf_ring *, unsigned, int), struct io_uring *ring,
+	struct io_uring_buf_ring *buf_ring, unsigned entries, int group)
+{
+	return tracer_uring_buffers_gone_(ring, group, call(ring, buf_ring, entries, group));
+}
+
+struct io_uring_buf_reg;
+
+/* The beginning of a struct io_uring_buf_reg, which older headers do not have. */
+struct tracer_uring_buf_reg_ {
+	uint64_t ring_addr;
+	uint32_t ring_entries;
+	uint16_t bgid;
+};
+
+static inline int tracer_uring_register_buf_ring_(
+	int (*call)(struct io_uring *, struct io_uring_buf_reg *, unsigned), struct io_uring *ring,
+	struct io_uring_buf_reg *reg, unsigned flags)
+{
+	int result = call(ring, reg, flags);
+
+	if (result >= 0) {
+		struct tracer_uring_buf_reg_ known;
+
+		__builtin_memcpy(&known, reg, sizeof(known));
+		tracer_uring_buffers_(ring, (const void *)(uintptr_t)known.ring_addr, known.ring_entries, known.bgid);
+	}
+	return result;
+}
+
+static inline int tracer_uring_unregister_buf_ring_(int (*call)(struct io_uring *, int), struct io_uring *ring,
+						    int group)
+{
+	return tracer_uring_buffers_gone_(ring, group, call(ring, group));
+}
+
+static inline void tracer_uring_buf_ring_add_count_(void (*call)(struct io_uring_buf_ring *, int),
+						    struct io_uring_buf_ring *buf_ring, int count)
+{
+	tracer_uring_buffers_advance_(buf_ring, count);
+	call(buf_ring, count);
+}
+
 /* After a call that publishes entries and may show a completion. */
 static inline int tracer_uring_submitted_(const struct io_uring *ring, unsigned head, unsigned wait_nr, int result,
 					  struct io_uring_cqe *const *cqe_ptr)
@@ -438,6 +531,7 @@ static inline void tracer_uring_buf_ring_advance_(void (*call)(struct io_uring *
 						  int cq_count, int buf_count)
 {
 	tracer_uring_saw_(ring, (unsigned)cq_count);
+	tracer_uring_buffers_advance_(buf_ring, buf_count);
 	call(ring, buf_ring, cq_count, buf_count);
 }
 
@@ -446,6 +540,7 @@ static inline void tracer_uring_buf_ring_cq_advance_(void (*call)(struct io_urin
 						     int count)
 {
 	tracer_uring_saw_(ring, (unsigned)count);
+	tracer_uring_buffers_advance_(buf_ring, count);
 	call(ring, buf_ring, count);
 }
 
@@ -532,9 +627,20 @@ static inline struct tracer_uring_loop_ tracer_uring_loop_begins_(const struct i
 	tracer_uring_buf_ring_advance_(&__io_uring_buf_ring_cq_advance, __VA_ARGS__)
 #define io_uring_buf_ring_cq_advance(...) \
 	tracer_uring_buf_ring_cq_advance_(&io_uring_buf_ring_cq_advance, __VA_ARGS__)
+#define io_uring_buf_ring_advance(...) tracer_uring_buf_ring_add_count_(&io_uring_buf_ring_advance, __VA_ARGS__)
+#define io_uring_setup_buf_ring(...) tracer_uring_setup_buf_ring_(&io_uring_setup_buf_ring, __VA_ARGS__)
+#define io_uring_free_buf_ring(...) tracer_uring_free_buf_ring_(&io_uring_free_buf_ring, __VA_ARGS__)
+#define io_uring_unregister_buf_ring(...) tracer_uring_unregister_buf_ring_(&io_uring_unregister_buf_ring, __VA_ARGS__)
+#define io_uring_register_buf_ring(...) tracer_uring_register_buf_ring_(&io_uring_register_buf_ring, __VA_ARGS__)
+
+/* A ring of buffers that was registered in another way, and mapped (IOU_PBUF_RING_MMAP): where it lies, how many entries
+ * it has, and its group. */
+#define TRACER_URING_BUFFERS(...) tracer_uring_buffers_(__VA_ARGS__)
 
 #else /* TRACER_OFF */
 
+#define TRACER_URING_BUFFERS(ring, buf_ring, entries, group) \
+	((void)sizeof(ring), (void)sizeof(buf_ring), (void)sizeof(entries), (void)sizeof(group))
 #define TRACER_URING(...) ((void)sizeof(__VA_ARGS__), (struct tracer_ring *)0)
 #define TRACER_URING_ID(...) ((void)sizeof(__VA_ARGS__), (uint32_t)0)
 #define TRACER_URING_SAW(ring, count) ((void)sizeof(ring), (void)sizeof(count))

@@ -9,7 +9,9 @@
 //!
 //! Modules that hold `unsafe`: all of them, because all of them are handed pointers by C.
 
+pub mod buffers;
 pub mod coroutine;
+pub mod given;
 pub mod place;
 pub mod pointer;
 pub mod ring;

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::atomic::AtomicU32;
 
+use probe::foreign;
 use probe::ring::{Cookies, Entry, Kind};
 
 use crate::place::{self, Place};
@@ -28,7 +29,7 @@ pub struct Ring {
 /// # Safety
 ///
 /// `ring` is null or came from [`tracer_ring_created`] or `tracer_uring`, and is not dropped meanwhile.
-unsafe fn hooks<'a>(ring: *const Ring) -> Option<&'a probe::ring::Ring> {
+pub(crate) unsafe fn hooks<'a>(ring: *const Ring) -> Option<&'a probe::ring::Ring> {
     // SAFETY: the caller's promise.
     unsafe { ring.as_ref() }?.hooks.as_ref()
 }
@@ -49,7 +50,7 @@ pub extern "C" fn tracer_ring_created(
         _ => Kind::Copied,
     };
     let hooks = probe::ring::Ring::created(kind, fd, sq_entries, cq_entries, setup, features);
-    probe::foreign::frees_are_not_seen();
+    foreign::makes_a_ring();
     Box::into_raw(Box::new(Ring {
         hooks: Some(hooks),
         seen: AtomicU32::new(0),
@@ -118,6 +119,8 @@ pub unsafe extern "C" fn tracer_ring_submitting(
     if let Some(hooks) = unsafe { hooks(ring) } {
         // SAFETY: the caller's promise.
         unsafe { hooks.submitting(slot, entry) };
+        // SAFETY: as above; `user_data`.
+        foreign::submitted(unsafe { (*entry)[4] });
     }
 }
 
@@ -137,6 +140,8 @@ pub unsafe extern "C" fn tracer_ring_pushed(
     if let Some(hooks) = unsafe { hooks(ring) } {
         // SAFETY: the caller's promise.
         unsafe { hooks.pushed_at(&*entry, &Place::from_c(place)) };
+        // SAFETY: as above; `user_data`.
+        foreign::submitted(unsafe { (*entry)[4] });
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which [`Ring`] belongs to a ring of liburing: a table that is never locked.
+//! Which [`Ring`] belongs to a ring of liburing, and which group to a ring of buffers: tables that are never locked.
 //!
 //! A ring is known by the address of its completion queue's head, which lies in memory that the kernel
-//! shares: `struct io_uring` itself may be copied to another place. Places in the table are claimed by
-//! compare-and-swap, and given back by whoever exits the ring.
+//! shares: `struct io_uring` itself may be copied to another place. A ring of buffers is known by its own. Places in a
+//! table are claimed by compare-and-swap, and given back by whoever exits the ring.
 //!
 //! Two threads that meet a ring at once, which can only happen to one that was made before the recording
 //! began, may put it into the table twice: the one that is found first is the ring from then on, and the
@@ -10,6 +10,7 @@
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::buffers::BufferRing;
 use crate::ring::Ring;
 
 const SLOTS: usize = 4096;
@@ -23,71 +24,90 @@ const LEFT: usize = 1;
 /// Is being filled.
 const TAKEN: usize = 2;
 
-struct Place {
+struct Place<T> {
     key: AtomicUsize,
-    ring: AtomicPtr<Ring>,
+    ring: AtomicPtr<T>,
 }
 
-static PLACES: [Place; SLOTS] = [const {
-    Place {
-        key: AtomicUsize::new(FREE),
-        ring: AtomicPtr::new(core::ptr::null_mut()),
+pub(crate) struct Table<T: 'static>([Place<T>; SLOTS]);
+
+/// Rings of liburing.
+pub(crate) static RINGS: Table<Ring> = Table::new();
+/// Rings of buffers.
+pub(crate) static BUFFERS: Table<BufferRing> = Table::new();
+
+impl<T> Table<T> {
+    const fn new() -> Self {
+        Self(
+            [const {
+                Place {
+                    key: AtomicUsize::new(FREE),
+                    ring: AtomicPtr::new(core::ptr::null_mut()),
+                }
+            }; SLOTS],
+        )
     }
-}; SLOTS];
 
-/// Places where this key may lie.
-fn places(key: usize) -> impl Iterator<Item = &'static Place> {
-    // The multiplier is 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
-    let first = (key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52;
-    (0..REACH).filter_map(move |step| PLACES.get((first as usize + step) & (SLOTS - 1)))
-}
-
-/// The ring under a key; null for none. It stays valid until [`remove`].
-pub(crate) fn find(key: usize) -> *mut Ring {
-    for place in places(key) {
-        // Acquire pairs with the Release in `insert`: who sees the key also sees its ring.
-        match place.key.load(Ordering::Acquire) {
-            FREE => break,
-            found if found == key => return place.ring.load(Ordering::Relaxed),
-            _ => {}
-        }
+    /// Places where this key may lie.
+    fn places(&self, key: usize) -> impl Iterator<Item = &Place<T>> {
+        // The multiplier is 2^64 divided by the golden ratio (Knuth's multiplicative hashing).
+        let first = (key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52;
+        (0..REACH).filter_map(move |step| self.0.get((first as usize + step) & (SLOTS - 1)))
     }
-    core::ptr::null_mut()
-}
 
-/// Puts a ring into the table. False where there is no room.
-pub(crate) fn insert(key: usize, ring: *mut Ring) -> bool {
-    for place in places(key) {
-        let found = place.key.load(Ordering::Relaxed);
-        if found != FREE && found != LEFT {
-            continue;
-        }
-        if place
-            .key
-            .compare_exchange(found, TAKEN, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-        {
-            place.ring.store(ring, Ordering::Relaxed);
-            place.key.store(key, Ordering::Release);
-            return true;
-        }
-    }
-    false
-}
-
-/// Takes everything under a key out of the table, and hands it to `drop`.
-pub(crate) fn remove(key: usize, mut drop: impl FnMut(*mut Ring)) {
-    for place in places(key) {
-        match place.key.load(Ordering::Acquire) {
-            FREE => break,
-            found if found == key => {
-                let ring = place.ring.swap(core::ptr::null_mut(), Ordering::Relaxed);
-                // Release pairs with the Acquire of the next `insert`: it stores its ring after us.
-                place.key.store(LEFT, Ordering::Release);
-                drop(ring);
+    /// The ring under a key; null for none. It stays valid until [`Table::remove`].
+    pub(crate) fn find(&self, key: usize) -> *mut T {
+        for place in self.places(key) {
+            // Acquire pairs with the Release in `insert`: who sees the key also sees its ring.
+            match place.key.load(Ordering::Acquire) {
+                FREE => break,
+                found if found == key => return place.ring.load(Ordering::Relaxed),
+                _ => {}
             }
-            _ => {}
         }
+        core::ptr::null_mut()
+    }
+
+    /// Puts a ring into the table. False where there is no room.
+    pub(crate) fn insert(&self, key: usize, ring: *mut T) -> bool {
+        for place in self.places(key) {
+            let found = place.key.load(Ordering::Relaxed);
+            if found != FREE && found != LEFT {
+                continue;
+            }
+            if place
+                .key
+                .compare_exchange(found, TAKEN, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
+                place.ring.store(ring, Ordering::Relaxed);
+                place.key.store(key, Ordering::Release);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes everything under a key out of the table, and hands it to `drop`.
+    pub(crate) fn remove(&self, key: usize, mut drop: impl FnMut(*mut T)) {
+        for place in self.places(key) {
+            match place.key.load(Ordering::Acquire) {
+                FREE => break,
+                found if found == key => {
+                    let ring = place.ring.swap(core::ptr::null_mut(), Ordering::Relaxed);
+                    // Release pairs with the Acquire of the next `insert`: it stores its ring after us.
+                    place.key.store(LEFT, Ordering::Release);
+                    drop(ring);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The keys of all that are in the table.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = usize> {
+        let keys = self.0.iter().map(|place| place.key.load(Ordering::Acquire));
+        keys.filter(|key| ![FREE, LEFT, TAKEN].contains(key))
     }
 }
 
@@ -98,6 +118,24 @@ mod tests {
     /// A pointer that is never followed.
     fn ring(number: usize) -> *mut Ring {
         core::ptr::without_provenance_mut(number * 8)
+    }
+
+    static TABLE: Table<Ring> = Table::new();
+
+    fn insert(key: usize, ring: *mut Ring) -> bool {
+        TABLE.insert(key, ring)
+    }
+
+    fn find(key: usize) -> *mut Ring {
+        TABLE.find(key)
+    }
+
+    fn remove(key: usize, drop: impl FnMut(*mut Ring)) {
+        TABLE.remove(key, drop);
+    }
+
+    fn places(key: usize) -> impl Iterator<Item = &'static Place<Ring>> {
+        TABLE.places(key)
     }
 
     /// Keys that want the same place, and one table for all tests: each has keys of its own.

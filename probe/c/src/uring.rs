@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use probe::foreign;
 use probe::ring::{Entry, Kind};
 
+use crate::buffers;
 use crate::place::{Called, Place};
 use crate::ring::Ring;
-use crate::rings;
+use crate::rings::RINGS;
 
 /// `IORING_SETUP_*` of queues that this does not follow, from the Linux user API.
 const CQE_MIXED: u32 = 1 << 18;
@@ -65,13 +66,14 @@ pub struct View {
 /// # Safety
 ///
 /// As the type says.
-unsafe fn view<'a>(parts: *const View) -> &'a View {
+pub(crate) unsafe fn view<'a>(parts: *const View) -> &'a View {
     // SAFETY: the caller's promise.
     unsafe { &*parts }
 }
 
 impl View {
-    fn key(&self) -> usize {
+    /// What a ring is known by.
+    pub(crate) fn key(&self) -> usize {
         self.cq_khead as usize
     }
 
@@ -110,13 +112,17 @@ impl View {
         let flags = unsafe { &*self.sq_kflags }.load(Ordering::Relaxed);
         // SAFETY: the caller's promise.
         let dropped = unsafe { &*self.cq_koverflow }.load(Ordering::Relaxed);
-        if ring.dropped.swap(dropped, Ordering::Relaxed) != dropped {
+        // Read before it is written: an exchange locks the line, and neither changes as long as all goes well.
+        let is_new = |last: &AtomicU32, now: u32| {
+            last.load(Ordering::Relaxed) != now && last.swap(now, Ordering::Relaxed) != now
+        };
+        if is_new(&ring.dropped, dropped) {
             foreign::mark(
                 b"the kernel dropped completions of a ring: it had no memory to keep them",
             );
         }
         let waiting = u32::from(flags & CQ_OVERFLOW != 0);
-        let changed = ring.waiting.swap(waiting, Ordering::Relaxed) != waiting;
+        let changed = is_new(&ring.waiting, waiting);
         if changed || entered && waiting != 0 {
             hooks.overflowed(u64::from(waiting));
         }
@@ -151,7 +157,7 @@ impl View {
             foreign::not_recorded(why);
         }
         let hooks = why_not.is_none().then(|| {
-            probe::foreign::frees_are_not_seen();
+            foreign::makes_a_ring();
             probe::ring::Ring::created(
                 Kind::InPlace,
                 self.fd,
@@ -169,7 +175,7 @@ impl View {
             waiting: AtomicU32::new(0),
             dropped: AtomicU32::new(0),
         }));
-        if rings::insert(self.key(), ring) {
+        if RINGS.insert(self.key(), ring) {
             return ring;
         }
         foreign::not_recorded("a ring beyond the 4,096 that can be followed at a time");
@@ -181,8 +187,8 @@ impl View {
     /// # Safety
     ///
     /// As for [`View`].
-    unsafe fn ring(&self) -> *mut Ring {
-        let ring = rings::find(self.key());
+    pub(crate) unsafe fn ring(&self) -> *mut Ring {
+        let ring = RINGS.find(self.key());
         if ring.is_null() {
             // SAFETY: the caller's promise.
             return unsafe { self.introduce() };
@@ -197,7 +203,8 @@ fn waiting(from: u32, to: u32) -> u32 {
 }
 
 fn forget(key: usize) {
-    rings::remove(key, |ring| {
+    buffers::forget_of(key);
+    RINGS.remove(key, |ring| {
         // SAFETY: the table had it from `introduce` and gives it away once; nobody uses a ring that is
         // being exited.
         drop(unsafe { Box::from_raw(ring) });
@@ -287,7 +294,11 @@ pub unsafe extern "C" fn tracer_uring_submitting(parts: *const View) {
         let slot = view.sqe_head.wrapping_add(position) & view.sq_entries.wrapping_sub(1);
         // SAFETY: the mapping holds `sq_entries` entries of that size; those that are not published are
         // the program's, and it is alone with its submission queue.
-        unsafe { hooks.submitting(slot, view.sqes.add((slot as usize) << view.sqe_shift)) };
+        unsafe {
+            let entry = view.sqes.add((slot as usize) << view.sqe_shift);
+            hooks.submitting(slot, entry);
+            foreign::submitted((*entry)[4]);
+        }
     }
 }
 
@@ -410,6 +421,15 @@ pub unsafe extern "C" fn tracer_uring_passing(
     // SAFETY: as above.
     let tail = unsafe { &*view.cq_ktail }.load(Ordering::Acquire);
     let there = waiting(head, tail);
+    // SAFETY: the caller's promise: the ring is in use, so nobody exits it.
+    if let Some(ring) = unsafe { view.ring().as_ref() }
+        && ring.early.load(Ordering::Relaxed) == 0
+        && waiting(head, ring.seen.load(Ordering::Relaxed)) >= count
+        && there >= count
+    {
+        // All of them were shown, and are recorded.
+        return;
+    }
     // What came into places that had been given up is recorded by that.
     // SAFETY: the caller's promise.
     unsafe { tracer_uring_saw(parts, 0) };

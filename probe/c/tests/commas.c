@@ -31,6 +31,11 @@ int main(void)
 	io_uring_cq_advance(&ring, (unsigned[]){1, 0}[1]);
 	TRACER_RING_PUSHED(NULL, &(struct io_uring_sqe){.opcode = IORING_OP_NOP, .user_data = 1});
 	TRACER_SUSPEND_ALL(0, (uint64_t[]){1, 2}, 2);
+	io_uring_register_buf_ring(&ring, &(struct io_uring_buf_reg){.ring_addr = 0, .ring_entries = 3}, 0);
+	io_uring_unregister_buf_ring(&ring, (int[]){7, 8}[1]);
+	io_uring_buf_ring_advance((struct io_uring_buf_ring[]){{.resv1 = 0, .resv2 = 0}}, 0);
+	TRACER_FD_CLOSING((int[]){-1, -2}[0]);
+	TRACER_FD_OPENED((int[]){-1, -2}[0]);
 	io_uring_queue_exit((struct io_uring *[]){NULL, &ring}[1]);
 	return 0;
 }

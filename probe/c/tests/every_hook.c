@@ -58,7 +58,29 @@ static void rings_and_coroutines(void)
 	TRACER_WAKE(second);
 	TRACER_RESUME(second, 0, 0);
 	TRACER_DROP(second);
+	TRACER_BUFFERS_PROVIDED(ring, 7, 1, 2);
+	TRACER_BUFFERS_WITHDRAWN(ring, 7);
 	TRACER_RING_DROPPED(ring);
+}
+
+static void descriptors_and_memory(struct conn *conn)
+{
+	static char buffer[16];
+	int fd = TRACER_FD_OPENED(7);
+
+	TRACER_FD_CLOSING(fd);
+	TRACER_FD_OPENED(-1);
+	TRACER_BUFFER_INITIALISED(buffer, sizeof(buffer), 3);
+	TRACER_BUFFER_GONE(buffer);
+	conn = TRACER_BORROW(conn, struct conn);
+	TRACER_BORROW_ENDS(conn, struct conn);
+	TRACER_BORROW_SHARED(conn, struct conn)->descriptor++;
+	TRACER_BORROW_SHARED_ENDS(conn, struct conn);
+	/* Somebody outside may point to it; the free at the end of main is the same. */
+	TRACER_LEAK(conn, struct conn);
+	TRACER_RECLAIM(conn, struct conn);
+	TRACER_FREEING(conn, sizeof(*conn));
+	TRACER_UNMAPPING(buffer, 4096);
 }
 
 int main(void)
@@ -75,6 +97,7 @@ int main(void)
 	TRACER_SCOPE_END(outer);
 	TRACER_LEAK_FOREVER(for_ever, struct conn);
 	rings_and_coroutines();
+	descriptors_and_memory(conn);
 	TRACER_MARK("a mark");
 	free(conn);
 	free(for_ever);

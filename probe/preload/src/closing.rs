@@ -1,5 +1,5 @@
-//! All ways to close a ring's descriptor: the ring lives on, and what is in flight with it, while the shim has its queues
-//! mapped, so each way has to be known before it is gone.
+//! All ways to close a descriptor. A ring's has to be known before it is gone: the ring lives on, and what is in flight with it, while the shim has its queues
+//! mapped.
 //!
 //! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`; by number through `syscall`; in line, where calls are
 //! trapped. Not known are a `FILE` that was made of a ring's descriptor, and calls in line of code that makes none of
@@ -7,7 +7,7 @@
 
 use core::ffi::c_long;
 
-use crate::{kernel, rings, start, uring};
+use crate::{feeds, kernel, rings, start, uring};
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -61,12 +61,16 @@ pub(crate) fn one(fd: i32) {
     if start::is_on() && rings::find(fd).is_some() && start::is_own_process() {
         uring::gone(fd);
     }
+    if feeds::are_there() {
+        feeds::closing(fd);
+    }
 }
 
 /// Before `new` becomes another name of what `old` is.
 pub(crate) fn replaced(old: i32, new: i32) {
     const F_GETFD: usize = 1;
-    if start::is_on() && old != new && rings::find(new).is_some() {
+    let is_anybodys = feeds::are_there() || (start::is_on() && rings::find(new).is_some());
+    if old != new && is_anybodys {
         // SAFETY: plain numbers.
         let is_open = unsafe { kernel::call(number::FCNTL, [old as usize, F_GETFD, 0, 0, 0, 0]) };
         if is_open >= 0 {

@@ -37,6 +37,7 @@ mod number {
     pub(super) const CLOSE: i64 = 57;
     pub(super) const OPENAT: i64 = 56;
     pub(super) const READ: i64 = 63;
+    pub(super) const RT_SIGPROCMASK: i64 = 135;
 }
 
 /// `IORING_SETUP_*`
@@ -101,6 +102,14 @@ pub(crate) struct Params {
 }
 
 const _: () = assert!(size_of::<Params>() == 120);
+
+/// Whether the eight bytes at an address can be read: the kernel is asked to take a set of signals from there, for a
+/// purpose that there is none of.
+pub(crate) fn is_readable(address: usize) -> bool {
+    const FAULT: isize = -14;
+    // SAFETY: no set of signals is changed: the kernel refuses the call, for the address or for its purpose.
+    unsafe { call(number::RT_SIGPROCMASK, [usize::MAX, address, 0, 8, 0, 0]) != FAULT }
+}
 
 /// Makes a system call without `errno`: an error is a negative number.
 ///

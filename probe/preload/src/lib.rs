@@ -15,7 +15,8 @@
 //! descriptors, changes `errno`, or starts a thread; it handles one signal, and that only where calls are trapped. It
 //! waits for no lock but its own, which is held for as long as it takes to read a queue. Of the program's memory it
 //! writes one word in a submission slot that the kernel is done with (`follow`), and puts it back before the kernel sees
-//! it. In a process whose own program announces a probe, and in programs with raised privileges, it does nothing.
+//! it. In a process whose own program announces a probe it records nothing, and tells a probe that asks for it (that for C)
+//! what is freed (`feeds`); in programs with raised privileges it does nothing.
 //!
 //! Every module holds `unsafe`: exported C functions, memory shared with the kernel.
 
@@ -29,6 +30,7 @@
 mod closing;
 #[cfg(not(test))]
 pub mod exports;
+mod feeds;
 mod follow;
 mod kernel;
 #[cfg(not(test))]

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use probe::preload::{self, Look};
 
-use crate::{next, rings, uring};
+use crate::{feeds, next, rings, uring};
 
 /// Whether a free of nothing came here.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -24,9 +24,7 @@ pub(crate) fn say_if_unseen() {
     if ASKED_IN.swap(process, Ordering::Relaxed) == process {
         return;
     }
-    ASKED.store(false, Ordering::Relaxed);
-    next::programs_free(core::ptr::null_mut());
-    if !ASKED.load(Ordering::Relaxed) {
+    if !sees_frees() {
         preload::not_seen(
             "not recorded: what is freed, as the program's malloc and free are not the C library's (Valgrind, a sanitizer \
              linked statically, an allocator of its own): of T07 and T16 only what is unmapped can be told; record it \
@@ -35,12 +33,20 @@ pub(crate) fn say_if_unseen() {
     }
 }
 
+/// Whether what the program frees comes here: it is asked to free nothing.
+pub(crate) fn sees_frees() -> bool {
+    ASKED.store(false, Ordering::Relaxed);
+    next::programs_free(core::ptr::null_mut());
+    ASKED.load(Ordering::Relaxed)
+}
+
 /// Whether nothing is to be done before `free`: asked at each, so in a few instructions, and without a call.
 #[inline(always)]
 pub(crate) fn is_nobodys(block: *mut c_void) -> bool {
     let is_far = |size| !preload::is_near(block as usize, size);
     !block.is_null()
         && !uring::has_lent()
+        && !feeds::are_watching()
         && (!preload::is_watching() || next::block_size_at_hand(block).is_some_and(is_far))
 }
 
@@ -61,6 +67,7 @@ pub(crate) unsafe fn free(block: *mut c_void) {
         preload::freeing(block as usize, next::block_size(block));
     }
     giving_back(block);
+    feeds::freeing(block);
     // SAFETY: the caller's promise.
     unsafe { next::free(block) };
 }
@@ -90,6 +97,10 @@ fn is_watched(block: *mut c_void) -> bool {
 /// As for `realloc`.
 #[inline(always)]
 pub(crate) unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if feeds::are_there() {
+        // SAFETY: the caller's promise.
+        return unsafe { feeds::realloc(block, size) };
+    }
     let watched = preload::is_watching() && !block.is_null() && is_watched(block);
     if watched {
         look_at_all();
@@ -106,6 +117,10 @@ pub(crate) unsafe fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
 /// Before `munmap`.
 #[inline(always)]
 pub(crate) fn unmapping(start: *mut c_void, len: usize) {
+    if feeds::is_offer(start, len) {
+        return feeds::offered(start);
+    }
+    feeds::unmapping(start, len);
     uring::giving_back(start as usize, || len);
     if preload::is_watching() && preload::may_be_watched(start as usize, len) {
         look_at_all();

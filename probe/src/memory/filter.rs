@@ -78,6 +78,18 @@ impl Filter {
         }
     }
 
+    /// How many addresses are watched.
+    #[cfg(feature = "c")]
+    pub(super) const fn count(&self) -> &AtomicU32 {
+        &self.watched
+    }
+
+    /// The words of the pages.
+    #[cfg(feature = "c")]
+    pub(super) const fn pages(&self) -> &[AtomicU64; PAGES] {
+        &self.pages
+    }
+
     /// Whether anything is watched at all.
     #[cfg(feature = "preload")]
     #[inline(always)]
@@ -320,6 +332,13 @@ mod tests {
                     let expected = watched.range(first..=last).next().is_some();
                     assert_eq!(FILTER.holds(address, size), expected, "{address:x} {size}");
                     assert!(!expected || FILTER.may_hold(address, size));
+                    #[cfg(feature = "c")]
+                    {
+                        let (at, bytes) = (address as usize, size as usize);
+                        let near = wire::feed::may_be_near(FILTER.pages(), at, bytes);
+                        let is_on_one = address >> PAGE_BITS == (address + size - 1) >> PAGE_BITS;
+                        assert_eq!(near, FILTER.may_hold(address, size) || !is_on_one);
+                    }
                     #[cfg(feature = "preload")]
                     assert_eq!(
                         FILTER.is_near(address, size),

@@ -35,6 +35,18 @@ mod watch;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(crate) use watch::shim;
+#[cfg(all(
+    feature = "c",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) mod feed;
+#[cfg(all(
+    feature = "c",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) use watch::{feed::watch_cookie, told_freeing};
 pub(crate) use watch::{watch, watch_entry};
 
 #[expect(unsafe_code, reason = "is an allocator, around another one")]

@@ -63,10 +63,20 @@ pub(super) fn freeing(address: u64, size: usize) {
 
 #[cold]
 #[inline(never)]
-fn free(address: u64, size: u64) {
+pub(super) fn free(address: u64, size: u64) {
     if FILTER.forget(address, size) {
         recorder::record(Kind::Free, 0, 0, [address, size]);
         sanitizer::freeing(address, size);
+    }
+}
+
+/// A block that a program says it gives back: recorded whether it is watched or not where nothing is, as nobody asks.
+#[cfg(feature = "c")]
+pub(crate) fn told_freeing(address: u64, size: u64) {
+    if !INSTALLED.load(Ordering::Relaxed) {
+        recorder::record(Kind::Free, 0, 0, [address, size]);
+    } else if FILTER.may_hold(address, size) {
+        free(address, size);
     }
 }
 
@@ -86,14 +96,43 @@ pub(super) fn resized(old: u64, old_size: usize, new: u64, new_size: usize) {
     }
 }
 
+/// For the probe for C, whose program's frees the shim brings.
+#[cfg(feature = "c")]
+pub(crate) mod feed {
+    use core::sync::atomic::{AtomicU32, AtomicU64};
+
+    use super::FILTER;
+
+    pub(crate) const fn watched() -> &'static AtomicU32 {
+        FILTER.count()
+    }
+
+    pub(crate) const fn pages() -> &'static [AtomicU64; wire::feed::PAGES] {
+        FILTER.pages()
+    }
+
+    pub(crate) fn holds(address: u64, size: u64) -> bool {
+        FILTER.holds(address, size)
+    }
+
+    /// Watches what a cookie points to, where it may be a pointer.
+    #[inline(always)]
+    pub(crate) fn watch_cookie(cookie: u64) {
+        if super::POINTERS.contains(&cookie) {
+            super::watch(cookie);
+        }
+    }
+}
+
+/// Lowest and highest address that a cookie must lie between to be watched as a pointer.
+#[cfg(any(feature = "c", feature = "preload"))]
+const POINTERS: core::ops::Range<u64> = 0x1_0000..1 << 56;
+
 /// For the shim, which is asked for blocks of which it knows the size only from the allocator.
 #[cfg(feature = "preload")]
 pub(crate) mod shim {
-    use super::FILTER;
+    use super::{FILTER, POINTERS};
     use crate::ring::Entry;
-
-    /// Lowest and highest address that a cookie must lie between to be watched as a pointer.
-    const POINTERS: core::ops::Range<u64> = 0x1_0000..1 << 56;
 
     #[inline(always)]
     pub(crate) fn watch(entry: &Entry) {

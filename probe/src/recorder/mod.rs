@@ -27,6 +27,11 @@ mod loader;
 #[cfg(feature = "c")]
 pub(crate) mod foreign;
 
+#[cfg(feature = "c")]
+pub(crate) use stack::from_frame;
+#[cfg(feature = "c")]
+pub(crate) use sys::{offer, process_id as process_number};
+
 mod modules;
 
 mod notes;

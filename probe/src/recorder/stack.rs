@@ -84,7 +84,7 @@ pub(crate) fn walk(
     mut word_of: impl FnMut(u64) -> Option<u64>,
 ) -> usize {
     let (low, high) = limits.get();
-    let (mut frame, mut floor) = (frame_pointer(), stack_pointer());
+    let (mut frame, mut floor) = (first_frame(), stack_pointer());
     if floor < low {
         return 0;
     }
@@ -107,6 +107,31 @@ pub(crate) fn walk(
         frame = next;
     }
     count
+}
+
+#[cfg(feature = "c")]
+std::thread_local! {
+    /// Where to begin in place of the register; 0 for nowhere else.
+    static FIRST: core::cell::Cell<u64> = const { core::cell::Cell::new(0) };
+}
+
+/// Runs `body`, whose stacks begin at a frame that somebody knows: code between it and here may have no frame pointers.
+#[cfg(feature = "c")]
+pub(crate) fn from_frame(frame: usize, body: impl FnOnce()) {
+    let before = FIRST.try_with(|first| first.replace(frame as u64));
+    body();
+    if let Ok(before) = before {
+        let _ = FIRST.try_with(|first| first.set(before));
+    }
+}
+
+#[inline(always)]
+fn first_frame() -> u64 {
+    #[cfg(feature = "c")]
+    if let Ok(known @ 1..) = FIRST.try_with(core::cell::Cell::get) {
+        return known;
+    }
+    frame_pointer()
 }
 
 /// How far the first thread's stack may reach down: the kernel keeps at least 128 MiB below its top free of mappings

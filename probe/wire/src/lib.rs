@@ -23,6 +23,7 @@ pub mod schema;
 pub mod protocol;
 
 pub mod crc;
+pub mod feed;
 
 /// The atomics that the protocol is written against. `tests/loom.rs` has the protocol with the model checker's in place
 /// of them, so that nobody who links this crate has a model checker in their lock file.

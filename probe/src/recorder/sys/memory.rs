@@ -107,6 +107,18 @@ pub(crate) fn unmap(base: *mut u8, bytes: usize) {
     unsafe { munmap(base.cast(), bytes) };
 }
 
+/// Calls `munmap` as the program does, in a way that the kernel refuses: for who takes that name (see [`wire::feed`]).
+/// `errno` stays.
+#[cfg(feature = "c")]
+pub(crate) fn offer(address: usize) {
+    debug_assert!(address % 2 == 1, "no page begins there");
+    if cfg!(miri) {
+        return;
+    }
+    // SAFETY: refused, as no page begins at the address; nothing is unmapped.
+    super::keep_errno(|| unsafe { munmap(address as *mut c_void, 0) });
+}
+
 /// Gives a part of a shared mapping its pages now, so that records do not have to wait for them. A
 /// kernel that does not know the advice (before 5.14) hands them out at the first touch.
 pub(crate) fn populate(base: *mut u8, bytes: usize) {

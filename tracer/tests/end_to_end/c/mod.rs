@@ -4,6 +4,7 @@
 //! library is missing it says what is not tested, and `TRACER_REQUIRE_ALL=1` turns that into a failure.
 
 mod build;
+mod given;
 pub(crate) use build::skip;
 
 use std::path::Path;
@@ -120,6 +121,18 @@ fn the_original_bug_is_proved_in_c_and_gone_when_mended() {
         ran.stdout(),
         "first wakes up (-62)\nsecond wakes up (-62)\n"
     );
+    let ran = run(tracer(folder.path()).args(["check", "trace.bin"])).exits(0);
+    assert!(!ran.stdout().contains("not recorded"), "{}", ran.stdout());
+    ran.prints("no findings\n");
+    // Without the shim nobody says what is freed.
+    let mut alone = record(folder.path(), [mended.as_os_str()]);
+    let words: Vec<_> = alone.get_args().map(ToOwned::to_owned).collect();
+    alone = tracer(folder.path());
+    run(alone
+        .args(&words[..1])
+        .arg("--no-preload")
+        .args(&words[1..]))
+    .exits(0);
     run(tracer(folder.path()).args(["check", "trace.bin"]))
         .exits(0)
         .prints("not recorded: what is freed")
@@ -455,7 +468,21 @@ const EVERY_HOOK: &[&str] = &[
     "wake coroutine 2",
     "resume coroutine 2 by a wake",
     "coroutine-drop coroutine 2",
+    "buffer-provide ring 1 group 7 buffer 1 count 2",
+    "buffer-provide ring 1 group 7 buffer 0 count 0",
     "ring-drop ring 1",
+    "fd-open 7",
+    "fd-close 7",
+    "buffer-init 0x? 3 of 16 bytes",
+    "buffer-init 0x? 0 of 0 bytes",
+    "borrow-begin 0x? exclusive",
+    "borrow-end 0x? exclusive",
+    "borrow-begin 0x? shared",
+    "borrow-end 0x? shared",
+    "leak struct conn#4 0x?@5 custom",
+    "reclaim struct conn#4 0x?@5 custom",
+    "free 0x? 4 bytes",
+    "unmap 0x? 4096 bytes",
     "mark a mark",
 ];
 
@@ -486,6 +513,8 @@ fn with_tracer_off_nothing_is_left_of_the_macros() {
     if build::possible(&[Needs::Liburing]) {
         sources.push(("examples/leftover.c", &C));
         sources.push(("tests/ways.c", &C));
+        sources.push(("tests/given.c", &C));
+        sources.push(("tests/freed.c", &C));
     }
     if build::possible(&[Needs::Cxx]) {
         sources.push(("examples/owner.cpp", &CXX));
