@@ -117,7 +117,7 @@ fn library_that_tells() -> Result<PathBuf, String> {
 }
 
 /// The static library, as README.md says to build it.
-fn library(name: &str, options: &[&str]) -> Result<PathBuf, String> {
+pub(crate) fn library(name: &str, options: &[&str]) -> Result<PathBuf, String> {
     let root = root();
     let target = root.join("bench/target").join(name);
     let mut cargo = Command::new("cargo");

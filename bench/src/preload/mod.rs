@@ -48,6 +48,8 @@ struct Programs {
     floor: PathBuf,
     shared: PathBuf,
     inline: PathBuf,
+    /// With the probe for C, which the shim tells what is freed.
+    probe: PathBuf,
 }
 
 fn variants(folder: &Path) -> Result<Programs, String> {
@@ -63,7 +65,21 @@ fn variants(folder: &Path) -> Result<Programs, String> {
             false => Err("cc and liburing are needed (apt install gcc liburing-dev)".to_owned()),
         }
     };
+    let library = crate::c::library("c", &[])?;
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe/c/include");
+    let include = format!("-I{}", include.display());
+    let library = library.to_string_lossy();
+    let probe = [
+        "-DPROBE",
+        &include,
+        &*library,
+        "-luring",
+        "-lpthread",
+        "-ldl",
+        "-lm",
+    ];
     Ok(Programs {
+        probe: build("probe", &probe)?,
         called: build("called", &["-DSYSCALL", "-luring"])?,
         floor: build("floor", &["-DSYSCALL", "-DFLOOR", "-luring"])?,
         shared: build("shared", &["-luring"])?,
@@ -126,6 +142,12 @@ fn measure(programs: &Programs, workload: &str, title: &str, rounds: u32, operat
             start(&programs.called, shim, "never"),
         ),
     ];
+    if workload.starts_with("free") {
+        variants.push(variant(
+            "shim, tells the probe for C",
+            start(&programs.probe, shim, "never"),
+        ));
+    }
     if workload.starts_with("nop") {
         variants.extend([
             variant(

@@ -2,9 +2,13 @@
  * says so, until stdin ends. Built on liburing's shared library, on its static one, and (-DSYSCALL) with its enters
  * through the C library's syscall(2), as the io-uring crate makes them; the last also (-DFLOOR) with what nothing that
  * records the operations can do without: the time before and after each enter, and the words of each entry, enter and
- * completion, written to 64 MiB in turn. */
+ * completion, written to 64 MiB in turn. With -DPROBE it has the probe for C, which the shim tells of frees. */
 #define _GNU_SOURCE
+#ifdef PROBE
+#include "tracer_liburing.h"
+#else
 #include <liburing.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
