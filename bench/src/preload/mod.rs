@@ -104,7 +104,10 @@ fn shim() -> Result<PathBuf, String> {
         .arg(root.join("probe/preload/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Cforce-unwind-tables=yes")
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            "-Cforce-unwind-tables=yes\u{1f}-Cforce-frame-pointers=yes",
+        )
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
         .env("CARGO_PROFILE_RELEASE_LTO", "fat");

@@ -1,5 +1,5 @@
-//! All ways to close a descriptor. A ring's has to be known before it is gone: the ring lives on, and what is in flight with it, while the shim has its queues
-//! mapped.
+//! All ways to close a descriptor. A ring's has to be known before it is gone: the ring lives on, and what is in flight
+//! with it, while the shim has its queues mapped.
 //!
 //! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`; by number through `syscall`; in line, where calls are
 //! trapped. Not known are a `FILE` that was made of a ring's descriptor, and calls in line of code that makes none of

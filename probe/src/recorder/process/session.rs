@@ -24,7 +24,7 @@ pub(super) struct Session {
     pub(super) stacks: bool,
     pub(super) batch: bool,
     /// Bytes of the disk that recordings leave to others.
-    leave: u64,
+    pub(super) leave: u64,
     /// Whether the recording is over for whoever comes now.
     pub(super) ended: bool,
 }
