@@ -421,6 +421,8 @@ impl Addresses {
 mod tests {
     use super::super::things::Thread;
     use super::*;
+    use crate::event::Pointer;
+    use crate::stack::StackId;
 
     /// Of each address that a program ever leaked there is one: it must not grow unseen.
     #[test]
@@ -430,6 +432,32 @@ mod tests {
             "{} bytes",
             size_of::<Address>()
         );
+    }
+
+    /// Many of them begin their search at words that others took.
+    #[test]
+    fn all_of_a_batch_are_foreseen() {
+        let mut addresses = Addresses::default();
+        let known: Vec<u64> = (1..300).map(|number| number * 0x40).collect();
+        let mut places: Vec<u32> = known
+            .iter()
+            .map(|address| addresses.place((0, *address)).0)
+            .collect();
+        let event = |what| Loose::new(0, (0, 0), what, StackId(0));
+        let leak = |address| {
+            event(What::Leak(Pointer {
+                address,
+                owner: wire::record::Owner::Box,
+                ty: TypeId(0),
+                site: SiteId(0),
+            }))
+        };
+        let mut events: Vec<Loose> = known.into_iter().map(leak).collect();
+        events.extend([leak(0x8), event(What::Done { coroutine: 0 })]);
+        places.extend([NOWHERE; 2]);
+        addresses.foresee(&mut events);
+        let foreseen = events.iter().map(|event| event.foreseen.0);
+        assert_eq!(foreseen.collect::<Vec<_>>(), places);
     }
 
     /// A place that was foreseen and is another's, or is not there any more, is looked for.

@@ -423,6 +423,26 @@ fn is_flagged(operation: &Operation) -> bool {
 /// all of them are marked ambiguous.
 fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
     let flying = &mut ring.flying;
+    let sequences = ring.by_cookie.get(&completion.cookie)?;
+    // Nearly always the cookie is one operation's, which posts such a result: that is it.
+    if let &[only] = sequences.as_slice()
+        && last
+        && let Some(operation) = flying.get(&only)
+        && matches!(
+            expect::fit(&operation.entry, operation.completions, completion),
+            Fit::Well
+        )
+    {
+        ring.by_cookie.remove(&completion.cookie);
+        return flying.remove(&only);
+    }
+    take_best(ring, completion, last)
+}
+
+/// As [`take_match`], where there may be several.
+#[inline(never)]
+fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
+    let flying = &mut ring.flying;
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
     sequences.drop_front(|sequence| flying.contains_key(sequence));
     let (mut well, mut strange): (Rivals, Rivals) = Default::default();

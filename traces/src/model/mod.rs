@@ -141,6 +141,20 @@ impl Observer<'_> {
         }
     }
 
+    /// As [`Observer::see`], of a handle that went out or came back.
+    #[inline(always)]
+    fn handle(&mut self, handled: Handled<'_>) {
+        // In tests it is held that no rule has anything to say of the others.
+        if cfg!(test) || crate::rules::concerns(&handled) {
+            self.see_handle(handled);
+        }
+    }
+
+    #[cold]
+    fn see_handle(&mut self, handled: Handled<'_>) {
+        self.see(&Moment::Handled(handled));
+    }
+
     /// Whether several lanes used a thing, of a process by batch. Not known while rules only say what they will ask for.
     fn is_shared(&self, process: u32, thing: Thing) -> bool {
         match self.asked {

@@ -61,14 +61,14 @@ impl State {
             live.leases = live.leases.saturating_add(1);
             live.handed = live.handed.saturating_add(1);
             live.leaked_as(pointer);
-            observer.see(&Moment::Handled(Handled {
+            observer.handle(Handled {
                 event: event.id,
                 pointer: *pointer,
                 generation: live,
                 back: false,
                 thread,
                 brought_by,
-            }));
+            });
             live.note_handle(event.id, pointer, false, thread);
             live.forever |= forever;
             live.lane = event.lane;
@@ -204,24 +204,43 @@ impl State {
         live.leases = live.leases.saturating_sub(1);
         live.returned = live.returned.saturating_add(1);
         live.lane = event.lane;
-        observer.see(&Moment::Handled(Handled {
+        observer.handle(Handled {
             event: event.id,
             pointer: *pointer,
             generation: live,
             back: true,
             thread,
             brought_by,
-        }));
+        });
         live.note_handle(event.id, pointer, true, thread);
         // What flew on a ring that was dropped is judged at the end; see `drops`.
         let in_flight = live.flying() > live.leases || live.is_perhaps_in_flight();
-        let owing = in_flight.then(|| live.clone());
-        if owing.is_none() && live.leases == 0 {
-            self.bury(place, (event.id, pointer.site));
-        }
+        let is_last = live.leases == 0;
         let link = self.link(event.id);
         (link.address, link.generation) = (pointer.address, number);
-        let Some(generation) = owing else {
+        if in_flight {
+            self.reclaim_in_flight(event, pointer, place, owned, observer);
+        } else if is_last {
+            self.bury(place, (event.id, pointer.site));
+        }
+    }
+
+    /// A lease came back of what carries operations that still owe completions.
+    #[inline(never)]
+    fn reclaim_in_flight(
+        &mut self,
+        event: &Event,
+        pointer: &Pointer,
+        place: Place,
+        owned: bool,
+        observer: &mut Observer<'_>,
+    ) {
+        let process = event.process;
+        let Some(address) = self.addresses.at(place) else {
+            return;
+        };
+        let brought_by = address.brought_by();
+        let Some(generation) = address.live().cloned() else {
             return;
         };
         let owing = if generation.flying() > generation.leases {

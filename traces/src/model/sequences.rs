@@ -20,6 +20,12 @@ pub(crate) struct Sequences {
 const FEW: usize = 16;
 
 impl Sequences {
+    /// All that are left.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        self.left()
+    }
+
     #[inline]
     fn left(&self) -> &[u64] {
         self.all.get(self.gone..).unwrap_or_default()

@@ -62,7 +62,7 @@ pub(crate) struct Loose {
 
 impl Loose {
     #[inline]
-    fn new(at_ns: i64, (process, lane): (u32, u32), what: What, stack: StackId) -> Self {
+    pub(crate) fn new(at_ns: i64, (process, lane): (u32, u32), what: What, stack: StackId) -> Self {
         let event = Event {
             id: EventId(0),
             at_ns: 0,

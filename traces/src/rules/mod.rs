@@ -53,8 +53,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::event::{Event, EventId, LossReason, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
 use crate::model::{
-    Asked, Back, Coroutine, GenerationId, Losses, Moment, Observer, Operation, Sharing, Thing,
-    Unordered,
+    Asked, Back, Coroutine, GenerationId, Handled, Losses, Moment, Observer, Operation, Sharing,
+    Thing, Unordered,
 };
 use crate::names::Names;
 use crate::recording::Capture;
@@ -403,6 +403,12 @@ fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
     }
 }
 
+/// Whether any rule has to look at a handle: whoever does not ask makes a moment of each for nothing.
+#[inline(always)]
+pub(crate) fn concerns(handled: &Handled<'_>) -> bool {
+    t13_wrong_owner::concerns(handled) || t14_wrong_type::concerns(handled)
+}
+
 /// The rules that look at moments of a kind, by id: most events make moments that few rules care for.
 #[inline]
 fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
@@ -428,7 +434,11 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
                 ]
             }
         }
-        Moment::Handled(_) => const { &[&t13_wrong_owner::RULE, &t14_wrong_type::RULE] },
+        // Nearly all handles are in order at a glance.
+        Moment::Handled(handled) => match concerns(handled) {
+            true => const { &[&t13_wrong_owner::RULE, &t14_wrong_type::RULE] },
+            false => &[],
+        },
         Moment::Resumed(_) => const { &[&t10_resumed_twice::RULE] },
         Moment::WentInEarly(_) => const { &[&t05_cookie_in_flight_twice::RULE] },
         Moment::Stray(_) => {

@@ -111,19 +111,31 @@ fn other_ring(stray: &Stray<'_>, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
+/// Whether a handle is of a count that must not leave its thread, on another one.
+#[inline(always)]
+pub(super) fn concerns(handled: &Handled<'_>) -> bool {
+    let Handled {
+        pointer,
+        generation,
+        thread,
+        ..
+    } = handled;
+    let stays = |owner| matches!(owner, Owner::Rc | Owner::RcWeak);
+    stays(pointer.owner) && stays(generation.owner) && *thread != generation.thread
+}
+
 fn thread(handled: &Handled<'_>, judge: &mut Judge<'_>) {
+    if !concerns(handled) {
+        return;
+    }
     let Handled {
         event,
         pointer,
         generation,
         back,
-        thread,
         brought_by,
+        ..
     } = handled;
-    let stays = |owner| matches!(owner, Owner::Rc | Owner::RcWeak);
-    if !stays(pointer.owner) || !stays(generation.owner) || *thread == generation.thread {
-        return;
-    }
     // Weak handles of nothing have one address and no count.
     if generation.nowhere {
         return;

@@ -43,10 +43,22 @@ pub(super) static RULE: Rule = Rule {
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
-        Moment::Handled(handled) if handled.back => back(handled, judge),
+        Moment::Handled(handled) if concerns(handled) => back(handled, judge),
         Moment::Submitted(submitted) => submission(submitted, judge),
         _ => {}
     }
+}
+
+/// Whether a handle came back as something else than the first one went out as: of nearly all, it did not.
+#[inline(always)]
+pub(super) fn concerns(handled: &Handled<'_>) -> bool {
+    let Handled {
+        pointer,
+        generation,
+        back,
+        ..
+    } = handled;
+    *back && (pointer.owner, pointer.ty) != (generation.owner, generation.ty)
 }
 
 /// How a handle that came back differs from those that went out.
@@ -113,10 +125,6 @@ fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
 fn difference(pointer: &Pointer, generation: &Generation, judge: &Judge<'_>) -> Option<Difference> {
     let back = (pointer.owner, pointer.ty);
     let first = (generation.owner, generation.ty);
-    // Of nearly all.
-    if back == first {
-        return None;
-    }
     if generation.and_more || !is_plain(back.0) {
         return None;
     }
