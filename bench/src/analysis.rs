@@ -2,7 +2,10 @@
 //!
 //! A first look finds out whose the records are and where any are missing; reading does that, decodes them and puts
 //! them into causal order; following matches events besides, and judging, which is what `tracer check` does, has every
-//! rule look at them, on one thread and by its processor time. Analysers of other tools read traces of their own, with the
+//! rule look at them, on one thread and by its processor time. What none of it can do without is measured beside it: each
+//! chunk is copied out of the recording, since no reader may look at a file that somebody may cut short where it lies; then
+//! somebody steps from record to record, or, besides, has what is alive in a hash table by its word, which is the least
+//! that says which leak a reclaim belongs to. Analysers of other tools read traces of their own, with the
 //! events that they have, by processor time too.
 //!
 //! What a second processor is good for is told for the process file and for the sealed one: by the clock, which is what
@@ -11,8 +14,11 @@
 
 use std::hint::black_box;
 
+use rustc_hash::FxHashMap;
 use traces::read::Beside;
 use traces::{Input, Trace};
+use wire::layout;
+use wire::record::{Header, Kind};
 
 use crate::measure::{Time, is_quick, table_with_rates};
 use crate::rivals::analysers;
@@ -54,6 +60,27 @@ fn read(title: &str, raw: &Vec<u8>) {
         let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
         black_box(words.fold(0, u64::wrapping_add));
     };
+    let step = move |_| {
+        black_box(stepped(raw, |header, word, sum: &mut u64| {
+            *sum = sum.wrapping_add(header.0 ^ word);
+        }));
+    };
+    let table = move |_| {
+        let alive = stepped(raw, |header, word, alive: &mut FxHashMap<u64, u64>| {
+            match header.kind() {
+                Some(Kind::Leak | Kind::LeakSubmit) => {
+                    alive.insert(word, header.0);
+                }
+                Some(Kind::Reclaim | Kind::CompleteReclaim) => {
+                    black_box(alive.remove(&word));
+                }
+                _ => {
+                    black_box(alive.get(&word));
+                }
+            }
+        });
+        black_box(alive.len());
+    };
     let look = move |_| {
         black_box(Trace::survey(&[input]).is_ok());
     };
@@ -74,6 +101,8 @@ fn read(title: &str, raw: &Vec<u8>) {
         Time::Thread,
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
+            variant("copying its chunks, record by record", Box::new(step)),
+            variant("the same, and a hash table of what is alive", Box::new(table)),
             variant("a first look", Box::new(look)),
             variant("reading", Box::new(walk)),
             variant("reading and following, without rules", Box::new(follow)),
@@ -83,6 +112,33 @@ fn read(title: &str, raw: &Vec<u8>) {
         if is_quick() { 1 } else { 7 },
         events,
     );
+}
+
+/// Copies chunk after chunk and steps through the records of each, with the word that each of them is about.
+fn stepped<T: Default>(raw: &[u8], mut each: impl FnMut(Header, u64, &mut T)) -> T {
+    let mut all = T::default();
+    let mut words = vec![0u64; layout::CHUNK_WORDS];
+    let chunks = raw.get(layout::chunk_offset()..).unwrap_or_default();
+    for chunk in chunks.chunks_exact(layout::CHUNK_BYTES) {
+        for (word, bytes) in words.iter_mut().zip(chunk.chunks_exact(8)) {
+            *word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+        let kind = layout::unpack_lane_kind(words[layout::chunk::LANE_KIND]).1;
+        if kind != Some(layout::ChunkKind::Event) {
+            continue;
+        }
+        let mut rest = &words[layout::CHUNK_HEADER_WORDS..];
+        while let [header, word, ..] = *rest {
+            let header = Header(header);
+            let length = header.words();
+            if length == 0 || length > rest.len() {
+                break;
+            }
+            each(header, word, &mut all);
+            rest = &rest[length..];
+        }
+    }
+    all
 }
 
 fn input(bytes: &Vec<u8>) -> Input<'_> {
