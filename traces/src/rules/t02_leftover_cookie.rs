@@ -74,9 +74,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         "went in with the word that its slot held before, and nothing was seen to set it"
     };
     let message = format!(
-        "{name} {did}{}; {}; {}",
+        "{name} {did}{}; {}{}; {}",
         judge.at(site),
         whose(&names, operation, judge),
+        as_before(operation),
         aftermath(&names, operation),
     );
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
@@ -140,6 +141,18 @@ const POISON: u64 = 0xFEED_5EED;
 /// Whether the poison itself went in, as `record --poison=keep` lets it.
 fn is_poison(operation: &Operation) -> bool {
     operation.cookie_state == CookieState::Poisoned && operation.entry.cookie >> 32 == POISON
+}
+
+/// That all else in the slot is as it was, too. Contents do not tell a slot that nobody filled from one that was filled
+/// with the same again.
+fn as_before(operation: &Operation) -> String {
+    let Some(lap) = super::t18_stranded_submission::again(operation) else {
+        return String::new();
+    };
+    format!(
+        ", and all else is as operation #{} left it: nobody filled the slot, or with the same again",
+        lap.sequence
+    )
 }
 
 /// Whose cookie the slot held.
@@ -249,6 +262,31 @@ mod tests {
                 "
             ),
         );
+    }
+
+    #[test]
+    fn a_slot_that_is_as_it_was_is_said_to_be_where_that_tells_anything() {
+        let untold = "slot still held 0x5 from operation #0 (FSYNC, log.c:9); its completion";
+        let told = "slot still held 0x5 from operation #0 (FSYNC, log.c:9), and all else is as operation #0 left it: nobody filled the slot, or with the same again; its completion";
+        for (first, then, said) in [
+            ("fd=5", "fd=5", told),
+            ("fd=0", "fd=0", told),
+            ("fd=5", "fd=6", untold),
+            // Without an address or a descriptor all are alike.
+            ("", "", untold),
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=1 cq=2 in-place
+                    20 main submit 0 FSYNC 0x5 log.c:9 set {first}
+                    30 main complete 0 0x5 0
+                    50 main submit 0 FSYNC 0x5 log.c:9 poisoned {then}  <- [proved own] the {said}
+                    "
+                ),
+            );
+        }
     }
 
     #[test]

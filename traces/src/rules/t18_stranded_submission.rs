@@ -2,18 +2,19 @@
 //!
 //! Fires on a reclaim of what an entry carries that the kernel has not taken; on a ring dropped with
 //! entries that it never took; on entries that two enters left behind although they took all they
-//! offered; and on a slot that went in again exactly as it was, which its owner never filled.
+//! offered. Suspects a slot that went in again exactly as it was, with a cookie that cannot be meant: its owner never
+//! filled it, or once more with the same. Of one whose cookie is known not to be set T02 tells, and says so there.
 //! Stays silent on rings of which not all enters are recorded, that are entered by several threads, or
 //! whose entries a thread of the kernel takes.
 //! Points at the submission.
 
 use wire::payload::Submit;
-use wire::record::CookieState;
+use wire::record::{CookieState, RingKind};
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
-use crate::finding::{RuleId, Severity};
-use crate::model::{Moment, Operation};
+use crate::finding::{Confidence, RuleId, Severity};
+use crate::model::{Lap, Moment, Operation};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(18),
@@ -21,11 +22,13 @@ pub(super) static RULE: Rule = Rule {
     brief: "an entry was pushed and the kernel never got it, or got one that nobody filled",
     severity: Severity::Error,
     fires: "An entry waits in the submission queue and the kernel never took it: its owner is taken back \
-            meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Or a slot \
-            that was claimed and never filled goes in as it was, and the old operation runs again.",
+            meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Suspected of a \
+            slot that goes in as it was, with the cookie of an owner that is gone or busy: nobody filled \
+            it, and the old operation runs again.",
     silent: "Not all enters of the ring are recorded, several threads enter it, or the kernel polls the \
-             queue; what is pushed when a process ends may be about to go.",
-    needs: "Submissions and enters; claims and poison for slots that nobody filled.",
+             queue; what is pushed when a process ends may be about to go. Of a slot as it was whose cookie \
+             nobody set, T02 tells.",
+    needs: "Submissions and enters.",
     points_at: "The submission.",
     example: "An enter failed with EBUSY; the next one counted what to submit from the program's own \
               tail, and the entries in between were never offered again.",
@@ -112,29 +115,37 @@ fn draft(
         .shape(judge.names().file(SiteId(operation.entry.site)))
 }
 
-/// A slot that went in exactly as it was on its previous lap, its cookie known not to be set.
-fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) {
-    let (Some(lap), entry) = (&operation.lap, &operation.entry) else {
-        return;
-    };
-    let proved = operation.cookie_state == CookieState::Poisoned;
-    let shown = dead_at_submit || operation.exceeds;
+/// The operation that is in a slot once more to the last bit, where that tells anything: an entry without an address
+/// or a descriptor is the same without being the old one.
+pub(super) fn again(operation: &Operation) -> Option<&Lap> {
+    let lap = operation.lap.as_deref()?;
+    let entry = &operation.entry;
     let old = Submit {
         sequence: entry.sequence,
         site: entry.site,
         ..lap.entry
     };
-    // An entry without an address or a descriptor is the same without being the old one.
     let telling = entry.addr != 0 || entry.fd >= 0;
-    if !(proved || shown) || *entry != old || !telling {
+    (*entry == old && telling).then_some(lap)
+}
+
+/// A slot that went in exactly as it was on its previous lap, with a cookie that cannot be meant. That one was set is
+/// known of some, and that it was not of others: of these T02 tells.
+fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) {
+    let shown = dead_at_submit || operation.exceeds;
+    let is_filled_in_place = operation.ring_kind == Some(RingKind::InPlace);
+    let nothing_known = operation.cookie_state == CookieState::Unknown;
+    let Some(lap) = again(operation).filter(|_| shown && is_filled_in_place && nothing_known)
+    else {
         return;
-    }
+    };
     let why = format!(
-        "is what its slot held before, as operation #{}: nobody filled it",
+        "is what its slot held before, as operation #{}: nobody filled it, or with the very same",
         lap.sequence
     );
     let message = format!("{} {why}", judge.operation(operation));
     let draft = draft(operation, operation.submit, "unfilled", &why, judge)
+        .confidence(Confidence::Suspected)
         .message(message)
         .evidence(lap.submit, "the operation that runs again");
     judge.say(draft);
@@ -182,25 +193,6 @@ mod tests {
             20 main enter 0 3 -> -16
             30 main enter 0 1 -> 1
             40 main enter 0 1 -> 1
-            ",
-        );
-    }
-
-    #[test]
-    fn a_slot_that_nobody_filled() {
-        check_rule(
-            &RULE,
-            "
-            1 main ring-create 0 sq=1 cq=2 in-place
-            10 main leak 0x1000 Op op.rs:8
-            20 main submit 0 READ 0x1000 op.rs:9 set addr=0x10000 len=64 fd=5
-            30 main complete 0 0x1000 64
-            40 main reclaim 0x1000 Op op.rs:10
-            50 main submit 0 READ 0x1000 op.rs:9 poisoned addr=0x10000 len=64 fd=5   <- operation #1 (ring 0, slot 0, READ) at op.rs:9 is what its slot held before, as operation #0
-            60 main complete 0 0x1000 64
-            70 main submit 0 NOP 0x1000 poll.rs:9 poisoned
-            80 main complete 0 0x1000 0
-            90 main submit 0 NOP 0x1000 poll.rs:9 poisoned
             ",
         );
     }
@@ -275,50 +267,53 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_slot_that_nobody_filled_is_known_by_a_word_that_cannot_be_meant() {
-        let arrow = "<- [whole] is what its slot held before, as operation #0";
-        let completed = "30 main complete 0 0x1000 64\n40 main reclaim 0x1000 Op op.rs:10";
-        let again = "40 main complete 0 0x1000 64";
-        for (between, arrow) in [(completed, arrow), ("", arrow), (again, "")] {
-            check_rule(
-                &RULE,
-                &format!(
-                    "
-                    1 main ring-create 0 sq=1 cq=2 in-place
-                    10 main leak 0x1000 Op op.rs:8
-                    20 main submit 0 READ 0x1000 op.rs:9 set addr=0x10000 len=64 fd=5
-                    {between}
-                    50 main submit 0 READ 0x1000 op.rs:9 leftover addr=0x10000 len=64 fd=5   {arrow}
-                    "
-                ),
-            );
-        }
+    /// A slot that went in once more as it was; `claimed` is what is known of its cookie.
+    fn once_more(kind: &str, between: &str, claimed: &str, arrow: &str) {
+        check_rule(
+            &RULE,
+            &format!(
+                "
+                1 main ring-create 0 sq=1 cq=2 {kind}
+                10 main leak 0x1000 Op op.rs:8
+                20 main submit 0 READ 0x1000 op.rs:9 addr=0x10000 len=64 fd=5
+                {between}
+                50 main submit 0 READ 0x1000 op.rs:9 {claimed} addr=0x10000 len=64 fd=5   {arrow}
+                "
+            ),
+        );
     }
 
     #[test]
-    fn an_address_or_a_descriptor_tells_one_entry_from_another() {
-        for (entry, arrow) in [
-            (
-                "READ 0x7 op.rs:9 addr=0x10000 len=64",
-                "<- [whole] operation #1",
-            ),
-            ("FSYNC 0x7 op.rs:9 fd=5", "<- operation #1"),
-            ("FSYNC 0x7 op.rs:9 fd=0", "<- operation #1"),
-            ("NOP 0x7 op.rs:9", ""),
-        ] {
-            let again = entry.replace("op.rs:9", "op.rs:9 poisoned");
-            check_rule(
-                &RULE,
-                &format!(
-                    "
-                    1 main ring-create 0 sq=1 cq=2 in-place
-                    20 main submit 0 {entry}
-                    30 main complete 0 0x7 0
-                    50 main submit 0 {again}   {arrow}
-                    "
-                ),
-            );
+    fn a_slot_that_nobody_filled_is_suspected_by_a_word_that_cannot_be_meant() {
+        let arrow = "<- [suspected whole] operation #1 (ring 0, slot 0, READ) at op.rs:9 is what its slot held before, as operation #0: nobody filled it, or with the very same";
+        let gone = "30 main complete 0 0x1000 64\n40 main reclaim 0x1000 Op op.rs:10";
+        once_more("in-place", gone, "", arrow);
+        once_more("in-place", "", "", arrow);
+        // Its owner is alive and free again: it may well read on.
+        once_more("in-place", "40 main complete 0 0x1000 64", "", "");
+        // Filled it was: whole entries go into such a ring, and a cookie is set in a slot.
+        once_more("copied", gone, "", "");
+        once_more("in-place", gone, "set", "");
+        // A leak of another owner at that address may be missing.
+        let lost = format!("{gone}\n45 main lost 1 removed");
+        once_more("in-place", &lost, "", "<? is what its slot held before");
+    }
+
+    /// A log writer sets no cookie of the fsync behind each write, and fills every slot.
+    #[test]
+    fn a_slot_filled_again_with_the_same_is_told_of_by_the_cookie_that_nobody_set() {
+        for state in ["poisoned", "leftover"] {
+            let gone = "30 main complete 0 0x1000 64\n40 main reclaim 0x1000 Op op.rs:10";
+            once_more("in-place", gone, state, "");
         }
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=2 in-place
+            20 main submit 0 FSYNC 0x5 log.c:9 set fd=5
+            30 main complete 0 0x5 0
+            50 main submit 0 FSYNC 0x5 log.c:9 poisoned fd=5
+            ",
+        );
     }
 }
