@@ -77,7 +77,7 @@ fn main() {
     }
     let words = config::apply(std::env::args_os().collect(), &Cli::command())
         .unwrap_or_else(|error| exit::finish(Err(error.into())));
-    let cli = Cli::try_parse_from(words).unwrap_or_else(|error| args::with_hint(error).exit());
+    let cli = args::parse(words).unwrap_or_else(|error| error.exit());
     exit::finish(run(cli))
 }
 

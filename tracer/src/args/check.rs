@@ -11,7 +11,7 @@ use crate::check::sieve::FailOn;
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Recorded files, `.trc` files or recording folders.
+    /// Recorded files, `.trc` files or recording folders; without any, `trace.bin` in this folder.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 

@@ -3,6 +3,9 @@
 //! Reading order: this file (the commands), [`record`], [`check`], [`view`], [`trace`] (whatever else looks at traces),
 //! [`mod@filter`] and [`names`] (what several of them take), [`matrix`], [`demo`], [`about`].
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -217,8 +220,31 @@ pub(crate) enum Command {
     Symbolize(Symbolize),
 }
 
+/// Where `record` writes to, if not told otherwise.
+pub(crate) const DEFAULT_TRACE: &str = "trace.bin";
+
+/// Reads a command line. Who looks at a trace and names none means the one that `record` left in this folder.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let error = match Cli::try_parse_from(&words) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    if error.kind() == ErrorKind::MissingRequiredArgument && Path::new(DEFAULT_TRACE).is_file() {
+        let named = ["--", DEFAULT_TRACE].map(OsString::from);
+        let looks = |cli: &Cli| {
+            use Command::{Check, Dump, Stats, View};
+            matches!(cli.command, Check(_) | Dump(_) | Stats(_) | View(_))
+        };
+        let again = Cli::try_parse_from(words.into_iter().chain(named));
+        if let Some(cli) = again.ok().filter(looks) {
+            return Ok(cli);
+        }
+    }
+    Err(with_hint(error))
+}
+
 /// Says to whoever left out the `--` of `record` where it belongs.
-pub(crate) fn with_hint(mut error: clap::Error) -> clap::Error {
+fn with_hint(mut error: clap::Error) -> clap::Error {
     let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let program = said(ContextKind::InvalidArg);
     if error.kind() == ErrorKind::UnknownArgument

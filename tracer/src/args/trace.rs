@@ -9,7 +9,7 @@ use super::{Names, filter};
 
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
-    /// A recorded file, a `.trc` file or a recording folder.
+    /// A recorded file, a `.trc` file or a recording folder; without it, `trace.bin` in this folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 
@@ -61,7 +61,7 @@ pub(crate) enum Output {
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
-    /// A recorded file, a `.trc` file or a recording folder.
+    /// A recorded file, a `.trc` file or a recording folder; without it, `trace.bin` in this folder.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 

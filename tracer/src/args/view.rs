@@ -53,7 +53,7 @@ impl FromStr for WantedTheme {
 
 #[derive(Debug, Args)]
 pub(crate) struct View {
-    /// A recorded file, a `.trc` file or a recording folder.
+    /// A recorded file, a `.trc` file or a recording folder; without it, `trace.bin` in this folder.
     #[arg(value_name = "FILE", required_unless_present = "follow")]
     pub(crate) file: Option<PathBuf>,
 

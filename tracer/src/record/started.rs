@@ -204,7 +204,7 @@ impl Started {
     /// Where the trace goes if nobody says where; its folder is made.
     pub(crate) fn output(&self) -> Result<PathBuf> {
         let Some(output) = self.usual() else {
-            return Ok(PathBuf::from("trace.bin"));
+            return Ok(PathBuf::from(crate::args::DEFAULT_TRACE));
         };
         let folder = output.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(|| {
