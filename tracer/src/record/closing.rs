@@ -258,7 +258,11 @@ pub(super) fn attached(sealed: &Sealed, output: &std::path::Path, kernel: &kerne
 fn by_kernel(kernel: Option<&kernel::Outcome>) {
     let Some(kernel) = kernel else { return };
     let (rings, operations) = kernel.saw();
-    if rings == 0 {
+    if rings == 0 && kernel.is_deaf() {
+        talk::line(
+            "recorded by kernel: saw no ring made, and nothing submitted, in what it could see",
+        );
+    } else if rings == 0 {
         talk::line("recorded by kernel: no ring was made, and nothing submitted");
     } else {
         talk::line(format_args!(

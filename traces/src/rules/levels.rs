@@ -92,9 +92,9 @@ pub fn table() -> String {
         + &calls
         + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n\
            \nWith --kernel the kernel itself lists operations, results, what was in flight at the end and what overflowed, \
-           of any\nprogram, a statically linked one too. Of all rules T05 alone \
-           has its input in that. Of what the probe records,\nit adds to T09 whether an operation was completed and its completion passed by; and cookies that were changed \
-           behind\nthe record.\n"
+           of any\nprogram, a statically linked one too, but one that raises its privileges (setuid). Of all rules T05 \
+           alone has its input\nin that. Of what the probe records, it adds to T09 whether an operation was completed and \
+           its completion passed by; and\ncookies that were changed behind the record.\n"
 }
 
 /// What must be said of a verdict over what the shim recorded; nothing where there is none of it.

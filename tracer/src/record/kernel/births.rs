@@ -29,7 +29,11 @@ impl Births {
                 if now.exe.as_os_str().is_empty()
                     && let Some(known) = self.by_pid.get(&entry.pid)
                 {
-                    (now.parent, now.start_time) = (known.parent, known.start_time);
+                    let exe = std::mem::take(&mut now.exe);
+                    now = Whose {
+                        exe,
+                        ..known.clone()
+                    };
                 }
                 self.by_pid.insert(entry.pid, now);
             }
@@ -61,12 +65,21 @@ impl Births {
 fn look(pid: u32, parent: u32, at: u64) -> Whose {
     let stat = spawn::stat(pid);
     let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
     Whose {
         pid,
+        own_pid: status.map_or(pid, |status| own_pid(&status).unwrap_or(pid)),
         parent: stat.map_or(parent, |stat| stat.parent),
         start_time: stat.map_or_else(|| since_boot(at), |stat| stat.start),
         exe: exe.unwrap_or_else(|_| PathBuf::new()),
     }
+}
+
+/// The number of a process in the innermost namespace that it is in, by its `/proc/PID/status`.
+fn own_pid(status: &str) -> Option<u32> {
+    let mut lines = status.lines();
+    let numbers = lines.find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// A time of `CLOCK_MONOTONIC` in clock ticks since boot.
@@ -82,4 +95,24 @@ fn since_boot(at: u64) -> u64 {
             .max(1);
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(slept);
     u64::try_from(at / tick).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_called_as_it_calls_itself() {
+        assert_eq!(
+            own_pid("Name:\tx\nPid:\t9\nNSpid:\t9559\t12\t1\nNSsid:\t4\n"),
+            Some(1)
+        );
+        assert_eq!(own_pid("NSpid:\t77\n"), Some(77));
+        assert_eq!(own_pid("Name:\tNSpid\n"), None);
+        let own = look(std::process::id(), 0, 0);
+        assert_eq!(
+            (own.pid, own.own_pid),
+            (std::process::id(), std::process::id())
+        );
+    }
 }

@@ -31,6 +31,8 @@ const CHUNK_HEADER: usize = CHUNK_HEADER_WORDS * 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Whose {
     pub(super) pid: u32,
+    /// Its number in its own namespace, which it calls itself by: what the process itself records has that one.
+    pub(super) own_pid: u32,
     pub(super) parent: u32,
     /// Its start in clock ticks since boot.
     pub(super) start_time: u64,
@@ -715,7 +717,12 @@ fn open_chunk(
 
 /// `<pid>-<start time>-<random>.trc`
 fn name(whose: &Whose, id: &[u8; 16]) -> String {
-    format!("{}-{}-{}.trc", whose.pid, whose.start_time, hex(&id[..4]))
+    format!(
+        "{}-{}-{}.trc",
+        whose.own_pid,
+        whose.start_time,
+        hex(&id[..4])
+    )
 }
 
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
@@ -757,7 +764,7 @@ fn fill_header(
     put(head, header::CHUNK_OFFSET, &place(0).to_le_bytes()[..4]);
     put(head, header::ENDIAN, &layout::ENDIAN_MARK.to_le_bytes());
     put(head, header::UUID, uuid);
-    put(head, header::PID, &whose.pid.to_le_bytes());
+    put(head, header::PID, &whose.own_pid.to_le_bytes());
     put(head, header::PPID, &whose.parent.to_le_bytes());
     put(head, header::START_TIME, &whose.start_time.to_le_bytes());
     put(head, header::TOKEN, &common.token);
@@ -827,6 +834,7 @@ mod tests {
         };
         let whose = Whose {
             pid: 77,
+            own_pid: 77,
             parent: 1,
             start_time: 900,
             exe: "/bin/app".into(),
@@ -960,6 +968,7 @@ mod tests {
         submit(&mut writer, 77, 5_000, 0);
         let whose = Whose {
             pid: 77,
+            own_pid: 77,
             start_time: 901,
             ..Whose::default()
         };

@@ -8,7 +8,10 @@
 //!
 //! No address of the kernel's gets into a file.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::layout::capture;
@@ -52,6 +55,14 @@ pub(super) struct Follow {
     owners: Option<Owners>,
     /// Where code of processes comes from, where stacks are listened to.
     maps: Maps,
+    /// Whether the kernel may take events away from a process, and it is seen when it does.
+    may_be_deaf: bool,
+    /// Whether somebody asks where code comes from.
+    wants_code: bool,
+    /// Processes that executed a program of which no code is mapped yet.
+    fresh: FxHashMap<u32, Vec<u8>>,
+    /// Programs that ended what the kernel says of their processes.
+    deaf: BTreeMap<String, u64>,
     /// Why a file could not be made.
     failure: Option<io::Error>,
     pub(super) counted: Counted,
@@ -97,6 +108,8 @@ struct Request {
 impl Follow {
     pub(super) fn new(common: Common, only: Option<u32>) -> Self {
         Self {
+            may_be_deaf: false,
+            wants_code: false,
             common,
             only: only.map(|pid| FxHashSet::from_iter([pid])),
             rings: FxHashMap::default(),
@@ -108,6 +121,8 @@ impl Follow {
             generations: 0,
             owners: None,
             maps: Maps::default(),
+            fresh: FxHashMap::default(),
+            deaf: BTreeMap::new(),
             says_twice: says_twice(
                 &std::fs::read("/proc/sys/kernel/osrelease").unwrap_or_default(),
             ),
@@ -123,6 +138,16 @@ impl Follow {
         self.owners = Some(owners);
     }
 
+    /// Events follow a process by what it inherits, and code that is mapped is heard of.
+    pub(super) fn may_be_deaf(&mut self) {
+        self.may_be_deaf = true;
+    }
+
+    /// Somebody asks where code comes from.
+    pub(super) fn and_code(&mut self) {
+        self.wants_code = true;
+    }
+
     /// How many calls there were.
     pub(super) fn calls(&self) -> Option<u64> {
         self.owners.as_ref().map(Owners::count)
@@ -131,6 +156,20 @@ impl Follow {
     /// How many entries were seen to be put into queues, and of how many nobody knows by whom.
     pub(super) fn pushes(&self) -> (u64, u64) {
         self.owners.as_ref().map_or((0, 0), Owners::pushes)
+    }
+
+    /// Programs that ended what the kernel says of the processes that executed them, and how many did.
+    pub(super) fn deaf(&self) -> BTreeMap<String, u64> {
+        self.deaf.clone()
+    }
+
+    /// The kernel takes its events away from a process that executes a program which it may not look into, and calls
+    /// that an end: right behind the program's name, before any of its code is mapped.
+    fn is_deaf(&mut self, pid: u32) {
+        if let Some(name) = self.fresh.remove(&pid) {
+            let name = crate::safe::os(OsStr::from_bytes(&name));
+            *self.deaf.entry(name).or_default() += 1;
+        }
     }
 
     /// Looks at a process while it may still live: what happened is worked through later.
@@ -299,10 +338,19 @@ impl Follow {
             Said::Comm(name) => self.named(who, name),
             Said::Exec(name) => {
                 self.maps.executed(pid);
+                if self.may_be_deaf {
+                    self.fresh.insert(pid, name.clone());
+                }
                 self.named(who, name);
             }
-            Said::Mapped(mapping) => self.maps.mapped(pid, *mapping),
+            Said::Mapped(mapping) => {
+                self.fresh.remove(&pid);
+                if self.wants_code {
+                    self.maps.mapped(pid, *mapping);
+                }
+            }
             Said::Exit => {
+                self.is_deaf(pid);
                 if let Some(sheet) = self.files.get_mut(&pid) {
                     sheet.writer.ended(tid, at);
                     // It may go on in other threads, and is found again then.
@@ -515,6 +563,8 @@ impl Follow {
     fn lost(&mut self, count: u64, who: (u32, u32), at: u64) {
         self.counted.lost += count;
         self.requests.clear();
+        // That their code was mapped may be among it.
+        self.fresh.clear();
         let nobody = self.files.is_empty();
         let owners = self.owners.as_mut();
         if owners.is_some_and(|owners| owners.lost(if nobody { count } else { 0 }, who, at))
@@ -681,6 +731,30 @@ mod tests {
             .iter()
             .filter_map(|event| of(&event.what))
             .collect()
+    }
+
+    #[test]
+    fn a_program_whose_process_ends_before_its_code_is_mapped_took_the_events_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut follow = follow(folder.path(), None);
+        follow.may_be_deaf();
+        let exec = |at, pid, name: &[u8]| entry(at, pid, Said::Exec(name.to_vec()));
+        let mapped = || Said::Mapped(Box::default());
+        for entry in [
+            exec(1, 5, b"sh"),
+            entry(2, 5, mapped()),
+            exec(3, 7, b"su"),
+            entry(4, 7, Said::Exit),
+            exec(5, 5, b"su"),
+            entry(6, 5, Said::Exit),
+            // What lacks may be lost.
+            exec(7, 6, b"ls"),
+            entry(8, 5, Said::Lost(1)),
+            entry(9, 6, Said::Exit),
+        ] {
+            follow.take(entry);
+        }
+        assert_eq!(follow.deaf(), BTreeMap::from([("su".to_owned(), 2)]));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) const FRAMES: usize = 64;
 const CONTEXT: u64 = -4095_i64 as u64;
 
 /// Code of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mapping {
     pub(super) start: u64,
     pub(super) len: u64,

@@ -9,6 +9,7 @@
 //! (records into words), [`follow`] (words into operations, of processes that [`births`] knows), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] and
 //! [`unwind`] for `--uprobes`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -50,10 +51,10 @@ use super::Room;
 use super::closing::grouped;
 use super::session::Session;
 
-/// Bytes of the kernel's buffer for threads that begin and end, on each processor.
-const THREADS: usize = 64 << 10;
-/// And where they say what they map as well.
-const THREADS_AND_CODE: usize = 512 << 10;
+/// Bytes of the kernel's buffer for threads that begin and end and map code, on each processor.
+const THREADS: usize = 512 << 10;
+/// Where there is less, code is not listened to that nobody asks for: a program that begins says some kilobytes of it.
+const THREADS_LEAST: usize = 64 << 10;
 /// Bytes of a stack that come with a push: frames of debug builds are large.
 const STACK: u32 = 32 << 10;
 /// Bytes of the kernel's buffer for pushes, on each processor and on all of them; and of those that wait to be worked
@@ -83,6 +84,8 @@ struct Ear {
     of_threads: Memory,
     /// Pushes, each with a copy of the stack: what is lost of them is nothing else's.
     pushes: Option<(Event, Memory)>,
+    /// Whether they say that they map code.
+    hears_code: bool,
 }
 
 /// The overlay while the program runs.
@@ -102,6 +105,8 @@ pub(crate) struct Outcome {
     pushes: (u64, u64),
     pushes_lost: u64,
     failure: Option<String>,
+    /// Programs that ended what the kernel says of their processes, and how many of those there were.
+    deaf: BTreeMap<String, u64>,
     remarks: Vec<String>,
 }
 
@@ -199,15 +204,22 @@ impl Kernel {
         };
         let mut listener = Listener {
             tracepoints,
-            ears,
             pending: Vec::new(),
             follow: Follow::new(common.clone(), only),
+            ears,
             reported: 0,
             waiting: 0,
             pushes_lost: 0,
             probes: None,
             remarks: Vec::new(),
         };
+        // What everybody does is heard in another way, which nothing takes away.
+        if only.is_none() && listener.ears.iter().all(|ear| ear.hears_code) {
+            listener.follow.may_be_deaf();
+        }
+        if listener.tracepoints.have_code() {
+            listener.follow.and_code();
+        }
         if let Some(calls) = calls {
             let of_calls = file::Common {
                 // Those of pushes have stacks in any case.
@@ -371,13 +383,15 @@ impl Ear {
         let watermark = u32::try_from(bytes / 4).unwrap_or(u32::MAX);
         let open = |about| Event::open(about, whom, cpu, watermark).map_err(|error| (error, false));
         let map = |event: &Event, bytes| Memory::map(event, bytes).map_err(|error| (error, true));
-        let (about, room) = if tracepoints.have_code() {
-            (About::ThreadsAndCode, THREADS_AND_CODE)
+        let about = if tracepoints.have_code() {
+            About::ThreadsAndBuilds
+        } else if bytes >= THREADS_LEAST {
+            About::ThreadsAndCode
         } else {
-            (About::Threads, THREADS)
+            About::Threads
         };
         let threads = open(about)?;
-        let of_threads = map(&threads, room.min(bytes))?;
+        let of_threads = map(&threads, THREADS.min(bytes))?;
         let ((first, stacks), rest) = tracepoints.ids();
         let first = open(About::Tracepoint(first, stacks))?;
         let memory = map(&first, bytes)?;
@@ -405,6 +419,7 @@ impl Ear {
             threads,
             of_threads,
             pushes,
+            hears_code: about != About::Threads,
         })
     }
 
@@ -573,6 +588,7 @@ impl Listener {
             pushes: self.follow.pushes(),
             pushes_lost: self.pushes_lost,
             failure: self.follow.failure(),
+            deaf: self.follow.deaf(),
             remarks: std::mem::take(&mut self.remarks),
         }
     }
@@ -585,6 +601,18 @@ impl Outcome {
         if let Some(why) = &self.failure {
             remarks.push(format!(
                 "not recorded: part of what the kernel said could not be written ({why})"
+            ));
+        }
+        if !self.deaf.is_empty() {
+            let mut names: Vec<&str> = self.deaf.keys().take(4).map(String::as_str).collect();
+            if self.deaf.len() > names.len() {
+                names.push("others");
+            }
+            remarks.push(format!(
+                "not seen: what a process did from when it executed {} (with raised privileges: setuid, setgid or file \
+                 capabilities; or with no right to read the file), and what it started: the kernel says no more of it. \
+                 Record such a program as the user and the group that it runs as, or listen to it with `tracer attach PID`",
+                names.join(", ")
             ));
         }
         if self.counted.lost > 0 {
@@ -612,6 +640,11 @@ impl Outcome {
     /// What the kernel saw of all processes.
     pub(crate) fn saw(&self) -> (u64, u64) {
         (self.counted.rings, self.counted.operations)
+    }
+
+    /// Whether the kernel said nothing of a part of what was to be seen.
+    pub(crate) fn is_deaf(&self) -> bool {
+        !self.deaf.is_empty()
     }
 
     /// Calls of the program's functions, where they were listened to.

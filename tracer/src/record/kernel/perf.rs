@@ -97,8 +97,10 @@ pub(super) enum Whom {
 pub(super) enum About {
     /// Threads that begin, end, and get a name.
     Threads,
-    /// And which files code is mapped from.
+    /// And that code is mapped.
     ThreadsAndCode,
+    /// And from which build of a file that is.
+    ThreadsAndBuilds,
     /// A tracepoint, by its number.
     Tracepoint(u64, Stacks),
 }
@@ -148,7 +150,7 @@ impl Event {
         build_id: u64,
     ) -> io::Result<Self> {
         let (kind, config) = match about {
-            About::Threads | About::ThreadsAndCode => SOFTWARE_DUMMY,
+            About::Threads | About::ThreadsAndCode | About::ThreadsAndBuilds => SOFTWARE_DUMMY,
             About::Tracepoint(id, _) => (TRACEPOINT, id),
         };
         let mut flags = flag::INHERIT | flag::WATERMARK | flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
@@ -156,7 +158,8 @@ impl Event {
         let mut copied = 0;
         match about {
             About::Threads => flags |= THREADS,
-            About::ThreadsAndCode => flags |= THREADS | flag::MMAP | flag::MMAP2 | build_id,
+            About::ThreadsAndCode => flags |= THREADS | flag::MMAP | flag::MMAP2,
+            About::ThreadsAndBuilds => flags |= THREADS | flag::MMAP | flag::MMAP2 | build_id,
             About::Tracepoint(_, stacks) => {
                 sample_type |= SAMPLE_RAW;
                 if let Stacks::Copied(bytes) = stacks {
