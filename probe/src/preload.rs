@@ -3,7 +3,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use wire::record::{Kind, LOST_NOT_FOLLOWED};
+use wire::record::{Kind, LOST_NOT_FOLLOWED, LOST_RING};
 
 use crate::memory::shim;
 use crate::recorder;
@@ -14,6 +14,12 @@ use crate::ring::Entry;
 /// step aside. Takes the loader's lock.
 pub fn another_recorder() -> bool {
     recorder::another_recorder()
+}
+
+/// Why this process has no recording, where that is because it could not open one: an error of the system's, or what
+/// `wire::layout` has beside those; else 0.
+pub fn unopened() -> u32 {
+    recorder::unopened()
 }
 
 /// Files that are opened from here on say that a shim wrote them.
@@ -60,6 +66,13 @@ pub fn lost_in(look: &mut Look, count: u32) {
 pub fn lost(count: u64) {
     if recorder::recording() && count != 0 {
         recorder::record(Kind::Lost, 0, 0, [count, LOST_NOT_FOLLOWED]);
+    }
+}
+
+/// A ring was made that is not followed.
+pub fn lost_ring() {
+    if recorder::recording() {
+        recorder::record(Kind::Lost, 0, 0, [1, LOST_RING]);
     }
 }
 

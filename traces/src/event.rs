@@ -486,6 +486,8 @@ pub enum LossReason {
     Torn,
     /// Events of a ring that the probe saw and cannot follow.
     NotFollowed,
+    /// All of a ring that is not followed from its making on; each counts as one record.
+    RingNotFollowed,
     /// The kernel had no room for them in its buffer.
     KernelBuffer,
     /// Of a kind that this build does not know: it is there, and cannot be judged.

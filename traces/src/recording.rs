@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{EventId, Loss, SiteId, StringId, TypeId};
+use crate::event::{EventId, Loss, LossReason, SiteId, StringId, TypeId};
 use crate::packed::Packed;
 use crate::schema::Schema;
 use crate::stack::{Frame, Module, Stacks};
@@ -351,9 +351,25 @@ pub struct Type {
 
 impl Recording {
     /// What recorders in the programs put on the timeline about rings that they saw and could not record.
+    ///
+    /// Where the kernel was listened to, it is no way out any more.
     pub fn not_recorded(&self) -> impl Iterator<Item = String> {
+        const WAY_OUT: &str = "(`record --kernel` lists its operations)";
+        let mut kernels = self.processes.iter();
+        let is_by_kernel = kernels.any(|it| it.capture == Capture::Kernel);
         let texts = self.tables.strings.iter().map(Untrusted::tty);
-        texts.filter(|text| text.starts_with("not recorded"))
+        let texts = texts.filter(|text| text.starts_with("not recorded"));
+        texts.map(move |text| match is_by_kernel {
+            true => text.replace(WAY_OUT, "(the kernel lists its operations)"),
+            false => text,
+        })
+    }
+
+    /// Rings that recorders in the programs saw being made, and do not follow.
+    pub fn rings_not_followed(&self) -> u64 {
+        let losses = self.losses.iter().map(|located| located.loss);
+        let rings = losses.filter(|loss| loss.reason == LossReason::RingNotFollowed);
+        rings.filter_map(|loss| loss.records).sum()
     }
 
     /// Whether a recorder left this text.
@@ -460,6 +476,15 @@ impl Recording {
         let is_calls = is_calls.is_some_and(|it| it.capture == Capture::Uprobes);
         let own = is_calls.then(|| self.seen_otherwise(process)).flatten();
         own.unwrap_or(process)
+    }
+
+    /// Whether the kernel said what a process did that was recorded in another way, too.
+    pub fn has_kernels_view(&self, process: u32) -> bool {
+        let own = self.process(process).filter(|own| !own.capture.is_view());
+        own.is_some_and(|own| {
+            let mut all = self.processes.iter();
+            all.any(|it| it.capture == Capture::Kernel && it.is_same_as(own))
+        })
     }
 
     /// Whether a view from outside is of a process that is there in another way, too.

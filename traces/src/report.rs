@@ -4,9 +4,9 @@
 //! Lines carry the kind of thing they say, so that whoever has a terminal can give them colours; none
 //! are in here. Every text is safe for a terminal already.
 
-use crate::event::{Event, EventId, SiteId};
+use crate::event::{Event, EventId, Loss, LossReason, SiteId};
 use crate::finding::{CannotTell, Confidence, Finding, Outcome, Severity, Story, Summary, Verdict};
-use crate::recording::Recording;
+use crate::recording::{LocatedLoss, Recording};
 use crate::selection::{LeftOut, Selection};
 use crate::trace::Trace;
 
@@ -227,7 +227,10 @@ impl Page {
 
     fn losses(&mut self, trace: &Trace) {
         let recording = trace.recording();
-        for located in recording.losses.iter().take(LISTED_MAX) {
+        let is_ring = |loss: &Loss| loss.reason == LossReason::RingNotFollowed;
+        let (rings, others): (Vec<&LocatedLoss>, Vec<&LocatedLoss>) =
+            recording.losses.iter().partition(|one| is_ring(&one.loss));
+        for located in others.iter().take(LISTED_MAX) {
             let at = trace.event(located.event);
             let at = at.map_or_else(|| time(0), |event| time_of(trace, event));
             let count = match located.loss.records {
@@ -243,10 +246,24 @@ impl Page {
             );
             self.block(Class::Warning, "missing: ", &text);
         }
-        for text in recording.not_recorded().take(LISTED_MAX) {
-            self.block(Class::Warning, "", &text);
+        // What was done on one is there where the kernel says it.
+        let untold = rings
+            .iter()
+            .filter(|one| !recording.has_kernels_view(one.process))
+            .count();
+        if untold > 0 {
+            let text = format!("what was done on {}", plural(untold as u64, "ring"));
+            self.block(Class::Warning, "missing: ", &text);
         }
-        let more = recording.losses.len().saturating_sub(LISTED_MAX);
+        let is_told = untold == 0 && !rings.is_empty();
+        for text in recording.not_recorded().take(LISTED_MAX) {
+            let class = match is_told && text.starts_with("not recorded: a ring") {
+                true => Class::Summary,
+                false => Class::Warning,
+            };
+            self.block(class, "", &text);
+        }
+        let more = others.len().saturating_sub(LISTED_MAX);
         if more > 0 {
             self.line(
                 Class::Warning,
@@ -403,6 +420,7 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
             "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
         }
         Reason::NotFollowed => "of a ring that cannot be followed",
+        Reason::RingNotFollowed => "for a whole ring that is not followed",
         Reason::KernelBuffer => {
             "lost for want of room in the kernel's buffer (`--kernel-buffer SIZE` makes more)"
         }

@@ -28,6 +28,7 @@ pub(crate) fn wanted() -> bool {
     // Before anything opens the recording.
     preload::is_shim();
     if !probe::is_recording() {
+        say_unopened();
         return false;
     }
     if preload::another_recorder() {
@@ -48,15 +49,32 @@ pub(crate) fn is_own_process() -> bool {
     PROCESS.load(Ordering::Relaxed) == preload::process_id()
 }
 
-/// Where `record` finds which error a ring was refused with: the beginning of a file of its own. Mapped when the shim is
-/// loaded, because a program that is refused a ring may be confined to few system calls.
-static REFUSED: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+/// Where `record` finds what went wrong: the beginning of a file of its own. Mapped when the shim is loaded, because a
+/// program that is refused a ring may be confined to few system calls, and one that makes one may be another user by then.
+static WRONG: AtomicPtr<[AtomicU32; 2]> = AtomicPtr::new(core::ptr::null_mut());
+/// Which error a ring was refused with, and why one was made that is not followed because the recording cannot be opened.
+const REFUSED: usize = 0;
+const UNOPENED: usize = 1;
 
 /// The kernel did not make a ring.
 pub(crate) fn refused(error: c_int) {
+    say(REFUSED, error.unsigned_abs());
+}
+
+/// A ring was made, and nothing of it is recorded if the recording could not be opened.
+pub(crate) fn say_unopened() {
+    if !probe::is_recording() {
+        say(UNOPENED, preload::unopened());
+    }
+}
+
+fn say(what: usize, error: u32) {
     // SAFETY: null, or a mapping that stays, of a file of eight bytes.
-    if let Some(word) = unsafe { REFUSED.load(Ordering::Relaxed).as_ref() } {
-        word.store(error.unsigned_abs(), Ordering::Relaxed);
+    let words = unsafe { WRONG.load(Ordering::Relaxed).as_ref() };
+    if let Some(word) = words.and_then(|words| words.get(what))
+        && error != 0
+    {
+        word.store(error, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +98,7 @@ extern "C" fn loaded() {
     }
     leave(folder, b"/preloaded\0");
     if let Some(Some(page)) = with_path(folder, b"/refused\0", kernel::share) {
-        REFUSED.store(page.cast(), Ordering::Relaxed);
+        WRONG.store(page.cast(), Ordering::Relaxed);
     }
     #[cfg(target_arch = "x86_64")]
     {

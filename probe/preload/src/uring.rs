@@ -137,12 +137,20 @@ pub(crate) fn refuse(why: &str) {
     preload::lost(1);
 }
 
+/// A ring that was just made and is not followed, and why.
+fn never_followed(why: &str) {
+    REFUSED.store(true, Ordering::Relaxed);
+    probe::mark(why);
+    preload::lost_ring();
+}
+
 /// Why a ring of these settings is not followed, if so.
 pub(crate) fn refusal(setup: u32) -> Option<&'static str> {
     let refused = [
         (
             kernel::SQPOLL,
-            "not recorded: a ring with IORING_SETUP_SQPOLL, whose entries a thread of the kernel takes unseen",
+            "not recorded: a ring with IORING_SETUP_SQPOLL, whose entries a thread of the kernel takes unseen (`record \
+             --kernel` lists its operations)",
         ),
         (
             kernel::REGISTERED_FD_ONLY,
@@ -181,6 +189,8 @@ pub(crate) unsafe fn made(fd: c_int, params: &Params) {
     gone(fd);
     // SAFETY: the caller's promise.
     preload::without_signals(|| unsafe { follow(fd, params) });
+    // The first record opens the recording.
+    start::say_unopened();
 }
 
 /// # Safety
@@ -193,10 +203,12 @@ unsafe fn follow(fd: c_int, params: &Params) {
     }
     crate::memory::say_if_unseen();
     if let Some(why) = refusal(params.flags) {
-        return refuse(why);
+        return never_followed(why);
     }
     let Some((queues, mappings)) = map(fd, params) else {
-        return refuse("not recorded: a ring whose queues could not be mapped a second time");
+        return never_followed(
+            "not recorded: a ring whose queues could not be mapped a second time",
+        );
     };
     let made = Made {
         fd,
@@ -208,7 +220,7 @@ unsafe fn follow(fd: c_int, params: &Params) {
     let ring = unsafe { Followed::new(queues, made) };
     if let Err(owned) = rings::insert(fd, Owned { ring, mappings }) {
         drop_ring(owned);
-        refuse("not recorded: a ring beyond the 1,024 that are followed at a time");
+        never_followed("not recorded: a ring beyond the 1,024 that are followed at a time");
     }
 }
 

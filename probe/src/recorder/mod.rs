@@ -11,7 +11,7 @@ mod announcement;
 #[cfg(feature = "preload")]
 pub(crate) use announcement::another_recorder;
 #[cfg(feature = "preload")]
-pub(crate) use process::capture_as;
+pub(crate) use process::{capture_as, unopened};
 #[cfg(feature = "preload")]
 pub(crate) use sys::{in_forked_children, map_over, process_id, without_signals};
 

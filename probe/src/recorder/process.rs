@@ -24,6 +24,8 @@ use crate::recorder::{clock, modules, sys};
 mod open;
 #[cfg(feature = "assert")]
 pub(crate) use open::open_in_process;
+#[cfg(feature = "preload")]
+pub(crate) use open::unopened;
 
 mod session;
 

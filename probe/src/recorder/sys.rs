@@ -26,9 +26,15 @@ unsafe extern "C" {
 }
 
 /// The calling thread's error number.
-fn errno() -> c_int {
+pub(crate) fn errno() -> c_int {
     // SAFETY: the location is the calling thread's own and stays valid for its life.
     unsafe { *__errno_location() }
+}
+
+/// No error, before a call that may fail without one.
+pub(crate) fn clear_errno() {
+    // SAFETY: the location is the calling thread's own and stays valid for its life.
+    unsafe { *__errno_location() = 0 };
 }
 
 /// Runs `body` and puts the caller's `errno` back.

@@ -26,6 +26,10 @@ pub const MAJOR: u16 = 1;
 pub const MINOR: u16 = 0;
 /// Bits of `incompat` that this build understands: a reader refuses a file with any other.
 pub const INCOMPAT_KNOWN: u64 = incompat::STACKS | incompat::BATCH_TIME;
+/// Why a process has no recording, beside errors of the system's: its environment names none.
+pub const NOT_NAMED: u32 = 1 << 16;
+/// Or it is another user's.
+pub const NOT_OURS: u32 = NOT_NAMED + 1;
 /// Written at [`header::ENDIAN`].
 pub const ENDIAN_MARK: u32 = 0x0102_0304;
 

@@ -33,6 +33,9 @@ pub const LOST_NOT_FOLLOWED: u64 = 1;
 /// may share one says how many; the others say 0.
 pub const LOST_KERNEL: u64 = 2;
 
+/// Reason in a [`Kind::Lost`] record: a ring that is not followed from its making on. Each counts as one.
+pub const LOST_RING: u64 = 3;
+
 /// What a [`Kind::Mark`] of a log says beside its text.
 pub mod mark {
     /// Flag: a span was entered.
@@ -202,7 +205,7 @@ kinds! {
     /// `[ticks]`: a new time base, where a difference would not fit 32 bits.
     Time = 2, "time";
     /// `[count, reason]`: records of this lane were lost before this point; 0 for want of room,
-    /// [`LOST_NOT_FOLLOWED`] or [`LOST_KERNEL`].
+    /// [`LOST_NOT_FOLLOWED`], [`LOST_KERNEL`] or [`LOST_RING`].
     Lost = 3, "lost";
     /// `[id | bytes << 32, bytes...]`: text. META chunks only.
     String = 4, "string";

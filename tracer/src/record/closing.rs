@@ -3,7 +3,7 @@
 use traces::event::{Loss, LossReason};
 use traces::recording::{Capture, Recording};
 
-use super::preload::{self, Outcome};
+use super::preload::{self, Kernel};
 use super::spawn::How;
 use super::{Plan, Recorded, Sealed, kernel};
 use crate::{safe, talk};
@@ -25,7 +25,7 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
     }
     if plan.started.by_runner() {
         talk::line(line);
-        by_shim(&recording, preload);
+        by_shim(&recording, recorded);
         return by_kernel(recorded.kernel.as_ref());
     }
     talk::line(format_args!(
@@ -33,14 +33,14 @@ pub(super) fn sealed(sealed: &Sealed, plan: &Plan, recorded: &Recorded) {
     ));
     left(&recorded.left);
     short_of_room(recorded);
-    by_shim(&recording, preload);
+    by_shim(&recording, recorded);
     by_kernel(recorded.kernel.as_ref());
     let is_kernels = |process: &traces::recording::Process| process.capture == Capture::Kernel;
     if recording.processes.iter().all(is_kernels) {
         talk::more(format_args!(
             "by no other means, because `{}` never used the probe, and {}",
             preload::name(&plan.command),
-            preload.why_nothing(true)
+            preload.why_nothing(Kernel::SawRings)
         ));
     }
     if let How::Signal { number: SIGSYS, .. } = recorded.how {
@@ -83,6 +83,8 @@ fn contents(recording: &Recording, events: u64) -> String {
         .losses
         .iter()
         .map(|located| located.loss)
+        // Of those there is a line of its own.
+        .filter(|loss| loss.reason != LossReason::RingNotFollowed)
         .partition(|loss| loss.reason == LossReason::Overwritten);
     let losses = match (records(&overwritten), records(&lost)) {
         (None, None) => "nothing lost".to_owned(),
@@ -137,7 +139,11 @@ pub(super) fn nothing(plan: &Plan, recorded: &Recorded) {
     } else if recorded.left.is_empty() {
         talk::line(format_args!(
             "nothing was recorded: `{program}` never used the probe, and {}",
-            preload.why_nothing(recorded.kernel.is_some())
+            preload.why_nothing(if recorded.kernel.is_some() {
+                Kernel::SawNothing
+            } else {
+                Kernel::Absent
+            })
         ));
         talk::more(
             "If it does link the probe: did it say above why it does not record, was it built without the `record` \
@@ -212,7 +218,8 @@ fn left(processes: &[u32]) {
 }
 
 /// What of the recording is the shim's, which sees less than the probe does.
-fn by_shim(recording: &Recording, preload: &Outcome) {
+fn by_shim(recording: &Recording, recorded: &Recorded) {
+    let preload = &recorded.preload;
     let shims = recording
         .processes
         .iter()
@@ -227,8 +234,13 @@ fn by_shim(recording: &Recording, preload: &Outcome) {
     } else {
         format!(" in {shims} of {all} processes")
     };
+    let others = match recording.rings_not_followed() {
+        0 => String::new(),
+        1 => "; 1 ring is not followed".to_owned(),
+        count => format!("; {} rings are not followed", grouped(count)),
+    };
     talk::line(format_args!(
-        "recorded by preload{who}: saw {} and {}; cannot see who owns a cookie (into_raw, from_raw), nor \
+        "recorded by preload{who}: saw {} and {}{others}; cannot see who owns a cookie (into_raw, from_raw), nor \
          coroutines: the probe does",
         counted(recording.seen.rings, "ring", "rings"),
         counted(recording.seen.operations, "operation", "operations"),
@@ -236,7 +248,8 @@ fn by_shim(recording: &Recording, preload: &Outcome) {
     for text in recording.not_recorded().take(4) {
         talk::more(text);
     }
-    for text in preload.remarks() {
+    let unopened = preload.not_opened(recorded.kernel.is_some());
+    for text in unopened.into_iter().chain(preload.remarks()) {
         talk::more(text);
     }
 }

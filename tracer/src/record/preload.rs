@@ -25,7 +25,7 @@ static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.so"));
 const NAME: &str = traces::stack::SHIM;
 /// What the shim leaves in the recording folder when it is loaded.
 const WORD: &str = "preloaded";
-/// Where it says which error a ring was refused with: eight bytes, zeros before.
+/// Where it says which error a ring was refused with, and why one that was made is not recorded: two words, zeros before.
 const REFUSED: &str = "refused";
 /// Where the shim finds when it is to trap system calls.
 const TRAP: &str = "trap";
@@ -129,15 +129,19 @@ impl Preload {
             valgrind: left(TRAP_VALGRIND),
         };
         let was_loaded = left(WORD);
-        let refused = std::fs::read(folder.path().join(REFUSED)).unwrap_or_default();
-        let refused = refused.first_chunk().map(|word| i32::from_ne_bytes(*word));
+        let wrong = std::fs::read(folder.path().join(REFUSED)).unwrap_or_default();
+        let mut wrong = wrong.chunks_exact(4).map(|word| {
+            let word = word.first_chunk().copied().unwrap_or_default();
+            Some(i32::from_ne_bytes(word)).filter(|error| *error > 0)
+        });
         let mut file = self.file;
         if let Some(extra) = self.extra {
             let _ = extra.remove();
         }
         Outcome {
             was_loaded,
-            refused: refused.filter(|error| *error > 0),
+            refused: wrong.next().flatten(),
+            unopened: wrong.next().flatten(),
             traps,
             program: self.program,
             allocator: file
@@ -180,6 +184,8 @@ pub(crate) struct Outcome {
     was_loaded: bool,
     /// The error that a ring was refused with last.
     refused: Option<i32>,
+    /// Why a ring was made and not recorded, last: an error, or a word of `wire::layout`.
+    unopened: Option<i32>,
     traps: Traps,
     program: Program,
     /// The allocator that it brings, whose frees do not come by the C library's names.
@@ -248,6 +254,11 @@ impl Outcome {
         remarks.into_iter().map(str::to_owned).collect()
     }
 
+    /// What a process did not record that made rings, and what to do; nothing where that is said elsewhere.
+    pub(crate) fn not_opened(&self, by_kernel: bool) -> Option<String> {
+        self.unopened.and_then(|why| not_opened(why, by_kernel))
+    }
+
     /// Whether system calls of a process were trapped.
     pub(crate) fn has_trapped(&self) -> bool {
         self.traps.set || self.traps.set_without_privileges
@@ -261,10 +272,14 @@ impl Outcome {
 
     /// Why nothing was seen of the program, and what to do.
     ///
-    /// With `--kernel` the program was seen in another way.
-    pub(crate) fn why_nothing(&self, by_kernel: bool) -> String {
+    /// With `--kernel` the program was listened to in another way, which says whether rings were made.
+    pub(crate) fn why_nothing(&self, kernel: Kernel) -> String {
+        let by_kernel = kernel != Kernel::Absent;
         if let Some(why) = &self.why_not {
             return why.clone();
+        }
+        if let Some(why) = self.not_opened(by_kernel) {
+            return why;
         }
         if let Some(error) = self.refused {
             return was_refused(error);
@@ -272,7 +287,11 @@ impl Outcome {
         let way_out = "link the probe (docs/probe.md; in C and C++ too)";
         match &self.program {
             Program::Static => {
-                let record = if by_kernel { "" } else { "record it with `--kernel`, " };
+                let record = if by_kernel {
+                    ""
+                } else {
+                    "record it with `--kernel`, "
+                };
                 format!(
                     "it is linked statically, so that nothing can be loaded into it: {record}link it dynamically, or \
                      {way_out}"
@@ -295,9 +314,21 @@ impl Outcome {
                  `tracer record --help` about `--trap`, build it without the feature `direct-syscall`, or {way_out}"
             ),
             Program::Ordinary | Program::Unknown if self.was_loaded => {
-                "the shim was loaded and saw no ring: it used no io_uring, or past the C library in a library that was \
-                 loaded later, where nothing is trapped"
-                    .to_owned()
+                let unseen = "by a process that the shim was not in (one that a program started once it had changed its user or \
+                              root, or cleared its environment), or past the C library in a library that was loaded \
+                              later, where nothing is trapped";
+                match kernel {
+                    Kernel::Absent => format!(
+                        "the shim was loaded and saw no ring: either none was made, or {unseen}; `--kernel` sees those, \
+                         too, and what runs as another user is recorded as that user"
+                    ),
+                    Kernel::SawNothing => format!(
+                        "the shim was loaded and saw no ring, nor did the kernel: either none was made, or {unseen}"
+                    ),
+                    Kernel::SawRings => {
+                        format!("the shim was loaded and saw no ring: they were made {unseen}")
+                    }
+                }
             }
             Program::Ordinary | Program::Unknown => {
                 "the shim was not loaded: it cleared its environment, or is linked statically"
@@ -305,6 +336,69 @@ impl Outcome {
             }
         }
     }
+}
+
+/// What is known by the kernel of a program that nothing else was seen of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// It was not asked.
+    Absent,
+    SawNothing,
+    SawRings,
+}
+
+/// That a ring was made by a process that could not open the recording, by the reason that it left.
+fn not_opened(why: i32, by_kernel: bool) -> Option<String> {
+    use rustix::io::Errno;
+    const NOT_NAMED: i32 = wire::layout::NOT_NAMED.cast_signed();
+    const NOT_OURS: i32 = wire::layout::NOT_OURS.cast_signed();
+    const ACCESS: i32 = Errno::ACCESS.raw_os_error();
+    const NOENT: i32 = Errno::NOENT.raw_os_error();
+    const NOTDIR: i32 = Errno::NOTDIR.raw_os_error();
+    const NOMEM: i32 = Errno::NOMEM.raw_os_error();
+    const MFILE: i32 = Errno::MFILE.raw_os_error();
+    const NFILE: i32 = Errno::NFILE.raw_os_error();
+    const NOSPC: i32 = Errno::NOSPC.raw_os_error();
+    const FBIG: i32 = Errno::FBIG.raw_os_error();
+    let (why, instead) = match why {
+        // Said by the process that found no room, as a file in the folder.
+        NOSPC | FBIG => return None,
+        NOT_NAMED => (
+            "its environment was cleared of TRACER_DIR by then",
+            "record it with that variable kept",
+        ),
+        ACCESS | NOT_OURS => (
+            "it ran as another user by then, and the recording is for the user that records alone (a folder of mode 0700)",
+            "record it as the user that it runs as",
+        ),
+        NOENT | NOTDIR => (
+            "it had changed its root or its file systems by then (chroot, a mount namespace), and the recording is not \
+             there",
+            "record it without that",
+        ),
+        MFILE | NFILE => (
+            "it had no descriptor left to open the recording with",
+            "record it with more of them (`ulimit -n`)",
+        ),
+        NOMEM => (
+            "it may not map as much memory as the recording takes (`ulimit -v`)",
+            "record it with more of that, with a smaller `--ring SIZE`",
+        ),
+        other => {
+            let error = std::io::Error::from_raw_os_error(other);
+            return Some(format!(
+                "a process made a ring that is not recorded: it could not open the recording ({error})"
+            ));
+        }
+    };
+    let kernel = if by_kernel {
+        ""
+    } else {
+        ", or with `--kernel`"
+    };
+    Some(format!(
+        "a process made a ring that is not recorded: {why}; {instead}{kernel}"
+    ))
 }
 
 /// That there was no ring to see, and what usually is behind it.
@@ -315,7 +409,9 @@ fn was_refused(error: i32) -> String {
         }
         rustix::io::Errno::NOSYS => "a kernel without io_uring, or a seccomp filter",
         rustix::io::Errno::NOMEM => "too little memory, or `ulimit -l`",
-        rustix::io::Errno::INVAL => "flags or sizes that this kernel does not know",
+        rustix::io::Errno::INVAL => {
+            "flags or sizes that do not go together, or that this kernel does not know"
+        }
         _ => "see io_uring_setup(2)",
     };
     let error = std::io::Error::from_raw_os_error(error);

@@ -208,6 +208,66 @@ fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
 }
 
 #[test]
+fn what_the_shim_does_not_follow_is_not_missing_where_the_kernel_saw_it() {
+    if !is_allowed("rings that the shim does not follow, by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O2");
+    recorded(folder.path(), &program, &["sqpoll", "64"], &[])
+        .says("nothing lost")
+        .says("recorded by preload: saw 0 rings and 0 operations; 1 ring is not followed")
+        .says("(the kernel lists its operations)");
+    run(tracer(folder.path()).args(["check", "trace.bin"]))
+        .exits(0)
+        .prints("(the kernel lists its operations)")
+        .prints("seen by the kernel alone: 64 NOP");
+    // Each has the number that it calls itself by.
+    let mut space = Command::new("unshare");
+    if run(space.args(["--pid", "--fork", "true"]))
+        .status
+        .success()
+    {
+        let words = ["--pid", "--fork", program.to_str().unwrap(), "nops", "64"];
+        recorded(folder.path(), Path::new("unshare"), &words, &[]).says("1 process, ");
+        let trace = read(&folder.path().join("trace.bin"));
+        let seen = &trace.verdict().summary;
+        assert_eq!((seen.rings, seen.operations), (1, 64));
+        assert_eq!(trace.recording().process_count(), 1);
+    } else {
+        left_out("--kernel in a pid namespace (unshare --pid)");
+    }
+}
+
+/// Only who is somebody else may execute a program that changes who it is.
+#[test]
+fn a_program_that_raises_its_privileges_is_said_not_to_be_seen() {
+    if !is_allowed("setgid programs by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O3");
+    let raised = folder.path().join("raised");
+    std::fs::copy(&program, &raised).unwrap();
+    let group = std::os::unix::fs::chown(&raised, None, Some(65_534));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o2755);
+    if group.is_err() || std::fs::set_permissions(&raised, mode).is_err() {
+        return left_out("setgid programs by --kernel, for want of another group");
+    }
+    let script = format!(
+        "{0} nops 64; {0} nops 64; {1} nops 64",
+        raised.display(),
+        program.display()
+    );
+    recorded(folder.path(), Path::new("sh"), &["-c", &script], &[])
+        .says("recorded by kernel: saw 1 ring and 64 operations")
+        .says("not seen: what a process did from when it executed raised (with raised privileges");
+    recorded(folder.path(), &raised, &["nops", "64"], &[])
+        .says("saw no ring made, and nothing submitted, in what it could see")
+        .says("it executed raised (with raised privileges");
+}
+
+#[test]
 fn more_processes_with_rings_than_there_may_be_open_files() {
     if !is_allowed("many processes by --kernel") {
         return;

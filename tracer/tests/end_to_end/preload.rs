@@ -333,6 +333,46 @@ fn rings_that_cannot_be_followed_are_named() {
 }
 
 #[test]
+fn of_a_process_that_cannot_open_the_recording_only_what_is_known_is_said() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // One descriptor, which the ring takes.
+    let few = format!("ulimit -n 4; exec {} forget", leftover());
+    let ran = same(folder.path(), &["sh", "-c", &few], &[])
+        .says("cannot be opened: no descriptor is left (`ulimit -n`)")
+        .says("a process made a ring that is not recorded: it had no descriptor left")
+        .says("record it with more of them (`ulimit -n`), or with `--kernel`");
+    assert!(!ran.stderr.contains("saw no ring"), "{ran:#?}");
+    // Too little memory to map it: nothing is left behind that looks like a recording.
+    let little = format!("ulimit -v 60000; exec {} forget", leftover());
+    let ran = same(folder.path(), &["sh", "-c", &little], &[])
+        .says("it may not map as much memory as the recording takes (`ulimit -v`)");
+    assert!(!ran.stderr.contains("nothing can be read"), "{ran:#?}");
+    // The shim is in `env` alone, and who made a ring behind it is not known.
+    let ran = same(folder.path(), &["env", "-i", leftover(), "forget"], &[])
+        .says("the shim was loaded and saw no ring: either none was made, or by a process that the shim was not in")
+        .says("`--kernel` sees those, too");
+    assert!(!ran.stderr.contains("used no io_uring"), "{ran:#?}");
+    assert!(!folder.path().join("trace.bin").exists());
+    // Beside a process that is recorded, the other one is told of, too.
+    let both = format!("{} forget; {few}", leftover());
+    same(folder.path(), &["sh", "-c", &both], &[])
+        .says("recorded by preload: saw 1 ring")
+        .says("a process made a ring that is not recorded: it had no descriptor left");
+    // What `record` left here is what is meant where nothing is named.
+    let unnamed = run(tracer(folder.path()).arg("check")).exits(1);
+    assert_eq!(unnamed.stdout(), check(folder.path()).stdout());
+    run(tracer(folder.path()).arg("stats")).exits(0);
+    run(tracer(folder.path()).args(["dump", "--filter", "kind:submit"])).exits(0);
+    std::fs::remove_file(folder.path().join("trace.bin")).unwrap();
+    run(tracer(folder.path()).arg("check"))
+        .exits(2)
+        .says("required arguments were not provided");
+}
+
+#[test]
 fn a_program_with_a_probe_of_its_own_has_one_recorder_also_when_stripped() {
     if !has_io_uring() {
         return;

@@ -201,7 +201,7 @@ impl Bytes<'_> {
     }
 }
 
-const REASONS: [LossReason; 11] = [
+const REASONS: [LossReason; 12] = [
     LossReason::Overwritten,
     LossReason::Full,
     LossReason::Nested,
@@ -213,6 +213,7 @@ const REASONS: [LossReason; 11] = [
     LossReason::KernelBuffer,
     LossReason::Newer,
     LossReason::Removed,
+    LossReason::RingNotFollowed,
 ];
 
 /// Whether words of any number follow.

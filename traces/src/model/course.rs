@@ -120,7 +120,7 @@ pub(crate) fn judge_paged(
         )),
     };
     let sharing = sharing(recording, facts, &paged, &found.wanted);
-    let mut losses = Losses::survey();
+    let mut losses = Losses::survey(recording);
     if facts.is_lossy {
         paged.pass(&mut Look(|event: &Event, _| {
             losses.learn(event, |event| sharing.end(event.lane, event.id));
@@ -298,7 +298,7 @@ fn again(
     let sharing = sharing(recording, facts, events, &wanted);
     let losses = recording.losses.iter().take(LOSSES_MAX);
     losses.for_each(|located| wanted.events.insert(located.event));
-    let mut survey = Losses::survey();
+    let mut survey = Losses::survey(recording);
     let mut fetched: Vec<Event> = Vec::new();
     events.pass(&mut Look(|event: &Event, _| {
         survey.learn(event, |event| sharing.end(event.lane, event.id));

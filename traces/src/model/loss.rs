@@ -3,9 +3,10 @@
 //! Found in one look over all events before the model runs, because the last stretch of a lane reaches
 //! beyond the lane's last event.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::event::{Event, EventId, LossReason, What};
+use crate::recording::Recording;
 
 /// What the whole stream says before it is gone through.
 #[derive(Debug, Default)]
@@ -95,6 +96,8 @@ pub(crate) struct Survey {
     last: FxHashMap<u32, u64>,
     open: FxHashMap<u32, Vec<usize>>,
     losses: Losses,
+    /// Processes of which the kernel says what they did on rings that nobody else follows.
+    told: FxHashSet<u32>,
 }
 
 impl Survey {
@@ -103,6 +106,9 @@ impl Survey {
     pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
         let spans = &mut self.losses.spans;
         if let What::Lost(loss) = &event.what {
+            if loss.reason == LossReason::RingNotFollowed && self.told.contains(&event.process) {
+                return;
+            }
             self.open.entry(event.lane).or_default().push(spans.len());
             spans.push(Span {
                 process: event.process,
@@ -145,8 +151,14 @@ impl Survey {
 
 impl Losses {
     /// Begins to look for what is missing.
-    pub(crate) fn survey() -> Survey {
-        Survey::default()
+    pub(crate) fn survey(recording: &Recording) -> Survey {
+        let processes = 0..u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
+        Survey {
+            told: processes
+                .filter(|process| recording.has_kernels_view(*process))
+                .collect(),
+            ..Survey::default()
+        }
     }
 
     /// The reason of a loss that may have taken a record of this process between two events.
@@ -162,7 +174,7 @@ mod tests {
     use crate::trace::Trace;
 
     fn survey(trace: &Trace) -> Losses {
-        let mut survey = Losses::survey();
+        let mut survey = Losses::survey(trace.recording());
         for event in trace.events() {
             survey.learn(event, |event| event.id);
         }
@@ -235,6 +247,35 @@ mod tests {
                 1,
                 "its making is what is missing"
             );
+        }
+    }
+
+    /// Of what the shim does not follow the kernel says what was done, if it was listened to.
+    #[test]
+    fn a_ring_that_is_not_followed_hides_nothing_where_the_kernel_tells_of_it() {
+        let kernels = "process 1 pid=77 start=9 capture=kernel end=exit:0\nlane k process=1\n";
+        let others = kernels.replace("pid=77", "pid=78");
+        let losses = "1 a lost 1 ring-not-followed\n2 a lost 1 ring-not-followed\n";
+        let other = losses.replace("1 ring-not", "1 not");
+        for (more, losses, code, says) in [
+            ("", losses, 3, "missing: what was done on 2 rings"),
+            (kernels, losses, 0, "no findings\n"),
+            (&others, losses, 3, "missing: what was done on 2 rings"),
+            (
+                kernels,
+                &other,
+                3,
+                "missing: 1 record of a ring that cannot be followed",
+            ),
+        ] {
+            let text = format!(
+                "process 0 pid=77 start=9 capture=preload end=exit:0\n{more}0 a mark x\n{losses}"
+            );
+            let trace = Trace::parse_text(&text).unwrap();
+            assert_eq!(trace.verdict().exit_code(), code, "{text}");
+            let report = crate::report::text(&trace, 100);
+            assert!(report.contains(says), "{report}");
+            assert_eq!(report.contains("missing:"), code == 3, "{report}");
         }
     }
 

@@ -177,7 +177,7 @@ pub(crate) fn judge(
     let mut course = Course::new(recording, facts, Links::all(events.len()));
     let each = |look: &mut dyn FnMut(&Event)| events.iter().for_each(look);
     let sharing = Sharing::survey(recording, facts, &each, None);
-    let mut losses = Losses::survey();
+    let mut losses = Losses::survey(recording);
     for event in events {
         losses.learn(event, |event| sharing.end(event.lane, event.id));
     }

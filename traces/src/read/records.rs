@@ -286,6 +286,7 @@ pub(super) fn event(
             reason: match word(words, 1) {
                 wire::record::LOST_KERNEL => LossReason::KernelBuffer,
                 wire::record::LOST_NOT_FOLLOWED => LossReason::NotFollowed,
+                wire::record::LOST_RING => LossReason::RingNotFollowed,
                 _ => LossReason::Full,
             },
         }),

@@ -109,6 +109,7 @@ const LOSS_REASONS: &[(LossReason, &str)] = &[
     (LossReason::Damaged, "damaged"),
     (LossReason::Torn, "torn"),
     (LossReason::NotFollowed, "not-followed"),
+    (LossReason::RingNotFollowed, "ring-not-followed"),
     (LossReason::KernelBuffer, "kernel-buffer"),
     (LossReason::Newer, "newer"),
     (LossReason::Removed, "removed"),

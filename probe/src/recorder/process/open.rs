@@ -16,13 +16,38 @@ use crate::recorder::{stack, sys};
 /// Process id of who opened the first recording; others are forked children.
 static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
 
+/// Why there is no recording where there is a recorder: an error of the system's, or [`layout::NOT_NAMED`]; 0 where nothing
+/// stood in the way.
+static FAILED: AtomicU32 = AtomicU32::new(0);
+
+/// What the system says where a descriptor, or a right, is missing: the same whatever was to be opened.
+fn failed(otherwise: &'static [u8]) -> &'static [u8] {
+    const EACCES: i32 = 13;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let error = sys::errno();
+    FAILED.store(error.unsigned_abs(), Ordering::Relaxed);
+    match error {
+        EMFILE | ENFILE => b" cannot be opened: no descriptor is left (`ulimit -n`)",
+        EACCES => b" is for the user that records alone, and this process runs as another one",
+        _ => otherwise,
+    }
+}
+
+/// Why this process has no recording, if that is because it could not open one.
+#[cfg(feature = "preload")]
+pub(crate) fn unopened() -> u32 {
+    FAILED.load(Ordering::Relaxed)
+}
+
 /// Opens the file in the recorder's folder, if there is a recorder that may be trusted.
 pub(super) fn open_for_recorder() -> Option<&'static Process> {
     crate::recorder::announcement::keep();
-    let folder = sys::environment(c"TRACER_DIR")?;
-    if folder.is_empty() {
+    let Some(folder) = sys::environment(c"TRACER_DIR").filter(|folder| !folder.is_empty()) else {
+        FAILED.store(layout::NOT_NAMED, Ordering::Relaxed);
         return None;
-    }
+    };
+    FAILED.store(0, Ordering::Relaxed);
     if sys::runs_with_raised_rights() {
         sys::complain(&[b"tracer: not recording: this program runs with raised privileges"]);
         return None;
@@ -41,16 +66,18 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     let refuse = |why: &[u8]| complain(&[begin, folder, why]);
     let Some(directory) = sys::open_directory(&path) else {
+        let why = failed(b" is not a directory that can be opened");
         // A recording that has ended, and this process outlives it: a daemon, whose standard error is not for this.
         let name = folder.rsplit(|byte| *byte == b'/').next().unwrap_or(&[]);
         if name.starts_with(layout::FOLDER.as_bytes()) && sys::is_gone(&path) {
             return None;
         }
-        return refuse(b" is not a directory that can be opened");
+        return refuse(why);
     };
     match sys::owner_and_mode(&directory) {
         Some((uid, mode)) if uid == sys::effective_user() && mode & 0o022 == 0 => {}
         Some((uid, _)) if uid != sys::effective_user() => {
+            FAILED.store(layout::NOT_OURS, Ordering::Relaxed);
             return refuse(b" belongs to another user");
         }
         _ => return refuse(b" can be written to by other users"),
@@ -58,7 +85,7 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     let mut file = sys::Path::new();
     file.push(b"session");
     let Some(opened) = sys::open_to_read(Some(&directory), &file) else {
-        return refuse(b" holds no recording (no file `session`)");
+        return refuse(failed(b" holds no recording (no file `session`)"));
     };
     match sys::owner_and_mode(&opened) {
         Some((_, mode)) if mode & sys::KIND != sys::REGULAR => {
@@ -92,16 +119,21 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         return refuse(b" is too long");
     }
     let bytes = layout::file_bytes(session.first_chunks() as usize);
+    sys::clear_errno();
     let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
-        leave_word(&directory, layout::NO_ROOM);
-        return refuse(
+        let why = failed(
             b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
               names another place, `--ring SIZE` asks for less",
         );
+        leave_word(&directory, layout::NO_ROOM);
+        return refuse(why);
     };
     let process = map(Some(fd.0), &session, &identity);
     if process.is_none() {
-        return refuse(b": the trace file could not be mapped");
+        let why = failed(b": the trace file could not be mapped; `--ring SIZE` makes it smaller");
+        // Nobody writes to it, and the recorder would take it for a process that was killed.
+        sys::remove(&directory, &name);
+        return refuse(why);
     }
     process
 }

@@ -67,7 +67,8 @@ fn open_with(folder: Option<&Fd>, path: &Path, flags: c_int) -> Option<Fd> {
     let folder = folder.map_or(AT_FDCWD, |folder| folder.0);
     // SAFETY: the path ends in NUL; a mode is passed for the case that a file is created.
     let fd = unsafe { openat(folder, path.as_ptr(), flags | O_CLOEXEC, 0o600 as c_uint) };
-    (fd >= 0).then_some(Fd(fd))
+    // Not made where there is none: to close that would be another error.
+    (fd >= 0).then(|| Fd(fd))
 }
 
 /// Opens a directory for looking at it.
@@ -93,8 +94,7 @@ pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option
     let fd = open_with(Some(folder), path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
     // SAFETY: plain numbers.
     if unsafe { posix_fallocate(fd.0, 0, bytes as i64) } != 0 {
-        // SAFETY: the path ends in NUL, and the file is the one just made.
-        unsafe { unlinkat(folder.0, path.as_ptr(), 0) };
+        remove(folder, path);
         return None;
     }
     Some(fd)
@@ -108,6 +108,12 @@ pub(crate) fn free_bytes(folder: &Fd) -> Option<u64> {
     let result = unsafe { fstatfs(folder.0, about.as_mut_ptr()) };
     let [_, block, _, _, free, ..] = about;
     (result == 0).then(|| free.saturating_mul(block))
+}
+
+/// Removes a file that was just made in a directory.
+pub(crate) fn remove(folder: &Fd, path: &Path) {
+    // SAFETY: the path ends in NUL.
+    unsafe { unlinkat(folder.0, path.as_ptr(), 0) };
 }
 
 /// Makes an empty file in a directory, 0600: a word to who finds it.
