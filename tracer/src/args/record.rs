@@ -90,8 +90,8 @@ pub(crate) struct Record {
     ///
     /// Statically linked programs and rings that a thread of the kernel polls are seen only so. The kernel's tracepoints
     /// cost some hundred nanoseconds an operation. They take the right to them: without it, what is missing is said, with the
-    /// command that brings it. What the probe or the shim records of the same ring is held against it. It has no call
-    /// stacks.
+    /// command that brings it. What the probe or the shim records of the same ring is held against it. With
+    /// `--stacks` submissions have their call stacks.
     #[arg(long)]
     pub(crate) kernel: bool,
 
