@@ -213,7 +213,12 @@ impl Prepared {
                 }),
             Field::Coroutine => is_number() || self.coroutine(trace, event, term),
             Field::Ring => {
-                let ring = facts::ring(event);
+                // A push knows its ring by the operation that it became.
+                let pushed = || match event.what {
+                    What::Push { .. } => link.operation.map(|(ring, _)| ring),
+                    _ => None,
+                };
+                let ring = facts::ring(event).or_else(pushed);
                 ring.is_some_and(|ring| is_ring(trace, term, (event.process, ring)))
             }
             Field::Scope => {

@@ -118,7 +118,7 @@ impl State {
         }
         if let Some(operation) = &operation {
             self.completed_of(event, operation, completion, last);
-            self.note_bad_descriptor(operation, completion, observer);
+            self.note_bad_descriptor(operation, (event.id, completion), observer);
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
         }

@@ -115,7 +115,7 @@ impl State {
     pub(super) fn note_bad_descriptor(
         &mut self,
         operation: &Operation,
-        completion: &Completion,
+        (event, completion): (EventId, &Completion),
         observer: &mut Observer<'_>,
     ) {
         /// `-EBADF`
@@ -124,14 +124,15 @@ impl State {
             return;
         }
         let named = self.open.named.remove(&operation.id);
-        if let Some((fd, event)) = named
+        if let Some((fd, closed)) = named
             && completion.res == BAD
         {
             observer.see(&Moment::DescriptorGone {
-                event,
+                event: closed,
                 fd,
                 operation,
                 closed: None,
+                refused: Some(event),
                 made: false,
             });
         }

@@ -385,6 +385,7 @@ impl State {
                     fd,
                     operation,
                     closed: None,
+                    refused: None,
                     made,
                 });
             } else if operation.sure {
@@ -416,6 +417,7 @@ impl State {
                     fd,
                     operation,
                     closed: Some(closed),
+                    refused: None,
                     made,
                 });
             }

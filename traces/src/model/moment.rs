@@ -115,6 +115,8 @@ pub(crate) enum Moment<'a> {
         operation: &'a Operation,
         /// Where it was closed before, if the event gives the number out again.
         closed: Option<EventId>,
+        /// Where the kernel said that it is none, if it was closed before the operation named it.
+        refused: Option<EventId>,
         /// Whether the place of the close is that where the descriptor was made: of one that was dropped no other
         /// is known.
         made: bool,

@@ -232,7 +232,9 @@ impl Draft {
     /// Says which events it rests on, and whose life it is about, without being kept.
     pub(super) fn ask(&self, asked: &Asked) {
         let evidence = self.finding.evidence.iter().map(|evidence| evidence.event);
-        for id in std::iter::once(self.finding.first_cause).chain(evidence) {
+        // The last one is asked how late it may have been.
+        let last = self.until.unwrap_or(self.seen_at);
+        for id in [self.finding.first_cause, last].into_iter().chain(evidence) {
             asked.event(id);
         }
         asked.subject(self.finding.subject);

@@ -45,8 +45,16 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             event,
             fd,
             operation,
+            refused: Some(refused),
+            ..
+        } => named_too_late((*event, *fd), operation, *refused, judge),
+        Moment::DescriptorGone {
+            event,
+            fd,
+            operation,
             closed,
             made,
+            ..
         } => descriptor((*event, *fd), operation, (*closed, *made), judge),
         _ => {}
     }
@@ -150,11 +158,6 @@ fn descriptor(
         .shape(crate::names::opcode(operation.entry.opcode))
         .shape(names.file(SiteId(operation.entry.site)));
     draft = match closed {
-        None if event < operation.submit => draft
-            .message(format!(
-                "descriptor {gone} before {name}, which names it, was submitted: the kernel found none (EBADF)"
-            ))
-            .evidence(event, role),
         None => draft
             .message(format!(
                 "descriptor {gone} before the kernel took {name}, which names it"
@@ -173,6 +176,36 @@ fn descriptor(
     judge.say(draft);
 }
 
+/// It was closed, as far as is known nobody was given its number since, and the kernel will not have it.
+fn named_too_late(
+    (closed, fd): (EventId, i32),
+    operation: &Operation,
+    refused: EventId,
+    judge: &mut Judge<'_>,
+) {
+    let name = judge.operation(operation);
+    let names = judge.names();
+    let at = judge.at(judge.site_of(closed));
+    let draft = Draft::new(operation.id.subject(), closed, refused)
+        .scope(operation.scope)
+        .history(History::Since(closed))
+        // Whoever was given the number may have told nobody, and the kernel says the same of one that is open, but not
+        // for that.
+        .confidence(Confidence::Suspected)
+        .message(format!(
+            "descriptor {fd} was closed{at} before {name}, which names it, was submitted: the kernel refused it (EBADF)"
+        ))
+        .evidence(closed, "closed here")
+        .evidence(operation.submit, "names the descriptor")
+        .evidence(refused, "the kernel refused it (EBADF)")
+        .key(operation.id)
+        .keys(operation.generation.map(Key::from))
+        .shape("descriptor")
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    judge.say(draft);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
@@ -186,11 +219,11 @@ mod tests {
                 &format!(
                     "
                     1 main fd-open 5 a.rs:1
-                    2 main fd-close 5 a.rs:2   {arrow}
+                    2 main fd-close 5 a.rs:2
                     {between}
                     4 main submit 0 READ 0x7 read.rs:8 fd=5 addr=0x10010 len=64
                     5 main enter 0 1 -> 1
-                    6 main complete 0 0x7 {result}
+                    6 main complete 0 0x7 {result}   {arrow}
                     7 main submit 0 READ 0x8 read.rs:9 fd=5 addr=0x10010 len=64
                     8 main complete 0 0x8 -9
                     "
@@ -200,12 +233,14 @@ mod tests {
         used(
             "",
             -9,
-            "<- [error observed] descriptor 5 was closed at a.rs:2 before operation #0 (ring 0, slot 0, READ) at \
-             read.rs:8, which names it, was submitted: the kernel found none (EBADF)",
+            "<- [error suspected since:1] descriptor 5 was closed at a.rs:2 before operation #0 (ring 0, slot 0, READ) \
+             at read.rs:8, which names it, was submitted: the kernel refused it (EBADF)",
         );
         // Its number was somebody else's by then, who told nobody; or somebody did.
         used("", 64, "");
         used("3 main fd-open 5 a.rs:3", -9, "");
+        // Or that is what is missing.
+        used("3 main lost 1 removed", -9, "<? descriptor 5 was closed");
     }
 
     #[test]

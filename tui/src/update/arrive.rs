@@ -584,6 +584,15 @@ impl After {
             model.rings.selected = at;
         }
         let Some(chosen) = &self.groups else { return };
+        if let (Some(_), Some(groups)) = (opened, &model.objects.groups) {
+            let label = chosen.opened.as_ref();
+            model.objects.opened = label.and_then(|label| {
+                let mut labels = groups.iter();
+                labels.position(|group| group.label == *label)
+            });
+            // They are in the order of their numbers yet.
+            crate::objects::sort(model);
+        }
         let Some(groups) = &model.objects.groups else {
             model.objects.selected = selected;
             return;

@@ -15,7 +15,7 @@ use object::{Object, ObjectSection};
 use crate::symbols::debug::{Elf, Reader};
 
 /// Sections beyond that are left alone: a file may be anybody's.
-const SECTION_MAX: u64 = 256 << 20;
+const SECTION_MAX: u64 = 64 << 20;
 
 /// The registers that a caller finds as they were, in the order in which the kernel lists them.
 pub(super) const REGISTERS: usize = 8;
@@ -52,10 +52,8 @@ impl Table {
     pub(super) fn read(elf: &Elf<'_>) -> Option<Self> {
         let section = |name| {
             let section = elf.section_by_name(name)?;
-            let bytes = section
-                .data()
-                .ok()
-                .filter(|_| section.size() <= SECTION_MAX)?;
+            // Before it is read: the file is somebody else's.
+            let bytes = (section.size() <= SECTION_MAX).then(|| section.data().ok())??;
             let bytes = Reader::new(Arc::from(bytes), RunTimeEndian::Little);
             Some((bytes, section.address()))
         };

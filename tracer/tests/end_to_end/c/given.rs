@@ -50,7 +50,7 @@ fn descriptors_buffers_and_borrows_are_judged_in_c_and_in_cpp() {
             (
                 "named",
                 &[16],
-                "was submitted: the kernel found none (EBADF)",
+                "was submitted: the kernel refused it (EBADF)",
             ),
             ("reused", &[16], "its number"),
             ("dry", &[19], "handed out and never given back"),
