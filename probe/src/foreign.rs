@@ -78,9 +78,10 @@ pub fn pointer(step: Step, owner: Owner, word: u64, place: &impl AsPlace) {
 pub fn descriptor(opened: bool, fd: i32, place: &impl AsPlace) {
     if recorder::recording() {
         let kind = if opened { Kind::FdOpen } else { Kind::FdClose };
-        memory::feed::says_it_closes(if opened { -1 } else { fd });
         let site = recorder::foreign::site(place);
         recorder::record(kind, 0, 0, [u64::from(fd as u32), u64::from(site)]);
+        // Last: what came before may close descriptors of its own.
+        memory::feed::says_it_closes(if opened { -1 } else { fd });
     }
 }
 

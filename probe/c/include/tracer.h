@@ -28,8 +28,8 @@
  *
  * Frees are seen where `tracer record` could load its shim beside this library, which it does in all programs but
  * statically linked ones: memory that is freed, moved or unmapped while an operation points at it (T16, and T07 of a block
- * that a cookie points at) is found. Not seen is what an allocator of the program's own does (TRACER_FREEING), and close_range
- * and fclose of descriptors. `tracer check` says where frees are not seen, and which rules were told nothing.
+ * that a cookie points at) is found. Not seen is what an allocator of the program's own does (TRACER_FREEING), and close_range,
+ * closefrom and fclose of descriptors. `tracer check` says where frees are not seen, and which rules were told nothing.
  *
  * Building
  *
@@ -57,7 +57,8 @@
  * are then not evaluated, except for pointers that it returns. While recording, a macro is one call that does
  * not lock, allocate or wait, and keeps errno; signal handlers may use it. TRACER_RING_CREATED and
  * TRACER_RING_DROPPED are calls in any case and, as the first TRACER_RING_CLAIMED of a ring, use the heap.
- * A shared object that uses the macros must not be unloaded: places are known by the addresses of statics.
+ * A shared object that uses the macros must not be unloaded: places are known by the addresses of
+ * statics, and beside the shim the next free() would look at what is gone with it, and crash.
  *
  * Macros are expressions but for TRACER_SCOPE_* and TRACER_CALLER, and are used inside functions. They need GNU
  * statement expressions (gcc, clang), also with -std=c11 -pedantic.

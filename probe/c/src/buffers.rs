@@ -35,17 +35,17 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 fn remove(at: usize) {
     BUFFERS.remove(at, |gone| {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: made by `tracer_uring_buffers`, and the table gives it away once. Who publishes buffers in a ring that
-        // another thread takes from the kernel writes into memory that may be gone as well.
-        drop(unsafe { Box::from_raw(gone) });
+        // It is kept for good: another thread may just look through those of all rings.
+        if !gone.is_null() {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
     });
 }
 
 fn of(ring: usize, group: Option<u16>) -> impl Iterator<Item = usize> {
     let any = (COUNT.load(Ordering::Relaxed) != 0).then(|| BUFFERS.keys());
     any.into_iter().flatten().filter(move |at| {
-        // SAFETY: in the table, and so not given back.
+        // SAFETY: what was in the table is never given back.
         let found = unsafe { BUFFERS.find(*at).as_ref() };
         found.is_some_and(|it| it.ring == ring && group.is_none_or(|group| it.group == group))
     })

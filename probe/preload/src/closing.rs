@@ -50,7 +50,8 @@ pub(crate) fn is_one(number: c_long) -> bool {
 pub(crate) fn by_number(number: c_long, [first, second, third, ..]: [usize; 6]) {
     match number {
         number::CLOSE => one(first as i32),
-        number::DUP2 | number::DUP3 => replaced(first as i32, second as i32),
+        number::DUP2 => replaced(first as i32, second as i32, 0),
+        number::DUP3 => replaced(first as i32, second as i32, third as i32),
         CLOSE_RANGE => range(first as u32, second as u32, third as i32),
         _ => {}
     }
@@ -67,10 +68,12 @@ pub(crate) fn one(fd: i32) {
 }
 
 /// Before `new` becomes another name of what `old` is.
-pub(crate) fn replaced(old: i32, new: i32) {
+pub(crate) fn replaced(old: i32, new: i32, flags: i32) {
     const F_GETFD: usize = 1;
+    /// `O_CLOEXEC`, the one flag that there is.
+    const CLOEXEC: i32 = 0o2_000_000;
     let is_anybodys = feeds::are_there() || (start::is_on() && rings::find(new).is_some());
-    if old != new && is_anybodys {
+    if old != new && flags & !CLOEXEC == 0 && is_anybodys {
         // SAFETY: plain numbers.
         let is_open = unsafe { kernel::call(number::FCNTL, [old as usize, F_GETFD, 0, 0, 0, 0]) };
         if is_open >= 0 {
@@ -83,7 +86,11 @@ pub(crate) fn replaced(old: i32, new: i32) {
 pub(crate) fn range(first: u32, last: u32, flags: i32) {
     /// `CLOSE_RANGE_CLOEXEC` closes nothing yet.
     const CLOEXEC: i32 = 4;
-    if start::is_on() && flags & CLOEXEC == 0 && start::is_own_process() {
+    /// `CLOSE_RANGE_UNSHARE`
+    const UNSHARE: i32 = 2;
+    // The kernel refuses others.
+    let closes = flags & CLOEXEC == 0 && flags & !UNSHARE == 0;
+    if start::is_on() && closes && start::is_own_process() {
         for fd in rings::between(first, last) {
             uring::gone(fd);
         }

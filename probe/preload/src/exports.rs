@@ -252,7 +252,7 @@ pub unsafe extern "C" fn closefrom(first: c_int) {
 /// As for the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
-    closing::replaced(old, new);
+    closing::replaced(old, new, 0);
     // SAFETY: the caller's promise.
     unsafe { next::dup2(old, new) }
 }
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
 /// As for the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
-    closing::replaced(old, new);
+    closing::replaced(old, new, flags);
     // SAFETY: the caller's promise.
     unsafe { next::dup3(old, new, flags) }
 }

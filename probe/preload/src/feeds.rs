@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use wire::feed::{FEEDS_MAX, FREES, Feed, MAGIC, TAKEN, may_be_near};
 
+use crate::lock::Lock;
 use crate::{kernel, memory, next};
 
 static FEEDS: [AtomicPtr<Feed>; FEEDS_MAX] =
@@ -55,6 +56,9 @@ pub(crate) fn offered(start: *mut c_void) {
     }
     // SAFETY: begins as a feed does, which stays as long as the process.
     let it = unsafe { &*feed };
+    // One at a time: in a handler of the thread that takes one nothing is taken.
+    static ONE: Lock = Lock::new();
+    let Some(_held) = ONE.take() else { return };
     let is_known = each().any(|known| core::ptr::eq(known, it));
     if !is_known {
         let free = FEEDS.iter().position(|place| {

@@ -333,6 +333,8 @@ macro_rules! functions {
 
 /// `__NR_epoll_pwait2`, on all architectures.
 const EPOLL_PWAIT2: c_long = 441;
+/// `__NR_close_range`, on all architectures.
+const CLOSE_RANGE: c_long = 436;
 /// Bytes of the kernel's set of signals.
 const SIGNAL_BYTES: usize = 8;
 
@@ -340,7 +342,12 @@ functions! {
     /// `close_range`
     close_range = c"close_range" (first: u32, last: u32, flags: c_int) -> c_int, else -1;
     /// `closefrom`
-    closefrom = c"closefrom" (first: c_int) -> (), else ();
+    closefrom = c"closefrom" (first: c_int) -> (), else {
+        // C libraries before 2.34 do not have it: a program that looks for it finds the shim's.
+        let (first, last) = (first.max(0) as usize, u32::MAX as usize);
+        // SAFETY: the caller's promise.
+        unsafe { syscall(CLOSE_RANGE, first, last, 0, 0, 0, 0) };
+    };
     /// `dup2`
     dup2 = c"dup2" (old: c_int, new: c_int) -> c_int, else -1;
     /// `dup3`

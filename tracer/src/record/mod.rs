@@ -25,6 +25,7 @@ pub(crate) mod folder;
 pub(crate) mod clock;
 mod session;
 pub(crate) mod started;
+mod sweep;
 
 #[expect(unsafe_code, reason = "installs signal handlers")]
 mod signals;
@@ -339,6 +340,7 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
     let grow_to = matches!(plan.room, Room::Grow(_)).then_some(chunks);
     let warden = warden::Warden::start(folder.same(), grow_to);
     let warden = warden.map_err(|error| own(error.into()))?;
+    let sweep = sweep::Sweep::start(folder.same()).map_err(|error| own(error.into()))?;
     let lookout = plan
         .until_finding
         .then(|| lookout::Lookout::start(folder.same(), warden.stopper()))
@@ -381,7 +383,7 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
     let began = run.as_ref().ok();
     let began = began.map(|(end, _)| (end.pid, end.start_time));
     let kernel = kernel.map(|kernel| kernel.end(began));
-    drop(lookout);
+    drop((lookout, sweep));
     for remark in warden.end() {
         crate::talk::line(remark);
     }

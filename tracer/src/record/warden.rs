@@ -1,22 +1,21 @@
-//! What the recorder does for processes while they run: it makes room in files that grow, gives back what processes
-//! that ended left unused, and ends the recording when it is asked to.
+//! What the recorder does for processes while they run: it makes room in files that grow, and ends the
+//! recording when it is asked to.
 //!
-//! It looks at the files themselves, on a thread of its own; where they do not grow, once a second.
+//! It looks at the files themselves, on a thread of its own, and only where something is to be done: a
+//! recording in a ring needs nobody until then.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::folder::{self, Folder};
+use super::folder::Folder;
 use super::room::{self, Growing};
 use super::session;
 
 /// How long it sleeps after it had something to do, and at the longest.
 const SLEEP: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
-/// How long between two looks at who has ended.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +66,6 @@ struct Watch {
     growing: HashMap<OsString, Option<Growing>>,
     /// Names of the files that were told to end; nothing while none is to.
     stopped: Option<HashSet<OsString>>,
-    /// Names of the files of processes that ended.
-    ended: HashSet<OsString>,
-    /// When it last looked for them.
-    looked: Instant,
     remarks: Vec<String>,
 }
 
@@ -81,8 +76,6 @@ impl Watch {
             grow_to,
             growing: HashMap::new(),
             stopped: None,
-            ended: HashSet::new(),
-            looked: Instant::now(),
             remarks: Vec::new(),
         }
     }
@@ -90,14 +83,17 @@ impl Watch {
     fn run(mut self, orders: &Receiver<Order>) -> Vec<String> {
         let mut sleep = SLEEP.0;
         loop {
-            let is_at_work = self.grow_to.is_some() || self.stopped.is_some();
-            match orders.recv_timeout(if is_at_work { sleep } else { PAUSE }) {
+            let order = if self.grow_to.is_some() || self.stopped.is_some() {
+                orders.recv_timeout(sleep)
+            } else {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match order {
                 Ok(Order::Stop) => self.stop(),
                 Ok(Order::End) | Err(RecvTimeoutError::Disconnected) => return self.remarks,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.stop_files();
-            self.give_back();
             let busy = self.make_room();
             sleep = if busy {
                 SLEEP.0
@@ -132,28 +128,6 @@ impl Watch {
             {
                 stopped.insert(process.name);
             }
-        }
-    }
-
-    /// Gives back what is unused in the files of processes that have ended: a program may start thousands.
-    fn give_back(&mut self) {
-        if self.looked.elapsed() < PAUSE {
-            return;
-        }
-        self.looked = Instant::now();
-        let mut files = self.folder.process_files().unwrap_or_default();
-        files.retain(|file| !self.ended.contains(&file.name) && !file.is_there());
-        if files.is_empty() {
-            return;
-        }
-        // Of a process in another namespace the file's name has a number that means another one here, or none.
-        let mapped = folder::mapped();
-        files.retain(|file| !mapped.contains(&file.name));
-        for file in files {
-            // Not every disk can: then it has to do with what there is.
-            let _ = room::give_back_unused(&file.path);
-            self.growing.insert(file.name.clone(), None);
-            self.ended.insert(file.name);
         }
     }
 

@@ -86,7 +86,11 @@ int main(void)
         case 3: dup3(other, fd, O_CLOEXEC); break;
         case 4: call(SYS_close, fd, 0, 0, 0, 0, 0); break;
         case 5: call(SYS_close_range, fd, fd, 0, 0, 0, 0); break;
+#ifdef SYS_dup2
         case 6: call(SYS_dup2, other, fd, 0, 0, 0, 0); break;
+#else
+        case 6: call(SYS_dup3, other, fd, 0, 0, 0, 0); break;
+#endif
         case 7: call(SYS_dup3, other, fd, O_CLOEXEC, 0, 0, 0); break;
         /* None of these closes it; then it is closed. */
         case 8:

@@ -118,9 +118,18 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     if !name.push(b".trc") {
         return refuse(b" is too long");
     }
-    let bytes = layout::file_bytes(session.first_chunks() as usize);
     sys::clear_errno();
-    let Some(fd) = sys::create_allocated(&directory, &name, bytes) else {
+    let create = |session: &Session| {
+        let bytes = layout::file_bytes(session.first_chunks() as usize);
+        sys::create_allocated(&directory, &name, bytes)
+    };
+    let mut created = create(&session);
+    // Others that began at the same time were faster.
+    if created.is_none() && sys::free_bytes(&directory).is_some_and(|free| session.fit(free)) {
+        leave_word(&directory, layout::LITTLE_ROOM);
+        created = create(&session);
+    }
+    let Some(fd) = created else {
         let why = failed(
             b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
               names another place, `--ring SIZE` asks for less",

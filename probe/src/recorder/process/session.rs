@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// Asks for less, by halves, where `free` bytes of the disk are left: a program of a thousand processes must not
-    /// fill it. Says whether it did.
+    /// fill it. Says whether less is kept for that.
     pub(super) fn fit(&mut self, free: u64) -> bool {
         let for_it = free.saturating_sub(self.leave);
         let mut is_less = false;
@@ -67,8 +67,8 @@ impl Session {
                 self.first_chunks = half;
             } else {
                 self.chunks = half;
+                is_less = true;
             }
-            is_less = true;
         }
         is_less
     }
@@ -172,6 +172,6 @@ mod tests {
         // Recorders of before say nothing of it.
         assert_eq!(of(b"protocol=1\nchunks=64\n", one), Some((false, 64, 64)));
         let grows = b"protocol=1\nchunks=1000\nmode=stop\nfirst_chunks=256\nleave=0\n";
-        assert_eq!(of(grows, one), Some((true, 64, 1000)));
+        assert_eq!(of(grows, one), Some((false, 64, 1000)));
     }
 }

@@ -102,12 +102,13 @@ pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option
 
 /// Bytes of the disk that this user may still fill, where a directory lies.
 pub(crate) fn free_bytes(folder: &Fd) -> Option<u64> {
-    // `struct statfs` is 15 words on 64-bit Linux; the second one is the size of a block, the fifth how many are free.
+    // `struct statfs` is 15 words on 64-bit Linux; the second one is the size of a block, the third how many there are, the fifth how many are free.
     let mut about = [0u64; 16];
     // SAFETY: the structure fits.
     let result = unsafe { fstatfs(folder.0, about.as_mut_ptr()) };
-    let [_, block, _, _, free, ..] = about;
-    (result == 0).then(|| free.saturating_mul(block))
+    let [_, block, all, _, free, ..] = about;
+    // Some say nothing.
+    (result == 0 && all != 0).then(|| free.saturating_mul(block))
 }
 
 /// Removes a file that was just made in a directory.
