@@ -105,7 +105,8 @@ fn method(name: &str) -> Option<&str> {
     let (of, method) = name.rsplit_once("::")?;
     let of = of.strip_prefix('<').unwrap_or(of);
     let rest = of.strip_prefix("io_uring::squeue::SubmissionQueue")?;
-    (rest.is_empty() || rest.starts_with(['<', '>'])).then_some(method)
+    let is_own = !rest.contains(" as ") && (rest.is_empty() || rest.starts_with(['<', '>']));
+    is_own.then_some(method)
 }
 
 /// Where the fields lie, as the debug information says.
