@@ -66,8 +66,9 @@ fn read(title: &str, raw: &Vec<u8>) {
         }));
     };
     let table = move |_| {
-        let alive = stepped(raw, |header, word, alive: &mut FxHashMap<u64, u64>| {
-            match header.kind() {
+        let alive = stepped(
+            raw,
+            |header, word, alive: &mut FxHashMap<u64, u64>| match header.kind() {
                 Some(Kind::Leak | Kind::LeakSubmit) => {
                     alive.insert(word, header.0);
                 }
@@ -77,8 +78,8 @@ fn read(title: &str, raw: &Vec<u8>) {
                 _ => {
                     black_box(alive.get(&word));
                 }
-            }
-        });
+            },
+        );
         black_box(alive.len());
     };
     let look = move |_| {
@@ -102,7 +103,10 @@ fn read(title: &str, raw: &Vec<u8>) {
         &mut [
             variant("adding up the words of the recording", Box::new(scan)),
             variant("copying its chunks, record by record", Box::new(step)),
-            variant("the same, and a hash table of what is alive", Box::new(table)),
+            variant(
+                "the same, and a hash table of what is alive",
+                Box::new(table),
+            ),
             variant("a first look", Box::new(look)),
             variant("reading", Box::new(walk)),
             variant("reading and following, without rules", Box::new(follow)),
