@@ -228,7 +228,13 @@ fn what_the_shim_does_not_follow_is_not_missing_where_the_kernel_saw_it() {
         .status
         .success()
     {
-        let words = ["--pid", "--fork", program.to_str().unwrap(), "nops", "64"];
+        let words = [
+            "--pid",
+            "--fork",
+            program.to_str().unwrap(),
+            "slow-nops",
+            "64",
+        ];
         recorded(folder.path(), Path::new("unshare"), &words, &[]).says("1 process, ");
         let trace = read(&folder.path().join("trace.bin"));
         let seen = &trace.verdict().summary;

@@ -176,6 +176,11 @@ int main(int count, char **words) {
     if (!strcmp(mode, "nops")) {
         struct ring r = make(64, 0);
         nops(&r, n, 64);
+    } else if (!strcmp(mode, "slow-nops")) {
+        /* Who looks at what is running sees it. */
+        struct ring r = make(64, 0);
+        nops(&r, n, 64);
+        sleep(1);
     } else if (!strcmp(mode, "pipes")) {
         struct ring r = make(16, 0);
         pipes(&r, n);
