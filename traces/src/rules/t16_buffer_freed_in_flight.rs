@@ -219,11 +219,11 @@ mod tests {
                 &format!(
                     "
                     1 main fd-open 5 a.rs:1
-                    2 main fd-close 5 a.rs:2
+                    2 main fd-close 5 a.rs:2   {arrow}
                     {between}
                     4 main submit 0 READ 0x7 read.rs:8 fd=5 addr=0x10010 len=64
                     5 main enter 0 1 -> 1
-                    6 main complete 0 0x7 {result}   {arrow}
+                    6 main complete 0 0x7 {result}
                     7 main submit 0 READ 0x8 read.rs:9 fd=5 addr=0x10010 len=64
                     8 main complete 0 0x8 -9
                     "
@@ -233,7 +233,7 @@ mod tests {
         used(
             "",
             -9,
-            "<- [error suspected since:1] descriptor 5 was closed at a.rs:2 before operation #0 (ring 0, slot 0, READ) \
+            "<- [suspected error since:1] descriptor 5 was closed at a.rs:2 before operation #0 (ring 0, slot 0, READ) \
              at read.rs:8, which names it, was submitted: the kernel refused it (EBADF)",
         );
         // Its number was somebody else's by then, who told nobody; or somebody did.
