@@ -7,24 +7,8 @@
 
 use core::ffi::c_long;
 
-use crate::{feeds, kernel, rings, start, uring};
-
-#[cfg(target_arch = "x86_64")]
-mod number {
-    pub(super) const CLOSE: i64 = 3;
-    pub(super) const DUP2: i64 = 33;
-    pub(super) const DUP3: i64 = 292;
-    pub(super) const FCNTL: i64 = 72;
-}
-#[cfg(target_arch = "aarch64")]
-mod number {
-    pub(super) const CLOSE: i64 = 57;
-    /// There is none.
-    pub(super) const DUP2: i64 = -1;
-    pub(super) const DUP3: i64 = 24;
-    pub(super) const FCNTL: i64 = 25;
-}
-const CLOSE_RANGE: i64 = 436;
+use crate::kernel::{self, CLOSE_RANGE, number};
+use crate::{feeds, rings, start, uring};
 
 /// The system calls that close, for the filter, and for the jumps of `syscall` (which has them in text).
 #[cfg(target_arch = "x86_64")]
@@ -84,13 +68,9 @@ pub(crate) fn replaced(old: i32, new: i32, flags: i32) {
 
 /// Before a range of descriptors is closed, both ends included.
 pub(crate) fn range(first: u32, last: u32, flags: i32) {
-    /// `CLOSE_RANGE_CLOEXEC` closes nothing yet.
-    const CLOEXEC: i32 = 4;
-    /// `CLOSE_RANGE_UNSHARE`
+    /// `CLOSE_RANGE_UNSHARE`: of the others one closes nothing yet (`CLOSE_RANGE_CLOEXEC`), and the rest is refused.
     const UNSHARE: i32 = 2;
-    // The kernel refuses others.
-    let closes = flags & CLOEXEC == 0 && flags & !UNSHARE == 0;
-    if start::is_on() && closes && start::is_own_process() {
+    if start::is_on() && flags & !UNSHARE == 0 && start::is_own_process() {
         for fd in rings::between(first, last) {
             uring::gone(fd);
         }

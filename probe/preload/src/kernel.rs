@@ -10,13 +10,19 @@ pub(crate) const SETUP: c_long = 425;
 pub(crate) const ENTER: c_long = 426;
 pub(crate) const REGISTER: c_long = 427;
 
+/// `__NR_close_range`, on all architectures too.
+pub(crate) const CLOSE_RANGE: c_long = 436;
+
 #[cfg(target_arch = "x86_64")]
-mod number {
+pub(crate) mod number {
     pub(super) const MMAP: i64 = 9;
     pub(super) const MUNMAP: i64 = 11;
     pub(super) const MADVISE: i64 = 28;
     pub(super) const SCHED_YIELD: i64 = 24;
-    pub(super) const CLOSE: i64 = 3;
+    pub(crate) const CLOSE: i64 = 3;
+    pub(crate) const DUP2: i64 = 33;
+    pub(crate) const DUP3: i64 = 292;
+    pub(crate) const FCNTL: i64 = 72;
     pub(super) const OPENAT: i64 = 257;
     pub(super) const READ: i64 = 0;
     pub(super) const RT_SIGACTION: i64 = 13;
@@ -29,12 +35,16 @@ mod number {
     pub(super) const SECCOMP: i64 = 317;
 }
 #[cfg(target_arch = "aarch64")]
-mod number {
+pub(crate) mod number {
     pub(super) const MMAP: i64 = 222;
     pub(super) const MUNMAP: i64 = 215;
     pub(super) const MADVISE: i64 = 233;
     pub(super) const SCHED_YIELD: i64 = 124;
-    pub(super) const CLOSE: i64 = 57;
+    pub(crate) const CLOSE: i64 = 57;
+    /// There is none.
+    pub(crate) const DUP2: i64 = -1;
+    pub(crate) const DUP3: i64 = 24;
+    pub(crate) const FCNTL: i64 = 25;
     pub(super) const OPENAT: i64 = 56;
     pub(super) const READ: i64 = 63;
     pub(super) const RT_SIGPROCMASK: i64 = 135;

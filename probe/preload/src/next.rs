@@ -333,8 +333,6 @@ macro_rules! functions {
 
 /// `__NR_epoll_pwait2`, on all architectures.
 const EPOLL_PWAIT2: c_long = 441;
-/// `__NR_close_range`, on all architectures.
-const CLOSE_RANGE: c_long = 436;
 /// Bytes of the kernel's set of signals.
 const SIGNAL_BYTES: usize = 8;
 
@@ -346,7 +344,7 @@ functions! {
         // C libraries before 2.34 do not have it: a program that looks for it finds the shim's.
         let (first, last) = (first.max(0) as usize, u32::MAX as usize);
         // SAFETY: the caller's promise.
-        unsafe { syscall(CLOSE_RANGE, first, last, 0, 0, 0, 0) };
+        unsafe { syscall(kernel::CLOSE_RANGE, first, last, 0, 0, 0, 0) };
     };
     /// `dup2`
     dup2 = c"dup2" (old: c_int, new: c_int) -> c_int, else -1;

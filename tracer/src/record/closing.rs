@@ -187,8 +187,8 @@ fn short_of_room(recorded: &Recorded) {
     }
     if let Some(file) = recorded.little_room {
         talk::line(format_args!(
-            "some processes kept less than {} each, because all of them together take a quarter of what is free where \
-             they are recorded; {INSTEAD}",
+            "some processes kept less than {} each, because a quarter of what was free where they are recorded had been \
+             taken; {INSTEAD}",
             room(file)
         ));
     }
