@@ -288,6 +288,29 @@ fn the_manual_names_every_field_and_its_examples_can_be_read() {
     }
 }
 
+#[test]
+fn a_ring_has_the_pushes_that_became_its_operations() {
+    let text = "
+process 0 pid=77 start=9 capture=preload end=exit:0
+process 1 pid=77 start=9 capture=uprobes
+lane main tid=77
+lane calls process=1 tid=77
+1 main ring-create 2 fd=5
+2 calls push 5 0 0x7
+3 calls push 6 0 0x7
+4 main submit 2 NOP 0x7
+";
+    let trace = Trace::parse_text(text).unwrap();
+    let found = |filter: &str| -> Vec<u64> {
+        let prepared = Filter::parse(filter).unwrap().prepare(&trace);
+        let events = trace.events().iter();
+        let events = events.filter(|event| prepared.event(&trace, event));
+        events.map(|event| event.id.0).collect()
+    };
+    assert_eq!(found("ring:2"), [0, 1, 3]);
+    assert_eq!(found("kind:push"), [1, 2], "one belongs to no ring");
+}
+
 /// The kernel saw two rings of one process: one that the process recorded itself under another number, and one that it did
 /// not, under the number that the process gave to yet another.
 const BOTH_LEVELS: &str = "

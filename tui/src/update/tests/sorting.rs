@@ -110,6 +110,34 @@ fn a_click_on_a_header_sorts_by_that_column_and_another_turns_it_round() {
 }
 
 #[test]
+fn a_sorted_group_stays_sorted_and_selected_when_more_arrives() {
+    let mut model = held();
+    send(
+        &mut model,
+        &[Msg::Open, Msg::Sort(By::Place), Msg::Move(Step::Last)],
+    );
+    let places = |model: &Model| -> Vec<u64> {
+        let rows = (0..model.objects.len()).filter_map(|at| model.objects.object(at));
+        let index = model.timeline.index.as_ref().expect("it is there");
+        let born = rows.map(|at| index.objects.all[at].born.0);
+        born.collect()
+    };
+    assert_eq!(places(&model), [1, 3, 0], "a.rs, b.rs, c.rs");
+    assert_eq!(model.objects.selected, 2);
+    let more = format!("{HELD}5 main leak 0x50 Conn src/aa.rs:1 owner=Box\n");
+    let arrived = crate::Arrived {
+        trace: fixture::trace(&more),
+        verdict: Default::default(),
+        notes: None,
+        index: None,
+        is_last: false,
+    };
+    arrive(&mut model, arrived);
+    assert_eq!(places(&model), [1, 4, 3, 0]);
+    assert_eq!(model.objects.selected, 3, "c.rs stays selected");
+}
+
+#[test]
 fn a_pane_gets_more_of_the_screen_in_two_steps_and_gives_it_back_in_two() {
     let mut model = model();
     let room = |model: &mut Model, fold| {
