@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn a_push_onto_any_descriptor_is_printed_and_read_again() {
+        let text = trace("20 calls push -7 4294967295 0xffffffffffffffff").to_text();
+        assert!(
+            text.contains(" push -7 4294967295 0xffffffffffffffff"),
+            "{text}"
+        );
+        assert_eq!(Trace::parse_text(&text).unwrap().to_text(), text);
+    }
+
+    #[test]
     fn nothing_is_said_of_a_ring_once_another_cookie_was_submitted_than_was_pushed() {
         let of = pushes(
             "20 calls push 5 0 0x7

@@ -273,7 +273,7 @@ impl Parser {
                 site: self.type_and_site(rest)?.1,
             },
             "push" => What::Push {
-                fd: rest.number("the descriptor of the ring")?,
+                fd: rest.signed("the descriptor of the ring")?,
                 index: rest.number("the index in the queue")?,
                 cookie: rest.number("the cookie")?,
             },
