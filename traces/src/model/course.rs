@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use rustc_hash::FxHashMap;
+
 use super::links::Links;
 use super::sharing::Sharing;
 use super::wanted::{Asked, Wanted};
@@ -270,6 +272,8 @@ impl Witness for Noted<'_> {
 struct Kept<'a> {
     course: Course<'a>,
     stacks: Vec<(EventId, StackId)>,
+    /// Those of the latest claims of slots, by process, ring and slot: a claim is kept with its submission.
+    claims: FxHashMap<(u32, u32, u32), (EventId, StackId)>,
 }
 
 impl Witness for Kept<'_> {
@@ -279,6 +283,20 @@ impl Witness for Kept<'_> {
         self.course.step(event);
         if stack != StackId(0) && self.course.state.links.has(event.id) {
             self.stacks.push((event.id, stack));
+        }
+        match &event.what {
+            What::Claim { ring, slot } if stack != StackId(0) || !self.claims.is_empty() => {
+                self.claims
+                    .insert((event.process, *ring, *slot), (event.id, stack));
+            }
+            What::Submit(submission) if !self.claims.is_empty() => {
+                let entry = &submission.entry;
+                let place = (event.process, entry.ring.into(), entry.slot.into());
+                let claim = self.claims.remove(&place);
+                self.stacks
+                    .extend(claim.filter(|(id, _)| self.course.state.links.has(*id)));
+            }
+            _ => {}
         }
     }
 
@@ -314,9 +332,16 @@ fn again(
     let mut kept = Kept {
         course,
         stacks: Vec::new(),
+        claims: FxHashMap::default(),
     };
     events.pass(&mut kept);
-    let Kept { mut course, stacks } = kept;
+    let Kept {
+        mut course,
+        mut stacks,
+        ..
+    } = kept;
+    stacks.sort_unstable_by_key(|(id, _)| *id);
+    stacks.dedup_by_key(|(id, _)| *id);
     course.state.began_ns = events.began_ns();
     let (judged, events) = course.finish_with_events();
     (judged, events, stacks)
