@@ -6,7 +6,6 @@ use super::Link;
 use super::wanted::Wanted;
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Pages};
-use crate::finding::Subject;
 
 /// Events of subjects that are kept besides those that were asked for by their ids.
 const KEPT_MAX: usize = 1 << 17;
@@ -217,35 +216,8 @@ impl Kept {
     }
 
     fn is_of_subject(&self, event: &Event, link: &Link) -> bool {
-        let process = event.process;
+        let subjects = crate::lives::concerned(event.process, link, &event.what);
         let is_wanted = |subject| self.wanted.subjects.contains(&subject);
-        let cookie = match &event.what {
-            What::Complete(completion) => Some((completion.ring, completion.cookie)),
-            What::Submit(submission) => {
-                Some((submission.entry.ring.into(), submission.entry.cookie))
-            }
-            What::Resume { by, .. } => *by,
-            _ => None,
-        };
-        is_wanted(Subject::Generation {
-            process,
-            address: link.address,
-            generation: link.generation,
-        }) || link.operation.is_some_and(|(ring, sequence)| {
-            is_wanted(Subject::Operation {
-                process,
-                ring,
-                sequence,
-            })
-        }) || link
-            .coroutine
-            .is_some_and(|coroutine| is_wanted(Subject::Coroutine { process, coroutine }))
-            || cookie.is_some_and(|(ring, cookie)| {
-                is_wanted(Subject::Cookie {
-                    process,
-                    ring,
-                    cookie,
-                })
-            })
+        subjects.into_iter().flatten().any(is_wanted)
     }
 }
