@@ -168,6 +168,9 @@ impl Lane {
                 match (loss.reason, writer) {
                     (LossReason::Overwritten, _) => {
                         self.is_wrapped = true;
+                        // Where the thread had moved to between two looks is not known to who looks: then the
+                        // trace says that, and no number.
+                        self.is_open |= writer == Writer::Live && loss.records.is_none();
                         account.counted += records;
                         if self.own.is_empty() {
                             self.oldest += records;

@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -31,16 +32,34 @@ const SESSIONS: [&str; 3] = [
     "protocol=1\nchunks=256\nmode=ring\n",
 ];
 
-/// A file that is read as it is at the moment, and never mapped.
-struct Live(File);
+/// A file that is read as it is at the moment, and never mapped; now and then its reader is held up between two
+/// looks, so that threads move on to other chunks meanwhile.
+struct Live {
+    file: File,
+    looks: AtomicU64,
+}
+
+impl Live {
+    fn hold_up(&self) {
+        let look = self.looks.fetch_add(1, Ordering::Relaxed);
+        // Spread over all places of the file, and of any length up to a lap of the smallest ring.
+        let spread = look.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        if spread % 8 == 0 {
+            std::thread::sleep(Duration::from_micros(spread / 8 % 1500));
+        }
+    }
+}
 
 impl ReadAt for Live {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        FileExt::read_at(&self.0, buffer, offset)
+        if buffer.len() <= 8 * wire::layout::CHUNK_HEADER_WORDS {
+            self.hold_up();
+        }
+        FileExt::read_at(&self.file, buffer, offset)
     }
 }
 
@@ -54,7 +73,10 @@ fn live_file_is_read_without_mixing_laps() {
         let folder = memory_folder();
         let mut hammered = Hammered::alone(folder.path(), session, &[]);
         let program = hammered.wait_for(1);
-        let live = Live(File::open(hammered.file()).unwrap());
+        let live = Live {
+            file: File::open(hammered.file()).unwrap(),
+            looks: AtomicU64::new(0),
+        };
         let mut all = Account::default();
         let mut readings = 0u64;
         let started = Instant::now();
