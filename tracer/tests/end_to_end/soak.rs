@@ -44,7 +44,7 @@ impl Live {
         let look = self.looks.fetch_add(1, Ordering::Relaxed);
         // Spread over all places of the file, and of any length up to a lap of the smallest ring.
         let spread = look.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        if spread % 8 == 0 {
+        if spread.is_multiple_of(8) {
             std::thread::sleep(Duration::from_micros(spread / 8 % 1500));
         }
     }
