@@ -18,7 +18,7 @@
  * Who reads completions from ring->cq without any of these functions says so first: TRACER_URING_SAW(&ring, count).
  * Else they are recorded when they are passed (cq_advance), which is after what the program made of them.
  *
- * Wrapped, of liburing 2.0 to 2.14, are all functions that make or exit a ring, get an entry, publish entries, or
+ * Wrapped, of liburing 2.0 to 2.15, are all functions that make or exit a ring, get an entry, publish entries, or
  * show or pass completions:
  *
  *     queue_init, _init_params, _init_mem, _mmap, _exit      get_sqe, get_sqe128
@@ -32,7 +32,8 @@
  *
  * Not wrapped, because the trace needs nothing of them: io_uring_prep_*, io_uring_sqe_set_*, io_uring_cqe_get_*,
  * other io_uring_register_* and io_uring_unregister_*, io_uring_sq_ready, io_uring_sq_space_left, io_uring_cq_ready,
- * io_uring_sqring_wait, io_uring_enable_rings, io_uring_buf_ring_init and _add (a buffer counts when it is published).
+ * io_uring_sqring_wait, io_uring_enable_rings, io_uring_buf_ring_init and _add (a buffer counts when it is published),
+ * io_uring_cqe_iter_next (io_uring_cqe_iter_init shows all of them), and what only asks, counts or sets up memory.
  * Entries say themselves that they make or close direct descriptors (io_uring_prep_accept_direct, _close_direct), and that
  * they provide buffers (io_uring_prep_provide_buffers).
  *
@@ -46,8 +47,8 @@
  * The program says so on stderr, and what happens on such a ring is counted as lost. io_uring_resize_rings does
  * not compile with this header. SQE128 and CQE32 are followed (the first 64 and 16 bytes).
  *
- * As liburing itself it needs _GNU_SOURCE: gcc and clang define it unless told -std=c11. liburing 2.0 and
- * newer. With -DTRACER_OFF this is <liburing.h>.
+ * liburing 2.0 and newer. With -std=c11 and the like, liburing itself needs -D_GNU_SOURCE (2.3 and older define
+ * it). With -DTRACER_OFF this is <liburing.h>.
  */
 #ifndef TRACER_LIBURING_H
 #define TRACER_LIBURING_H

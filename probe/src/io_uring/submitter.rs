@@ -5,7 +5,7 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use super::{inner, types};
+use super::{EnterFlags, inner, types};
 use crate::recorder;
 use crate::ring::Ring;
 
@@ -64,6 +64,19 @@ impl Submitter<'_> {
     ) -> io::Result<usize> {
         let offered = self.hooks.unsubmitted();
         self.note(offered, want, self.submitter.submit_with_args(want, args))
+    }
+
+    /// As `io_uring::Submitter::submit_with_args_and_flags`.
+    #[inline(always)]
+    pub fn submit_with_args_and_flags(
+        &self,
+        want: usize,
+        args: &types::SubmitArgs<'_, '_>,
+        flags: EnterFlags,
+    ) -> io::Result<usize> {
+        let offered = self.hooks.unsubmitted();
+        let result = self.submitter.submit_with_args_and_flags(want, args, flags);
+        self.note(offered, want, result)
     }
 
     /// As `io_uring::Submitter::enter`.

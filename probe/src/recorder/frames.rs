@@ -85,6 +85,8 @@ pub(crate) fn pushed(entry: &Entry) {
 fn length(entry: &Entry) -> u64 {
     let len = entry[3] & 0xFFFF_FFFF;
     match entry[0] as u8 {
+        // IORING_OP_SEND and _SEND_ZC with IORING_SEND_VECTORIZED
+        26 | 47 if entry[0] & 32 << 16 != 0 => len * 16,
         // IORING_OP_READ_FIXED, _WRITE_FIXED, _READ, _WRITE, _SEND, _RECV, _SEND_ZC
         4 | 5 | 22 | 23 | 26 | 27 | 47 => len,
         // IORING_OP_READV, _WRITEV

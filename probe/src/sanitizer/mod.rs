@@ -219,10 +219,13 @@ impl Flight {
 fn buffer(entry: &Entry) -> Option<(usize, usize, bool)> {
     // IOSQE_BUFFER_SELECT
     const CHOSEN_BY_KERNEL: u64 = 32 << 8;
+    // IORING_SEND_VECTORIZED, in `ioprio`: an array lies there, which is read when the entry is taken.
+    const VECTORIZED: u64 = 32 << 16;
     let target = match entry[0] as u8 {
         // IORING_OP_READ_FIXED, _READ, _RECV
         4 | 22 | 27 if entry[0] & CHOSEN_BY_KERNEL == 0 => true,
         // IORING_OP_WRITE_FIXED, _WRITE, _SEND, _SEND_ZC
+        26 | 47 if entry[0] & VECTORIZED != 0 => return None,
         5 | 23 | 26 | 47 if entry[0] & CHOSEN_BY_KERNEL == 0 => false,
         _ => return None,
     };
@@ -237,6 +240,12 @@ mod tests {
     #[test]
     fn operations_fly_and_land_the_older_one_first() {
         let read = |cookie, start| [22, 0, start, 8, cookie, 0, 0, 0];
+        assert_eq!(buffer(&[26, 0, 64, 2, 7, 0, 0, 0]), Some((64, 2, false)));
+        assert_eq!(
+            buffer(&[26 | 32 << 16, 0, 64, 2, 7, 0, 0, 0]),
+            None,
+            "an array"
+        );
         let in_flight = |ring| {
             let mut starts: Vec<_> = flights()
                 .filter(|flight| flight.ring.load(Ordering::Relaxed) == ring)

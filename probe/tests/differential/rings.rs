@@ -337,6 +337,12 @@ fn entering(log: &mut Log) {
         .min_wait_usec(1)
         .timespec(&short);
     log.result("submit_with_args", ring.submitter().submit_with_args(1, &args));
+    push(&mut ring, &[nop(1)]);
+    let args = types::SubmitArgs::new().timespec(&short);
+    for (what, flags) in [("", EnterFlags::empty()), (", refused", EnterFlags::SQ_WAIT)] {
+        let result = ring.submitter().submit_with_args_and_flags(1, &args, flags);
+        log.result(&format!("submit_with_args_and_flags{what}"), result);
+    }
     let submitter = ring.submitter();
     let flags = EnterFlags::GETEVENTS.bits();
     // SAFETY: no argument.

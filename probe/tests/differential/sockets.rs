@@ -55,6 +55,18 @@ fn connections(log: &mut Log) {
     .flags(0)
     .build();
     go(ring, log, "SetSockOpt", &[option.user_data(2)]);
+    let mut is_on: libc::c_int = 0;
+    let option = opcode::GetSockOpt::new(
+        of(&listener),
+        libc::SOL_SOCKET as u32,
+        libc::SO_REUSEADDR as u32,
+        (&raw mut is_on).cast(),
+        length_of::<libc::c_int>(),
+    )
+    .flags(0)
+    .build();
+    go(ring, log, "GetSockOpt", &[option.user_data(2)]);
+    log.say("option", is_on);
     let address = loopback(0);
     let length = length_of::<libc::sockaddr_in>();
     let bind = opcode::Bind::new(of(&listener), (&raw const address).cast(), length).build();
@@ -101,6 +113,18 @@ fn connections(log: &mut Log) {
         .build();
     go(ring, log, "Recv", &[recv.user_data(10)]);
     log.say("received", room);
+    // Behind an array, whose parts the length counts; older kernels refuse it.
+    let (mut first, mut second) = (*b"vec", *b"tor");
+    let parts = [part(&mut first), part(&mut second)];
+    let send = opcode::Send::new(of(&client), parts.as_ptr().cast(), 2)
+        .ioprio(VECTORIZED)
+        .build();
+    let sent = go_on(ring, log, "Send, vectorized", &[send.user_data(9)], 1);
+    if sent[0].result() > 0 {
+        let mut room = [0u8; 6];
+        server.read_exact(&mut room).expect("received");
+        log.say("received", room);
+    }
     // The other way round: it waits, and gets what comes later.
     let recv = opcode::Recv::new(of(&client), room.as_mut_ptr(), 8).build();
     push(ring, &[recv.user_data(11)]);
@@ -145,6 +169,9 @@ fn accepted(ring: &mut IoUring, log: &mut Log, listener: &TcpListener) {
     let cancel = opcode::AsyncCancel::new(3).build();
     go_on(ring, log, "cancelled", &[cancel.user_data(4)], 2);
 }
+
+/// `IORING_SEND_VECTORIZED`
+const VECTORIZED: u16 = 32;
 
 fn part(bytes: &mut [u8]) -> libc::iovec {
     libc::iovec {
@@ -280,6 +307,12 @@ fn bundles(log: &mut Log) {
         results.extend(taken.iter().map(|entry| (entry.result(), entry.flags())));
     }
     log.say("SendBundle", results);
+    // One buffer of the group.
+    let send = opcode::Send::new(of(&one), std::ptr::null(), 0)
+        .buf_group(Buffers::GROUP)
+        .build();
+    let send = send.flags(squeue::Flags::BUFFER_SELECT).user_data(4);
+    go(&mut ring, log, "Send, picked", &[send]);
     drop((ring, buffers, one));
     let mut sent = Vec::new();
     other.read_to_end(&mut sent).expect("read");
@@ -335,6 +368,13 @@ fn without_copies(log: &mut Log) {
         .ioprio(0)
         .build();
     send(ring, log, "SendMsgZc", message.user_data(3));
+    // Out of the registered buffer.
+    let mut registered = buffer;
+    let message = header(&mut registered);
+    let message = opcode::SendMsgZc::new(of(&one), &raw const message)
+        .buf_index(Some(0))
+        .build();
+    send(ring, log, "SendMsgZc, fixed", message.user_data(5));
     // Needs a queue of a network card.
     let recv = opcode::RecvZc::new(of(&one), 10).ifq(0).ioprio(0).build();
     go(ring, log, "RecvZc", &[recv.user_data(4)]);

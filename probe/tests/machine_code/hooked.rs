@@ -187,6 +187,17 @@ pub fn wrapped_submit_with_args(
 }
 
 #[unsafe(no_mangle)]
+pub fn wrapped_submit_with_args_and_flags(
+    submitter: &Submitter<'_>,
+    arguments: &io_uring::types::SubmitArgs<'_, '_>,
+) -> bool {
+    let flags = io_uring::EnterFlags::empty();
+    submitter
+        .submit_with_args_and_flags(1, arguments, flags)
+        .is_ok()
+}
+
+#[unsafe(no_mangle)]
 pub unsafe fn wrapped_enter(submitter: &Submitter<'_>) -> bool {
     // SAFETY: this is compiled, and never run.
     unsafe { submitter.enter::<()>(1, 1, 0, None) }.is_ok()

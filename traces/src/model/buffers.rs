@@ -1,5 +1,5 @@
 //! Which fields of an entry point at memory, how much of it, who uses it and until when: one table for
-//! all opcodes of Linux 6.18.
+//! all opcodes of Linux 6.19.
 //!
 //! What an address points at is not recorded, so the buffers behind an iovec or a message header are not
 //! known: their array is. Where a length is not known, one byte is claimed: too little rather than too
@@ -98,6 +98,10 @@ pub(crate) fn pieces(entry: &Submit) -> impl Iterator<Item = Piece> {
         op::READ | op::READ_FIXED | op::RECV if !picked => [(addr, len, Target, Done), none],
         op::WRITE | op::WRITE_FIXED => [(addr, len, Source, Done), none],
         // `off` is the address to send to.
+        op::SEND | op::SEND_ZC if !picked && entry.ioprio & op::SEND_VECTORIZED != 0 => [
+            (addr, len.saturating_mul(IOVEC), Iovec, Taken),
+            (off, 1, Sockaddr, Taken),
+        ],
         op::SEND | op::SEND_ZC if !picked => [(addr, len, Source, Done), (off, 1, Sockaddr, Taken)],
         op::READV | op::WRITEV | op::READV_FIXED | op::WRITEV_FIXED if !picked => {
             [(addr, len.saturating_mul(IOVEC), Iovec, Taken), none]
@@ -147,6 +151,7 @@ pub(crate) fn pieces(entry: &Submit) -> impl Iterator<Item = Piece> {
 pub(crate) fn may_use_memory(entry: &Submit) -> bool {
     match entry.opcode {
         op::NOP
+        | op::NOP128
         | op::FSYNC
         | op::POLL_ADD
         | op::POLL_REMOVE
@@ -178,6 +183,7 @@ pub(crate) fn may_use_memory(entry: &Submit) -> bool {
 pub(crate) fn descriptors(entry: &Submit) -> impl Iterator<Item = i32> {
     let own = match entry.opcode {
         op::NOP
+        | op::NOP128
         | op::POLL_REMOVE
         | op::TIMEOUT
         | op::TIMEOUT_REMOVE
@@ -193,7 +199,7 @@ pub(crate) fn descriptors(entry: &Submit) -> impl Iterator<Item = i32> {
         | op::FUTEX_WAIT..=op::FUTEX_WAITV
         | op::FIXED_FD_INSTALL
         | op::PIPE => None,
-        _ if entry.opcode > op::PIPE || entry.sqe_flags & op::SQE_FIXED_FILE != 0 => None,
+        _ if entry.opcode > op::URING_CMD128 || entry.sqe_flags & op::SQE_FIXED_FILE != 0 => None,
         _ => Some(entry.fd),
     };
     let watched = (entry.opcode == op::EPOLL_CTL)
@@ -241,6 +247,15 @@ mod tests {
             found(&entry(op::WRITEV)),
             [(0x1_0000, 128, Part::Iovec, Until::Taken)]
         );
+        let vectorized = Submit {
+            ioprio: op::SEND_VECTORIZED,
+            off: 0,
+            ..entry(op::SEND)
+        };
+        assert_eq!(
+            found(&vectorized),
+            [(0x1_0000, 128, Part::Iovec, Until::Taken)]
+        );
         assert_eq!(
             found(&entry(op::TIMEOUT)),
             [(0x1_0000, 16, Part::Timespec, Until::Taken)]
@@ -250,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_lasts_until_the_end_is_memory_that_may_be_used() {
-        for opcode in 0..=op::PIPE {
+        for opcode in 0..=op::URING_CMD128 {
             let entry = entry(opcode);
             let lasts = pieces(&entry).any(|piece| piece.until == Until::Done);
             assert!(may_use_memory(&entry) || !lasts, "{opcode}");

@@ -35,7 +35,7 @@ pub(crate) fn owes(entry: &Submit) -> Owes {
         // IORING_TIMEOUT_MULTISHOT
         op::TIMEOUT => entry.op_flags & 64 != 0,
         // IORING_URING_CMD_MULTISHOT
-        op::URING_CMD => entry.op_flags & 2 != 0,
+        op::URING_CMD | op::URING_CMD128 => entry.op_flags & 2 != 0,
         wire::payload::CALLBACK => entry.len & 1 != 0,
         _ => false,
     };
@@ -152,7 +152,7 @@ fn success_fits(entry: &Submit, res: i32) -> bool {
     let len = i64::from(entry.len);
     match entry.opcode {
         // IORING_NOP_INJECT_RESULT takes the result from `len`.
-        op::NOP => res == 0 || entry.op_flags & 1 != 0,
+        op::NOP | op::NOP128 => res == 0 || entry.op_flags & 1 != 0,
         // With a count of completions to wait for, reaching it is success.
         op::TIMEOUT => res == 0 && entry.off != 0,
         op::LINK_TIMEOUT => false,
@@ -173,6 +173,8 @@ fn success_fits(entry: &Submit, res: i32) -> bool {
         | op::BIND
         | op::LISTEN
         | op::PIPE => res == 0,
+        // `len` counts the parts of an array.
+        op::SEND | op::SEND_ZC if entry.ioprio & op::SEND_VECTORIZED != 0 => true,
         op::READ
         | op::WRITE
         | op::READ_FIXED
@@ -265,6 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn more_bytes_than_parts_are_sent_of_an_array() {
+        let parts = |ioprio| Submit {
+            ioprio,
+            len: 2,
+            ..entry(op::SEND)
+        };
+        assert!(well(&parts(op::SEND_VECTORIZED), 0, &cqe(64, 0)));
+        assert_eq!(fit(&parts(0), 0, &cqe(64, 0)), Fit::Strange);
+    }
+
+    #[test]
     fn only_multishot_operations_have_more() {
         let accept = Submit {
             ioprio: 1,
@@ -295,6 +308,7 @@ mod tests {
             (op::POLL_ADD, 0, 1, 0),
             (op::TIMEOUT, 0, 0, 64),
             (op::URING_CMD, 0, 0, 2),
+            (op::URING_CMD128, 0, 0, 2),
         ];
         for (opcode, ioprio, len, op_flags) in multishot {
             let many = Submit {
@@ -315,7 +329,7 @@ mod tests {
             assert_eq!(owes(&entry(opcode)), plain, "{opcode}");
             // Whatever it is, it can fail, and newer ones can have any result.
             assert!(well(&entry(opcode), 0, &cqe(-125, 0)), "{opcode}");
-            assert!(opcode <= op::PIPE || well(&entry(opcode), 0, &cqe(77, 0)));
+            assert!(opcode <= op::URING_CMD128 || well(&entry(opcode), 0, &cqe(77, 0)));
         }
     }
 

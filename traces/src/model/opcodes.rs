@@ -1,4 +1,4 @@
-//! Numbers of io_uring's operations and flags that the model reads, from the user API of Linux 6.18.
+//! Numbers of io_uring's operations and flags that the model reads, from the user API of Linux 6.19.
 
 /// `IOSQE_FIXED_FILE`
 pub(super) const SQE_FIXED_FILE: u8 = 1;
@@ -22,6 +22,8 @@ pub(super) const CQE_SKIP: u32 = 32;
 
 /// `IORING_RECVSEND_BUNDLE`, in `ioprio`
 pub(super) const BUNDLE: u16 = 16;
+/// `IORING_SEND_VECTORIZED`, in `ioprio`: what is sent stands behind an array.
+pub(super) const SEND_VECTORIZED: u16 = 32;
 
 pub(super) const NOP: u8 = 0;
 pub(super) const READV: u8 = 1;
@@ -86,6 +88,8 @@ pub(super) const EPOLL_WAIT: u8 = 59;
 pub(super) const READV_FIXED: u8 = 60;
 pub(super) const WRITEV_FIXED: u8 = 61;
 pub(super) const PIPE: u8 = 62;
+pub(super) const NOP128: u8 = 63;
+pub(super) const URING_CMD128: u8 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +103,8 @@ mod tests {
             (super::FTRUNCATE, "FTRUNCATE"),
             (super::EPOLL_WAIT, "EPOLL_WAIT"),
             (super::PIPE, "PIPE"),
+            (super::NOP128, "NOP128"),
+            (super::URING_CMD128, "URING_CMD128"),
         ];
         for (number, name) in named {
             assert_eq!(crate::names::opcode(number), name);

@@ -1,4 +1,4 @@
-//! Names of the kernel's numbers: operations of io_uring up to Linux 6.18, error numbers, signals.
+//! Names of the kernel's numbers: operations of io_uring up to Linux 6.19, error numbers, signals.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ static OPCODES: &[&str] = &[
     "SYMLINKAT", "LINKAT", "MSG_RING", "FSETXATTR", "SETXATTR", "FGETXATTR", "GETXATTR", "SOCKET",
     "URING_CMD", "SEND_ZC", "SENDMSG_ZC", "READ_MULTISHOT", "WAITID", "FUTEX_WAIT", "FUTEX_WAKE",
     "FUTEX_WAITV", "FIXED_FD_INSTALL", "FTRUNCATE", "BIND", "LISTEN", "RECV_ZC", "EPOLL_WAIT",
-    "READV_FIXED", "WRITEV_FIXED", "PIPE",
+    "READV_FIXED", "WRITEV_FIXED", "PIPE", "NOP128", "URING_CMD128",
 ];
 
 /// Error numbers of Linux; empty where there is none.
@@ -101,7 +101,12 @@ mod tests {
         ] {
             assert_eq!(opcode(number), name);
         }
-        for (number, name) in [(47, "SEND_ZC"), (49, "READ_MULTISHOT"), (62, "PIPE")] {
+        for (number, name) in [
+            (47, "SEND_ZC"),
+            (49, "READ_MULTISHOT"),
+            (62, "PIPE"),
+            (64, "URING_CMD128"),
+        ] {
             assert_eq!(opcode(number), name);
         }
         assert_eq!(opcode(200), "OP200");

@@ -164,8 +164,12 @@ impl Program {
                 "-DTRACER_HEADER_WARNINGS",
             ])
             .arg("-I")
-            .arg(home().join("include"))
-            .args(options);
+            .arg(home().join("include"));
+        if self.source().contains("tracer_liburing.h") {
+            // liburing's own header needs it in plain C11; up to 2.3 it said so itself.
+            command.arg("-D_GNU_SOURCE");
+        }
+        command.args(options);
         command
     }
 
@@ -195,6 +199,36 @@ impl Program {
         finish(command);
         object
     }
+}
+
+/// The text of a header of the probe's.
+pub(super) fn header(name: &str) -> String {
+    std::fs::read_to_string(home().join("include").join(name)).unwrap()
+}
+
+/// liburing's header with all that it includes, as the compiler sees it.
+#[track_caller]
+pub(super) fn liburing_header(folder: &Path) -> String {
+    let source = folder.join("header.c");
+    std::fs::write(&source, "#include <liburing.h>\n").unwrap();
+    let mut command = C.command();
+    command.args(["-D_GNU_SOURCE", "-E", "-P"]).arg(&source);
+    let output = command.output().expect("a C compiler");
+    assert!(output.status.success(), "{command:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Which liburing the compiler finds: `(2, 15)`; nothing of one that does not say, which is older than 2.4.
+pub(super) fn liburing_version(folder: &Path) -> Option<(u32, u32)> {
+    let source = folder.join("version.c");
+    let text = "#include <liburing.h>\nversion IO_URING_VERSION_MAJOR IO_URING_VERSION_MINOR\n";
+    std::fs::write(&source, text).unwrap();
+    let mut command = C.command();
+    command.args(["-D_GNU_SOURCE", "-E", "-P"]).arg(&source);
+    let text = String::from_utf8(command.output().ok()?.stdout).ok()?;
+    let mut numbers = text.lines().last()?.split(' ').skip(1);
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
 }
 
 #[track_caller]

@@ -5,6 +5,7 @@
 
 mod build;
 mod given;
+mod liburing;
 pub(crate) use build::skip;
 
 use std::path::Path;
