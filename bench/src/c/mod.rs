@@ -11,10 +11,46 @@ use crate::asked::Asked;
 use crate::{Variant, session, table};
 
 /// Workload, title, rounds and operations of a round: a few milliseconds, which a busy machine gives in one piece.
-const WORKLOADS: [(&str, &str, u32, u32); 4] = [
+const WORKLOADS: [(&str, &str, u32, u32); 10] = [
     (
         "pointers",
         "C: a block given away and taken back, beside malloc and free (2 records)",
+        100,
+        50_000,
+    ),
+    (
+        "owners",
+        "C: the same, by an owner who is named (2 records)",
+        100,
+        50_000,
+    ),
+    (
+        "counts",
+        "C: a handle more and a handle less of what is counted (2 records)",
+        100,
+        50_000,
+    ),
+    (
+        "descriptors",
+        "C: a descriptor opened and closed, without the system calls (2 records)",
+        100,
+        50_000,
+    ),
+    (
+        "borrows",
+        "C: a borrow begun and ended (2 records)",
+        100,
+        50_000,
+    ),
+    (
+        "initialised",
+        "C: how much of a buffer is initialised (1 record)",
+        100,
+        50_000,
+    ),
+    (
+        "rings",
+        "C: a ring of the program's own making, without a kernel (4 records, poison put in and out)",
         100,
         50_000,
     ),

@@ -39,6 +39,88 @@ static void pointers(unsigned count)
 	}
 }
 
+/* The same, by an owner who is named. */
+static void owners(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct small *small = malloc(sizeof *small);
+		void *volatile travels;
+
+		small->number = i;
+		travels = TRACER_LEAK_AS(TRACER_OWNER_UNIQUE, small, struct small);
+		small = TRACER_RECLAIM_AS(TRACER_OWNER_UNIQUE, travels, struct small);
+		free(small);
+	}
+}
+
+/* One handle more of what is given away, and one less. */
+static void counts(unsigned count)
+{
+	static struct small counted;
+	struct small *volatile small = &counted;
+
+	TRACER_LEAK_AS(TRACER_OWNER_SHARED, small, struct small);
+	for (unsigned i = 0; i < count; i++) {
+		TRACER_RETAIN(small, struct small);
+		small->number++;
+		TRACER_RELEASE(small, struct small);
+	}
+	TRACER_RECLAIM_AS(TRACER_OWNER_SHARED, small, struct small);
+}
+
+static void descriptors(unsigned count)
+{
+	volatile int number = file;
+
+	for (unsigned i = 0; i < count; i++) {
+		number = TRACER_FD_OPENED(number);
+		number = TRACER_FD_CLOSING(number);
+	}
+}
+
+static void borrows(unsigned count)
+{
+	static struct small shared;
+	struct small *volatile small = &shared;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct small *borrowed = TRACER_BORROW(small, struct small);
+
+		borrowed->number++;
+		TRACER_BORROW_ENDS(borrowed, struct small);
+	}
+}
+
+/* What is initialised of a buffer is said again and again. */
+static void initialised(unsigned count)
+{
+	volatile char *buffer = conns[0]->buffer;
+
+	for (unsigned i = 0; i < count; i++) {
+		buffer[i % BYTES] = 1;
+		TRACER_BUFFER_INITIALISED((const void *)buffer, BYTES, i % BYTES + 1);
+	}
+}
+
+/* A ring of the program's own making, without a kernel behind it. */
+static void rings(unsigned count)
+{
+	static struct tracer_ring *own;
+	static volatile uint64_t slots[BATCH][8];
+
+	if (!own)
+		own = TRACER_RING_CREATED(TRACER_RING_IN_PLACE, -1, BATCH, 2 * BATCH, 0, 0);
+	for (unsigned i = 0; i < count; i++) {
+		volatile uint64_t *slot = slots[i % BATCH];
+
+		TRACER_RING_CLAIMED(own, i % BATCH, (void *)slot);
+		slot[4] = i;
+		TRACER_RING_SUBMITTING(own, i % BATCH, (void *)slot);
+		TRACER_RING_ENTERED(own, 1, 0, 1);
+		TRACER_RING_REAPED(own, i, 0, 0);
+	}
+}
+
 static void coroutines(unsigned count)
 {
 	static tracer_coroutine coroutine;
@@ -97,6 +179,18 @@ int main(void)
 	while (scanf("%31s %u", workload, &count) == 2) {
 		if (!strcmp(workload, "pointers"))
 			pointers(count);
+		else if (!strcmp(workload, "owners"))
+			owners(count);
+		else if (!strcmp(workload, "counts"))
+			counts(count);
+		else if (!strcmp(workload, "descriptors"))
+			descriptors(count);
+		else if (!strcmp(workload, "borrows"))
+			borrows(count);
+		else if (!strcmp(workload, "initialised"))
+			initialised(count);
+		else if (!strcmp(workload, "rings"))
+			rings(count);
 		else if (!strcmp(workload, "coroutines"))
 			coroutines(count);
 		else if (!strcmp(workload, "nops"))

@@ -223,8 +223,8 @@ impl Outcome {
         let mut remarks: Vec<&str> = Vec::new();
         if self.has_trapped() {
             remarks.push(
-                "system calls of io_uring that the program makes past the C library were trapped (seccomp, some \
-                 microseconds each; `--trap=never` does without)",
+                "system calls of io_uring that the program and the libraries it starts with make past the C library \
+                 were trapped (seccomp, some microseconds each; `--trap=never` does without)",
             );
         }
         if self.traps.set_without_privileges {
@@ -316,7 +316,8 @@ impl Outcome {
             Program::Ordinary | Program::Unknown if self.was_loaded => {
                 let unseen = "by a process that the shim was not in (one that a program started once it had changed its user or \
                               root, or cleared its environment), or past the C library in a library that was loaded \
-                              later, where nothing is trapped";
+                              later, as a plugin or an extension is, where nothing is trapped (with its path in \
+                              `LD_PRELOAD` it is there from the start, and is)";
                 match kernel {
                     Kernel::Absent => format!(
                         "the shim was loaded and saw no ring: either none was made, or {unseen}; `--kernel` sees those, \

@@ -460,6 +460,52 @@ fn a_forgotten_cookie_on_liburing_is_proved_by_name_and_by_trap() {
     }
 }
 
+/// An extension of Python's or Node's is such a library.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn calls_in_line_of_a_library_that_is_loaded_later_are_seen_once_it_is_there_from_the_start() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = [
+        "-Dmain=extension",
+        "-shared",
+        "-fPIC",
+        "-l:liburing.a",
+        // Else its functions could be taken by name.
+        "-Wl,--exclude-libs,ALL",
+    ];
+    let Some(library) = compiled("plain-extension.so", "liburing.c", &options) else {
+        return;
+    };
+    let host = "#include <dlfcn.h>\n\
+                int main(int n, char **words) {\n\
+                    void *library = dlopen(words[1], RTLD_NOW);\n\
+                    int (*run)(int, char **) = (int (*)(int, char **))dlsym(library, \"extension\");\n\
+                    return run(n - 1, words + 1);\n\
+                }\n";
+    std::fs::write(folder.path().join("host.c"), host).unwrap();
+    let mut build = Command::new("cc");
+    build.current_dir(folder.path());
+    run(build.args(["-o", "host", "host.c", "-ldl"])).exits(0);
+    let host = folder.path().join("host");
+    let words = [host.to_str().expect("a path of text"), &library];
+    let alone = same(folder.path(), &words, &[]);
+    assert!(!folder.path().join("trace.bin").exists(), "{alone:#?}");
+    let alone = alone
+        .says("saw no ring")
+        .says("with its path in `LD_PRELOAD`");
+    let mut recorder = tracer(folder.path());
+    recorder.arg("record").arg("--").args(words);
+    let recorded = run(recorder.env("LD_PRELOAD", &library))
+        .says("saw 1 ring and 12 operations")
+        .says("the libraries it starts with make past the C library were trapped");
+    assert_eq!(recorded.status.code(), alone.status.code());
+    assert_eq!(recorded.stdout(), alone.stdout());
+    check(folder.path()).exits(0);
+}
+
 #[test]
 fn a_wait_that_hands_over_entries_gives_no_poison_to_the_kernel() {
     if !has_io_uring() {

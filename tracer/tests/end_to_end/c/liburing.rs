@@ -126,7 +126,7 @@ fn what_newer_versions_of_liburing_have_is_followed() {
         let binary = Program::new("tests/newer.c", language).build(folder.path(), options);
         let ran = recorded(folder.path(), &binary, &[]).exits(0);
         let mut printed = ran.stdout().lines();
-        let mut operations = 0;
+        let mut operations = 0u64;
         for (_, part, taken) in parts.clone() {
             let line = printed.next().unwrap_or_default();
             if line == format!("{part} refused") {
@@ -134,7 +134,7 @@ fn what_newer_versions_of_liburing_have_is_followed() {
                 continue;
             }
             assert_eq!(line, format!("{part} {taken}"), "{ran:?}");
-            operations += taken;
+            operations += u64::from(*taken);
         }
         assert_eq!(printed.next(), None);
         if operations == 0 {
@@ -147,7 +147,7 @@ fn what_newer_versions_of_liburing_have_is_followed() {
         assert!(stories.is_empty(), "{options:?}: {verdict:#?}");
         assert_eq!(
             (summary.operations, summary.completions),
-            (operations as usize, operations as usize),
+            (operations, operations),
             "{options:?}"
         );
         assert_eq!((summary.pending_at_end, summary.records_lost), (0, 0));
