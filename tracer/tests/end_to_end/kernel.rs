@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use traces::event::{LossReason, What};
 use traces::events::Events;
+use traces::finding::Confidence;
 use traces::recording::Capture;
 
 use crate::support::{Ran, has_io_uring, read, read_until, run, tracer, wait};
@@ -205,6 +206,43 @@ fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
     run(tracer(folder.path()).args(["check", "trace.bin"]))
         .exits(0)
         .prints("2 operations pending (1 completed by the kernel");
+}
+
+/// A stray store into the mapped completion queue, and the same program without it.
+#[test]
+fn a_completion_that_was_overwritten_in_the_queue_is_not_the_one_that_the_kernel_posted() {
+    if !is_allowed("forged completions by --kernel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O1");
+    let found = |options: &[&str], nth: &str| {
+        recorded(folder.path(), &program, &["forged", nth], options);
+        let trace = read(&folder.path().join("trace.bin"));
+        assert_eq!(trace.verdict().summary.kernel.merged, 1);
+        assert_eq!(trace.verdict().cannot_tell, []);
+        let stories = trace.verdict().stories.iter();
+        let heads = stories.map(|it| (it.head.rule.0, it.head.confidence, it.head.message.clone()));
+        heads.collect::<Vec<_>>()
+    };
+    for options in [&[][..], &["--time=event"]] {
+        assert_eq!(found(options, "0"), []);
+        let said = "a completion on ring 0 brought 0x7777, which the kernel had not posted; it had posted 0x2000, of \
+                    operation #1 (ring 0, slot 1, READ), which was never taken";
+        let proved = (12, Confidence::Proved, said.to_owned());
+        assert_eq!(found(options, "2"), [proved]);
+    }
+    run(tracer(folder.path()).args(["check", "trace.bin"]))
+        .exits(1)
+        .prints("what the kernel posted, which was never taken")
+        .prints("T12");
+    // By the shim alone nobody knows what the kernel posted.
+    run(tracer(folder.path())
+        .args(["record", "--"])
+        .arg(&program)
+        .args(["forged", "2"]))
+    .exits(0);
+    run(tracer(folder.path()).args(["check", "trace.bin"])).exits(0);
 }
 
 #[test]

@@ -255,6 +255,30 @@ int main(int count, char **words) {
             fail("write");
         while (atomic_load(r.cq_tail) == 0)
             usleep(1000);
+    } else if (!strcmp(mode, "forged")) {
+        /* Four reads end while nobody looks; a stray store hits the word of the nth, the first being 1. */
+        struct ring r = make(8, 0);
+        static char buffers[4][8];
+        int ends[4][2];
+        for (int each = 0; each < 4; each++) {
+            struct io_uring_sqe *entry = next(&r, IORING_OP_READ);
+            if (pipe(ends[each]))
+                fail("pipe");
+            entry->fd = ends[each][0];
+            entry->addr = (unsigned long)buffers[each];
+            entry->len = 8;
+            entry->user_data = 0x1000 * (each + 1);
+        }
+        enter(&r, 0);
+        for (unsigned each = 0; each < 4; each++) {
+            if (write(ends[each][1], "words", each + 1) != (int)each + 1)
+                fail("write");
+            while (atomic_load(r.cq_tail) == each)
+                usleep(1000);
+        }
+        if (n)
+            r.completions[(n - 1) & r.cq_mask].user_data = 0x7777;
+        nops(&r, 4, 1);
     } else if (!strcmp(mode, "asked")) {
         /* Eight for each byte of input. */
         struct ring r = make(8, 0);

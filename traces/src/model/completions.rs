@@ -122,6 +122,7 @@ impl State {
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
         }
+        self.hold_against_posts(event, completion, (operation_id, bound_or_live), observer);
         self.buffer_taken(event, operation.as_deref(), completion, round);
         observer.see(&Moment::Completed(Completed {
             event: event.id,

@@ -12,13 +12,17 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use wire::payload::CALLBACK;
 use wire::record::CookieState;
 
+use super::Observer;
 use super::discipline::Carrier;
+use super::moment::{Forged, Lacking, Moment};
+use super::opcodes::CQE_SKIP;
+use super::posts::{self, Posts, Taken};
 use super::ringset::RingKey;
 use super::sequences::Sequences;
 use super::state::State;
-use super::things::{Operation, OperationId, RingState};
+use super::things::{GenerationId, Operation, OperationId, RingState};
 use super::{expect, is_last};
-use crate::event::{Completion, Event, EventId, Ring, Submission, What};
+use crate::event::{Completion, Event, EventId, LossReason, Ring, SiteId, Submission, What};
 use crate::finding::KernelSaw;
 use crate::recording::{Capture, Recording};
 
@@ -42,6 +46,8 @@ pub(super) struct Kernel {
     rings: FxHashMap<RingKey, KernelRing>,
     /// The kernel's ring of each of the process's own, where they were found to be one.
     merged: FxHashMap<RingKey, RingKey>,
+    /// Processes whose times are by batch.
+    by_batch: FxHashSet<u32>,
     saw: KernelSaw,
 }
 
@@ -73,6 +79,8 @@ struct KernelRing {
     /// Operations whose cookie is the recorded one, and those where it is another.
     agreed: u64,
     differed: u64,
+    /// Of a merged ring: what was posted, and what of it was taken.
+    posts: Posts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +109,8 @@ impl Kernel {
             kernel.view_of.extend(same.map(|(index, _)| (index, view)));
         }
         kernel.seconds = kernel.view_of.values().copied().collect();
+        let by_batch = numbered().filter(|(_, it)| it.times_by_batch);
+        kernel.by_batch = by_batch.map(|(index, _)| index).collect();
         kernel
     }
 
@@ -119,6 +129,11 @@ impl Kernel {
         // The descriptor of one that was closed may have been used again: the latest is meant.
         let (kernels, found) = same.max_by_key(|(_, it)| it.created)?;
         found.merged = Some(key);
+        found.posts.is_unordered = self.by_batch.contains(&key.0) || self.by_batch.contains(&view);
+        if found.completed > 0 {
+            // What of that was taken before nobody saw.
+            found.posts.give_up();
+        }
         self.merged.insert(key, *kernels);
         Some((found.submitted, found.completed))
     }
@@ -220,8 +235,115 @@ impl KernelRing {
 }
 
 impl State {
+    /// The program took a completion: is it one that the kernel posted?
+    #[inline]
+    pub(super) fn hold_against_posts(
+        &mut self,
+        event: &Event,
+        completion: &Completion,
+        taken_for: (Option<OperationId>, Option<GenerationId>),
+        observer: &mut Observer<'_>,
+    ) {
+        // The kernel says nothing of what fills a queue up.
+        if self.kernel.merged.is_empty() || completion.flags & CQE_SKIP != 0 {
+            return;
+        }
+        let Some(key) = self
+            .kernel
+            .merged
+            .get(&(event.process, completion.ring))
+            .copied()
+        else {
+            return;
+        };
+        let Some(ring) = self.kernel.rings.get_mut(&key) else {
+            return;
+        };
+        let found = ring.posts.took(Taken {
+            event: event.id,
+            word: completion.cookie,
+            at_ns: event.at_ns,
+            result: (completion.res, completion.flags),
+            scope: event.scope,
+            operation: taken_for.0,
+            generation: taken_for.1,
+        });
+        self.forged(key, found, event.id, observer);
+    }
+
+    /// Records of a process were lost: which completions it took is not known any more.
+    pub(super) fn lost_beside_kernel(&mut self, process: u32, reason: LossReason) {
+        if reason == LossReason::RingNotFollowed {
+            return;
+        }
+        let Kernel { merged, rings, .. } = &mut self.kernel;
+        for (_, kernels) in merged.iter().filter(|((owner, _), _)| *owner == process) {
+            if let Some(ring) = rings.get_mut(kernels) {
+                ring.posts.give_up();
+            }
+        }
+    }
+
+    /// All is over: what was taken and never posted is known.
+    pub(super) fn posts_at_end(&mut self, observer: &mut Observer<'_>) {
+        let last = self.last.iter().map(|(event, _)| event.0).max();
+        // What is missing behind the last event is missing, too.
+        let end = EventId(last.unwrap_or(0).saturating_add(1));
+        let mut keys: Vec<RingKey> = self.kernel.merged.values().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            if let Some(ring) = self.kernel.rings.get_mut(&key) {
+                let found = ring.posts.finish();
+                self.forged(key, found, end, observer);
+            }
+        }
+    }
+
+    /// Shows completions that the kernel did not post.
+    fn forged(
+        &mut self,
+        key: RingKey,
+        found: Vec<posts::Forged>,
+        until: EventId,
+        observer: &mut Observer<'_>,
+    ) {
+        for one in found {
+            let Some(ring) = self.kernel.rings.get(&key) else {
+                return;
+            };
+            let Some((process, number)) = ring.merged else {
+                return;
+            };
+            let posts::Forged { taken, posted } = one;
+            let flying = |sequence: u64| {
+                let own = self.rings.get(&(process, number))?;
+                let operation = own.flying.get(&sequence)?;
+                // Both number the same operations as long as their words say so.
+                (operation.entry.cookie == posted.word && !ring.is_shifted).then_some(Lacking {
+                    id: operation.id,
+                    slot: operation.entry.slot,
+                    opcode: operation.entry.opcode,
+                    site: SiteId(operation.entry.site),
+                    submit: operation.submit,
+                })
+            };
+            observer.see(&Moment::Forged(Forged {
+                taken: taken.event,
+                posted: posted.event,
+                place: (process, number, taken.scope),
+                words: (taken.word, posted.word),
+                operation: posted.operation.and_then(flying),
+                taken_for: (taken.operation, taken.generation),
+                is_passed: one.is_passed(),
+                is_like: one.is_like(),
+                view: (key.0, ring.created),
+                until,
+            }));
+        }
+    }
+
     /// What an event of the kernel's view changes.
-    pub(super) fn kernel_step(&mut self, event: &Event) {
+    pub(super) fn kernel_step(&mut self, event: &Event, observer: &mut Observer<'_>) {
         match &event.what {
             What::RingCreate(ring) => {
                 self.summary.rings = self.summary.rings.saturating_add(1);
@@ -233,7 +355,7 @@ impl State {
                 self.kernel.rings.insert((event.process, ring.ring), made);
             }
             What::Submit(submission) => self.kernel_submit(event, submission),
-            What::Complete(completion) => self.kernel_complete(event, completion),
+            What::Complete(completion) => self.kernel_complete(event, completion, observer),
             What::Overflow { ring, .. } => {
                 if let Some(ring) = self.kernel.rings.get_mut(&(event.process, *ring)) {
                     ring.overflowed = ring.overflowed.saturating_add(1);
@@ -247,6 +369,7 @@ impl State {
                     ring.by_cookie.clear();
                     ring.quiet.clear();
                     ring.is_shifted = true;
+                    ring.posts.give_up();
                 }
             }
             _ => {}
@@ -283,6 +406,7 @@ impl State {
             carrier,
         };
         ring.flying.insert(sequence, flying);
+        ring.posts.submitted(entry.opcode, entry.cookie);
         let same = ring.by_cookie.entry(entry.cookie).or_default();
         same.push(sequence);
         same.tidy(|sequence| ring.flying.contains_key(sequence));
@@ -317,13 +441,28 @@ impl State {
         }
     }
 
-    fn kernel_complete(&mut self, event: &Event, completion: &Completion) {
+    fn kernel_complete(
+        &mut self,
+        event: &Event,
+        completion: &Completion,
+        observer: &mut Observer<'_>,
+    ) {
         let key = (event.process, completion.ring);
         let ring = self.kernel.rings.entry(key).or_default();
         ring.completed = ring.completed.saturating_add(1);
         if ring.is_alone(key, &self.kernel.seconds) {
             self.summary.completions = self.summary.completions.saturating_add(1);
         }
+        let found = match ring.merged {
+            Some(_) => ring.posts.posted(event.id, event.at_ns, completion),
+            None => Vec::new(),
+        };
+        if !found.is_empty() {
+            self.forged(key, found, event.id, observer);
+        }
+        let Some(ring) = self.kernel.rings.get_mut(&key) else {
+            return;
+        };
         let Some(sequence) = whose(ring, completion) else {
             return;
         };

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers` (and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `kernel` (what the kernel says of rings), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
+//! `kernel` (what the kernel says of rings) with `posts` (which words it posted), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
 //! to), `back` (events that rules look back at), `wanted` (what they will ask for), `course` (judging without having all
 //! events at once).
@@ -38,6 +38,7 @@ mod moment;
 pub(crate) mod opcodes;
 mod places;
 mod pointers;
+mod posts;
 mod provided;
 mod pushes;
 mod queue;
@@ -60,7 +61,8 @@ pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;
 pub(crate) use moment::{
-    Cancels, Completed, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray, Submitted,
+    Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray,
+    Submitted,
 };
 pub(crate) use opcodes::CQE_MORE;
 pub(crate) use queue::TARGETS_MAX;
@@ -243,6 +245,7 @@ impl<'a> Course<'a> {
         state.show_overlaps(u64::MAX, &mut observer);
         state.decide_looks_at_end(recording, &mut observer);
         state.drops_at_end(recording, &mut observer);
+        state.posts_at_end(&mut observer);
         state.finish(recording, &mut observer);
         let mut summary = state.summary;
         summary.ended = recording

@@ -71,6 +71,8 @@ pub(crate) enum Moment<'a> {
     WentInEarly(Early),
     /// A completion was taken that no operation in flight explains.
     Stray(Stray<'a>),
+    /// A completion was taken that the kernel did not post.
+    Forged(Forged),
     /// An operation went in that names others by their cookie.
     Cancels(Cancels<'a>),
     /// A completion was taken twice from one place of the queue.
@@ -360,6 +362,41 @@ pub(crate) struct Stray<'a> {
     pub(crate) forgotten: bool,
     /// Of an operation that may have ended in silence it had to be forgotten, and this may be its failure.
     pub(crate) may_have_failed: bool,
+}
+
+/// A completion that the kernel did not post, in place of one that it did.
+#[derive(Debug)]
+pub(crate) struct Forged {
+    /// Where it was taken, and where the kernel posted the other one.
+    pub(crate) taken: EventId,
+    /// See `taken`.
+    pub(crate) posted: EventId,
+    /// Process, ring and scope of the thread that took it.
+    pub(crate) place: (u32, u32, u32),
+    /// Their words.
+    pub(crate) words: (u64, u64),
+    /// The operation of the other one, by the kernel's request, where the program's record has it.
+    pub(crate) operation: Option<Lacking>,
+    /// What the word was taken for.
+    pub(crate) taken_for: (Option<OperationId>, Option<GenerationId>),
+    /// The program went past the other one.
+    pub(crate) is_passed: bool,
+    /// All but the word is as the kernel posted it.
+    pub(crate) is_like: bool,
+    /// The process that is the kernel's view, and where that begins to tell of the ring.
+    pub(crate) view: (u32, EventId),
+    /// The latest event that it rests on.
+    pub(crate) until: EventId,
+}
+
+/// An operation whose completion was not taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lacking {
+    pub(crate) id: OperationId,
+    pub(crate) slot: u16,
+    pub(crate) opcode: u8,
+    pub(crate) site: SiteId,
+    pub(crate) submit: EventId,
 }
 
 /// An operation that cancels, removes or updates others by their cookie.

@@ -162,7 +162,7 @@ impl State {
             *last = (event.id, event.at_ns);
         }
         if self.kernel.is_view(event.process) {
-            return self.kernel_step(event);
+            return self.kernel_step(event, observer);
         }
         self.show_hits(event.at_ns, observer);
         self.show_overlaps(event.at_ns, observer);
@@ -311,7 +311,8 @@ impl State {
                     *known = thread(*tid, event.lane);
                 }
             }
-            What::ScopeEnter { .. } | What::Fork { .. } | What::Lost(_) | What::Other { .. } => {}
+            What::Lost(loss) => self.lost_beside_kernel(event.process, loss.reason),
+            What::ScopeEnter { .. } | What::Fork { .. } | What::Other { .. } => {}
         }
     }
 

@@ -57,6 +57,9 @@ pub(crate) struct Draft {
     pub(crate) keys: Vec<Key>,
     /// Where the stretch that must be whole ends, if not where it shows.
     pub(crate) until: Option<EventId>,
+    /// A process whose records must be whole, too: it rests on what the kernel says, whatever its own process's capture
+    /// level.
+    pub(super) by_kernel: Option<u32>,
     /// How much it matters, if not as much as its rule says.
     severity: Option<Severity>,
     /// The drop of a ring, and a scope: all that comes of one drop in one scope is one story.
@@ -96,6 +99,7 @@ impl Draft {
             seen_at,
             history: History::Whole,
             until: None,
+            by_kernel: None,
             severity: None,
             ring_drop: None,
             keys: Vec::new(),
@@ -133,6 +137,12 @@ impl Draft {
 
     pub(crate) fn until(mut self, until: EventId) -> Self {
         self.until = Some(until);
+        self
+    }
+
+    /// It rests on what a process that is the kernel's view says.
+    pub(crate) fn by_kernel(mut self, view: u32) -> Self {
+        self.by_kernel = Some(view);
         self
     }
 

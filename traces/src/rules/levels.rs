@@ -56,6 +56,13 @@ pub(crate) const BY_CALLS: &[(RuleId, &str)] = &[
     (RuleId(12), "suspected"),
 ];
 
+/// Rules that speak, beside those, where the kernel's view of a ring stands beside what the probe or the shim recorded of
+/// it, and how far each sees.
+pub(crate) const BY_KERNEL: &[(RuleId, &str)] = &[(
+    RuleId(12),
+    "a word taken in place of one that the kernel posted: proved",
+)];
+
 /// Whether a rule has its input at a level; `probed`: probes of its functions tell of the process, too.
 pub(crate) fn speaks(rule: RuleId, capture: Capture, probed: bool) -> bool {
     match capture {
@@ -88,12 +95,20 @@ pub fn table() -> String {
         let rule = super::ALL.iter().find(|rule| rule.id == *id);
         calls += &format!("  {id}  {:<23} {how}\n", rule.map_or("", |rule| rule.name));
     }
+    let mut kernel =
+        "\nWith --kernel, of a ring that the probe or the shim records as well, also:\n\n"
+            .to_owned();
+    for (id, how) in BY_KERNEL {
+        let rule = super::ALL.iter().find(|rule| rule.id == *id);
+        kernel += &format!("  {id}  {:<23} {how}\n", rule.map_or("", |rule| rule.name));
+    }
     table
         + &calls
+        + &kernel
         + "\n-: needs the probe, for who gives a cookie away and takes it back, or for coroutines.\n\
            \nWith --kernel the kernel itself lists operations, results, what was in flight at the end and what overflowed, \
            of any\nprogram, a statically linked one too, but one that raises its privileges (setuid). Of all rules T05 \
-           alone has its input\nin that. Of what the probe records, it adds to T09 whether an operation was completed and \
+           alone has its input\nin that alone. Of what the probe records, it adds to T09 whether an operation was completed and \
            its completion passed by; and\ncookies that were changed behind the record.\n"
 }
 
@@ -110,8 +125,14 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         .not_recorded()
         .any(|text| text.starts_with("not recorded: what is freed"));
     let has_input = |id: RuleId| has_frees || !OF_FREES.contains(&id);
-    let shim = BY_SHIM.iter().filter(|(id, _)| has_input(*id));
-    let rules: Vec<String> = shim.map(|(id, _)| id.to_string()).collect();
+    let mut numbered = (0u32..).zip(&recording.processes);
+    let has_kernels_view = numbered.any(|(index, process)| {
+        process.capture == Capture::Preload && recording.has_kernels_view(index)
+    });
+    let more = if has_kernels_view { BY_KERNEL } else { &[] };
+    let shim = BY_SHIM.iter().filter(|(id, _)| has_input(*id)).chain(more);
+    let mut rules: Vec<String> = shim.map(|(id, _)| id.to_string()).collect();
+    rules.sort();
     let who = match (shims, recording.process_count()) {
         (0, _) => return kernel,
         (1, 1) => "recorded by preload".to_owned(),
@@ -123,6 +144,7 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         let more = BY_CALLS.iter().map(|(id, _)| id.to_string());
         let mut rules: Vec<String> = rules.into_iter().chain(more).collect();
         rules.sort();
+        rules.dedup();
         return Some(format!(
             "{who} and uprobes, without the probe: who gives a cookie away and takes it back is seen as far as it is a call \
              of a function (into_raw, from_raw), coroutines are not; of {} rules {} have their input{kernel}",

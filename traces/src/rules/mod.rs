@@ -227,10 +227,11 @@ impl Judge<'_> {
             .process(draft.process())
             .map_or(Capture::Linked, |process| process.capture);
         let probed = self.is_probed(draft.process());
-        if !levels::speaks(self.rule.id, capture, probed) {
+        let is_by_kernel = draft.by_kernel.is_some();
+        if !is_by_kernel && !levels::speaks(self.rule.id, capture, probed) {
             return;
         }
-        let draft = if probed && levels::only_suspects(self.rule.id) {
+        let draft = if !is_by_kernel && probed && levels::only_suspects(self.rule.id) {
             draft.confidence(Confidence::Suspected)
         } else {
             draft
@@ -255,7 +256,9 @@ impl Judge<'_> {
             History::Whole => 0,
         };
         let until = self.had_happened_by(draft.until.unwrap_or(draft.seen_at));
-        let reason = self.losses.between(draft.process(), from, until)?;
+        let of_process = |process| self.losses.between(process, from, until);
+        let of_kernel = || draft.by_kernel.and_then(of_process);
+        let reason = of_process(draft.process()).or_else(of_kernel)?;
         let word = crate::text::loss_reason(reason);
         let clause = format!("records are missing that may explain it ({word})");
         Some((Doubt::Lost(reason), clause))
@@ -486,6 +489,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         }
         Moment::Cancels(_) => const { &[&t15_ambiguous_cancel::RULE, &t25_truncated_cookie::RULE] },
         Moment::Unset { .. } => const { &[&t01_unset_cookie::RULE] },
+        Moment::Forged(_) => const { &[&t12_unknown_cookie::RULE] },
         Moment::TakenBackAfterDrop { .. } => const { &[&t07_reclaimed_in_flight::RULE] },
         Moment::RingDropped { .. } => const { &[&t09_never_reclaimed::RULE] },
         Moment::Stranded { .. } | Moment::Unheeded { .. } | Moment::DroppedUnwoken { .. } => {

@@ -6,14 +6,17 @@
 //! nobody set (`leftover-cookie`), for sentinels and messages, and where it does not know enough of the
 //! ring or of the cookie's past.
 //! Only suspects completions where nothing but other cookies shows that cookies are pointers.
+//! Where the kernel's posts are recorded beside the program's own record, it fires on any ring: on a word that was taken in
+//! place of one that the kernel had posted. That is proved once the program went past the other one, and all but the word
+//! is as it was posted; observed where more is other; suspected where nothing was taken behind it.
 //! Points at the submission, else at the completion.
 
 use wire::record::CookieState;
 
-use super::{Draft, Judge, Rule};
+use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
-use crate::model::{Moment, Pointers, Standing, Stray, Submitted};
+use crate::model::{Forged, Moment, Pointers, Standing, Stray, Submitted};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(12),
@@ -23,12 +26,17 @@ pub(super) static RULE: Rule = Rule {
     fires: "A completion brings a word that was never leaked, submitted or declared, on a ring whose \
             cookies are pointers: somebody will take it for one. Where a scheme declares pointers, a \
             submission with a word that was never leaked is reported at once; so is a key that its table never \
-            gave out, where keys of one table are declared.",
+            gave out, where keys of one table are declared. With --kernel, on any ring: a completion brings a \
+            word that the kernel did not post, in place of one that it did.",
     silent: "The word is a declared sentinel or a message from another ring; it was submitted on this \
              ring; it is zero, a part of a leaked pointer, or, among keys, a word with its highest bit set; or the ring was made before the recording \
              began. All that uses the ring must be recorded: completions of operations that a library \
-             submits behind the probe are unknown too. So are messages sent without a ring.",
-    needs: "The ring's creation, leaks, submissions and completions.",
+             submits behind the probe are unknown too. So are messages sent without a ring. Of what the kernel \
+             posted nothing is said after records of either side were lost, nor where a word stands in for no other: \
+             not all that is posted is told of (zero-copy receives, drivers' commands, messages of processes that \
+             were not listened to).",
+    needs: "The ring's creation, leaks, submissions and completions; of words that the kernel did not post, \
+            `record --kernel` and the ring's record by the probe or the shim.",
     points_at: "The submission with that word, else the completion.",
     example: "\"Bad cqe data\" was seen for years. One cause was found: two ways of reading share a ring, \
               and one takes the other's completions and reads their cookies as its own objects.",
@@ -42,6 +50,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
         Moment::Stray(stray) => completion(stray, judge),
         Moment::Submitted(submitted) => submission(submitted, judge),
+        Moment::Forged(forged) => instead(forged, judge),
         _ => {}
     }
 }
@@ -88,6 +97,59 @@ fn completion(stray: &Stray<'_>, judge: &mut Judge<'_>) {
         draft = draft.evidence(*leak, "a pointer that is a cookie here");
     }
     judge.say(draft);
+}
+
+fn instead(forged: &Forged, judge: &mut Judge<'_>) {
+    let (process, ring, scope) = forged.place;
+    let (word, posted) = forged.words;
+    let (view, since) = forged.view;
+    let subject = match &forged.operation {
+        Some(lacking) => lacking.id.subject(),
+        None => Subject::Cookie {
+            process,
+            ring,
+            cookie: posted,
+        },
+    };
+    let confidence = match (forged.is_passed, forged.is_like) {
+        (true, true) => Confidence::Proved,
+        (true, false) => Confidence::Observed,
+        (false, _) => Confidence::Suspected,
+    };
+    let names = judge.names();
+    let whose = forged.operation.map_or(String::new(), |it| {
+        let operation = names.operation(ring, it.id.sequence, it.slot, it.opcode);
+        format!(", of {operation}{}", judge.at(it.site))
+    });
+    let mut draft = Draft::new(subject, forged.taken, forged.taken)
+        .scope(scope)
+        .confidence(confidence)
+        .history(History::Since(since))
+        .until(forged.until)
+        .by_kernel(view)
+        .title("a completion is not the one that the kernel posted")
+        .advice(
+            "Something wrote into the completion queue, which no sanitizer watches, or the program read another place \
+             of it. Look for a store beside a block that lies near the ring's mapping; a watchpoint on the entry finds \
+             it. A ring whose completions have 32 bytes must not be read at steps of 16.",
+        )
+        .evidence(forged.posted, "what the kernel posted, which was never taken")
+        .evidence(forged.taken, "taken in its place")
+        .shape("instead");
+    if let Some(lacking) = forged.operation {
+        draft = draft
+            .evidence(lacking.submit, "the operation that it was posted for")
+            .key(lacking.id)
+            .shape(crate::names::opcode(lacking.opcode))
+            .shape(names.file(lacking.site));
+    }
+    let (operation, generation) = forged.taken_for;
+    let keys = operation.map(Key::from).into_iter();
+    let draft = draft.keys(keys.chain(generation.map(Key::from)));
+    judge.say(draft.message(format!(
+        "a completion on ring {ring} brought {word:#x}, which the kernel had not posted; it had posted {posted:#x}{whose}, \
+         which was never taken"
+    )));
 }
 
 fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
@@ -329,5 +391,318 @@ mod tests {
                 &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
         }
         check_rule(&RULE, &format!("{text}40 main complete 0 0x7000 0"));
+    }
+
+    const TWO_VIEWS: &str = "
+        process 0 pid=77 start=9 capture=preload end=exit:0
+        process 1 pid=77 start=9 capture=kernel end=exit:0
+        lane main tid=77
+        lane k process=1 tid=77
+        lane worker process=1 tid=78
+        1 k ring-create 4 fd=3 sq=8 cq=16
+        2 main ring-create 0 fd=3 sq=8 cq=16
+        ";
+
+    /// An operation that both sides saw go in.
+    fn both(at: u32, sequence: u32, cookie: u64) -> String {
+        format!(
+            "{at} main submit 0 READ {cookie:#x} seq={sequence} set
+            {at} k submit 4 READ {cookie:#x} seq={sequence}\n"
+        )
+    }
+
+    fn of_two_views(text: &str) {
+        check_rule(&RULE, &format!("{TWO_VIEWS}{text}"));
+    }
+
+    #[test]
+    fn a_word_in_place_of_one_that_the_kernel_posted() {
+        let ops = [
+            both(10, 0, 0x1000),
+            both(11, 1, 0x2000),
+            both(12, 2, 0x3000),
+        ]
+        .concat();
+        let said = "a completion on ring 0 brought 0x7000, which the kernel had not posted; it had posted 0x2000, of \
+                    operation #1 (ring 0, slot 1, READ), which was never taken";
+        let three = |second: &str, arrow: &str| {
+            format!(
+                "{ops}
+                20 k complete 4 0x1000 5 of=0
+                21 k complete 4 0x2000 6 of=1
+                22 k complete 4 0x3000 7 of=2
+                30 main complete 0 0x1000 5
+                31 main complete 0 {second} {arrow}
+                32 main complete 0 0x3000 7\n"
+            )
+        };
+        of_two_views(&three("0x2000 6", ""));
+        of_two_views(&three(
+            "0x7000 6",
+            &format!("<- [error proved since:0] {said}"),
+        ));
+        // More than the word is other; a word that is in flight; one that was taken before.
+        of_two_views(&three("0x7000 0", &format!("<- [observed] {said}")));
+        of_two_views(&three("0x1000 6", "<- [proved] brought 0x1000, which"));
+        let later = "40 k submit 4 READ 0x9000 seq=3\n2000000000 k complete 4 0x9000 5 of=3\n";
+        of_two_views(&(three("0x9000 6", "<- [proved] brought 0x9000, which") + later));
+        // Nothing was taken behind it.
+        let text = three("0x7000 6", &format!("<- [suspected] {said}"));
+        of_two_views(text.trim_end().rsplit_once('\n').unwrap().0);
+    }
+
+    #[test]
+    fn it_is_said_as_soon_as_clocks_cannot_explain_it() {
+        let ops = [both(10, 0, 0x1000), both(11, 1, 0x2000)].concat();
+        let again = |from: u64| {
+            let round = |at: u64| {
+                let sequence = at / 1_000_000_000;
+                format!(
+                    "{at} main submit 0 READ 0x1000 seq={sequence} set
+                    {at} k submit 4 READ 0x1000 seq={sequence}
+                    {at} k complete 4 0x1000 5 of={sequence}
+                    {at} main complete 0 0x1000 5\n"
+                )
+            };
+            (from..from + 4)
+                .map(|second| round(second * 1_000_000_000))
+                .collect::<String>()
+        };
+        // The records that are lost in the end explain nothing of what was certain before.
+        of_two_views(&format!(
+            "{ops}
+            20 k complete 4 0x1000 5 of=0
+            21 k complete 4 0x2000 6 of=1
+            30 main complete 0 0x1000 5
+            31 main complete 0 0x7000 6     <- [proved] brought 0x7000, which the kernel had not posted
+            {}
+            9000000000 k mark x
+            9000000000 main mark x
+            9000000000 worker mark x
+            9000000001 k lost 1 kernel-buffer
+            9000000002 main lost 1 removed",
+            again(2)
+        ));
+    }
+
+    #[test]
+    fn losses_of_either_side_leave_it_unsaid() {
+        let ops = [
+            both(10, 0, 0x1000),
+            both(11, 1, 0x2000),
+            both(12, 2, 0x3000),
+        ]
+        .concat();
+        for (lost, lane) in [
+            ("kernel-buffer", "k"),
+            ("kernel-buffer", "worker"),
+            ("removed", "main"),
+        ] {
+            for at in [3, 15, 21, 31, 90] {
+                let text = format!(
+                    "{ops}
+                    20 k complete 4 0x1000 5 of=0
+                    21 worker complete 4 0x2000 6 of=1
+                    22 k complete 4 0x3000 7 of=2
+                    30 main complete 0 0x1000 5
+                    31 main complete 0 0x7000 6
+                    32 main complete 0 0x3000 7"
+                );
+                let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+                let loss = format!("{at} {lane} lost 1 {lost}");
+                let time = |line: &&str| {
+                    line.trim()
+                        .split(' ')
+                        .next()
+                        .unwrap()
+                        .parse::<u32>()
+                        .unwrap()
+                };
+                let place = lines
+                    .iter()
+                    .position(|line| time(line) > at)
+                    .unwrap_or(lines.len());
+                lines.insert(place, &loss);
+                of_two_views(&lines.join("\n"));
+            }
+        }
+        // Of a lane whose oldest records were overwritten nobody knows what else was posted there.
+        check_rule(
+            &RULE,
+            &format!(
+                "{}
+                20 k complete 4 0x1000 5 of=0
+                21 worker complete 4 0x2000 6 of=1
+                30 main complete 0 0x7000 5     <? brought 0x7000
+                31 main complete 0 0x2000 6",
+                TWO_VIEWS.replace("1 k ring", "0 worker lost 9 overwritten\n1 k ring") + &ops
+            ),
+        );
+        // Not what the shim does not follow, where the kernel does.
+        of_two_views(&format!(
+            "{ops}
+            15 main lost 1 ring-not-followed
+            20 k complete 4 0x1000 5 of=0
+            21 worker complete 4 0x2000 6 of=1
+            30 main complete 0 0x7000 5     <- [proved] brought 0x7000
+            31 main complete 0 0x2000 6"
+        ));
+    }
+
+    #[test]
+    fn what_comes_besides_is_no_other_ones_word() {
+        let ops = [both(10, 0, 0x1000), both(11, 1, 0x2000)].concat();
+        // A message that nobody saw being sent, a tag: all that was posted is taken, sooner or later.
+        of_two_views(&format!(
+            "{ops}
+            20 k complete 4 0x1000 5 of=0
+            21 k complete 4 0x2000 6 of=1
+            30 main complete 0 0x7000 5
+            31 main complete 0 0x1000 5
+            32 main complete 0 0x2000 6
+            33 main complete 0 0x7001 0"
+        ));
+        // One that the program had gone past long before is not what it stands in for.
+        of_two_views(&format!(
+            "{ops}
+            20 k complete 4 0x1000 5 of=0
+            21 k complete 4 0x2000 6 of=1
+            30 main complete 0 0x2000 6
+            5000000000 main complete 0 0x7000 5"
+        ));
+        // Filler; a message from another ring, which the kernel tells of; a timeout that got another word.
+        of_two_views(&format!(
+            "{ops}
+            12 main submit 0 MSG_RING 0x5 seq=2 fd=3 off=0x8000
+            12 k submit 4 MSG_RING 0x5 seq=2
+            19 k complete 4 0x8000 5
+            20 k complete 4 0x1000 5 of=0
+            21 k complete 4 0x2222 6 of=1
+            22 k complete 4 0x5 0 of=2
+            30 main complete 0 0x0 0 flags=32
+            30 main complete 0 0x8000 5
+            31 main complete 0 0x1000 5
+            32 main complete 0 0x2222 6
+            33 main complete 0 0x5 0"
+        ));
+    }
+
+    #[test]
+    fn operations_that_post_without_a_word_of_it_explain_theirs() {
+        for (opcode, arrow) in [
+            ("RECV_ZC", ""),
+            ("URING_CMD", ""),
+            ("OP200", ""),
+            ("RECV", "<- [observed] brought 0x2000"),
+        ] {
+            of_two_views(&format!(
+                "10 main submit 0 {opcode} 0x2000 seq=0 set
+                10 k submit 4 {opcode} 0x2000 seq=0
+                {}
+                20 k complete 4 0x1000 5 of=1
+                21 k complete 4 0x3000 5 of=2
+                29 main complete 0 0x2000 5 more    {arrow}
+                31 main complete 0 0x3000 5",
+                both(11, 1, 0x1000) + &both(11, 2, 0x3000)
+            ));
+        }
+    }
+
+    #[test]
+    fn the_clocks_of_kernel_and_program_may_be_apart() {
+        let mut text = String::new();
+        for sequence in 0..20 {
+            let (at, cookie) = (1_000 + 50 * sequence, 0x1000 + 16 * (sequence % 3));
+            text += &format!("{at} main submit 0 READ {cookie:#x} seq={sequence} set\n");
+            text += &format!("{at} main complete 0 {cookie:#x} 5\n");
+            // The kernel says it later, and other threads of it say it in another order.
+            let lane = ["k", "worker"][sequence as usize % 2];
+            text += &format!("{at} k submit 4 READ {cookie:#x} seq={sequence}\n");
+            let late = 100_000 - 200 * (sequence % 2);
+            text += &format!(
+                "{} {lane} complete 4 {cookie:#x} 5 of={sequence}\n",
+                at + late
+            );
+        }
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_by_key(|line| line.split(' ').next().unwrap().parse::<u64>().unwrap());
+        of_two_views(&lines.join("\n"));
+    }
+
+    #[test]
+    fn a_ring_of_which_less_is_known_is_not_judged() {
+        let rest = |own: &str| {
+            format!(
+                "11 k submit 4 READ 0x1000 seq=0
+                12 k submit 4 READ 0x2000 seq=1
+                20 k complete 4 0x1000 5 of=0
+                21 k complete 4 0x2000 6 of=1
+                {own}
+                30 main complete 0 0x7000 5
+                31 main complete 0 0x2000 6"
+            )
+        };
+        let heads = TWO_VIEWS
+            .lines()
+            .filter(|line| !line.contains("ring-create"));
+        let heads: String = heads.map(|line| format!("{line}\n")).collect();
+        // Made before the kernel was listened to; known to the program only later; another descriptor; not known to it.
+        for own in [
+            "",
+            "22 main ring-create 0 fd=3 sq=8 cq=16",
+            "22 main ring-create 0 fd=5 sq=8 cq=16",
+        ] {
+            let made = "1 k ring-create 4 fd=3 sq=8 cq=16\n";
+            check_rule(&RULE, &format!("{heads}{made}{}", rest(own)));
+            check_rule(
+                &RULE,
+                &format!("{heads}2 main ring-create 0 fd=3 sq=8 cq=16\n{}", rest("")),
+            );
+        }
+        // Taken by another process, a child that has the queue, too.
+        let child =
+            "process 2 pid=78 start=20 capture=preload end=exit:0\nlane child process=2 tid=78\n";
+        check_rule(
+            &RULE,
+            &format!(
+                "{child}{TWO_VIEWS}{}
+                20 k complete 4 0x1000 5 of=0
+                21 k complete 4 0x2000 6 of=1
+                30 child complete 0 0x1000 5
+                31 child complete 0 0x7000 5
+                32 main complete 0 0x2000 6",
+                both(10, 0, 0x1000) + &both(11, 1, 0x2000)
+            ),
+        );
+    }
+
+    #[test]
+    fn by_batch_the_order_is_not_known() {
+        let text = format!(
+            "{}
+            20 k complete 4 0x1000 5 of=0
+            21 k complete 4 0x2000 6 of=1
+            30 main complete 0 0x1000 5",
+            both(10, 0, 0x1000) + &both(11, 1, 0x2000)
+        );
+        let batch = TWO_VIEWS.replacen("capture=preload", "capture=preload times=batch", 1);
+        for (word, arrow) in [("0x2000", ""), ("0x7000", "<? brought 0x7000")] {
+            check_rule(
+                &RULE,
+                &format!("{batch}{text}\n30 main complete 0 {word} 6 {arrow}"),
+            );
+        }
+        // Taken before it was posted, by the time of its batch.
+        let early = text.replace("30 main", "12 main");
+        let mut lines: Vec<&str> = early.lines().collect();
+        lines.sort_by_key(|line| {
+            line.trim()
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap_or(0)
+        });
+        check_rule(&RULE, &format!("{batch}{}", lines.join("\n")));
     }
 }
