@@ -195,7 +195,7 @@ pub struct KernelSaw {
     pub differed: u64,
 }
 
-/// What a program told of beside rings, pointers and coroutines: a rule that was told nothing has nothing to say.
+/// What programs in C told of beside rings, pointers and coroutines: a rule that was told nothing has nothing to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// Descriptors that were opened or closed.

@@ -372,10 +372,24 @@ impl Recording {
         rings.filter_map(|loss| loss.records).sum()
     }
 
-    /// Whether a recorder left this text.
-    pub(crate) fn has_text(&self, text: &str) -> bool {
-        let mut texts = self.tables.strings.iter();
-        texts.any(|known| known.bytes() == text.as_bytes())
+    /// Whether the recorder in a process left a text about it that is so.
+    fn has_left(&self, process: u32, is: impl Fn(&[u8]) -> bool) -> bool {
+        let mut left = self.tables.left.iter();
+        left.any(|(owner, text)| *owner == process && is(self.string(*text).bytes()))
+    }
+
+    /// Whether the probe for C recorded a process.
+    pub(crate) fn is_by_c(&self, process: u32) -> bool {
+        let own = self.process(process);
+        own.is_some_and(|own| own.capture == Capture::Linked)
+            && self.has_left(process, |text| text == wire::record::BY_C.as_bytes())
+    }
+
+    /// Whether nobody sees what a process frees, as its recorder said.
+    pub(crate) fn frees_are_unseen(&self, process: u32) -> bool {
+        self.has_left(process, |text| {
+            text.starts_with(b"not recorded: what is freed")
+        })
     }
 
     /// The text of an id; empty for 0 and for ids that do not exist.
@@ -573,6 +587,8 @@ pub(crate) struct Tables {
     pub(crate) stacks: Stacks,
     /// What writers say of kinds that this build does not know, by process and kind.
     pub(crate) schemas: FxHashMap<(u32, u8), Schema>,
+    /// Texts that recorders left about the processes that they recorded.
+    left: std::collections::BTreeSet<(u32, StringId)>,
     strings: Vec<Untrusted>,
     sites: Vec<Site>,
     types: Vec<Type>,
@@ -586,6 +602,7 @@ impl Default for Tables {
         Self {
             stacks: Stacks::default(),
             schemas: FxHashMap::default(),
+            left: std::collections::BTreeSet::new(),
             strings: vec![Untrusted::default()],
             sites: vec![Site::default()],
             types: vec![Type::default()],
@@ -597,6 +614,17 @@ impl Default for Tables {
 }
 
 impl Tables {
+    /// A text of a process, which is kept with it where recorders leave such about what they record.
+    pub(crate) fn string_of(&mut self, process: u32, text: Untrusted) -> StringId {
+        let bytes = text.bytes();
+        let is_left = bytes == wire::record::BY_C.as_bytes() || bytes.starts_with(b"not recorded");
+        let id = self.string(text);
+        if is_left {
+            self.left.insert((process, id));
+        }
+        id
+    }
+
     pub(crate) fn string(&mut self, text: Untrusted) -> StringId {
         if let Some(id) = self.string_ids.get(&text) {
             return *id;

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use super::Observer;
 use super::moment::Moment;
 use super::opcodes as op;
+use super::ringset::RingKey;
 use super::state::State;
 use super::things::{Operation, OperationId};
 use crate::event::{Completion, EventId, SiteId};
@@ -26,7 +27,7 @@ pub(super) struct Open {
     /// Where each was closed that had been opened.
     closed: FxHashMap<(u32, i32), (SiteId, EventId)>,
     /// Operations that name one that was closed, and which close that was.
-    named: FxHashMap<OperationId, (i32, EventId)>,
+    named: BTreeMap<OperationId, (i32, EventId)>,
     again: (u64, Option<(SiteId, SiteId)>),
 }
 
@@ -78,6 +79,20 @@ impl Open {
             && self.named.len() < OPEN_MAX
         {
             self.named.insert(operation, (fd, closed));
+        }
+    }
+
+    /// A ring is gone, and what was in flight on it: another one may have its number.
+    pub(super) fn forget_ring(&mut self, (process, ring): RingKey) {
+        let number = |sequence| OperationId {
+            process,
+            ring,
+            sequence,
+        };
+        let all = number(0)..=number(u64::MAX);
+        while let Some((operation, _)) = self.named.range(all.clone()).next() {
+            let operation = *operation;
+            self.named.remove(&operation);
         }
     }
 
@@ -186,6 +201,29 @@ mod tests {
         );
         assert_eq!(again("3 main submit 0 RECV 0x7 fd=5", "5"), 0);
         assert_eq!(again("3 main lost 1 removed", "5"), 0);
+    }
+
+    #[test]
+    fn what_a_ring_that_is_gone_named_is_nothing_to_the_next_one_with_its_number() {
+        let found = |between: &str| {
+            let text = format!(
+                "
+                1 main ring-create 0 fd=3 sq=8 cq=16
+                2 main fd-open 5 a.rs:1
+                3 main fd-close 5 a.rs:2
+                4 main submit 0 RECV 0x7 seq=0 fd=5
+                {between}
+                9 main complete 0 0x7 -9
+            "
+            );
+            let trace = Trace::parse_text(&text).expect("a trace");
+            trace.verdict().stories.len()
+        };
+        assert_eq!(found(""), 1);
+        for gone in ["5 main ring-drop 0", "5 main mark x"] {
+            let next = "6 main ring-create 0 fd=3 sq=8 cq=16\n7 main submit 0 RECV 0x7 seq=0 fd=6";
+            assert_eq!(found(&format!("{gone}\n{next}")), 0, "{gone}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl State {
         if self.rings.get(&key).is_none() || self.rings.end(key, event.id).is_some() {
             return;
         }
+        self.open.forget_ring(key);
         self.never_taken_at_drop(event, number, observer);
         self.buffers_at_drop(event, number, observer);
         let Some(ring) = self.rings.get(&(process, number)) else {

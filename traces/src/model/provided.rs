@@ -105,7 +105,7 @@ impl State {
         by: Teller,
         observer: &mut Observer<'_>,
     ) {
-        self.summary.told.provided = true;
+        self.told(event, |told| told.provided = true);
         if count == 0 && by == Teller::Hook {
             // The group was taken from the kernel whole; its number begins anew.
             self.buffers_lost(id..=id, event.id, (true, true), observer);

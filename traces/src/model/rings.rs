@@ -34,6 +34,7 @@ impl State {
             ..RingState::default()
         };
         self.forget_pushed((event.process, ring.ring));
+        self.open.forget_ring((event.process, ring.ring));
         let before = self.rings.insert((event.process, ring.ring), state);
         for operation in before.iter().flat_map(|ring| ring.flying.values()) {
             self.forget_memory(operation);

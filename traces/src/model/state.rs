@@ -21,7 +21,7 @@ use super::schemes::Schemes;
 use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing, Thread, Unwoken};
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
-use crate::finding::{Subject, Summary};
+use crate::finding::{Subject, Summary, Told};
 use crate::recording::{Capture, Recording};
 
 /// Where the bits lie that tell the keys of one table from those of another.
@@ -92,6 +92,8 @@ pub(super) struct State {
     /// Processes of which a cookie may point into a block that nobody said was given away: what the shim recorded, and
     /// programs in C, which may have changed no more than a header.
     pub(super) owners_untold: FxHashSet<u32>,
+    /// Processes that the probe for C recorded.
+    pub(super) by_c: FxHashSet<u32>,
     /// Small cookies of rings of which nothing is declared.
     pub(super) discipline: Discipline,
     /// Processes whose leaks and reclaims probes of their functions tell of.
@@ -126,12 +128,14 @@ impl State {
         state.memory.has_frees = facts.has_frees;
         state.has_resumes = facts.has_resumes;
         state.results.recorded = facts.has_descriptors.clone();
-        let by_c = recording.has_text(wire::record::BY_C);
         for (index, process) in (0u32..).zip(&recording.processes) {
             if process.capture == Capture::Preload {
                 state.by_shim.insert(index);
             }
-            if process.capture == Capture::Preload || by_c && process.capture == Capture::Linked {
+            if recording.is_by_c(index) {
+                state.by_c.insert(index);
+            }
+            if process.capture == Capture::Preload || recording.is_by_c(index) {
                 state.owners_untold.insert(index);
             }
             if recording.probed(index) {
@@ -202,31 +206,33 @@ impl State {
                 self.labels.insert((event.lane, *ring), *owner);
             }
             What::Free { address, size } => {
-                self.summary.told.frees = true;
+                self.told(event, |told| told.frees = true);
                 self.freed(event, *address, *size, Gone::Freed, observer);
             }
             What::Unmap { address, size } => {
                 self.freed(event, *address, *size, Gone::Unmapped, observer);
             }
             What::Realloc { from, to, size } => {
-                self.summary.told.frees = true;
+                self.told(event, |told| told.frees = true);
                 self.realloc(event, (*from, *to), *size);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, site } => {
-                self.summary.told.descriptors = true;
+                self.told(event, |told| told.descriptors = true);
                 self.open.opened(event.process, *fd, *site);
                 self.fd_open(event, *fd, observer);
             }
             What::FdClose { fd, site } => {
                 // One without a place is the shim's, which sees some of the ways to close.
-                self.summary.told.descriptors |= site.0 != 0;
+                if site.0 != 0 {
+                    self.told(event, |told| told.descriptors = true);
+                }
                 let opened = self.open.told_closed((event.process, *fd), *site, event.id);
                 let made = site.0 != 0 && opened == Some(*site);
                 self.fd_close(event, *fd, made, observer);
             }
             What::BorrowBegin(borrow) => {
-                self.summary.told.borrows = true;
+                self.told(event, |told| told.borrows = true);
                 self.borrow_begin(event, borrow, observer);
             }
             What::BorrowEnd(borrow) => {
@@ -238,7 +244,7 @@ impl State {
                 size,
                 initialised,
             } => {
-                self.summary.told.initialised = true;
+                self.told(event, |told| told.initialised = true);
                 self.memory.buffer(event, *address, *size, *initialised);
             }
             What::BufferProvide {
@@ -313,6 +319,13 @@ impl State {
             }
             What::Lost(loss) => self.lost_beside_kernel(event.process, loss.reason),
             What::ScopeEnter { .. } | What::Fork { .. } | What::Other { .. } => {}
+        }
+    }
+
+    /// A program in C told of something.
+    pub(super) fn told(&mut self, event: &Event, note: impl FnOnce(&mut Told)) {
+        if self.by_c.contains(&event.process) {
+            note(&mut self.summary.told);
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct GenerationId {
 }
 
 /// One submitted operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct OperationId {
     pub(crate) process: u32,
     pub(crate) ring: u32,

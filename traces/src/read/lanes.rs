@@ -54,7 +54,9 @@ pub(super) fn read<'a>(
     for chunk in chunks.iter().filter(|chunk| chunk.kind == ChunkKind::Meta) {
         if let Some(body) = file.names(chunk)? {
             let tables = &mut gathered.recording.tables;
-            let more = walk_names(&body, |header, words| ids.learn(tables, header, words));
+            let more = walk_names(&body, |header, words| {
+                ids.learn(tables, process, header, words);
+            });
             torn = torn.saturating_add(more);
         }
     }

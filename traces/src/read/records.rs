@@ -33,7 +33,13 @@ pub(super) struct Ids {
 
 impl Ids {
     /// Takes in a record of a META chunk.
-    pub(super) fn learn(&mut self, tables: &mut Tables, header: Header, words: &[u64]) {
+    pub(super) fn learn(
+        &mut self,
+        tables: &mut Tables,
+        process: u32,
+        header: Header,
+        words: &[u64],
+    ) {
         match header.kind() {
             Some(Kind::String) => {
                 let (id, len) = halves(word(words, 0));
@@ -44,7 +50,7 @@ impl Ids {
                     .collect();
                 bytes.truncate(len as usize);
                 self.strings
-                    .insert(id, tables.string(Untrusted::new(bytes)));
+                    .insert(id, tables.string_of(process, Untrusted::new(bytes)));
             }
             Some(Kind::Site) => {
                 let (id, line) = halves(word(words, 0));

@@ -121,9 +121,10 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
         .count();
     let kernel = by_kernel(recording);
     // What is said of it stands among what was not recorded, with the way out.
-    let has_frees = !recording
-        .not_recorded()
-        .any(|text| text.starts_with("not recorded: what is freed"));
+    let mut of_shims = (0u32..).zip(&recording.processes);
+    let has_frees = of_shims.any(|(index, process)| {
+        process.capture == Capture::Preload && !recording.frees_are_unseen(index)
+    });
     let has_input = |id: RuleId| has_frees || !OF_FREES.contains(&id);
     let mut numbered = (0u32..).zip(&recording.processes);
     let has_kernels_view = numbered.any(|(index, process)| {
@@ -168,12 +169,12 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
 /// What must be said of a verdict over what the probe for C recorded: rules whose input is there only where the program
 /// tells of it, and was not told of.
 pub(crate) fn by_c_in_words(recording: &Recording, told: Told) -> Option<String> {
-    if !recording.has_text(wire::record::BY_C) {
+    let processes = 0..u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
+    let by_c: Vec<u32> = processes.filter(|it| recording.is_by_c(*it)).collect();
+    if by_c.is_empty() {
         return None;
     }
-    let sees_frees = !recording
-        .not_recorded()
-        .any(|text| text.starts_with("not recorded: what is freed"));
+    let sees_frees = by_c.iter().any(|it| !recording.frees_are_unseen(*it));
     let missing: Vec<&str> = [
         (
             told.frees || sees_frees,
@@ -190,9 +191,14 @@ pub(crate) fn by_c_in_words(recording: &Recording, told: Told) -> Option<String>
     .into_iter()
     .filter_map(|(is_told, rule)| (!is_told).then_some(rule))
     .collect();
+    let (who, of) = match (by_c.len(), recording.process_count()) {
+        (by_c, all) if by_c >= all => (String::new(), ""),
+        (1, all) => (format!("1 of {all} processes "), " of it"),
+        (by_c, all) => (format!("{by_c} of {all} processes "), " of them"),
+    };
     (!missing.is_empty()).then(|| {
         format!(
-            "{}; could not be judged, as nothing was recorded of what they go by: {}",
+            "{who}{}; could not be judged{of}, as nothing was recorded of what they go by: {}",
             wire::record::BY_C,
             missing.join(", ")
         )
@@ -291,6 +297,44 @@ mod tests {
         };
         let trace = crate::trace::Trace::parse_text(&by_c).unwrap();
         assert_eq!(by_c_in_words(trace.recording(), told), None);
+    }
+
+    /// Of a program in C with a child in Rust each is judged by what is recorded of it.
+    #[test]
+    fn what_is_said_of_a_program_in_c_is_not_said_of_its_child_in_rust() {
+        let text = format!(
+            "process 0 pid=7\nprocess 1 pid=8\nlane rust process=1\n0 main mark \"{}\"
+            1 rust borrow-begin 0x1000 exclusive a.rs:1
+            2 main ring-create 0
+            2 rust ring-create 0",
+            wire::record::BY_C
+        );
+        let parse = |more: &str| crate::trace::Trace::parse_text(&format!("{text}\n{more}"));
+        let trace = parse("").unwrap();
+        let said = by_c_in_words(trace.recording(), trace.verdict().summary.told).unwrap();
+        let opening = "1 of 2 processes recorded by the probe for C; could not be judged of it, as";
+        assert!(said.starts_with(opening) && said.contains("T26"), "{said}");
+        // Who gave a block away is known of the child.
+        let freed = |lane: &str| {
+            let trace = parse(&format!(
+                "3 {lane} submit 0 RECV 0x5010 seq=0
+                4 {lane} enter 0 1 -> 1
+                5 {lane} free 0x5000 64
+                6 {lane} complete 0 0x5010 0"
+            ));
+            let verdict = trace.unwrap().verdict().clone();
+            verdict
+                .stories
+                .iter()
+                .map(|it| it.head.rule.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((freed("main"), freed("rust")), (vec![7], vec![]));
+        // What nobody sees freed in a process of the probe's is no word of the shim's.
+        let shims = "process 0 pid=7\nprocess 1 pid=8 capture=preload\n0 main mark \"not recorded: what is freed, so\"";
+        let shims = crate::trace::Trace::parse_text(shims).unwrap();
+        let said = in_words(shims.recording()).unwrap();
+        assert!(said.contains("T07, T15, T16"), "{said}");
     }
 
     #[test]

@@ -424,7 +424,7 @@ impl Parser {
             "mark" => {
                 let text = Untrusted::new(rest.next("the text")?.value.clone());
                 What::Mark {
-                    text: self.recording.tables.string(text),
+                    text: self.recording.tables.string_of(process, text),
                     log: Log {
                         level: rest.optional_if(|word| value_of(LEVELS, word)).unwrap_or(0),
                         flags: rest.flags(SPAN_FLAGS, "span")? as u8,
