@@ -23,6 +23,9 @@ impl State {
             return;
         }
         self.open.forget_ring(key);
+        if let Some(info) = self.rings.get(&key).and_then(|ring| ring.info) {
+            self.gone_with(key, info.fd);
+        }
         self.never_taken_at_drop(event, number, observer);
         self.buffers_at_drop(event, number, observer);
         let Some(ring) = self.rings.get(&(process, number)) else {

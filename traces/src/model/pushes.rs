@@ -31,12 +31,10 @@ impl State {
     /// An entry was put into the queue of the ring with a descriptor.
     pub(super) fn push(&mut self, event: &Event, fd: i32, index: u32, cookie: u64) {
         let process = event.process;
-        let made = |ring: &super::things::RingState| ring.info.is_some_and(|info| info.fd == fd);
-        let live = self.rings.live(process);
-        // The descriptor of one that went unseen may have been used again: the latest is meant.
-        let Some((&key, _)) = live.filter(|(_, ring)| made(ring)).last() else {
+        let Some(ring) = self.ring_of_fd.get(&(process, fd)) else {
             return;
         };
+        let key = (process, *ring);
         let pushed = self.pushed.entry(key).or_default();
         if pushed.is_other {
             return;
@@ -58,10 +56,19 @@ impl State {
         }
     }
 
-    /// A ring was made: what was pushed onto one with its number before was another's.
-    pub(super) fn forget_pushed(&mut self, key: RingKey) {
+    /// A ring was made: what was pushed onto one with its number before was another's. The descriptor of one that went
+    /// unseen may have been used again: the latest is meant.
+    pub(super) fn made_with(&mut self, key: RingKey, fd: i32) {
         if !self.pushed.is_empty() {
             self.pushed.remove(&key);
+        }
+        self.ring_of_fd.insert((key.0, fd), key.1);
+    }
+
+    /// A ring is gone, and its descriptor stands for none.
+    pub(super) fn gone_with(&mut self, key: RingKey, fd: i32) {
+        if self.ring_of_fd.get(&(key.0, fd)) == Some(&key.1) {
+            self.ring_of_fd.remove(&(key.0, fd));
         }
     }
 
@@ -164,6 +171,27 @@ mod tests {
             31 main submit 2 NOP 0x7",
         );
         assert_eq!(of, [Some((2, 0)), Some((2, 1)), None]);
+    }
+
+    #[test]
+    fn a_push_is_of_the_latest_ring_with_its_descriptor_while_that_is_there() {
+        let of = pushes(
+            "2 main ring-create 3 fd=5
+            20 calls push 5 0 0x7
+            21 main ring-drop 2
+            22 calls push 5 1 0x7
+            23 main ring-drop 3
+            24 calls push 5 2 0x7
+            25 main ring-create 3 fd=6
+            26 calls push 5 0 0x7
+            27 main ring-create 3 fd=7
+            28 calls push 6 0 0x7
+            29 calls push 7 0 0x7",
+        );
+        assert_eq!(
+            of,
+            [Some((3, 0)), Some((3, 1)), None, None, None, Some((3, 0))]
+        );
     }
 
     #[test]

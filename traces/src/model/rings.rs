@@ -33,9 +33,13 @@ impl State {
             maker: Some(event.lane),
             ..RingState::default()
         };
-        self.forget_pushed((event.process, ring.ring));
-        self.open.forget_ring((event.process, ring.ring));
-        let before = self.rings.insert((event.process, ring.ring), state);
+        let key = (event.process, ring.ring);
+        self.open.forget_ring(key);
+        let before = self.rings.insert(key, state);
+        if let Some(info) = before.as_ref().and_then(|ring| ring.info) {
+            self.gone_with(key, info.fd);
+        }
+        self.made_with(key, ring.fd);
         for operation in before.iter().flat_map(|ring| ring.flying.values()) {
             self.forget_memory(operation);
         }

@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) messages: FxHashMap<u64, u32>,
     /// What was seen to be put into the queues of rings.
     pub(super) pushed: FxHashMap<(u32, u32), super::pushes::Pushed>,
+    /// The latest ring of each process's descriptors.
+    pub(super) ring_of_fd: FxHashMap<(u32, i32), u32>,
     pub(super) memory: Memory,
     pub(super) provided: Provided,
     pub(super) borrows: Borrows,
