@@ -155,6 +155,121 @@ proptest! {
         let heads: Vec<_> = found.iter().map(|story| &story.head.message).collect();
         prop_assert!(heads.is_empty(), "{heads:#?}\n{}", trace.to_text());
     }
+
+    #[test]
+    fn a_correct_run_that_the_kernel_saw_too_raises_nothing_however_far_its_clock_is_off(
+        decisions in prop::collection::vec(any::<u16>(), 0..300),
+        late in 0u64..400_000,
+        errors in prop::collection::vec(0u64..200_000, 1..20),
+        sizes in prop::collection::vec(1usize..40, 1..20),
+    ) {
+        let lines = seen_by_kernel(run(&decisions), late, &errors);
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+        let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+        prop_assert_eq!(trace.verdict().exit_code(), 0, "{}", trace.to_text());
+        let own = by_batch(run(&decisions), &sizes);
+        let lines = seen_by_kernel(own, late, &errors);
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+        let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+        prop_assert_eq!(trace.verdict().exit_code(), 0, "{}", trace.to_text());
+    }
+
+    #[test]
+    fn losses_of_either_side_make_no_finding(
+        decisions in prop::collection::vec(any::<u16>(), 0..200),
+        errors in prop::collection::vec(0u64..2_000, 1..20),
+        deleted in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
+        of_kernel in any::<bool>(),
+    ) {
+        let mut lines = seen_by_kernel(run(&decisions), 0, &errors);
+        let count = lines.len();
+        for index in deleted.iter().map(|index| index.index(count)) {
+            let mut words = lines[index].split(' ');
+            let (at, lane) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
+            let is_kernels = lane.starts_with("kernel");
+            if at.parse::<u64>().is_ok() && (is_kernels || !of_kernel) {
+                lines[index] = format!("{at} {lane} lost 1 removed");
+            }
+        }
+        prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_word_that_was_changed_on_the_way_is_told_from_those_that_were_not(
+        decisions in prop::collection::vec(any::<u16>(), 40..200),
+        errors in prop::collection::vec(0u64..2_000, 1..20),
+        which in any::<prop::sample::Index>(),
+    ) {
+        let mut lines = run(&decisions);
+        let is_taken = |line: &&mut String| line.split(' ').nth(2) == Some("complete");
+        let mut taken: Vec<_> = lines.iter_mut().filter(is_taken).collect();
+        // Of the first one nothing is said before another one agrees.
+        prop_assume!(taken.len() > 4);
+        let which = 1 + which.index(taken.len() - 2);
+        let ring = |line: &str| line.split(' ').nth(3).map(str::to_owned);
+        let of = ring(taken[which].as_str());
+        let others = |some: &[&mut String]| some.iter().any(|it| ring(it) == of);
+        prop_assume!(others(&taken[..which]) && others(&taken[which + 1..]));
+        let true_line = taken[which].clone();
+        let word = true_line.split(' ').nth(4).unwrap().to_owned();
+        let forged = true_line.replacen(&word, "0xdead0000", 1);
+        let lines: Vec<String> = {
+            let all = seen_by_kernel(lines, 0, &errors);
+            all.into_iter().map(|line| if line == true_line { forged.clone() } else { line }).collect()
+        };
+        let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+        let mut found = trace.verdict().stories.iter().flat_map(|story| {
+            std::iter::once(&story.head).chain(&story.folded)
+        });
+        let said = format!("brought 0xdead0000, which the kernel had not posted; it had posted {word}");
+        prop_assert!(found.any(|it| it.rule.0 == 12 && it.message.contains(&said)), "{}", lines.join("\n"));
+    }
+}
+
+/// The same run, with what the kernel says of it: rings, submissions and completions, of two of its threads, each as late
+/// as all of them and by an error of its own.
+fn seen_by_kernel(lines: Vec<String>, late: u64, errors: &[u64]) -> Vec<String> {
+    let mut errors = errors.iter().cycle();
+    let mut timed: Vec<(u64, String)> = Vec::new();
+    let mut threads: [u64; 2] = [0; 2];
+    let mut rest = lines.into_iter();
+    let first = rest.next().unwrap() + " pid=77 start=9";
+    for (index, line) in rest.enumerate() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let at: u64 = words[0].parse().unwrap();
+        // No thread of the kernel's goes back in its own time, and a ring is made before it is used.
+        let thread = index % 2;
+        let then = (at + late + errors.next().unwrap()).max(threads[thread]);
+        match words[2] {
+            "ring-create" => {
+                timed.push((at.saturating_sub(1), format!("kernel0 ring-create {}", words[3..].join(" "))));
+            }
+            "submit" => {
+                let sequence = words.iter().find(|word| word.starts_with("seq=")).unwrap();
+                let what = format!("submit {} {} {} {sequence}", words[3], words[4], words[5]);
+                timed.push((then, format!("kernel{thread} {what}")));
+                threads[thread] = then;
+            }
+            "complete" => {
+                let plain = words[3..].iter().filter(|word| !word.starts_with('@'));
+                let plain: Vec<&str> = plain.copied().collect();
+                timed.push((then, format!("kernel{thread} complete {}", plain.join(" "))));
+                threads[thread] = then;
+            }
+            _ => {}
+        }
+        timed.push((at, words[1..].join(" ")));
+    }
+    // Stable: a lane's own order stays.
+    timed.sort_by_key(|(at, _)| *at);
+    let heads = [
+        first,
+        "process 1 pid=77 start=9 capture=kernel end=exit:0".to_owned(),
+        "lane kernel0 process=1 tid=77".to_owned(),
+        "lane kernel1 process=1 tid=78".to_owned(),
+    ];
+    let lines = timed.into_iter().map(|(at, line)| format!("{at} {line}"));
+    heads.into_iter().chain(lines).collect()
 }
 
 fn lanes_of(lines: &str) -> usize {
