@@ -48,9 +48,13 @@ fn endian(elf: &Elf<'_>) -> RunTimeEndian {
 
 /// A section's bytes, unpacked; none where there is none.
 fn reader(elf: &Elf<'_>, name: Option<&str>, endian: RunTimeEndian) -> Reader {
+    /// No section of a compiler's is packed that well: what says that it is would fill all memory.
+    const PACKED_MAX: u64 = 256;
     let section = name.and_then(|name| elf.section_by_name(name));
-    let bytes = section
-        .and_then(|section| section.uncompressed_data().ok())
+    let packed = section.and_then(|section| section.compressed_data().ok());
+    let packed = packed.filter(|it| it.uncompressed_size / PACKED_MAX <= it.data.len() as u64);
+    let bytes = packed
+        .and_then(|packed| packed.decompress().ok())
         .unwrap_or_default();
     EndianArcSlice::new(Arc::from(&*bytes), endian)
 }

@@ -80,6 +80,46 @@ pub(super) struct Counted {
     pub(super) lost: u64,
 }
 
+/// What was left off because it took more work than any compiler's tables do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Call stacks that end early.
+    pub(super) stacks: u64,
+    /// Files of which no stack is followed.
+    pub(super) files: u64,
+    /// The program's types and lines.
+    pub(super) debug_info: bool,
+}
+
+impl Cut {
+    /// What to say of it.
+    pub(super) fn remark(self) -> Option<String> {
+        let stacks = (self.stacks > 0).then(|| match self.stacks {
+            1 => "a call stack ends early".to_owned(),
+            count => format!(
+                "{} call stacks end early",
+                super::super::closing::grouped(count)
+            ),
+        });
+        let files = (self.files > 0).then(|| match self.files {
+            1 => "stacks end in a file whose table (.eh_frame) is larger than is read".to_owned(),
+            count => format!(
+                "stacks end in {count} files whose tables (.eh_frame) are larger than is read"
+            ),
+        });
+        let lines = "types and lines of calls are missing".to_owned();
+        let lines = self.debug_info.then_some(lines);
+        let all: Vec<String> = [stacks, files, lines].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| {
+            format!(
+                "not recorded: what takes more work to find than in any file that a compiler wrote: {}; no answer rests \
+                 on it",
+                all.join("; ")
+            )
+        })
+    }
+}
+
 #[derive(Debug)]
 struct Sheet {
     writer: Writer,
@@ -151,6 +191,16 @@ impl Follow {
     /// How many calls there were.
     pub(super) fn calls(&self) -> Option<u64> {
         self.owners.as_ref().map(Owners::count)
+    }
+
+    /// What took too long to be read to its end.
+    pub(super) fn cut(&self) -> Cut {
+        let (stacks, files) = self.maps.cut();
+        Cut {
+            stacks,
+            files,
+            debug_info: self.owners.as_ref().is_some_and(Owners::is_cut),
+        }
     }
 
     /// How many entries were seen to be put into queues, and of how many nobody knows by whom.
@@ -755,6 +805,25 @@ mod tests {
             follow.take(entry);
         }
         assert_eq!(follow.deaf(), BTreeMap::from([("su".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn what_took_too_long_is_named() {
+        assert_eq!(Cut::default().remark(), None);
+        let cut = Cut {
+            stacks: 1_200,
+            files: 1,
+            debug_info: true,
+        };
+        let said = cut.remark().unwrap();
+        assert!(
+            said.contains(": 1,200 call stacks end early; stacks end in a file"),
+            "{said}"
+        );
+        assert!(
+            said.contains("; types and lines of calls are missing; no answer"),
+            "{said}"
+        );
     }
 
     #[test]

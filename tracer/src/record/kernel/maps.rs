@@ -20,8 +20,7 @@ use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::unwind::{REGISTERS, Table, Walk};
-use crate::symbols::debug::Elf;
+use super::unwind::{Found, REGISTERS, Table, Walk};
 
 /// Mappings of one process; a program that makes code at run time maps it all the time.
 const MAPPINGS_MAX: usize = 4096;
@@ -90,6 +89,16 @@ pub(super) struct Maps {
     files: Files,
     /// Whether stacks are followed by what files say of their frames.
     has_tables: bool,
+    tables: Tables,
+}
+
+/// What files say of their frames, together.
+#[derive(Debug, Default)]
+struct Tables {
+    /// Bytes that they take.
+    bytes: u64,
+    /// Stacks that took too much work to follow, and files that say too much.
+    cut: (u64, u64),
 }
 
 /// What a file says of where its parts lie.
@@ -207,7 +216,13 @@ impl Maps {
             }
             inside = walk.address().wrapping_sub(1);
         }
+        self.tables.cut.0 += u64::from(walk.is_cut());
         frames
+    }
+
+    /// Stacks that took more work to follow than any do, and files that say more of their frames than any do.
+    pub(super) fn cut(&self) -> (u64, u64) {
+        self.tables.cut
     }
 
     /// The file that the code at an address of a process comes from.
@@ -215,7 +230,8 @@ impl Maps {
         let lies_in = |(it, _): &&mut Mapped| inside.wrapping_sub(it.start) < it.len;
         let (mapping, loaded) = self.by_pid.get_mut(&pid)?.iter_mut().find(lies_in)?;
         if loaded.is_none() {
-            *loaded = load(&mut self.files, mapping, self.has_tables);
+            let tables = self.has_tables.then_some(&mut self.tables);
+            *loaded = load(&mut self.files, mapping, tables);
         }
         loaded.clone()
     }
@@ -227,7 +243,7 @@ fn is_of_a_file(path: &[u8]) -> bool {
 }
 
 /// Where the file of a mapping was loaded.
-fn load(files: &mut Files, mapping: &Mapping, has_tables: bool) -> Option<Loaded> {
+fn load(files: &mut Files, mapping: &Mapping, tables: Option<&mut Tables>) -> Option<Loaded> {
     let key = (
         mapping.path.clone(),
         mapping.build_id.clone(),
@@ -236,7 +252,7 @@ fn load(files: &mut Files, mapping: &Mapping, has_tables: bool) -> Option<Loaded
     let image = match files.entry(key) {
         Entry::Occupied(known) => known.get().clone(),
         Entry::Vacant(new) => new
-            .insert(Image::read(mapping, has_tables).map(Arc::new))
+            .insert(Image::read(mapping, tables).map(Arc::new))
             .clone(),
     }?;
     Some(Loaded {
@@ -246,7 +262,7 @@ fn load(files: &mut Files, mapping: &Mapping, has_tables: bool) -> Option<Loaded
 }
 
 impl Image {
-    fn read(mapping: &Mapping, has_tables: bool) -> Option<Self> {
+    fn read(mapping: &Mapping, tables: Option<&mut Tables>) -> Option<Self> {
         let path = Path::new(std::ffi::OsStr::from_bytes(&mapping.path));
         if !path.is_absolute() {
             return None;
@@ -264,14 +280,19 @@ impl Image {
         if !mapping.build_id.is_empty() && mapping.build_id != build_id {
             return None;
         }
+        let table = tables.and_then(|tables| match Table::read(&file, &mut tables.bytes) {
+            Found::Table(table) => Some(Arc::new(table)),
+            Found::None => None,
+            Found::TooLarge => {
+                tables.cut.1 += 1;
+                None
+            }
+        });
         Some(Self {
             path: mapping.path.clone().into(),
             build_id: build_id.into(),
             parts,
-            table: has_tables
-                .then(|| Elf::parse(&file).ok().and_then(|elf| Table::read(&elf)))
-                .flatten()
-                .map(Arc::new),
+            table,
         })
     }
 

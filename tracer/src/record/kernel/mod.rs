@@ -42,7 +42,7 @@ use calls::Calls;
 use calls::owners::Owners;
 use calls::probes::Probes;
 pub(crate) use calls::probes::leftovers;
-use follow::{Counted, Follow};
+use follow::{Counted, Cut, Follow};
 use perf::{About, Event, Memory, Whom};
 use sample::{Entry, Said, Tracepoints};
 use tracefs::Tracefs;
@@ -104,6 +104,7 @@ pub(crate) struct Outcome {
     /// Entries seen to be put into queues, those of them without a stack, and those that found no room.
     pushes: (u64, u64),
     pushes_lost: u64,
+    cut: Cut,
     failure: Option<String>,
     /// Programs that ended what the kernel says of their processes, and how many of those there were.
     deaf: BTreeMap<String, u64>,
@@ -586,6 +587,7 @@ impl Listener {
             counted: self.follow.counted,
             calls: self.follow.calls(),
             pushes: self.follow.pushes(),
+            cut: self.follow.cut(),
             pushes_lost: self.pushes_lost,
             failure: self.follow.failure(),
             deaf: self.follow.deaf(),
@@ -629,6 +631,7 @@ impl Outcome {
                 grouped(bare + self.pushes_lost)
             ));
         }
+        remarks.extend(self.cut.remark());
         remarks
     }
 

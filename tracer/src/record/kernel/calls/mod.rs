@@ -12,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+mod effort;
 pub(super) mod owners;
 pub(super) mod probes;
 pub(super) mod program;

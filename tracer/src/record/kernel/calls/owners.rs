@@ -59,6 +59,11 @@ impl Owners {
         }
     }
 
+    /// Whether the program's debug information took too long to read.
+    pub(in super::super) fn is_cut(&self) -> bool {
+        self.program.is_cut()
+    }
+
     /// Calls that were recorded.
     pub(in super::super) fn count(&self) -> u64 {
         self.count

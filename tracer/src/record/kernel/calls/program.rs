@@ -16,6 +16,7 @@ use object::read::elf::ProgramHeader as _;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use wire::record::Owner;
 
+use super::effort::{Begun, Effort};
 use super::prologue::{self, Cost};
 use super::pushes::Pushes;
 use crate::symbols::debug::{self, Elf, Reader};
@@ -68,6 +69,7 @@ pub(in super::super) struct Program {
     /// Where functions of the standard library lie that call these themselves: begin and end.
     shipped: BTreeMap<u64, u64>,
     lines: Option<Context<Reader>>,
+    effort: Effort,
 }
 
 impl std::fmt::Debug for Program {
@@ -112,7 +114,8 @@ impl Program {
             symbols,
         } = functions(&elf);
         let dwarf = debug::dwarf(&elf);
-        let (pushes, no_pushes) = match Pushes::find(&elf, &dwarf) {
+        let effort = Effort::default();
+        let (pushes, no_pushes) = match Pushes::find(&elf, &dwarf, &effort) {
             Ok(pushes) => (pushes, None),
             Err(why) => (None, Some(why)),
         };
@@ -129,7 +132,7 @@ impl Program {
                 "{shown}: into_raw, from_raw and their kin cannot be probed, because {why}; {INSTEAD}"
             );
         }
-        let _ = types(&dwarf, &mut functions);
+        effort.spend(|begun| types(&dwarf, &mut functions, begun).ok());
         // Of every kind of value: only that of owners is of use.
         functions.retain(|it| it.call != Call::Forget || owned(&mut it.clone()));
         for function in &mut functions {
@@ -142,7 +145,8 @@ impl Program {
             pushes,
             no_pushes,
             shipped,
-            lines: Context::from_dwarf(dwarf).ok(),
+            lines: effort.spend(|_| Context::from_dwarf(dwarf).ok()).flatten(),
+            effort,
         })
     }
 
@@ -153,13 +157,18 @@ impl Program {
         before.is_some_and(|(_, end)| address <= *end)
     }
 
+    /// Whether its debug information took too long to read, so that types and lines are missing that it may say.
+    pub(in super::super) fn is_cut(&self) -> bool {
+        self.effort.is_over()
+    }
+
     /// The line of a call, by where it returns to.
     pub(in super::super) fn line(&self, returns_to: u64) -> Option<(String, u32, u32)> {
+        let lines = self.lines.as_ref()?;
+        let inside = returns_to.checked_sub(1)?;
         let place = self
-            .lines
-            .as_ref()?
-            .find_location(returns_to.checked_sub(1)?)
-            .ok()??;
+            .effort
+            .spend(|_| lines.find_location(inside).ok())???;
         Some((
             place.file?.to_owned(),
             place.line.unwrap_or(0),
@@ -369,17 +378,27 @@ fn first_argument(arguments: &str) -> Option<&str> {
     (!first.is_empty()).then_some(first)
 }
 
-/// Types from the debug information, where it has them.
-fn types(dwarf: &gimli::Dwarf<Reader>, functions: &mut [Function]) -> gimli::Result<()> {
+/// Types from the debug information, where it has them, as far as there is time.
+fn types(
+    dwarf: &gimli::Dwarf<Reader>,
+    functions: &mut [Function],
+    begun: &mut Begun<'_>,
+) -> gimli::Result<()> {
     let mut wanted: BTreeMap<u64, &mut Function> =
         functions.iter_mut().map(|it| (it.address, it)).collect();
     let mut units = dwarf.units();
     while let Some(header) = units.next()? {
+        if begun.is_over_now() {
+            break;
+        }
         let unit = dwarf.unit(header)?;
         let unit = unit.unit_ref(dwarf);
         let mut ranges = unit.unit_ranges()?;
         let mut is_of_use = false;
         while let Some(range) = ranges.next()? {
+            if begun.is_over() {
+                return Ok(());
+            }
             // What a linker threw away has ranges that end before they begin.
             is_of_use |=
                 range.begin < range.end && wanted.range(range.begin..range.end).next().is_some();
@@ -389,6 +408,9 @@ fn types(dwarf: &gimli::Dwarf<Reader>, functions: &mut [Function]) -> gimli::Res
         }
         let mut entries = unit.entries();
         while let Some(entry) = entries.next_dfs()? {
+            if begun.is_over() {
+                return Ok(());
+            }
             if entry.tag() != gimli::DW_TAG_subprogram {
                 continue;
             }
@@ -399,7 +421,7 @@ fn types(dwarf: &gimli::Dwarf<Reader>, functions: &mut [Function]) -> gimli::Res
                 continue;
             };
             if let Some(function) = wanted.get_mut(&low)
-                && let Some(ty) = argument(unit, entry.offset())?
+                && let Some(ty) = argument(unit, entry.offset(), begun)?
             {
                 function.ty = ty;
             }
@@ -412,11 +434,15 @@ fn types(dwarf: &gimli::Dwarf<Reader>, functions: &mut [Function]) -> gimli::Res
 fn argument(
     unit: gimli::UnitRef<'_, Reader>,
     at: gimli::UnitOffset<usize>,
+    begun: &mut Begun<'_>,
 ) -> gimli::Result<Option<Type>> {
     let mut tree = unit.entries_tree(Some(at))?;
     let root = tree.root()?;
     let mut children = root.children();
     while let Some(child) = children.next()? {
+        if begun.is_over() {
+            return Ok(None);
+        }
         let entry = child.entry();
         if entry.tag() != gimli::DW_TAG_template_type_parameter {
             continue;

@@ -10,9 +10,13 @@ use std::ops::Range;
 use gimli::{Reader as _, UnitRef};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
+use super::effort::{Begun, Effort};
 use super::program::offset;
 use super::prologue;
 use crate::symbols::debug::{Elf, Reader};
+
+/// Bytes of a name that is looked at: far more than those that are looked for.
+const NAME_MAX: usize = 4096;
 
 /// What is probed of them, and how its arguments are read.
 #[derive(Debug, Default)]
@@ -39,6 +43,7 @@ impl Pushes {
     pub(super) fn find(
         elf: &Elf<'_>,
         dwarf: &gimli::Dwarf<Reader>,
+        effort: &Effort,
     ) -> Result<Option<Self>, &'static str> {
         let mut found = Self::default();
         let (mut uses, mut refused) = (false, false);
@@ -80,7 +85,13 @@ impl Pushes {
                  pushes, was optimised and has it in line, or has a version of the crate that takes entries by value"
             });
         }
-        found.layout = layout(dwarf).ok().flatten().ok_or(
+        let fields = effort.spend(|begun| layout(dwarf, begun).ok().flatten());
+        if effort.is_over() {
+            return Err(
+                "the program's debug information takes more than a minute to read, which no compiler's does",
+            );
+        }
+        found.layout = fields.flatten().ok_or(
             "the program's debug information does not say where `SubmissionQueue` and `IoUring` of the io-uring crate have \
              their fields (`tail`, `queue`, `sq`, `fd`): build it with debug information",
         )?;
@@ -110,16 +121,22 @@ fn method(name: &str) -> Option<&str> {
 }
 
 /// Where the fields lie, as the debug information says.
-fn layout(dwarf: &gimli::Dwarf<Reader>) -> gimli::Result<Option<Layout>> {
+fn layout(dwarf: &gimli::Dwarf<Reader>, begun: &mut Begun<'_>) -> gimli::Result<Option<Layout>> {
     let (mut queue, mut ring) = (None, None);
     let mut units = dwarf.units();
     while let Some(header) = units.next()? {
+        if begun.is_over_now() {
+            break;
+        }
         let unit = dwarf.unit(header)?;
         let unit = unit.unit_ref(dwarf);
         let mut entries = unit.entries();
         // The namespaces around, and how deep each of them is.
         let mut path: Vec<(isize, String)> = Vec::new();
         while let Some(entry) = entries.next_dfs()? {
+            if begun.is_over() {
+                return Ok(None);
+            }
             let depth = entry.depth();
             while path.last().is_some_and(|(outer, _)| *outer >= depth) {
                 path.pop();
@@ -131,7 +148,11 @@ fn layout(dwarf: &gimli::Dwarf<Reader>) -> gimli::Result<Option<Layout>> {
             let Some(name) = entry.attr_value(gimli::DW_AT_name) else {
                 continue;
             };
-            let name = unit.attr_string(name)?.to_string_lossy()?.into_owned();
+            let name = unit.attr_string(name)?;
+            if name.len() > NAME_MAX {
+                continue;
+            }
+            let name = name.to_string_lossy()?.into_owned();
             let plain = name.split('<').next().unwrap_or_default();
             let (at, names) = (entry.offset(), path.iter().map(|(_, name)| &**name));
             match (tag, plain) {
