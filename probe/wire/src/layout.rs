@@ -20,6 +20,9 @@ pub const FOLDER: &str = "tracer-";
 pub const NO_ROOM: &str = "no-room";
 /// Name of the file that a process leaves there where its own was made smaller than it should have been.
 pub const LITTLE_ROOM: &str = "little-room";
+/// Name of the file there whose first word counts the bytes that the recording may still take: processes and recorder
+/// take from it in one step each what they are about to fill, so that those that begin together do not take the same twice.
+pub const ROOM: &str = "room";
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.

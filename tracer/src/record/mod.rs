@@ -21,6 +21,8 @@ use crate::exit::{Exit, Failure, RECORD_FAILED, TIMED_OUT};
 
 pub(crate) mod folder;
 
+#[expect(unsafe_code, reason = "maps a word that processes count in")]
+mod budget;
 #[expect(unsafe_code, reason = "reads the time-stamp counter")]
 pub(crate) mod clock;
 mod session;

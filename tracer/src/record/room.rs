@@ -15,6 +15,8 @@ use rustix::fs::{FallocateFlags, OFlags};
 use rustix::process::{Resource, getrlimit};
 use wire::layout::{self, CHUNK_BYTES, header};
 
+use super::budget::Budget;
+
 /// The most that is set aside at once: what tmpfs can clear in some 20 ms.
 const STEP_MAX: u64 = 1024;
 
@@ -51,18 +53,28 @@ impl Growing {
         }))
     }
 
-    /// Makes room where less is left than the program may need before this is called again. Says whether
-    /// it did.
-    pub(crate) fn make_room(&mut self) -> io::Result<bool> {
+    /// Makes room where less is left than the program may need before this is called again, as far as the recording may
+    /// take that from the disk. Says whether it did.
+    pub(crate) fn make_room(&mut self, budget: Option<&Budget>) -> io::Result<bool> {
         let taken = word(&self.file, header::CHUNKS_TAKEN)?.min(self.usable);
         let ahead = (self.first / 2).max((taken / 2).min(STEP_MAX));
         if self.usable >= self.most || self.usable - taken >= ahead {
             return Ok(false);
         }
         let step = self.first.max(taken.min(STEP_MAX));
-        let usable = (self.usable + step).min(self.most);
+        let wanted = ((self.usable + step).min(self.most) - self.usable) * CHUNK_BYTES as u64;
+        let taken = budget.map_or(wanted, |budget| budget.take(wanted, CHUNK_BYTES as u64));
+        if taken == 0 {
+            return Err(io::Error::other(
+                "all processes of the recording have taken a quarter of what was free, or as much as one may have",
+            ));
+        }
+        let usable = self.usable + taken / CHUNK_BYTES as u64;
         let end = |chunks: u64| self.first_chunk + chunks * CHUNK_BYTES as u64;
-        allocate(&self.file, end(self.usable), end(usable))?;
+        if let Err(error) = allocate(&self.file, end(self.usable), end(usable)) {
+            budget.inspect(|budget| budget.give_back(taken));
+            return Err(error);
+        }
         // The room is there; now it may be used.
         self.file
             .write_all_at(&usable.to_le_bytes(), header::CHUNKS_USABLE as u64)?;
@@ -87,10 +99,10 @@ pub(crate) fn ask_to_stop(path: &Path) -> io::Result<bool> {
 }
 
 /// Gives back to the disk what the process of a file has not used, and never will, because it has ended. To who reads it
-/// the file stays as it is.
-pub(crate) fn give_back_unused(path: &Path) -> io::Result<()> {
+/// the file stays as it is. Says how many bytes that are.
+pub(crate) fn give_back_unused(path: &Path) -> io::Result<u64> {
     let Some(file) = open(path)? else {
-        return Ok(());
+        return Ok(0);
     };
     let length = file.metadata()?.len();
     let used = super::process_file::used(&file, length)?;
@@ -98,7 +110,7 @@ pub(crate) fn give_back_unused(path: &Path) -> io::Result<()> {
     if used < length {
         rustix::fs::fallocate(&file, how, used, length - used)?;
     }
-    Ok(())
+    Ok(length.saturating_sub(used))
 }
 
 /// Opens the file of a process; nothing while its header is not written.
@@ -166,13 +178,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), 16, 40, 8);
         let mut growing = Growing::open(&path, 1000).unwrap().unwrap();
-        assert!(!growing.make_room().unwrap(), "half is left");
+        assert!(!growing.make_room(None).unwrap(), "half is left");
         let take = |taken: u64| {
             let at = header::CHUNKS_TAKEN as u64;
             growing.file.write_all_at(&taken.to_le_bytes(), at).unwrap();
         };
         take(9);
-        assert!(growing.make_room().unwrap());
+        assert!(growing.make_room(None).unwrap());
         let told = word(&growing.file, header::CHUNKS_USABLE).unwrap();
         assert_eq!((told, growing.bytes()), (32, 32 << 16));
         let len = std::fs::metadata(&path).unwrap().len();
@@ -181,9 +193,43 @@ mod tests {
             .file
             .write_all_at(&40u64.to_le_bytes(), header::CHUNKS_TAKEN as u64)
             .unwrap();
-        assert!(growing.make_room().unwrap());
+        assert!(growing.make_room(None).unwrap());
         assert_eq!(word(&growing.file, header::CHUNKS_USABLE).unwrap(), 40);
-        assert!(!growing.make_room().unwrap(), "it is as large as it may be");
+        assert!(
+            !growing.make_room(None).unwrap(),
+            "it is as large as it may be"
+        );
+    }
+
+    #[test]
+    fn a_file_grows_no_further_than_the_recording_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), 16, 100, 16);
+        let chunk = CHUNK_BYTES as u64;
+        super::super::budget::make(folder.path(), 20 * chunk + 5).unwrap();
+        let budget = Budget::open(folder.path()).unwrap();
+        let mut growing = Growing::open(&path, 1000).unwrap().unwrap();
+        assert!(growing.make_room(Some(&budget)).unwrap());
+        assert_eq!(growing.usable, 32);
+        let take = |growing: &Growing| {
+            let taken = growing.usable.to_le_bytes();
+            growing
+                .file
+                .write_all_at(&taken, header::CHUNKS_TAKEN as u64)
+                .unwrap();
+        };
+        take(&growing);
+        assert!(growing.make_room(Some(&budget)).unwrap());
+        assert_eq!(growing.usable, 36);
+        take(&growing);
+        let error = growing.make_room(Some(&budget)).unwrap_err();
+        assert!(error.to_string().contains("a quarter of what was free"));
+        let len = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(len, layout::file_bytes(36) as u64);
+        // What others have given back may be taken.
+        budget.give_back(3 * chunk);
+        assert!(growing.make_room(Some(&budget)).unwrap());
+        assert_eq!(growing.usable, 39);
     }
 
     #[test]
@@ -198,7 +244,8 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let allocated = || std::fs::metadata(&path).unwrap().blocks() * 512;
         assert_eq!(allocated(), bytes.len() as u64);
-        give_back_unused(&path).unwrap();
+        let unused = (bytes.len() - layout::file_bytes(2)) as u64;
+        assert_eq!(give_back_unused(&path).unwrap(), unused);
         assert_eq!(allocated(), layout::file_bytes(2) as u64);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }

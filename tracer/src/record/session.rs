@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::folder::{Folder, hex, random};
-use super::{Poison, Room, Times};
+use super::{Poison, Room, Times, budget};
 
 use anyhow::{Context, Result};
 
@@ -73,11 +73,16 @@ impl Session {
         if self.stacks { "on" } else { "off" }
     }
 
-    /// Bytes that are left to others, where `free` are.
-    fn leave(&self, free: u64) -> u64 {
+    /// Bytes that all processes together may take, where `free` are.
+    fn budget(&self, free: u64) -> u64 {
         let chunks = usize::try_from(self.room.chunks()).unwrap_or(usize::MAX >> 20);
         let one = wire::layout::file_bytes(chunks) as u64;
-        free.saturating_sub((free / PART_OF_DISK).max(one))
+        (free / PART_OF_DISK).max(one)
+    }
+
+    /// Bytes that are left to others.
+    fn leave(&self, free: u64) -> u64 {
+        free.saturating_sub(self.budget(free))
     }
 
     /// The file's text, where `free` bytes of the disk are.
@@ -100,8 +105,9 @@ impl Session {
 
     /// Puts it into the recording folder.
     pub(crate) fn write(&self, folder: &Folder) -> Result<()> {
-        folder
-            .write(NAME, &self.text(folder.free_bytes()))
+        let free = folder.free_bytes();
+        budget::make(folder.path(), self.budget(free))
+            .and_then(|()| folder.write(NAME, &self.text(free)))
             .with_context(|| {
                 format!(
                     "cannot write the session file in {}; `--dir DIR` names another place",

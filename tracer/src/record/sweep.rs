@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::folder::{self, Folder, ProcessFile};
 use super::room;
 
@@ -34,10 +35,13 @@ impl Sweep {
 
 fn run(folder: &Folder, ended: &Receiver<()>) {
     let mut left = Left::default();
+    let budget = Budget::open(folder.path()).ok();
     while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         for file in left.look(folder.process_files().unwrap_or_default(), folder::mapped) {
             // Not every disk can: then it has to do with what there is.
-            let _ = room::give_back_unused(&file.path);
+            if let (Ok(bytes), Some(budget)) = (room::give_back_unused(&file.path), &budget) {
+                budget.give_back(bytes);
+            }
         }
     }
 }

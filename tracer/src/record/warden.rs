@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::folder::Folder;
 use super::room::{self, Growing};
 use super::session;
@@ -61,6 +62,7 @@ impl Warden {
 
 struct Watch {
     folder: Folder,
+    budget: Option<Budget>,
     grow_to: Option<u64>,
     /// By name; nothing for those that need no more.
     growing: HashMap<OsString, Option<Growing>>,
@@ -72,6 +74,7 @@ struct Watch {
 impl Watch {
     fn new(folder: Folder, grow_to: Option<u64>) -> Self {
         Self {
+            budget: Budget::open(folder.path()).ok(),
             folder,
             grow_to,
             growing: HashMap::new(),
@@ -146,7 +149,7 @@ impl Watch {
                 },
             };
             let Some(file) = growing else { continue };
-            match file.make_room() {
+            match file.make_room(self.budget.as_ref()) {
                 Ok(did) => busy |= did,
                 Err(error) => {
                     let remark = format!(

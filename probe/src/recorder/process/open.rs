@@ -1,6 +1,6 @@
 //! Opens a recording: the recorder's folder, if it may be trusted, the file, its mapping.
 //!
-//! Holds `unsafe`: the private memory as a [`Process`].
+//! Holds `unsafe`: the private memory as a [`Process`], the word that counts the room of a recording.
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -105,7 +105,10 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     if is_forked_child() {
         session.share();
     }
-    if sys::free_bytes(&directory).is_some_and(|free| session.fit(free)) {
+    let room = Room::open(&directory);
+    let word = room.as_ref().map(Room::word);
+    let mut taken = session.fit(sys::free_bytes(&directory), word);
+    if taken.is_less {
         leave_word(&directory, layout::LITTLE_ROOM);
     }
     let identity = Identity::new();
@@ -125,11 +128,16 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     };
     let mut created = create(&session);
     // Others that began at the same time were faster.
-    if created.is_none() && sys::free_bytes(&directory).is_some_and(|free| session.fit(free)) {
-        leave_word(&directory, layout::LITTLE_ROOM);
-        created = create(&session);
+    if created.is_none() {
+        taken.give_back(word);
+        taken = session.fit(sys::free_bytes(&directory), word);
+        if taken.is_less {
+            leave_word(&directory, layout::LITTLE_ROOM);
+            created = create(&session);
+        }
     }
     let Some(fd) = created else {
+        taken.give_back(word);
         let why = failed(
             b" has no room for the trace file, or cannot be written to; `tracer record --dir DIR` \
               names another place, `--ring SIZE` asks for less",
@@ -142,9 +150,43 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         let why = failed(b": the trace file could not be mapped; `--ring SIZE` makes it smaller");
         // Nobody writes to it, and the recorder would take it for a process that was killed.
         sys::remove(&directory, &name);
+        taken.give_back(word);
         return refuse(why);
     }
     process
+}
+
+/// The file in which the recording's room is counted, while this process looks at it. Recorders of before had none.
+struct Room(*mut u8);
+
+/// A page, of which the first word counts.
+const ROOM_BYTES: usize = 4096;
+
+impl Room {
+    fn open(folder: &sys::Fd) -> Option<Self> {
+        let mut path = sys::Path::new();
+        path.push(layout::ROOM.as_bytes());
+        let file = sys::open_to_count(folder, &path)?;
+        let (uid, mode) = sys::owner_and_mode(&file)?;
+        let is_recorders = mode & sys::KIND == sys::REGULAR && uid == sys::effective_user();
+        // What lies beyond the end of a file cannot be touched.
+        if !is_recorders || sys::length(&file)? < ROOM_BYTES as u64 {
+            return None;
+        }
+        sys::map_shared(Some(file.0), ROOM_BYTES).map(Self)
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: a mapping of a page, which stays as long as this; the file is at least as long, and nobody who may
+        // write to it makes it shorter.
+        unsafe { &*self.0.cast() }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        sys::unmap(self.0, ROOM_BYTES);
+    }
 }
 
 /// Whether descriptor 2 is what it was when the first process of this image began to record. A daemon that

@@ -1,5 +1,7 @@
 //! What the recorder wrote into its folder for the programs that it starts: the file `session`.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use wire::layout;
 
 use super::{MAX_CHUNKS, Poison};
@@ -29,6 +31,23 @@ pub(super) struct Session {
     pub(super) ended: bool,
 }
 
+/// What a process took of the recording's room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taken {
+    bytes: u64,
+    /// Less than what it is to keep.
+    pub(super) is_less: bool,
+}
+
+impl Taken {
+    /// It could not be used.
+    pub(super) fn give_back(self, room: Option<&AtomicU64>) {
+        if let Some(room) = room {
+            room.fetch_add(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Session {
     pub(super) fn default() -> Self {
         Self {
@@ -53,10 +72,32 @@ impl Session {
         }
     }
 
-    /// Asks for less, by halves, where `free` bytes of the disk are left: a program of a thousand processes must not
-    /// fill it. Says whether less is kept for that.
-    pub(super) fn fit(&mut self, free: u64) -> bool {
-        let for_it = free.saturating_sub(self.leave);
+    /// Asks for less, by halves, where `free` bytes of the disk are left, or fewer of the recording's own `room`: a program
+    /// of a thousand processes must not fill the disk. What is asked for then is taken out of the room, in one step with
+    /// the look at it. The least is taken in any case.
+    pub(super) fn fit(&mut self, free: Option<u64>, room: Option<&AtomicU64>) -> Taken {
+        let for_it = free.map_or(u64::MAX, |free| free.saturating_sub(self.leave));
+        let mut taken = Taken::default();
+        let mut left = room.map_or(u64::MAX, |room| room.load(Ordering::Relaxed));
+        loop {
+            taken.is_less |= self.shrink(for_it.min(left));
+            let bytes = layout::file_bytes(self.first_chunks() as usize) as u64;
+            let Some(room) = room else { break };
+            let rest = left.saturating_sub(bytes);
+            let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
+            match room.compare_exchange(left, rest, success, failure) {
+                Ok(_) => {
+                    taken.bytes = left - rest;
+                    break;
+                }
+                Err(now) => left = now,
+            }
+        }
+        taken
+    }
+
+    /// Asks for less, until it is no more than so many bytes. Says whether less is kept for that.
+    fn shrink(&mut self, for_it: u64) -> bool {
         let mut is_less = false;
         while self.first_chunks() > SMALLEST
             && layout::file_bytes(self.first_chunks() as usize) as u64 > for_it
@@ -155,10 +196,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn those_that_begin_together_take_no_more_than_there_is() {
+        let one = layout::file_bytes(64) as u64;
+        let least = layout::file_bytes(SMALLEST as usize) as u64;
+        let room = AtomicU64::new(8 * one);
+        let begin = || {
+            let mut session = Session::parse(b"protocol=1\nchunks=64\nleave=0\n").unwrap();
+            let taken = session.fit(Some(u64::MAX), Some(&room));
+            let bytes = layout::file_bytes(session.first_chunks() as usize) as u64;
+            assert!(taken.bytes == bytes || session.first_chunks() == SMALLEST);
+            assert_eq!(taken.is_less, bytes < one);
+            (bytes, taken)
+        };
+        let all: Vec<(u64, Taken)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..12).map(|_| scope.spawn(begin)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let most = all.iter().filter(|(bytes, _)| *bytes == one).count();
+        assert!((7..=8).contains(&most), "{most}");
+        let beyond: u64 = all.iter().map(|(bytes, _)| bytes).sum();
+        assert!(beyond <= 8 * one + 12 * least, "{beyond}");
+        assert!(room.load(Ordering::Relaxed) < least);
+        // What could not be made after all goes back.
+        let taken: u64 = all.iter().map(|(_, taken)| taken.bytes).sum();
+        for (_, taken) in all {
+            taken.give_back(Some(&room));
+        }
+        assert!(taken <= 8 * one);
+        assert_eq!(room.load(Ordering::Relaxed), 8 * one);
+    }
+
+    #[test]
     fn file_takes_what_is_left_of_the_room_that_recordings_may_take() {
         let of = |text: &[u8], free: u64| {
             let mut session = Session::parse(text)?;
-            let is_less = session.fit(free);
+            let is_less = session.fit(Some(free), None).is_less;
             Some((is_less, session.first_chunks(), session.chunks))
         };
         let ring = b"protocol=1\nchunks=64\nmode=ring\nleave=100000000\n";

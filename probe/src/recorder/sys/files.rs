@@ -82,6 +82,11 @@ pub(crate) fn open_to_read(folder: Option<&Fd>, path: &Path) -> Option<Fd> {
     open_with(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
 }
 
+/// Opens a file of a directory for reading and writing, not following a link and not waiting for the other end of a pipe.
+pub(crate) fn open_to_count(folder: &Fd, path: &Path) -> Option<Fd> {
+    open_with(Some(folder), path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+}
+
 /// Makes a new file in a directory, 0600, and gives it room for `bytes` on the disk: a sparse file on a
 /// full disk would kill the program with SIGBUS at some later store.
 pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option<Fd> {
@@ -199,6 +204,12 @@ pub(crate) fn owner_and_mode(fd: &Fd) -> Option<(u32, u16)> {
     let status = status(fd.0)?;
     // uid at byte 20, mode at 28.
     Some(((status[2] >> 32) as u32, (status[3] >> 32) as u16))
+}
+
+/// Bytes of an open file.
+pub(crate) fn length(fd: &Fd) -> Option<u64> {
+    // At byte 40.
+    status(fd.0).map(|status| status[5])
 }
 
 /// What descriptor 2 leads to: number of the file, and of its device.
