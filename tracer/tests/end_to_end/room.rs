@@ -197,11 +197,11 @@ fn recording_is_for_its_user_alone() {
     command.current_dir(folder.path()).env_remove("TRACER_DIR");
     let ran = run(&mut command).exits(0);
     let modes: Vec<_> = ran.stdout().lines().skip(1).collect();
-    // The shim, whether it traps, the word that it was loaded, what a ring was refused with, who records, the session and
-    // the trace.
+    // The shim, whether it traps, the word that it was loaded, what a ring was refused with, who records, the session, what
+    // room there is and the trace.
     let (folder_mode, files) = modes.split_first().unwrap();
     assert_eq!(*folder_mode, "700 directory");
-    assert_eq!(files.len(), 7, "{files:?}");
+    assert_eq!(files.len(), 8, "{files:?}");
     assert!(files.iter().all(|mode| mode.starts_with("600 regular")));
     let sealed = std::fs::metadata(folder.path().join("trace.bin")).unwrap();
     assert_eq!(sealed.permissions().mode() & 0o777, 0o600);

@@ -281,7 +281,7 @@ impl Image {
             return None;
         }
         let table = tables.and_then(|tables| match Table::read(&file, &mut tables.bytes) {
-            Found::Table(table) => Some(Arc::new(table)),
+            Found::Table(table) => Some(table),
             Found::None => None,
             Found::TooLarge => {
                 tables.cut.1 += 1;

@@ -63,21 +63,26 @@ impl std::fmt::Debug for Table {
 /// A file's table.
 #[derive(Debug)]
 pub(super) enum Found {
-    Table(Table),
+    Table(Arc<Table>),
     /// It has none, or none with an index.
     None,
     /// It is larger than any table is, or all are together.
     TooLarge,
 }
 
+/// A section's bytes, and its address.
+type Section = (Vec<u8>, u64);
+
+/// It is not read.
+struct TooLarge;
+
 impl Table {
     /// Reads it. `taken` counts the bytes of all tables.
     pub(super) fn read(file: &ReadCache<std::fs::File>, taken: &mut u64) -> Found {
         match Self::sections(file, taken) {
-            Some(Ok([frames, index])) => {
-                Self::parse(frames, index).map_or(Found::None, Found::Table)
-            }
-            Some(Err(())) => Found::TooLarge,
+            Some(Ok([frames, index])) => Self::parse(frames, index)
+                .map_or(Found::None, |table| Found::Table(Arc::new(table))),
+            Some(Err(TooLarge)) => Found::TooLarge,
             None => Found::None,
         }
     }
@@ -86,13 +91,13 @@ impl Table {
     fn sections(
         file: &ReadCache<std::fs::File>,
         taken: &mut u64,
-    ) -> Option<Result<[(Vec<u8>, u64); 2], ()>> {
+    ) -> Option<Result<[Section; 2], TooLarge>> {
         let header = FileHeader64::<Endianness>::parse(file).ok()?;
         let endian = header.endian().ok()?;
         // Before they are read: more than that are counted elsewhere, in a word that says any number; 0 stands for those.
         match header.e_shnum(endian) {
             0 if header.e_shoff(endian) == 0 => return None,
-            0 | SECTIONS_MAX.. => return Some(Err(())),
+            0 | SECTIONS_MAX.. => return Some(Err(TooLarge)),
             _ => {}
         }
         let sections = header.sections(endian, file).ok()?;
@@ -101,7 +106,7 @@ impl Table {
         let sizes = wanted.map(|section| section.sh_size(endian));
         let whole = sizes[0].saturating_add(sizes[1]).saturating_add(*taken);
         if sizes.iter().any(|size| *size > SECTION_MAX) || whole > TABLES_MAX {
-            return Some(Err(()));
+            return Some(Err(TooLarge));
         }
         *taken = whole;
         let [frames, index] = wanted.map(|section| {
