@@ -171,7 +171,8 @@ proptest! {
         let lines = seen_by_kernel(own, late, &errors);
         prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
         let trace = Trace::parse_text(&lines.join("\n")).unwrap();
-        prop_assert_eq!(trace.verdict().exit_code(), 0, "{}", trace.to_text());
+        let mut asked = trace.verdict().cannot_tell.iter();
+        prop_assert!(asked.all(|it| !it.message.contains("in place of")), "{}", trace.to_text());
     }
 
     #[test]
@@ -200,15 +201,15 @@ proptest! {
         errors in prop::collection::vec(0u64..2_000, 1..20),
         which in any::<prop::sample::Index>(),
     ) {
-        let mut lines = run(&decisions);
-        let is_taken = |line: &&mut String| line.split(' ').nth(2) == Some("complete");
-        let mut taken: Vec<_> = lines.iter_mut().filter(is_taken).collect();
+        let lines = run(&decisions);
+        let is_taken = |line: &&String| line.split(' ').nth(2) == Some("complete");
+        let taken: Vec<_> = lines.iter().filter(is_taken).collect();
         // Of the first one nothing is said before another one agrees.
         prop_assume!(taken.len() > 4);
         let which = 1 + which.index(taken.len() - 2);
         let ring = |line: &str| line.split(' ').nth(3).map(str::to_owned);
         let of = ring(taken[which].as_str());
-        let others = |some: &[&mut String]| some.iter().any(|it| ring(it) == of);
+        let others = |some: &[&String]| some.iter().any(|it| ring(it) == of);
         prop_assume!(others(&taken[..which]) && others(&taken[which + 1..]));
         let true_line = taken[which].clone();
         let word = true_line.split(' ').nth(4).unwrap().to_owned();
@@ -221,7 +222,7 @@ proptest! {
         let mut found = trace.verdict().stories.iter().flat_map(|story| {
             std::iter::once(&story.head).chain(&story.folded)
         });
-        let said = format!("brought 0xdead0000, which the kernel had not posted; it had posted {word}");
+        let said = format!("brought 0xdead0000 in place of {word}");
         prop_assert!(found.any(|it| it.rule.0 == 12 && it.message.contains(&said)), "{}", lines.join("\n"));
     }
 }
@@ -242,7 +243,10 @@ fn seen_by_kernel(lines: Vec<String>, late: u64, errors: &[u64]) -> Vec<String> 
         let then = (at + late + errors.next().unwrap()).max(threads[thread]);
         match words[2] {
             "ring-create" => {
-                timed.push((at.saturating_sub(1), format!("kernel0 ring-create {}", words[3..].join(" "))));
+                timed.push((
+                    at.saturating_sub(1),
+                    format!("kernel0 ring-create {}", words[3..].join(" ")),
+                ));
             }
             "submit" => {
                 let sequence = words.iter().find(|word| word.starts_with("seq=")).unwrap();

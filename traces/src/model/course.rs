@@ -64,10 +64,11 @@ pub(crate) fn judge(
 ) -> Option<(Judged, Vec<Event>)> {
     let First {
         clean,
-        wanted,
+        mut wanted,
         losses,
         ..
     } = first(recording, facts, events, Links::default(), true);
+    wanted.and_kernels(&clean.merged);
     if wanted.is_too_much() {
         return None;
     }

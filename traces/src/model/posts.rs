@@ -52,8 +52,8 @@ pub(super) struct Posted {
     pub(super) result: (i32, u32),
     /// The operation's number, where the kernel says it.
     pub(super) operation: Option<u64>,
-    /// When it was passed by.
-    passed: Option<u64>,
+    /// What was taken first of what was posted later.
+    passed: Option<Taken>,
     /// A strange word stands in for it.
     is_claimed: bool,
 }
@@ -148,10 +148,10 @@ impl Posts {
         let was_just_taken =
             |(taken, _): &(Taken, u64)| any || taken.at_ns.saturating_add(latest) >= at_ns;
         match self.taken.take(it.cookie, was_just_taken) {
-            Some(_) => {
+            Some((_, (taken, _))) => {
                 let at = self.posted.skip();
                 self.agreed += 1;
-                self.pass_by(at, at_ns);
+                self.pass_by(at, taken);
             }
             None => {
                 self.posted.push(it.cookie, posted);
@@ -169,7 +169,7 @@ impl Posts {
         match self.posted.take(taken.word, |_| true) {
             Some((at, _)) => {
                 self.agreed += 1;
-                self.pass_by(at, at_ns);
+                self.pass_by(at, taken);
             }
             None => {
                 self.taken.push(taken.word, (taken, self.behind));
@@ -190,10 +190,10 @@ impl Posts {
     }
 
     /// A posted word was taken: those that were posted before it are passed by.
-    fn pass_by(&mut self, at: u64, at_ns: u64) {
+    fn pass_by(&mut self, at: u64, taken: Taken) {
         for before in self.behind..at {
             if let Some(posted) = self.posted.get_mut(before) {
-                posted.passed = Some(at_ns);
+                posted.passed = Some(taken);
             }
         }
         self.behind = self.behind.max(at);
@@ -225,7 +225,7 @@ impl Posts {
             .map_or(now, |(_, (taken, _))| taken.at_ns);
         let oldest = oldest.min(now);
         self.posted.forget(|posted| {
-            let over = |passed: u64| passed.saturating_add(slack(now)) < oldest;
+            let over = |passed: Taken| passed.at_ns.saturating_add(slack(now)) < oldest;
             !posted.is_claimed && posted.passed.is_some_and(over)
         });
     }
@@ -248,7 +248,8 @@ impl Posts {
                 .posted
                 .from(behind.saturating_sub(LOOKED_BEFORE), LOOKED_MAX);
             let stands_in = near.filter(|(_, posted)| {
-                let was_there = posted.at_ns <= to && posted.passed.is_none_or(|it| it >= from);
+                let was_there =
+                    posted.at_ns <= to && posted.passed.is_none_or(|it| it.at_ns >= from);
                 was_there && !posted.is_claimed
             });
             // What only lost its word is likelier than what lost all.
@@ -286,6 +287,9 @@ impl Posts {
     fn forged(&mut self, taken: Taken, at: u64) -> Option<Forged> {
         let posted = *self.posted.get_mut(at)?;
         self.posted.remove(at, posted.word);
+        // It stood in for one with a word that was posted, too: that was taken for its own, and its own is left over.
+        let first = posted.passed.filter(|first| first.word == taken.word);
+        let taken = first.unwrap_or(taken);
         (self.agreed >= self.disagreed).then_some(Forged { taken, posted })
     }
 }
@@ -375,8 +379,11 @@ impl<T: Copy> Line<T> {
     /// Those at so many places from one on.
     fn from(&self, at: u64, count: usize) -> impl Iterator<Item = (u64, &T)> {
         let skipped = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        let numbered = (self.base..).zip(&self.items).skip(skipped).take(count);
-        numbered.filter_map(|(at, item)| Some((at, item.as_ref()?)))
+        let skipped = skipped.min(self.items.len());
+        let numbered = (self.base + skipped as u64..).zip(self.items.range(skipped..));
+        numbered
+            .take(count)
+            .filter_map(|(at, item)| Some((at, item.as_ref()?)))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Thing;
+use super::kernel::Merged;
 use crate::event::EventId;
 use crate::finding::{RuleId, Subject};
 use crate::watch::Found;
@@ -28,6 +29,32 @@ impl Wanted {
     /// Whether it is better to have all events at hand.
     pub(super) fn is_too_much(&self) -> bool {
         self.events.len().max(self.subjects.len()) > FETCHED_MAX
+    }
+
+    /// What the kernel says of an operation is of its life, too, under another number.
+    pub(super) fn and_kernels(&mut self, merged: &FxHashMap<(u32, u32), Merged>) {
+        let kernels: FxHashMap<_, _> = merged
+            .iter()
+            .filter_map(|(kernels, merged)| Some((merged.of_operations()?, *kernels)))
+            .collect();
+        let of_kernel = |subject: &Subject| match subject {
+            Subject::Operation {
+                process,
+                ring,
+                sequence,
+            } => kernels
+                .get(&(*process, *ring))
+                .map(|(process, ring)| Subject::Operation {
+                    process: *process,
+                    ring: *ring,
+                    sequence: *sequence,
+                }),
+            _ => None,
+        };
+        if !kernels.is_empty() {
+            let more: Vec<Subject> = self.subjects.iter().filter_map(of_kernel).collect();
+            self.subjects.extend(more);
+        }
     }
 }
 

@@ -119,7 +119,7 @@ fn instead(forged: &Forged, judge: &mut Judge<'_>) {
     let names = judge.names();
     let whose = forged.operation.map_or(String::new(), |it| {
         let operation = names.operation(ring, it.id.sequence, it.slot, it.opcode);
-        format!(", of {operation}{}", judge.at(it.site))
+        format!(" for {operation}{}", judge.at(it.site))
     });
     let mut draft = Draft::new(subject, forged.taken, forged.taken)
         .scope(scope)
@@ -147,8 +147,7 @@ fn instead(forged: &Forged, judge: &mut Judge<'_>) {
     let keys = operation.map(Key::from).into_iter();
     let draft = draft.keys(keys.chain(generation.map(Key::from)));
     judge.say(draft.message(format!(
-        "a completion on ring {ring} brought {word:#x}, which the kernel had not posted; it had posted {posted:#x}{whose}, \
-         which was never taken"
+        "a completion on ring {ring} brought {word:#x} in place of {posted:#x}, which the kernel had posted{whose}"
     )));
 }
 
@@ -423,8 +422,7 @@ mod tests {
             both(12, 2, 0x3000),
         ]
         .concat();
-        let said = "a completion on ring 0 brought 0x7000, which the kernel had not posted; it had posted 0x2000, of \
-                    operation #1 (ring 0, slot 1, READ), which was never taken";
+        let said = "a completion on ring 0 brought 0x7000 in place of 0x2000, which the kernel had posted for operation #1 (ring 0, slot 1, READ)";
         let three = |second: &str, arrow: &str| {
             format!(
                 "{ops}
@@ -441,11 +439,16 @@ mod tests {
             "0x7000 6",
             &format!("<- [error proved since:0] {said}"),
         ));
+        // One that was posted, too: its own is what is left over.
+        of_two_views(&three(
+            "0x3000 6",
+            "<- [proved] brought 0x3000 in place of 0x2000",
+        ));
         // More than the word is other; a word that is in flight; one that was taken before.
         of_two_views(&three("0x7000 0", &format!("<- [observed] {said}")));
-        of_two_views(&three("0x1000 6", "<- [proved] brought 0x1000, which"));
+        of_two_views(&three("0x1000 6", "<- [proved] brought 0x1000 in place"));
         let later = "40 k submit 4 READ 0x9000 seq=3\n2000000000 k complete 4 0x9000 5 of=3\n";
-        of_two_views(&(three("0x9000 6", "<- [proved] brought 0x9000, which") + later));
+        of_two_views(&(three("0x9000 6", "<- [proved] brought 0x9000 in place") + later));
         // Nothing was taken behind it.
         let text = three("0x7000 6", &format!("<- [suspected] {said}"));
         of_two_views(text.trim_end().rsplit_once('\n').unwrap().0);
@@ -474,7 +477,7 @@ mod tests {
             20 k complete 4 0x1000 5 of=0
             21 k complete 4 0x2000 6 of=1
             30 main complete 0 0x1000 5
-            31 main complete 0 0x7000 6     <- [proved] brought 0x7000, which the kernel had not posted
+            31 main complete 0 0x7000 6     <- [proved] brought 0x7000 in place of 0x2000
             {}
             9000000000 k mark x
             9000000000 main mark x
