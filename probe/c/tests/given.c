@@ -1,5 +1,6 @@
 /* What operations need beside their cookie, each used in a wrong way and in a right one: descriptors (`lost`, `closed`,
- * `named`, `reused`, `open`), provided buffers (`dry`, `twice`), borrows (`borrow`), bytes that nobody wrote (`unwritten`). With
+ * `named`, `reused`, `open`), provided buffers (`dry`, `twice`), borrows (`borrow`), bytes that nobody wrote (`unwritten`); a
+ * completion that somebody wrote over in the queue (`forged`). With
  * `-fixed` behind the name it is right. `direct` is right always. As C and as C++. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -319,6 +320,22 @@ static void unwritten(void)
 	close(zero);
 }
 
+static void forged(void)
+{
+	struct io_uring_cqe *cqe;
+
+	for (unsigned i = 1; i <= 4; i++)
+		entry(i * 0x1000);
+	MUST(io_uring_submit_and_wait(&ring, 4) == 4);
+	/* A stray store into what the kernel has written. */
+	if (!is_fixed)
+		ring.cq.cqes[1].user_data = 0x3000;
+	for (int i = 0; i < 4; i++) {
+		MUST(!io_uring_wait_cqe(&ring, &cqe));
+		io_uring_cqe_seen(&ring, cqe);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	char *what = argc > 1 ? argv[1] : (char *)"";
@@ -346,6 +363,8 @@ int main(int argc, char **argv)
 		borrow();
 	else if (!strcmp(what, "unwritten"))
 		unwritten();
+	else if (!strcmp(what, "forged"))
+		forged();
 	else
 		return 2;
 	io_uring_queue_exit(&ring);

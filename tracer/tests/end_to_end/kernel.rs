@@ -227,8 +227,8 @@ fn a_completion_that_was_overwritten_in_the_queue_is_not_the_one_that_the_kernel
     };
     for options in [&[][..], &["--time=event"]] {
         assert_eq!(found(options, "0"), []);
-        let said = "a completion on ring 1 brought 0x7777, which the kernel had not posted; it had posted 0x2000, of \
-                    operation #1 (ring 1, slot 1, READ), which was never taken";
+        let said = "a completion on ring 1 brought 0x7777 in place of 0x2000, which the kernel had posted for operation #1 \
+                    (ring 1, slot 1, READ)";
         let proved = (12, Confidence::Proved, said.to_owned());
         assert_eq!(found(options, "2"), [proved]);
     }

@@ -91,6 +91,39 @@ fn descriptors_buffers_and_borrows_are_judged_in_c_and_in_cpp() {
     }
 }
 
+/// The probe sees a completion when it is taken, and the kernel said what it was.
+#[test]
+fn a_completion_that_was_written_over_is_found_where_the_kernel_is_listened_to() {
+    let what = "a completion overwritten in the queue, by the probe for C and --kernel";
+    if !build::possible(&[Needs::Liburing]) || !crate::kernel::is_allowed(what) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = Program::new("tests/given.c", &C).build(folder.path(), &[]);
+    // The word of another operation, which is in flight: that completes twice, as far as the program knows.
+    for (how, rules) in [("forged-fixed", &[][..]), ("forged", &[12])] {
+        let mut recorder = tracer(folder.path());
+        recorder.args(["record", "--kernel", "--"]);
+        run(recorder.arg(&binary).arg(how)).exits(0);
+        let (got, confidence, messages) = found(folder.path());
+        assert_eq!(got, rules, "{how}: {messages}");
+        if how == "forged" {
+            assert_eq!(confidence, Some(Confidence::Proved));
+            let said =
+                "brought 0x3000 in place of 0x2000, which the kernel had posted for operation #1";
+            assert!(messages.contains(said), "{messages}");
+        }
+        let folded = read(&folder.path().join("trace.bin"));
+        let folded = folded.verdict().stories.iter().flat_map(|it| &it.folded);
+        let folded: Vec<u8> = folded.map(|it| it.rule.0).collect();
+        assert_eq!(
+            folded,
+            if how == "forged" { vec![6] } else { vec![] },
+            "{how}"
+        );
+    }
+}
+
 #[test]
 fn what_a_program_in_c_tells_nothing_of_is_said_not_to_be_judged() {
     if !has_io_uring() || !build::possible(&[Needs::Liburing]) {
