@@ -318,8 +318,10 @@ impl State {
             let flying = |sequence: u64| {
                 let own = self.rings.get(&(process, number))?;
                 let operation = own.flying.get(&sequence)?;
-                // Both number the same operations as long as their words say so.
-                (operation.entry.cookie == posted.word && !ring.is_shifted).then_some(Lacking {
+                // Both number the same operations as long as their words say so; of several with one word nobody knows
+                // whose was taken.
+                let is_it = operation.entry.cookie == posted.word && !operation.ambiguous;
+                (is_it && !ring.is_shifted).then_some(Lacking {
                     id: operation.id,
                     slot: operation.entry.slot,
                     opcode: operation.entry.opcode,
