@@ -616,7 +616,11 @@ mod tests {
         of_two_views(&with_a_late_kernel(None));
         // Of several operations with the word that it stands in for nobody knows which one it was.
         let said = "<- [proved] a completion on ring 0 brought 0x7000 in place of 0x1010, which the kernel had posted";
-        of_two_views(&with_a_late_kernel(Some(said)));
+        let text = with_a_late_kernel(Some(said));
+        of_two_views(&text);
+        let trace = crate::trace::Trace::parse_text(&format!("{TWO_VIEWS}{text}")).unwrap();
+        let message = &trace.verdict().stories[0].head.message;
+        assert!(message.ends_with("had posted"), "{message}");
     }
 
     /// Operations that the kernel tells of later than the program, in another order; where an arrow is given, one word is
@@ -668,6 +672,20 @@ mod tests {
         let finding = &trace.verdict().stories[0].head;
         assert!(finding.message.ends_with(said), "{}", finding.message);
         assert_eq!(finding.evidence[0].event.0, 8);
+        // Where the kernel tells of it later, it may be either of them.
+        let text = format!(
+            "{ops}
+            30 main complete 0 0x7000 5     <- [proved] brought 0x7000 {said}
+            31 main complete 0 0x1000 5
+            32 main complete 0 0x3000 6
+            100 k complete 4 0x1000 5 of=0
+            101 k complete 4 0x1000 5 of=1
+            102 k complete 4 0x3000 6 of=2"
+        );
+        of_two_views(&text);
+        let trace = crate::trace::Trace::parse_text(&format!("{TWO_VIEWS}{text}")).unwrap();
+        let message = &trace.verdict().stories[0].head.message;
+        assert!(message.ends_with(said), "{message}");
     }
 
     #[test]
