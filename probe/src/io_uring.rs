@@ -71,6 +71,8 @@
 //! let args = types::SubmitArgs::new().timespec(&second);
 //! assert_eq!(submitter.submit_with_args(4, &args)?, 4);
 //! assert_eq!(submitter.submit()?, 0, "nothing is left");
+//! let flags = EnterFlags::empty();
+//! assert_eq!(submitter.submit_with_args_and_flags(0, &args, flags)?, 0);
 //! // SAFETY: without an argument.
 //! unsafe { submitter.enter::<libc::sigset_t>(0, 0, EnterFlags::GETEVENTS.bits(), None)? };
 //!

@@ -96,7 +96,7 @@ fn run(command: &mut Command) {
 
 /// Functions of `hooked.rs`: hooks, and what `probe::io_uring` wraps.
 const HOOKS: usize = 47;
-const WRAPPED: usize = 7;
+const WRAPPED: usize = 8;
 
 fn with_prefix<'a>(assembly: &'a Assembly, prefix: &str, count: usize) -> Vec<&'a str> {
     let found: Vec<_> = assembly
