@@ -374,8 +374,9 @@ impl Recording {
 
     /// Whether the recorder in a process left a text about it that is so.
     fn has_left(&self, process: u32, is: impl Fn(&[u8]) -> bool) -> bool {
-        let mut left = self.tables.left.iter();
-        left.any(|(owner, text)| *owner == process && is(self.string(*text).bytes()))
+        let all = (process, StringId(0))..=(process, StringId(u32::MAX));
+        let mut left = self.tables.left.range(all);
+        left.any(|(_, text)| is(self.string(*text).bytes()))
     }
 
     /// Whether the probe for C recorded a process.

@@ -260,42 +260,6 @@ fn call_stacks_stand_behind_any_payload() {
     show(&trace);
 }
 
-/// A claim is kept because of a submission that comes later, and keeps its call stack.
-#[test]
-fn what_is_kept_of_a_trace_has_the_call_stacks_that_the_whole_has() {
-    let mut file = File::default();
-    file.meta(Kind::Stack, &[pair(9, 1), 1 << 48 | 0x40]);
-    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
-    file.record(0, 1, Kind::RingCreate, 0, &[pair(1, 3), pair(8, 16), 0]);
-    for slot in 0..3u32 {
-        let at = 2 + u64::from(slot) * 2;
-        file.record(0, at, Kind::Claim, 0, &[pair(1, slot)]);
-        if slot != 1 {
-            file.with_stack(0, 9);
-        }
-        let submit = Submit {
-            sequence: slot,
-            ring: 1,
-            slot: slot as u16,
-            ..Submit::default()
-        };
-        let state = CookieState::NeverWritten as u8;
-        file.record(0, at + 1, Kind::Submit, state, &submit.encode());
-    }
-    let bytes = file.bytes();
-    let input = [Input {
-        name: "x.trc",
-        bytes: &bytes,
-    }];
-    let checked = Trace::check(&input).unwrap();
-    assert_same(&Trace::read(&input).unwrap(), &checked);
-    let claims = checked.events().iter().filter_map(|event| {
-        let stack = checked.stack_lines(event).len();
-        matches!(event.what, What::Claim { .. }).then_some(stack)
-    });
-    assert_eq!(claims.collect::<Vec<_>>(), [1, 0, 1]);
-}
-
 /// Two ways to write the same life of a block: four records, or two that stand for four events.
 fn leaked_and_reaped(is_merged: bool) -> File {
     let mut file = File::default();

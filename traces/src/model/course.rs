@@ -5,8 +5,7 @@
 //! keeps the lives of what was found to be wrong.
 
 use std::cell::RefCell;
-
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 use super::links::Links;
 use super::sharing::Sharing;
@@ -269,41 +268,20 @@ impl Witness for Noted<'_> {
     }
 }
 
-/// A course that keeps some events, and notes who of them has call stacks.
-struct Kept<'a> {
-    course: Course<'a>,
-    stacks: Vec<(EventId, StackId)>,
-    /// Those of the latest claims of slots, by process, ring and slot: a claim is kept with its submission.
-    claims: FxHashMap<(u32, u32, u32), (EventId, StackId)>,
-}
+/// A course that keeps some events, with their call stacks.
+struct Kept<'a>(Course<'a>);
 
 impl Witness for Kept<'_> {
     #[inline]
     fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen) {
-        self.course.state.addresses.foreseen = foreseen;
-        self.course.step(event);
-        if stack != StackId(0) && self.course.state.links.has(event.id) {
-            self.stacks.push((event.id, stack));
-        }
-        match &event.what {
-            What::Claim { ring, slot } if stack != StackId(0) || !self.claims.is_empty() => {
-                self.claims
-                    .insert((event.process, *ring, *slot), (event.id, stack));
-            }
-            What::Submit(submission) if !self.claims.is_empty() => {
-                let entry = &submission.entry;
-                let place = (event.process, entry.ring.into(), entry.slot.into());
-                let claim = self.claims.remove(&place);
-                self.stacks
-                    .extend(claim.filter(|(id, _)| self.course.state.links.has(*id)));
-            }
-            _ => {}
-        }
+        self.0.state.links.stands_on(stack);
+        self.0.state.addresses.foreseen = foreseen;
+        self.0.step(event);
     }
 
     #[inline]
     fn soon(&mut self, events: &mut [Loose]) {
-        self.course.state.addresses.foresee(events);
+        self.0.state.addresses.foresee(events);
     }
 }
 
@@ -313,7 +291,7 @@ fn again(
     facts: &Facts,
     events: &impl Again,
     mut wanted: Wanted,
-) -> (Judged, Vec<Event>, Vec<(EventId, StackId)>) {
+) -> (Judged, Vec<Event>, BTreeMap<EventId, StackId>) {
     let sharing = sharing(recording, facts, events, &wanted);
     let losses = recording.losses.iter().take(LOSSES_MAX);
     losses.for_each(|located| wanted.events.insert(located.event));
@@ -330,19 +308,10 @@ fn again(
     course.observer.sharing = sharing;
     course.observer.losses = survey.finish();
     course.observer.back = Back::Here(&fetched);
-    let mut kept = Kept {
-        course,
-        stacks: Vec::new(),
-        claims: FxHashMap::default(),
-    };
+    let mut kept = Kept(course);
     events.pass(&mut kept);
-    let Kept {
-        mut course,
-        mut stacks,
-        ..
-    } = kept;
-    stacks.sort_unstable_by_key(|(id, _)| *id);
-    stacks.dedup_by_key(|(id, _)| *id);
+    let Kept(mut course) = kept;
+    let stacks = course.state.links.take_stacks();
     course.state.began_ns = events.began_ns();
     let (judged, events) = course.finish_with_events();
     (judged, events, stacks)

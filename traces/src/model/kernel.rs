@@ -336,7 +336,6 @@ impl State {
                 words: (taken.word, posted.word),
                 operation: posted.operation.and_then(flying),
                 taken_for: (taken.operation, taken.generation),
-                is_passed: one.is_passed(),
                 is_like: one.is_like(),
                 view: (key.0, ring.created),
                 until,

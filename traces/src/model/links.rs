@@ -1,11 +1,14 @@
 //! What each event belongs to, for all events or for those that somebody wants.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Link;
 use super::wanted::Wanted;
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Pages};
+use crate::stack::StackId;
 
 /// Events of subjects that are kept besides those that were asked for by their ids.
 const KEPT_MAX: usize = 1 << 17;
@@ -31,8 +34,12 @@ struct Kept {
     wanted: Wanted,
     now: (EventId, Link),
     events: FxHashMap<EventId, (Event, Link)>,
-    /// The latest claims of slots, by process, ring and slot.
-    claims: FxHashMap<(u32, u32, u32), Event>,
+    /// The latest claims of slots, by process, ring and slot, each with its call stack.
+    claims: FxHashMap<(u32, u32, u32), (Event, StackId)>,
+    /// The call stack of the event at hand.
+    stack: StackId,
+    /// Those of events that are kept.
+    stacks: BTreeMap<EventId, StackId>,
     /// Coroutines that those are of.
     coroutines: FxHashSet<(u32, u32)>,
     /// One that is kept was linked to the event at hand.
@@ -99,6 +106,21 @@ impl Links {
         }
     }
 
+    /// The call stack of the event that comes next, where some events are kept.
+    #[inline]
+    pub(super) fn stands_on(&mut self, stack: StackId) {
+        if let Some(kept) = &mut self.kept {
+            kept.stack = stack;
+        }
+    }
+
+    /// The call stacks of the events that are kept.
+    pub(super) fn take_stacks(&mut self) -> BTreeMap<EventId, StackId> {
+        let kept = self.kept.as_mut();
+        kept.map(|kept| std::mem::take(&mut kept.stacks))
+            .unwrap_or_default()
+    }
+
     /// The link of an event, to be filled in.
     #[inline]
     pub(super) fn of(&mut self, id: EventId) -> &mut Link {
@@ -149,12 +171,6 @@ impl Links {
         Some(self.paged.take()?.finish())
     }
 
-    /// Whether an event is kept.
-    pub(super) fn has(&self, id: EventId) -> bool {
-        let kept = self.kept.as_ref();
-        kept.is_some_and(|kept| kept.events.contains_key(&id))
-    }
-
     /// Whether an event that is kept may be of this coroutine, by process and number.
     pub(super) fn names_coroutine(&self, coroutine: (u32, u32)) -> bool {
         if self.names_all {
@@ -195,7 +211,7 @@ impl Kept {
         let link = self.now.1;
         if let What::Claim { ring, slot } = event.what {
             self.claims
-                .insert((event.process, ring, slot), event.clone());
+                .insert((event.process, ring, slot), (event.clone(), self.stack));
         }
         let has_room = self.events.len() < KEPT_MAX;
         let is_of_life = has_room && (self.is_named || self.is_of_subject(event, &link));
@@ -205,13 +221,16 @@ impl Kept {
         if let What::Submit(submission) = &event.what {
             let entry = &submission.entry;
             let place = (event.process, entry.ring.into(), entry.slot.into());
-            if let Some(claim) = self.claims.remove(&place) {
+            // Its life has the latest one, whichever submission that was for.
+            if let Some((claim, stack)) = self.claims.get(&place).cloned() {
+                self.stacks.insert(claim.id, stack);
                 self.events.insert(claim.id, (claim, Link::default()));
             }
         }
         let coroutine = link.coroutine;
         self.coroutines
             .extend(coroutine.map(|coroutine| (event.process, coroutine)));
+        self.stacks.insert(event.id, self.stack);
         self.events.insert(event.id, (event.clone(), link));
     }
 

@@ -379,8 +379,6 @@ pub(crate) struct Forged {
     pub(crate) operation: Option<Lacking>,
     /// What the word was taken for.
     pub(crate) taken_for: (Option<OperationId>, Option<GenerationId>),
-    /// The program went past the other one.
-    pub(crate) is_passed: bool,
     /// All but the word is as the kernel posted it.
     pub(crate) is_like: bool,
     /// The process that is the kernel's view, and where that begins to tell of the ring.

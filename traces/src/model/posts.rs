@@ -10,7 +10,9 @@
 //! taken; what had been passed by before the strange word was taken is not what it stands in for.
 //!
 //! The kernel's clock is not the program's, which is mended by a straight line over the whole recording: a completion may
-//! seem to be taken before it was posted. So nothing is decided before that much time has passed ([`slack`]).
+//! seem to be taken before it was posted. So nothing is decided before that much time has passed ([`slack`]), neither that a
+//! word is strange nor that another one was passed by. A clock that was set or slewed meanwhile may be off by more: then the
+//! strange words are posted after all, and from there on nothing is held against anything.
 
 use std::collections::VecDeque;
 
@@ -40,12 +42,12 @@ fn slack(at_ns: u64) -> u64 {
 /// Whether an operation may post completions that no tracepoint tells of: zero-copy receives write theirs themselves,
 /// and so may a driver; of a newer kernel's operations it is not known.
 pub(super) fn is_untold(opcode: u8) -> bool {
-    opcode == op::RECV_ZC || opcode == op::URING_CMD || opcode > op::PIPE
+    matches!(opcode, op::RECV_ZC | op::URING_CMD | op::URING_CMD128) || opcode > op::URING_CMD128
 }
 
 /// A word that was posted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Posted {
+pub(super) struct Post {
     pub(super) event: EventId,
     pub(super) word: u64,
     pub(super) at_ns: u64,
@@ -75,15 +77,10 @@ pub(super) struct Taken {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forged {
     pub(super) taken: Taken,
-    pub(super) posted: Posted,
+    pub(super) posted: Post,
 }
 
 impl Forged {
-    /// The program went past the other one.
-    pub(super) fn is_passed(&self) -> bool {
-        self.posted.passed.is_some()
-    }
-
     /// All but the word is as it was posted.
     pub(super) fn is_like(&self) -> bool {
         self.posted.result == self.taken.result
@@ -93,7 +90,7 @@ impl Forged {
 /// A ring's words.
 #[derive(Debug, Default)]
 pub(super) struct Posts {
-    posted: Line<Posted>,
+    posted: Line<Post>,
     /// With the place of the latest that was taken before.
     taken: Line<(Taken, u64)>,
     /// Nothing below was not looked at whether it is passed by.
@@ -135,7 +132,11 @@ impl Posts {
         if self.is_off {
             return Vec::new();
         }
-        let posted = Posted {
+        let found = self.decide(at_ns);
+        if self.is_off {
+            return found;
+        }
+        let posted = Post {
             event,
             word: it.cookie,
             at_ns,
@@ -157,7 +158,7 @@ impl Posts {
                 self.posted.push(it.cookie, posted);
             }
         }
-        self.decide(at_ns)
+        found
     }
 
     /// The program took a completion.
@@ -165,9 +166,12 @@ impl Posts {
         if self.is_off {
             return Vec::new();
         }
-        let at_ns = taken.at_ns;
+        let said = self.decide(taken.at_ns);
+        if self.is_off {
+            return said;
+        }
         // What was passed by can hardly come any more, but where threads' clocks are apart.
-        let is_next = |posted: &Posted| posted.passed.is_none() && !posted.is_claimed;
+        let is_next = |posted: &Post| posted.passed.is_none() && !posted.is_claimed;
         let found = self.posted.take(taken.word, is_next);
         match found.or_else(|| self.posted.take(taken.word, |_| true)) {
             Some((at, _)) => {
@@ -178,18 +182,14 @@ impl Posts {
                 self.taken.push(taken.word, (taken, self.behind));
             }
         }
-        self.decide(at_ns)
+        said
     }
 
-    /// All is over.
+    /// All is over. What was not passed by lay in the queue for whoever came next, and what was taken came besides.
     pub(super) fn finish(&mut self) -> Vec<Forged> {
         self.is_unordered = false;
         self.consider(None);
-        let mut found = self.settle();
-        for (taken, at) in std::mem::take(&mut self.strange) {
-            found.extend(self.forged(taken, at));
-        }
-        found
+        self.settle(None)
     }
 
     /// A posted word was taken: those that were posted before it are passed by.
@@ -204,12 +204,15 @@ impl Posts {
 
     /// What can be said by now.
     fn decide(&mut self, now: u64) -> Vec<Forged> {
-        if self.posted.items.len() > WAITING_MAX || self.taken.items.len() > WAITING_MAX {
+        let mut is_much = self.taken.items.len() > WAITING_MAX;
+        if self.posted.items.len() > WAITING_MAX {
             self.forget(now);
-            if self.posted.items.len() > WAITING_MAX || self.taken.items.len() > WAITING_MAX {
-                self.give_up();
-                return Vec::new();
-            }
+            // Half of them at least, or all are gone through again with each few events.
+            is_much |= self.posted.items.len() > WAITING_MAX / 2;
+        }
+        if is_much {
+            self.give_up();
+            return Vec::new();
         }
         if self.taken.items.is_empty() && self.strange.is_empty() {
             return Vec::new();
@@ -217,7 +220,7 @@ impl Posts {
         if !self.is_unordered {
             self.consider(Some(now));
         }
-        self.settle()
+        self.settle(Some(now))
     }
 
     /// Lets go of what was passed by so long ago that no word stands in for it any more.
@@ -266,21 +269,29 @@ impl Posts {
         }
     }
 
-    /// Says what is certain.
-    fn settle(&mut self) -> Vec<Forged> {
+    /// Says what is certain by now; all that is left, at the end.
+    fn settle(&mut self, now: Option<u64>) -> Vec<Forged> {
         let mut found = Vec::new();
         let mut index = 0;
         while let Some((taken, at)) = self.strange.get(index).copied() {
-            match self.posted.get_mut(at) {
+            let Some(posted) = self.posted.get_mut(at) else {
                 // It was taken after all: the strange one came besides.
-                None => {
-                    self.strange.remove(index);
-                }
-                Some(posted) if posted.passed.is_some() => {
-                    self.strange.remove(index);
-                    found.extend(self.forged(taken, at));
-                }
-                Some(_) => index += 1,
+                self.strange.remove(index);
+                continue;
+            };
+            // It may still be taken by a thread that is said to be later.
+            let is_past = posted.passed.is_some_and(|passed| {
+                now.is_none_or(|now| now > passed.at_ns.saturating_add(slack(passed.at_ns)))
+            });
+            if !is_past {
+                index += 1;
+            } else if self.posted.by_word.contains_key(&taken.word) {
+                // Posted later than any clock of ours explains, and not taken then: this one it was.
+                self.give_up();
+                return found;
+            } else {
+                self.strange.remove(index);
+                found.extend(self.forged(taken, at));
             }
         }
         found
@@ -390,8 +401,8 @@ impl<T: Copy> Line<T> {
     }
 }
 
-impl Line<Posted> {
-    fn forget(&mut self, is_over: impl Fn(&Posted) -> bool) {
+impl Line<Post> {
+    fn forget(&mut self, is_over: impl Fn(&Post) -> bool) {
         let all = self.from(self.base, usize::MAX);
         let over = all.filter(|(_, posted)| is_over(posted));
         let over: Vec<(u64, u64)> = over.map(|(at, posted)| (at, posted.word)).collect();

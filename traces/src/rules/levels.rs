@@ -60,7 +60,7 @@ pub(crate) const BY_CALLS: &[(RuleId, &str)] = &[
 /// it, and how far each sees.
 pub(crate) const BY_KERNEL: &[(RuleId, &str)] = &[(
     RuleId(12),
-    "a word taken in place of one that the kernel posted: proved",
+    "a word taken in place of one that the kernel posted",
 )];
 
 /// Whether a rule has its input at a level; `probed`: probes of its functions tell of the process, too.

@@ -59,8 +59,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         Standing::Unknown => None,
     };
     let whose = generation.map_or_else(
-        || format!("{cookie:#x}"),
-        |generation| judge.generation(generation.id),
+        || format!("cookie {cookie:#x}"),
+        |generation| format!("the cookie of {}", judge.generation(generation.id)),
     );
     let message = match (past, standing) {
         // It may have ended in silence, and this may be its failure.
@@ -77,7 +77,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .key(past.operation)
                 .shape(names.file(past.site));
             format!(
-                "a completion on ring {ring} brought the cookie of {whose}, but {}{} had ended",
+                "a completion on ring {ring} brought {whose}, but {}{} had ended",
                 names.operation(*ring, past.operation.sequence, past.slot, past.opcode),
                 judge.at(past.site)
             )
@@ -87,7 +87,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .evidence(live.leaked, "leaked here")
                 .shape(names.file(live.leak_site));
             format!(
-                "a completion on ring {ring} brought the cookie of {whose}, leaked{}, which was not \
+                "a completion on ring {ring} brought {whose}, leaked{}, which was not \
                  submitted there",
                 judge.at(live.leak_site)
             )
@@ -162,7 +162,7 @@ mod tests {
             20 main submit 0 RECV 0x3 op.rs:9
             21 main submit 1 RECV 0x3 op.rs:9
             30 main complete 0 0x3 5
-            40 main complete 0 0x3 5     <- a completion on ring 0 brought the cookie of 0x3, but operation #0 (ring 0, slot 0, RECV) at op.rs:9 had ended
+            40 main complete 0 0x3 5     <- a completion on ring 0 brought cookie 0x3, but operation #0 (ring 0, slot 0, RECV) at op.rs:9 had ended
             50 main complete 1 0x3 5
             ",
         );
