@@ -23,6 +23,8 @@ pub const LITTLE_ROOM: &str = "little-room";
 /// Name of the file there whose first word counts the bytes that the recording may still take: processes and recorder
 /// take from it in one step each what they are about to fill, so that those that begin together do not take the same twice.
 pub const ROOM: &str = "room";
+/// Bytes of that file: a page. The word is below zero where the least that each process gets was more than was left.
+pub const ROOM_BYTES: usize = 4096;
 /// A reader refuses another major version.
 pub const MAJOR: u16 = 1;
 /// A reader accepts any minor version.

@@ -34,6 +34,17 @@ pub(crate) struct Growing {
     most: u64,
 }
 
+/// What came of a wish for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// There is enough.
+    Enough,
+    /// There is more than before.
+    More,
+    /// The recording has taken what it may, until a process gives some of that back.
+    NotYet,
+}
+
 impl Growing {
     /// Opens the file of a process; nothing while its header is not written, or where it does not grow.
     /// `most` is what the session allows.
@@ -54,32 +65,32 @@ impl Growing {
     }
 
     /// Makes room where less is left than the program may need before this is called again, as far as the recording may
-    /// take that from the disk. Says whether it did.
-    pub(crate) fn make_room(&mut self, budget: Option<&Budget>) -> io::Result<bool> {
-        let taken = word(&self.file, header::CHUNKS_TAKEN)?.min(self.usable);
-        let ahead = (self.first / 2).max((taken / 2).min(STEP_MAX));
-        if self.usable >= self.most || self.usable - taken >= ahead {
-            return Ok(false);
+    /// take that from the disk.
+    pub(crate) fn make_room(&mut self, budget: Option<&Budget>) -> io::Result<Made> {
+        let used = word(&self.file, header::CHUNKS_TAKEN)?.min(self.usable);
+        let ahead = (self.first / 2).max((used / 2).min(STEP_MAX));
+        if self.usable >= self.most || self.usable - used >= ahead {
+            return Ok(Made::Enough);
         }
-        let step = self.first.max(taken.min(STEP_MAX));
+        let step = self.first.max(used.min(STEP_MAX));
         let wanted = ((self.usable + step).min(self.most) - self.usable) * CHUNK_BYTES as u64;
-        let taken = budget.map_or(wanted, |budget| budget.take(wanted, CHUNK_BYTES as u64));
+        // Of a folder without the word, or with a damaged one, the disk is the bound.
+        let counted = budget.map(|budget| budget.take(wanted, CHUNK_BYTES as u64));
+        let taken = counted.and_then(Result::ok).unwrap_or(wanted);
         if taken == 0 {
-            return Err(io::Error::other(
-                "all processes of the recording have taken a quarter of what was free, or as much as one may have",
-            ));
+            return Ok(Made::NotYet);
         }
         let usable = self.usable + taken / CHUNK_BYTES as u64;
         let end = |chunks: u64| self.first_chunk + chunks * CHUNK_BYTES as u64;
         if let Err(error) = allocate(&self.file, end(self.usable), end(usable)) {
-            budget.inspect(|budget| budget.give_back(taken));
+            let _ = budget.map(|budget| budget.give_back(taken));
             return Err(error);
         }
         // The room is there; now it may be used.
         self.file
             .write_all_at(&usable.to_le_bytes(), header::CHUNKS_USABLE as u64)?;
         self.usable = usable;
-        Ok(true)
+        Ok(Made::More)
     }
 
     /// Bytes of records that there is room for.
@@ -178,13 +189,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), 16, 40, 8);
         let mut growing = Growing::open(&path, 1000).unwrap().unwrap();
-        assert!(!growing.make_room(None).unwrap(), "half is left");
+        assert_eq!(
+            growing.make_room(None).unwrap(),
+            Made::Enough,
+            "half is left"
+        );
         let take = |taken: u64| {
             let at = header::CHUNKS_TAKEN as u64;
             growing.file.write_all_at(&taken.to_le_bytes(), at).unwrap();
         };
         take(9);
-        assert!(growing.make_room(None).unwrap());
+        assert_eq!(growing.make_room(None).unwrap(), Made::More);
         let told = word(&growing.file, header::CHUNKS_USABLE).unwrap();
         assert_eq!((told, growing.bytes()), (32, 32 << 16));
         let len = std::fs::metadata(&path).unwrap().len();
@@ -193,12 +208,10 @@ mod tests {
             .file
             .write_all_at(&40u64.to_le_bytes(), header::CHUNKS_TAKEN as u64)
             .unwrap();
-        assert!(growing.make_room(None).unwrap());
+        assert_eq!(growing.make_room(None).unwrap(), Made::More);
         assert_eq!(word(&growing.file, header::CHUNKS_USABLE).unwrap(), 40);
-        assert!(
-            !growing.make_room(None).unwrap(),
-            "it is as large as it may be"
-        );
+        let made = growing.make_room(None).unwrap();
+        assert_eq!(made, Made::Enough, "it is as large as it may be");
     }
 
     #[test]
@@ -207,9 +220,9 @@ mod tests {
         let path = file(folder.path(), 16, 100, 16);
         let chunk = CHUNK_BYTES as u64;
         super::super::budget::make(folder.path(), 20 * chunk + 5).unwrap();
-        let budget = Budget::open(folder.path()).unwrap();
+        let budget = Budget::of(folder.path());
         let mut growing = Growing::open(&path, 1000).unwrap().unwrap();
-        assert!(growing.make_room(Some(&budget)).unwrap());
+        assert_eq!(growing.make_room(Some(&budget)).unwrap(), Made::More);
         assert_eq!(growing.usable, 32);
         let take = |growing: &Growing| {
             let taken = growing.usable.to_le_bytes();
@@ -219,16 +232,15 @@ mod tests {
                 .unwrap();
         };
         take(&growing);
-        assert!(growing.make_room(Some(&budget)).unwrap());
+        assert_eq!(growing.make_room(Some(&budget)).unwrap(), Made::More);
         assert_eq!(growing.usable, 36);
         take(&growing);
-        let error = growing.make_room(Some(&budget)).unwrap_err();
-        assert!(error.to_string().contains("a quarter of what was free"));
+        assert_eq!(growing.make_room(Some(&budget)).unwrap(), Made::NotYet);
         let len = std::fs::metadata(&path).unwrap().len();
         assert_eq!(len, layout::file_bytes(36) as u64);
         // What others have given back may be taken.
-        budget.give_back(3 * chunk);
-        assert!(growing.make_room(Some(&budget)).unwrap());
+        budget.give_back(3 * chunk).unwrap();
+        assert_eq!(growing.make_room(Some(&budget)).unwrap(), Made::More);
         assert_eq!(growing.usable, 39);
     }
 

@@ -35,12 +35,12 @@ impl Sweep {
 
 fn run(folder: &Folder, ended: &Receiver<()>) {
     let mut left = Left::default();
-    let budget = Budget::open(folder.path()).ok();
+    let budget = Budget::of(folder.path());
     while ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         for file in left.look(folder.process_files().unwrap_or_default(), folder::mapped) {
             // Not every disk can: then it has to do with what there is.
-            if let (Ok(bytes), Some(budget)) = (room::give_back_unused(&file.path), &budget) {
-                budget.give_back(bytes);
+            if let Ok(bytes) = room::give_back_unused(&file.path) {
+                let _ = budget.give_back(bytes);
             }
         }
     }

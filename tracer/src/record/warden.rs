@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::folder::Folder;
-use super::room::{self, Growing};
+use super::room::{self, Growing, Made};
 use super::session;
 
 /// How long it sleeps after it had something to do, and at the longest.
@@ -62,10 +62,12 @@ impl Warden {
 
 struct Watch {
     folder: Folder,
-    budget: Option<Budget>,
+    budget: Budget,
     grow_to: Option<u64>,
     /// By name; nothing for those that need no more.
     growing: HashMap<OsString, Option<Growing>>,
+    /// Names of those that had to wait for room.
+    waited: HashSet<OsString>,
     /// Names of the files that were told to end; nothing while none is to.
     stopped: Option<HashSet<OsString>>,
     remarks: Vec<String>,
@@ -74,10 +76,11 @@ struct Watch {
 impl Watch {
     fn new(folder: Folder, grow_to: Option<u64>) -> Self {
         Self {
-            budget: Budget::open(folder.path()).ok(),
+            budget: Budget::of(folder.path()),
             folder,
             grow_to,
             growing: HashMap::new(),
+            waited: HashSet::new(),
             stopped: None,
             remarks: Vec::new(),
         }
@@ -144,13 +147,27 @@ impl Watch {
             let growing = match self.growing.get_mut(&process.name) {
                 Some(known) => known,
                 None => match Growing::open(&process.path, most) {
-                    Ok(Some(new)) => self.growing.entry(process.name).or_insert(Some(new)),
+                    Ok(Some(new)) => self
+                        .growing
+                        .entry(process.name.clone())
+                        .or_insert(Some(new)),
                     Ok(None) | Err(_) => continue,
                 },
             };
             let Some(file) = growing else { continue };
-            match file.make_room(self.budget.as_ref()) {
-                Ok(did) => busy |= did,
+            match file.make_room(Some(&self.budget)) {
+                Ok(made) => {
+                    busy |= made == Made::More;
+                    if made == Made::NotYet && self.waited.insert(process.name) {
+                        self.remarks.push(format!(
+                            "the recording of process {} could not grow beyond {} MiB before others of its processes \
+                             ended: together they had taken a quarter of what was free on the disk; `--dir DIR` names \
+                             another place",
+                            process.pid,
+                            file.bytes() >> 20
+                        ));
+                    }
+                }
                 Err(error) => {
                     let remark = format!(
                         "the recording of process {} could not grow beyond {} MiB: {error}; `--dir DIR` \

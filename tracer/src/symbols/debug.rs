@@ -30,10 +30,21 @@ pub(crate) type Elf<'a> = ElfFile64<'a, object::Endianness, &'a ReadCache<File>>
 pub(crate) type Reader = EndianArcSlice<RunTimeEndian>;
 type Dwarf = gimli::Dwarf<Reader>;
 
-/// The debug information in a file; sections that are not there are empty.
+/// Bytes of all sections of a file that are read, unpacked: more than the largest programs have. The headers of several may
+/// name the same bytes of a sparse file.
+const SECTIONS_MAX: u64 = 4 << 30;
+
+/// The debug information in a file; sections that are not there are empty, and those that are too large together with the
+/// ones before them.
 pub(crate) fn dwarf(elf: &Elf<'_>) -> Dwarf {
     let endian = endian(elf);
-    let load = |id: SectionId| Ok::<_, Infallible>(reader(elf, Some(id.name()), endian));
+    let mut left = SECTIONS_MAX;
+    let load = |id: SectionId| {
+        let size = size(elf, id.name());
+        let name = Some(id.name()).filter(|_| size <= left);
+        left -= name.map_or(0, |_| size);
+        Ok::<_, Infallible>(reader(elf, name, endian))
+    };
     let Ok(dwarf) = gimli::Dwarf::load(load);
     dwarf
 }
@@ -44,6 +55,16 @@ fn endian(elf: &Elf<'_>) -> RunTimeEndian {
     } else {
         RunTimeEndian::Big
     }
+}
+
+/// What a section takes, packed or not, by its header.
+fn size(elf: &Elf<'_>, name: &str) -> u64 {
+    let range = elf
+        .section_by_name(name)
+        .and_then(|section| section.compressed_file_range().ok());
+    range.map_or(0, |range| {
+        range.compressed_size.max(range.uncompressed_size)
+    })
 }
 
 /// A section's bytes, unpacked; none where there is none.

@@ -2,7 +2,7 @@
 //!
 //! Holds `unsafe`: the private memory as a [`Process`], the word that counts the room of a recording.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use wire::layout;
 
@@ -156,11 +156,8 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     process
 }
 
-/// The file in which the recording's room is counted, while this process looks at it. Recorders of before had none.
+/// The file in which the recording's room is counted, while this process looks at it.
 struct Room(*mut u8);
-
-/// A page, of which the first word counts.
-const ROOM_BYTES: usize = 4096;
 
 impl Room {
     fn open(folder: &sys::Fd) -> Option<Self> {
@@ -169,23 +166,24 @@ impl Room {
         let file = sys::open_to_count(folder, &path)?;
         let (uid, mode) = sys::owner_and_mode(&file)?;
         let is_recorders = mode & sys::KIND == sys::REGULAR && uid == sys::effective_user();
-        // What lies beyond the end of a file cannot be touched.
-        if !is_recorders || sys::length(&file)? < ROOM_BYTES as u64 {
+        // Others could cut it while it is looked at; and what lies beyond the end of a file cannot be touched.
+        let is_whole = sys::length(&file)? >= layout::ROOM_BYTES as u64;
+        if !is_recorders || mode & 0o022 != 0 || !is_whole {
             return None;
         }
-        sys::map_shared(Some(file.0), ROOM_BYTES).map(Self)
+        sys::map_shared(Some(file.0), layout::ROOM_BYTES).map(Self)
     }
 
-    fn word(&self) -> &AtomicU64 {
-        // SAFETY: a mapping of a page, which stays as long as this; the file is at least as long, and nobody who may
-        // write to it makes it shorter.
+    fn word(&self) -> &AtomicI64 {
+        // SAFETY: a mapping of a page, which stays as long as this, of a file that was at least as long and written whole
+        // when it was opened. Nobody but its user may write to it or cut it.
         unsafe { &*self.0.cast() }
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        sys::unmap(self.0, ROOM_BYTES);
+        sys::unmap(self.0, layout::ROOM_BYTES);
     }
 }
 
@@ -309,4 +307,45 @@ fn map(fd: Option<i32>, session: &Session, identity: &Identity) -> Option<&'stat
     LATEST_BYTES.store(bytes as u64, Ordering::Relaxed);
     LATEST_MAPPING.store(file.cast(), Ordering::Relaxed);
     Some(process)
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_short_others_to_write_to_or_a_link_counts_nothing() {
+        let folder = std::env::temp_dir().join(format!("tracer-room-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        let mut path = sys::Path::new();
+        path.push(folder.to_str().unwrap().as_bytes());
+        let opened = sys::open_directory(&path).unwrap();
+        let counted = || {
+            let room = Room::open(&opened)?;
+            Some(room.word().load(Ordering::Relaxed))
+        };
+        assert_eq!(counted(), None);
+        let file = folder.join(layout::ROOM);
+        let mut page = [0; layout::ROOM_BYTES];
+        page[0] = 7;
+        for (bytes, mode, is) in [
+            (&page[..], 0o600, Some(7)),
+            (&page[..], 0o620, None),
+            (&page[..], 0o602, None),
+            (&page[1..], 0o600, None),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(counted(), is, "{mode:o}, {} bytes", bytes.len());
+        }
+        let elsewhere = folder.join("elsewhere");
+        std::fs::write(&elsewhere, page).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        symlink(&elsewhere, &file).unwrap();
+        assert_eq!(counted(), None);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! What the recorder wrote into its folder for the programs that it starts: the file `session`.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, Ordering};
 
 use wire::layout;
 
@@ -34,14 +34,14 @@ pub(super) struct Session {
 /// What a process took of the recording's room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Taken {
-    bytes: u64,
+    bytes: i64,
     /// Less than what it is to keep.
     pub(super) is_less: bool,
 }
 
 impl Taken {
     /// It could not be used.
-    pub(super) fn give_back(self, room: Option<&AtomicU64>) {
+    pub(super) fn give_back(self, room: Option<&AtomicI64>) {
         if let Some(room) = room {
             room.fetch_add(self.bytes, Ordering::Relaxed);
         }
@@ -74,22 +74,19 @@ impl Session {
 
     /// Asks for less, by halves, where `free` bytes of the disk are left, or fewer of the recording's own `room`: a program
     /// of a thousand processes must not fill the disk. What is asked for then is taken out of the room, in one step with
-    /// the look at it. The least is taken in any case.
-    pub(super) fn fit(&mut self, free: Option<u64>, room: Option<&AtomicU64>) -> Taken {
+    /// the look at it. The least is taken in any case, and the room is below zero then.
+    pub(super) fn fit(&mut self, free: Option<u64>, room: Option<&AtomicI64>) -> Taken {
         let for_it = free.map_or(u64::MAX, |free| free.saturating_sub(self.leave));
         let mut taken = Taken::default();
-        let mut left = room.map_or(u64::MAX, |room| room.load(Ordering::Relaxed));
+        let mut left = room.map_or(i64::MAX, |room| room.load(Ordering::Relaxed));
         loop {
-            taken.is_less |= self.shrink(for_it.min(left));
-            let bytes = layout::file_bytes(self.first_chunks() as usize) as u64;
+            taken.is_less |= self.shrink(for_it.min(u64::try_from(left).unwrap_or(0)));
+            taken.bytes = layout::file_bytes(self.first_chunks() as usize) as i64;
             let Some(room) = room else { break };
-            let rest = left.saturating_sub(bytes);
+            let rest = left.saturating_sub(taken.bytes);
             let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
             match room.compare_exchange(left, rest, success, failure) {
-                Ok(_) => {
-                    taken.bytes = left - rest;
-                    break;
-                }
+                Ok(_) => break,
                 Err(now) => left = now,
             }
         }
@@ -197,36 +194,42 @@ mod tests {
 
     #[test]
     fn those_that_begin_together_take_no_more_than_there_is() {
-        let one = layout::file_bytes(64) as u64;
-        let least = layout::file_bytes(SMALLEST as usize) as u64;
-        let room = AtomicU64::new(8 * one);
-        let begin = || {
-            let mut session = Session::parse(b"protocol=1\nchunks=64\nleave=0\n").unwrap();
-            let taken = session.fit(Some(u64::MAX), Some(&room));
-            let bytes = layout::file_bytes(session.first_chunks() as usize) as u64;
-            assert!(taken.bytes == bytes || session.first_chunks() == SMALLEST);
-            assert_eq!(taken.is_less, bytes < one);
-            (bytes, taken)
+        const TOGETHER: i64 = 12;
+        let one = layout::file_bytes(64) as i64;
+        let least = layout::file_bytes(SMALLEST as usize) as i64;
+        let room = AtomicI64::new(0);
+        let began = std::sync::Barrier::new(TOGETHER as usize);
+        let rounds = |leads: bool| {
+            for _ in 0..2000 {
+                if leads {
+                    room.store(8 * one, Ordering::Relaxed);
+                }
+                began.wait();
+                let mut session = Session::parse(b"protocol=1\nchunks=64\nleave=0\n").unwrap();
+                let taken = session.fit(Some(u64::MAX), Some(&room));
+                assert_eq!(taken.is_less, taken.bytes < one);
+                assert_eq!(
+                    taken.bytes,
+                    layout::file_bytes(session.first_chunks() as usize) as i64
+                );
+                began.wait();
+                // All that there was, and the least for those who came too late.
+                let left = room.load(Ordering::Relaxed);
+                assert_eq!(left, -((TOGETHER - 8) * least));
+                began.wait();
+                // What could not be made after all goes back.
+                taken.give_back(Some(&room));
+                began.wait();
+                assert_eq!(room.load(Ordering::Relaxed), 8 * one);
+                began.wait();
+            }
         };
-        let all: Vec<(u64, Taken)> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..12).map(|_| scope.spawn(begin)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..TOGETHER)
+                .map(|at| scope.spawn(move || rounds(at == 0)))
+                .collect();
+            all.into_iter().for_each(|thread| thread.join().unwrap());
         });
-        let most = all.iter().filter(|(bytes, _)| *bytes == one).count();
-        assert!((7..=8).contains(&most), "{most}");
-        let beyond: u64 = all.iter().map(|(bytes, _)| bytes).sum();
-        assert!(beyond <= 8 * one + 12 * least, "{beyond}");
-        assert!(room.load(Ordering::Relaxed) < least);
-        // What could not be made after all goes back.
-        let taken: u64 = all.iter().map(|(_, taken)| taken.bytes).sum();
-        for (_, taken) in all {
-            taken.give_back(Some(&room));
-        }
-        assert!(taken <= 8 * one);
-        assert_eq!(room.load(Ordering::Relaxed), 8 * one);
     }
 
     #[test]

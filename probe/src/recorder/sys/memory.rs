@@ -75,8 +75,8 @@ pub(crate) fn map_shared(fd: Option<i32>, bytes: usize) -> Option<*mut u8> {
         return allocate(bytes);
     }
     let flags = MAP_SHARED | if fd.is_none() { MAP_ANONYMOUS } else { 0 };
-    // SAFETY: a new mapping; nothing existing is touched. The file was allocated to `bytes` by the
-    // caller, so that no access is past its end.
+    // SAFETY: a new mapping; nothing existing is touched. The caller made sure that the file has `bytes`, so that no access is
+    // past its end.
     let base = unsafe {
         mmap(
             core::ptr::null_mut(),

@@ -391,7 +391,10 @@ fn types(
         if begun.is_over_now() {
             break;
         }
-        let unit = dwarf.unit(header)?;
+        // One that is broken hides no other.
+        let Ok(unit) = dwarf.unit(header) else {
+            continue;
+        };
         let unit = unit.unit_ref(dwarf);
         let mut ranges = unit.unit_ranges()?;
         let mut is_of_use = false;
@@ -430,6 +433,23 @@ fn types(
     Ok(())
 }
 
+/// The name of something; nothing where it has none, or one that no compiler wrote.
+pub(super) fn name(
+    unit: gimli::UnitRef<'_, Reader>,
+    entry: &gimli::DebuggingInformationEntry<Reader>,
+) -> gimli::Result<Option<String>> {
+    /// Bytes: the types of a deep tower of futures have long names, and are of no use in whole.
+    const NAME_MAX: usize = 1 << 16;
+    let Some(name) = entry.attr_value(gimli::DW_AT_name) else {
+        return Ok(None);
+    };
+    let name = unit.attr_string(name)?;
+    if name.len() > NAME_MAX {
+        return Ok(None);
+    }
+    Ok(Some(name.to_string_lossy()?.into_owned()))
+}
+
 /// The first type parameter of a function: what it was compiled for.
 fn argument(
     unit: gimli::UnitRef<'_, Reader>,
@@ -451,10 +471,9 @@ fn argument(
             return Ok(None);
         };
         let ty = unit.entry(at)?;
-        let Some(name) = ty.attr_value(gimli::DW_AT_name) else {
+        let Some(name) = name(unit, &ty)? else {
             return Ok(None);
         };
-        let name = unit.attr_string(name)?.to_string_lossy()?.into_owned();
         let number = |attribute| {
             ty.attr_value(attribute)
                 .and_then(|value| value.udata_value())

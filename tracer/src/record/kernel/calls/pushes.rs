@@ -7,16 +7,13 @@
 
 use std::ops::Range;
 
-use gimli::{Reader as _, UnitRef};
+use gimli::UnitRef;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
 use super::effort::{Begun, Effort};
-use super::program::offset;
+use super::program::{name, offset};
 use super::prologue;
 use crate::symbols::debug::{Elf, Reader};
-
-/// Bytes of a name that is looked at: far more than those that are looked for.
-const NAME_MAX: usize = 4096;
 
 /// What is probed of them, and how its arguments are read.
 #[derive(Debug, Default)]
@@ -145,24 +142,19 @@ fn layout(dwarf: &gimli::Dwarf<Reader>, begun: &mut Begun<'_>) -> gimli::Result<
             if tag != gimli::DW_TAG_namespace && tag != gimli::DW_TAG_structure_type {
                 continue;
             }
-            let Some(name) = entry.attr_value(gimli::DW_AT_name) else {
+            let Some(name) = name(unit, entry)? else {
                 continue;
             };
-            let name = unit.attr_string(name)?;
-            if name.len() > NAME_MAX {
-                continue;
-            }
-            let name = name.to_string_lossy()?.into_owned();
             let plain = name.split('<').next().unwrap_or_default();
             let (at, names) = (entry.offset(), path.iter().map(|(_, name)| &**name));
             match (tag, plain) {
                 (gimli::DW_TAG_namespace, _) => path.push((depth, name)),
                 (_, "SubmissionQueue") if queue.is_none() && names.eq(["io_uring", "squeue"]) => {
-                    let found = members(unit, at, ["tail", "queue"])?;
+                    let found = members(unit, at, ["tail", "queue"], begun)?;
                     queue = found;
                 }
                 (_, "IoUring") if ring.is_none() && path_is(&path, "io_uring") => {
-                    ring = members(unit, at, ["sq", "fd"])?;
+                    ring = members(unit, at, ["sq", "fd"], begun)?;
                 }
                 _ => {}
             }
@@ -188,22 +180,24 @@ fn members<const N: usize>(
     unit: UnitRef<'_, Reader>,
     at: gimli::UnitOffset<usize>,
     names: [&str; N],
+    begun: &mut Begun<'_>,
 ) -> gimli::Result<Option<[u64; N]>> {
     let mut found = [None; N];
     let mut tree = unit.entries_tree(Some(at))?;
     let root = tree.root()?;
     let mut children = root.children();
     while let Some(child) = children.next()? {
+        if begun.is_over() {
+            return Ok(None);
+        }
         let entry = child.entry();
         if entry.tag() != gimli::DW_TAG_member {
             continue;
         }
-        let Some(name) = entry.attr_value(gimli::DW_AT_name) else {
+        let Some(name) = name(unit, entry)? else {
             continue;
         };
-        let name = unit.attr_string(name)?;
-        let name = name.to_string_lossy()?;
-        let place = names.iter().position(|wanted| *wanted == &*name);
+        let place = names.iter().position(|wanted| *wanted == name);
         let offset = entry
             .attr_value(gimli::DW_AT_data_member_location)
             .and_then(|value| value.udata_value());
