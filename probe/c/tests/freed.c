@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "must.h"
+
 enum { BYTES = 4096, MAPPED = 1 << 16 };
 
 struct op {
@@ -26,14 +28,6 @@ struct op {
 static struct io_uring ring;
 static int pipes[2];
 static int is_fixed;
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(2); \
-		} \
-	} while (0)
 
 /* A read that waits until somebody writes. */
 static void read_into(void *buffer, unsigned bytes, void *cookie)

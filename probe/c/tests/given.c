@@ -14,18 +14,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "must.h"
+
 enum { GROUP = 7, BUFFERS = 4, BYTES = 64 };
 
 static struct io_uring ring;
 static int is_fixed;
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(2); \
-		} \
-	} while (0)
 
 static struct io_uring_sqe *entry(uint64_t cookie)
 {

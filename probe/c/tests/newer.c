@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "must.h"
+
 /* `IO_URING_CHECK_VERSION` of liburing is true for what it does not have, and came with 2.3 itself. */
 #if defined(IO_URING_VERSION_MAJOR)
 #define HAS(major, minor) \
@@ -19,14 +21,6 @@
 #else
 #define HAS(major, minor) 0
 #endif
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			exit(2); \
-		} \
-	} while (0)
 
 struct op {
 	unsigned number;

@@ -170,6 +170,17 @@ static void odd(struct ring *r) {
     reap_all(r, 1);
 }
 
+/* A read of a new pipe, of at most 8 bytes. */
+static void read_of_pipe(struct ring *r, int ends[2], char *buffer, unsigned long cookie) {
+    struct io_uring_sqe *entry = next(r, IORING_OP_READ);
+    if (pipe(ends))
+        fail("pipe");
+    entry->fd = ends[0];
+    entry->addr = (unsigned long)buffer;
+    entry->len = 8;
+    entry->user_data = cookie;
+}
+
 int main(int count, char **words) {
     const char *mode = count > 1 ? words[1] : "";
     int n = count > 2 ? atoi(words[2]) : 0;
@@ -241,15 +252,8 @@ int main(int count, char **words) {
         struct ring r = make(8, 0);
         static char buffers[2][8];
         int ends[2][2];
-        for (int each = 0; each < 2; each++) {
-            struct io_uring_sqe *entry = next(&r, IORING_OP_READ);
-            if (pipe(ends[each]))
-                fail("pipe");
-            entry->fd = ends[each][0];
-            entry->addr = (unsigned long)buffers[each];
-            entry->len = 8;
-            entry->user_data = each + 1;
-        }
+        for (int each = 0; each < 2; each++)
+            read_of_pipe(&r, ends[each], buffers[each], each + 1);
         enter(&r, 0);
         if (write(ends[0][1], "!", 1) != 1)
             fail("write");
@@ -260,15 +264,8 @@ int main(int count, char **words) {
         struct ring r = make(8, 0);
         static char buffers[4][8];
         int ends[4][2];
-        for (int each = 0; each < 4; each++) {
-            struct io_uring_sqe *entry = next(&r, IORING_OP_READ);
-            if (pipe(ends[each]))
-                fail("pipe");
-            entry->fd = ends[each][0];
-            entry->addr = (unsigned long)buffers[each];
-            entry->len = 8;
-            entry->user_data = 0x1000 * (each + 1);
-        }
+        for (int each = 0; each < 4; each++)
+            read_of_pipe(&r, ends[each], buffers[each], 0x1000 * (each + 1));
         enter(&r, 0);
         for (unsigned each = 0; each < 4; each++) {
             if (write(ends[each][1], "words", each + 1) != (int)each + 1)
