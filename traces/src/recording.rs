@@ -291,6 +291,8 @@ pub struct Lane {
     pub tid: u32,
     /// Name of that thread.
     pub thread: StringId,
+    /// Whether another thread of its process has this name too, so that it takes the number as well to tell which.
+    pub has_namesake: bool,
     /// Whether that thread was still running when the recording ended.
     pub is_running: bool,
 }
@@ -350,6 +352,24 @@ pub struct Type {
 }
 
 impl Recording {
+    /// Finds out which threads need more than their name to be told apart: those of a pool have one name, and those that
+    /// never got any have their program's. What the kernel saw of a process counts as that process.
+    pub(crate) fn find_namesakes(&mut self) {
+        let mut first: FxHashMap<(u32, StringId), Option<u32>> = FxHashMap::default();
+        let pids: Vec<u32> = self.processes.iter().map(|process| process.pid).collect();
+        let called = |lane: &Lane| Some((*pids.get(lane.process as usize)?, lane.thread));
+        let named = |lane: &&Lane| lane.tid != 0 && lane.thread != StringId::default();
+        for lane in self.lanes.iter().filter(named) {
+            let Some(name) = called(lane) else { continue };
+            let only = first.entry(name).or_insert(Some(lane.tid));
+            *only = only.filter(|tid| *tid == lane.tid);
+        }
+        for lane in &mut self.lanes {
+            let is_shared = called(lane).and_then(|name| first.get(&name)) == Some(&None);
+            lane.has_namesake = lane.tid != 0 && is_shared;
+        }
+    }
+
     /// What recorders in the programs put on the timeline about rings that they saw and could not record.
     ///
     /// Where the kernel was listened to, it is no way out any more.
@@ -660,5 +680,63 @@ impl Tables {
         self.types.push(ty);
         self.type_ids.insert(ty, TypeId(index));
         TypeId(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Trace;
+
+    /// Names of the lanes of a trace whose threads got these names.
+    fn called(text: &str, names: &[&str]) -> Vec<String> {
+        let mut trace = Trace::parse_text(text).unwrap();
+        let recording = &mut trace.recording;
+        for (lane, name) in names.iter().enumerate() {
+            recording.lanes[lane].thread = recording.tables.string((*name).into());
+        }
+        recording.find_namesakes();
+        let lanes = 0..u32::try_from(names.len()).unwrap();
+        lanes.map(|lane| trace.names().thread(lane)).collect()
+    }
+
+    #[test]
+    fn threads_of_one_name_have_their_number_besides() {
+        let text = "
+process 0 pid=77
+process 1 pid=78
+process 2 pid=77 capture=kernel
+lane a tid=101
+lane b tid=102
+lane c tid=103
+lane d process=1 tid=201
+lane e process=2 tid=103
+lane f
+1 a mark \"begun\"
+";
+        let names = ["pool", "pool", "other", "pool", "other", "pool"];
+        assert_eq!(
+            called(text, &names),
+            [
+                "pool#101",
+                "pool#102",
+                "other",
+                "pool",
+                "other (kernel)",
+                "pool"
+            ],
+            "another process's is no namesake, nor is the same thread as the kernel saw it; without a number there is none to say"
+        );
+    }
+
+    #[test]
+    fn the_lane_of_a_threads_handlers_is_no_namesake() {
+        let text = "process 0 pid=77\nlane a tid=101\nlane b tid=101\n1 a mark \"begun\"\n";
+        assert_eq!(called(text, &["pool", "pool"]), ["pool", "pool"]);
+    }
+
+    #[test]
+    fn threads_without_a_name_are_called_by_their_number_alone() {
+        let text = "process 0 pid=77\nlane a tid=101\nlane b tid=102\n1 a mark \"begun\"\n";
+        assert_eq!(called(text, &["", ""]), ["thread 101", "thread 102"]);
     }
 }

@@ -195,11 +195,12 @@ impl Prepared {
             Field::Site => event.site().0 != 0 && any(term, &names.site(event.site())),
             Field::Function => trace.stack_lines(event).iter().any(|line| any(term, line)),
             Field::Thread => {
-                let tid = trace
-                    .recording()
-                    .lane(event.lane)
-                    .map_or(0, |lane| lane.tid);
+                let lane = trace.recording().lane(event.lane);
+                let tid = lane.map_or(0, |lane| lane.tid);
+                // A name that several have stands for all of them.
+                let shared = lane.filter(|lane| lane.has_namesake);
                 any(term, &names.thread(event.lane))
+                    || shared.is_some_and(|lane| any(term, &names.text(lane.thread)))
                     || term.tests.iter().any(|test| test.number(tid.into()))
             }
             Field::Process => trace

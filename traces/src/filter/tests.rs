@@ -311,6 +311,32 @@ lane calls process=1 tid=77
     assert_eq!(found("kind:push"), [1, 2], "one belongs to no ring");
 }
 
+#[test]
+fn a_name_that_several_threads_have_stands_for_each() {
+    let text = "
+process 0 pid=77
+lane a tid=81
+lane b tid=82
+lane c tid=83
+1 a mark \"one\"
+2 b mark \"two\"
+3 c mark \"three\"
+";
+    let mut trace = Trace::parse_text(text).unwrap();
+    let pool = trace.recording.lanes[0].thread;
+    trace.recording.lanes[1].thread = pool;
+    trace.recording.find_namesakes();
+    let found = |filter: &str| -> Vec<u64> {
+        let prepared = Filter::parse(filter).unwrap().prepare(&trace);
+        let events = trace.events().iter();
+        let events = events.filter(|event| prepared.event(&trace, event));
+        events.map(|event| event.id.0).collect()
+    };
+    assert_eq!(found("thread=a"), [0, 1]);
+    assert_eq!(found("thread=a#82"), [1]);
+    assert_eq!(found("not thread=a"), [2]);
+}
+
 /// The kernel saw two rings of one process: one that the process recorded itself under another number, and one that it did
 /// not, under the number that the process gave to yet another.
 const BOTH_LEVELS: &str = "

@@ -190,13 +190,15 @@ impl Names<'_> {
         (!name.is_empty()).then(|| crate::untrusted::tty(name))
     }
 
-    /// The name of a lane's thread, else its id, else the number of the lane.
+    /// The name of a lane's thread, with its id where others have that name too; else its id, else the number of the lane.
     pub fn thread(&self, lane: u32) -> String {
         let Some(entry) = self.recording.lane(lane) else {
             return format!("lane {lane}");
         };
         let name = self.recording.string(entry.thread);
-        let name = if !name.is_empty() {
+        let name = if !name.is_empty() && entry.has_namesake {
+            format!("{}#{}", name.tty(), entry.tid)
+        } else if !name.is_empty() {
             name.tty()
         } else if entry.tid != 0 {
             format!("thread {}", entry.tid)

@@ -219,6 +219,7 @@ fn new_lane(gathered: &mut Gathered<'_, '_>, process: u32, tid: u32, thread: Str
         process,
         tid,
         thread,
+        has_namesake: false,
         is_running: false,
     });
     index

@@ -47,6 +47,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, ReadError> {
         let mut gathered = gather(inputs, keep_words, company)?;
         put_ends(&mut gathered);
+        gathered.recording.find_namesakes();
         merge_calls(&mut gathered);
         let Gathered {
             recording,

@@ -202,6 +202,7 @@ impl Parser {
             process: process.min(1000),
             tid: 0,
             thread,
+            has_namesake: false,
             is_running: false,
         });
         self.lanes.insert(label.to_owned(), index);

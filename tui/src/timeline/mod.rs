@@ -20,24 +20,7 @@ pub use state::Timeline;
 pub use window::Window;
 
 use traces::Trace;
-use traces::recording::{Capture, Recording};
-
-/// The number of a thread, where another one of its process has the same name.
-fn tid(recording: &Recording, lane: u32) -> String {
-    let Some(own) = recording.lane(lane).filter(|own| own.tid != 0) else {
-        return String::new();
-    };
-    let mut others = recording.lanes.iter();
-    let is_one_of_many = own.thread.0 != 0
-        && others.any(|it| {
-            (it.process, it.thread) == (own.process, own.thread) && it.tid != own.tid && it.tid != 0
-        });
-    if is_one_of_many {
-        format!(" {}", own.tid)
-    } else {
-        String::new()
-    }
-}
+use traces::recording::Capture;
 
 /// What a lane is called, with its process where there are several.
 pub(crate) fn name_of(trace: &Trace, who: Who) -> String {
@@ -49,7 +32,7 @@ pub(crate) fn name_of(trace: &Trace, who: Who) -> String {
     match who {
         Who::Thread { process, lane } => {
             let name = trace.names().thread(lane);
-            format!("{}{name}{}", before(process), tid(recording, lane))
+            format!("{}{name}", before(process))
         }
         Who::Ring { process, ring } => {
             // Numbers of the kernel's view are its own.

@@ -942,7 +942,7 @@ mod tests {
             }
             let process = &trace.recording().processes[0];
             assert_eq!((process.pid, process.start_time), (77, 900));
-            assert_eq!(trace.names().thread(latest.lane), "worker (kernel)");
+            assert_eq!(trace.names().thread(latest.lane), "worker#78 (kernel)");
         }
     }
 
