@@ -20,10 +20,10 @@
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wire::crc::crc32c;
 use wire::layout;
 
-use super::bundle::{Running, SECTION_HEADER_BYTES, Section, section_header};
+use super::bundle::{SECTION_HEADER_BYTES, Section, section_header};
+use super::sum::{Sum, crc32c};
 use super::{Part, columns, u32_at, u64_at};
 use crate::input::{ReadAt, read_full};
 
@@ -47,7 +47,7 @@ pub struct ProcessWriter<'w, W: Write + Seek> {
     start: u64,
     stored: u64,
     offset: u64,
-    sum: Running,
+    sum: Sum,
 }
 
 impl<'w, W: Write + Seek> ProcessWriter<'w, W> {
@@ -60,7 +60,7 @@ impl<'w, W: Write + Seek> ProcessWriter<'w, W> {
             start,
             stored: 0,
             offset: 0,
-            sum: Running::default(),
+            sum: Sum::default(),
         })
     }
 
@@ -214,7 +214,7 @@ impl<'a> Unpacked<'a> {
                 // Cut off; whoever knows the section's length has said so.
                 break;
             }
-            let is_whole = stored.get(..head.packed).map(sum) == Some(head.sum);
+            let is_whole = stored.get(..head.packed).map(crc32c) == Some(head.sum);
             match is_whole {
                 true if head.offset < unpacked.len => {
                     damaged(
@@ -367,11 +367,6 @@ fn next_block(section: &dyn ReadAt, mut at: u64) -> io::Result<Option<u64>> {
         }
         at = at.saturating_add((WINDOW_BYTES - HEADER_BYTES) as u64);
     }
-}
-
-/// The checksum of stored bytes.
-fn sum(bytes: &[u8]) -> u32 {
-    crc32c(bytes)
 }
 
 impl ReadAt for Unpacked<'_> {

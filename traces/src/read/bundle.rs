@@ -16,11 +16,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use wire::crc::crc32c;
 use wire::layout::BUNDLE_MAGIC;
 
 use super::blocks::{self, Unpacked};
 pub use super::blocks::{MAX_RATIO, PIECE_BYTES, ProcessWriter};
+use super::sum::{Sum, crc32c};
 use super::{EndRecord, Gathered, Part, ReadError, u16_at, u32_at, u64_at};
 use crate::input::{Input, ReadAt, read_full};
 use crate::recording::Ended;
@@ -458,9 +458,8 @@ impl SectionBytes<'_> {
 }
 
 fn sum_fits(part: &Part<'_>, wanted: u32) -> io::Result<bool> {
-    // Sections may be large, and CRC-32C has no cheap way to go on from a sum: undo the final
-    // inversion and feed the pieces through one running value.
-    let mut sum = Running::default();
+    // Sections may be large.
+    let mut sum = Sum::default();
     let mut buffer = vec![0; 1 << 16];
     let mut at = 0;
     loop {
@@ -473,57 +472,9 @@ fn sum_fits(part: &Part<'_>, wanted: u32) -> io::Result<bool> {
     }
 }
 
-/// CRC-32C over pieces.
-#[derive(Debug)]
-pub(super) struct Running(u32);
-
-impl Default for Running {
-    fn default() -> Self {
-        Self(!0)
-    }
-}
-
-impl Running {
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 >> 8) ^ entry((self.0 as u8) ^ byte);
-        }
-    }
-
-    pub(super) fn value(&self) -> u32 {
-        !self.0
-    }
-}
-
-/// Entry of the CRC's table: the sum of one byte, without the inversions at both ends.
-fn entry(byte: u8) -> u32 {
-    static TABLE: std::sync::OnceLock<Vec<u32>> = std::sync::OnceLock::new();
-    let table = TABLE.get_or_init(|| {
-        let step = |value: u32| {
-            if value & 1 == 1 {
-                (value >> 1) ^ 0x82F6_3B78
-            } else {
-                value >> 1
-            }
-        };
-        (0..=255u32)
-            .map(|byte| (0..8).fold(byte, |value, _| step(value)))
-            .collect()
-    });
-    table.get(usize::from(byte)).copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sum_over_pieces_is_the_sum_over_all() {
-        let mut sum = Running::default();
-        sum.feed(b"12345");
-        sum.feed(b"6789");
-        assert_eq!(sum.value(), crc32c(b"123456789"));
-    }
 
     #[test]
     fn sections_are_padded_and_summed() {

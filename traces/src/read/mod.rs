@@ -1,10 +1,10 @@
 //! Files into events.
 //!
 //! Reading order: [`bundle`] (several files in one), `blocks` (a process file at rest), `columns` (how a
-//! chunk is packed), `file` (header, chunks), `ahead` (which are read before somebody asks), `records` (words into
-//! events), `lanes` (a first look at the streams of threads, and what they lost), `stream` (their events one
-//! after the other), `clock` (ticks into time), `order` (one causal order over all lanes), `pass` (all events
-//! in that order, as often as somebody wants them).
+//! chunk is packed), `sum` (the checksum of that), `file` (header, chunks), `ahead` (which are read before
+//! somebody asks), `records` (words into events), `lanes` (a first look at the streams of threads, and what they
+//! lost), `stream` (their events one after the other), `clock` (ticks into time), `order` (one causal order over
+//! all lanes), `pass` (all events in that order, as often as somebody wants them).
 //!
 //! Nothing in a file is believed: lengths come from the input itself, every index is checked, and what
 //! is damaged is left out and reported alone.
@@ -20,6 +20,7 @@ mod order;
 mod pass;
 mod records;
 mod stream;
+mod sum;
 
 use std::sync::Arc;
 
