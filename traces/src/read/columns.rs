@@ -35,7 +35,7 @@ const PLACES: usize = 8;
 /// Entries of a table of successors.
 const SUCCESSORS: usize = 1 << 10;
 
-/// Which forecast of [`Walk::foretell`] was right, or how the difference is coded.
+/// Which forecast of [`Memory::foretell`] was right, or how the difference is coded.
 type Forecast = u8;
 /// Forecasts that there are.
 const FORECASTS: Forecast = 7;
@@ -94,7 +94,15 @@ pub(super) fn unpack(bytes: &[u8], count: usize) -> Vec<u64> {
 /// Bytes that are being read; behind their end are zeros.
 struct Input<'a>(&'a [u8]);
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    /// The next bytes, as far as there are any.
+    #[inline]
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
     #[inline]
     fn byte(&mut self) -> u8 {
         match self.0.split_first() {
@@ -171,27 +179,41 @@ struct Place {
     stride: u64,
 }
 
+impl Shape {
+    fn learn(&mut self, place: usize, was: Place, forecast: Forecast, word: u64) {
+        let place = place.min(PLACES - 1);
+        self.places[place] = Place {
+            last: word,
+            stride: word.wrapping_sub(was.last),
+        };
+        self.forecasts[place] = forecast;
+    }
+}
+
 /// One walk over the records of a chunk, in either direction.
+#[derive(Default)]
 struct Walk {
     shapes: Vec<Shape>,
     /// Shape of the record before.
     shape: usize,
+    ticks: u32,
+    memory: Memory,
+}
+
+/// What is remembered of words, whatever the shapes of their records.
+struct Memory {
     /// First words of the three records before.
     heads: [u64; 3],
-    ticks: u32,
     /// What followed a word in its place.
     after: Box<[u64; SUCCESSORS]>,
     /// What stood in a place of a record whose first word, or whose predecessor's, was this.
     beside: Box<[u64; SUCCESSORS]>,
 }
 
-impl Default for Walk {
+impl Default for Memory {
     fn default() -> Self {
         Self {
-            shapes: Vec::new(),
-            shape: 0,
             heads: [0; 3],
-            ticks: 0,
             after: Box::new([0; SUCCESSORS]),
             beside: Box::new([0; SUCCESSORS]),
         }
@@ -219,20 +241,24 @@ impl Walk {
         let ticks = (word(0) >> 32) as u32;
         let passed = ticks.wrapping_sub(self.ticks);
 
-        let expected = self.forecasts(shape);
         let coded = coded_words(low, length);
         let mut forecasts = [WHOLE; RECORD_MAX_WORDS];
         let mut differences = Vec::new();
         let mut same = true;
         let head = word(1);
-        for (place, forecast) in forecasts.iter_mut().take(coded).enumerate() {
-            let given = word(place + 1);
-            let known = self.known(shape, place, head);
-            let before = at_place(&expected, place);
-            *forecast = self.forecast(&known, given, before);
-            same &= *forecast == before;
-            difference(&mut differences, *forecast, &known, given);
-            self.learn(shape, place, &known, *forecast, given);
+        if let Some(remembered) = self.shapes.get_mut(shape) {
+            let expected = remembered.forecasts;
+            for (place, forecast) in forecasts.iter_mut().take(coded).enumerate() {
+                let given = word(place + 1);
+                let was = at_place(&remembered.places, place);
+                let known = self.memory.known(was, shape, place, head);
+                let before = at_place(&expected, place);
+                *forecast = self.memory.forecast(&known, given, before);
+                same &= *forecast == before;
+                difference(&mut differences, *forecast, &known, given);
+                self.memory.learn(&known, given);
+                remembered.learn(place, was, *forecast, given);
+            }
         }
         let forecasts = forecasts.get(..coded).unwrap_or_default();
 
@@ -289,9 +315,10 @@ impl Walk {
             SHAPE_IN_BYTE => input.byte().into(),
             number => number.into(),
         };
-        let Some(low) = self.low(shape) else {
+        let Some(remembered) = self.shapes.get_mut(shape) else {
             return false;
         };
+        let low = remembered.low;
         let length = Header(low.into()).words();
         if length == 0 {
             return false;
@@ -307,32 +334,28 @@ impl Walk {
         words.push(u64::from(low) | u64::from(ticks) << 32);
 
         let coded = coded_words(low, length);
-        let expected = self.forecasts(shape);
-        let mut told = [0; RECORD_MAX_WORDS];
+        let expected = remembered.forecasts;
         let is_same = control & SAME_FORECASTS != 0;
-        if !is_same {
-            let pairs = told.get_mut(..coded).unwrap_or_default().chunks_mut(2);
-            for pair in pairs {
-                let byte = input.byte();
-                for (forecast, bits) in pair.iter_mut().zip([byte & 0xF, byte >> 4]) {
-                    *forecast = bits;
-                }
-            }
-        }
+        let told = (!is_same).then(|| input.take(coded.div_ceil(2)));
         let mut head = None;
-        for (place, told) in told.iter().take(coded).enumerate() {
-            let forecast = match is_same {
-                true => at_place(&expected, place),
-                false => *told,
+        for place in 0..coded {
+            let forecast = match told {
+                None => at_place(&expected, place),
+                Some(told) => {
+                    let pair = told.get(place / 2).copied().unwrap_or(0);
+                    pair >> (place % 2 * 4) & 0xF
+                }
             };
+            let was = at_place(&remembered.places, place);
             // The first word is not known yet where it would be asked for: see `known`.
-            let known = self.known(shape, place, head.unwrap_or(0));
+            let known = self.memory.known(was, shape, place, head.unwrap_or(0));
             let word = match forecast {
-                WHOLE => known.was.last.wrapping_add(zagzig(input.number())),
-                HALVES => halves(known.was.last, input.number(), input.number()),
-                forecast => self.foretell(&known, forecast),
+                WHOLE => was.last.wrapping_add(zagzig(input.number())),
+                HALVES => halves(was.last, input.number(), input.number()),
+                forecast => self.memory.foretell(&known, forecast),
             };
-            self.learn(shape, place, &known, forecast, word);
+            self.memory.learn(&known, word);
+            remembered.learn(place, was, forecast, word);
             words.push(word);
             head = head.or(Some(word));
         }
@@ -354,12 +377,6 @@ impl Walk {
         self.shapes.get(shape).map(|shape| shape.low)
     }
 
-    fn forecasts(&self, shape: usize) -> [Forecast; PLACES] {
-        self.shapes
-            .get(shape)
-            .map_or([0; PLACES], |shape| shape.forecasts)
-    }
-
     /// The number of a shape that was not met before.
     fn new_shape(&mut self, low: u32) -> usize {
         if self.shapes.len() >= SHAPES {
@@ -374,14 +391,25 @@ impl Walk {
         self.shapes.len() - 1
     }
 
+    fn end(&mut self, shape: usize, ticks: u32, length: usize, head: u64) {
+        let is_time = self.low(shape).is_some_and(|low| is(low, Kind::Time));
+        self.ticks = if is_time { 0 } else { ticks };
+        if let Some(before) = self.shapes.get_mut(self.shape) {
+            before.next = shape as u8;
+        }
+        self.shape = shape;
+        if length > 1 {
+            let [one, two, _] = self.memory.heads;
+            self.memory.heads = [head, one, two];
+        }
+    }
+}
+
+impl Memory {
     /// What is known of a word at a place of a record whose first word is `head`; for the first word
     /// itself the predecessor's is asked.
     #[inline]
-    fn known(&self, shape: usize, place: usize, head: u64) -> Known {
-        let was = match self.shapes.get(shape) {
-            Some(shape) => at_place(&shape.places, place),
-            None => Place::default(),
-        };
+    fn known(&self, was: Place, shape: usize, place: usize, head: u64) -> Known {
         let [before, _, _] = self.heads;
         let key = if place == 0 { before } else { head };
         let here = ((shape * PLACES + place.min(PLACES - 1)) as u64) << 52;
@@ -423,45 +451,23 @@ impl Walk {
     }
 
     #[inline]
-    fn learn(&mut self, shape: usize, place: usize, known: &Known, forecast: Forecast, word: u64) {
+    fn learn(&mut self, known: &Known, word: u64) {
         self.beside[known.beside % SUCCESSORS] = word;
         self.after[known.after % SUCCESSORS] = word;
-        if let Some(shape) = self.shapes.get_mut(shape) {
-            let place = place.min(PLACES - 1);
-            shape.places[place] = Place {
-                last: word,
-                stride: word.wrapping_sub(known.was.last),
-            };
-            shape.forecasts[place] = forecast;
-        }
-    }
-
-    fn end(&mut self, shape: usize, ticks: u32, length: usize, head: u64) {
-        let is_time = self
-            .low(shape)
-            .is_some_and(|low| kind(low) == Some(Kind::Time));
-        self.ticks = if is_time { 0 } else { ticks };
-        if let Some(before) = self.shapes.get_mut(self.shape) {
-            before.next = shape as u8;
-        }
-        self.shape = shape;
-        if length > 1 {
-            let [one, two, _] = self.heads;
-            self.heads = [head, one, two];
-        }
     }
 }
 
-fn kind(low: u32) -> Option<Kind> {
-    Header(low.into()).kind()
+/// Whether a record whose header begins so is of a kind.
+fn is(low: u32, kind: Kind) -> bool {
+    Header(low.into()).raw_kind() == kind as u8
 }
 
 /// How many words of a record are foretold: all but the text of a string.
 fn coded_words(low: u32, length: usize) -> usize {
     let payload = length.saturating_sub(1);
-    match kind(low) {
-        Some(Kind::String) => payload.min(1),
-        _ => payload,
+    match is(low, Kind::String) {
+        true => payload.min(1),
+        false => payload,
     }
 }
 
