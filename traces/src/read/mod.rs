@@ -125,12 +125,18 @@ pub(crate) trait Lend {
     fn fresh(&mut self) -> &mut [Loose];
 }
 
+/// So many events are gone through one by one before they are halved.
+const FEW: usize = 4;
+
 /// The first of some events in the order of time, and those that are no later than `until_ns`.
 #[inline]
 fn up_to(events: &[Loose], until_ns: i64) -> usize {
+    let is_in = |event: &Loose| event.at_ns <= until_ns;
     match events.last() {
-        Some(last) if last.at_ns > until_ns => {
-            let until = events.partition_point(|event| event.at_ns <= until_ns);
+        Some(last) if !is_in(last) => {
+            // Where lanes take turns it is few.
+            let few = events.iter().take(FEW).position(|event| !is_in(event));
+            let until = few.unwrap_or_else(|| events.partition_point(is_in));
             until.max(1)
         }
         _ => events.len(),

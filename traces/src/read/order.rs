@@ -51,6 +51,26 @@ enum Thing {
     Delivery(u32, u32, u64),
 }
 
+/// In place of [`Thing::number`], where there is nothing, and on the other side: so that the two are never the same.
+const NOTHING: u64 = 0;
+const NOTHING_GIVEN: u64 = 2;
+
+impl Thing {
+    /// The same for the same thing, and hardly ever for another one. Odd.
+    #[inline]
+    fn number(self) -> u64 {
+        let (kind, process, ring, word) = match self {
+            Self::Lease(process, address) => (1, process, 0, address),
+            Self::Flight(process, ring, cookie) => (2, process, ring, cookie),
+            Self::Coroutine(process, coroutine) => (3, process, 0, u64::from(coroutine)),
+            Self::Delivery(process, ring, cookie) => (4, process, ring, cookie),
+        };
+        let whose = u64::from(process) << 32 | u64::from(ring);
+        let mixed = whose.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(kind);
+        (word ^ mixed).wrapping_mul(0xD6E8_FEB8_6659_FD93) | 1
+    }
+}
+
 /// What has to be done to put events that are in the order of time into their causal order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -119,50 +139,53 @@ impl Plan {
 /// Whether any event may have to be moved: there is an effect with a cause behind it, or a block that is
 /// leaked in front of its reclaim, within what the clock is uncertain by.
 fn contradicts_itself(mut events: impl Lend, is_by_batch: &dyn Fn(u32) -> bool) -> bool {
+    /// An event with the numbers of what it needs and leaks.
     struct Before {
         at_ns: i64,
         lane: u32,
-        needs: Option<Thing>,
-        leaks: Option<Thing>,
+        needs: u64,
+        leaks: u64,
     }
-    let mut window: VecDeque<Before> = VecDeque::with_capacity(LOOK_AHEAD);
-    while let Some(event) = events.lend() {
-        let event = &*event;
-        let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
-        while window
-            .front()
-            .is_some_and(|before| before.at_ns < earliest || window.len() > LOOK_AHEAD)
-        {
-            window.pop_front();
+    let mut window: VecDeque<Before> = VecDeque::with_capacity(LOOK_AHEAD + 1);
+    loop {
+        let run = events.run(i64::MAX);
+        if run.is_empty() {
+            return false;
         }
-        let gives = gives(event);
-        let takes_back = match event.what() {
-            What::Reclaim(_) | What::Release(_) => needs(event),
-            _ => None,
-        };
-        let is_contradicted = |before: &Before| {
-            before.lane != event.lane()
-                && ((before.needs.is_some() && gives.contains(&before.needs))
-                    || (before.leaks.is_some() && before.leaks == takes_back))
-        };
-        if window.iter().any(is_contradicted) {
-            return true;
+        for event in run.iter() {
+            let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
+            while window
+                .front()
+                .is_some_and(|before| before.at_ns < earliest || window.len() > LOOK_AHEAD)
+            {
+                window.pop_front();
+            }
+            let needs = needs(event);
+            let gives = gives(event).map(|thing| thing.map_or(NOTHING_GIVEN, Thing::number));
+            let (leaks, takes_back) = match event.what() {
+                What::Leak(_) => (gives[0], NOTHING_GIVEN),
+                What::Reclaim(_) | What::Release(_) => {
+                    (NOTHING, needs.map_or(NOTHING_GIVEN, Thing::number))
+                }
+                _ => (NOTHING, NOTHING_GIVEN),
+            };
+            let is_contradicted = |before: &Before| {
+                let is_early = gives.contains(&before.needs) || before.leaks == takes_back;
+                is_early && before.lane != event.lane()
+            };
+            if window.iter().any(is_contradicted) {
+                return true;
+            }
+            if !is_by_batch(event.process()) {
+                window.push_back(Before {
+                    at_ns: event.at_ns,
+                    lane: event.lane(),
+                    needs: needs.map_or(NOTHING, Thing::number),
+                    leaks,
+                });
+            }
         }
-        if is_by_batch(event.process()) {
-            continue;
-        }
-        let leaks = match event.what() {
-            What::Leak(p) => Some(Thing::Lease(event.process(), p.address)),
-            _ => None,
-        };
-        window.push_back(Before {
-            at_ns: event.at_ns,
-            lane: event.lane(),
-            needs: needs(event),
-            leaks,
-        });
     }
-    false
 }
 
 /// Moves causes in front of their effects, and finds out what else has to be moved.

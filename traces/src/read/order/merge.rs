@@ -44,8 +44,10 @@ impl<L: Lend> Lend for Merge<L> {
         let others = self.heads.peek().map(|Reverse(head)| *head);
         match (head, others) {
             (Some(at_ns), Some(others)) if (at_ns, self.from) > others => {
-                self.heads.push(Reverse((at_ns, self.from)));
-                self.change();
+                if let Some(mut first) = self.heads.peek_mut() {
+                    *first = Reverse((at_ns, self.from));
+                    self.from = others.1;
+                }
                 Some(others.0)
             }
             (None, Some(others)) => {
