@@ -9,8 +9,6 @@ use crate::event::What;
 /// spawned in scopes.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
-    /// The process and lane of the latest event that changed nothing here, and its scope.
-    same: Option<((u32, u32), u32)>,
     /// What each lane works for, as follows from the rest.
     current: Dense<u32>,
     /// What its thread said that it works for, whatever runs on it.
@@ -35,9 +33,9 @@ struct Running {
     base: u32,
 }
 
-/// Whether an event may change what another one belongs to.
+/// Whether an event may change what another one belongs to: if not, the next one of its lane belongs to what it does.
 #[inline]
-fn changes(what: &What) -> bool {
+pub(crate) fn changes(what: &What) -> bool {
     matches!(
         what,
         What::ScopeBegin { .. }
@@ -56,25 +54,7 @@ fn changes(what: &What) -> bool {
 impl ScopeTracker {
     /// The scope that an event belongs to. A begin belongs to the scope that it begins, an end to the
     /// one that it ends.
-    #[inline]
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
-        if !changes(what) {
-            let place = (process, lane);
-            return match self.same {
-                Some((same, scope)) if same == place => scope,
-                _ => {
-                    let scope = self.of(process, lane);
-                    self.same = Some((place, scope));
-                    scope
-                }
-            };
-        }
-        self.same = None;
-        self.change(process, lane, what)
-    }
-
-    /// As [`ScopeTracker::step`], with an event that changes something here.
-    fn change(&mut self, process: u32, lane: u32, what: &What) -> u32 {
         match *what {
             What::ScopeBegin {
                 scope,

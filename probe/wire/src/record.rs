@@ -192,6 +192,7 @@ macro_rules! kinds {
             }
 
             /// The word for it in `dump`, in filters and in fixtures.
+            #[inline]
             pub const fn name(self) -> &'static str {
                 match self { $(Kind::$name => $text,)* }
             }

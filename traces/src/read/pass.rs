@@ -14,7 +14,7 @@ use crate::event::{EventId, What};
 use crate::input::Input;
 use crate::model::Facts;
 use crate::recording::{LocatedLoss, Recording};
-use crate::scopes::ScopeTracker;
+use crate::scopes::{self, ScopeTracker};
 use crate::watch::{Counter, Found, Stage};
 
 /// A recording that was looked through once, and can be gone through event by event.
@@ -336,21 +336,31 @@ impl Pass<'_> {
             return run;
         };
         let first_ns = *self.first_ns.get_or_insert(first.at_ns);
-        for Loose { at_ns, event, .. } in run.iter_mut() {
-            event.id = EventId(self.count);
-            self.count += 1;
-            if let What::Lost(loss) = event.what {
-                self.losses.push(LocatedLoss {
-                    event: event.id,
-                    process: event.process,
-                    lane: event.lane,
-                    loss,
-                });
-            }
-            event.scope = self.scopes.step(event.process, event.lane, &event.what);
+        // Whose the event before was, and for what it worked, where it changed nothing about that.
+        let mut same = None;
+        for (id, Loose { at_ns, event, .. }) in (self.count..).zip(run.iter_mut()) {
+            event.id = EventId(id);
             // In order, so never before the first; a hostile clock may be centuries after it.
             event.at_ns = at_ns.abs_diff(first_ns.min(*at_ns));
+            let place = (event.process, event.lane);
+            let is_change = scopes::changes(&event.what);
+            event.scope = match same {
+                Some((before, scope)) if before == place && !is_change => scope,
+                _ => {
+                    if let What::Lost(loss) = event.what {
+                        self.losses.push(LocatedLoss {
+                            event: event.id,
+                            process: event.process,
+                            lane: event.lane,
+                            loss,
+                        });
+                    }
+                    self.scopes.step(event.process, event.lane, &event.what)
+                }
+            };
+            same = (!is_change).then_some((place, event.scope));
         }
+        self.count += run.len() as u64;
         run
     }
 
