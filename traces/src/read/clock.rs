@@ -15,7 +15,7 @@ pub(super) struct Line {
     from: Pair,
     ticks: u64,
     ns: u64,
-    /// Nanoseconds of a tick: whole ones, and 2^64ths of one.
+    /// Nanoseconds of a tick: whole ones, and 2^64ths of one, rounded up.
     rate: (u64, u64),
     /// Ticks since [`Line::from`] from which on that is not good enough.
     near: u64,
@@ -24,8 +24,11 @@ pub(super) struct Line {
 /// Pairs closer than this say less than the rate that the writer measured.
 const SHORTEST_NS: u64 = 1_000_000;
 
-/// Ticks below this are so few that what a rate leaves out does not add up to a nanosecond.
+/// Ticks below this are so few that what a rate has too much does not add up to a 2^14th of a nanosecond.
 const NEAR: u64 = 1 << 50;
+
+/// A nanosecond has at most so many ticks: then that is less than a tick.
+const SLOW: u64 = 1 << 14;
 
 /// With no more nanoseconds in a tick, so many ticks have a time that 62 bits hold.
 const FAST: u64 = 1 << 12;
@@ -37,9 +40,9 @@ fn saturated(at_ns: i128) -> i64 {
 impl Line {
     fn new(from: Pair, ticks: u64, ns: u64) -> Self {
         let ticks = ticks.max(1);
-        let rate = (u128::from(ns) << 64) / u128::from(ticks);
+        let rate = (u128::from(ns) << 64).div_ceil(u128::from(ticks));
         let rate = ((rate >> 64) as u64, rate as u64);
-        let is_sane = rate.0 < FAST && ticks < 1 << 62 && from.ns < 1 << 62;
+        let is_sane = rate.0 < FAST && ticks / SLOW < ns && from.ns < 1 << 62;
         Self {
             from,
             ticks,
@@ -97,16 +100,13 @@ impl Line {
         }
     }
 
-    /// As [`Line::anywhere`], without dividing: by the rate, which is a little too low, time is right or a nanosecond
-    /// short. Which of the two, the remainder says, and of that the low 64 bits: it is below two divisors.
+    /// As [`Line::anywhere`], without dividing. By the rate, which is rounded up, it is a nanosecond later where no more
+    /// than a 2^14th of one is missing to that; no tick is earlier than the one before for it.
     #[inline]
     fn near(&self, since: u64) -> i64 {
         let (whole, part) = self.rate;
         let part = (u128::from(since) * u128::from(part)) >> 64;
-        let guess = since.wrapping_mul(whole).wrapping_add(part as u64);
-        let wanted = since.wrapping_mul(self.ns);
-        let rest = wanted.wrapping_sub(guess.wrapping_mul(self.ticks));
-        let scaled = guess.wrapping_add(u64::from(rest >= self.ticks));
+        let scaled = since.wrapping_mul(whole).wrapping_add(part as u64);
         // Both are below 2^62.
         scaled.wrapping_add(self.from.ns) as i64
     }
@@ -176,6 +176,30 @@ mod tests {
                 let since = random >> shift;
                 let at = FIRST.ticks.saturating_add(since);
                 assert_eq!(line.at(at), line.anywhere(at), "{ticks} {ns} {since}");
+            }
+        }
+    }
+
+    #[test]
+    fn time_does_not_go_back_where_what_is_near_ends() {
+        for (ticks, ns) in [
+            (2_600_000_017, 1_000_000_000),
+            (SLOW - 1, 1),
+            (SLOW, 1),
+            (SLOW + 1, 1),
+            (SLOW * 7 - 1, 7),
+            ((1 << 62) - 1, (1 << 48) + 1),
+            (999_999_999, 1_000_000_007),
+            (3, 1),
+        ] {
+            let line = Line::new(FIRST, ticks, ns);
+            let end = FIRST.ticks + NEAR;
+            let times: Vec<i64> = (end - 1000..end + 1000).map(|at| line.at(at)).collect();
+            assert!(times.is_sorted(), "{ticks} {ns}");
+            let far = |at: u64| line.anywhere(FIRST.ticks + at);
+            let multiples = (0..1000).map(|times| times * 1_000_000_000);
+            for at in multiples.filter(|at| *at < NEAR) {
+                assert!(matches!(line.at(FIRST.ticks + at) - far(at), 0 | 1));
             }
         }
     }
