@@ -18,7 +18,7 @@ use wire::record::{Header, Kind, State, WITH_STACK};
 use super::ahead::{Ahead, Job};
 use super::clock::Line;
 use super::file::{Body, ChunkRef, File};
-use super::records::Ids;
+use super::records::{self, Ids};
 use super::stream::{Piece, Reading, Script, Source, Whose};
 use super::{Gathered, Loose};
 use crate::event::{Loss, LossReason, StringId, What};
@@ -184,7 +184,7 @@ fn scan_lanes<'a>(
             entry,
             lane: None,
             unplaced: Vec::new(),
-            reading: Reading::new(source.by_batch, begun),
+            reading: Reading::new(source, begun),
             script: Script::new(number, entry.tid),
             is_open,
             last_ns: i64::MIN,
@@ -192,7 +192,7 @@ fn scan_lanes<'a>(
             is_behind: false,
         };
         let done = scan.run(&chunks);
-        last_ns = last_ns.max(scan.reading.now_ns);
+        last_ns = last_ns.max(scan.reading.now.ns);
         let (latest, script) = (scan.lane, scan.script);
         gathered.scripts.push(script);
         done?;
@@ -223,6 +223,23 @@ fn new_lane(gathered: &mut Gathered<'_, '_>, process: u32, tid: u32, thread: Str
         is_running: false,
     });
     index
+}
+
+/// How many records at the beginning of some words tell of a pointer and nothing else, each no earlier than the one
+/// before, and when the last one did. All are of one length: where the next one begins need not be read first.
+#[inline]
+fn pointers(words: &[u64], mut latest: u32) -> (usize, u32) {
+    let mut count = 0;
+    for [header, _, _] in words.as_chunks().0 {
+        let header = Header(*header);
+        let ticks = header.delta_ticks();
+        if !records::tells_of_pointer(header) || ticks < latest {
+            break;
+        }
+        latest = ticks;
+        count += 1;
+    }
+    (count, latest)
 }
 
 /// Goes through the records of a chunk's body.
@@ -415,7 +432,7 @@ impl Scan<'_, '_, '_> {
                 self.lose(None, LossReason::Damaged);
                 continue;
             }
-            self.reading.now_ns = self.source.line.at(chunk.ticks);
+            self.reading.now.ns = self.source.line.at(chunk.ticks);
             // Each chunk has a record at least: whose it is. So a gap is one, whatever the counts say.
             let chunks = chunk.seq.saturating_sub(last_seq).saturating_sub(1);
             let missing = chunk.records.saturating_sub(records).max(chunks);
@@ -497,7 +514,7 @@ impl Scan<'_, '_, '_> {
     /// The records of one chunk: how many there were, and whether its end is in order.
     fn chunk(&mut self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<(u64, bool)> {
         let source = self.source;
-        self.reading.base = chunk.ticks;
+        self.reading.now.base = chunk.ticks;
         self.last_ticks = None;
         let mut count = 0u64;
         let mut last = 0;
@@ -522,7 +539,7 @@ impl Scan<'_, '_, '_> {
             let before = self.script.events;
             self.record(header, words);
             if self.script.events != before {
-                self.last_ticks = Some(self.reading.ticks);
+                self.last_ticks = Some(self.reading.now.ticks);
             }
         };
         self.catch_up();
@@ -571,7 +588,7 @@ impl Scan<'_, '_, '_> {
             until: from,
             last: from,
         };
-        let base = self.reading.base;
+        let base = self.reading.now.base;
         // By batch, time is not that of the ticks.
         let (Some(_), Some(last_ticks), false) = (self.lane, self.last_ticks, self.source.by_batch)
         else {
@@ -582,7 +599,18 @@ impl Scan<'_, '_, '_> {
             return counted;
         };
         let (mut at, mut events, mut submits, mut seen) = (from, 0, 0, 0);
-        while let Some(first) = body.get(at) {
+        loop {
+            let (pointers, latest) = pointers(body.get(at..).unwrap_or_default(), last);
+            if let Some(before) = pointers.checked_sub(1) {
+                counted.records += pointers as u64;
+                counted.last = at + 3 * before;
+                at += 3 * pointers;
+                events += pointers as u32;
+                last = latest;
+            }
+            let Some(first) = body.get(at) else {
+                break;
+            };
             let header = Header(*first);
             let says = says(header.raw_kind());
             let length = header.words();
@@ -624,7 +652,7 @@ impl Scan<'_, '_, '_> {
     /// Counts an enter as [`Scan::count`] does others: it says from which lane a ring is entered, and nothing else.
     fn is_entered(&mut self, header: Header, words: &[u64]) -> bool {
         let ticks = u64::from(header.delta_ticks());
-        let ticks = self.reading.base.saturating_add(ticks);
+        let ticks = self.reading.now.base.saturating_add(ticks);
         let is_enter = header.kind() == Some(Kind::Enter) && header.flags() & WITH_STACK == 0;
         let is_late = self.last_ticks.is_some_and(|last| ticks >= last);
         let Some(lane) = self.lane.filter(|_| is_enter && is_late) else {
@@ -648,23 +676,18 @@ impl Scan<'_, '_, '_> {
             && let Some(ticks) = self.last_ticks
         {
             self.is_behind = false;
-            self.reading.now_ns = self.source.line.at(ticks);
-            self.last_ns = self.reading.now_ns;
+            self.reading.now.ns = self.source.line.at(ticks);
+            self.last_ns = self.reading.now.ns;
         }
     }
 
     /// Looks at what a record says.
     fn record(&mut self, header: Header, words: &[u64]) {
         let source = self.source;
-        let mut events: [Option<(What, StackId)>; 2] = [None, None];
-        let mut free = events.iter_mut();
-        self.reading
-            .record(source, header, words, |_, what, stack| {
-                if let Some(free) = free.next() {
-                    *free = Some((what, stack));
-                }
-            });
-        for (mut what, stack) in events.into_iter().flatten() {
+        let [mut first, mut second] = [0; 2].map(|coroutine| What::Done { coroutine });
+        let to = [&mut first, &mut second];
+        let (count, stack) = self.reading.record(source, header, words, to);
+        for mut what in [first, second].into_iter().take(count) {
             let recording = &mut self.gathered.recording;
             match source.ids.translate(&mut what) {
                 None => {}
@@ -740,7 +763,7 @@ impl Scan<'_, '_, '_> {
                 self.lane.unwrap_or(u32::MAX)
             }
         };
-        let at_ns = self.reading.time();
+        let at_ns = self.reading.now.time();
         self.script.is_sorted &= self.last_ns <= at_ns;
         self.last_ns = at_ns;
         self.script.events = self.script.events.saturating_add(1);

@@ -205,9 +205,41 @@ impl Sequences {
     }
 }
 
+const LEAK: u8 = Kind::Leak as u8;
+const RECLAIM: u8 = Kind::Reclaim as u8;
+const PEEK: u8 = Kind::Peek as u8;
+const RETAIN: u8 = Kind::Retain as u8;
+const RELEASE: u8 = Kind::Release as u8;
+
+/// Whether a record of three words tells of a pointer and nothing else, which is what most do.
+#[inline]
+pub(super) fn tells_of_pointer(header: Header) -> bool {
+    header.is_plain(3) && matches!(header.raw_kind(), LEAK..=RELEASE)
+}
+
+/// Puts an event in the place of one that has nothing to drop, which nobody asks: that would take as long as all the rest.
+/// So would to copy one that was put together elsewhere; therefore each is put where it is made.
+#[inline(always)]
+fn put(to: &mut What, what: What) {
+    std::mem::forget(std::mem::replace(to, what));
+}
+
+/// Puts what such a record says.
+#[inline]
+pub(super) fn put_pointer(ids: &Ids, header: Header, address: u64, named: u64, to: &mut What) {
+    let pointer = pointer(ids, header, address, named);
+    match header.raw_kind() {
+        LEAK => put(to, What::Leak(pointer)),
+        RECLAIM => put(to, What::Reclaim(pointer)),
+        PEEK => put(to, What::Peek(pointer)),
+        RETAIN => put(to, What::Retain(pointer)),
+        _ => put(to, What::Release(pointer)),
+    }
+}
+
 /// The pointer that a record is about.
 #[inline]
-pub(super) fn pointer(ids: &Ids, header: Header, address: u64, named: u64) -> Pointer {
+fn pointer(ids: &Ids, header: Header, address: u64, named: u64) -> Pointer {
     let (site, ty) = halves(named);
     Pointer {
         address,
@@ -228,242 +260,333 @@ fn pointer_of_two(ids: &Ids, header: Header, words: &[u64], (site, ty): (u32, u3
     }
 }
 
-/// The leak and the submission of [`Kind::LeakSubmit`].
+/// Puts the leak and the submission of [`Kind::LeakSubmit`].
 pub(super) fn leak_submit(
     ids: &Ids,
     sequences: &mut Sequences,
     header: Header,
     words: &[u64],
-) -> (What, What) {
+    [first, second]: [&mut What; 2],
+) {
     let LeakSubmit { submit, ty } = LeakSubmit::decode(words);
     let leak = pointer_of_two(ids, header, words, (submit.site, ty));
-    let submission = submission(ids, sequences, header, submit);
-    (What::Leak(leak), submission)
+    put(first, What::Leak(leak));
+    submission(ids, sequences, header, submit, second);
 }
 
-/// The completion and the reclaim of [`Kind::CompleteReclaim`].
+/// Puts the completion and the reclaim of [`Kind::CompleteReclaim`].
 #[inline]
-pub(super) fn complete_reclaim(ids: &Ids, header: Header, words: &[u64]) -> (What, What) {
-    let wide = word(words, 3) as u32;
-    let completion = completion(header, words, wide);
+pub(super) fn complete_reclaim(
+    ids: &Ids,
+    header: Header,
+    words: &[u64],
+    [first, second]: [&mut What; 2],
+) {
+    completion(header, words, word(words, 3) as u32, first);
     let pointer = pointer_of_two(ids, header, words, halves(word(words, 2)));
-    (completion, What::Reclaim(pointer))
+    put(second, What::Reclaim(pointer));
 }
 
-fn submission(ids: &Ids, sequences: &mut Sequences, header: Header, mut entry: Submit) -> What {
+#[inline]
+fn submission(
+    ids: &Ids,
+    sequences: &mut Sequences,
+    header: Header,
+    mut entry: Submit,
+    to: &mut What,
+) {
     entry.site = ids.site(entry.site).0;
     let sequence = sequences.whole(entry.ring, entry.sequence);
-    What::Submit(Submission {
+    let submission = Submission {
         entry,
         sequence,
         cookie_state: CookieState::from_u8(header.aux()),
-    })
+    };
+    put(to, What::Submit(submission));
 }
 
-/// A completion in the order of its queue; `wide` is the ring where the header has no room for it.
-fn completion(header: Header, words: &[u64], wide: u32) -> What {
+/// Puts a completion in the order of its queue; `wide` is the ring where the header has no room for it.
+#[inline]
+fn completion(header: Header, words: &[u64], wide: u32, to: &mut What) {
     let (res, flags) = halves(word(words, 1));
     let narrow = u32::from(header.aux());
-    What::Complete(Completion {
+    let completion = Completion {
         ring: if narrow == 255 { wide } else { narrow },
         cookie: word(words, 0),
         res: res as i32,
         flags,
         index: None,
         operation: None,
-    })
+    };
+    put(to, What::Complete(completion));
 }
 
-/// The event that a record of any other kind stands for; none for those that only frame others.
+/// Puts the event that a record of any other kind stands for; whether there is one: some records only frame others.
 pub(super) fn event(
     ids: &Ids,
     sequences: &mut Sequences,
     header: Header,
     words: &[u64],
-) -> Option<What> {
+    to: &mut What,
+) -> bool {
     let pointer = || pointer(ids, header, word(words, 0), word(words, 1));
     let (low, high) = halves(word(words, 0));
-    let what = match header.kind() {
-        Some(Kind::Pad | Kind::Time | Kind::Clock) => return None,
-        Some(Kind::Lost) => What::Lost(Loss {
-            // Of the kernel's, one process says how many, and the others that they may have missed some.
-            records: Some(word(words, 0))
-                .filter(|count| *count != 0 || word(words, 1) != wire::record::LOST_KERNEL),
-            reason: match word(words, 1) {
-                wire::record::LOST_KERNEL => LossReason::KernelBuffer,
-                wire::record::LOST_NOT_FOLLOWED => LossReason::NotFollowed,
-                wire::record::LOST_RING => LossReason::RingNotFollowed,
-                _ => LossReason::Full,
+    match header.kind() {
+        Some(Kind::Pad | Kind::Time | Kind::Clock) => return false,
+        Some(Kind::Lost) => put(
+            to,
+            What::Lost(Loss {
+                // Of the kernel's, one process says how many, and the others that they may have missed some.
+                records: Some(word(words, 0))
+                    .filter(|count| *count != 0 || word(words, 1) != wire::record::LOST_KERNEL),
+                reason: match word(words, 1) {
+                    wire::record::LOST_KERNEL => LossReason::KernelBuffer,
+                    wire::record::LOST_NOT_FOLLOWED => LossReason::NotFollowed,
+                    wire::record::LOST_RING => LossReason::RingNotFollowed,
+                    _ => LossReason::Full,
+                },
+            }),
+        ),
+        Some(Kind::Thread) => put(
+            to,
+            What::Thread {
+                tid: low,
+                name: ids.string(high),
             },
-        }),
-        Some(Kind::Thread) => What::Thread {
-            tid: low,
-            name: ids.string(high),
-        },
-        Some(Kind::Fork) => What::Fork { child: low },
-        Some(Kind::Mark) => What::Mark {
-            text: ids.string(low),
-            log: Log {
-                level: header.aux(),
-                flags: header.flags() & (mark::ENTER | mark::LEAVE),
+        ),
+        Some(Kind::Fork) => put(to, What::Fork { child: low }),
+        Some(Kind::Mark) => put(
+            to,
+            What::Mark {
+                text: ids.string(low),
+                log: Log {
+                    level: header.aux(),
+                    flags: header.flags() & (mark::ENTER | mark::LEAVE),
+                },
             },
-        },
-        Some(Kind::Leak) => What::Leak(pointer()),
-        Some(Kind::Reclaim) => What::Reclaim(pointer()),
-        Some(Kind::Peek) => What::Peek(pointer()),
-        Some(Kind::Retain) => What::Retain(pointer()),
-        Some(Kind::Release) => What::Release(pointer()),
-        Some(Kind::LeakForever) => What::LeakForever(pointer()),
+        ),
+        Some(Kind::Leak) => put(to, What::Leak(pointer())),
+        Some(Kind::Reclaim) => put(to, What::Reclaim(pointer())),
+        Some(Kind::Peek) => put(to, What::Peek(pointer())),
+        Some(Kind::Retain) => put(to, What::Retain(pointer())),
+        Some(Kind::Release) => put(to, What::Release(pointer())),
+        Some(Kind::LeakForever) => put(to, What::LeakForever(pointer())),
         Some(Kind::RingCreate) => {
             let (sq_entries, cq_entries) = halves(word(words, 1));
             let (setup, features) = halves(word(words, 2));
-            What::RingCreate(Ring {
-                ring: low,
-                fd: high as i32,
-                sq_entries,
-                cq_entries,
-                setup,
-                features,
-                kind: RingKind::from_u8(header.aux()).unwrap_or(RingKind::Copied),
-            })
+            put(
+                to,
+                What::RingCreate(Ring {
+                    ring: low,
+                    fd: high as i32,
+                    sq_entries,
+                    cq_entries,
+                    setup,
+                    features,
+                    kind: RingKind::from_u8(header.aux()).unwrap_or(RingKind::Copied),
+                }),
+            );
         }
-        Some(Kind::RingDrop) => What::RingDrop { ring: low },
-        Some(Kind::Claim) => What::Claim {
-            ring: low,
-            slot: high,
-        },
-        Some(Kind::Submit) => submission(ids, sequences, header, Submit::decode(words)),
+        Some(Kind::RingDrop) => put(to, What::RingDrop { ring: low }),
+        Some(Kind::Claim) => put(
+            to,
+            What::Claim {
+                ring: low,
+                slot: high,
+            },
+        ),
+        Some(Kind::Submit) => submission(ids, sequences, header, Submit::decode(words), to),
         Some(Kind::Enter) => {
             let (min_complete, result) = halves(word(words, 1));
-            What::Enter {
-                ring: low,
-                to_submit: high,
-                min_complete,
-                result: result as i32,
-            }
+            put(
+                to,
+                What::Enter {
+                    ring: low,
+                    to_submit: high,
+                    min_complete,
+                    result: result as i32,
+                },
+            );
         }
-        Some(Kind::Complete) => completion(header, words, word(words, 2) as u32),
+        Some(Kind::Complete) => completion(header, words, word(words, 2) as u32, to),
         Some(Kind::CompleteAt) => {
             let (res, flags) = halves(word(words, 1));
             let (ring, index) = halves(word(words, 2));
-            What::Complete(Completion {
-                ring,
-                cookie: word(words, 0),
-                res: res as i32,
-                flags,
-                index: Some(index),
-                operation: None,
-            })
+            put(
+                to,
+                What::Complete(Completion {
+                    ring,
+                    cookie: word(words, 0),
+                    res: res as i32,
+                    flags,
+                    index: Some(index),
+                    operation: None,
+                }),
+            );
         }
         Some(Kind::CompleteOf) => {
             let (res, flags) = halves(word(words, 1));
             let (ring, sequence) = halves(word(words, 2));
-            What::Complete(Completion {
-                ring,
-                cookie: word(words, 0),
-                res: res as i32,
-                flags,
-                index: None,
-                operation: Some(sequences.nearest(ring, sequence)),
-            })
+            put(
+                to,
+                What::Complete(Completion {
+                    ring,
+                    cookie: word(words, 0),
+                    res: res as i32,
+                    flags,
+                    index: None,
+                    operation: Some(sequences.nearest(ring, sequence)),
+                }),
+            );
         }
-        Some(Kind::Overflow) => What::Overflow {
-            ring: low,
-            count: word(words, 1),
-        },
+        Some(Kind::Overflow) => put(
+            to,
+            What::Overflow {
+                ring: low,
+                count: word(words, 1),
+            },
+        ),
         Some(Kind::Passed) => {
             let (beyond, site) = halves(word(words, 1));
-            What::Passed {
-                ring: low,
-                unread: high,
-                beyond,
-                site: ids.site(site),
-            }
+            put(
+                to,
+                What::Passed {
+                    ring: low,
+                    unread: high,
+                    beyond,
+                    site: ids.site(site),
+                },
+            );
         }
         Some(Kind::Push) => {
             let (fd, index) = halves(word(words, 1));
-            What::Push {
-                fd: fd.cast_signed(),
-                index,
-                cookie: word(words, 0),
-            }
+            put(
+                to,
+                What::Push {
+                    fd: fd.cast_signed(),
+                    index,
+                    cookie: word(words, 0),
+                },
+            );
         }
         Some(Kind::Spawn) => {
             let (site, ty) = halves(word(words, 1));
-            What::Spawn {
-                coroutine: low,
-                parent: (high != 0).then_some(high),
-                site: ids.site(site),
-                ty: ids.ty(ty),
-            }
+            put(
+                to,
+                What::Spawn {
+                    coroutine: low,
+                    parent: (high != 0).then_some(high),
+                    site: ids.site(site),
+                    ty: ids.ty(ty),
+                },
+            );
         }
-        Some(Kind::Resume) => What::Resume {
-            coroutine: low,
-            by: (header.flags() & 1 == 0).then_some((high, word(words, 1))),
-        },
+        Some(Kind::Resume) => put(
+            to,
+            What::Resume {
+                coroutine: low,
+                by: (header.flags() & 1 == 0).then_some((high, word(words, 1))),
+            },
+        ),
         Some(Kind::Suspend) => {
             let cookies = words.iter().skip(1).take(high as usize).copied().collect();
-            What::Suspend {
-                coroutine: low,
-                cookies,
-            }
+            put(
+                to,
+                What::Suspend {
+                    coroutine: low,
+                    cookies,
+                },
+            );
         }
-        Some(Kind::Done) => What::Done { coroutine: low },
-        Some(Kind::CoroutineDrop) => What::CoroutineDrop { coroutine: low },
-        Some(Kind::Wake) => What::Wake { coroutine: low },
+        Some(Kind::Done) => put(to, What::Done { coroutine: low }),
+        Some(Kind::CoroutineDrop) => put(to, What::CoroutineDrop { coroutine: low }),
+        Some(Kind::Wake) => put(to, What::Wake { coroutine: low }),
         Some(Kind::ScopeBegin) => {
             let (name, parent) = halves(word(words, 1));
-            What::ScopeBegin {
-                scope: low,
-                parent,
-                site: ids.site(high),
-                name: ids.string(name),
-                is_process: header.aux() == wire::record::SCOPE_OF_PROCESS,
-            }
+            put(
+                to,
+                What::ScopeBegin {
+                    scope: low,
+                    parent,
+                    site: ids.site(high),
+                    name: ids.string(name),
+                    is_process: header.aux() == wire::record::SCOPE_OF_PROCESS,
+                },
+            );
         }
-        Some(Kind::ScopeEnd) => What::ScopeEnd {
-            scope: low,
-            by_panic: header.aux() == wire::record::SCOPE_BY_PANIC,
-        },
-        Some(Kind::ScopeEnter) => What::ScopeEnter { scope: low },
-        Some(Kind::Scheme) => What::Scheme {
-            ring: low.checked_sub(1),
-            scheme: word(words, 1),
-            parameter: word(words, 2),
-        },
-        Some(Kind::Shared) => What::Shared {
-            cookie: word(words, 0),
-        },
-        Some(Kind::OwnerLabel) => What::OwnerLabel {
-            ring: low,
-            owner: ids.string(high),
-        },
-        Some(Kind::Alloc) => What::Alloc {
-            address: word(words, 0),
-            size: word(words, 1) & 0x00FF_FFFF_FFFF_FFFF,
-            align: (word(words, 1) >> 56) as u8,
-        },
-        Some(Kind::Free) => What::Free {
-            address: word(words, 0),
-            size: word(words, 1),
-        },
-        Some(Kind::Realloc) => What::Realloc {
-            from: word(words, 0),
-            to: word(words, 1),
-            size: word(words, 2),
-        },
-        Some(Kind::Unmap) => What::Unmap {
-            address: word(words, 0),
-            size: word(words, 1),
-        },
-        Some(Kind::FdOpen) => What::FdOpen {
-            fd: low as i32,
-            site: ids.site(word(words, 1) as u32),
-        },
-        Some(Kind::FdClose) => What::FdClose {
-            fd: low as i32,
-            site: ids.site(word(words, 1) as u32),
-        },
+        Some(Kind::ScopeEnd) => put(
+            to,
+            What::ScopeEnd {
+                scope: low,
+                by_panic: header.aux() == wire::record::SCOPE_BY_PANIC,
+            },
+        ),
+        Some(Kind::ScopeEnter) => put(to, What::ScopeEnter { scope: low }),
+        Some(Kind::Scheme) => put(
+            to,
+            What::Scheme {
+                ring: low.checked_sub(1),
+                scheme: word(words, 1),
+                parameter: word(words, 2),
+            },
+        ),
+        Some(Kind::Shared) => put(
+            to,
+            What::Shared {
+                cookie: word(words, 0),
+            },
+        ),
+        Some(Kind::OwnerLabel) => put(
+            to,
+            What::OwnerLabel {
+                ring: low,
+                owner: ids.string(high),
+            },
+        ),
+        Some(Kind::Alloc) => put(
+            to,
+            What::Alloc {
+                address: word(words, 0),
+                size: word(words, 1) & 0x00FF_FFFF_FFFF_FFFF,
+                align: (word(words, 1) >> 56) as u8,
+            },
+        ),
+        Some(Kind::Free) => put(
+            to,
+            What::Free {
+                address: word(words, 0),
+                size: word(words, 1),
+            },
+        ),
+        Some(Kind::Realloc) => put(
+            to,
+            What::Realloc {
+                from: word(words, 0),
+                to: word(words, 1),
+                size: word(words, 2),
+            },
+        ),
+        Some(Kind::Unmap) => put(
+            to,
+            What::Unmap {
+                address: word(words, 0),
+                size: word(words, 1),
+            },
+        ),
+        Some(Kind::FdOpen) => put(
+            to,
+            What::FdOpen {
+                fd: low as i32,
+                site: ids.site(word(words, 1) as u32),
+            },
+        ),
+        Some(Kind::FdClose) => put(
+            to,
+            What::FdClose {
+                fd: low as i32,
+                site: ids.site(word(words, 1) as u32),
+            },
+        ),
         Some(kind @ (Kind::BorrowBegin | Kind::BorrowEnd)) => {
             let borrow = Borrow {
                 cell: word(words, 0),
@@ -472,35 +595,47 @@ pub(super) fn event(
                 exclusive: header.aux() == 2,
             };
             if kind == Kind::BorrowBegin {
-                What::BorrowBegin(borrow)
+                put(to, What::BorrowBegin(borrow));
             } else {
-                What::BorrowEnd(borrow)
+                put(to, What::BorrowEnd(borrow));
             }
         }
-        Some(Kind::BufferInit) => What::BufferInit {
-            address: word(words, 0),
-            size: word(words, 1),
-            initialised: word(words, 2),
-        },
+        Some(Kind::BufferInit) => put(
+            to,
+            What::BufferInit {
+                address: word(words, 0),
+                size: word(words, 1),
+                initialised: word(words, 2),
+            },
+        ),
         Some(Kind::BufferProvide) => {
             let (buffer, count) = halves(word(words, 1));
-            What::BufferProvide {
-                ring: low,
-                group: high,
-                buffer,
-                count,
-            }
+            put(
+                to,
+                What::BufferProvide {
+                    ring: low,
+                    group: high,
+                    buffer,
+                    count,
+                },
+            );
         }
-        Some(Kind::StackPointer) => What::StackPointer {
-            address: word(words, 0),
-            lowest: word(words, 1),
-        },
-        _ => What::Other {
-            kind: header.raw_kind(),
-            words: words.to_vec(),
-        },
-    };
-    Some(what)
+        Some(Kind::StackPointer) => put(
+            to,
+            What::StackPointer {
+                address: word(words, 0),
+                lowest: word(words, 1),
+            },
+        ),
+        _ => put(
+            to,
+            What::Other {
+                kind: header.raw_kind(),
+                words: words.to_vec(),
+            },
+        ),
+    }
+    true
 }
 
 #[cfg(test)]
@@ -521,9 +656,11 @@ mod tests {
     fn records_without_words_are_events_too() {
         for kind in Kind::ALL {
             let header = Header::committed(*kind, 1, 0, 0, 0);
-            event(&Ids::default(), &mut Sequences::default(), header, &[]);
-            leak_submit(&Ids::default(), &mut Sequences::default(), header, &[]);
-            complete_reclaim(&Ids::default(), header, &[]);
+            let (ids, mut sequences) = (Ids::default(), Sequences::default());
+            let [mut one, mut two] = [0, 1].map(|coroutine| What::Done { coroutine });
+            event(&ids, &mut sequences, header, &[], &mut one);
+            leak_submit(&ids, &mut sequences, header, &[], [&mut one, &mut two]);
+            complete_reclaim(&ids, header, &[], [&mut one, &mut two]);
         }
     }
 }

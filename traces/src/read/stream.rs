@@ -23,12 +23,6 @@ use crate::stack::StackId;
 /// Events that are decoded at once: what fits into the nearest cache.
 const BATCH: usize = 64;
 
-const LEAK: u8 = Kind::Leak as u8;
-const RECLAIM: u8 = Kind::Reclaim as u8;
-const PEEK: u8 = Kind::Peek as u8;
-const RETAIN: u8 = Kind::Retain as u8;
-const RELEASE: u8 = Kind::Release as u8;
-
 /// A process file, and what its records refer to.
 pub(super) struct Source<'a> {
     pub(super) file: Arc<File<'a>>,
@@ -114,16 +108,67 @@ pub(super) enum Whose {
     Lanes,
 }
 
-/// What is carried from one record of a lane to the next.
-pub(super) struct Reading {
+/// When it is, in a lane.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    line: Line,
     /// What the ticks of records count from.
     pub(super) base: u64,
     /// The ticks of the record at hand, and its time.
     pub(super) ticks: u64,
-    pub(super) now_ns: i64,
+    pub(super) ns: i64,
     /// By batch: a record of an older batch may lie behind one with a time of its own, and came later.
     floor_ns: i64,
     by_batch: bool,
+}
+
+impl Now {
+    /// Goes on to a record that is no base of its own.
+    #[inline(always)]
+    fn tick(&mut self, header: Header) {
+        self.ticks = self.base.saturating_add(u64::from(header.delta_ticks()));
+        self.ns = self.line.at(self.ticks);
+    }
+
+    /// The time of the next event.
+    #[inline]
+    pub(super) fn time(&mut self) -> i64 {
+        if !self.by_batch {
+            return self.ns;
+        }
+        self.floor_ns = self.floor_ns.max(self.ns);
+        self.floor_ns
+    }
+
+    /// The times of the next records, as far as each tells of a pointer and nothing else: how many those are.
+    #[inline]
+    fn times(&mut self, records: &[[u64; 3]], events: &mut [Loose]) -> usize {
+        // A copy: what lies elsewhere is written back after each record.
+        let mut now = *self;
+        let mut count = 0;
+        for ([header, _, _], event) in records.iter().zip(events.iter_mut()) {
+            let header = Header(*header);
+            if !records::tells_of_pointer(header) {
+                break;
+            }
+            now.tick(header);
+            event.at_ns = now.ns;
+            count += 1;
+        }
+        *self = now;
+        if self.by_batch {
+            for event in events.iter_mut().take(count) {
+                self.ns = event.at_ns;
+                event.at_ns = self.time();
+            }
+        }
+        count
+    }
+}
+
+/// What is carried from one record of a lane to the next.
+pub(super) struct Reading {
+    pub(super) now: Now,
     scope: u32,
     /// The thread, where it is known.
     tid: Option<u32>,
@@ -131,62 +176,64 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(by_batch: bool, now_ns: i64) -> Self {
+    pub(super) fn new(source: &Source<'_>, now_ns: i64) -> Self {
         Self {
-            base: 0,
-            ticks: 0,
-            now_ns,
-            floor_ns: i64::MIN,
-            by_batch,
+            now: Now {
+                line: source.line,
+                base: 0,
+                ticks: 0,
+                ns: now_ns,
+                floor_ns: i64::MIN,
+                by_batch: source.by_batch,
+            },
             scope: 0,
             tid: None,
             sequences: Sequences::default(),
         }
     }
 
-    /// Hands over the events that a record stands for, with the call stack of both.
+    /// Puts the events that a record stands for in the place of some that have nothing to drop: how many there are, and the
+    /// call stack of both.
     #[inline]
     pub(super) fn record(
         &mut self,
         source: &Source<'_>,
         header: Header,
         words: &[u64],
-        mut each: impl FnMut(&mut Self, What, StackId),
-    ) {
+        to: [&mut What; 2],
+    ) -> (usize, StackId) {
         let kind = header.kind();
-        self.tick(source, kind, header, words);
-        let (words, stack) = source.ids.take_stack(header, words);
+        self.tick(kind, header, words);
         let ids = &source.ids;
-        let decoded = match kind {
+        let sequences = &mut self.sequences;
+        let (words, stack) = ids.take_stack(header, words);
+        let count = match kind {
             Some(Kind::LeakSubmit) => {
-                let (leak, submission) =
-                    records::leak_submit(ids, &mut self.sequences, header, words);
-                each(self, leak, stack);
-                Some(submission)
+                records::leak_submit(ids, sequences, header, words, to);
+                2
             }
             Some(Kind::CompleteReclaim) => {
-                let (completion, reclaim) = records::complete_reclaim(ids, header, words);
-                each(self, completion, stack);
-                Some(reclaim)
+                records::complete_reclaim(ids, header, words, to);
+                2
             }
-            _ => records::event(ids, &mut self.sequences, header, words),
+            _ => {
+                let [first, _] = to;
+                records::event(ids, sequences, header, words, first).into()
+            }
         };
-        if let Some(what) = decoded {
-            each(self, what, stack);
-        }
+        (count, stack)
     }
 
     /// The clock goes on to a record.
-    #[inline(always)]
-    fn tick(&mut self, source: &Source<'_>, kind: Option<Kind>, header: Header, words: &[u64]) {
-        // A time record is its own base.
-        self.ticks = if kind == Some(Kind::Time) {
-            self.base = word(words, 0);
-            self.base
+    #[inline]
+    fn tick(&mut self, kind: Option<Kind>, header: Header, words: &[u64]) {
+        if kind == Some(Kind::Time) {
+            self.now.base = word(words, 0);
+            self.now.ticks = self.now.base;
+            self.now.ns = self.now.line.at(self.now.ticks);
         } else {
-            self.base.saturating_add(u64::from(header.delta_ticks()))
-        };
-        self.now_ns = source.line.at(self.ticks);
+            self.now.tick(header);
+        }
     }
 
     /// Whose an event is; from then on it is taken for granted.
@@ -216,7 +263,7 @@ impl Reading {
     /// The lane is a thread's from here on.
     pub(super) fn taken_over(&mut self, tid: u32) {
         self.tid = Some(tid);
-        self.floor_ns = i64::MIN;
+        self.now.floor_ns = i64::MIN;
     }
 
     /// As [`Reading::taken_over`], where nobody has it yet.
@@ -225,15 +272,6 @@ impl Reading {
         if self.tid.is_none() {
             self.taken_over(tid);
         }
-    }
-
-    /// The time of the next event.
-    #[inline]
-    pub(super) fn time(&mut self) -> i64 {
-        if self.by_batch {
-            self.floor_ns = self.floor_ns.max(self.now_ns);
-        }
-        self.now_ns.max(self.floor_ns)
     }
 }
 
@@ -290,6 +328,8 @@ struct Decoded<'a> {
     next: usize,
     /// Nobody asked for these yet.
     is_fresh: bool,
+    /// Some of them may have something to drop.
+    has_lists: bool,
     /// Events so far, and the number of them before the next lane.
     events: u64,
     lanes: usize,
@@ -298,16 +338,38 @@ struct Decoded<'a> {
 }
 
 impl Decoded<'_> {
+    /// Makes room for the next batch, with nothing in it that has something to drop.
     #[inline]
-    fn push(&mut self, at_ns: i64, process: u32, what: What, stack: StackId) {
-        let place = (process, self.lane_now());
-        self.events += 1;
-        if self.filled >= self.batch.len() {
-            self.batch.push(Loose::blank());
+    fn clear(&mut self) {
+        (self.filled, self.next) = (0, 0);
+        if std::mem::take(&mut self.has_lists) {
+            for event in &mut self.batch {
+                event.event.what.take();
+            }
         }
+    }
+
+    /// Room for what the next record says.
+    #[inline]
+    fn next_two(&mut self) -> Option<[&mut What; 2]> {
+        if self.filled + 2 > self.batch.len() {
+            self.batch.resize_with(self.filled + 2, Loose::blank);
+        }
+        match self.batch.get_mut(self.filled..)? {
+            [first, second, ..] => Some([&mut first.event.what, &mut second.event.what]),
+            _ => None,
+        }
+    }
+
+    /// What was put into the next room is the next event.
+    #[inline]
+    fn keep(&mut self, at_ns: i64, process: u32, stack: StackId) {
+        let place = (process, self.lane_now());
         if let Some(event) = self.batch.get_mut(self.filled) {
-            *event.put(at_ns, place, stack) = what;
+            let what = event.put(at_ns, place, stack);
+            self.has_lists |= matches!(what, What::Suspend { .. } | What::Other { .. });
             self.filled += 1;
+            self.events += 1;
         }
     }
 
@@ -356,7 +418,7 @@ impl<'a> Stream<'a> {
         Self {
             source,
             script,
-            reading: Reading::new(source.by_batch, 0),
+            reading: Reading::new(source, 0),
             piece: 0,
             body: Words::default(),
             at: 0,
@@ -366,13 +428,14 @@ impl<'a> Stream<'a> {
             extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
             decoded: Decoded {
                 script,
-                // The last record may stand for two events.
+                // Each record may stand for two events.
                 batch: std::iter::repeat_with(Loose::blank)
                     .take(room + 1)
                     .collect(),
                 filled: 0,
                 next: 0,
                 is_fresh: false,
+                has_lists: false,
                 events: 0,
                 lanes: 0,
                 lane_at: script.lanes.first().map_or(u64::MAX, |lane| lane.0),
@@ -386,7 +449,7 @@ impl<'a> Stream<'a> {
     /// Decodes the next events; whether there were any.
     #[inline(never)]
     fn fill(&mut self) -> bool {
-        (self.decoded.filled, self.decoded.next) = (0, 0);
+        self.decoded.clear();
         while self.decoded.filled < BATCH {
             self.pointers();
             let is_extra_next = self.extra_at <= self.decoded.events;
@@ -398,49 +461,28 @@ impl<'a> Stream<'a> {
         self.decoded.filled > 0
     }
 
-    /// Decodes the next records as far as each tells of a pointer and nothing else, which is what most do: all that
-    /// [`Reading::record`] does with them, where it makes no detour.
+    /// Decodes the next records as far as each tells of a pointer and nothing else: all that [`Reading::record`] does with
+    /// them, where it makes no detour.
     #[inline(always)]
     fn pointers(&mut self) {
-        let Self {
-            source,
-            script,
-            reading,
-            decoded,
-            ..
-        } = self;
-        // The last record begins in front of `until`.
         let words = self.body.words();
+        let is_plain = |word: &u64| records::tells_of_pointer(Header(*word));
+        if self.at >= self.until || !words.get(self.at).is_some_and(is_plain) {
+            return;
+        }
+        // The last record begins in front of `until`.
         let words = words.get(..words.len().min(self.until.saturating_add(2)));
         let words = words.and_then(|words| words.get(self.at..));
-        let mut rest = words.unwrap_or_default();
-        let mut count = 0;
+        let records = words.unwrap_or_default().as_chunks().0;
+        let (source, decoded) = (self.source, &mut self.decoded);
         let lane = (source.process, decoded.lane_now());
-        for event in decoded.room(self.extra_at) {
-            let Some(([header, address, named], behind)) = rest.split_first_chunk::<3>() else {
-                break;
-            };
-            let header = Header(*header);
-            let kind = header.raw_kind();
-            if !header.is_plain(3) || !matches!(kind, LEAK..=RELEASE) {
-                break;
-            }
-            if count == 0 {
-                reading.belong(script.tid);
-            }
-            reading.tick(source, None, header, &[]);
-            let what = event.put(reading.time(), lane, StackId(0));
-            let pointer = records::pointer(&source.ids, header, *address, *named);
-            // One by one: what is put together elsewhere is copied here, and that takes longer than all the rest.
-            match kind {
-                LEAK => *what = What::Leak(pointer),
-                RECLAIM => *what = What::Reclaim(pointer),
-                PEEK => *what = What::Peek(pointer),
-                RETAIN => *what = What::Retain(pointer),
-                _ => *what = What::Release(pointer),
-            }
-            rest = behind;
-            count += 1;
+        let room = decoded.room(self.extra_at);
+        self.reading.belong(self.script.tid);
+        // Times first: with all in one loop, what it carries on does not fit into registers.
+        let count = self.reading.now.times(records, room);
+        for (event, [header, address, named]) in room.iter_mut().zip(records).take(count) {
+            let what = event.put(event.at_ns, lane, StackId(0));
+            records::put_pointer(&source.ids, Header(*header), *address, *named, what);
         }
         decoded.filled += count;
         decoded.events += count as u64;
@@ -456,13 +498,16 @@ impl<'a> Stream<'a> {
         };
         // The clock stands where it stood when the loss was found, and times by batch do not go back.
         self.reading.belong(self.script.tid);
-        self.reading.now_ns = event.at_ns;
-        self.reading.time();
+        self.reading.now.ns = event.at_ns;
+        self.reading.now.time();
         self.extra += 1;
         let next = self.script.extra.get(self.extra);
         self.extra_at = next.map_or(u64::MAX, |extra| extra.0);
-        let (process, what) = (event.process(), event.what().clone());
-        self.decoded.push(event.at_ns, process, what, event.stack);
+        if let Some([what, _]) = self.decoded.next_two() {
+            *what = event.what().clone();
+        }
+        let process = event.process();
+        self.decoded.keep(event.at_ns, process, event.stack);
         true
     }
 
@@ -489,19 +534,27 @@ impl<'a> Stream<'a> {
             None => return self.change(),
         }
         self.records += 1;
-        let (source, script, decoded) = (self.source, self.script, &mut self.decoded);
-        self.reading
-            .record(source, header, words, |reading, mut what, stack| {
-                if matches!(what, What::Other { .. }) {
-                    source.ids.translate(&mut what);
-                }
-                match reading.whose(&what) {
-                    Whose::Nobodys | Whose::Same(_) => return,
-                    Whose::Threads(tid, _) => reading.taken_over(tid),
-                    Whose::Lanes => reading.belong(script.tid),
-                }
-                decoded.push(reading.time(), source.process, what, stack);
-            });
+        let (source, script) = (self.source, self.script);
+        let (reading, decoded) = (&mut self.reading, &mut self.decoded);
+        let Some(to) = decoded.next_two() else {
+            return false;
+        };
+        let (count, stack) = reading.record(source, header, words, to);
+        for _ in 0..count {
+            let Some(event) = decoded.batch.get_mut(decoded.filled) else {
+                break;
+            };
+            let what = &mut event.event.what;
+            if let What::Other { .. } = what {
+                source.ids.translate(what);
+            }
+            match reading.whose(what) {
+                Whose::Nobodys | Whose::Same(_) => return true,
+                Whose::Threads(tid, _) => reading.taken_over(tid),
+                Whose::Lanes => reading.belong(script.tid),
+            }
+            decoded.keep(reading.now.time(), source.process, stack);
+        }
         true
     }
 
@@ -518,7 +571,7 @@ impl<'a> Stream<'a> {
         self.piece += 1;
         self.records = 0;
         (self.at, self.until) = (0, piece.until);
-        self.reading.base = piece.chunk.ticks;
+        self.reading.now.base = piece.chunk.ticks;
         if let Some(body) = &piece.body {
             self.body = Words::Kept(Rc::clone(body));
             return true;
