@@ -8,6 +8,7 @@
 
 mod args;
 mod aside;
+mod confined;
 
 mod record;
 
@@ -117,5 +118,6 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Man(args) => completions::man(&args.dir),
         Command::Scenario(args) => scenario::run(args),
         Command::Symbolize(args) => symbols::child::run(&args),
+        Command::Look => record::look(),
     }
 }

@@ -218,6 +218,10 @@ pub(crate) enum Command {
     /// What looks into the files that a trace's code came from.
     #[command(name = "__symbolize", hide = true)]
     Symbolize(Symbolize),
+
+    /// What looks into the files that a recorded program consists of.
+    #[command(name = "__look", hide = true)]
+    Look,
 }
 
 /// Where `record` writes to, if not told otherwise.

@@ -55,6 +55,7 @@ mod left;
 
 pub(crate) use attach::attach;
 pub(crate) use folder::{Folder, hex, random};
+pub(crate) use kernel::look;
 pub(crate) use seal::{Sealed, Unfinished, target};
 pub(crate) use session::VARIABLE;
 pub(crate) use signals::{Signals, survive_large_files};

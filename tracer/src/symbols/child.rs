@@ -1,31 +1,34 @@
 //! `tracer __symbolize`: looks into one file with little memory and little time, and says what it found
 //! in lines.
 //!
-//! Asked on stdin, a line each: an address; `s` and the name of a source; `d` and a folder with debug
+//! It is asked as [`crate::confined`] says, a line each: an address; `s` and the name of a source; `d` and a folder with debug
 //! information; `m` and two paths of which the first lies at the second here. The answer begins with `ok`,
 //! or with `no` and the reason; then a line a function, the innermost first: address, source line, name
 //! and path; `s` with a source's name and a whole path of it; `n` with what was wrong with another file. Texts
 //! are in hex, so that nothing in a file can be taken for something else.
 
-use std::io::{self, Read, Write};
+use std::fmt::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::file;
 use crate::args::Symbolize;
-use crate::exit::{CLEAN, Exit, Failure};
+use crate::confined::child::{Limits, Rights, serve};
+use crate::confined::unhex;
+use crate::exit::{Exit, Failure};
 use crate::record::hex;
 
 /// The hidden command's name.
 pub(crate) const NAME: &str = "__symbolize";
 
-const CPU_SECONDS: u64 = 10;
-const ADDRESS_SPACE: u64 = 2 << 30;
-/// Bytes of a question.
-const QUESTION_MAX: u64 = 64 << 20;
+/// It opens files by the names that it comes across, as whoever asks may.
+const LIMITS: Limits = Limits {
+    cpu_seconds: 10,
+    address_space: 2 << 30,
+    rights: Rights::Kept,
+};
 /// Bytes of a name or path that are passed on.
 const TEXT_MAX: usize = 4096;
 /// Files that are said to be wrong.
@@ -33,55 +36,32 @@ const NOTES_MAX: usize = 4;
 
 /// The command.
 pub(crate) fn run(args: &Symbolize) -> Result<Exit, Failure> {
-    limit().map_err(|error| anyhow!("cannot limit itself: {error}"))?;
-    let mut question = String::new();
-    io::stdin()
-        .take(QUESTION_MAX)
-        .read_to_string(&mut question)?;
     let build_id = unhex(&args.build_id).ok_or_else(|| anyhow!("the build-id is not hex"))?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let cut = |text: &[u8]| hex(text.get(..TEXT_MAX).unwrap_or(text));
-    match file::look_up(&args.file, &build_id, &read_question(&question)) {
-        Ok(answer) => {
-            writeln!(out, "ok")?;
-            for line in answer.lines {
-                let (name, path) = (cut(&line.name), cut(&line.file));
-                writeln!(out, "{:x} {} {name} {path}", line.address, line.line)?;
-            }
-            for (asked, path) in answer.sources {
-                writeln!(out, "s {} {}", hex(&asked), hex(&path))?;
-            }
-            for note in answer.notes.iter().take(NOTES_MAX) {
-                writeln!(out, "n {}", cut(note.as_bytes()))?;
-            }
-        }
-        Err(why) => writeln!(out, "no {why}")?,
-    }
-    out.flush()?;
-    Ok(Exit::Code(CLEAN))
+    serve(LIMITS, |question| {
+        let question = read_question(&String::from_utf8_lossy(question));
+        written(file::look_up(&args.file, &build_id, &question)).into_bytes()
+    })
 }
 
-fn limit() -> rustix::io::Result<()> {
-    let limits = [
-        (Resource::Cpu, CPU_SECONDS),
-        (Resource::As, ADDRESS_SPACE),
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-    ];
-    for (resource, most) in limits {
-        let most = match rustix::process::getrlimit(resource).maximum {
-            Some(allowed) => most.min(allowed),
-            None => most,
-        };
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(most),
-                maximum: Some(most),
-            },
-        )?;
+/// An answer as it is sent.
+fn written(answer: Result<file::Answer, String>) -> String {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(why) => return format!("no {why}\n"),
+    };
+    let cut = |text: &[u8]| hex(text.get(..TEXT_MAX).unwrap_or(text));
+    let mut out = String::from("ok\n");
+    for line in answer.lines {
+        let (name, path) = (cut(&line.name), cut(&line.file));
+        let _ = writeln!(out, "{:x} {} {name} {path}", line.address, line.line);
     }
-    Ok(())
+    for (asked, path) in answer.sources {
+        let _ = writeln!(out, "s {} {}", hex(&asked), hex(&path));
+    }
+    for note in answer.notes.iter().take(NOTES_MAX) {
+        let _ = writeln!(out, "n {}", cut(note.as_bytes()));
+    }
+    out
 }
 
 /// A function at an address.
@@ -132,8 +112,7 @@ fn read_question(text: &str) -> file::Question {
     asked
 }
 
-/// Reads what the child wrote; a line that makes no sense, as the last one of a child that was ended,
-/// is left out.
+/// Reads what the child wrote; a line that makes no sense, as the last one of an answer that was cut, is left out.
 pub(super) fn read_answer(answer: &[u8]) -> Result<file::Answer, String> {
     let text = String::from_utf8_lossy(answer);
     let mut lines = text.lines();
@@ -177,14 +156,6 @@ fn read_line(line: &str) -> Option<Line> {
         name: unhex(words.next()?)?,
         file: unhex(words.next()?)?,
     })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok();
-    rest.is_empty()
-        .then(|| pairs.iter().map(byte).collect::<Option<Vec<u8>>>())?
 }
 
 #[cfg(test)]

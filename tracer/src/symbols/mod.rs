@@ -9,11 +9,8 @@
 //! with a file), [`debug`] (where debug information lies).
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use traces::stack::{Frame, Function, Symbols};
@@ -23,6 +20,7 @@ pub(crate) mod child;
 pub(crate) mod debug;
 pub(crate) mod file;
 
+use crate::confined::{self, Confined};
 use crate::record::hex;
 use crate::talk;
 
@@ -33,8 +31,6 @@ const ONE_FILE: Duration = Duration::from_secs(20);
 const ALL_FILES: Duration = Duration::from_secs(60);
 /// Where systems keep debug information of their packages.
 const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
-/// Bytes that are taken from the child.
-const ANSWER_MAX: u64 = 64 << 20;
 
 /// Where files lie here that a trace names elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,52 +223,12 @@ fn ask(
         return Err("has no build-id by which a file could be known to be the same".to_owned());
     }
     let path = places.here(&wanted.path);
-    let answer = run_child(&path, &wanted.build_id, child::question(asked), time)?;
-    child::read_answer(&answer)
-}
-
-/// Runs the child to its end, or for as long as it may take.
-fn run_child(path: &Path, id: &[u8], question: String, time: Duration) -> Result<Vec<u8>, String> {
+    let mut command = confined::command(child::NAME);
+    command.arg(hex(&wanted.build_id)).arg("--").arg(path);
     let cannot = |error: std::io::Error| format!("cannot be looked into: {error}");
-    let this = std::env::current_exe().map_err(cannot)?;
-    let mut child = Command::new(this)
-        .arg(child::NAME)
-        .arg(hex(id))
-        .arg("--")
-        .arg(path)
-        .env_remove(crate::record::VARIABLE)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(cannot)?;
-    let (done, answered) = mpsc::channel();
-    let (input, output) = (child.stdin.take(), child.stdout.take());
-    std::thread::spawn(move || {
-        let mut answer = Vec::new();
-        if let (Some(mut input), Some(output)) = (input, output) {
-            // The child reads everything before it answers; one that ends early needs no more.
-            let _ = input.write_all(question.as_bytes());
-            drop(input);
-            let _ = output.take(ANSWER_MAX).read_to_end(&mut answer);
-        }
-        let _ = done.send(answer);
-    });
-    let answer = answered.recv_timeout(time);
-    end(&mut child, answer.is_err());
-    match answer {
-        Ok(answer) if !answer.is_empty() => Ok(answer),
-        Ok(_) => Err("its debug information takes too much memory or time to read".to_owned()),
-        Err(_) => Err("looking into it takes too long".to_owned()),
-    }
-}
-
-/// A child that answered is at its end; one that did not is brought there.
-fn end(child: &mut Child, late: bool) {
-    if late {
-        let _ = child.kill();
-    }
-    let _ = child.wait();
+    let mut child = Confined::start(command).map_err(cannot)?;
+    let answer = child.ask(child::question(asked).as_bytes(), time)?;
+    child::read_answer(&answer)
 }
 
 #[cfg(test)]

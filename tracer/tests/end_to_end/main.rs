@@ -6,6 +6,7 @@
 
 mod account;
 mod hammered;
+mod hostile;
 mod sample;
 mod support;
 mod terminal;
@@ -20,6 +21,7 @@ mod file;
 mod asserted;
 mod c;
 mod config;
+mod confined;
 mod crash;
 mod debug_info;
 mod demo;

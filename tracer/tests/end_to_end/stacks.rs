@@ -193,35 +193,3 @@ fn program_is_judged_the_same_with_its_stacks_recorded() {
         assert!(!ran.stderr.contains("rebuilt"), "{ran:?}");
     }
 }
-
-/// Whatever it is given to look into, it has little time and memory, and writes nothing.
-#[test]
-fn what_looks_into_files_is_limited_before_it_reads_a_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = tracer(folder.path())
-        .args(["__symbolize", "00", "nowhere"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It waits for the question, which does not come yet.
-    let limits = || std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-    let has = |limits: &str, name: &str, most: &str| {
-        let line = limits.lines().find_map(|line| line.strip_prefix(name));
-        let mut words = line.unwrap().split_whitespace();
-        (words.next(), words.next()) == (Some(most), Some(most))
-    };
-    let began = std::time::Instant::now();
-    while !has(&limits(), "Max file size", "0") {
-        assert!(began.elapsed() < crate::support::PATIENCE, "{}", limits());
-        std::thread::yield_now();
-    }
-    let limits = limits();
-    assert!(has(&limits, "Max cpu time", "10"), "{limits}");
-    assert!(has(&limits, "Max address space", "2147483648"), "{limits}");
-    assert!(has(&limits, "Max core file size", "0"), "{limits}");
-    drop(child.stdin.take());
-    let output = child.wait_with_output().unwrap();
-    let answer = String::from_utf8(output.stdout).unwrap();
-    assert!(answer.starts_with("no "), "{answer}");
-}

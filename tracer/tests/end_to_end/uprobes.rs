@@ -263,6 +263,28 @@ fn what_cannot_be_probed_is_refused_with_the_reason_and_nothing_runs() {
     refused(Path::new(env!("CARGO_BIN_EXE_tracer"))).says("links the probe");
 }
 
+/// Its debug information would take gigabytes: that ends the process that reads it, and neither the recorder nor what does
+/// not depend on it.
+#[test]
+fn debug_information_that_takes_all_memory_costs_types_and_lines_alone() {
+    if !may_probe("hostile debug information by --uprobes") {
+        return;
+    }
+    let _shared = CLEARED.read().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let program = crate::hostile::of_ranges(folder.path(), 1024, 10 << 10);
+    assert!(program.metadata().unwrap().len() < 1 << 20);
+    // Less than it would take, so that a recorder which reads it itself ends at once instead of filling this machine.
+    let mut recorder = Command::new("prlimit");
+    recorder.current_dir(folder.path()).arg("--as=419430400");
+    recorder.arg(env!("CARGO_BIN_EXE_tracer"));
+    recorder.args(["record", "--uprobes", "--"]).arg(&program);
+    run(&mut recorder)
+        .exits(0)
+        .says("recorded by uprobes: saw 1 call ")
+        .says("takes more memory or time to read than in any file that a compiler wrote: types and lines of calls are missing");
+}
+
 #[test]
 fn the_kernels_table_is_cleared_however_it_ends() {
     if !may_probe("what --uprobes leaves behind") {

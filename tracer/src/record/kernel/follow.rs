@@ -23,6 +23,7 @@ use super::calls::owners::Owners;
 use super::file::{Common, Writer};
 use super::maps::Maps;
 use super::sample::{Entry, Said};
+use super::tables;
 
 /// `IORING_CQE_F_MORE`, `IORING_CQE_F_NOTIF`
 const MORE: u32 = 2;
@@ -102,18 +103,18 @@ impl Cut {
             ),
         });
         let files = (self.files > 0).then(|| match self.files {
-            1 => "stacks end in a file whose table (.eh_frame) is larger than is read".to_owned(),
-            count => format!(
-                "stacks end in {count} files whose tables (.eh_frame) are larger than is read"
-            ),
+            1 => "stacks end in a file that says too much of its frames (.eh_frame)".to_owned(),
+            count => {
+                format!("stacks end in {count} files that say too much of their frames (.eh_frame)")
+            }
         });
         let lines = "types and lines of calls are missing".to_owned();
         let lines = self.debug_info.then_some(lines);
         let all: Vec<String> = [stacks, files, lines].into_iter().flatten().collect();
         (!all.is_empty()).then(|| {
             format!(
-                "not recorded: what takes more work to find than in any file that a compiler wrote: {}; no answer rests \
-                 on it",
+                "not recorded: what takes more memory or time to read than in any file that a compiler wrote: {}; no \
+                 answer rests on it",
                 all.join("; ")
             )
         })
@@ -195,7 +196,7 @@ impl Follow {
 
     /// What took too long to be read to its end.
     pub(super) fn cut(&self) -> Cut {
-        let (stacks, files) = self.maps.cut();
+        let tables::Cut { stacks, files } = self.maps.cut();
         Cut {
             stacks,
             files,

@@ -2,9 +2,8 @@
 //! (file, address within it), which is what traces hold.
 //!
 //! The kernel says of each mapping of code where it lies and which part of which file it is. Where that part lies in the
-//! file's own addresses only the file says; it is looked into when the first stack leads there, and only its program
-//! headers and notes are, as far as they have a sane size: anybody may have made it, and whoever listens to the kernel may
-//! be root. Where its build-id, or its inode where the kernel saw none, is not the one that the kernel saw, it is another
+//! file's own addresses only the file says; it is asked when the first stack leads there ([`super::look`]): anybody may have
+//! made it, and whoever listens to the kernel may be root. Where its build-id, or its inode where the kernel saw none, is not the one that the kernel saw, it is another
 //! file by now, and the frame is left out.
 
 use std::collections::hash_map::Entry;
@@ -13,20 +12,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use gimli::UnwindContext;
-use object::Endianness;
-use object::elf::{ELF_NOTE_GNU, FileHeader64, NT_GNU_BUILD_ID, PF_X, PT_LOAD, PT_NOTE};
-use object::read::ReadCache;
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::unwind::{Found, REGISTERS, Table, Walk};
+use super::look::frames::{REGISTERS, Up};
+use super::look::image::Part;
+use super::look::{Look, Patience};
+use super::tables::{Cut, Tables};
+use super::unwind::Walk;
 
 /// Mappings of one process; a program that makes code at run time maps it all the time.
 const MAPPINGS_MAX: usize = 4096;
-/// Parts that a file may have, and bytes of a note: far more than any linker makes.
-const PARTS_MAX: u16 = 1024;
-const NOTES_MAX: u64 = 64 << 10;
 /// Frames that are kept of a stack, the innermost ones.
 pub(super) const FRAMES: usize = 64;
 /// Words at the end of the address space that stand for no address: `PERF_CONTEXT_USER` and its kin.
@@ -70,11 +65,11 @@ impl Module {
 /// A mapping, and its file where that was looked into.
 type Mapped = (Mapping, Option<Loaded>);
 
-/// A file that is loaded, and what it says of its frames where that is asked for.
+/// A file that is loaded, and the number of its table where that is asked for.
 #[derive(Clone, Debug)]
 struct Loaded {
     module: Arc<Module>,
-    table: Option<Arc<Table>>,
+    table: Option<usize>,
 }
 
 /// Files by path, build-id and inode.
@@ -90,15 +85,7 @@ pub(super) struct Maps {
     /// Whether stacks are followed by what files say of their frames.
     has_tables: bool,
     tables: Tables,
-}
-
-/// What files say of their frames, together.
-#[derive(Debug, Default)]
-struct Tables {
-    /// Bytes that they take.
-    bytes: u64,
-    /// Stacks that took too much work to follow, and files that say too much.
-    cut: (u64, u64),
+    patience: Patience,
 }
 
 /// What a file says of where its parts lie.
@@ -107,19 +94,7 @@ struct Image {
     path: Arc<[u8]>,
     build_id: Arc<[u8]>,
     parts: Vec<Part>,
-    table: Option<Arc<Table>>,
-}
-
-/// A part that is loaded.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    /// Where it begins in the file, and its bytes there.
-    offset: u64,
-    in_file: u64,
-    /// Its address, and its bytes in memory.
-    address: u64,
-    len: u64,
-    is_code: bool,
+    table: Option<usize>,
 }
 
 impl Maps {
@@ -198,7 +173,6 @@ impl Maps {
         stack: &[u8],
     ) -> Vec<(u64, (Arc<Module>, u64))> {
         let mut walk = Walk::new(registers, stack);
-        let mut context = UnwindContext::new();
         let mut frames = Vec::new();
         // The first address is that of an instruction; those of callers lie behind their calls.
         let mut inside = walk.address();
@@ -210,18 +184,21 @@ impl Maps {
             if inside != walk.address() {
                 frames.push((walk.address(), (module, within.wrapping_add(1))));
             }
-            let up = table.and_then(|table| walk.up(&table, &mut context, within));
-            if up.is_none() {
+            let up = table.map(|table| self.tables.up(table, within, &mut self.patience));
+            self.tables.cut.stacks += u64::from(up == Some(Up::TooMuch));
+            let Some(Up::Row(row)) = up else {
+                break;
+            };
+            if walk.up(&row).is_none() {
                 break;
             }
             inside = walk.address().wrapping_sub(1);
         }
-        self.tables.cut.0 += u64::from(walk.is_cut());
         frames
     }
 
-    /// Stacks that took more work to follow than any do, and files that say more of their frames than any do.
-    pub(super) fn cut(&self) -> (u64, u64) {
+    /// Stacks and files that took too much to read.
+    pub(super) fn cut(&self) -> Cut {
         self.tables.cut
     }
 
@@ -230,8 +207,8 @@ impl Maps {
         let lies_in = |(it, _): &&mut Mapped| inside.wrapping_sub(it.start) < it.len;
         let (mapping, loaded) = self.by_pid.get_mut(&pid)?.iter_mut().find(lies_in)?;
         if loaded.is_none() {
-            let tables = self.has_tables.then_some(&mut self.tables);
-            *loaded = load(&mut self.files, mapping, tables);
+            let asked = (&mut self.tables, &mut self.patience);
+            *loaded = load(&mut self.files, mapping, self.has_tables, asked);
         }
         loaded.clone()
     }
@@ -243,7 +220,12 @@ fn is_of_a_file(path: &[u8]) -> bool {
 }
 
 /// Where the file of a mapping was loaded.
-fn load(files: &mut Files, mapping: &Mapping, tables: Option<&mut Tables>) -> Option<Loaded> {
+fn load(
+    files: &mut Files,
+    mapping: &Mapping,
+    has_tables: bool,
+    asked: (&mut Tables, &mut Patience),
+) -> Option<Loaded> {
     let key = (
         mapping.path.clone(),
         mapping.build_id.clone(),
@@ -252,17 +234,21 @@ fn load(files: &mut Files, mapping: &Mapping, tables: Option<&mut Tables>) -> Op
     let image = match files.entry(key) {
         Entry::Occupied(known) => known.get().clone(),
         Entry::Vacant(new) => new
-            .insert(Image::read(mapping, tables).map(Arc::new))
+            .insert(Image::read(mapping, has_tables, asked).map(Arc::new))
             .clone(),
     }?;
     Some(Loaded {
         module: Arc::new(image.module(mapping)?),
-        table: image.table.clone(),
+        table: image.table,
     })
 }
 
 impl Image {
-    fn read(mapping: &Mapping, tables: Option<&mut Tables>) -> Option<Self> {
+    fn read(
+        mapping: &Mapping,
+        has_tables: bool,
+        (tables, patience): (&mut Tables, &mut Patience),
+    ) -> Option<Self> {
         let path = Path::new(std::ffi::OsStr::from_bytes(&mapping.path));
         if !path.is_absolute() {
             return None;
@@ -275,23 +261,18 @@ impl Image {
         {
             return None;
         }
-        let file = ReadCache::new(file);
-        let (parts, build_id) = headers(&file)?;
-        if !mapping.build_id.is_empty() && mapping.build_id != build_id {
+        let mut look = Look::at(&file);
+        let image = look.image(patience);
+        tables.cut.files += u64::from(look.is_gone());
+        let image = image?;
+        if !mapping.build_id.is_empty() && mapping.build_id != image.build_id {
             return None;
         }
-        let table = tables.and_then(|tables| match Table::read(&file, &mut tables.bytes) {
-            Found::Table(table) => Some(table),
-            Found::None => None,
-            Found::TooLarge => {
-                tables.cut.1 += 1;
-                None
-            }
-        });
+        let table = has_tables.then(|| tables.add(look, patience)).flatten();
         Some(Self {
             path: mapping.path.clone().into(),
-            build_id: build_id.into(),
-            parts,
+            build_id: image.build_id.into(),
+            parts: image.parts,
             table,
         })
     }
@@ -327,41 +308,6 @@ impl Image {
             size: last.saturating_sub(file_base),
         })
     }
-}
-
-/// The parts of an ELF file that are loaded, and its build-id; empty where it has none.
-fn headers(file: &ReadCache<std::fs::File>) -> Option<(Vec<Part>, Vec<u8>)> {
-    let header = FileHeader64::<Endianness>::parse(file).ok()?;
-    let endian = header.endian().ok()?;
-    // Before they are read: more than that are counted elsewhere, in a word that says any number.
-    if header.e_phnum(endian) > PARTS_MAX {
-        return None;
-    }
-    let headers = header.program_headers(endian, file).ok()?;
-    let loaded = headers
-        .iter()
-        .filter(|header| header.p_type(endian) == PT_LOAD);
-    let parts = loaded.map(|header| Part {
-        offset: header.p_offset(endian),
-        in_file: header.p_filesz(endian),
-        address: header.p_vaddr(endian),
-        len: header.p_memsz(endian),
-        is_code: header.p_flags(endian).contains(PF_X),
-    });
-    let notes = headers
-        .iter()
-        .filter(|header| header.p_type(endian) == PT_NOTE && header.p_filesz(endian) <= NOTES_MAX);
-    let build_id = notes.filter_map(|header| {
-        let mut notes = header.notes(endian, file).ok()??;
-        while let Ok(Some(note)) = notes.next() {
-            if note.name() == ELF_NOTE_GNU && note.n_type(endian) == NT_GNU_BUILD_ID {
-                return Some(note.desc().to_vec());
-            }
-        }
-        None
-    });
-    let build_id = build_id.into_iter().next().unwrap_or_default();
-    Some((parts.collect(), build_id))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! order, and writes a file for each process beside those that the processes write themselves.
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
-//! (records into words), [`follow`] (words into operations, of processes that [`births`] knows), [`mod@file`]; [`maps`] for `--stacks`, [`calls`] and
-//! [`unwind`] for `--uprobes`.
+//! (records into words), [`follow`] (words into operations, of processes that [`births`] knows), [`mod@file`]; [`maps`] for
+//! `--stacks`, [`calls`], [`unwind`] and [`tables`] for `--uprobes`, and [`look`] for what files say of themselves to both.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ mod calls;
 mod file;
 mod follow;
 mod format;
+mod look;
 mod maps;
 #[expect(
     unsafe_code,
@@ -35,6 +37,7 @@ mod maps;
 )]
 mod perf;
 mod sample;
+mod tables;
 pub(crate) mod tracefs;
 mod unwind;
 
@@ -43,6 +46,7 @@ use calls::owners::Owners;
 use calls::probes::Probes;
 pub(crate) use calls::probes::leftovers;
 use follow::{Counted, Cut, Follow};
+pub(crate) use look::child::run as look;
 use perf::{About, Event, Memory, Whom};
 use sample::{Entry, Said, Tracepoints};
 use tracefs::Tracefs;
@@ -92,7 +96,7 @@ struct Ear {
 #[derive(Debug)]
 pub(crate) struct Kernel {
     is_over: Arc<AtomicBool>,
-    thread: JoinHandle<Listener>,
+    thread: JoinHandle<Option<Listener>>,
 }
 
 /// What came of it.
@@ -186,6 +190,15 @@ impl Kernel {
             tracepoints = tracepoints.and_calls(prepared.probes.formats()?)?;
             calls = Some(prepared);
         }
+        // It is there before the events are: those are inherited by what is started behind them, and the processes that
+        // look into files for this thread are not the program's.
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let (give, take) = mpsc::channel::<Listener>();
+        let thread = std::thread::Builder::new()
+            .name("kernel".into())
+            .spawn(move || Some(take.recv().ok()?.run(&over)))
+            .context("cannot start the thread that listens to the kernel")?;
         let whom = match only {
             None => Whom::Children,
             // The threads that it has would take an event each, on each processor.
@@ -233,12 +246,8 @@ impl Kernel {
                 .and_calls(Owners::new(of_calls, calls.program));
             listener.probes = Some(calls.probes);
         }
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = is_over.clone();
-        let thread = std::thread::Builder::new()
-            .name("kernel".into())
-            .spawn(move || listener.run(&over))
-            .context("cannot start the thread that listens to the kernel")?;
+        // Where the thread is gone, that is said when it is joined.
+        let _ = give.send(listener);
         Ok(Self { is_over, thread })
     }
 
@@ -247,8 +256,8 @@ impl Kernel {
     pub(crate) fn end(self, began: Option<(u32, u64)>) -> Outcome {
         self.is_over.store(true, Ordering::Relaxed);
         match self.thread.join() {
-            Ok(listener) => listener.end(began),
-            Err(_) => Outcome {
+            Ok(Some(listener)) => listener.end(began),
+            Ok(None) | Err(_) => Outcome {
                 failure: Some("the thread that listened to the kernel ended early".to_owned()),
                 ..Outcome::default()
             },

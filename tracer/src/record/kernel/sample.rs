@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use wire::payload::Submit;
 
 use super::format::{Field, Format};
+use super::look::frames::{IP, REGISTERS};
 use super::maps::Mapping;
 use super::perf::Stacks;
 use super::tracefs;
-use super::unwind::{IP, REGISTERS};
 
 /// Kinds of records (`PERF_RECORD_*`).
 const LOST: u32 = 2;

@@ -4,24 +4,20 @@
 //! when they are called. Each hit has the pointer, where the call returns to, and which of the functions it was, whose
 //! type is known beforehand.
 //!
-//! Reading order: [`program`] (which functions), [`pushes`] (where entries go into queues), [`prologue`] (whether they can
-//! be probed), [`probes`] (in the kernel's table), [`owners`] (hits into records).
+//! Reading order: [`program`] (which functions), [`probes`] (in the kernel's table), [`owners`] (hits into records).
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-mod effort;
 pub(super) mod owners;
 pub(super) mod probes;
 pub(super) mod program;
-mod prologue;
-pub(super) mod pushes;
 
+use super::look::prologue::Cost;
 use probes::Probes;
 use program::Program;
-use prologue::Cost;
 
 /// What is missing here for `--uprobes`, beside what is missing for `--kernel`.
 pub(super) fn missing(tracefs: Option<&Path>) -> Option<String> {
@@ -80,7 +76,7 @@ impl Calls {
                 functions.len()
             ));
         }
-        if let Some(why) = self.program.no_pushes {
+        if let Some(why) = &self.program.no_pushes {
             remarks.push(format!(
                 "not recorded: who puts operations into the queues (the call stacks of pushes), because {why}"
             ));

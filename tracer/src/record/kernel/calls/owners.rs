@@ -15,9 +15,10 @@ use wire::payload::pair;
 use wire::record::{Kind, LOST_KERNEL, Owner};
 
 use super::super::file::{Common, Whose, Writer};
+use super::super::look::functions::Call;
 use super::super::maps::Module;
 use super::super::sample::{Hit, Push};
-use super::program::{Call, Program};
+use super::program::Program;
 
 /// Pointers that were turned into owners and may be forgotten again, kept for each process.
 const TAKEN_MAX: usize = 1 << 16;
@@ -117,7 +118,7 @@ impl Owners {
         frames: &[(u64, (Arc<Module>, u64))],
         whose: impl Fn() -> Whose,
     ) -> io::Result<()> {
-        let Some(pushes) = &self.program.pushes else {
+        let Some((pushes, _)) = &self.program.pushes else {
             return Ok(());
         };
         let Some(address) = pushes.address(push.number) else {

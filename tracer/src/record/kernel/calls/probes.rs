@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::program::{Call, Program};
-use super::pushes::Layout;
+use super::program::Program;
 use crate::record::kernel::format::Format;
+use crate::record::kernel::look::functions::Call;
+use crate::record::kernel::look::pushes::Layout;
 use crate::record::spawn::start_time;
 
 const GROUP: &str = "tracer_";
@@ -77,8 +78,8 @@ impl Probes {
             };
             (kind, event, function.offset, number, fields.to_owned())
         });
-        let pushes = program.pushes.iter().flat_map(|pushes| {
-            let Layout { tail, ring, fd } = pushes.layout;
+        let pushes = program.pushes.iter().flat_map(|(pushes, layout)| {
+            let Layout { tail, ring, fd } = *layout;
             let fields = format!(
                 "index=+{tail}(%di):u32 cookie=+{COOKIE}(%si):u64 fd={fd:+}(+{ring}(%di)):s32"
             );

@@ -5,96 +5,88 @@
 //! The entry's index, and the ring's descriptor, are fields of the crate's own, whose places the debug information of this
 //! very program says: nothing is known of them otherwise, and nothing is assumed.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use gimli::UnitRef;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 
-use super::effort::{Begun, Effort};
-use super::program::{name, offset};
+use super::functions::offset;
 use super::prologue;
+use super::types::name;
+use super::words::Words;
+use super::{Look, Patience};
 use crate::symbols::debug::{Elf, Reader};
 
-/// What is probed of them, and how its arguments are read.
-#[derive(Debug, Default)]
+/// Functions of the queue that are taken: each is compiled for few kinds of entries.
+const FUNCTIONS_MAX: usize = 256;
+
+/// What the symbols say of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Pushes {
     /// Places of the function in the file, and its addresses: one for each size of entries.
-    pub(super) functions: Vec<(u64, u64)>,
-    pub(super) layout: Layout,
+    pub(in super::super) functions: Vec<(u64, u64)>,
     /// Where the queue's own functions lie: they are no callers that anybody looks for.
     own: Vec<Range<u64>>,
+    pub(in super::super) uses_crate: bool,
+    /// Whether there is one that cannot be probed.
+    pub(in super::super) is_refused: bool,
 }
 
 /// Where fields lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(in super::super) struct Layout {
     /// Of the queue: the index of the next entry, and where the ring is.
-    pub(super) tail: u64,
-    pub(super) ring: u64,
+    pub(in super::super) tail: u64,
+    pub(in super::super) ring: u64,
     /// From there, the ring's descriptor.
-    pub(super) fd: i64,
+    pub(in super::super) fd: i64,
+}
+
+impl Look {
+    /// Where the crate has its fields, as the debug information says.
+    pub(in super::super) fn layout(
+        &mut self,
+        patience: &mut Patience,
+    ) -> Result<Option<Layout>, String> {
+        Ok(Layout::understood(&self.ask("layout", patience)?))
+    }
+}
+
+/// Looks for them in a program.
+pub(super) fn find(elf: &Elf<'_>) -> Pushes {
+    let mut found = Pushes::default();
+    for symbol in elf.symbols() {
+        let is_code = symbol.is_definition() && symbol.kind() == SymbolKind::Text;
+        let name = symbol.name().ok().filter(|_| is_code && symbol.size() > 0);
+        // By both ways of naming.
+        let Some(name) = name.filter(|name| name.contains("8io_uring")) else {
+            continue;
+        };
+        found.uses_crate = true;
+        let name = format!("{:#}", rustc_demangle::demangle(name));
+        let Some(method) = method(&name) else {
+            continue;
+        };
+        let (address, size) = (symbol.address(), symbol.size());
+        found.own.push(address..address.saturating_add(size));
+        if method != "push_unchecked" {
+            continue;
+        }
+        let section = symbol.section_index();
+        let section = section.and_then(|at| elf.section_by_index(at).ok());
+        let code = section.and_then(|it| it.data_range(address, size.min(16)).ok()?);
+        match offset(elf, address) {
+            Some(at) if prologue::cost(code.unwrap_or_default()).is_some() => {
+                found.functions.push((at, address));
+            }
+            _ => found.is_refused = true,
+        }
+    }
+    found
 }
 
 impl Pushes {
-    /// Looks for them in a program: nothing where it does not use the crate, and why not where they cannot be probed.
-    pub(super) fn find(
-        elf: &Elf<'_>,
-        dwarf: &gimli::Dwarf<Reader>,
-        effort: &Effort,
-    ) -> Result<Option<Self>, &'static str> {
-        let mut found = Self::default();
-        let (mut uses, mut refused) = (false, false);
-        for symbol in elf.symbols() {
-            let is_code = symbol.is_definition() && symbol.kind() == SymbolKind::Text;
-            let name = symbol.name().ok().filter(|_| is_code && symbol.size() > 0);
-            // By both ways of naming.
-            let Some(name) = name.filter(|name| name.contains("8io_uring")) else {
-                continue;
-            };
-            uses = true;
-            let name = format!("{:#}", rustc_demangle::demangle(name));
-            let Some(method) = method(&name) else {
-                continue;
-            };
-            let (address, size) = (symbol.address(), symbol.size());
-            found.own.push(address..address.saturating_add(size));
-            if method != "push_unchecked" {
-                continue;
-            }
-            let section = symbol.section_index();
-            let section = section.and_then(|at| elf.section_by_index(at).ok());
-            let code = section.and_then(|it| it.data_range(address, size.min(16)).ok()?);
-            match offset(elf, address) {
-                Some(at) if prologue::cost(code.unwrap_or_default()).is_some() => {
-                    found.functions.push((at, address));
-                }
-                _ => refused = true,
-            }
-        }
-        if !uses {
-            return Ok(None);
-        }
-        if found.functions.is_empty() {
-            return Err(if refused {
-                "the kernel refuses the first instruction of `SubmissionQueue::push_unchecked`"
-            } else {
-                "`SubmissionQueue::push_unchecked` of the io-uring crate is no function of its own in the program: it never \
-                 pushes, was optimised and has it in line, or has a version of the crate that takes entries by value"
-            });
-        }
-        let fields = effort.spend(|begun| layout(dwarf, begun).ok().flatten());
-        if effort.is_over() {
-            return Err(
-                "the program's debug information takes more than a minute to read, which no compiler's does",
-            );
-        }
-        found.layout = fields.flatten().ok_or(
-            "the program's debug information does not say where `SubmissionQueue` and `IoUring` of the io-uring crate have \
-             their fields (`tail`, `queue`, `sq`, `fd`): build it with debug information",
-        )?;
-        Ok(Some(found))
-    }
-
     /// Where one of the functions begins, in the program's own addresses.
     pub(in super::super) fn address(&self, number: u32) -> Option<u64> {
         let number = usize::try_from(number).ok()?;
@@ -105,6 +97,56 @@ impl Pushes {
     pub(in super::super) fn is_own(&self, returns_to: u64) -> bool {
         let inside = returns_to.wrapping_sub(1);
         self.own.iter().any(|range| range.contains(&inside))
+    }
+
+    pub(super) fn written(&self) -> String {
+        let mut out = String::new();
+        if self.uses_crate {
+            let _ = writeln!(out, "q {}", u8::from(self.is_refused));
+        }
+        for (offset, address) in &self.functions {
+            let _ = writeln!(out, "p {offset:x} {address:x}");
+        }
+        for Range { start, end } in &self.own {
+            let _ = writeln!(out, "o {start:x} {end:x}");
+        }
+        out
+    }
+
+    /// Takes in a line of that.
+    pub(super) fn understand(&mut self, what: &str, words: &mut Words<'_>) {
+        match what {
+            "q" => {
+                self.uses_crate = true;
+                self.is_refused = words.number() == Some(1);
+            }
+            "p" if self.functions.len() < FUNCTIONS_MAX => {
+                self.functions.extend(words.number().zip(words.number()));
+            }
+            "o" if self.own.len() < FUNCTIONS_MAX => {
+                let range = words.number().zip(words.number());
+                self.own.extend(range.map(|(start, end)| start..end));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Layout {
+    pub(super) fn written(self) -> String {
+        let Self { tail, ring, fd } = self;
+        format!("l {tail:x} {ring:x} {:x}", fd.cast_unsigned())
+    }
+
+    fn understood(answer: &str) -> Option<Self> {
+        let ("l", mut words) = Words::of(answer) else {
+            return None;
+        };
+        Some(Self {
+            tail: words.number()?,
+            ring: words.number()?,
+            fd: words.number()?.cast_signed(),
+        })
     }
 }
 
@@ -118,22 +160,16 @@ fn method(name: &str) -> Option<&str> {
 }
 
 /// Where the fields lie, as the debug information says.
-fn layout(dwarf: &gimli::Dwarf<Reader>, begun: &mut Begun<'_>) -> gimli::Result<Option<Layout>> {
+pub(super) fn layout(dwarf: &gimli::Dwarf<Reader>) -> gimli::Result<Option<Layout>> {
     let (mut queue, mut ring) = (None, None);
     let mut units = dwarf.units();
     while let Some(header) = units.next()? {
-        if begun.is_over_now() {
-            break;
-        }
         let unit = dwarf.unit(header)?;
         let unit = unit.unit_ref(dwarf);
         let mut entries = unit.entries();
         // The namespaces around, and how deep each of them is.
         let mut path: Vec<(isize, String)> = Vec::new();
         while let Some(entry) = entries.next_dfs()? {
-            if begun.is_over() {
-                return Ok(None);
-            }
             let depth = entry.depth();
             while path.last().is_some_and(|(outer, _)| *outer >= depth) {
                 path.pop();
@@ -150,11 +186,11 @@ fn layout(dwarf: &gimli::Dwarf<Reader>, begun: &mut Begun<'_>) -> gimli::Result<
             match (tag, plain) {
                 (gimli::DW_TAG_namespace, _) => path.push((depth, name)),
                 (_, "SubmissionQueue") if queue.is_none() && names.eq(["io_uring", "squeue"]) => {
-                    let found = members(unit, at, ["tail", "queue"], begun)?;
+                    let found = members(unit, at, ["tail", "queue"])?;
                     queue = found;
                 }
                 (_, "IoUring") if ring.is_none() && path_is(&path, "io_uring") => {
-                    ring = members(unit, at, ["sq", "fd"], begun)?;
+                    ring = members(unit, at, ["sq", "fd"])?;
                 }
                 _ => {}
             }
@@ -180,16 +216,12 @@ fn members<const N: usize>(
     unit: UnitRef<'_, Reader>,
     at: gimli::UnitOffset<usize>,
     names: [&str; N],
-    begun: &mut Begun<'_>,
 ) -> gimli::Result<Option<[u64; N]>> {
     let mut found = [None; N];
     let mut tree = unit.entries_tree(Some(at))?;
     let root = tree.root()?;
     let mut children = root.children();
     while let Some(child) = children.next()? {
-        if begun.is_over() {
-            return Ok(None);
-        }
         let entry = child.entry();
         if entry.tag() != gimli::DW_TAG_member {
             continue;
@@ -237,5 +269,28 @@ mod tests {
         ] {
             assert_eq!(method(name), is, "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_found_arrives() {
+        let found = Pushes {
+            functions: vec![(0x10, 0x401010)],
+            own: Vec::from([0x401000..0x401040, 0x402000..0x402001]),
+            uses_crate: true,
+            is_refused: true,
+        };
+        let mut read = Pushes::default();
+        for line in found.written().lines() {
+            let (what, mut words) = Words::of(line);
+            read.understand(what, &mut words);
+        }
+        assert_eq!(read, found);
+        let layout = Layout {
+            tail: 8,
+            ring: 16,
+            fd: -24,
+        };
+        assert_eq!(Layout::understood(&layout.written()), Some(layout));
+        assert_eq!(Layout::understood(""), None);
     }
 }

@@ -5,7 +5,7 @@
 
 /// What a call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cost {
+pub(in super::super) enum Cost {
     Emulated,
     SingleStepped,
 }
