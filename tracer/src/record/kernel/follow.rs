@@ -81,43 +81,51 @@ pub(super) struct Counted {
     pub(super) lost: u64,
 }
 
-/// What was left off because it took more work than any compiler's tables do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was left off because it took more to read than anything that a compiler wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cut {
     /// Call stacks that end early.
     pub(super) stacks: u64,
-    /// Files of which no stack is followed.
-    pub(super) files: u64,
-    /// The program's types and lines.
-    pub(super) debug_info: bool,
+    /// Files that call stacks end in.
+    pub(super) files: Vec<String>,
+    /// The program of which types and lines are missing.
+    pub(super) debug_info: Option<String>,
 }
 
 impl Cut {
     /// What to say of it.
-    pub(super) fn remark(self) -> Option<String> {
-        let stacks = (self.stacks > 0).then(|| match self.stacks {
-            1 => "a call stack ends early".to_owned(),
-            count => format!(
-                "{} call stacks end early",
-                super::super::closing::grouped(count)
-            ),
-        });
-        let files = (self.files > 0).then(|| match self.files {
-            1 => "stacks end in a file that says too much of its frames (.eh_frame)".to_owned(),
-            count => {
-                format!("stacks end in {count} files that say too much of their frames (.eh_frame)")
+    pub(super) fn remarks(&self) -> Vec<String> {
+        /// Files that are named.
+        const NAMED: usize = 4;
+        let mut remarks = Vec::new();
+        if let Some(program) = &self.debug_info {
+            remarks.push(format!(
+                "not recorded: types and lines of calls: the debug information of {program} takes more memory or time to \
+                 read than any that a compiler wrote; no answer rests on it, and `llvm-dwarfdump --verify {program}` says \
+                 what is wrong with it"
+            ));
+        }
+        if !self.files.is_empty() {
+            let mut named: Vec<&str> = self.files.iter().take(NAMED).map(String::as_str).collect();
+            let more = format!("{} others", self.files.len().saturating_sub(NAMED));
+            if self.files.len() > NAMED {
+                named.push(&more);
             }
-        });
-        let lines = "types and lines of calls are missing".to_owned();
-        let lines = self.debug_info.then_some(lines);
-        let all: Vec<String> = [stacks, files, lines].into_iter().flatten().collect();
-        (!all.is_empty()).then(|| {
-            format!(
-                "not recorded: what takes more memory or time to read than in any file that a compiler wrote: {}; no \
-                 answer rests on it",
-                all.join("; ")
-            )
-        })
+            let stacks = match self.stacks {
+                0 => "call stacks end there".to_owned(),
+                1 => "a call stack ends early there".to_owned(),
+                count => format!(
+                    "{} call stacks end early there",
+                    super::super::closing::grouped(count)
+                ),
+            };
+            remarks.push(format!(
+                "not recorded: callers beyond {}: what is said there of frames (.eh_frame) takes more to read than anything \
+                 that a compiler wrote, and {stacks}; no answer rests on it, and `readelf --debug-dump=frames FILE` shows it",
+                named.join(", ")
+            ));
+        }
+        remarks
     }
 }
 
@@ -199,8 +207,8 @@ impl Follow {
         let tables::Cut { stacks, files } = self.maps.cut();
         Cut {
             stacks,
-            files,
-            debug_info: self.owners.as_ref().is_some_and(Owners::is_cut),
+            files: files.into_iter().collect(),
+            debug_info: self.owners.as_ref().and_then(Owners::cut),
         }
     }
 
@@ -810,20 +818,28 @@ mod tests {
 
     #[test]
     fn what_took_too_long_is_named() {
-        assert_eq!(Cut::default().remark(), None);
+        assert_eq!(Cut::default().remarks(), [] as [&str; 0]);
         let cut = Cut {
             stacks: 1_200,
-            files: 1,
-            debug_info: true,
+            files: ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into(),
+            debug_info: Some("/x/program".to_owned()),
         };
-        let said = cut.remark().unwrap();
+        let [lines, stacks] = &cut.remarks()[..] else {
+            panic!("{:?}", cut.remarks());
+        };
+        assert!(lines.contains("the debug information of /x/program takes more"));
+        assert!(lines.contains("`llvm-dwarfdump --verify /x/program`"));
         assert!(
-            said.contains(": 1,200 call stacks end early; stacks end in a file"),
-            "{said}"
+            stacks.contains("callers beyond a, b, c, d, 2 others: "),
+            "{stacks}"
         );
         assert!(
-            said.contains("; types and lines of calls are missing; no answer"),
-            "{said}"
+            stacks.contains(" 1,200 call stacks end early there;"),
+            "{stacks}"
+        );
+        assert!(
+            stacks.contains("`readelf --debug-dump=frames FILE`"),
+            "{stacks}"
         );
     }
 

@@ -182,10 +182,14 @@ impl Maps {
             };
             let within = module.within(inside);
             if inside != walk.address() {
-                frames.push((walk.address(), (module, within.wrapping_add(1))));
+                let frame = (module.clone(), within.wrapping_add(1));
+                frames.push((walk.address(), frame));
             }
             let up = table.map(|table| self.tables.up(table, within, &mut self.patience));
-            self.tables.cut.stacks += u64::from(up == Some(Up::TooMuch));
+            if up == Some(Up::TooMuch) {
+                self.tables.cut.stacks += 1;
+                self.tables.cut.of(&module.path);
+            }
             let Some(Up::Row(row)) = up else {
                 break;
             };
@@ -199,7 +203,7 @@ impl Maps {
 
     /// Stacks and files that took too much to read.
     pub(super) fn cut(&self) -> Cut {
-        self.tables.cut
+        self.tables.cut.clone()
     }
 
     /// The file that the code at an address of a process comes from.
@@ -263,17 +267,19 @@ impl Image {
         }
         let mut look = Look::at(&file);
         let image = look.image(patience);
-        tables.cut.files += u64::from(look.is_gone());
+        if look.is_gone() {
+            tables.cut.of(&mapping.path);
+        }
         let image = image?;
         if !mapping.build_id.is_empty() && mapping.build_id != image.build_id {
             return None;
         }
-        let table = has_tables.then(|| tables.add(look, patience)).flatten();
+        let table = has_tables.then(|| tables.add(look, &mapping.path, patience));
         Some(Self {
             path: mapping.path.clone().into(),
             build_id: image.build_id.into(),
             parts: image.parts,
-            table,
+            table: table.flatten(),
         })
     }
 

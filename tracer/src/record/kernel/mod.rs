@@ -640,7 +640,7 @@ impl Outcome {
                 grouped(bare + self.pushes_lost)
             ));
         }
-        remarks.extend(self.cut.remark());
+        remarks.extend(self.cut.remarks());
         remarks
     }
 

@@ -1,5 +1,7 @@
 //! What files say of their frames, as far as it was asked: each file is asked once about an address, and its answers stay.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 
 use super::look::frames::{Size, Up};
@@ -19,10 +21,21 @@ pub(super) struct Tables {
     pub(super) cut: Cut,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cut {
+    /// Call stacks that end in the middle of what a file says.
     pub(super) stacks: u64,
-    pub(super) files: u64,
+    /// The files, by what they are shown as.
+    pub(super) files: BTreeSet<String>,
+}
+
+impl Cut {
+    /// A file took too much to read.
+    pub(super) fn of(&mut self, path: &[u8]) {
+        if self.files.len() < FILES_MAX {
+            self.files.insert(traces::tty(path));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -33,7 +46,12 @@ struct File {
 
 impl Tables {
     /// Has a file's table read, and says its number here; nothing where it has none, or none that can be read.
-    pub(super) fn add(&mut self, mut look: Look, patience: &mut Patience) -> Option<usize> {
+    pub(super) fn add(
+        &mut self,
+        mut look: Look,
+        path: &[u8],
+        patience: &mut Patience,
+    ) -> Option<usize> {
         let size = if self.files.len() < FILES_MAX {
             look.table(BYTES_MAX.saturating_sub(self.bytes), patience)
         } else {
@@ -49,7 +67,7 @@ impl Tables {
                 Some(self.files.len() - 1)
             }
             Size::TooLarge => {
-                self.cut.files += 1;
+                self.cut.of(path);
                 None
             }
             Size::None => None,

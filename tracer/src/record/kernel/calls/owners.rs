@@ -60,9 +60,9 @@ impl Owners {
         }
     }
 
-    /// Whether the program's debug information took too long to read.
-    pub(in super::super) fn is_cut(&self) -> bool {
-        self.program.is_cut()
+    /// The program, where its debug information took too much to read.
+    pub(in super::super) fn cut(&self) -> Option<String> {
+        self.program.is_cut().then(|| self.program.shown.clone())
     }
 
     /// Calls that were recorded.

@@ -14,6 +14,8 @@ use super::super::look::{Look, Patience};
 /// A program's functions, and its lines.
 #[derive(Debug)]
 pub(in super::super) struct Program {
+    /// Its path, as it is shown.
+    pub(super) shown: String,
     /// The very file that was looked into: what lies under its name may be another one by now.
     pub(super) file: File,
     pub(in super::super) functions: Vec<Function>,
@@ -48,7 +50,7 @@ impl Program {
             Ok(Err(unfit)) => bail!("{}", refusal(unfit, &shown)),
             Err(why) => bail!("{shown}: {why}"),
         };
-        let (pushes, no_pushes) = pushes(&found, &mut look, &mut patience);
+        let (pushes, no_pushes) = pushes(&found, &shown, &mut look, &mut patience);
         let Functions {
             mut functions,
             refused,
@@ -74,6 +76,7 @@ impl Program {
         // Of every kind of value: only that of owners is of use.
         functions.retain_mut(owned);
         Ok(Self {
+            shown,
             file,
             functions,
             refused,
@@ -122,6 +125,7 @@ fn refusal(unfit: Unfit, shown: &str) -> String {
 /// Where entries are put into queues, or why that cannot be probed although the program uses the crate.
 fn pushes(
     found: &Functions,
+    shown: &str,
     look: &mut Look,
     patience: &mut Patience,
 ) -> (Option<(Pushes, Layout)>, Option<String>) {
@@ -136,7 +140,10 @@ fn pushes(
                 "the program's debug information does not say where `SubmissionQueue` and `IoUring` of the io-uring \
                  crate have their fields (`tail`, `queue`, `sq`, `fd`): build it with debug information"
             }
-            Err(why) => return (None, Some(format!("the program's debug information {why}"))),
+            Err(why) => {
+                let why = format!("the debug information of {shown} {why}: see below");
+                return (None, Some(why));
+            }
         }
     } else if pushes.is_refused {
         "the kernel refuses the first instruction of `SubmissionQueue::push_unchecked`"

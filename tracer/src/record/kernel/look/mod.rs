@@ -24,9 +24,8 @@ pub(super) mod pushes;
 pub(super) mod types;
 mod words;
 
-/// How long one question may take. While it is waited for the kernel's buffers fill.
-const ONE: Duration = Duration::from_secs(20);
-/// How long all questions to the files of a kind may take: by far more than a real program's do.
+/// How long all questions may take, those to the program and those about its call stacks: by far more than a real program's
+/// do. While they are waited for the kernel's buffers fill.
 const ALL: Duration = Duration::from_secs(60);
 
 /// The hidden command's name.
@@ -73,7 +72,7 @@ impl Look {
     fn ask(&mut self, question: &str, patience: &mut Patience) -> Result<String, String> {
         let child = self.0.as_mut().map_err(|why| why.clone())?;
         let began = Instant::now();
-        let answer = child.ask(question.as_bytes(), patience.0.min(ONE));
+        let answer = child.ask(question.as_bytes(), patience.0);
         patience.0 = patience.0.saturating_sub(began.elapsed());
         match answer {
             Ok(answer) => Ok(String::from_utf8_lossy(&answer).into_owned()),
