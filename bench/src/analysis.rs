@@ -22,7 +22,7 @@ use wire::record::{Header, Kind};
 
 use crate::measure::{Time, is_quick, table_with_rates};
 use crate::rivals::analysers;
-use crate::{Variant, footprint, size};
+use crate::{Variant, footprint, kernel, size};
 
 /// Recordings to read, with the operations that they hold when the bench is not in a hurry.
 const WORKS: [(&str, &str); 3] = [
@@ -45,16 +45,25 @@ pub fn run() {
             Err(why) => println!("reading {title}: not measured: {why}\n"),
         }
     }
+    by_kernel();
     footprint::run();
     analysers::run();
 }
 
-fn read(title: &str, raw: &Vec<u8>) {
-    let input = input(raw);
-    let mut events = 0u32;
-    if let Err(error) = Trace::walk(&[input], |_| events += 1) {
-        return println!("reading {title}: not measured: {error}\n");
+/// What the kernel said of rings, alone, and of rings that the shim recorded, too, which the model holds against each
+/// other.
+fn by_kernel() {
+    let operations = if is_quick() { 20_000 } else { 400_000 };
+    for (with_shim, who) in [(false, "kernel"), (true, "kernel and the shim")] {
+        let title = format!("{operations} NOPs, recorded by the {who}");
+        match kernel::recorded(with_shim, operations) {
+            Ok(sealed) => steps(&title, &sealed, Vec::new()),
+            Err(why) => println!("reading {title}: not measured: {why}\n"),
+        }
     }
+}
+
+fn read(title: &str, raw: &Vec<u8>) {
     let scan = move |_| {
         let words = raw.chunks_exact(8);
         let words = words.map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
@@ -82,6 +91,25 @@ fn read(title: &str, raw: &Vec<u8>) {
         );
         black_box(alive.len());
     };
+    let variant = |name, run| Variant { name, run };
+    let floor = vec![
+        variant("adding up the words of the recording", Box::new(scan)),
+        variant("copying its chunks, record by record", Box::new(step)),
+        variant(
+            "the same, and a hash table of what is alive",
+            Box::new(table),
+        ),
+    ];
+    steps(title, raw, floor);
+}
+
+/// The steps of judging, beside what none of them can do without.
+fn steps<'a>(title: &str, bytes: &'a Vec<u8>, mut variants: Vec<Variant<'a>>) {
+    let input = input(bytes);
+    let mut events = 0u32;
+    if let Err(error) = Trace::walk(&[input], |_| events += 1) {
+        return println!("reading {title}: not measured: {error}\n");
+    }
     let look = move |_| {
         black_box(Trace::survey(&[input]).is_ok());
     };
@@ -97,21 +125,16 @@ fn read(title: &str, raw: &Vec<u8>) {
         black_box(Trace::check(&[input]).is_ok());
     };
     let variant = |name, run| Variant { name, run };
+    variants.extend([
+        variant("a first look", Box::new(look)),
+        variant("reading", Box::new(walk)),
+        variant("reading and following, without rules", Box::new(follow)),
+        variant("reading and judging", Box::new(check)),
+    ]);
     table_with_rates(
         &format!("reading {events} events ({title}), ns of processor time per event"),
         Time::Thread,
-        &mut [
-            variant("adding up the words of the recording", Box::new(scan)),
-            variant("copying its chunks, record by record", Box::new(step)),
-            variant(
-                "the same, and a hash table of what is alive",
-                Box::new(table),
-            ),
-            variant("a first look", Box::new(look)),
-            variant("reading", Box::new(walk)),
-            variant("reading and following, without rules", Box::new(follow)),
-            variant("reading and judging", Box::new(check)),
-        ],
+        &mut variants,
         // A round reads everything once; its time is divided by the events.
         if is_quick() { 1 } else { 7 },
         events,

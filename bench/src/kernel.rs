@@ -29,6 +29,20 @@ pub fn run() {
     }
 }
 
+/// What was recorded of a program that does this many NOPs, one at a time: by the kernel's tracepoints, and by the shim, too,
+/// where that is asked for.
+pub fn recorded(with_shim: bool, operations: u32) -> Result<Vec<u8>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let programs = variants(folder.path())?;
+    let trace = folder.path().join("trace.bin");
+    let mut recorder = Command::new(&programs.tracer);
+    recorder.args(["record", "--kernel", "--kernel-buffer", "16MiB"]);
+    recorder.args((!with_shim).then_some("--no-preload"));
+    recorder.arg("-o").arg(&trace).arg("--");
+    Running::start_as(recorder.arg(&programs.program)).does("nop-1", operations);
+    std::fs::read(trace).map_err(|error| error.to_string())
+}
+
 struct Programs {
     program: PathBuf,
     tracer: PathBuf,
@@ -84,6 +98,10 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command) -> Self {
+        Self::start_as(&mut command)
+    }
+
+    fn start_as(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         command.stderr(Stdio::null()).env_remove("TRACER_DIR");
         let mut child = command.spawn().expect("the program starts");
