@@ -188,6 +188,23 @@ mod tests {
         check_rule(&RULE, &table(&by_kernel, 20, EARLY));
     }
 
+    /// What the kernel says of a ring that the process recorded is the same once more.
+    #[test]
+    fn an_index_on_a_ring_that_both_recorded_is_told_of_once() {
+        let own = table("", 20, EARLY);
+        let by_both = own.lines().map(|line| {
+            let same = line.split("<-").next().unwrap_or_default();
+            let same = same.replace(" main ", " k ").replace(" 0 ", " 4 ");
+            format!("{line}\n{same}\n")
+        });
+        let header = "process 0 pid=77 start=9 capture=preload
+            process 1 pid=77 start=9 capture=kernel
+            lane k process=1
+            1 k ring-create 4 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16\n";
+        check_rule(&RULE, &(header.to_owned() + &by_both.collect::<String>()));
+    }
+
     #[test]
     fn who_links_the_probe_declares_what_cookies_are() {
         let silent = EARLY.split("<-").next().unwrap().to_owned() + "\ncomplete 0 0x3 9";
