@@ -474,8 +474,12 @@ pub fn by_kernel_in_words(summary: &Summary) -> Vec<String> {
     if saw.merged > 0 {
         let agree = match saw.differed {
             0 => "and it says of their operations what was recorded".to_owned(),
+            1 => "and 1 operation had another cookie when the kernel took it than when it was recorded (somebody wrote to \
+                  its slot, or it was looked at too late; T18 where that is certain)"
+                .to_owned(),
             count => format!(
-                "and {} had another cookie when the kernel took them than when they were recorded",
+                "and {} had another cookie when the kernel took them than when they were recorded (somebody wrote to \
+                 their slots, or they were looked at too late; T18 where that is certain)",
                 plural(count, "operation")
             ),
         };

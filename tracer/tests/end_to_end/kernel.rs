@@ -208,6 +208,43 @@ fn what_the_shim_saw_is_not_counted_twice_and_what_differs_is_said() {
         .prints("2 operations pending (1 completed by the kernel");
 }
 
+/// Another thread writes to an entry while the thread that published it is in the kernel, which has not taken it yet: a
+/// third one holds the ring's lock there until then.
+#[test]
+fn an_entry_that_was_written_to_while_it_was_handed_over_is_not_the_one_that_the_kernel_took() {
+    if !is_allowed("entries written to while they are handed over by --kernel") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return left_out(
+            "entries written to meanwhile, because holding a thread in the kernel takes root",
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = program("-O1");
+    let found = |word: &str, options: &[&str]| {
+        recorded(folder.path(), &program, &["race", word], options);
+        let trace = read(&folder.path().join("trace.bin"));
+        let seen = trace.verdict().summary.kernel.clone();
+        assert_eq!(seen.merged, 1);
+        assert_eq!(trace.verdict().cannot_tell, []);
+        let stories = trace.verdict().stories.iter();
+        let heads = stories.map(|it| (it.head.rule.0, it.head.confidence, it.head.message.clone()));
+        (seen.differed, heads.collect::<Vec<_>>())
+    };
+    for options in [&[][..], &["--time=event"]] {
+        assert_eq!(found("0", options), (0, vec![]));
+        let said = "operation #1 (ring 1, slot 1, NOP) went in with 0x2000, and the kernel took it with 0x7777";
+        let observed = (18, Confidence::Observed, said.to_owned());
+        assert_eq!(found("30583", options), (1, vec![observed]));
+    }
+    // With times by batch it is not known whether it was looked at before.
+    assert_eq!(found("30583", &["--time=batch"]), (1, vec![]));
+    run(tracer(folder.path()).args(["check", "trace.bin"]))
+        .exits(0)
+        .prints("1 operation had another cookie when the kernel took it than\n");
+}
+
 /// A stray store into the mapped completion queue, and the same program without it.
 #[test]
 fn a_completion_that_was_overwritten_in_the_queue_is_not_the_one_that_the_kernel_posted() {

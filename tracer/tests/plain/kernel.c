@@ -5,13 +5,16 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -181,6 +184,77 @@ static void read_of_pipe(struct ring *r, int ends[2], char *buffer, unsigned lon
     entry->user_data = cookie;
 }
 
+/* A ring that one thread enters while another one holds its lock in the kernel, and a third one writes to its entry. */
+static struct {
+    struct ring ring;
+    void *page;
+    _Atomic int enters, may_enter;
+} raced;
+
+static void hand_over(int cookie) {
+    next(&raced.ring, IORING_OP_NOP)->user_data = cookie;
+    enter(&raced.ring, 0);
+}
+
+static void *enters(void *nothing) {
+    hand_over(0x1000);
+    raced.enters = syscall(SYS_gettid);
+    while (!raced.may_enter)
+        usleep(1000);
+    for (int cookie = 0x2000; cookie <= 0x4000; cookie += 0x1000)
+        hand_over(cookie);
+    return nothing;
+}
+
+/* The kernel reads what is to be registered with the ring's lock held, and the page is not there. */
+static void *holds(void *nothing) {
+    syscall(SYS_io_uring_register, raced.ring.fd, IORING_REGISTER_BUFFERS, raced.page, 1);
+    return nothing;
+}
+
+static void wait_until_entered(int thread) {
+    char path[64], said[8];
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
+    for (;;) {
+        int fd = open(path, O_RDONLY);
+        ssize_t len = read(fd, said, sizeof said - 1);
+        close(fd);
+        said[len > 0 ? len : 0] = 0;
+        if (atoi(said) == SYS_io_uring_enter)
+            return;
+        usleep(1000);
+    }
+}
+
+/* Nothing is written for 0. */
+static void race(unsigned word) {
+    int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    struct uffdio_api api = {.api = UFFD_API};
+    raced.page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_range range = {(unsigned long)raced.page, 4096};
+    struct uffdio_register missing = {.range = range, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &missing))
+        fail("userfaultfd");
+    raced.ring = make(8, 0);
+    pthread_t threads[2];
+    pthread_create(&threads[0], 0, enters, 0);
+    while (!raced.enters)
+        usleep(1000);
+    pthread_create(&threads[1], 0, holds, 0);
+    struct pollfd fault = {.fd = fd, .events = POLLIN};
+    if (poll(&fault, 1, -1) != 1 || fault.revents != POLLIN)
+        fail("poll");
+    raced.may_enter = 1;
+    wait_until_entered(raced.enters);
+    if (word)
+        raced.ring.entries[1].user_data = word;
+    struct uffdio_zeropage there = {.range = range};
+    if (ioctl(fd, UFFDIO_ZEROPAGE, &there))
+        fail("UFFDIO_ZEROPAGE");
+    for (int each = 0; each < 2; each++)
+        pthread_join(threads[each], 0);
+}
+
 int main(int count, char **words) {
     const char *mode = count > 1 ? words[1] : "";
     int n = count > 2 ? atoi(words[2]) : 0;
@@ -276,6 +350,8 @@ int main(int count, char **words) {
         if (n)
             r.completions[(n - 1) & r.cq_mask].user_data = 0x7777;
         nops(&r, 4, 1);
+    } else if (!strcmp(mode, "race")) {
+        race(n);
     } else if (!strcmp(mode, "asked")) {
         /* Eight for each byte of input. */
         struct ring r = make(8, 0);

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::payload::CALLBACK;
-use wire::record::CookieState;
+use wire::record::{CookieState, RingKind};
 
 use super::Observer;
 use super::discipline::Carrier;
+use super::handed::{Changed, Handed};
 use super::moment::{Forged, Lacking, Moment};
 use super::opcodes::CQE_SKIP;
 use super::posts::{self, Posts, Taken};
@@ -22,7 +23,7 @@ use super::sequences::Sequences;
 use super::state::State;
 use super::things::{GenerationId, Operation, OperationId, RingState};
 use super::{expect, is_last};
-use crate::event::{Completion, Event, EventId, LossReason, Ring, SiteId, Submission, What};
+use crate::event::{Completion, Event, EventId, LossReason, Ring, Submission, What};
 use crate::finding::KernelSaw;
 use crate::recording::{Capture, Recording};
 
@@ -46,8 +47,11 @@ pub(super) struct Kernel {
     rings: FxHashMap<RingKey, KernelRing>,
     /// The kernel's ring of each of the process's own, where they were found to be one.
     merged: FxHashMap<RingKey, RingKey>,
-    /// Processes whose times are by batch.
+    /// Processes whose times are by batch, and those that the shim recorded.
     by_batch: FxHashSet<u32>,
+    by_shim: FxHashSet<u32>,
+    /// Threads of lanes.
+    threads: Vec<u32>,
     saw: KernelSaw,
 }
 
@@ -81,6 +85,8 @@ struct KernelRing {
     differed: u64,
     /// Of a merged ring: what was posted, and what of it was taken.
     posts: Posts,
+    /// The same: how the latest operation was handed over.
+    handed: Handed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +117,9 @@ impl Kernel {
         kernel.seconds = kernel.view_of.values().copied().collect();
         let by_batch = numbered().filter(|(_, it)| it.times_by_batch);
         kernel.by_batch = by_batch.map(|(index, _)| index).collect();
+        let by_shim = numbered().filter(|(_, it)| it.capture == Capture::Preload);
+        kernel.by_shim = by_shim.map(|(index, _)| index).collect();
+        kernel.threads = recording.lanes.iter().map(|lane| lane.tid).collect();
         kernel
     }
 
@@ -136,6 +145,23 @@ impl Kernel {
         }
         self.merged.insert(key, *kernels);
         Some((found.submitted, found.completed))
+    }
+
+    /// Whether the kernel takes an operation in the very call before which its thread looked at it. Nothing stands between
+    /// that look and the call's end in the process's record: what was recorded after the kernel took it has the call's own
+    /// time, and what an earlier call left behind was the program's to change.
+    fn is_handed_over(&self, own: &RingState, operation: &Operation, taken: &Event) -> bool {
+        let is_looked_at = self.by_shim.contains(&operation.id.process)
+            || operation.ring_kind == Some(RingKind::Copied);
+        let is_timed = ![operation.id.process, taken.process]
+            .iter()
+            .any(|process| self.by_batch.contains(process));
+        let thread = |lane: u32| self.threads.get(lane as usize).filter(|tid| **tid != 0);
+        let by_one = thread(operation.lane).is_some_and(|tid| thread(taken.lane) == Some(tid));
+        let at_once = own
+            .latest_enter
+            .is_none_or(|enter| enter < operation.submit);
+        is_looked_at && is_timed && by_one && at_once
     }
 
     /// The program took the last completion of an operation.
@@ -321,13 +347,7 @@ impl State {
                 // Both number the same operations as long as their words say so; of several with one word nobody knows
                 // whose was taken.
                 let is_it = operation.entry.cookie == posted.word && !operation.ambiguous;
-                (is_it && !ring.is_shifted).then_some(Lacking {
-                    id: operation.id,
-                    slot: operation.entry.slot,
-                    opcode: operation.entry.opcode,
-                    site: SiteId(operation.entry.site),
-                    submit: operation.submit,
-                })
+                (is_it && !ring.is_shifted).then(|| Lacking::of(operation))
             };
             observer.see(&Moment::Forged(Forged {
                 taken: taken.event,
@@ -355,7 +375,7 @@ impl State {
                 };
                 self.kernel.rings.insert((event.process, ring.ring), made);
             }
-            What::Submit(submission) => self.kernel_submit(event, submission),
+            What::Submit(submission) => self.kernel_submit(event, submission, observer),
             What::Complete(completion) => self.kernel_complete(event, completion, observer),
             What::Overflow { ring, .. } => {
                 if let Some(ring) = self.kernel.rings.get_mut(&(event.process, *ring)) {
@@ -371,13 +391,19 @@ impl State {
                     ring.quiet.clear();
                     ring.is_shifted = true;
                     ring.posts.give_up();
+                    ring.handed = Handed::Unknown;
                 }
             }
             _ => {}
         }
     }
 
-    fn kernel_submit(&mut self, event: &Event, submission: &Submission) {
+    fn kernel_submit(
+        &mut self,
+        event: &Event,
+        submission: &Submission,
+        observer: &mut Observer<'_>,
+    ) {
         let entry = &submission.entry;
         let key = (event.process, u32::from(entry.ring));
         let sequence = submission.sequence;
@@ -428,17 +454,48 @@ impl State {
             }
             // Numbers of two operations behind a loss say nothing of each other.
             Some(_) if ring.is_shifted => {}
-            Some(own) => {
-                let own = self.rings.get(&own);
-                let recorded = own.and_then(|own| recorded(own, sequence));
-                match recorded {
-                    Some(cookie) if cookie == entry.cookie => {
-                        ring.agreed = ring.agreed.saturating_add(1);
-                    }
-                    Some(_) => ring.differed = ring.differed.saturating_add(1),
-                    None => {}
-                }
+            Some(own) => self.hold_against_recorded(event, submission, (key, own), observer),
+        }
+    }
+
+    /// The kernel took an operation of a merged ring: is it the one that the process recorded?
+    fn hold_against_recorded(
+        &mut self,
+        event: &Event,
+        submission: &Submission,
+        (key, own): (RingKey, RingKey),
+        observer: &mut Observer<'_>,
+    ) {
+        let (sequence, word) = (submission.sequence, submission.entry.cookie);
+        let recorded = self
+            .rings
+            .get(&own)
+            .and_then(|own| Some((own, recorded(own, sequence)?)));
+        let changed = recorded.and_then(|(own, operation)| {
+            let is_sure = self.kernel.is_handed_over(own, operation, event);
+            is_sure.then(|| changed(operation, word, event.id))
+        });
+        let Some(ring) = self.kernel.rings.get_mut(&key) else {
+            return;
+        };
+        let found = match recorded {
+            Some((_, operation)) if operation.entry.cookie == word => {
+                ring.agreed = ring.agreed.saturating_add(1);
+                ring.handed.agrees(sequence, word)
             }
+            Some(_) => {
+                ring.differed = ring.differed.saturating_add(1);
+                ring.handed.differs(changed);
+                None
+            }
+            None => {
+                ring.handed = Handed::Unknown;
+                None
+            }
+        };
+        if let Some(changed) = found {
+            let view = (key.0, ring.created);
+            observer.see(&Moment::Rewritten(changed.shown(view, event.id)));
         }
     }
 
@@ -491,14 +548,25 @@ impl State {
     }
 }
 
-/// The cookie that a process recorded of an operation in flight, where it is what the program meant to submit.
-fn recorded(own: &RingState, sequence: u64) -> Option<u64> {
+/// What a process recorded of an operation in flight, where that is what the program meant to submit.
+fn recorded(own: &RingState, sequence: u64) -> Option<&Operation> {
     let operation = own.flying.get(&sequence)?;
     let is_own = matches!(
         operation.cookie_state,
         CookieState::Unknown | CookieState::Set
     );
-    (is_own && operation.entry.opcode != CALLBACK).then_some(operation.entry.cookie)
+    (is_own && operation.entry.opcode != CALLBACK).then_some(operation)
+}
+
+fn changed(operation: &Operation, word: u64, taken: EventId) -> Changed {
+    let lap = operation.lap.as_deref();
+    Changed {
+        operation: Lacking::of(operation),
+        scope: operation.scope,
+        words: (operation.entry.cookie, word),
+        before: lap.map(|lap| (lap.submit, lap.cookie)),
+        taken,
+    }
 }
 
 /// The operation of a completion: the one that the kernel says, else the oldest in flight with its cookie, but one that
@@ -688,6 +756,26 @@ mod tests {
         assert_eq!(
             (seen.kernel.merged, seen.operations, seen.completions),
             (0, 2, 1)
+        );
+        assert_eq!(seen.kernel.operations.values().sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn a_ring_that_its_process_did_not_record_beside_others_is_alone() {
+        let seen = summary(
+            "
+            1 k ring-create 0 fd=3 sq=8 cq=16
+            2 main ring-create 0 fd=3 sq=8 cq=16
+            3 k ring-create 1 fd=4 sq=8 cq=16
+            10 main submit 0 NOP 0x1 seq=0
+            11 k submit 0 NOP 0x1 seq=0
+            12 k submit 1 READ 0x2 seq=0
+            13 k complete 1 0x2 5 of=0
+            ",
+        );
+        assert_eq!(
+            (seen.kernel.merged, seen.operations, seen.completions),
+            (1, 2, 1)
         );
         assert_eq!(seen.kernel.operations.values().sum::<u64>(), 1);
     }

@@ -29,6 +29,7 @@ mod drops;
 mod expect;
 mod facts;
 mod finish;
+mod handed;
 mod kernel;
 mod links;
 mod looks;
@@ -61,8 +62,8 @@ pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
 pub(crate) use loss::Losses;
 pub(crate) use moment::{
-    Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed, Stray,
-    Submitted,
+    Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
+    Rewritten, Stray, Submitted,
 };
 pub(crate) use opcodes::CQE_MORE;
 pub(crate) use queue::TARGETS_MAX;

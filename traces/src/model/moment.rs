@@ -73,6 +73,8 @@ pub(crate) enum Moment<'a> {
     Stray(Stray<'a>),
     /// A completion was taken that the kernel did not post.
     Forged(Forged),
+    /// The kernel took an entry with another word than it was handed over with.
+    Rewritten(Rewritten),
     /// An operation went in that names others by their cookie.
     Cancels(Cancels<'a>),
     /// A completion was taken twice from one place of the queue.
@@ -387,7 +389,26 @@ pub(crate) struct Forged {
     pub(crate) until: EventId,
 }
 
-/// An operation whose completion was not taken.
+/// An entry that somebody wrote to while it was handed over.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    /// The operation, as its process recorded it.
+    pub(crate) operation: Lacking,
+    /// Scope of the thread that handed it over.
+    pub(crate) scope: u32,
+    /// The word that was handed over, and the one that the kernel took.
+    pub(crate) words: (u64, u64),
+    /// What its slot held a lap before, and the submission of that.
+    pub(crate) before: Option<(EventId, u64)>,
+    /// Where the kernel took it.
+    pub(crate) taken: EventId,
+    /// The process that is the kernel's view, and where that begins to tell of the ring.
+    pub(crate) view: (u32, EventId),
+    /// The latest event that it rests on.
+    pub(crate) until: EventId,
+}
+
+/// An operation that the process's own record has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lacking {
     pub(crate) id: OperationId,
@@ -395,6 +416,18 @@ pub(crate) struct Lacking {
     pub(crate) opcode: u8,
     pub(crate) site: SiteId,
     pub(crate) submit: EventId,
+}
+
+impl Lacking {
+    pub(super) fn of(operation: &Operation) -> Self {
+        Self {
+            id: operation.id,
+            slot: operation.entry.slot,
+            opcode: operation.entry.opcode,
+            site: SiteId(operation.entry.site),
+            submit: operation.submit,
+        }
+    }
 }
 
 /// An operation that cancels, removes or updates others by their cookie.

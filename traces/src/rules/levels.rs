@@ -58,10 +58,16 @@ pub(crate) const BY_CALLS: &[(RuleId, &str)] = &[
 
 /// Rules that speak, beside those, where the kernel's view of a ring stands beside what the probe or the shim recorded of
 /// it, and how far each sees.
-pub(crate) const BY_KERNEL: &[(RuleId, &str)] = &[(
-    RuleId(12),
-    "a word taken in place of one that the kernel posted",
-)];
+pub(crate) const BY_KERNEL: &[(RuleId, &str)] = &[
+    (
+        RuleId(12),
+        "a word taken in place of one that the kernel posted",
+    ),
+    (
+        RuleId(18),
+        "an entry that the kernel took with another word than it was handed over with",
+    ),
+];
 
 /// Whether a rule has its input at a level; `probed`: probes of its functions tell of the process, too.
 pub(crate) fn speaks(rule: RuleId, capture: Capture, probed: bool) -> bool {
@@ -134,6 +140,7 @@ pub(crate) fn in_words(recording: &Recording) -> Option<String> {
     let shim = BY_SHIM.iter().filter(|(id, _)| has_input(*id)).chain(more);
     let mut rules: Vec<String> = shim.map(|(id, _)| id.to_string()).collect();
     rules.sort();
+    rules.dedup();
     let who = match (shims, recording.process_count()) {
         (0, _) => return kernel,
         (1, 1) => "recorded by preload".to_owned(),

@@ -443,6 +443,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
             false => &[],
         },
         Moment::Resumed(_) => const { &[&t10_resumed_twice::RULE] },
+        Moment::Rewritten(_) => const { &[&t18_stranded_submission::RULE] },
         Moment::WentInEarly(_) => const { &[&t05_cookie_in_flight_twice::RULE] },
         Moment::Stray(_) => {
             const {

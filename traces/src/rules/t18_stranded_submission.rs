@@ -4,6 +4,9 @@
 //! entries that it never took; on entries that two enters left behind although they took all they
 //! offered. Suspects a slot that went in again exactly as it was, with a cookie that cannot be meant: its owner never
 //! filled it, or once more with the same. Of one whose cookie is known not to be set T02 tells, and says so there.
+//! Where the kernel's submissions are recorded beside the program's own record, it fires on one that the kernel took with
+//! another word than lay there when the very thread entered: whatever the two words stand for, what was pushed is not what
+//! the kernel got, and somebody wrote to the slot in between.
 //! Stays silent on rings of which not all enters are recorded, that are entered by several threads, or
 //! whose entries a thread of the kernel takes.
 //! Points at the submission.
@@ -14,7 +17,7 @@ use wire::record::{CookieState, RingKind};
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Lap, Moment, Operation};
+use crate::model::{Lap, Moment, Operation, Rewritten};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(18),
@@ -24,11 +27,15 @@ pub(super) static RULE: Rule = Rule {
     fires: "An entry waits in the submission queue and the kernel never took it: its owner is taken back \
             meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Suspected of a \
             slot that goes in as it was, with the cookie of an owner that is gone or busy: nobody filled \
-            it, and the old operation runs again.",
+            it, and the old operation runs again. With --kernel, observed of an entry that the kernel took with another \
+            user_data than lay in its slot when the thread entered: somebody wrote to the slot while it was handed over.",
     silent: "Not all enters of the ring are recorded, several threads enter it, or the kernel polls the \
              queue; what is pushed when a process ends may be about to go. Of a slot as it was whose cookie \
-             nobody set, T02 tells.",
-    needs: "Submissions and enters.",
+             nobody set, T02 tells. Of what the kernel took nothing is said where another thread handed it over than \
+             the one that entered, where an earlier enter left it behind, with times by batch, or where the operations \
+             before and behind it do not show that both sides mean the same one; `check` counts those that differ.",
+    needs: "Submissions and enters; of what the kernel took, `record --kernel` and the ring's record by the shim, or by the \
+            probe through the io-uring crate's names.",
     points_at: "The submission.",
     example: "An enter failed with EBUSY; the next one counted what to submit from the program's own \
               tail, and the entries in between were never offered again.",
@@ -88,6 +95,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             operation,
             dead_at_submit,
         } => unfilled(operation, *dead_at_submit, judge),
+        Moment::Rewritten(rewritten) => other_word(rewritten, judge),
         _ => {}
     }
 }
@@ -113,6 +121,51 @@ fn draft(
         .shape(shape)
         .shape(crate::names::opcode(operation.entry.opcode))
         .shape(judge.names().file(SiteId(operation.entry.site)))
+}
+
+/// What was pushed is not what the kernel got.
+fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
+    let Rewritten {
+        operation: it,
+        words: (handed, taken),
+        ..
+    } = rewritten;
+    let (view, since) = rewritten.view;
+    let names = judge.names();
+    let operation = names.operation(it.id.ring, it.id.sequence, it.slot, it.opcode);
+    let held_before = |word: u64| rewritten.before.is_some_and(|(_, before)| before == word);
+    let what = if held_before(*handed) {
+        ": it was handed over before it was filled, with what its slot held before"
+    } else if held_before(*taken) {
+        ", which its slot held before"
+    } else {
+        ""
+    };
+    let mut draft = Draft::new(it.id.subject(), it.submit, rewritten.taken)
+        .scope(rewritten.scope)
+        .history(History::Since(since))
+        .until(rewritten.until)
+        .by_kernel(view)
+        .title("an entry was written to while it was handed over")
+        .advice(
+            "Another thread, or a signal's handler, writes to slots that are not its own any more: let one thread claim, \
+             fill and publish, or hold one lock from the claim to the end of the enter, and publish a slot only when it is \
+             filled. A watchpoint on the slot's user_data finds a stray store.",
+        )
+        .message(format!(
+            "{operation}{} went in with {handed:#x}, and the kernel took it with {taken:#x}{what}",
+            judge.at(it.site)
+        ))
+        .evidence(it.submit, "what lay in the slot when the thread entered")
+        .evidence(rewritten.taken, "what the kernel took, in that call")
+        .key(it.id)
+        .shape("other word")
+        .shape(crate::names::opcode(it.opcode))
+        .shape(names.file(it.site));
+    if let Some((lap, _)) = rewritten.before.filter(|_| !what.is_empty()) {
+        draft = draft.evidence(lap, "what the slot held before");
+    }
+    judge.say(draft);
 }
 
 /// The operation that is in a slot once more to the last bit, where that tells anything: an entry without an address
@@ -155,6 +208,7 @@ fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) 
 mod tests {
     use super::super::testing::check_rule;
     use super::RULE;
+    use crate::trace::Trace;
 
     #[test]
     fn reclaimed_before_the_enter() {
@@ -314,6 +368,147 @@ mod tests {
             30 main complete 0 0x5 0
             50 main submit 0 FSYNC 0x5 log.c:9 poisoned fd=5
             ",
+        );
+    }
+
+    const TWO_VIEWS: &str = "
+        process 0 pid=77 start=9 capture=preload end=exit:0
+        process 1 pid=77 start=9 capture=kernel end=exit:0
+        lane main tid=77
+        lane other tid=78
+        lane k process=1 tid=77
+        lane worker process=1 tid=78
+        1 k ring-create 4 fd=3 sq=8 cq=16
+        2 main ring-create 0 fd=3 sq=8 cq=16
+        ";
+
+    /// Operations one after the other, each handed over and taken in a call of its own: (recorded, taken), and what is
+    /// expected of it.
+    fn handed_over(words: &[(u64, u64, &str)]) -> String {
+        let each = words.iter().zip(0u64..);
+        let lines = each.map(|((recorded, taken, arrow), sequence)| {
+            let at = 10 * (sequence + 1);
+            format!(
+                "{at} main submit 0 READ {recorded:#x} op.rs:9 seq={sequence} {arrow}
+                {} k submit 4 READ {taken:#x} seq={sequence}
+                {} main enter 0 1 -> 1\n",
+                at + 1,
+                at + 2
+            )
+        });
+        format!("{TWO_VIEWS}{}", lines.collect::<String>())
+    }
+
+    const SAID: &str = "<- [error observed] operation #1 (ring 0, slot 1, READ) at op.rs:9 went in with 0x2000, and the kernel took it with 0x7000";
+
+    fn of_words(words: &[(u64, u64, &str)]) {
+        check_rule(&RULE, &handed_over(words));
+    }
+
+    #[test]
+    fn written_to_while_it_was_handed_over() {
+        let (first, last) = ((0x1000, 0x1000, ""), (0x3000, 0x3000, ""));
+        of_words(&[first, (0x2000, 0x7000, SAID), last]);
+        of_words(&[first, (0x2000, 0x2000, ""), last]);
+        // What comes before or behind it does not show that both sides mean the same operation.
+        of_words(&[(0x2000, 0x7000, ""), last]);
+        of_words(&[first, (0x2000, 0x7000, "")]);
+        of_words(&[first, (0x2000, 0x3000, ""), last]);
+        of_words(&[first, (0x3000, 0x2000, ""), last]);
+        of_words(&[first, (0x2000, 0x1000, ""), last]);
+        of_words(&[first, (0x2000, 0x7000, ""), (0x3000, 0x7001, ""), last]);
+    }
+
+    #[test]
+    fn the_slots_old_word_says_who_was_late() {
+        let lap: Vec<_> = (0..8)
+            .map(|word| (0x100 + word, 0x100 + word, ""))
+            .collect();
+        let with = |middle| [&lap[..], &[middle, (0x3000, 0x3000, "")]].concat();
+        let early = "<- operation #8 (ring 0, slot 0, READ) at op.rs:9 went in with 0x100, and the kernel took it with 0x2000: it was handed over before it was filled";
+        of_words(&with((0x100, 0x2000, early)));
+        let old =
+            "<- went in with 0x2000, and the kernel took it with 0x100, which its slot held before";
+        of_words(&with((0x2000, 0x100, old)));
+    }
+
+    /// The same three operations, of which the second one has another word in the kernel for reasons of its own.
+    fn harmless() -> Vec<String> {
+        let text = handed_over(&[
+            (0x1000, 0x1000, ""),
+            (0x2000, 0x7000, ""),
+            (0x3000, 0x3000, ""),
+        ]);
+        let replaced = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        };
+        let linked = text.replace("capture=preload", "");
+        vec![
+            // Another thread handed it over, or looked at it.
+            replaced("k submit 4 READ 0x7000", "worker submit 4 READ 0x7000"),
+            replaced("main submit 0 READ 0x2000", "other submit 0 READ 0x2000"),
+            // An earlier call left it behind; it was looked at when that call was over.
+            replaced("21 k submit", "21 main enter 0 1 -> 0\n21 k submit"),
+            replaced("21 k submit", "21 main enter 0 1 -> 1\n21 k submit"),
+            // The hooks of a ring that is filled in place were called by the program, when it wanted to.
+            linked.replace("0 fd=3", "0 in-place fd=3"),
+            replaced("capture=preload", "capture=preload times=batch"),
+            replaced("capture=kernel", "capture=kernel times=batch"),
+            // Nobody set it, which is another rule's.
+            replaced("op.rs:9 seq=1", "op.rs:9 seq=1 poisoned"),
+            // The kernel's numbers are others behind a loss.
+            replaced("11 k submit", "11 k lost 1 overwritten\n11 k submit"),
+        ]
+    }
+
+    #[test]
+    fn what_need_not_be_a_stray_store_is_silent() {
+        for text in harmless() {
+            check_rule(&RULE, &text);
+        }
+    }
+
+    #[test]
+    fn no_record_whose_loss_is_counted_makes_it_one() {
+        for text in harmless() {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let is_event = |line: &str| line.starts_with(|first: char| first.is_ascii_digit());
+            for gone in (0..lines.len()).filter(|at| is_event(lines[*at])) {
+                let mut words = lines[gone].split(' ');
+                let (at, lane) = (words.next().unwrap(), words.next().unwrap());
+                let lost = format!("{at} {lane} lost 1 removed");
+                let mut lines = lines.clone();
+                lines[gone] = &lost;
+                let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+                let mut stories = trace.verdict().stories.iter();
+                let said = stories.find(|story| story.head.rule == RULE.id);
+                assert!(said.is_none(), "{said:?} in\n{}", lines.join("\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_crate_pushed_is_nobodys_to_change() {
+        let text = handed_over(&[
+            (0x1000, 0x1000, ""),
+            (0x2000, 0x7000, SAID),
+            (0x3000, 0x3000, ""),
+        ]);
+        let linked = text.replace("capture=preload", "");
+        check_rule(&RULE, &linked.replace("0 fd=3", "0 copied fd=3"));
+    }
+
+    #[test]
+    fn records_that_are_missing_may_be_what_changed_it() {
+        let text = handed_over(&[
+            (0x1000, 0x1000, ""),
+            (0x2000, 0x7000, "<? the kernel took it with 0x7000"),
+            (0x3000, 0x3000, ""),
+        ]);
+        check_rule(
+            &RULE,
+            &text.replacen("20 main", "15 main lost 1 removed\n20 main", 1),
         );
     }
 }

@@ -1,0 +1,89 @@
+//! Entries that somebody wrote to while they were handed over: the kernel took another word than the one that was there
+//! when the thread entered the kernel.
+//!
+//! The process's record of an entry is what lay in the slot right before that thread entered, and the kernel's is what it
+//! took in that very call. In between nobody may write there. Where the two were not made by one thread, in one call, a
+//! difference says nothing: the program may publish an entry and fill it later, as long as it enters behind that; and what
+//! another thread handed over is recorded when the kernel is done with it, from a slot that may be in use again.
+//!
+//! Both sides number the entries of one queue. That an operation is the same one in both is shown by the ones right before
+//! and right behind it: each has one word in both, which is none of those that differ.
+
+use super::moment::{Lacking, Rewritten};
+use crate::event::EventId;
+
+/// An operation that the kernel took with another word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed {
+    pub(super) operation: Lacking,
+    pub(super) scope: u32,
+    /// What was recorded, and what the kernel took.
+    pub(super) words: (u64, u64),
+    /// What its slot held a lap before.
+    pub(super) before: Option<(EventId, u64)>,
+    /// Where the kernel took it.
+    pub(super) taken: EventId,
+}
+
+impl Changed {
+    pub(super) fn shown(self, view: (u32, EventId), until: EventId) -> Rewritten {
+        let Self {
+            operation,
+            scope,
+            words,
+            before,
+            taken,
+        } = self;
+        Rewritten {
+            operation,
+            scope,
+            words,
+            before,
+            taken,
+            view,
+            until,
+        }
+    }
+
+    fn is_between(&self, (sequence, word): (u64, u64), neighbour: u64) -> bool {
+        sequence == neighbour && word != self.words.0 && word != self.words.1
+    }
+}
+
+/// The latest operation of a ring, as both sides have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Handed {
+    /// They cannot be held against each other.
+    #[default]
+    Unknown,
+    /// Number and word are the same.
+    Same(u64, u64),
+    /// They differ, behind one that is the same.
+    Differs(Changed),
+}
+
+impl Handed {
+    /// The next one is the same in both. That shows that the one before it was, too, but for its word.
+    pub(super) fn agrees(&mut self, sequence: u64, word: u64) -> Option<Changed> {
+        let before = std::mem::replace(self, Self::Same(sequence, word));
+        let Self::Differs(changed) = before else {
+            return None;
+        };
+        let behind = changed.operation.id.sequence.wrapping_add(1);
+        changed
+            .is_between((sequence, word), behind)
+            .then_some(changed)
+    }
+
+    /// The next one has another word; nothing is given where that need not mean anything.
+    pub(super) fn differs(&mut self, changed: Option<Changed>) {
+        let before = std::mem::take(self);
+        let (Self::Same(sequence, word), Some(changed)) = (before, changed) else {
+            return;
+        };
+        let first = changed.operation.id.sequence.wrapping_sub(1);
+        if changed.is_between((sequence, word), first) {
+            *self = Self::Differs(changed);
+        }
+    }
+}
