@@ -942,7 +942,11 @@ mod tests {
             }
             let process = &trace.recording().processes[0];
             assert_eq!((process.pid, process.start_time), (77, 900));
-            assert_eq!(trace.names().thread(latest.lane), "worker#78 (kernel)");
+            let What::Submit(submitted) = &latest.what else {
+                panic!("{latest:?}");
+            };
+            let name = format!("worker#{} (kernel)", 77 + submitted.sequence % 3);
+            assert_eq!(trace.names().thread(latest.lane), name);
         }
     }
 
