@@ -468,10 +468,16 @@ fn what_a_chunk_got_after_it_was_copied_is_missing_and_counted() {
 
 #[test]
 fn gap_in_a_file_that_still_had_room_is_damage() {
-    for (taken, reason) in [(20, LossReason::Damaged), (200, LossReason::Overwritten)] {
+    // The last one is a ring that found no more room, and says so.
+    for (taken, recycled, reason) in [
+        (20, 0, LossReason::Damaged),
+        (200, 0, LossReason::Overwritten),
+        (20, 1, LossReason::Overwritten),
+    ] {
         let mut bytes = File::default().round_trips(200).bytes();
         bytes[header::CHUNKS..][..4].copy_from_slice(&100u32.to_le_bytes());
         bytes[header::CHUNKS_TAKEN..][..8].copy_from_slice(&u64::to_le_bytes(taken));
+        bytes[header::RECYCLED..][..8].copy_from_slice(&u64::to_le_bytes(recycled));
         let sum = wire::crc::crc32c(&bytes[..header::CRC]);
         bytes[header::CRC..][..4].copy_from_slice(&sum.to_le_bytes());
         for number in [1, 4] {

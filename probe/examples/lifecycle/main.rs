@@ -10,7 +10,9 @@ mod stop;
 mod threads;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// Notes that address `number` was looked at. No memory is touched: the number is the payload.
 fn note(number: u64) {
@@ -19,6 +21,17 @@ fn note(number: u64) {
 
 fn argument() -> Option<u64> {
     std::env::args().nth(2)?.parse().ok()
+}
+
+/// Writes a file until its disk is full.
+fn fill(path: &Path) {
+    let mut file = File::create(path).expect("a file");
+    let error = loop {
+        if let Err(error) = file.write_all(&[1; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
 
 fn main() {
@@ -99,7 +112,7 @@ fn main() {
             let place = unsafe { &mut *libc::__errno_location() };
             *place = 77;
             note(1);
-            for number in 0..10_000 {
+            for number in 0..argument().unwrap_or(10_000) {
                 note(number + 2);
             }
             assert_eq!(*place, 77, "a hook changed errno");
@@ -108,6 +121,11 @@ fn main() {
         "handlers-in-threads" => signals::handlers_in_threads(),
         "handler-forks" => signals::handler_forks(),
         "wrap" => (1..=1_000_000).for_each(note),
+        "full" => {
+            note(1);
+            fill(&PathBuf::from(std::env::args_os().nth(2).expect("a file")));
+            (2..=200_000).for_each(note);
+        }
         other => {
             eprintln!("lifecycle: no turn called {other:?}");
             std::process::exit(2);

@@ -1,8 +1,8 @@
 //! The recording of this process: whether there is one, and what it consists of.
 //!
 //! `open` makes it, out of a `session` (what the recorder asked for) and an `identity` (which process this
-//! is), and writes its `file_header`; `pool` hands out the chunks of the file, `names` writes what
-//! events refer to, `lanes` hands out its lanes.
+//! is), and writes its `file_header`; `pool` hands out the chunks of the file, `ring` says whose turn it is and
+//! makes room for more, `names` writes what events refer to, `lanes` hands out its lanes.
 //!
 //! Everything the writer decides by lies in private memory that a forked child sees as zeros, so that
 //! a child can never go on with its parent's file; the file itself is only written to, never asked, but for
@@ -13,7 +13,9 @@
 //!
 //! Holds `unsafe`, as does `open`: turning the two mappings into references.
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering,
+};
 
 use wire::layout::{self, header};
 
@@ -34,6 +36,8 @@ mod identity;
 mod file_header;
 
 mod pool;
+
+mod ring;
 
 mod names;
 
@@ -110,8 +114,14 @@ pub(crate) struct Process {
     base: AtomicPtr<AtomicU64>,
     bytes: AtomicU64,
     pub(crate) uuid_low: AtomicU64,
-    /// Chunks ever taken: the next one is this modulo the number of chunks.
+    /// Chunks ever taken.
     taken: AtomicU64,
+    /// Whose turn it is in a ring, and how many chunks that has: see `ring`.
+    turn: AtomicU64,
+    /// The first chunks, whose memory is not at hand before they are taken.
+    set_aside: AtomicU32,
+    /// The word that counts the room of the recording, for a ring that gets its own as it needs it; null for others.
+    room: AtomicPtr<AtomicI64>,
     meta_chunks: AtomicU32,
     /// Where the next name goes: see `protocol::claim`.
     names_end: AtomicU64,

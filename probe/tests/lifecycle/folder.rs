@@ -7,16 +7,43 @@ use std::process::{Command, Output};
 
 use traces::event::What;
 use traces::{Input, Trace};
+use wire::layout;
 
 /// A recorder's folder.
 pub(crate) struct Folder(pub(crate) tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new(session: &str) -> Self {
+        Self::below(&std::env::temp_dir(), session)
+    }
+
+    /// In memory, with so many bytes to be taken there; nothing where no memory is a disk.
+    pub(crate) fn with_room(session: &str, bytes: usize) -> Option<Self> {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            eprintln!("SKIPPED: no /dev/shm here");
+            return None;
+        }
+        let folder = Self::below(memory, session);
+        let mut page = [0; layout::ROOM_BYTES];
+        page[..8].copy_from_slice(&(bytes as u64).to_le_bytes());
+        let file = folder.0.path().join(layout::ROOM);
+        fs::write(&file, page).expect("a file");
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("own file");
+        Some(folder)
+    }
+
+    /// Bytes of its room that were not taken; below zero where the least was more than that.
+    pub(crate) fn room(&self) -> i64 {
+        let page = fs::read(self.0.path().join(layout::ROOM)).expect("the room");
+        i64::from_le_bytes(page[..8].try_into().expect("eight bytes"))
+    }
+
+    fn below(parent: &Path, session: &str) -> Self {
         use std::io::Write;
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
+            .tempdir_in(parent)
             .expect("a temporary folder");
         let mut file = fs::OpenOptions::new()
             .write(true)

@@ -5,6 +5,7 @@ mod folder;
 mod modes;
 mod processes;
 mod refused;
+mod rings;
 
 use std::fs;
 use std::process::Command;

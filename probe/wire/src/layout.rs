@@ -139,11 +139,13 @@ pub mod header {
     pub const BEAT_TICKS: usize = 1064;
     /// `u64`: `CLOCK_MONOTONIC` in ns of the latest clock pair.
     pub const BEAT_MONOTONIC_NS: usize = 1072;
-    /// `u64`: chunks that the file has room for so far, where it grows; else 0. Written by the recorder, once
-    /// the room is there.
+    /// `u64`: chunks that the file has room for so far, where it did not have all of it from the start; else 0. Written once
+    /// the room is there: by the recorder where the file grows, by the process itself where its ring does.
     pub const CHUNKS_USABLE: usize = 1088;
     /// `u64`: not 0 once the recorder asks for an end of the recording: nothing is recycled any more.
     pub const STOP_REQUEST: usize = 1096;
+    /// `u64`: not 0 from before the first chunk is reused.
+    pub const RECYCLED: usize = 1104;
     /// `u64`: why the recording ended before its process, 0 where it did not. A [`super::stopped`] constant in
     /// the low half; in the high half a string.
     pub const STOPPED: usize = 1152;

@@ -404,7 +404,9 @@ pub(crate) fn record_before(plan: &Plan, onlooker: Option<Onlooker>) -> Result<R
     let has = |word: &str| folder.path().join(word).exists();
     let of_file = |is_so: bool| is_so.then_some(file_bytes as u64);
     let no_room = of_file(has(wire::layout::NO_ROOM));
-    let little_room = of_file(has(wire::layout::LITTLE_ROOM));
+    let files = folder.process_files().unwrap_or_default();
+    let is_short = |file: &folder::ProcessFile| room::is_short_ring(&file.path).unwrap_or(false);
+    let little_room = of_file(has(wire::layout::LITTLE_ROOM) || files.iter().any(is_short));
     let sealed = finish(folder, &session, plan, &end, &target)?;
     Ok(Recorded {
         how: end.how,

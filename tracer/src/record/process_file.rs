@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
 use wire::layout;
 
 /// Hands the used part of the process file at `path` on, in order: what lies before the chunks, then
@@ -112,7 +112,11 @@ pub(super) fn used(file: &File, length: u64) -> io::Result<u64> {
 /// asked: the recorded program may have written anything there.
 fn used_length(file: &File, first: u64, length: u64) -> io::Result<u64> {
     let chunk = layout::CHUNK_BYTES as u64;
-    let mut used = length;
+    let mut used = end_of_data(file, length).max(first.min(length));
+    if used > first {
+        // A chunk is read whole.
+        used = length.min(first + (used - first).next_multiple_of(chunk));
+    }
     let zeros = vec![0; layout::CHUNK_BYTES];
     let mut buffer = zeros.clone();
     while used > first {
@@ -125,6 +129,26 @@ fn used_length(file: &File, first: u64, length: u64) -> io::Result<u64> {
         used = start;
     }
     Ok(used)
+}
+
+/// Where the last bytes of a file lie that were ever written, as far as its disk knows: what is behind them are zeros that
+/// nobody has to read. A ring has most of its length there.
+fn end_of_data(file: &File, length: u64) -> u64 {
+    // The end of the file is a hole, too; no more pieces than it may have pages.
+    const PAGE: u64 = 4096;
+    let mut end = 0;
+    for _ in 0..=length / PAGE {
+        match rustix::fs::seek(file, SeekFrom::Data(end)) {
+            Ok(data) => match rustix::fs::seek(file, SeekFrom::Hole(data)) {
+                Ok(hole) if hole > end => end = hole,
+                _ => return length,
+            },
+            // Nothing but a hole.
+            Err(rustix::io::Errno::NXIO) => return end,
+            Err(_) => return length,
+        }
+    }
+    length
 }
 
 #[cfg(test)]
@@ -155,6 +179,23 @@ mod tests {
         assert_eq!(used(&file), file_bytes(2));
         file[file_bytes(4) - 1] = 1;
         assert_eq!(used(&file), file_bytes(4));
+    }
+
+    #[test]
+    fn what_was_never_written_is_not_read() {
+        // In memory, as recordings are: what is sparse anywhere is so there.
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let file = File::create_new(folder.path().join("1-2-3.trc")).unwrap();
+        let length = file_bytes(1 << 20) as u64;
+        file.set_len(length).unwrap();
+        assert_eq!(end_of_data(&file, length), 0);
+        for chunk in [0, 5] {
+            file.write_all_at(&[1], file_bytes(chunk) as u64).unwrap();
+        }
+        // One page of it was.
+        assert_eq!(end_of_data(&file, length), file_bytes(5) as u64 + 4096);
+        file.write_all_at(&[1], length - 1).unwrap();
+        assert_eq!(end_of_data(&file, length), length);
     }
 
     #[test]

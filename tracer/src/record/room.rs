@@ -1,5 +1,5 @@
 //! What the recorder writes into the files of running processes: two words of their headers. What processes that have
-//! ended never used of theirs it gives back.
+//! ended never used of theirs it gives back; of rings it reads whether they found as much room as they were to have.
 //!
 //! Room for files that grow is set aside ahead of the program that fills them, and then told to it.
 //!
@@ -8,7 +8,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, OFlags};
@@ -110,23 +110,60 @@ pub(crate) fn ask_to_stop(path: &Path) -> io::Result<bool> {
 }
 
 /// Gives back to the disk what the process of a file has not used, and never will, because it has ended. To who reads it
-/// the file stays as it is. Says how many bytes that are.
+/// the file stays as it is. Says how many bytes that are, of those that the process took of the recording's room.
 pub(crate) fn give_back_unused(path: &Path) -> io::Result<u64> {
-    let Some(file) = open(path)? else {
-        return Ok(0);
+    let file = open_any(path)?;
+    let metadata = file.metadata()?;
+    let length = metadata.len();
+    let (used, taken) = if has_header(&file).unwrap_or(false) {
+        let used = super::process_file::used(&file, length)?;
+        (used, taken(&file)?.min(length))
+    } else {
+        // It was killed before it said anything: all that it had taken is what lies on the disk.
+        (0, metadata.blocks() * 512)
     };
-    let length = file.metadata()?.len();
-    let used = super::process_file::used(&file, length)?;
     let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     if used < length {
         rustix::fs::fallocate(&file, how, used, length - used)?;
     }
-    Ok(length.saturating_sub(used))
+    Ok(taken.saturating_sub(used))
+}
+
+/// Whether the ring of a process's file began to overwrite before it was as long as it was to be, for want of room.
+pub(crate) fn is_short_ring(path: &Path) -> io::Result<bool> {
+    let Some(file) = open(path)? else {
+        return Ok(false);
+    };
+    let most = word(&file, header::CHUNK_LOG2)? >> 32;
+    let usable = word(&file, header::CHUNKS_USABLE)?;
+    let is_ring = word(&file, header::MODE)? & 0xFFFF_FFFF == u64::from(layout::mode::RING);
+    let is_recycled = word(&file, header::RECYCLED)? != 0;
+    Ok(is_ring && is_recycled && usable != 0 && usable < most)
+}
+
+/// Bytes of a file that its process took of the recording's room: all of it, or as far as it says.
+fn taken(file: &File) -> io::Result<u64> {
+    let first = word(file, header::CHUNK_OFFSET)? & 0xFFFF_FFFF;
+    Ok(match word(file, header::CHUNKS_USABLE)? {
+        0 => u64::MAX,
+        chunks => chunks
+            .saturating_mul(CHUNK_BYTES as u64)
+            .saturating_add(first),
+    })
 }
 
 /// Opens the file of a process; nothing while its header is not written.
 fn open(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new()
+    let file = open_any(path)?;
+    Ok(has_header(&file)?.then_some(file))
+}
+
+fn has_header(file: &File) -> io::Result<bool> {
+    Ok(word(file, header::MAGIC)?.to_le_bytes() == layout::MAGIC)
+}
+
+fn open_any(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .custom_flags(
@@ -134,9 +171,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
                 .bits()
                 .cast_signed(),
         )
-        .open(path)?;
-    let is_there = word(&file, header::MAGIC)?.to_le_bytes() == layout::MAGIC;
-    Ok(is_there.then_some(file))
+        .open(path)
 }
 
 fn word(file: &File, offset: usize) -> io::Result<u64> {
@@ -260,6 +295,51 @@ mod tests {
         assert_eq!(give_back_unused(&path).unwrap(), unused);
         assert_eq!(allocated(), layout::file_bytes(2) as u64);
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_a_ring_took_is_given_back_but_for_what_it_used() {
+        // In memory, as recordings are: what is sparse anywhere is so there.
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = file(folder.path(), 20, 64, 2);
+        let open = || OpenOptions::new().write(true).open(&path).unwrap();
+        let put = |at: usize, value: &[u8]| open().write_all_at(value, at as u64).unwrap();
+        put(header::MODE, &layout::mode::RING.to_le_bytes());
+        put(layout::file_bytes(1), &[7]);
+        open().set_len(layout::file_bytes(64) as u64).unwrap();
+        let given = (layout::file_bytes(20) - layout::file_bytes(2)) as u64;
+        assert_eq!(give_back_unused(&path).unwrap(), given);
+        // Whatever the program wrote there, no more than the file has.
+        put(header::CHUNKS_USABLE, &u64::MAX.to_le_bytes());
+        let rest = (layout::file_bytes(64) - layout::file_bytes(2)) as u64;
+        assert_eq!(give_back_unused(&path).unwrap(), rest);
+        // Killed before its header: what lies on the disk.
+        put(header::MAGIC, &[0; 8]);
+        let allocated = std::fs::metadata(&path).unwrap().blocks() * 512;
+        assert_eq!(give_back_unused(&path).unwrap(), allocated);
+        assert_eq!(std::fs::metadata(&path).unwrap().blocks(), 0);
+    }
+
+    #[test]
+    fn a_ring_is_short_that_overwrote_before_it_was_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), 20, 64, 30);
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let put = |at: usize, value: u64| {
+            let file = &file;
+            file.write_all_at(&value.to_le_bytes(), at as u64).unwrap();
+        };
+        put(header::RECYCLED, 1);
+        assert!(!is_short_ring(&path).unwrap(), "no ring");
+        put(header::MODE, layout::mode::RING.into());
+        assert!(is_short_ring(&path).unwrap());
+        put(header::RECYCLED, 0);
+        assert!(!is_short_ring(&path).unwrap());
+        put(header::RECYCLED, 1);
+        for usable in [0, 64] {
+            put(header::CHUNKS_USABLE, usable);
+            assert!(!is_short_ring(&path).unwrap(), "{usable}");
+        }
     }
 
     #[test]

@@ -13,8 +13,13 @@ use crate::support::{Ran, entries, raw_folder, run, scenario, tracer};
 use crate::surroundings::for_user;
 
 /// Runs a shell script in a mount namespace of its own, in `folder`, with the binary as `$0` and the
-/// recorded program as `$@`. Nothing where that is not permitted here.
+/// recorded program, which has next to nothing to record, as `$@`. Nothing where that is not permitted here.
 fn in_own_mounts(folder: &Path, script: &str) -> Option<Ran> {
+    in_own_mounts_for(folder, script, "0")
+}
+
+/// The same with a program that records for so many seconds.
+fn in_own_mounts_for(folder: &Path, script: &str, seconds: &str) -> Option<Ran> {
     let namespace: &[&str] = if rustix::process::geteuid().is_root() {
         &["--mount"]
     } else {
@@ -32,7 +37,7 @@ fn in_own_mounts(folder: &Path, script: &str) -> Option<Ran> {
     let mut command = Command::new("unshare");
     command.args(namespace).args(["sh", "-c", script]);
     command.arg(recorder.get_program());
-    command.args(scenario(&["hammer", "--seconds", "0", "--ack", "ack"]));
+    command.args(scenario(&["hammer", "--seconds", seconds, "--ack", "ack"]));
     command.current_dir(folder).env_remove("TRACER_DIR");
     Some(run(command.env("NO_COLOR", "1")))
 }
@@ -58,27 +63,68 @@ fn disk_too_small_for_the_process_file_leaves_the_program_unharmed() {
 }
 
 #[test]
-fn a_program_of_many_processes_does_not_fill_the_disk() {
+fn processes_take_the_room_that_they_use_and_what_they_did_not_comes_back() {
     let folder = tempfile::tempdir().unwrap();
-    // Eight at once, of 64 MiB each; then one whose room comes back once it has ended, while the program goes on.
+    // Eight that may have 64 MiB each on a disk for a part of that; then the program goes on.
     let script = "mkdir small && mount -t tmpfs -o size=300m none small && \
                   \"$0\" record --dir small -- sh -c 'for each in 1 2 3 4 5 6 7 8; do \"$@\" >/dev/null & done; wait; \
-                  turns=0; while test $(du -sm small | cut -f1) -gt 30 && test $turns -lt 600; do \
-                  turns=$((turns+1)); sleep 0.1; done; du -sm small >&2; exec \"$@\"' sh \"$@\"";
+                  taken=$(du -sk small | cut -f1); turns=0; \
+                  while test $(du -sk small | cut -f1) -gt $((taken-3000)) && test $turns -lt 600; do \
+                  turns=$((turns+1)); sleep 0.1; done; echo of $taken kept $(du -sk small | cut -f1) >&2; \
+                  exec \"$@\"' sh \"$@\"";
     let Some(ran) = in_own_mounts(folder.path(), script) else {
+        return;
+    };
+    let ran = ran.exits(0).prints(RAN).says("9 processes");
+    assert!(!ran.stderr.contains("no room"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("kept less"), "{}", ran.stderr);
+    let sizes = ran.stderr.lines().find_map(|line| {
+        let (taken, kept) = line.strip_prefix("of ")?.split_once(" kept ")?;
+        Some([taken, kept].map(|size| size.parse::<u64>().unwrap()))
+    });
+    let Some([taken, kept]) = sizes else {
+        panic!("{}", ran.stderr);
+    };
+    assert!(taken < 60_000 && kept <= taken - 3000, "{}", ran.stderr);
+}
+
+#[test]
+fn a_program_of_many_processes_does_not_fill_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    // Together they may take a quarter, and each the least.
+    let script = "mkdir small && mount -t tmpfs -o size=64m none small && \
+                  \"$0\" record --ring=8MiB --dir small -- sh -c 'for each in 1 2 3 4 5 6 7 8; do \
+                  \"$@\" >/dev/null & done; wait; du -sm small >&2; exec \"$@\"' sh \"$@\"";
+    let Some(ran) = in_own_mounts_for(folder.path(), script, "1") else {
         return;
     };
     let ran = ran
         .exits(0)
         .prints(RAN)
         .says("9 processes")
-        .says("some processes kept less than 64 MiB each, because");
+        .says("some processes kept less than 8 MiB each, because");
     assert!(!ran.stderr.contains("no room"), "{}", ran.stderr);
     let taken = ran.stderr.lines().find_map(|line| {
         let (size, _) = line.split_once("\tsmall")?;
         size.parse::<u64>().ok()
     });
-    assert!(taken.is_some_and(|size| size <= 30), "{}", ran.stderr);
+    assert!(taken.is_some_and(|size| size <= 36), "{}", ran.stderr);
+}
+
+#[test]
+fn a_disk_that_others_fill_meanwhile_ends_no_program() {
+    let folder = tempfile::tempdir().unwrap();
+    // Filled once the programs record, by one of the recording's own.
+    let script = "mkdir small && mount -t tmpfs -o size=200m none small && \
+                  \"$0\" record --dir small -- sh -c '\"$@\" >/dev/null & one=$!; \"$@\" >/dev/null & other=$!; \
+                  while test $(ls small/*/*.trc | wc -l) -lt 2; do sleep 0.01; done; \
+                  dd if=/dev/zero of=small/filler bs=64k 2>/dev/null; wait $one && wait $other && rm small/filler && \
+                  exec \"$@\"' sh \"$@\"";
+    let Some(ran) = in_own_mounts_for(folder.path(), script, "1") else {
+        return;
+    };
+    ran.exits(0).prints(RAN).says("3 processes");
+    run(tracer(folder.path()).args(["check", "trace.bin"]));
 }
 
 #[test]

@@ -400,13 +400,17 @@ impl File<'_> {
     }
 
     /// Whether chunks were reused, so that the oldest may be missing. Asked when some are, and not before:
-    /// a writer may have come to the end of the room while we read. It notes that it took a chunk only
+    /// a writer may have come to the end of the room while we read. A program says so itself, before it reuses the first
+    /// one: a ring that found no more room is shorter than it might be. Whoever counts alone notes that it took a chunk only
     /// after it did, so each thread may be one further.
     pub(super) fn was_recycled(&self) -> std::io::Result<bool> {
         let mut words = [0; 16];
         read_full(&*self.bytes, header::CHUNKS_TAKEN as u64, &mut words)?;
         let (chunks, lanes) = (u64_at(&words, 0), u64_at(&words, 8));
-        Ok(self.is_ring && chunks.saturating_add(lanes) >= u64::from(self.chunks))
+        let mut said = [0; 8];
+        read_full(&*self.bytes, header::RECYCLED as u64, &mut said)?;
+        let is_over = chunks.saturating_add(lanes) >= u64::from(self.chunks);
+        Ok(self.is_ring && (is_over || said != [0; 8]))
     }
 
     /// As [`File::body`], for a chunk of names, which others may write to while it is read: what looks like a

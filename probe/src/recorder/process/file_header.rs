@@ -34,10 +34,7 @@ impl Process {
             header::HEADER_LEN,
             &(layout::HEADER_BYTES as u32).to_le_bytes(),
         );
-        put(
-            header::FILE_LEN,
-            &(layout::file_bytes(session.first_chunks() as usize) as u64).to_le_bytes(),
-        );
+        put(header::FILE_LEN, &(session.bytes().0 as u64).to_le_bytes());
         put(header::CHUNK_LOG2, &layout::CHUNK_LOG2.to_le_bytes());
         put(header::CHUNKS, &session.chunks.to_le_bytes());
         put(header::LANES, &(layout::LANES as u32).to_le_bytes());
@@ -100,7 +97,7 @@ impl Process {
             start.copy_from_slice(&bytes);
             end.copy_from_slice(&crc.to_le_bytes());
         }
-        if session.grows() {
+        if session.begins_small() {
             self.header_word(header::CHUNKS_USABLE)
                 .store(u64::from(session.first_chunks()), Ordering::Relaxed);
         }

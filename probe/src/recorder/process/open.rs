@@ -107,7 +107,11 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     let room = Room::open(&directory);
     let word = room.as_ref().map(Room::word);
-    let mut taken = session.fit(sys::free_bytes(&directory), word);
+    let disk = sys::disk(&directory);
+    session.lengthens = session.mode == layout::mode::RING
+        && disk.is_memory
+        && room.as_ref().is_some_and(Room::can_be_populated);
+    let mut taken = session.fit(disk.free, word);
     if taken.is_less {
         leave_word(&directory, layout::LITTLE_ROOM);
     }
@@ -123,14 +127,14 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
     }
     sys::clear_errno();
     let create = |session: &Session| {
-        let bytes = layout::file_bytes(session.first_chunks() as usize);
-        sys::create_allocated(&directory, &name, bytes)
+        let (whole, bytes) = session.bytes();
+        sys::create_allocated(&directory, &name, bytes, whole)
     };
     let mut created = create(&session);
     // Others that began at the same time were faster.
     if created.is_none() {
         taken.give_back(word);
-        taken = session.fit(sys::free_bytes(&directory), word);
+        taken = session.fit(sys::disk(&directory).free, word);
         if taken.is_less {
             leave_word(&directory, layout::LITTLE_ROOM);
             created = create(&session);
@@ -146,7 +150,11 @@ pub(super) fn open_for_recorder() -> Option<&'static Process> {
         return refuse(why);
     };
     let process = map(Some(fd.0), &session, &identity);
-    if process.is_none() {
+    if let Some(process) = process {
+        // It stays mapped for a ring that takes more of it.
+        let room = room.filter(|_| session.lengthens).map(Room::keep);
+        process.begin_ring(session.first_chunks(), room);
+    } else {
         let why = failed(b": the trace file could not be mapped; `--ring SIZE` makes it smaller");
         // Nobody writes to it, and the recorder would take it for a process that was killed.
         sys::remove(&directory, &name);
@@ -172,6 +180,21 @@ impl Room {
             return None;
         }
         sys::map_shared(Some(file.0), layout::ROOM_BYTES).map(Self)
+    }
+
+    /// Whether the kernel can say that a page is there, or cannot be had: see `sys::populate`.
+    fn can_be_populated(&self) -> bool {
+        sys::populate(self.0, layout::ROOM_BYTES)
+    }
+
+    /// The word, for as long as this process runs. A forked child does not have it, as it does not have the file.
+    fn keep(self) -> &'static AtomicI64 {
+        LATEST_ROOM.store(self.0.cast(), Ordering::Relaxed);
+        let word = self.0.cast();
+        core::mem::forget(self);
+        // SAFETY: as in `word`; never unmapped from here on. Where its user cuts it all the same, the touch is a SIGBUS, as
+        // is that of the recording itself.
+        unsafe { &*word }
     }
 
     fn word(&self) -> &AtomicI64 {
@@ -231,6 +254,9 @@ pub(crate) fn open_in_process(chunks: u32) -> Option<&'static Process> {
                     ..Session::default()
                 };
                 let process = map(None, &session, &Identity::new());
+                if let Some(process) = process {
+                    process.begin_ring(session.first_chunks(), None);
+                }
                 STATE.store(process.map_or(OFF, publish), Ordering::Release);
                 return process;
             }
@@ -257,11 +283,17 @@ extern "C" fn process_forked() {
         let bytes = LATEST_BYTES.load(Ordering::Relaxed) as usize;
         sys::keep_errno(|| sys::map_over(pointer.cast(), bytes));
     }
+    let room = LATEST_ROOM.load(Ordering::Relaxed);
+    if !room.is_null() {
+        sys::keep_errno(|| sys::map_over(room.cast(), layout::ROOM_BYTES));
+    }
 }
 
 /// The file's mapping, where a forked child can still find out where it was.
 static LATEST_MAPPING: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
 static LATEST_BYTES: AtomicU64 = AtomicU64::new(0);
+/// The mapping of the word that counts the recording's room, likewise: a word of zeros is one that has none left.
+static LATEST_ROOM: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Maps the file and the private memory, and writes the header. A growing file is mapped as long as it may
 /// become; what lies beyond its end is not touched before the recorder says that it is there.

@@ -1,4 +1,5 @@
-//! The chunks of the file: one pool for all threads, in the order of taking.
+//! The chunks of the file: one pool for all threads, in the order of taking. Which one's turn it is in a ring, and whether
+//! there is room for another one, `ring` says.
 
 use core::sync::atomic::Ordering;
 
@@ -13,6 +14,8 @@ const CHUNK_OPEN: u8 = 1;
 const CHUNK_CLOSED: u8 = 2;
 const CHUNK_META: u8 = 3;
 
+/// Names take this part of a file's chunks at most.
+const NAMES_SHARE: u32 = 4;
 /// Chunks at the end of a growing file that events leave alone.
 const KEPT_FOR_NAMES: u64 = 2;
 
@@ -28,9 +31,19 @@ impl Process {
         if kind == ChunkKind::Event {
             return self.take(kind);
         }
-        let budget = self.chunks.load(Ordering::Relaxed) / 4;
+        let budget = self.chunks.load(Ordering::Relaxed) / NAMES_SHARE;
         let before = self.meta_chunks.fetch_add(1, Ordering::Relaxed);
-        let taken = (before < budget).then(|| self.take(kind)).flatten();
+        let taken = match before {
+            // What names take of a ring that is short so far is no room for events any more: let it be longer then.
+            _ if self.is_ring()
+                && before >= self.ring_chunks() / NAMES_SHARE
+                && before < budget =>
+            {
+                self.lengthen().filter(|index| self.own(*index, kind))
+            }
+            _ if before < budget => self.take(kind),
+            _ => None,
+        };
         if taken.is_none() {
             self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
         }
@@ -38,43 +51,62 @@ impl Process {
     }
 
     fn take(&self, kind: ChunkKind) -> Option<u32> {
-        let chunks = self.chunks.load(Ordering::Relaxed);
-        let ring = self.mode.load(Ordering::Relaxed) == layout::mode::RING;
-        for _ in 0..=chunks {
-            let turn = if ring {
-                self.taken.fetch_add(1, Ordering::Relaxed)
+        let ring = self.is_ring();
+        // A ring may get longer meanwhile.
+        for _ in 0..=self.chunks.load(Ordering::Relaxed) {
+            let index = if ring {
+                self.taken.fetch_add(1, Ordering::Relaxed);
+                self.next_of_ring()
             } else {
-                self.next_turn(self.usable(kind))?
+                self.next_turn(self.usable(kind))? as u32
             };
-            let index = turn.checked_rem(u64::from(chunks)).unwrap_or(0) as u32;
-            let Some(owner) = self.owners.get(index as usize) else {
-                continue;
-            };
-            let free = match owner.load(Ordering::Relaxed) {
-                CHUNK_FREE => CHUNK_FREE,
-                CHUNK_CLOSED if ring => CHUNK_CLOSED,
-                _ => continue,
-            };
-            let mine = if kind == ChunkKind::Meta {
-                CHUNK_META
-            } else {
-                CHUNK_OPEN
-            };
-            // Given up in `close_chunk`: what the last owner wrote is before what we clear.
-            if !protocol::take_over(owner, free, mine) {
-                continue;
+            if self.own(index, kind) {
+                return Some(index);
             }
-            if free == CHUNK_CLOSED {
-                protocol::close_and_clear(self.chunk(index), sys::clear);
-            } else {
-                let first = self.chunk(index).as_ptr().cast_mut();
-                sys::populate(first.cast(), layout::CHUNK_BYTES);
-            }
-            self.header_word(header::CHUNKS_TAKEN)
-                .store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
-            return Some(index);
         }
         None
+    }
+
+    /// Takes this chunk, if nobody is writing it, and has it ready to be written.
+    fn own(&self, index: u32, kind: ChunkKind) -> bool {
+        let Some(owner) = self.owners.get(index as usize) else {
+            return false;
+        };
+        let free = match owner.load(Ordering::Relaxed) {
+            CHUNK_FREE => CHUNK_FREE,
+            CHUNK_CLOSED if self.is_ring() => CHUNK_CLOSED,
+            _ => return false,
+        };
+        let mine = if kind == ChunkKind::Meta {
+            CHUNK_META
+        } else {
+            CHUNK_OPEN
+        };
+        // Given up in `close_chunk`: what the last owner wrote is before what we clear.
+        if !protocol::take_over(owner, free, mine) {
+            return false;
+        }
+        if free == CHUNK_CLOSED {
+            // Before its records are gone: who misses them looks here.
+            self.header_word(header::RECYCLED)
+                .store(1, Ordering::Relaxed);
+            protocol::close_and_clear(self.chunk(index), sys::clear);
+        } else if index < self.set_aside.load(Ordering::Relaxed) {
+            self.populate(index);
+        }
+        self.header_word(header::CHUNKS_TAKEN)
+            .store(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+        true
+    }
+
+    /// Has a chunk's memory at hand before its first record; says whether all of it is there.
+    pub(super) fn populate(&self, index: u32) -> bool {
+        let first = self.chunk(index).as_ptr().cast_mut();
+        sys::populate(first.cast(), layout::CHUNK_BYTES)
+    }
+
+    pub(super) fn is_ring(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == layout::mode::RING
     }
 
     /// Chunks that may be taken where none is recycled. The last ones of a file that still grows are for

@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) leave: u64,
     /// Whether the recording is over for whoever comes now.
     pub(super) ended: bool,
+    /// Whether a ring gets its room as it needs it.
+    pub(super) lengthens: bool,
 }
 
 /// What a process took of the recording's room.
@@ -62,6 +64,7 @@ impl Session {
             batch: false,
             leave: 0,
             ended: false,
+            lengthens: false,
         }
     }
 
@@ -74,10 +77,15 @@ impl Session {
 
     /// Asks for less, by halves, where `free` bytes of the disk are left, or fewer of the recording's own `room`: a program
     /// of a thousand processes must not fill the disk. What is asked for then is taken out of the room, in one step with
-    /// the look at it. The least is taken in any case, and the room is below zero then.
+    /// the look at it. The least is taken in any case, and the room is below zero then. A ring that gets its room as it
+    /// needs it begins with the least.
     pub(super) fn fit(&mut self, free: Option<u64>, room: Option<&AtomicI64>) -> Taken {
         let for_it = free.map_or(u64::MAX, |free| free.saturating_sub(self.leave));
         let mut taken = Taken::default();
+        if self.lengthens {
+            taken.is_less |= self.shrink(for_it);
+            self.first_chunks = self.first_chunks.min(SMALLEST);
+        }
         let mut left = room.map_or(i64::MAX, |room| room.load(Ordering::Relaxed));
         loop {
             taken.is_less |= self.shrink(for_it.min(u64::try_from(left).unwrap_or(0)));
@@ -119,6 +127,21 @@ impl Session {
     /// Whether the file grows.
     pub(super) fn grows(&self) -> bool {
         self.mode == layout::mode::STOP && self.first_chunks < self.chunks
+    }
+
+    /// Whether the file is to have more room than at first.
+    pub(super) fn begins_small(&self) -> bool {
+        self.grows() || self.lengthens
+    }
+
+    /// Bytes of the file at first, and those of them that it has room for.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let backed = layout::file_bytes(self.first_chunks() as usize);
+        if self.lengthens {
+            (layout::file_bytes(self.chunks as usize), backed)
+        } else {
+            (backed, backed)
+        }
     }
 
     /// Whether records share the time of their batch. With call stacks none takes the hot path, and a

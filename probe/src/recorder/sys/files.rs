@@ -16,6 +16,7 @@ unsafe extern "C" {
     fn getrlimit(resource: c_int, limit: *mut [u64; 2]) -> c_int;
     fn fstatfs(fd: c_int, about: *mut u64) -> c_int;
     fn posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int;
+    fn ftruncate(fd: c_int, len: i64) -> c_int;
     fn syscall(number: c_long, ...) -> c_long;
     fn readlink(path: *const c_char, buffer: *mut c_char, len: usize) -> isize;
 }
@@ -87,33 +88,53 @@ pub(crate) fn open_to_count(folder: &Fd, path: &Path) -> Option<Fd> {
     open_with(Some(folder), path, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
 }
 
-/// Makes a new file in a directory, 0600, and gives it room for `bytes` on the disk: a sparse file on a
-/// full disk would kill the program with SIGBUS at some later store.
-pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize) -> Option<Fd> {
+/// Makes a new file in a directory, 0600, of `whole` bytes, and gives it room for the first `bytes` of them on the disk: a
+/// store to what has none would kill the program with SIGBUS, where the disk is full.
+pub(crate) fn create_allocated(folder: &Fd, path: &Path, bytes: usize, whole: usize) -> Option<Fd> {
     // A file that would grow past this limit brings SIGXFSZ upon the program, not just an error.
     let mut limit = [u64::MAX; 2];
     // SAFETY: the structure is two words on 64-bit Linux.
-    if unsafe { getrlimit(RLIMIT_FSIZE, &mut limit) } == 0 && limit[0] < bytes as u64 {
+    if unsafe { getrlimit(RLIMIT_FSIZE, &mut limit) } == 0 && limit[0] < whole as u64 {
         return None;
     }
     let fd = open_with(Some(folder), path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)?;
     // SAFETY: plain numbers.
-    if unsafe { posix_fallocate(fd.0, 0, bytes as i64) } != 0 {
+    let made = unsafe {
+        posix_fallocate(fd.0, 0, bytes as i64) == 0
+            && (whole <= bytes || ftruncate(fd.0, whole as i64) == 0)
+    };
+    if !made {
         remove(folder, path);
         return None;
     }
     Some(fd)
 }
 
-/// Bytes of the disk that this user may still fill, where a directory lies.
-pub(crate) fn free_bytes(folder: &Fd) -> Option<u64> {
-    // `struct statfs` is 15 words on 64-bit Linux; the second one is the size of a block, the third how many there are, the fifth how many are free.
+/// What is known of the disk that a directory lies on.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Disk {
+    /// Bytes that this user may still fill; not all say that.
+    pub(crate) free: Option<u64>,
+    /// Whether it is memory (tmpfs).
+    pub(crate) is_memory: bool,
+}
+
+/// Asks about the disk that a directory lies on.
+pub(crate) fn disk(folder: &Fd) -> Disk {
+    const TMPFS: u64 = 0x0102_1994;
+    // `struct statfs` is 15 words on 64-bit Linux; the first one is the kind, the second one is the size of a block, the third how many there are, the fifth how many are free.
     let mut about = [0u64; 16];
     // SAFETY: the structure fits.
     let result = unsafe { fstatfs(folder.0, about.as_mut_ptr()) };
-    let [_, block, all, _, free, ..] = about;
-    // Some say nothing.
-    (result == 0 && all != 0).then(|| free.saturating_mul(block))
+    let [kind, block, all, _, free, ..] = about;
+    if result != 0 {
+        return Disk::default();
+    }
+    Disk {
+        // Some say nothing.
+        free: (all != 0).then(|| free.saturating_mul(block)),
+        is_memory: kind == TMPFS,
+    }
 }
 
 /// Removes a file that was just made in a directory.

@@ -119,14 +119,15 @@ pub(crate) fn offer(address: usize) {
     super::keep_errno(|| unsafe { munmap(address as *mut c_void, 0) });
 }
 
-/// Gives a part of a shared mapping its pages now, so that records do not have to wait for them. A
-/// kernel that does not know the advice (before 5.14) hands them out at the first touch.
-pub(crate) fn populate(base: *mut u8, bytes: usize) {
+/// Gives a part of a shared mapping its pages now, so that records do not have to wait for them, and says whether all are
+/// there: where the disk has none left, this is an error, and a store would be a SIGBUS. A kernel that does not know the
+/// advice (before 5.14) hands them out at the first touch.
+pub(crate) fn populate(base: *mut u8, bytes: usize) -> bool {
     if cfg!(miri) {
-        return;
+        return true;
     }
     // SAFETY: the range is part of a mapping of the caller's; the advice changes no content.
-    unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) };
+    unsafe { madvise(base.cast(), bytes, MADV_POPULATE_WRITE) == 0 }
 }
 
 /// Stores zeros. The processor's own way of doing so is up to twice as fast as a word at a time, and
