@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::{Variant, table};
+use crate::{Variant, session, table};
 
 /// Workload, title, rounds and operations of a round.
 const WORKLOADS: [(&str, &str, u32, u32); 2] = [
@@ -58,10 +58,7 @@ fn variants(folder: &Path) -> Result<Programs, String> {
         .arg(root.join("src/preload/program.c"))
         .arg("-luring");
     does(&mut compiler).map_err(|_| "cc and liburing are needed (apt install gcc liburing-dev)")?;
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--locked", "--quiet", "-p", "tracer"]);
-    does(cargo.arg("--manifest-path").arg(root.join("../Cargo.toml")))?;
-    let tracer = root.join("../target/release/tracer");
+    let tracer = session::tracer()?;
     let mut tried = Command::new(&tracer);
     tried
         .args(["record", "--kernel", "-o"])

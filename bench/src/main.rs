@@ -30,6 +30,7 @@ mod ring;
 mod rivals;
 mod scenarios;
 mod session;
+mod short;
 mod size;
 mod stacks;
 mod surface;
@@ -73,7 +74,7 @@ impl Times {
     }
 }
 
-const MEASUREMENTS: [Measurement; 25] = [
+const MEASUREMENTS: [Measurement; 26] = [
     // The hooks find no recorder, and keep to that: the figures of a program that is not recorded.
     ("off", Where::Alone, record::off),
     ("record", Where::Alone, || record::on(Times::Own)),
@@ -96,6 +97,7 @@ const MEASUREMENTS: [Measurement; 25] = [
     ("analysis", Where::Here, analysis::run),
     ("c", Where::Here, c::run),
     ("preload", Where::Here, preload::run),
+    ("short", Where::Here, short::run),
     ("kernel", Where::Here, kernel::run),
     ("view", Where::Here, view::run),
     ("viewer", Where::Here, viewer::run),

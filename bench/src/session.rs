@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -48,6 +48,22 @@ pub fn alone(name: &str, body: impl FnOnce()) {
     );
 }
 
+/// The recorder itself, built as it is released.
+pub fn tracer() -> Result<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--quiet", "-p", "tracer"]);
+    let status = cargo
+        .arg("--manifest-path")
+        .arg(root.join("Cargo.toml"))
+        .status()
+        .map_err(|error| format!("cargo: {error}"))?;
+    let built = root.join("target/release/tracer");
+    (status.success() && built.exists())
+        .then_some(built)
+        .ok_or_else(|| "tracer does not build".to_owned())
+}
+
 /// A recorder's folder for a measurement, as `tracer record` makes it.
 pub fn folder(name: &str) -> TempDir {
     let shm = Path::new("/dev/shm");
@@ -73,6 +89,16 @@ pub fn folder_for(parent: &Path, name: &str, chunks: usize) -> TempDir {
         .open(folder.path().join("session"))
         .expect("a session file");
     writeln!(session, "protocol=1\nchunks={chunks}\nmode=ring").expect("a session file");
+    // As much of the disk as anybody asks for.
+    let mut room = [0; wire::layout::ROOM_BYTES];
+    room[..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(folder.path().join(wire::layout::ROOM))
+        .and_then(|mut file| file.write_all(&room))
+        .expect("a file that counts");
     if name.ends_with("-batch") {
         writeln!(session, "time=batch").expect("a session file");
     }

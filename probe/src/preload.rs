@@ -27,6 +27,11 @@ pub fn is_shim() {
     recorder::capture_as(wire::layout::capture::PRELOAD);
 }
 
+/// The program is about to forbid itself system calls: what is recorded from here on needs none.
+pub fn settle() {
+    recorder::settle();
+}
+
 /// The number of this process, from the kernel.
 pub fn process_id() -> u32 {
     recorder::process_id()

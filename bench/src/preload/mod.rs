@@ -52,19 +52,22 @@ struct Programs {
     probe: PathBuf,
 }
 
+/// The program, built with options of the compiler's.
+pub fn build(folder: &Path, name: &str, options: &[&str]) -> Result<PathBuf, String> {
+    let program = folder.join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/program.c");
+    let mut compiler = Command::new("cc");
+    compiler.arg("-O2").arg("-o").arg(&program).arg(source);
+    let output = compiler.args(options).output();
+    let output = output.map_err(|error| format!("cc: {error}"))?;
+    match output.status.success() {
+        true => Ok(program),
+        false => Err("cc and liburing are needed (apt install gcc liburing-dev)".to_owned()),
+    }
+}
+
 fn variants(folder: &Path) -> Result<Programs, String> {
-    let build = |name: &str, options: &[&str]| {
-        let program = folder.join(name);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload/program.c");
-        let mut compiler = Command::new("cc");
-        compiler.arg("-O2").arg("-o").arg(&program).arg(source);
-        let output = compiler.args(options).output();
-        let output = output.map_err(|error| format!("cc: {error}"))?;
-        match output.status.success() {
-            true => Ok(program),
-            false => Err("cc and liburing are needed (apt install gcc liburing-dev)".to_owned()),
-        }
-    };
+    let build = |name: &str, options: &[&str]| build(folder, name, options);
     let library = crate::c::library("c", &[])?;
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe/c/include");
     let include = format!("-I{}", include.display());
@@ -89,7 +92,7 @@ fn variants(folder: &Path) -> Result<Programs, String> {
 }
 
 /// The shim, built as `tracer` builds it.
-fn shim() -> Result<PathBuf, String> {
+pub fn shim() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = root.join("bench/target/shim");
     let mut cargo = Command::new("cargo");

@@ -36,6 +36,9 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "je {closer}",
         "cmp edi, 436",
         "je {closer}",
+        // `seccomp`
+        "cmp edi, 317",
+        "je {confiner}",
         "cmp byte ptr [rip + {trap}], 0",
         "jne 3f",
         "2: mov rax, qword ptr [rip + {next}]",
@@ -64,6 +67,7 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "jmp 2b",
         ring = sym ring_call,
         closer = sym closing_call,
+        confiner = sym confining_call,
         next = sym next::SYSCALL,
         first = sym first_call,
         trap = sym crate::trap::ON,
@@ -91,6 +95,9 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "b.eq 4f",
         "cmp x0, #436",
         "b.eq 4f",
+        // `seccomp`
+        "cmp x0, #277",
+        "b.eq 5f",
         "adrp x9, {next}",
         "ldr x9, [x9, :lo12:{next}]",
         "cbz x9, 3f",
@@ -98,8 +105,10 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "2: b {ring}",
         "3: b {first}",
         "4: b {closer}",
+        "5: b {confiner}",
         ring = sym ring_call,
         closer = sym closing_call,
+        confiner = sym confining_call,
         next = sym next::SYSCALL,
         first = sym first_call,
     )
@@ -136,6 +145,21 @@ unsafe extern "C" fn closing_call(
     f: usize,
 ) -> c_long {
     closing::by_number(number, [a, b, c, d, e, f]);
+    // SAFETY: the program's call, with its arguments.
+    unsafe { next::syscall(number, a, b, c, d, e, f) }
+}
+
+/// `seccomp(2)`, by number
+unsafe extern "C" fn confining_call(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    probe::preload::settle();
     // SAFETY: the program's call, with its arguments.
     unsafe { next::syscall(number, a, b, c, d, e, f) }
 }
@@ -293,6 +317,21 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe { memory::realloc(block, size) }
+}
+
+/// `prctl(2)`, which is variadic: see [`ring_call`].
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int {
+    const PR_SET_SECCOMP: c_int = 22;
+    if option == PR_SET_SECCOMP {
+        probe::preload::settle();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { next::prctl(option, a, b, c, d) }
 }
 
 /// `munmap(2)`

@@ -350,6 +350,8 @@ functions! {
     dup2 = c"dup2" (old: c_int, new: c_int) -> c_int, else -1;
     /// `dup3`
     dup3 = c"dup3" (old: c_int, new: c_int, flags: c_int) -> c_int, else -1;
+    /// `prctl`
+    prctl = c"prctl" (option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int, else -1;
     /// `munmap`
     munmap = c"munmap" (start: *mut c_void, len: usize) -> c_int, else -1;
     /// `realloc`

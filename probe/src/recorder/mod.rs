@@ -48,6 +48,8 @@ pub(crate) mod simulated;
 pub use cursor::Look;
 pub(crate) use cursor::{record, record_slice};
 pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
+#[cfg(feature = "preload")]
+pub(crate) use process::settle;
 pub(crate) use process::{Poison, recording};
 
 #[cfg(any(feature = "assert", feature = "c"))]

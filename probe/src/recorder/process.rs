@@ -266,6 +266,18 @@ fn publish(process: &'static Process) -> u8 {
     }
 }
 
+/// Has all that the ring of this process may need of the kernel done now, where it records already.
+#[cfg(feature = "preload")]
+pub(crate) fn settle() {
+    let pointer = PROCESS.load(Ordering::Acquire);
+    // SAFETY: as in `current`.
+    if let Some(process) = unsafe { pointer.as_ref() }
+        && process.alive.load(Ordering::Relaxed) == ALIVE
+    {
+        sys::keep_errno(|| process.settle_ring());
+    }
+}
+
 /// The key whose destructor gives a thread's lane back.
 pub(crate) fn exit_key() -> Option<u32> {
     let key = EXIT_KEY.load(Ordering::Relaxed);

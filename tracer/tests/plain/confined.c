@@ -3,6 +3,8 @@
  *
  *     confined listed      the list has what a handler of a signal needs
  *     confined strict      it has not
+ *     confined strict N    the same, after so many operations more
+ *     confined direct N    the same, by the system call instead of the function
  *     confined refused     no ring at all
  */
 #include <errno.h>
@@ -11,6 +13,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -21,11 +24,31 @@
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, how)
 #define ELSE(how) BPF_STMT(BPF_RET | BPF_K, how)
 
+static int is_direct;
+
 static int confine(struct sock_filter *steps, unsigned short count)
 {
 	struct sock_fprog program = {count, steps};
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return 1;
+	if (is_direct)
+		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static int nop(struct io_uring *ring, int number)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+
+	io_uring_prep_nop(sqe);
+	sqe->user_data = number;
+	if (io_uring_submit_and_wait(ring, 1) != 1 || io_uring_peek_cqe(ring, &cqe))
+		_exit(4);
+	number = (int)cqe->user_data;
+	io_uring_cqe_seen(ring, cqe);
+	return number;
 }
 
 int main(int count, char **words)
@@ -56,20 +79,15 @@ int main(int count, char **words)
 		printf("no ring: %d\n", number);
 		return 3;
 	}
-	if (!strcmp(how, "strict"))
+	is_direct = !strcmp(how, "direct");
+	if (is_direct || !strcmp(how, "strict"))
 		list[sizeof(list) / sizeof(*list) - 2].k = SECCOMP_RET_KILL_PROCESS;
 	if (confine(list, sizeof(list) / sizeof(*list)))
 		return 2;
+	for (number = count > 2 ? atoi(words[2]) : 0; number > 0; number--)
+		nop(&ring, number);
 	for (number = 0; number < 9; number++) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-		struct io_uring_cqe *cqe;
-
-		io_uring_prep_nop(sqe);
-		sqe->user_data = number + 1;
-		if (io_uring_submit_and_wait(&ring, 1) != 1 || io_uring_peek_cqe(&ring, &cqe))
-			_exit(4);
-		done[0] = (char)('0' + cqe->user_data);
-		io_uring_cqe_seen(&ring, cqe);
+		done[0] = (char)('0' + nop(&ring, number + 1));
 		if (write(1, done, 1) != 1)
 			_exit(5);
 	}

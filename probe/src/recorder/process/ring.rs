@@ -4,11 +4,13 @@
 //! program does not wait for 64 MiB that it will not write. The thread that takes a chunk has the kernel put its pages there
 //! (`MADV_POPULATE_WRITE`), which is an error where there are none left, and not the SIGBUS that a store would be.
 //!
+//! A program that is about to forbid itself system calls (seccomp) has all of it before: where the shim sees that.
+//!
 //! Invariants
 //! - The first `length` chunks have their pages; nobody touches others.
 //! - What a chunk takes of the recording's room is counted down before it is taken, and counted back where it could not be.
-//! - A ring gets longer where its end comes in turn, so that the next in turn is always the one taken longest ago. Only names
-//!   make it longer anywhere: theirs are never taken again.
+//! - A ring gets longer where its end comes in turn, so that the next in turn is always the one taken longest ago. Names make it
+//!   longer anywhere: theirs are never taken again. So does who settles, once.
 
 use core::sync::atomic::{AtomicI64, Ordering};
 
@@ -69,6 +71,19 @@ impl Process {
         }
     }
 
+    /// Makes the ring as long as it gets, so that no chunk of it takes a system call from here on.
+    #[cfg(feature = "preload")]
+    pub(super) fn settle_ring(&self) {
+        loop {
+            let now = self.turn.load(Ordering::Relaxed);
+            if self.add_chunk(now, halves(now).0) == Added::Nothing {
+                break;
+            }
+        }
+        self.room.store(core::ptr::null_mut(), Ordering::Relaxed);
+        self.set_aside.store(0, Ordering::Relaxed);
+    }
+
     /// Makes the ring that was as `now` says longer by a chunk, and has `next` be the next one in turn. Who comes at the same
     /// time makes room for the same chunk: it is there once, counted once, and the slower one goes on with another.
     fn add_chunk(&self, now: u64, next: u32) -> Added {
@@ -115,4 +130,121 @@ enum Added {
     Other,
     /// There is no room for more now.
     Nothing,
+}
+
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::fd::AsRawFd;
+    use std::sync::Mutex;
+
+    use wire::layout::{self, ChunkKind, mode};
+
+    use super::*;
+    use crate::recorder::sys;
+
+    /// A ring that begins with four of `most` chunks, in a file that ends behind `there` of them: what lies beyond an end is
+    /// as little to be had as what a full disk has not.
+    fn ring(there: usize, most: u32, room: i64) -> (&'static Process, &'static AtomicI64) {
+        let file = tempfile::tempfile_in("/dev/shm").expect("a file");
+        file.set_len(layout::file_bytes(there) as u64)
+            .expect("room for it");
+        let bytes = layout::file_bytes(most as usize);
+        let base = sys::map_shared(Some(file.as_raw_fd()), bytes).expect("a mapping");
+        let private = sys::map_private(size_of::<Process>()).expect("a mapping");
+        // SAFETY: as in `open::map`.
+        let process = unsafe { &*private.cast::<Process>() };
+        process.mode.store(mode::RING, Ordering::Relaxed);
+        process.chunks.store(most, Ordering::Relaxed);
+        process.base.store(base.cast(), Ordering::Relaxed);
+        process.bytes.store(bytes as u64, Ordering::Relaxed);
+        let room = Box::leak(Box::new(AtomicI64::new(room)));
+        process.begin_ring(4, Some(room));
+        (process, room)
+    }
+
+    /// Takes chunks of events, and gives each up at once.
+    fn turns(process: &Process, count: usize) -> Vec<u32> {
+        let take = |_| {
+            let index = process.take_chunk(ChunkKind::Event).expect("a chunk");
+            process.close_chunk(index);
+            index
+        };
+        (0..count).map(take).collect()
+    }
+
+    fn usable(process: &Process) -> u64 {
+        process
+            .header_word(header::CHUNKS_USABLE)
+            .load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn each_new_chunk_is_one_thread_s_and_its_room_is_counted_once() {
+        let (process, room) = ring(256, 256, 100 * ONE + 1);
+        let all = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // All stay open, so that none is taken twice.
+                    while let Some(index) = process.take_chunk(ChunkKind::Event) {
+                        all.lock().expect("nobody panics").push(index);
+                    }
+                });
+            }
+        });
+        let all = all.into_inner().expect("nobody panicked");
+        let distinct: BTreeSet<_> = all.iter().copied().collect();
+        assert_eq!((all.len(), distinct.len()), (104, 104));
+        assert_eq!(distinct.last(), Some(&103));
+        assert_eq!((room.load(Ordering::Relaxed), usable(process)), (1, 104));
+    }
+
+    #[test]
+    fn a_ring_gets_longer_where_its_end_comes_in_turn() {
+        let (process, room) = ring(64, 64, 0);
+        assert_eq!(turns(process, 6), [0, 1, 2, 3, 0, 1]);
+        room.store(2 * ONE, Ordering::Relaxed);
+        assert_eq!(turns(process, 6), [2, 3, 4, 5, 0, 1]);
+        assert_eq!((room.load(Ordering::Relaxed), usable(process)), (0, 6));
+    }
+
+    #[test]
+    fn memory_that_is_not_to_be_had_is_no_chunk() {
+        let (process, room) = ring(6, 64, 50 * ONE);
+        assert_eq!(turns(process, 9), [0, 1, 2, 3, 4, 5, 0, 1, 2]);
+        let left = room.load(Ordering::Relaxed);
+        assert_eq!((left, usable(process)), (48 * ONE, 6));
+    }
+
+    #[test]
+    fn names_take_new_chunks_rather_than_all_of_a_short_ring() {
+        let (process, room) = ring(64, 64, 50 * ONE);
+        let name = || process.take_chunk(ChunkKind::Meta);
+        assert_eq!([name(), name(), name()], [0, 4, 5].map(Some));
+        assert_eq!(turns(process, 5), [1, 2, 3, 6, 7]);
+        // Where its end is in turn, too.
+        assert_eq!(name(), Some(8));
+        assert_eq!(turns(process, 1), [9]);
+        assert_eq!(room.load(Ordering::Relaxed), 44 * ONE);
+        // And none where there is no room: events keep what they have.
+        room.store(0, Ordering::Relaxed);
+        assert_eq!(name(), None);
+    }
+
+    #[cfg(feature = "preload")]
+    #[test]
+    fn who_settles_takes_all_there_is_and_nothing_after_that() {
+        let (process, room) = ring(64, 16, 50 * ONE);
+        process.settle_ring();
+        assert_eq!(
+            (room.load(Ordering::Relaxed), usable(process)),
+            (38 * ONE, 16)
+        );
+        assert_eq!(turns(process, 17)[15..], [15, 0]);
+        let (process, room) = ring(64, 16, ONE);
+        process.settle_ring();
+        room.store(50 * ONE, Ordering::Relaxed);
+        assert_eq!(turns(process, 6), [0, 1, 2, 3, 4, 0]);
+    }
 }

@@ -7,7 +7,7 @@ use wire::layout;
 use super::{MAX_CHUNKS, Poison};
 
 /// A forked child that never calls `exec` keeps this fraction of what its parent keeps: servers fork
-/// by the hundred, and each file's room is taken from the disk at once.
+/// by the hundred.
 const CHILD_SHARE: u32 = 16;
 /// Chunks that a file is not made smaller than, where others have taken most of the room.
 const SMALLEST: u32 = 16;
@@ -272,6 +272,23 @@ mod tests {
         assert_eq!(of(small, 0), Some((false, 8, 8)));
         // Recorders of before say nothing of it.
         assert_eq!(of(b"protocol=1\nchunks=64\n", one), Some((false, 64, 64)));
+        // A ring that gets its room as it needs it may be as long as the disk allows, and begins with the least.
+        let lengthened = |free: u64, room: i64| {
+            let mut session = Session::parse(ring)?;
+            session.lengthens = true;
+            let room = AtomicI64::new(room);
+            let is_less = session.fit(Some(free), Some(&room)).is_less;
+            Some((
+                is_less,
+                session.first_chunks(),
+                session.chunks,
+                room.into_inner(),
+            ))
+        };
+        let least = layout::file_bytes(16) as i64;
+        let enough = 100_000_000 + one;
+        assert_eq!(lengthened(enough, least), Some((false, 16, 64, 0)));
+        assert_eq!(lengthened(enough - 1, 0), Some((true, 16, 32, -least)));
         let grows = b"protocol=1\nchunks=1000\nmode=stop\nfirst_chunks=256\nleave=0\n";
         assert_eq!(of(grows, one), Some((false, 64, 1000)));
     }
