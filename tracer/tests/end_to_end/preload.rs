@@ -177,7 +177,7 @@ fn a_program_that_confines_itself_is_recorded_all_the_same_and_a_refused_ring_is
     // More than a ring has room for at first, and nothing may be asked of the kernel to get more.
     for how in ["strict", "direct"] {
         let ran = same(folder.path(), &[&program, how, "60000"], &[]);
-        ran.says("saw 1 ring and 60009 operations")
+        ran.says("saw 1 ring and 60,009 operations")
             .says("nothing lost");
     }
     // What is trapped ends by a call that this list has not.

@@ -115,7 +115,7 @@ fn a_program_of_many_processes_does_not_fill_the_disk() {
 fn a_disk_that_others_fill_meanwhile_ends_no_program() {
     let folder = tempfile::tempdir().unwrap();
     // Filled once the programs record, by one of the recording's own.
-    let script = "mkdir small && mount -t tmpfs -o size=200m none small && \
+    let script = "mkdir small && mount -t tmpfs -o size=24m none small && \
                   \"$0\" record --dir small -- sh -c '\"$@\" >/dev/null & one=$!; \"$@\" >/dev/null & other=$!; \
                   while test $(ls small/*/*.trc | wc -l) -lt 2; do sleep 0.01; done; \
                   dd if=/dev/zero of=small/filler bs=64k 2>/dev/null; wait $one && wait $other && rm small/filler && \
@@ -124,7 +124,8 @@ fn a_disk_that_others_fill_meanwhile_ends_no_program() {
         return;
     };
     ran.exits(0).prints(RAN).says("3 processes");
-    run(tracer(folder.path()).args(["check", "trace.bin"]));
+    let ran = run(tracer(folder.path()).args(["check", "trace.bin"]));
+    assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:#?}");
 }
 
 #[test]

@@ -78,13 +78,17 @@ impl Session {
     /// Asks for less, by halves, where `free` bytes of the disk are left, or fewer of the recording's own `room`: a program
     /// of a thousand processes must not fill the disk. What is asked for then is taken out of the room, in one step with
     /// the look at it. The least is taken in any case, and the room is below zero then. A ring that gets its room as it
-    /// needs it begins with the least.
+    /// needs it begins with the least, and has no more where others have filled the disk.
     pub(super) fn fit(&mut self, free: Option<u64>, room: Option<&AtomicI64>) -> Taken {
         let for_it = free.map_or(u64::MAX, |free| free.saturating_sub(self.leave));
         let mut taken = Taken::default();
         if self.lengthens {
-            taken.is_less |= self.shrink(for_it);
             self.first_chunks = self.first_chunks.min(SMALLEST);
+            // What others have taken of the disk meanwhile is not for recordings.
+            if for_it < layout::file_bytes(self.first_chunks() as usize) as u64 {
+                taken.is_less |= self.first_chunks() < self.chunks;
+                self.chunks = self.first_chunks();
+            }
         }
         let mut left = room.map_or(i64::MAX, |room| room.load(Ordering::Relaxed));
         loop {
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(of(small, 0), Some((false, 8, 8)));
         // Recorders of before say nothing of it.
         assert_eq!(of(b"protocol=1\nchunks=64\n", one), Some((false, 64, 64)));
-        // A ring that gets its room as it needs it may be as long as the disk allows, and begins with the least.
+        // A ring that gets its room as it needs it begins with the least, and finds out how long it may be.
         let lengthened = |free: u64, room: i64| {
             let mut session = Session::parse(ring)?;
             session.lengthens = true;
@@ -286,9 +290,10 @@ mod tests {
             ))
         };
         let least = layout::file_bytes(16) as i64;
-        let enough = 100_000_000 + one;
+        let enough = 100_000_000 + least as u64;
         assert_eq!(lengthened(enough, least), Some((false, 16, 64, 0)));
-        assert_eq!(lengthened(enough - 1, 0), Some((true, 16, 32, -least)));
+        assert_eq!(lengthened(enough, 0), Some((false, 16, 64, -least)));
+        assert_eq!(lengthened(enough - 1, 0), Some((true, 16, 16, -least)));
         let grows = b"protocol=1\nchunks=1000\nmode=stop\nfirst_chunks=256\nleave=0\n";
         assert_eq!(of(grows, one), Some((false, 64, 1000)));
     }
