@@ -1,7 +1,7 @@
 //! A recorder's folder without a recorder, programs that record into it, and what they left there.
 
 use std::fs;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -134,8 +134,10 @@ pub(crate) fn together(folder: &Folder) -> Trace {
 
 /// A word of a file's header.
 pub(crate) fn header_word(path: &Path, at: usize) -> u64 {
-    let bytes = fs::read(path).expect("the trace file");
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+    let mut word = [0; 8];
+    let file = fs::File::open(path).expect("the trace file");
+    file.read_exact_at(&mut word, at as u64).expect("a header");
+    u64::from_le_bytes(word)
 }
 
 pub(crate) fn only(folder: &Folder) -> Trace {
