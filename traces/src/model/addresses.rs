@@ -3,13 +3,14 @@
 //! Every pointer event asks here, so that this is laid out for it: a table of numbers that finds an address's
 //! place, and one place for all that is asked of it, whose parts are used again by the next generation.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::places::{NOWHERE, Places};
 use super::things::{Dead, Generation, GenerationId, Leaked, OperationId};
-use crate::event::{Event, EventId, SiteId, TypeId, What};
+use crate::event::{Event, EventId, Pointer, SiteId, TypeId, What};
 use crate::read::Loose;
 
 /// Tombstones that are kept.
@@ -25,8 +26,6 @@ pub(super) struct Address {
     /// Operation whose completion brought this cookie last: ring and sequence number, if [`Address::is_brought`].
     brought_on: u32,
     brought_by: u64,
-    /// The type that its latest generation has in [`crate::names::Objects`]; none of that number while it has none.
-    named: TypeId,
     is_brought: bool,
     is_alive: bool,
     /// What lived here last is known.
@@ -36,9 +35,6 @@ pub(super) struct Address {
     /// A tombstone was here once and had to go.
     pub(super) forgotten: bool,
 }
-
-/// No type has this number.
-const UNNAMED: TypeId = TypeId(u32::MAX);
 
 impl Address {
     /// Where nothing lived yet.
@@ -57,7 +53,6 @@ impl Address {
             brought_on: 0,
             brought_by: 0,
             is_brought: false,
-            named: UNNAMED,
             is_alive: false,
             is_known: false,
             is_in_row: false,
@@ -121,10 +116,45 @@ impl Address {
         is_dead.then_some(&self.latest)
     }
 
-    /// Whether what lives here has to be named anew, because its predecessor was of another type.
+    /// Whether the next one that lives here has to be named anew, because its predecessor was of another type.
     #[inline]
-    pub(super) fn rename(&mut self, ty: TypeId) -> bool {
-        std::mem::replace(&mut self.named, ty) != ty
+    pub(super) fn is_renamed(&self, ty: TypeId) -> bool {
+        self.generations() == 0 || self.latest.generation.ty != ty
+    }
+
+    /// Whether nothing lives here, and what did was leaked as the same. A pointer that is the same in all this is
+    /// nowhere if that was.
+    #[inline]
+    pub(super) fn was_left_by(&self, pointer: &Pointer) -> bool {
+        let latest = &self.latest.generation;
+        !self.is_alive
+            && self.generations() != 0
+            && (latest.owner, latest.ty) == (pointer.owner, pointer.ty)
+            && !latest.nowhere
+    }
+
+    /// A new generation lives here: what is told of it, the rest is as of one that was just leaked. What its predecessor
+    /// kept its operations in is used again.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, leaked: Leaked) {
+        (self.is_alive, self.is_known) = (true, true);
+        // What an earlier life was brought by has nothing to do with this one.
+        self.is_brought = false;
+        self.latest.generation.begin(leaked);
+    }
+
+    /// What lives here ended; whether its tombstone stands in its row already.
+    #[inline(always)]
+    pub(super) fn end(&mut self, (reclaimed, reclaim_site): (EventId, SiteId)) {
+        (self.is_alive, self.forgotten) = (false, false);
+        (self.latest.reclaimed, self.latest.reclaim_site) = (reclaimed, reclaim_site);
+    }
+
+    /// Whether nothing but itself has to know that what lives here ends.
+    #[inline]
+    pub(super) fn ends_alone(&self) -> bool {
+        let live = &self.latest.generation;
+        self.is_in_row && live.scope == 0 && live.flight.is_none() && !live.reported
     }
 
     /// Nothing is known any more of what lived here.
@@ -155,10 +185,8 @@ pub(super) struct Addresses {
     pub(super) foreseen: Foreseen,
     places: Places<(u32, u64)>,
     addresses: Vec<Address>,
-    /// Places by process and low half.
-    low_halves: Places<(u32, u32)>,
-    /// Two have the same one.
-    low_halves_clash: bool,
+    /// Made when somebody asks for them, which is seldom.
+    low_halves: OnceCell<LowHalves>,
     /// Places of tombstones in the order in which they were put up.
     tombs: VecDeque<u32>,
     /// So many are kept.
@@ -195,6 +223,36 @@ fn low_half((process, address): (u32, u64)) -> Option<(u32, u32)> {
     (address >> 32 != 0).then_some((process, address as u32))
 }
 
+/// Places by process and low half.
+#[derive(Debug, Default)]
+struct LowHalves {
+    places: Places<(u32, u32)>,
+    /// Two have the same one: only then it matters which began last.
+    clash: bool,
+}
+
+impl LowHalves {
+    fn find(&self, addresses: &[Address], half: (u32, u32)) -> Option<u32> {
+        let half_at = |place: u32| low_half(addresses.get(place as usize)?.key());
+        self.places.find(half, |place| half_at(place) == Some(half))
+    }
+
+    /// A generation began at a place: of those with the same low half the latest is found, if the high half is not
+    /// empty.
+    fn began(&mut self, addresses: &[Address], place: u32) {
+        let half_at = |place: u32| low_half(addresses.get(place as usize)?.key());
+        let Some(half) = half_at(place) else {
+            return;
+        };
+        let is_it = |place| half_at(place) == Some(half);
+        if self.places.replace(half, place, is_it) {
+            self.clash = true;
+        } else {
+            self.places.insert(half, place, half_at);
+        }
+    }
+}
+
 impl Addresses {
     /// None yet; so many tombstones are kept.
     fn keeping(tombs_max: usize) -> Self {
@@ -202,8 +260,7 @@ impl Addresses {
             foreseen: Foreseen::default(),
             places: Places::default(),
             addresses: Vec::new(),
-            low_halves: Places::default(),
-            low_halves_clash: false,
+            low_halves: OnceCell::new(),
             tombs: VecDeque::new(),
             tombs_max,
             in_scopes: FxHashMap::default(),
@@ -258,12 +315,15 @@ impl Addresses {
                 loose.foreseen.0 = self.places.guess(key);
             }
         }
+        if self.places.are_near() {
+            return;
+        }
         let mut looked = 0u32;
         for Loose { foreseen, .. } in events {
             if let Some(known) = self.addresses.get(foreseen.0 as usize) {
                 // Of either cache line, wherever the compiler puts them.
                 let generation = &known.latest.generation;
-                looked = looked.wrapping_add(known.named.0 ^ generation.id.number);
+                looked = looked.wrapping_add(generation.ty.0 ^ generation.id.number);
                 looked = looked.wrapping_add(generation.lane ^ known.brought_on);
             }
         }
@@ -286,65 +346,51 @@ impl Addresses {
         let addresses = &self.addresses;
         let key_at = |place: u32| Some(addresses.get(place as usize)?.key());
         self.places.insert(key, place, key_at);
-        self.note_low_half(key, place);
         Place(place)
     }
 
-    /// Notes an address by its low half, if its high half is not empty: of those that have the same the latest that
-    /// was leaked is found.
-    #[cold]
-    fn note_low_half(&mut self, key: (u32, u64), place: u32) {
-        let Some(half) = low_half(key) else {
-            return;
-        };
-        let addresses = &self.addresses;
-        let half_at = |place: u32| low_half(addresses.get(place as usize)?.key());
-        let is_it = |place| half_at(place) == Some(half);
-        if self.low_halves.replace(half, place, is_it) {
-            self.low_halves_clash = true;
-        } else {
-            self.low_halves.insert(half, place, half_at);
-        }
+    /// Whether a generation that begins again at an address has to be noted by its low half.
+    #[inline]
+    pub(super) fn notes_low_halves(&self) -> bool {
+        self.low_halves
+            .get()
+            .is_some_and(|low_halves| low_halves.clash)
     }
 
-    /// The address above 4 GiB that was leaked last of those with this low half.
+    /// The address above 4 GiB of those with this low half whose latest generation began last.
     pub(super) fn of_low_half(&self, process: u32, low: u32) -> Option<&Address> {
-        let half = (process, low);
-        let half_at = |place: u32| low_half(self.addresses.get(place as usize)?.key());
-        let place = self
-            .low_halves
-            .find(half, |place| half_at(place) == Some(half))?;
+        let low_halves = self.low_halves.get_or_init(|| {
+            let mut low_halves = LowHalves::default();
+            let mut places: Vec<(EventId, u32)> = (0u32..)
+                .zip(&self.addresses)
+                .map(|(place, address)| (address.latest.generation.leaked, place))
+                .collect();
+            places.sort_unstable();
+            for (_, place) in places {
+                low_halves.began(&self.addresses, place);
+            }
+            low_halves
+        });
+        let place = low_halves.find(&self.addresses, (process, low))?;
         self.addresses.get(place as usize)
     }
 
-    /// An address was leaked: once is enough to note its low half, unless another one has the same.
-    #[inline]
-    pub(super) fn leaked(&mut self, key: (u32, u64), place: Place) {
-        if self.low_halves_clash {
-            self.note_low_half(key, place.0);
-        }
-    }
-
-    /// A new generation lives at a place: what is told of it, the rest is as of one that was just leaked. What its
-    /// predecessor kept its operations in is used again.
-    #[inline]
+    /// A new generation lives at a place: see [`Address::begin`].
     pub(super) fn begin(&mut self, place: Place, leaked: Leaked) {
         let Some(address) = self.addresses.get_mut(place.0 as usize) else {
             return;
         };
-        let generation = &mut address.latest.generation;
-        let was_in = if address.is_alive {
-            generation.scope
-        } else {
-            0
-        };
-        (address.is_alive, address.is_known) = (true, true);
-        // What an earlier life was brought by has nothing to do with this one.
-        address.is_brought = false;
-        generation.begin(leaked);
+        let was_in = address.live().map_or(0, |live| live.scope);
+        address.begin(leaked);
+        let generation = &address.latest.generation;
         let scopes = (was_in, generation.scope);
+        let (process, is_first) = (generation.id.process, generation.id.number == 1);
+        if let Some(low_halves) = self.low_halves.get_mut()
+            && (is_first || low_halves.clash)
+        {
+            low_halves.began(&self.addresses, place.0);
+        }
         if scopes.0 != scopes.1 {
-            let process = generation.id.process;
             self.change_scope(place, process, scopes);
         }
     }
@@ -360,6 +406,12 @@ impl Addresses {
             let places = self.in_scopes.entry((process, to)).or_default();
             places.insert(place.0);
         }
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> &[Address] {
+        &self.addresses
     }
 
     /// All that lives.
@@ -381,18 +433,16 @@ impl Addresses {
     }
 
     /// What lives at a place ended: its tombstone is put up, and the oldest of too many taken down.
-    #[inline]
-    pub(super) fn end(&mut self, place: Place, (reclaimed, reclaim_site): (EventId, SiteId)) {
+    pub(super) fn end(&mut self, place: Place, reclaimed: (EventId, SiteId)) {
         let Some(address) = self.addresses.get_mut(place.0 as usize) else {
             return;
         };
         if !address.is_alive {
             return;
         }
-        (address.is_alive, address.forgotten) = (false, false);
-        let latest = &mut address.latest;
-        (latest.reclaimed, latest.reclaim_site) = (reclaimed, reclaim_site);
-        let (process, scope) = (latest.generation.id.process, latest.generation.scope);
+        address.end(reclaimed);
+        let generation = &address.latest.generation;
+        let (process, scope) = (generation.id.process, generation.scope);
         if !address.is_in_row {
             address.is_in_row = true;
             self.stand_in_row(place);

@@ -43,6 +43,11 @@ struct Held {
 }
 
 impl Borrows {
+    /// Whether there are overlaps that were not shown yet.
+    pub(super) fn has_overlaps(&self) -> bool {
+        !self.overlaps.is_empty()
+    }
+
     /// The newest borrow of the cell that is like this one ends: from the same place and thread where
     /// there is such a one.
     pub(super) fn end(&mut self, event: &Event, borrow: &Borrow) {
@@ -103,7 +108,7 @@ impl State {
     /// Shows overlaps of two threads that can be judged by now.
     #[inline]
     pub(super) fn show_overlaps(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
-        if !self.borrows.overlaps.is_empty() {
+        if self.borrows.has_overlaps() {
             self.show_ripe_overlaps(now_ns, observer);
         }
     }

@@ -245,7 +245,7 @@ struct Noted<'a> {
 }
 
 impl Witness for Noted<'_> {
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen) {
         self.course.state.addresses.foreseen = foreseen;
         self.course.step(event);

@@ -123,6 +123,11 @@ impl Kernel {
         kernel
     }
 
+    /// Whether any process is the kernel's view of one.
+    pub(super) fn has_views(&self) -> bool {
+        !self.views.is_empty()
+    }
+
     /// Whether a process is the kernel's view of one.
     #[inline]
     pub(super) fn is_view(&self, process: u32) -> bool {

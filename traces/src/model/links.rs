@@ -91,6 +91,11 @@ impl Links {
         self.kept.is_none() & self.paged.is_none()
     }
 
+    /// Whether nobody asks for any.
+    pub(super) fn are_for_nobody(&self) -> bool {
+        self.are_all() && self.all.is_empty()
+    }
+
     /// An event begins.
     #[inline]
     pub(super) fn begin(&mut self, id: EventId) {

@@ -66,6 +66,11 @@ struct Hit {
 }
 
 impl Memory {
+    /// Whether there are hits that were not shown yet.
+    pub(super) fn has_hits(&self) -> bool {
+        !self.hits.is_empty()
+    }
+
     /// A traced buffer says how much of it is initialised.
     pub(super) fn buffer(&mut self, event: &Event, address: u64, size: u64, initialised: u64) {
         let process = event.process;
@@ -338,7 +343,7 @@ impl State {
     /// Shows what is gone and can be judged by now.
     #[inline]
     pub(super) fn show_hits(&mut self, now_ns: u64, observer: &mut Observer<'_>) {
-        if !self.memory.hits.is_empty() {
+        if self.memory.has_hits() {
             self.show_ripe_hits(now_ns, observer);
         }
     }

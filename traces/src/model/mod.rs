@@ -4,7 +4,7 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers` (and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
+//! it) with its parts `pointers` (with `glance`, for those that are in order, and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `kernel` (what the kernel says of rings) with `posts` (which words it posted), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
@@ -29,6 +29,7 @@ mod drops;
 mod expect;
 mod facts;
 mod finish;
+mod glance;
 mod handed;
 mod kernel;
 mod links;
@@ -220,9 +221,9 @@ impl<'a> Course<'a> {
         }
     }
 
+    #[inline(always)]
     fn step(&mut self, event: &Event) {
         self.state.step(event, &mut self.observer);
-        self.state.links.end(event);
     }
 
     fn finish(self) -> Judged {

@@ -15,6 +15,9 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// way: those that find no room here are looked for elsewhere.
 const STEPS: usize = 32;
 
+/// The most words of a table of few things.
+const NEAR: usize = 1 << 13;
+
 /// The fewest words of a table.
 const SMALLEST: usize = 64;
 
@@ -77,8 +80,14 @@ impl<K: Copy + Eq + Hash> Places<K> {
         self.far.get(&key).copied()
     }
 
-    /// Where a key is if it is anywhere, as far as its hash tells. Two keys in thousands of millions may have the same.
+    /// Whether they are so few that whatever is asked of them is answered from the nearest caches.
     #[inline]
+    pub(super) fn are_near(&self) -> bool {
+        self.places.len() <= NEAR
+    }
+
+    /// Where a key is if it is anywhere, as far as its hash tells. Two keys in thousands of millions may have the same.
+    #[inline(always)]
     pub(super) fn guess(&self, key: K) -> u32 {
         let mask = self.places.len().wrapping_sub(1);
         let hash = hash(key);

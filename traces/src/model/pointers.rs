@@ -44,7 +44,6 @@ impl State {
         if self.is_probed(process) {
             self.bury_taken(place);
         }
-        self.addresses.leaked(key, place);
         let Some(address) = self.addresses.at(place) else {
             return;
         };
@@ -73,7 +72,7 @@ impl State {
             live.forever |= forever;
             live.lane = event.lane;
         } else {
-            if address.rename(pointer.ty) {
+            if address.is_renamed(pointer.ty) {
                 observer
                     .objects
                     .begin(process, pointer.address, number, pointer.ty);

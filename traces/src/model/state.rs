@@ -31,6 +31,14 @@ pub(super) const TABLE_SHIFT: u32 = 48;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) addresses: Addresses,
+    /// Events may be looked at with a glance: see `glance`.
+    pub(super) is_calm: bool,
+    /// None may.
+    #[cfg(test)]
+    pub(super) is_thorough: bool,
+    /// Events that were looked at without one.
+    #[cfg(test)]
+    pub(super) looks: u64,
     pub(super) rings: Rings,
     /// What the kernel says of them.
     pub(super) kernel: Kernel,
@@ -148,6 +156,7 @@ impl State {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));
         }
+        state.is_calm = state.finds_calm();
         state
     }
 
@@ -160,13 +169,27 @@ impl State {
     }
 
     /// What an event changes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
-        self.links.begin(event.id);
         self.summary.events = self.summary.events.saturating_add(1);
         if let Some(last) = self.last.get_mut(event.process as usize) {
             *last = (event.id, event.at_ns);
         }
+        if !(self.is_calm && self.glance(event)) {
+            #[cfg(test)]
+            {
+                self.looks += 1;
+            }
+            self.links.begin(event.id);
+            self.look(event, observer);
+            self.links.end(event);
+            self.is_calm = self.finds_calm();
+        }
+    }
+
+    /// What an event changes that was not seen at a glance.
+    #[inline(never)]
+    fn look(&mut self, event: &Event, observer: &mut Observer<'_>) {
         if self.kernel.is_view(event.process) {
             return self.kernel_step(event, observer);
         }
@@ -175,16 +198,11 @@ impl State {
         if !self.taken.is_empty() && self.decide_looks(event, observer) {
             return;
         }
-        // Of most, without a detour.
-        match &event.what {
-            What::Leak(pointer) => self.leak(event, pointer, false, observer),
-            What::Reclaim(pointer) => self.reclaim(event, pointer, true, observer),
-            _ => self.change(event, observer),
-        }
+        self.change(event, observer);
     }
 
     /// What any event changes that is of no view.
-    #[inline(never)]
+    #[inline]
     fn change(&mut self, event: &Event, observer: &mut Observer<'_>) {
         match &event.what {
             What::Leak(p) | What::Retain(p) => self.leak(event, p, false, observer),

@@ -183,6 +183,12 @@ impl Flight {
         self.places.retain(|place| place.count > 0);
     }
 
+    /// Whether no operation owes anything any more, or may.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.in_flight <= self.orphaned && (self.operation.is_none() || self.reaped.is_some())
+    }
+
     /// As new, but with the room that it has.
     pub(super) fn clear(&mut self) {
         let (mut laps, mut places) = (
@@ -244,7 +250,7 @@ impl Generation {
     }
 
     /// The next one at the same address, in the room of its predecessor.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, leaked: Leaked) {
         // All of them, each where it lies: a whole new one would be put together elsewhere first.
         let Self {

@@ -13,7 +13,7 @@ mod fold;
 pub mod levels;
 #[cfg(test)]
 #[path = "../../tests/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 #[cfg(test)]
 mod testing;
 
