@@ -123,7 +123,8 @@ fn a_disk_that_others_fill_meanwhile_ends_no_program() {
     let Some(ran) = in_own_mounts_for(folder.path(), script, "1") else {
         return;
     };
-    ran.exits(0).prints(RAN).says("3 processes");
+    // Whether the last one finds room for a file depends on who was faster.
+    ran.exits(0).prints(RAN);
     let ran = run(tracer(folder.path()).args(["check", "trace.bin"]));
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{ran:#?}");
 }
