@@ -118,6 +118,8 @@ pub(crate) struct Process {
     taken: AtomicU64,
     /// Whose turn it is in a ring, and how many chunks that has: see `ring`.
     turn: AtomicU64,
+    /// Whether a ring that was to be longer found no room for that when it last tried.
+    is_short: AtomicBool,
     /// The first chunks, whose memory is not at hand before they are taken.
     set_aside: AtomicU32,
     /// The word that counts the room of the recording, for a ring that gets its own as it needs it; null for others.

@@ -146,6 +146,8 @@ pub mod header {
     pub const STOP_REQUEST: usize = 1096;
     /// `u64`: not 0 from before the first chunk is reused.
     pub const RECYCLED: usize = 1104;
+    /// `u64`: not 0 once a ring that was to be longer found no room for that, and took an older chunk again or lost a record.
+    pub const SHORT: usize = 1112;
     /// `u64`: why the recording ended before its process, 0 where it did not. A [`super::stopped`] constant in
     /// the low half; in the high half a string.
     pub const STOPPED: usize = 1152;

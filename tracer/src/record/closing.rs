@@ -188,7 +188,7 @@ fn short_of_room(recorded: &Recorded) {
     if let Some(file) = recorded.little_room {
         talk::line(format_args!(
             "some processes kept less than {} each, because a quarter of what was free where they are recorded had been \
-             taken; {INSTEAD}",
+             taken, or others had filled it; {INSTEAD}",
             room(file)
         ));
     }

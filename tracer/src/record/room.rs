@@ -129,16 +129,12 @@ pub(crate) fn give_back_unused(path: &Path) -> io::Result<u64> {
     Ok(taken.saturating_sub(used))
 }
 
-/// Whether the ring of a process's file began to overwrite before it was as long as it was to be, for want of room.
+/// Whether the ring of a process's file was not to be had as long as it was to be when that was needed.
 pub(crate) fn is_short_ring(path: &Path) -> io::Result<bool> {
     let Some(file) = open(path)? else {
         return Ok(false);
     };
-    let most = word(&file, header::CHUNK_LOG2)? >> 32;
-    let usable = word(&file, header::CHUNKS_USABLE)?;
-    let is_ring = word(&file, header::MODE)? & 0xFFFF_FFFF == u64::from(layout::mode::RING);
-    let is_recycled = word(&file, header::RECYCLED)? != 0;
-    Ok(is_ring && is_recycled && usable != 0 && usable < most)
+    Ok(word(&file, header::SHORT)? != 0)
 }
 
 /// Bytes of a file that its process took of the recording's room: all of it, or as far as it says.
@@ -321,25 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_short_that_overwrote_before_it_was_whole() {
+    fn a_ring_is_short_that_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), 20, 64, 30);
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        let put = |at: usize, value: u64| {
-            let file = &file;
-            file.write_all_at(&value.to_le_bytes(), at as u64).unwrap();
-        };
-        put(header::RECYCLED, 1);
-        assert!(!is_short_ring(&path).unwrap(), "no ring");
-        put(header::MODE, layout::mode::RING.into());
-        assert!(is_short_ring(&path).unwrap());
-        put(header::RECYCLED, 0);
         assert!(!is_short_ring(&path).unwrap());
-        put(header::RECYCLED, 1);
-        for usable in [0, 64] {
-            put(header::CHUNKS_USABLE, usable);
-            assert!(!is_short_ring(&path).unwrap(), "{usable}");
-        }
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let short = header::SHORT as u64;
+        file.write_all_at(&1u64.to_le_bytes(), short).unwrap();
+        assert!(is_short_ring(&path).unwrap());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Gives back what the files of processes that have ended never used: a program may start thousands, and each has its
-//! room set aside when it first records.
+//! Gives back what the files of processes that have ended took and never used: a program may start thousands, and each has
+//! some room set aside when it first records.
 //!
 //! A process may be in another namespace, where its number is another one, and `/proc` may not show all: a file counts
 //! as left only when two looks in a row found no process of its name, and nobody that has it mapped.

@@ -16,6 +16,8 @@ const CHUNK_META: u8 = 3;
 
 /// Names take this part of a file's chunks at most.
 const NAMES_SHARE: u32 = 4;
+/// Call stacks, which are names too and may be many, leave the others this part of them.
+const STACKS_SHARE: u32 = 8;
 /// Chunks at the end of a growing file that events leave alone.
 const KEPT_FOR_NAMES: u64 = 2;
 
@@ -33,27 +35,35 @@ impl Process {
         }
         let budget = self.chunks.load(Ordering::Relaxed) / NAMES_SHARE;
         let before = self.meta_chunks.fetch_add(1, Ordering::Relaxed);
-        let taken = match before {
-            // What names take of a ring that is short so far is no room for events any more: let it be longer then.
-            _ if self.is_ring()
-                && before >= self.ring_chunks() / NAMES_SHARE
-                && before < budget =>
-            {
-                self.lengthen().filter(|index| self.own(*index, kind))
-            }
-            _ if before < budget => self.take(kind),
-            _ => None,
-        };
+        let taken = (before < budget).then(|| self.take_names(before)).flatten();
         if taken.is_none() {
             self.meta_chunks.fetch_sub(1, Ordering::Relaxed);
         }
         taken
     }
 
+    /// A chunk for names, which have so many.
+    fn take_names(&self, before: u32) -> Option<u32> {
+        let ring = self.is_ring().then(|| self.ring_chunks());
+        // What names take of a ring is no room for events any more: let it be longer then, if it can be.
+        if ring.is_some_and(|ring| before >= ring / STACKS_SHARE) {
+            while let Some(index) = self.lengthen() {
+                // Whoever's turn came meanwhile may have been faster.
+                if self.own(index, ChunkKind::Meta) {
+                    return Some(index);
+                }
+            }
+        }
+        let may_take = ring.is_none_or(|ring| before < ring / NAMES_SHARE);
+        may_take.then(|| self.take(ChunkKind::Meta)).flatten()
+    }
+
     fn take(&self, kind: ChunkKind) -> Option<u32> {
         let ring = self.is_ring();
-        // A ring may get longer meanwhile.
-        for _ in 0..=self.chunks.load(Ordering::Relaxed) {
+        let mut tried = 0;
+        // One that is as long as it gets is gone round once, and not as often as it was to be longer.
+        while tried <= self.length(ring) {
+            tried += 1;
             let index = if ring {
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 self.next_of_ring()
@@ -65,6 +75,14 @@ impl Process {
             }
         }
         None
+    }
+
+    /// Chunks that there are to take.
+    fn length(&self, is_ring: bool) -> u32 {
+        match is_ring {
+            true => self.ring_chunks(),
+            false => self.chunks.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes this chunk, if nobody is writing it, and has it ready to be written.
@@ -136,7 +154,9 @@ impl Process {
 
     /// Whether call stacks may still take room from names.
     pub(crate) fn has_room_for_stacks(&self) -> bool {
-        self.meta_chunks.load(Ordering::Relaxed) <= self.chunks.load(Ordering::Relaxed) / 8
+        // Of a ring that could not be as long as it was to be, what there is counts.
+        let chunks = self.length(self.is_short.load(Ordering::Relaxed));
+        self.meta_chunks.load(Ordering::Relaxed) <= chunks / STACKS_SHARE
     }
 
     /// Gives back a chunk of names that nothing was written to.

@@ -23,9 +23,11 @@ const ONE: i64 = CHUNK_BYTES as i64;
 
 impl Process {
     /// A ring of so many chunks for now, which have room on the disk; with `room` it gets longer, as far as that goes.
+    /// All others, and files that are no rings, have room for every chunk that is taken.
     pub(super) fn begin_ring(&self, length: u32, room: Option<&'static AtomicI64>) {
         self.turn.store(pair(0, length), Ordering::Relaxed);
-        self.set_aside.store(length, Ordering::Relaxed);
+        let set_aside = if room.is_some() { length } else { u32::MAX };
+        self.set_aside.store(set_aside, Ordering::Relaxed);
         if let Some(room) = room {
             let room = core::ptr::from_ref(room).cast_mut();
             self.room.store(room, Ordering::Relaxed);
@@ -46,7 +48,7 @@ impl Process {
                 match self.add_chunk(now, length + 1) {
                     Added::It => return length,
                     Added::Other => continue,
-                    Added::Nothing => {}
+                    Added::Nothing => self.found_no_room(length),
                 }
             }
             let index = if next < length { next } else { 0 };
@@ -66,8 +68,19 @@ impl Process {
             match self.add_chunk(now, next) {
                 Added::It => return Some(length),
                 Added::Other => {}
-                Added::Nothing => return None,
+                Added::Nothing => {
+                    self.found_no_room(length);
+                    return None;
+                }
             }
+        }
+    }
+
+    /// What a chunk was wanted for goes into an older one, or is lost.
+    fn found_no_room(&self, length: u32) {
+        if length < self.chunks.load(Ordering::Relaxed) {
+            self.is_short.store(true, Ordering::Relaxed);
+            self.header_word(header::SHORT).store(1, Ordering::Relaxed);
         }
     }
 
@@ -106,6 +119,7 @@ impl Process {
             true => Added::Other,
         };
         if added == Added::It {
+            self.is_short.store(false, Ordering::Relaxed);
             self.header_word(header::CHUNKS_USABLE)
                 .fetch_max(u64::from(length) + 1, Ordering::Relaxed);
         } else {
@@ -173,6 +187,10 @@ mod tests {
         (0..count).map(take).collect()
     }
 
+    fn says_short(process: &Process) -> bool {
+        process.header_word(header::SHORT).load(Ordering::Relaxed) != 0
+    }
+
     fn usable(process: &Process) -> u64 {
         process
             .header_word(header::CHUNKS_USABLE)
@@ -221,8 +239,8 @@ mod tests {
     fn names_take_new_chunks_rather_than_all_of_a_short_ring() {
         let (process, room) = ring(64, 64, 50 * ONE);
         let name = || process.take_chunk(ChunkKind::Meta);
-        assert_eq!([name(), name(), name()], [0, 4, 5].map(Some));
-        assert_eq!(turns(process, 5), [1, 2, 3, 6, 7]);
+        assert_eq!([name(), name(), name()], [4, 5, 6].map(Some));
+        assert_eq!(turns(process, 5), [0, 1, 2, 3, 7]);
         // Where its end is in turn, too.
         assert_eq!(name(), Some(8));
         assert_eq!(turns(process, 1), [9]);
@@ -230,6 +248,35 @@ mod tests {
         // And none where there is no room: events keep what they have.
         room.store(0, Ordering::Relaxed);
         assert_eq!(name(), None);
+    }
+
+    #[test]
+    fn of_a_ring_that_cannot_be_longer_stacks_leave_names_a_part() {
+        let (process, room) = ring(64, 64, 12 * ONE);
+        assert_eq!(turns(process, 16).last(), Some(&15));
+        let name = || process.take_chunk(ChunkKind::Meta);
+        let stacks: Vec<_> = std::iter::from_fn(|| process.has_room_for_stacks().then(name))
+            .take(64)
+            .collect();
+        // More of them is what others need.
+        assert_eq!(stacks.len(), 3);
+        assert_eq!([name().is_some(), name().is_some()], [true, false]);
+        assert!(says_short(process));
+        // With room again they go on.
+        room.store(50 * ONE, Ordering::Relaxed);
+        assert!(name().is_some() && process.has_room_for_stacks());
+    }
+
+    #[test]
+    fn who_finds_no_chunk_goes_round_the_ring_that_there_is_once() {
+        let (process, _) = ring(4, 1024, 0);
+        let take = || process.take_chunk(ChunkKind::Event);
+        assert!((0..4).all(|_| take().is_some()));
+        assert!(!says_short(process));
+        let before = process.taken.load(Ordering::Relaxed);
+        assert_eq!(take(), None);
+        assert!(says_short(process));
+        assert_eq!(process.taken.load(Ordering::Relaxed) - before, 5);
     }
 
     #[cfg(feature = "preload")]
