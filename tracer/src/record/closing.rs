@@ -287,8 +287,12 @@ fn by_kernel(kernel: Option<&kernel::Outcome>) {
     }
     if let Some(calls) = kernel.calls() {
         talk::line(format_args!(
-            "recorded by uprobes: saw {} that give a pointer away or take it back{}",
-            counted(calls, "call", "calls"),
+            "recorded by uprobes: saw {}{}",
+            counted(
+                calls,
+                "call that gives a pointer away or takes it back",
+                "calls that give a pointer away or take it back"
+            ),
             match kernel.pushes() {
                 0 => String::new(),
                 pushes => format!(
