@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use rustix::process::{Gid, Resource, Rlimit, Uid, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{MOST, receive, send};
+use super::{receive, send};
 use crate::exit::{CLEAN, Exit, Failure};
 
 /// Who is nobody, and owns nothing.
@@ -26,27 +26,30 @@ pub(crate) struct Limits {
 pub(crate) enum Rights {
     /// It opens files by their names, as whoever asks may.
     Kept,
-    /// It was given what it reads: it is nobody, and may do nothing that takes a capability.
+    /// It was given what it reads: it may do nothing that takes a capability, and is nobody where root starts it and may
+    /// become that.
     Dropped,
 }
 
-/// Answers until nobody asks any more.
+/// Says that it is confined, or why it is not; then answers until nobody asks any more.
 pub(crate) fn serve(limits: Limits, answer: impl FnMut(&[u8]) -> Vec<u8>) -> Result<Exit, Failure> {
-    confine(limits).map_err(|error| anyhow!("cannot limit itself: {error}"))?;
     let socket = io::stdout().as_fd().try_clone_to_owned();
     let socket = UnixStream::from(socket.context("has nobody to talk to")?);
+    let confined = confine(limits);
+    let why = confined.as_ref().err().map(ToString::to_string);
+    send(&socket, why.unwrap_or_default().as_bytes())?;
+    confined.map_err(|error| anyhow!("cannot limit itself: {error}"))?;
     converse(&socket, answer)?;
     Ok(Exit::Code(CLEAN))
 }
 
+/// Ends where an answer is longer than any may be: the beginning of one would be believed.
 pub(crate) fn converse(
     socket: &UnixStream,
     mut answer: impl FnMut(&[u8]) -> Vec<u8>,
 ) -> io::Result<()> {
     while let Some(question) = receive(socket)? {
-        let mut text = answer(&question);
-        text.truncate(MOST);
-        send(socket, &text)?;
+        send(socket, &answer(&question))?;
     }
     Ok(())
 }
@@ -57,6 +60,8 @@ fn confine(limits: Limits) -> rustix::io::Result<()> {
         (Resource::As, limits.address_space),
         (Resource::Core, 0),
         (Resource::Fsize, 0),
+        // Not for uid 0 of the first user namespace, which the kernel lets start as many as it likes.
+        (Resource::Nproc, 0),
     ];
     for (resource, most) in most {
         let most = match rustix::process::getrlimit(resource).maximum {
@@ -81,7 +86,8 @@ fn confine(limits: Limits) -> rustix::io::Result<()> {
 fn drop_rights() -> rustix::io::Result<()> {
     if rustix::process::geteuid().is_root() {
         become_nobody().or_else(|error| match error {
-            // A user namespace may have nobody of that number: what is left there is a root that may do nothing.
+            // A user namespace may have nobody of that number, and a recorder may lack CAP_SETUID: it stays uid 0 there,
+            // without capabilities, and can still open what that uid owns.
             rustix::io::Errno::INVAL | rustix::io::Errno::PERM => Ok(()),
             error => Err(error),
         })?;

@@ -112,7 +112,7 @@ fn read_question(text: &str) -> file::Question {
     asked
 }
 
-/// Reads what the child wrote; a line that makes no sense, as the last one of an answer that was cut, is left out.
+/// Reads what the child wrote; a line that makes no sense is left out.
 pub(super) fn read_answer(answer: &[u8]) -> Result<file::Answer, String> {
     let text = String::from_utf8_lossy(answer);
     let mut lines = text.lines();

@@ -10,8 +10,10 @@ use crate::support::tracer;
 
 /// One of the processes that look into files, and how it is asked.
 fn started(command: &mut Command) -> (Child, UnixStream) {
-    let (socket, theirs) = UnixStream::pair().unwrap();
+    let (mut socket, theirs) = UnixStream::pair().unwrap();
     let child = command.stdout(OwnedFd::from(theirs)).spawn().unwrap();
+    // Before it is asked anything it says that it is confined.
+    assert_eq!(heard(&mut socket), "");
     (child, socket)
 }
 
@@ -19,6 +21,10 @@ fn ask(socket: &mut UnixStream, question: &str) -> String {
     let len = u32::try_from(question.len()).unwrap();
     socket.write_all(&len.to_le_bytes()).unwrap();
     socket.write_all(question.as_bytes()).unwrap();
+    heard(socket)
+}
+
+fn heard(socket: &mut UnixStream) -> String {
     let mut len = [0; 4];
     socket.read_exact(&mut len).unwrap();
     let mut answer = vec![0; u32::from_le_bytes(len) as usize];
@@ -41,6 +47,7 @@ fn is_limited(child: &Child, cpu_seconds: &str, address_space: &str) {
         ("Max address space", address_space),
         ("Max core file size", "0"),
         ("Max file size", "0"),
+        ("Max processes", "0"),
     ] {
         assert_eq!(line(child, "limits", name)[..2], [most, most], "{name}");
     }

@@ -20,10 +20,10 @@ use wire::record::{Kind, LOST_KERNEL, RingKind};
 
 use super::births::Births;
 use super::calls::owners::Owners;
+use super::cut::Cut;
 use super::file::{Common, Writer};
 use super::maps::Maps;
 use super::sample::{Entry, Said};
-use super::tables;
 
 /// `IORING_CQE_F_MORE`, `IORING_CQE_F_NOTIF`
 const MORE: u32 = 2;
@@ -79,54 +79,6 @@ pub(super) struct Counted {
     pub(super) paired: u64,
     /// Records that found no room in the kernel's buffer.
     pub(super) lost: u64,
-}
-
-/// What was left off because it took more to read than anything that a compiler wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cut {
-    /// Call stacks that end early.
-    pub(super) stacks: u64,
-    /// Files that call stacks end in.
-    pub(super) files: Vec<String>,
-    /// The program of which types and lines are missing.
-    pub(super) debug_info: Option<String>,
-}
-
-impl Cut {
-    /// What to say of it.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        /// Files that are named.
-        const NAMED: usize = 4;
-        let mut remarks = Vec::new();
-        if let Some(program) = &self.debug_info {
-            remarks.push(format!(
-                "not recorded: types and lines of calls: the debug information of {program} takes more memory or time to \
-                 read than any that a compiler wrote; no answer rests on it, and `llvm-dwarfdump --verify {program}` says \
-                 what is wrong with it"
-            ));
-        }
-        if !self.files.is_empty() {
-            let mut named: Vec<&str> = self.files.iter().take(NAMED).map(String::as_str).collect();
-            let more = format!("{} others", self.files.len().saturating_sub(NAMED));
-            if self.files.len() > NAMED {
-                named.push(&more);
-            }
-            let stacks = match self.stacks {
-                0 => "call stacks end there".to_owned(),
-                1 => "a call stack ends early there".to_owned(),
-                count => format!(
-                    "{} call stacks end early there",
-                    super::super::closing::grouped(count)
-                ),
-            };
-            remarks.push(format!(
-                "not recorded: callers beyond {}: what is said there of frames (.eh_frame) takes more to read than anything \
-                 that a compiler wrote, and {stacks}; no answer rests on it, and `readelf --debug-dump=frames FILE` shows it",
-                named.join(", ")
-            ));
-        }
-        remarks
-    }
 }
 
 #[derive(Debug)]
@@ -202,14 +154,11 @@ impl Follow {
         self.owners.as_ref().map(Owners::count)
     }
 
-    /// What took too long to be read to its end.
+    /// What was not read to its end.
     pub(super) fn cut(&self) -> Cut {
-        let tables::Cut { stacks, files } = self.maps.cut();
-        Cut {
-            stacks,
-            files: files.into_iter().collect(),
-            debug_info: self.owners.as_ref().and_then(Owners::cut),
-        }
+        let mut cut = self.maps.cut();
+        cut.debug_info = self.owners.as_ref().and_then(Owners::cut);
+        cut
     }
 
     /// How many entries were seen to be put into queues, and of how many nobody knows by whom.
@@ -814,33 +763,6 @@ mod tests {
             follow.take(entry);
         }
         assert_eq!(follow.deaf(), BTreeMap::from([("su".to_owned(), 2)]));
-    }
-
-    #[test]
-    fn what_took_too_long_is_named() {
-        assert_eq!(Cut::default().remarks(), [] as [&str; 0]);
-        let cut = Cut {
-            stacks: 1_200,
-            files: ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into(),
-            debug_info: Some("/x/program".to_owned()),
-        };
-        let [lines, stacks] = &cut.remarks()[..] else {
-            panic!("{:?}", cut.remarks());
-        };
-        assert!(lines.contains("the debug information of /x/program takes more"));
-        assert!(lines.contains("`llvm-dwarfdump --verify /x/program`"));
-        assert!(
-            stacks.contains("callers beyond a, b, c, d, 2 others: "),
-            "{stacks}"
-        );
-        assert!(
-            stacks.contains(" 1,200 call stacks end early there;"),
-            "{stacks}"
-        );
-        assert!(
-            stacks.contains("`readelf --debug-dump=frames FILE`"),
-            "{stacks}"
-        );
     }
 
     #[test]

@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::look::frames::{REGISTERS, Up};
+use super::cut::Cut;
+use super::look::frames::REGISTERS;
 use super::look::image::Part;
-use super::look::{Look, Patience};
-use super::tables::{Cut, Tables};
+use super::look::{self, Look, Patience};
+use super::tables::Tables;
 use super::unwind::Walk;
 
 /// Mappings of one process; a program that makes code at run time maps it all the time.
@@ -186,11 +187,10 @@ impl Maps {
                 frames.push((walk.address(), frame));
             }
             let up = table.map(|table| self.tables.up(table, within, &mut self.patience));
-            if up == Some(Up::TooMuch) {
-                self.tables.cut.stacks += 1;
-                self.tables.cut.of(&module.path);
+            if let Some(Err(why)) = &up {
+                self.tables.cut.stack(&module.path, why);
             }
-            let Some(Up::Row(row)) = up else {
+            let Some(Ok(Some(row))) = up else {
                 break;
             };
             if walk.up(&row).is_none() {
@@ -201,7 +201,7 @@ impl Maps {
         frames
     }
 
-    /// Stacks and files that took too much to read.
+    /// Stacks that end in files which were not read to their end.
     pub(super) fn cut(&self) -> Cut {
         self.tables.cut.clone()
     }
@@ -265,10 +265,10 @@ impl Image {
         {
             return None;
         }
-        let mut look = Look::at(&file);
+        let mut look = Look::at(&file, look::ONE_FILE);
         let image = look.image(patience);
-        if look.is_gone() {
-            tables.cut.of(&mapping.path);
+        if let Some(why) = look.failed() {
+            tables.cut.file(&mapping.path, &why.to_string());
         }
         let image = image?;
         if !mapping.build_id.is_empty() && mapping.build_id != image.build_id {

@@ -26,6 +26,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 mod births;
 mod calls;
+mod cut;
 mod file;
 mod follow;
 mod format;
@@ -45,7 +46,8 @@ use calls::Calls;
 use calls::owners::Owners;
 use calls::probes::Probes;
 pub(crate) use calls::probes::leftovers;
-use follow::{Counted, Cut, Follow};
+use cut::Cut;
+use follow::{Counted, Follow};
 pub(crate) use look::child::run as look;
 use perf::{About, Event, Memory, Whom};
 use sample::{Entry, Said, Tracepoints};

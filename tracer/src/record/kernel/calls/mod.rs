@@ -94,6 +94,13 @@ impl Calls {
                 names.join(", ")
             ));
         }
+        if self.program.is_capped {
+            remarks.push(
+                "not recorded: part of the calls, or the program's own told from the standard library's: it has more \
+                 functions than are taken"
+                    .to_owned(),
+            );
+        }
         remarks
     }
 }

@@ -19,6 +19,7 @@ use super::super::look::functions::Call;
 use super::super::maps::Module;
 use super::super::sample::{Hit, Push};
 use super::program::Program;
+use crate::confined::Why;
 
 /// Pointers that were turned into owners and may be forgotten again, kept for each process.
 const TAKEN_MAX: usize = 1 << 16;
@@ -60,9 +61,9 @@ impl Owners {
         }
     }
 
-    /// The program, where its debug information took too much to read.
-    pub(in super::super) fn cut(&self) -> Option<String> {
-        self.program.is_cut().then(|| self.program.shown.clone())
+    /// The program, where its debug information was not read to its end, and why.
+    pub(in super::super) fn cut(&self) -> Option<(String, Why)> {
+        Some((self.program.shown.clone(), self.program.failed()?))
     }
 
     /// Calls that were recorded.

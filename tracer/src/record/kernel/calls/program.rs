@@ -9,7 +9,8 @@ use anyhow::{Result, bail};
 
 use super::super::look::functions::{Call, Function, Functions, Unfit, owned};
 use super::super::look::pushes::{Layout, Pushes};
-use super::super::look::{Look, Patience};
+use super::super::look::{self, Look, Patience};
+use crate::confined::Why;
 
 /// A program's functions, and its lines.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(in super::super) struct Program {
     pub(in super::super) functions: Vec<Function>,
     /// Some of the functions whose first instruction cannot be probed.
     pub(super) refused: Vec<String>,
+    /// There are more functions than are probed, or stretches of the standard library than are known.
+    pub(super) is_capped: bool,
     /// Where it puts entries into submission queues, and how its arguments are read; nothing where it does not by the
     /// io-uring crate.
     pub(in super::super) pushes: Option<(Pushes, Layout)>,
@@ -44,7 +47,7 @@ impl Program {
             Ok(file) => file,
             Err(why) => bail!("{shown}: {why}"),
         };
-        let (mut look, mut patience) = (Look::at(&file), Patience::default());
+        let (mut look, mut patience) = (Look::at(&file, look::ALL), Patience::default());
         let found = match look.functions(&mut patience) {
             Ok(Ok(found)) => found,
             Ok(Err(unfit)) => bail!("{}", refusal(unfit, &shown)),
@@ -56,6 +59,7 @@ impl Program {
             refused,
             shipped,
             has_symbols,
+            is_capped,
             ..
         } = found;
         if functions.iter().all(|it| it.call == Call::Forget) && pushes.is_none() {
@@ -80,6 +84,7 @@ impl Program {
             file,
             functions,
             refused,
+            is_capped,
             pushes,
             no_pushes,
             shipped,
@@ -94,9 +99,9 @@ impl Program {
         before.is_some_and(|(_, end)| address <= *end)
     }
 
-    /// Whether its debug information took too much to read, so that types and lines are missing that it may say.
-    pub(in super::super) fn is_cut(&self) -> bool {
-        self.file_says.borrow().0.is_gone()
+    /// Why its debug information was not read to its end, so that types and lines are missing that it may say.
+    pub(in super::super) fn failed(&self) -> Option<Why> {
+        self.file_says.borrow().0.failed().cloned()
     }
 
     /// The line of a call, by where it returns to.

@@ -16,7 +16,7 @@ use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 
 use super::words::Words;
-use super::{Look, Patience};
+use super::{Look, Patience, Why};
 use crate::symbols::debug::Reader;
 
 /// Sections that a file may have, and bytes of one.
@@ -78,25 +78,31 @@ pub(in super::super) enum Size {
     Bytes(u64),
     /// It has none, or none with an index.
     None,
-    /// It is larger than any table is, or than may be read.
+    /// It is larger than any table is.
     TooLarge,
+    /// It is larger than what may be read still.
+    NoRoom,
 }
 
 impl Look {
     /// Has the file's table read, if it is no larger than that.
-    pub(in super::super) fn table(&mut self, most: u64, patience: &mut Patience) -> Size {
-        match self.ask(&format!("table {most:x}"), patience) {
-            Ok(answer) => Size::understood(&answer).unwrap_or(Size::None),
-            Err(_) => Size::TooLarge,
-        }
+    pub(in super::super) fn table(
+        &mut self,
+        most: u64,
+        patience: &mut Patience,
+    ) -> Result<Size, Why> {
+        let answer = self.ask(&format!("table {most:x}"), patience)?;
+        Ok(Size::understood(&answer).unwrap_or(Size::None))
     }
 
     /// How to go up from an address.
-    pub(in super::super) fn row(&mut self, address: u64, patience: &mut Patience) -> Up {
-        match self.ask(&format!("row {address:x}"), patience) {
-            Ok(answer) => Up::understood(&answer).unwrap_or(Up::None),
-            Err(_) => Up::TooMuch,
-        }
+    pub(in super::super) fn row(
+        &mut self,
+        address: u64,
+        patience: &mut Patience,
+    ) -> Result<Up, Why> {
+        let answer = self.ask(&format!("row {address:x}"), patience)?;
+        Ok(Up::understood(&answer).unwrap_or(Up::None))
     }
 }
 
@@ -106,6 +112,7 @@ impl Size {
         match what {
             "t" => Some(Self::Bytes(words.number()?.min(2 * SECTION_MAX))),
             "large" => Some(Self::TooLarge),
+            "full" => Some(Self::NoRoom),
             _ => None,
         }
     }
@@ -194,14 +201,18 @@ pub(super) struct Table {
 pub(super) enum Found {
     Table(Box<Table>, u64),
     None,
-    TooLarge,
+    Unread(Unread),
 }
 
 /// A section's bytes, and its address.
 type Section = (Vec<u8>, u64);
 
-/// It is not read.
-struct TooLarge;
+/// Why it is not read: it is too large for any, or for what may be read still.
+#[derive(Clone, Copy)]
+pub(super) enum Unread {
+    TooLarge,
+    NoRoom,
+}
 
 impl Found {
     /// Reads a file's table, of so many bytes at the most.
@@ -212,7 +223,7 @@ impl Found {
                 let table = Table::parse(frames, index).map(Box::new);
                 table.map_or(Self::None, |table| Self::Table(table, bytes))
             }
-            Some(Err(TooLarge)) => Self::TooLarge,
+            Some(Err(why)) => Self::Unread(why),
             None => Self::None,
         }
     }
@@ -221,7 +232,8 @@ impl Found {
         match self {
             Self::Table(_, bytes) => format!("t {bytes:x}"),
             Self::None => String::new(),
-            Self::TooLarge => "large".to_owned(),
+            Self::Unread(Unread::TooLarge) => "large".to_owned(),
+            Self::Unread(Unread::NoRoom) => "full".to_owned(),
         }
     }
 
@@ -238,13 +250,13 @@ impl Table {
     fn sections(
         file: &ReadCache<std::fs::File>,
         most: u64,
-    ) -> Option<Result<[Section; 2], TooLarge>> {
+    ) -> Option<Result<[Section; 2], Unread>> {
         let header = FileHeader64::<Endianness>::parse(file).ok()?;
         let endian = header.endian().ok()?;
         // Before they are read: more than that are counted elsewhere, in a word that says any number; 0 stands for those.
         match header.e_shnum(endian) {
             0 if header.e_shoff(endian) == 0 => return None,
-            0 | SECTIONS_MAX.. => return Some(Err(TooLarge)),
+            0 | SECTIONS_MAX.. => return Some(Err(Unread::TooLarge)),
             _ => {}
         }
         let sections = header.sections(endian, file).ok()?;
@@ -252,8 +264,11 @@ impl Table {
         let wanted = [find(b".eh_frame")?, find(b".eh_frame_hdr")?];
         let sizes = wanted.map(|section| section.sh_size(endian));
         let whole = sizes[0].saturating_add(sizes[1]);
-        if sizes.iter().any(|size| *size > SECTION_MAX) || whole > most {
-            return Some(Err(TooLarge));
+        if sizes.iter().any(|size| *size > SECTION_MAX) {
+            return Some(Err(Unread::TooLarge));
+        }
+        if whole > most {
+            return Some(Err(Unread::NoRoom));
         }
         let [frames, index] = wanted.map(|section| {
             let bytes = section.data(endian, file).ok()?;
@@ -398,6 +413,7 @@ pub(in super::super) mod tests {
         }
         assert_eq!(Size::understood("t 10"), Some(Size::Bytes(16)));
         assert_eq!(Size::understood("large"), Some(Size::TooLarge));
+        assert_eq!(Size::understood("full"), Some(Size::NoRoom));
         assert_eq!(Size::understood("t"), None);
     }
 }

@@ -14,7 +14,7 @@ use wire::record::Owner;
 use super::prologue::{self, Cost};
 use super::pushes::{self, Pushes};
 use super::words::Words;
-use super::{Look, Patience};
+use super::{Look, Patience, Why};
 use crate::record::hex;
 use crate::symbols::debug::Elf;
 
@@ -67,6 +67,8 @@ pub(in super::super) struct Functions {
     /// Where functions of the standard library lie that call these themselves: begin and end.
     pub(in super::super) shipped: BTreeMap<u64, u64>,
     pub(in super::super) has_symbols: bool,
+    /// There are more of them than are taken.
+    pub(in super::super) is_capped: bool,
     /// Of the io-uring crate.
     pub(in super::super) pushes: Pushes,
 }
@@ -84,7 +86,7 @@ impl Look {
     pub(in super::super) fn functions(
         &mut self,
         patience: &mut Patience,
-    ) -> Result<Result<Functions, Unfit>, String> {
+    ) -> Result<Result<Functions, Unfit>, Why> {
         let answer = self.ask("functions", patience)?;
         Ok(match &*answer {
             "elf" => Err(Unfit::NoElf),
@@ -155,6 +157,7 @@ impl Functions {
                 "a" if found.shipped.len() < STRETCHES_MAX => {
                     found.shipped.extend(words.number().zip(words.number()));
                 }
+                "f" | "a" => found.is_capped = true,
                 _ => found.pushes.understand(what, &mut words),
             }
         }
@@ -242,6 +245,7 @@ fn functions(elf: &Elf<'_>) -> Functions {
         refused,
         shipped: joined(shipped),
         has_symbols,
+        is_capped: false,
         pushes: pushes::find(elf),
     }
 }
@@ -492,11 +496,25 @@ mod tests {
             refused: vec!["alloc::x\ny".to_owned()],
             shipped: joined(BTreeMap::from([(1, 5), (5, 9), (10, 12)])),
             has_symbols: true,
+            is_capped: false,
             pushes: Pushes::default(),
         };
         assert_eq!(found.shipped, BTreeMap::from([(1, 9), (10, 12)]));
         assert_eq!(Functions::understood(&found.written()), found);
         let broken = "f 1 2 5 0 0 \nf 1\na 1\nr 0\nz\nl 1";
         assert_eq!(Functions::understood(broken), Functions::default());
+    }
+
+    #[test]
+    fn that_there_are_more_than_are_taken_is_known() {
+        let stretches = |count: usize| -> String {
+            let lines =
+                (0..count).map(|number| format!("a {:x} {:x}\n", 2 * number, 2 * number + 1));
+            lines.collect()
+        };
+        let all = Functions::understood(&stretches(STRETCHES_MAX));
+        assert_eq!((all.shipped.len(), all.is_capped), (STRETCHES_MAX, false));
+        let most = Functions::understood(&stretches(STRETCHES_MAX + 1));
+        assert_eq!((most.shipped.len(), most.is_capped), (STRETCHES_MAX, true));
     }
 }

@@ -15,7 +15,7 @@ use super::functions::offset;
 use super::prologue;
 use super::types::name;
 use super::words::Words;
-use super::{Look, Patience};
+use super::{Look, Patience, Why};
 use crate::symbols::debug::{Elf, Reader};
 
 /// Functions of the queue that are taken: each is compiled for few kinds of entries.
@@ -48,7 +48,7 @@ impl Look {
     pub(in super::super) fn layout(
         &mut self,
         patience: &mut Patience,
-    ) -> Result<Option<Layout>, String> {
+    ) -> Result<Option<Layout>, Why> {
         Ok(Layout::understood(&self.ask("layout", patience)?))
     }
 }

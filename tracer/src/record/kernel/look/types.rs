@@ -7,7 +7,7 @@ use gimli::Reader as _;
 
 use super::functions::{Function, Type};
 use super::words::Words;
-use super::{Look, Patience};
+use super::{Look, Patience, Why};
 use crate::record::hex;
 use crate::symbols::debug::Reader;
 
@@ -17,7 +17,7 @@ impl Look {
         &mut self,
         functions: &mut [Function],
         patience: &mut Patience,
-    ) -> Result<(), String> {
+    ) -> Result<(), Why> {
         understand(&self.ask("types", patience)?, functions);
         Ok(())
     }
