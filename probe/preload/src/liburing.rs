@@ -97,22 +97,19 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
         }
         return run();
     };
+    if !enters(&found, how) {
+        return looking(&found, run);
+    }
     let submits = matches!(how, Enters::Submits | Enters::WaitsByEntry(_));
     // SAFETY: the caller's promise; liburing publishes the entries up to here.
     let tail = submits.then(|| unsafe { (*ring).sqe_tail });
     uring::before(&found, tail);
-    let look = |ring: &mut crate::follow::Followed| {
-        (
-            tail.map_or(0, |tail| ring.pending(tail)),
-            ring.has_overflown(),
-        )
-    };
-    let (to_submit, overflown) = found.with(look).unwrap_or((0, false));
+    let pending = tail.and_then(|tail| found.with(|ring| ring.pending(tail)));
+    let to_submit = pending.unwrap_or(0);
     let result = run();
-    let (enters, min_complete) = match how {
-        Enters::Submits | Enters::Fetches => (true, 0),
-        Enters::Waits(count) => (count > 0 || overflown, count),
-        Enters::WaitsByEntry(count) => (true, count),
+    let min_complete = match how {
+        Enters::Submits | Enters::Fetches => 0,
+        Enters::Waits(count) | Enters::WaitsByEntry(count) => count,
     };
     // What a submission returns is what the kernel took; what a wait returns is none of the kernel's answers,
     // unless it failed.
@@ -121,11 +118,22 @@ unsafe fn entering(ring: *mut IoUring, how: Enters, run: impl FnOnce() -> c_int)
     } else {
         result.min(0)
     };
-    if enters {
-        uring::after(&found, to_submit, min_complete, answer);
-    } else {
-        found.with(|ring| Look::take(|look| ring.look(look)));
-    }
+    uring::after(&found, to_submit, min_complete, answer);
+    result
+}
+
+/// Whether a function enters the kernel.
+fn enters(found: &Found, how: Enters) -> bool {
+    !matches!(how, Enters::Waits(0)) || found.with(|ring| ring.has_overflown()).unwrap_or(false)
+}
+
+/// Looks at what the kernel did before and after a function that does not enter. It hands nothing over: what is published
+/// may be filled behind it.
+fn looking(found: &Found, run: impl FnOnce() -> c_int) -> c_int {
+    let look = || found.with(|ring| Look::take(|look| ring.look(look)));
+    look();
+    let result = run();
+    look();
     result
 }
 

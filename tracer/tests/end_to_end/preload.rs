@@ -466,6 +466,34 @@ fn a_forgotten_cookie_on_liburing_is_proved_by_name_and_by_trap() {
     }
 }
 
+#[test]
+fn what_is_published_is_looked_at_when_it_is_handed_over_and_not_at_a_peek() {
+    if !has_io_uring() {
+        return;
+    }
+    let Some(program) = compiled("plain-peeked", "peeked.c", &["-luring"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    same(folder.path(), &[&program], &[]).says("saw 1 ring and 3 operations");
+    check(folder.path()).exits(0);
+    let trace = read(&folder.path().join("trace.bin"));
+    let words = |of: fn(&What) -> Option<u64>| {
+        let words = trace.events().iter().filter_map(|event| of(&event.what));
+        words.collect::<Vec<_>>()
+    };
+    let handed = |what: &What| match what {
+        What::Submit(submission) => Some(submission.entry.cookie),
+        _ => None,
+    };
+    assert_eq!(words(handed), [1, 2, 3]);
+    let entered = |what: &What| match what {
+        What::Enter { to_submit, .. } => Some(u64::from(*to_submit)),
+        _ => None,
+    };
+    assert_eq!(words(entered), [1, 1, 1]);
+}
+
 /// An extension of Python's or Node's is such a library.
 #[test]
 #[cfg(target_arch = "x86_64")]
