@@ -110,9 +110,13 @@ impl Survey {
                 return;
             }
             self.open.entry(event.lane).or_default().push(spans.len());
+            // The kernel has a buffer for each processor, and one that lost records says so only when it has room again,
+            // by whichever thread runs there then, or in the end.
+            let is_told_late = loss.reason == LossReason::KernelBuffer;
+            let latest = self.last.get(&event.lane).filter(|_| !is_told_late);
             spans.push(Span {
                 process: event.process,
-                after: self.last.get(&event.lane).copied().unwrap_or(0),
+                after: latest.copied().unwrap_or(0),
                 before: u64::MAX,
                 reason: loss.reason,
             });
@@ -194,6 +198,16 @@ mod tests {
         assert_eq!(losses.between(0, 4, EventId(6)), Some(LossReason::Removed));
         assert_eq!(losses.between(0, 5, EventId(6)), None);
         assert_eq!(losses.between(1, 0, EventId(6)), None);
+    }
+
+    #[test]
+    fn what_found_no_room_in_the_kernels_buffer_may_have_been_missing_for_long() {
+        let text = "0 a mark x\n1 a mark x\n2 a lost 1 kernel-buffer\n3 a mark x\n4 a mark x\n";
+        let losses = survey(&Trace::parse_text(text).unwrap());
+        let reason = Some(LossReason::KernelBuffer);
+        assert_eq!(losses.between(0, 0, EventId(1)), reason);
+        assert_eq!(losses.between(0, 2, EventId(4)), reason);
+        assert_eq!(losses.between(0, 4, EventId(5)), None);
     }
 
     #[test]

@@ -471,21 +471,26 @@ mod tests {
                 .map(|second| round(second * 1_000_000_000))
                 .collect::<String>()
         };
+        let with = |arrow: &str, lost: &str| {
+            of_two_views(&format!(
+                "{ops}
+                20 k complete 4 0x1000 5 of=0
+                21 k complete 4 0x2000 6 of=1
+                30 main complete 0 0x1000 5
+                31 main complete 0 0x7000 6     {arrow} brought 0x7000 in place of 0x2000
+                {}
+                9000000000 k mark x
+                9000000000 main mark x
+                9000000000 worker mark x
+                9000000001 k lost 1 {lost}
+                9000000002 main lost 1 removed",
+                again(2)
+            ));
+        };
         // The records that are lost in the end explain nothing of what was certain before.
-        of_two_views(&format!(
-            "{ops}
-            20 k complete 4 0x1000 5 of=0
-            21 k complete 4 0x2000 6 of=1
-            30 main complete 0 0x1000 5
-            31 main complete 0 0x7000 6     <- [proved] brought 0x7000 in place of 0x2000
-            {}
-            9000000000 k mark x
-            9000000000 main mark x
-            9000000000 worker mark x
-            9000000001 k lost 1 kernel-buffer
-            9000000002 main lost 1 removed",
-            again(2)
-        ));
+        with("<- [proved]", "full");
+        // But for those of which the kernel says only in the end that they were.
+        with("<?", "kernel-buffer");
     }
 
     #[test]
