@@ -143,7 +143,7 @@ impl Address {
         self.latest.generation.begin(leaked);
     }
 
-    /// What lives here ended; whether its tombstone stands in its row already.
+    /// What lives here ended.
     #[inline(always)]
     pub(super) fn end(&mut self, (reclaimed, reclaim_site): (EventId, SiteId)) {
         (self.is_alive, self.forgotten) = (false, false);

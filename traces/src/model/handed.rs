@@ -1,13 +1,18 @@
 //! Entries that somebody wrote to while they were handed over: the kernel took another word than the one that was there
 //! when the thread entered the kernel.
 //!
-//! The process's record of an entry is what lay in the slot right before that thread entered, and the kernel's is what it
-//! took in that very call. In between nobody may write there. Where the two were not made by one thread, in one call, a
-//! difference says nothing: the program may publish an entry and fill it later, as long as it enters behind that; and what
-//! another thread handed over is recorded when the kernel is done with it, from a slot that may be in use again.
+//! The process's record of an entry is what lay in the slot right before that thread entered, or, of a ring that whole
+//! entries are copied into, what was pushed; and the kernel's is what it took in that very call. In between nobody may
+//! write there. Where the two were not made by one thread, in one call, a difference says nothing: the program may publish
+//! an entry and fill it later, as long as it enters behind that; and what another thread handed over is recorded when the
+//! kernel is done with it, from a slot that may be in use again.
 //!
-//! Both sides number the entries of one queue. That an operation is the same one in both is shown by the ones right before
-//! and right behind it: each has one word in both, which is none of those that differ.
+//! Both sides number the entries of one queue, and either may be off by some that it did not count: records that are
+//! missing and said to be so only later, pushes that nobody saw, what went in before a ring was followed. That an operation
+//! is the same one in both is shown by the ones right before and right behind it: each has one word in both, which is none
+//! of those that differ, and which no other operation in flight has. If numbers were off, the one that the kernel took
+//! would be in flight, too, under a number of its own and with that word. For the same reason the word of one that differs
+//! may be that of no other.
 
 use super::moment::{Lacking, Rewritten};
 use crate::event::EventId;
@@ -19,6 +24,8 @@ pub(super) struct Changed {
     pub(super) scope: u32,
     /// What was recorded, and what the kernel took.
     pub(super) words: (u64, u64),
+    /// It was recorded when it was pushed, not when its slot was looked at.
+    pub(super) is_of_push: bool,
     /// What its slot held a lap before.
     pub(super) before: Option<(EventId, u64)>,
     /// Where the kernel took it.
@@ -31,6 +38,7 @@ impl Changed {
             operation,
             scope,
             words,
+            is_of_push,
             before,
             taken,
         } = self;
@@ -38,6 +46,7 @@ impl Changed {
             operation,
             scope,
             words,
+            is_of_push,
             before,
             taken,
             view,
@@ -56,16 +65,19 @@ pub(super) enum Handed {
     /// They cannot be held against each other.
     #[default]
     Unknown,
-    /// Number and word are the same.
+    /// Number and word are the same, and no other in flight has that word.
     Same(u64, u64),
     /// They differ, behind one that is the same.
     Differs(Changed),
 }
 
 impl Handed {
-    /// The next one is the same in both. That shows that the one before it was, too, but for its word.
-    pub(super) fn agrees(&mut self, sequence: u64, word: u64) -> Option<Changed> {
-        let before = std::mem::replace(self, Self::Same(sequence, word));
+    /// The next one has the same word in both. If no other in flight has it, that shows that the one before it was the
+    /// same, too, but for its word.
+    pub(super) fn agrees(&mut self, sequence: u64, only_ones: Option<u64>) -> Option<Changed> {
+        let before = std::mem::take(self);
+        let word = only_ones?;
+        *self = Self::Same(sequence, word);
         let Self::Differs(changed) = before else {
             return None;
         };

@@ -468,25 +468,35 @@ impl State {
         &mut self,
         event: &Event,
         submission: &Submission,
-        (key, own): (RingKey, RingKey),
+        (key, own_key): (RingKey, RingKey),
         observer: &mut Observer<'_>,
     ) {
         let (sequence, word) = (submission.sequence, submission.entry.cookie);
         let recorded = self
             .rings
-            .get(&own)
+            .get(&own_key)
             .and_then(|own| Some((own, recorded(own, sequence)?)));
         let changed = recorded.and_then(|(own, operation)| {
             let is_sure = self.kernel.is_handed_over(own, operation, event);
-            is_sure.then(|| changed(operation, word, event.id))
+            // Of numbers that are off, the kernel's word is the one that was recorded of another.
+            let is_nobodys = with_word(own, word).next().is_none();
+            (is_sure && is_nobodys).then(|| Changed {
+                operation: Lacking::of(operation),
+                scope: operation.scope,
+                words: (operation.entry.cookie, word),
+                is_of_push: !self.kernel.by_shim.contains(&own_key.0),
+                before: operation.lap.as_deref().map(|lap| (lap.submit, lap.cookie)),
+                taken: event.id,
+            })
         });
         let Some(ring) = self.kernel.rings.get_mut(&key) else {
             return;
         };
         let found = match recorded {
-            Some((_, operation)) if operation.entry.cookie == word => {
+            Some((own, operation)) if operation.entry.cookie == word => {
                 ring.agreed = ring.agreed.saturating_add(1);
-                ring.handed.agrees(sequence, word)
+                let is_only_one = with_word(own, word).nth(1).is_none();
+                ring.handed.agrees(sequence, is_only_one.then_some(word))
             }
             Some(_) => {
                 ring.differed = ring.differed.saturating_add(1);
@@ -563,15 +573,13 @@ fn recorded(own: &RingState, sequence: u64) -> Option<&Operation> {
     (is_own && operation.entry.opcode != CALLBACK).then_some(operation)
 }
 
-fn changed(operation: &Operation, word: u64, taken: EventId) -> Changed {
-    let lap = operation.lap.as_deref();
-    Changed {
-        operation: Lacking::of(operation),
-        scope: operation.scope,
-        words: (operation.entry.cookie, word),
-        before: lap.map(|lap| (lap.submit, lap.cookie)),
-        taken,
-    }
+/// Operations in flight with a word.
+fn with_word(own: &RingState, word: u64) -> impl Iterator<Item = &Operation> {
+    let same = own.by_cookie.get(&word).into_iter().flatten();
+    let flying = same.filter_map(|sequence| own.flying.get(sequence));
+    flying
+        .map(Box::as_ref)
+        .filter(move |operation| operation.entry.cookie == word)
 }
 
 /// The operation of a completion: the one that the kernel says, else the oldest in flight with its cookie, but one that

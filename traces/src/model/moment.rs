@@ -398,6 +398,8 @@ pub(crate) struct Rewritten {
     pub(crate) scope: u32,
     /// The word that was handed over, and the one that the kernel took.
     pub(crate) words: (u64, u64),
+    /// The former is of the push, not of a look at the slot.
+    pub(crate) is_of_push: bool,
     /// What its slot held a lap before, and the submission of that.
     pub(crate) before: Option<(EventId, u64)>,
     /// Where the kernel took it.

@@ -5,8 +5,8 @@
 //! offered. Suspects a slot that went in again exactly as it was, with a cookie that cannot be meant: its owner never
 //! filled it, or once more with the same. Of one whose cookie is known not to be set T02 tells, and says so there.
 //! Where the kernel's submissions are recorded beside the program's own record, it fires on one that the kernel took with
-//! another word than lay there when the very thread entered: whatever the two words stand for, what was pushed is not what
-//! the kernel got, and somebody wrote to the slot in between.
+//! another word than lay there when the very thread entered, or than was pushed: whatever the two words stand for, what was
+//! handed over is not what the kernel got, and somebody wrote to the slot in between.
 //! Stays silent on rings of which not all enters are recorded, that are entered by several threads, or
 //! whose entries a thread of the kernel takes.
 //! Points at the submission.
@@ -28,14 +28,17 @@ pub(super) static RULE: Rule = Rule {
             meanwhile, its ring is dropped, or later enters offer too few and leave it behind. Suspected of a \
             slot that goes in as it was, with the cookie of an owner that is gone or busy: nobody filled \
             it, and the old operation runs again. With --kernel, observed of an entry that the kernel took with another \
-            user_data than lay in its slot when the thread entered: somebody wrote to the slot while it was handed over.",
+            user_data than lay in its slot when the thread entered, or than was pushed where whole entries are copied in: \
+            somebody wrote to the slot while it was handed over.",
     silent: "Not all enters of the ring are recorded, several threads enter it, or the kernel polls the \
              queue; what is pushed when a process ends may be about to go. Of a slot as it was whose cookie \
              nobody set, T02 tells. Of what the kernel took nothing is said where another thread handed it over than \
-             the one that entered, where an earlier enter left it behind, with times by batch, or where the operations \
-             before and behind it do not show that both sides mean the same one; `check` counts those that differ.",
+             the one that entered, where an earlier enter left it behind, with times by batch, where the kernel's word is \
+             that of another operation in flight, or where the operations before and behind it do not show by words of \
+             their own that both sides mean the same one; `check` counts those that differ.",
     needs: "Submissions and enters; of what the kernel took, `record --kernel` and the ring's record by the shim, or by the \
-            probe through the io-uring crate's names.",
+            probe where the ring is made known as one that whole entries are copied into: through the io-uring crate's \
+            names, or by hand.",
     points_at: "The submission.",
     example: "An enter failed with EBUSY; the next one counted what to submit from the program's own \
               tail, and the entries in between were never offered again.",
@@ -123,7 +126,11 @@ fn draft(
         .shape(judge.names().file(SiteId(operation.entry.site)))
 }
 
-/// What was pushed is not what the kernel got.
+/// What is known of an entry that was handed over: what the probe was given to push, or what the shim looked at.
+const PUSHED: &str = "what was pushed";
+const LAY_THERE: &str = "what lay in the slot when the thread entered";
+
+/// What was handed over is not what the kernel got.
 fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
     let Rewritten {
         operation: it,
@@ -133,6 +140,10 @@ fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
     let (view, since) = rewritten.view;
     let names = judge.names();
     let operation = names.operation(it.id.ring, it.id.sequence, it.slot, it.opcode);
+    let handed_over = match rewritten.is_of_push {
+        true => PUSHED,
+        false => LAY_THERE,
+    };
     let held_before = |word: u64| rewritten.before.is_some_and(|(_, before)| before == word);
     let what = if held_before(*handed) {
         ": it was handed over before it was filled, with what its slot held before"
@@ -156,7 +167,7 @@ fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
             "{operation}{} went in with {handed:#x}, and the kernel took it with {taken:#x}{what}",
             judge.at(it.site)
         ))
-        .evidence(it.submit, "what lay in the slot when the thread entered")
+        .evidence(it.submit, handed_over)
         .evidence(rewritten.taken, "what the kernel took, in that call")
         .key(it.id)
         .shape("other word")
@@ -207,7 +218,7 @@ fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) 
 #[cfg(test)]
 mod tests {
     use super::super::testing::check_rule;
-    use super::RULE;
+    use super::{LAY_THERE, PUSHED, RULE};
     use crate::trace::Trace;
 
     #[test]
@@ -421,15 +432,57 @@ mod tests {
 
     #[test]
     fn the_slots_old_word_says_who_was_late() {
-        let lap: Vec<_> = (0..8)
-            .map(|word| (0x100 + word, 0x100 + word, ""))
-            .collect();
-        let with = |middle| [&lap[..], &[middle, (0x3000, 0x3000, "")]].concat();
+        let with = |middle| {
+            let lap = (0..8).map(|word| (0x100 + word, 0x100 + word, ""));
+            let words: Vec<_> = lap.chain([middle, (0x3000, 0x3000, "")]).collect();
+            // What was in the slot is over.
+            let over = "89 k complete 4 0x100 0 of=0\n89 main complete 0 0x100 0\n90 main submit";
+            handed_over(&words).replace("90 main submit", over)
+        };
         let early = "<- operation #8 (ring 0, slot 0, READ) at op.rs:9 went in with 0x100, and the kernel took it with 0x2000: it was handed over before it was filled";
-        of_words(&with((0x100, 0x2000, early)));
+        check_rule(&RULE, &with((0x100, 0x2000, early)));
         let old =
             "<- went in with 0x2000, and the kernel took it with 0x100, which its slot held before";
-        of_words(&with((0x2000, 0x100, old)));
+        check_rule(&RULE, &with((0x2000, 0x100, old)));
+    }
+
+    /// The process and the kernel count the entries of a queue each for itself, and one may have missed some.
+    #[test]
+    fn numbers_that_are_off_never_agree_by_chance() {
+        let recorded: Vec<_> = (1..=3).flat_map(|word| [0x1000 * word, 0x9]).collect();
+        let of_side = |side: &str, words: &[u64]| {
+            let lines = (0..)
+                .zip(words)
+                .map(|(sequence, word)| format!("{side} READ {word:#x} seq={sequence}\n"));
+            lines.collect::<String>()
+        };
+        let check = |recorded: &[u64], taken: &[u64], lost: &str| {
+            let handed = of_side("10 main submit 0", recorded);
+            let taken = of_side("20 k submit 4", taken);
+            let text = format!("{TWO_VIEWS}{handed}{taken}30 main enter 0 6 -> 6\n{lost}");
+            check_rule(&RULE, &text);
+        };
+        // The kernel's record of two is missing, which is said later or never.
+        let taken = [&recorded[..2], &recorded[4..]].concat();
+        check(&recorded, &taken, "40 k lost 2 kernel-buffer");
+        check(&recorded, &taken, "");
+        // The program pushed two past its record, or before its ring was followed.
+        check(&recorded, &[&[0x7000, 0x9], &recorded[..]].concat(), "");
+        // One that many have shows nothing on either side.
+        let changed = |recorded: [u64; 3]| {
+            let taken = [recorded[0], 0x7000, recorded[2]];
+            let all = [&[recorded[0]], &recorded[..], &[recorded[2]]].concat();
+            check(
+                &all,
+                &[&[recorded[0]], &taken[..], &[recorded[2]]].concat(),
+                "",
+            );
+        };
+        changed([0x9, 0x2000, 0x3000]);
+        changed([0x1000, 0x2000, 0x9]);
+        // Nor does one that the kernel took with the word of another.
+        let four = [0x1000, 0x2000, 0x3000, 0x4000];
+        check(&four, &[0x1000, 0x4000, 0x3000, 0x4000], "");
     }
 
     /// The same three operations, of which the second one has another word in the kernel for reasons of its own.
@@ -488,6 +541,60 @@ mod tests {
         }
     }
 
+    /// Batches of as many operations, every so many of which have one word, of which the kernel's record lacks some and
+    /// numbers those behind as if they had never been.
+    fn with_a_gap(batch: usize, common: usize, gone: std::ops::Range<usize>) -> String {
+        let word = |sequence: usize| match sequence % common {
+            0 => 0x9,
+            _ => 0x1000 + sequence,
+        };
+        let all: Vec<usize> = (0..12).collect();
+        let mut text = TWO_VIEWS.to_owned();
+        for (at, batch) in (1..).map(|at| at * 100).zip(all.chunks(batch)) {
+            let has = |sequence: &&usize| !gone.contains(sequence);
+            let handed = batch.iter().map(|it| {
+                format!(
+                    "{at} main submit 0 READ {:#x} op.rs:9 seq={it}\n",
+                    word(*it)
+                )
+            });
+            let taken = batch.iter().filter(has).map(|it| {
+                let number = it - if *it < gone.start { 0 } else { gone.len() };
+                let (at, word) = (at + 1, word(*it));
+                format!(
+                    "{at} k submit 4 READ {word:#x} seq={number}\n\
+                     {at} k complete 4 {word:#x} 0 of={number}\n"
+                )
+            });
+            let entered = format!("{} main enter 0 {1} -> {1}\n", at + 2, batch.len());
+            let reaped = batch
+                .iter()
+                .map(|it| format!("{} main complete 0 {:#x} 0\n", at + 3, word(*it)));
+            let lines = handed.chain(taken).chain([entered]).chain(reaped);
+            text.extend(lines);
+        }
+        text
+    }
+
+    #[test]
+    fn no_record_whose_loss_is_told_in_the_end_makes_it_one() {
+        for (batch, common) in [1, 2, 3, 4, 6, 12]
+            .iter()
+            .flat_map(|batch| [1, 2, 3, 13].map(|common| (*batch, common)))
+        {
+            for (from, count) in (0..11).flat_map(|from| (1..=4).map(move |count| (from, count))) {
+                let text = with_a_gap(batch, common, from..from + count);
+                // Or never, where it is what the program did that nobody saw.
+                for lost in ["", &format!("9000 k lost {count} kernel-buffer\n")] {
+                    let trace = Trace::parse_text(&format!("{text}{lost}")).unwrap();
+                    let mut stories = trace.verdict().stories.iter();
+                    let said = stories.find(|story| story.head.rule == RULE.id);
+                    assert!(said.is_none(), "{said:?} in\n{text}{lost}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_the_crate_pushed_is_nobodys_to_change() {
         let text = handed_over(&[
@@ -496,7 +603,17 @@ mod tests {
             (0x3000, 0x3000, ""),
         ]);
         let linked = text.replace("capture=preload", "");
-        check_rule(&RULE, &linked.replace("0 fd=3", "0 copied fd=3"));
+        let copied = linked.replace("0 fd=3", "0 copied fd=3");
+        check_rule(&RULE, &copied);
+        // What is known of each is what its record was made from.
+        for (text, known, other) in [(&copied, PUSHED, LAY_THERE), (&text, LAY_THERE, PUSHED)] {
+            let bare = text.replace(SAID, "");
+            let report = crate::report::text(&Trace::parse_text(&bare).unwrap(), 100);
+            assert!(
+                report.contains(known) && !report.contains(other),
+                "{report}"
+            );
+        }
     }
 
     #[test]
