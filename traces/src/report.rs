@@ -48,6 +48,8 @@ pub struct Line {
 const LISTED_MAX: usize = 8;
 /// Narrower than this nothing can be read.
 const WIDTH_MIN: usize = 30;
+/// Columns of a thread's name: the longest that the kernel keeps, and the id of one that shares it.
+const THREAD_COLUMNS: usize = 24;
 
 /// The report as plain text.
 pub fn text(trace: &Trace, width: usize) -> String {
@@ -172,7 +174,7 @@ impl Page {
         let head = format!(
             "  {:>14}  {}: {role}",
             time_of(trace, event),
-            cut(&thread, 16)
+            cut(&thread, THREAD_COLUMNS)
         );
         self.line(Class::Evidence, cut(&head, self.width));
         let text = crate::describe::what(trace, event);

@@ -129,10 +129,20 @@ fn plain(line: &str) -> String {
     let (number, unit, rest) = (parts.next(), parts.next(), parts.next());
     match (number.map(str::parse::<f64>), unit, rest) {
         (Some(Ok(_)), Some("ns" | "us" | "ms" | "s"), Some(rest)) => {
-            format!("            TIME  {}", rest.trim_start())
+            format!("            TIME  {}", without_id(rest.trim_start()))
         }
         _ => line,
     }
+}
+
+/// `worker#4711: role`, of threads that share a name.
+fn without_id(rest: &str) -> String {
+    let id = rest.split_once(": ").and_then(|(thread, role)| {
+        let (name, id) = thread.rsplit_once('#')?;
+        id.parse::<u32>().ok()?;
+        Some(format!("{name}#ID: {role}"))
+    });
+    id.unwrap_or_else(|| rest.to_owned())
 }
 
 #[test]

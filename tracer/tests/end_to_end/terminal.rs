@@ -91,6 +91,15 @@ impl Terminal {
         self.wait(|screen| screen.contents().contains(text), text);
     }
 
+    /// Waits until the screen does not hold a text any more.
+    #[track_caller]
+    pub(crate) fn wait_until_gone(&self, text: &str) {
+        self.wait(
+            |screen| !screen.contents().contains(text),
+            &format!("a screen without {text}"),
+        );
+    }
+
     #[track_caller]
     fn wait(&self, is_there: impl Fn(&vt100::Screen) -> bool, what: &str) {
         let started = Instant::now();

@@ -183,6 +183,8 @@ fn record_shows_findings_while_the_program_runs_and_ends_as_it_does() {
     terminal.press("1");
     terminal.press("q");
     terminal.wait_for("The program still runs");
+    // Drawn to its end: the keys of what lies below it are told no more.
+    terminal.wait_until_gone("j/k move");
     terminal.press("\x1b");
     // Answered before the program ends: else the key would be one of the findings.
     terminal.wait_for("j/k move");

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use traces::event::{Event, EventId, SiteId, What};
 
 use crate::about;
+use crate::keys::Characters;
 use crate::layout::{Layout, PaneArea, hint_lines};
 use crate::live::State;
 use crate::model::{Model, Prompt, PromptKind};
@@ -357,9 +358,20 @@ pub(super) fn thread_of(model: &Model, event: &Event, columns: usize) -> (String
     if room == 0 {
         return (String::new(), Tone::Faint);
     }
-    let mut text = clip(&model.thread_of(event), room, model.look.characters);
+    let mut text = clip_name(&model.thread_of(event), room, model.look.characters);
     text.push_str(&" ".repeat((room + 1).saturating_sub(width(&text))));
     (text, Tone::Faint)
+}
+
+/// A thread's name in so many columns: what tells it from others of that name stays.
+fn clip_name(name: &str, room: usize, characters: Characters) -> String {
+    /// Columns of the name itself, at the least.
+    const LEAST: usize = 2;
+    let parts = name.rfind('#').map(|at| name.split_at(at));
+    match parts.filter(|(_, id)| width(name) > room && width(id) + LEAST <= room) {
+        Some((name, id)) => clip(name, room - width(id), characters) + id,
+        None => clip(name, room, characters),
+    }
 }
 
 /// Columns from which the rows of a list have times and places.
@@ -392,4 +404,19 @@ pub(super) fn time_width(model: &Model) -> usize {
 /// The time of an event in its column.
 pub(super) fn timed(model: &Model, event: &Event, columns: usize) -> String {
     format!("{:>columns$} ", model.time_of(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_what_tells_it_from_others() {
+        let clipped = |name: &str, room| clip_name(name, room, Characters::Unicode);
+        assert_eq!(clipped("tokio-rt-worker#4711", 12), "tokio-…#4711");
+        assert_eq!(clipped("pool#4711", 12), "pool#4711");
+        assert_eq!(clipped("tokio-rt-worker", 12), "tokio-rt-wo…");
+        // Without any of the name, the id says nothing.
+        assert_eq!(clipped("pool#4711", 6), "pool#…");
+    }
 }
