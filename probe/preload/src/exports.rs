@@ -323,7 +323,7 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
     unsafe { memory::realloc(block, size) }
 }
 
-/// `prctl(2)`, which is variadic: see [`ring_call`].
+/// `prctl(2)`, which is variadic: see `ring_call`.
 ///
 /// # Safety
 ///

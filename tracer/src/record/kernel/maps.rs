@@ -2,7 +2,7 @@
 //! (file, address within it), which is what traces hold.
 //!
 //! The kernel says of each mapping of code where it lies and which part of which file it is. Where that part lies in the
-//! file's own addresses only the file says; it is asked when the first stack leads there ([`super::look`]): anybody may have
+//! file's own addresses only the file says; it is asked when the first stack leads there ([`mod@super::look`]): anybody may have
 //! made it, and whoever listens to the kernel may be root. Where its build-id, or its inode where the kernel saw none, is not the one that the kernel saw, it is another
 //! file by now, and the frame is left out.
 

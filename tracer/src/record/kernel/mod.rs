@@ -7,7 +7,7 @@
 //!
 //! Reading order: here, [`tracefs`] and [`mod@format`] (where things are), [`perf`] (the kernel's interface), [`sample`]
 //! (records into words), [`follow`] (words into operations, of processes that [`births`] knows), [`mod@file`]; [`maps`] for
-//! `--stacks`, [`calls`], [`unwind`] and [`tables`] for `--uprobes`, and [`look`] for what files say of themselves to both.
+//! `--stacks`, [`calls`], [`unwind`] and [`tables`] for `--uprobes`, and [`mod@look`] for what files say of themselves to both.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
