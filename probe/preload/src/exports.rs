@@ -9,10 +9,15 @@
 
 use core::ffi::{c_int, c_long, c_void};
 
+use crate::kernel::number;
 use crate::uring::{Call, Way};
 use crate::{closing, kernel, memory, next, uring};
 
 const _: () = assert!(kernel::SETUP == 425 && kernel::REGISTER == 427);
+
+/// The last one of the operations of `seccomp` that forbid something (the other one is `SECCOMP_SET_MODE_STRICT`): those
+/// behind it ask what there is.
+const SECCOMP_SET_MODE_FILTER: usize = 1;
 
 /// `syscall(2)`
 ///
@@ -29,16 +34,16 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "jbe {ring}",
         // Those of `closing::NUMBERS`.
         "cmp edi, 3",
-        "je {closer}",
+        "je {watched}",
         "cmp edi, 33",
-        "je {closer}",
+        "je {watched}",
         "cmp edi, 292",
-        "je {closer}",
+        "je {watched}",
         "cmp edi, 436",
-        "je {closer}",
+        "je {watched}",
         // `seccomp`
         "cmp edi, 317",
-        "je {confiner}",
+        "je {watched}",
         "cmp byte ptr [rip + {trap}], 0",
         "jne 3f",
         "2: mov rax, qword ptr [rip + {next}]",
@@ -66,8 +71,7 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "je {mask}",
         "jmp 2b",
         ring = sym ring_call,
-        closer = sym closing_call,
-        confiner = sym confining_call,
+        watched = sym watched_call,
         next = sym next::SYSCALL,
         first = sym first_call,
         trap = sym crate::trap::ON,
@@ -97,18 +101,16 @@ pub unsafe extern "C" fn syscall() -> c_long {
         "b.eq 4f",
         // `seccomp`
         "cmp x0, #277",
-        "b.eq 5f",
+        "b.eq 4f",
         "adrp x9, {next}",
         "ldr x9, [x9, :lo12:{next}]",
         "cbz x9, 3f",
         "br x9",
         "2: b {ring}",
         "3: b {first}",
-        "4: b {closer}",
-        "5: b {confiner}",
+        "4: b {watched}",
         ring = sym ring_call,
-        closer = sym closing_call,
-        confiner = sym confining_call,
+        watched = sym watched_call,
         next = sym next::SYSCALL,
         first = sym first_call,
     )
@@ -134,9 +136,9 @@ unsafe extern "C" fn ring_call(
     unsafe { uring::call(&call) }
 }
 
-/// A system call that may close a ring's descriptor.
-unsafe extern "C" fn closing_call(
-    number: c_long,
+/// A system call that may close a ring's descriptor, or forbids others from here on.
+unsafe extern "C" fn watched_call(
+    call: c_long,
     a: usize,
     b: usize,
     c: usize,
@@ -144,28 +146,13 @@ unsafe extern "C" fn closing_call(
     e: usize,
     f: usize,
 ) -> c_long {
-    closing::by_number(number, [a, b, c, d, e, f]);
-    // SAFETY: the program's call, with its arguments.
-    unsafe { next::syscall(number, a, b, c, d, e, f) }
-}
-
-/// `seccomp(2)`, by number
-unsafe extern "C" fn confining_call(
-    number: c_long,
-    a: usize,
-    b: usize,
-    c: usize,
-    d: usize,
-    e: usize,
-    f: usize,
-) -> c_long {
-    /// The last one of `SECCOMP_SET_MODE_STRICT` and `SECCOMP_SET_MODE_FILTER`; those behind them only ask what there is.
-    const CONFINES: usize = 1;
-    if a <= CONFINES {
-        probe::preload::settle();
+    match call {
+        number::SECCOMP if a <= SECCOMP_SET_MODE_FILTER => probe::preload::settle(),
+        number::SECCOMP => {}
+        _ => closing::by_number(call, [a, b, c, d, e, f]),
     }
     // SAFETY: the program's call, with its arguments.
-    unsafe { next::syscall(number, a, b, c, d, e, f) }
+    unsafe { next::syscall(call, a, b, c, d, e, f) }
 }
 
 /// A system call that may block signals, while calls are trapped.

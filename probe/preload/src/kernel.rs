@@ -32,7 +32,7 @@ pub(crate) mod number {
     pub(super) const PERSONALITY: i64 = 135;
     pub(super) const PRCTL: i64 = 157;
     pub(super) const TGKILL: i64 = 234;
-    pub(super) const SECCOMP: i64 = 317;
+    pub(crate) const SECCOMP: i64 = 317;
 }
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod number {
@@ -48,6 +48,7 @@ pub(crate) mod number {
     pub(super) const OPENAT: i64 = 56;
     pub(super) const READ: i64 = 63;
     pub(super) const RT_SIGPROCMASK: i64 = 135;
+    pub(crate) const SECCOMP: i64 = 277;
 }
 
 /// `IORING_SETUP_*`
