@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use support::faults::{FAULTS, plant};
+use support::faults::{FAULTS, plant, plant_any};
 use support::file::File;
 use support::runtime::run;
 use support::same::assert_same;
@@ -85,10 +85,8 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let mut lines = run(&decisions);
-        let (rule, planted) = &FAULTS[fault.index(FAULTS.len())];
         lines[0] = "process 0 state=clean end=exit:0".to_owned();
-        let at = 1 + at.index(lines.len());
-        plant(&mut lines, at, planted);
+        let rule = plant_any(&mut lines, fault, at);
         let found = stories(&lines);
         let right = found.len() == 1 && found[0].starts_with(rule);
         prop_assert!(right, "{} wanted, {:#?}\n{}", rule, found, lines.join("\n"));

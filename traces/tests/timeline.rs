@@ -9,7 +9,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use support::faults::{FAULTS, plant};
+use support::faults::plant_any;
 use support::runtime::run;
 use traces::Trace;
 use traces::event::What;
@@ -353,9 +353,7 @@ proptest! {
         lost in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let mut lines = run(&decisions);
-        let (_, planted) = &FAULTS[fault.index(FAULTS.len())];
-        let at = 1 + at.index(lines.len());
-        plant(&mut lines, at, planted);
+        plant_any(&mut lines, fault, at);
         let count = lines.len();
         for index in lost.iter().map(|index| index.index(count)).filter(|index| *index > 0) {
             let mut words = lines[index].split(' ');

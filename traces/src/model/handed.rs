@@ -14,46 +14,9 @@
 //! would be in flight, too, under a number of its own and with that word. For the same reason the word of one that differs
 //! may be that of no other.
 
-use super::moment::{Lacking, Rewritten};
-use crate::event::EventId;
-
-/// An operation that the kernel took with another word.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Changed {
-    pub(super) operation: Lacking,
-    pub(super) scope: u32,
-    /// What was recorded, and what the kernel took.
-    pub(super) words: (u64, u64),
-    /// It was recorded when it was pushed, not when its slot was looked at.
-    pub(super) is_of_push: bool,
-    /// What its slot held a lap before.
-    pub(super) before: Option<(EventId, u64)>,
-    /// Where the kernel took it.
-    pub(super) taken: EventId,
-}
+use super::moment::Changed;
 
 impl Changed {
-    pub(super) fn shown(self, view: (u32, EventId), until: EventId) -> Rewritten {
-        let Self {
-            operation,
-            scope,
-            words,
-            is_of_push,
-            before,
-            taken,
-        } = self;
-        Rewritten {
-            operation,
-            scope,
-            words,
-            is_of_push,
-            before,
-            taken,
-            view,
-            until,
-        }
-    }
-
     fn is_between(&self, (sequence, word): (u64, u64), neighbour: u64) -> bool {
         sequence == neighbour && word != self.words.0 && word != self.words.1
     }

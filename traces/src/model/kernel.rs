@@ -14,8 +14,8 @@ use wire::record::{CookieState, RingKind};
 
 use super::Observer;
 use super::discipline::Carrier;
-use super::handed::{Changed, Handed};
-use super::moment::{Forged, Lacking, Moment};
+use super::handed::Handed;
+use super::moment::{Changed, Forged, Lacking, Moment, Rewritten};
 use super::opcodes::CQE_SKIP;
 use super::posts::{self, Posts, Taken};
 use super::ringset::RingKey;
@@ -508,9 +508,12 @@ impl State {
                 None
             }
         };
-        if let Some(changed) = found {
-            let view = (key.0, ring.created);
-            observer.see(&Moment::Rewritten(changed.shown(view, event.id)));
+        if let Some(entry) = found {
+            observer.see(&Moment::Rewritten(Rewritten {
+                entry,
+                view: (key.0, ring.created),
+                until: event.id,
+            }));
         }
     }
 

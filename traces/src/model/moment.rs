@@ -389,9 +389,9 @@ pub(crate) struct Forged {
     pub(crate) until: EventId,
 }
 
-/// An entry that somebody wrote to while it was handed over.
-#[derive(Debug)]
-pub(crate) struct Rewritten {
+/// An entry that the kernel took with another word than it was handed over with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Changed {
     /// The operation, as its process recorded it.
     pub(crate) operation: Lacking,
     /// Scope of the thread that handed it over.
@@ -404,6 +404,13 @@ pub(crate) struct Rewritten {
     pub(crate) before: Option<(EventId, u64)>,
     /// Where the kernel took it.
     pub(crate) taken: EventId,
+}
+
+/// An entry that somebody wrote to while it was handed over: that it is the same operation is certain.
+#[derive(Debug)]
+pub(crate) struct Rewritten {
+    /// What changed.
+    pub(crate) entry: Changed,
     /// The process that is the kernel's view, and where that begins to tell of the ring.
     pub(crate) view: (u32, EventId),
     /// The latest event that it rests on.

@@ -516,7 +516,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
 mod tests {
     use proptest::prelude::*;
 
-    use super::support::faults::{FAULTS, plant};
+    use super::support::faults::plant_any;
     use super::support::runtime::run;
     use crate::finding::Doubt;
     use crate::trace::Trace;
@@ -551,9 +551,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
         ) {
             let mut lines = run(&decisions);
-            let (_, planted) = &FAULTS[fault.index(FAULTS.len())];
-            let at = 1 + at.index(lines.len());
-            plant(&mut lines, at, planted);
+            plant_any(&mut lines, fault, at);
             prop_assert!(Trace::parse_text(&lines.join("\n")).is_ok());
         }
     }

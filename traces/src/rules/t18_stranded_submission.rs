@@ -132,28 +132,25 @@ const LAY_THERE: &str = "what lay in the slot when the thread entered";
 
 /// What was handed over is not what the kernel got.
 fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
-    let Rewritten {
-        operation: it,
-        words: (handed, taken),
-        ..
-    } = rewritten;
+    let entry = &rewritten.entry;
+    let (it, (handed, taken)) = (&entry.operation, entry.words);
     let (view, since) = rewritten.view;
     let names = judge.names();
     let operation = names.operation(it.id.ring, it.id.sequence, it.slot, it.opcode);
-    let handed_over = match rewritten.is_of_push {
+    let handed_over = match entry.is_of_push {
         true => PUSHED,
         false => LAY_THERE,
     };
-    let held_before = |word: u64| rewritten.before.is_some_and(|(_, before)| before == word);
-    let what = if held_before(*handed) {
+    let held_before = |word: u64| entry.before.is_some_and(|(_, before)| before == word);
+    let what = if held_before(handed) {
         ": it was handed over before it was filled, with what its slot held before"
-    } else if held_before(*taken) {
+    } else if held_before(taken) {
         ", which its slot held before"
     } else {
         ""
     };
-    let mut draft = Draft::new(it.id.subject(), it.submit, rewritten.taken)
-        .scope(rewritten.scope)
+    let mut draft = Draft::new(it.id.subject(), it.submit, entry.taken)
+        .scope(entry.scope)
         .history(History::Since(since))
         .until(rewritten.until)
         .by_kernel(view)
@@ -168,12 +165,12 @@ fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
             judge.at(it.site)
         ))
         .evidence(it.submit, handed_over)
-        .evidence(rewritten.taken, "what the kernel took, in that call")
+        .evidence(entry.taken, "what the kernel took, in that call")
         .key(it.id)
         .shape("other word")
         .shape(crate::names::opcode(it.opcode))
         .shape(names.file(it.site));
-    if let Some((lap, _)) = rewritten.before.filter(|_| !what.is_empty()) {
+    if let Some((lap, _)) = entry.before.filter(|_| !what.is_empty()) {
         draft = draft.evidence(lap, "what the slot held before");
     }
     judge.say(draft);

@@ -3,6 +3,8 @@
 //! Each uses a ring, addresses, threads and coroutines of its own (ring 7, addresses from 0x7000000, coroutine
 //! 9000), so that the run around it stays correct. Lines have no time: they get that of the line before.
 
+use proptest::sample::Index;
+
 /// A rule, and what makes it speak.
 pub(crate) type Fault = (&'static str, &'static str);
 
@@ -339,4 +341,12 @@ pub(crate) fn plant(lines: &mut Vec<String>, at: usize, fault: &str) {
     let planted = fault.lines().map(str::trim).filter(|line| !line.is_empty());
     let planted: Vec<String> = planted.map(|line| format!("{time} {line}")).collect();
     lines.splice(at..at, planted);
+}
+
+/// Puts any fault anywhere into a run, and says whose rule it is.
+pub(crate) fn plant_any(lines: &mut Vec<String>, fault: Index, at: Index) -> &'static str {
+    let (rule, planted) = FAULTS[fault.index(FAULTS.len())];
+    let at = 1 + at.index(lines.len());
+    plant(lines, at, planted);
+    rule
 }
