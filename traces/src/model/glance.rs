@@ -114,7 +114,6 @@ impl Generation {
     fn is_only_handle(&self, pointer: &Pointer) -> bool {
         (self.leases, self.handed) == (1, 1)
             && (self.owner, self.ty) == (pointer.owner, pointer.ty)
-            && !self.nowhere
             && self.flight.as_ref().is_none_or(|flight| flight.is_over())
     }
 }
