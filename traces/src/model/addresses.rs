@@ -414,6 +414,17 @@ impl Addresses {
         &self.addresses
     }
 
+    /// Places of what lives in scopes, sorted.
+    #[cfg(test)]
+    pub(super) fn all_in_scopes(&self) -> Vec<((u32, u32), u32)> {
+        let scopes = self.in_scopes.iter();
+        let mut all: Vec<_> = scopes
+            .flat_map(|(scope, places)| places.iter().map(|place| (*scope, *place)))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
     /// All that lives.
     pub(super) fn live(&self) -> impl Iterator<Item = &Generation> {
         self.addresses.iter().filter_map(Address::live)

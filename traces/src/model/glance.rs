@@ -147,7 +147,15 @@ mod tests {
             course.step(event);
             glances += u64::from(course.state.looks == looks);
         }
-        let addresses = format!("{:#?}", course.state.addresses.all());
+        let state = &course.state;
+        let mut came_back: Vec<_> = state.came_back.iter().collect();
+        came_back.sort();
+        let addresses = format!(
+            "{:#?} {:?} {came_back:?} {:?}",
+            state.addresses.all(),
+            state.addresses.all_in_scopes(),
+            state.summary,
+        );
         let judged = course.finish();
         let said = format!(
             "{:#?} {:#?} {:#?}",
@@ -177,8 +185,8 @@ mod tests {
                 _ => "Unit owner=Box size=0 align=1",
             };
             let did = match what / 8 {
-                0..=10 => "leak",
-                11..=22 => "reclaim",
+                0..=9 => "leak",
+                10..=20 => "reclaim",
                 23 => "peek",
                 24 => "retain",
                 25 => "release",
@@ -186,11 +194,17 @@ mod tests {
                 _ => "",
             };
             text += &match what / 8 {
-                0..=26 => format!("{at} {lane} {did} {address:#x} {kind} x.rs:{}\n", what % 3),
+                0..=20 | 23..=26 => {
+                    format!("{at} {lane} {did} {address:#x} {kind} x.rs:{}\n", what % 3)
+                }
+                21 if which % 2 == 0 => format!("{at} {lane} ring-drop 0\n"),
+                21 => format!("{at} {lane} ring-create 0 sq=8 cq=16\n"),
+                22 if which % 2 == 0 => format!("{at} {lane} scope-begin {}\n", which / 2 % 2 + 1),
+                22 => format!("{at} {lane} scope-end {}\n", which / 2 % 2 + 1),
                 27 => format!("{at} {lane} submit 0 NOP {address:#x}\n"),
                 28 => format!("{at} {lane} complete 0 {address:#x} 0\n"),
                 29 => format!("{at} {lane} free {address:#x} 8\n"),
-                30 => format!("{at} {lane} scope-enter {}\n", which % 2),
+                30 => format!("{at} {lane} scope-enter {}\n", which % 3),
                 _ => format!("{at} {lane} thread {which}\n"),
             };
         }
