@@ -91,14 +91,16 @@ impl State {
             .and_then(Address::live_mut)
             && Some(live.id) == bound_or_live
         {
-            let owed = operation.as_ref().is_some_and(|operation| operation.sure);
             live.lane = event.lane;
             live.peeked = false;
-            // One that may end in silence is not counted: that it goes on, only this says.
             if last {
                 let flight = live.flight_mut();
-                if owed {
-                    flight.in_flight = flight.in_flight.saturating_sub(1);
+                match &operation {
+                    Some(it) if it.sure => flight.in_flight = flight.in_flight.saturating_sub(1),
+                    Some(it) if it.owes != expect::Owes::OnlyFailure => {
+                        flight.unsure = flight.unsure.saturating_sub(1);
+                    }
+                    _ => {}
                 }
                 flight.reaped = Some(Reaped {
                     event: event.id,

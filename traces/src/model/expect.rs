@@ -84,9 +84,11 @@ impl Chains {
         sequence: u64,
         is_lossy: bool,
     ) -> bool {
-        let gap = is_lossy && sequence != self.next;
+        // Entries of other threads come out of turn where their times are not exact: no chain goes on with those.
+        let is_next = sequence == self.next;
+        let gap = is_lossy && !is_next;
         self.next = sequence.saturating_add(1);
-        let is_behind = gap || (self.is_open && self.has_quiet);
+        let is_behind = gap || (is_next && self.is_open && self.has_quiet);
         self.has_quiet = is_behind || entry.sqe_flags & op::SQE_SKIP_SUCCESS != 0;
         self.is_open = entry.sqe_flags & op::SQE_LINKS != 0;
         is_behind

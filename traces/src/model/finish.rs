@@ -79,7 +79,7 @@ impl State {
         let flight = generation.flight();
         let reaped = flight
             .reaped
-            .filter(|_| flight.in_flight == 0)
+            .filter(|_| flight.in_flight == 0 && flight.unsure == 0)
             .map(|reaped| {
                 let round = round_of(reaped.ring);
                 (reaped, round.saturating_sub(reaped.round))

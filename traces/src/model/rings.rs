@@ -134,6 +134,8 @@ impl State {
             flight.reaped = None;
             if sure {
                 flight.in_flight = flight.in_flight.saturating_add(1);
+            } else if !is_quiet {
+                flight.unsure = flight.unsure.saturating_add(1);
             }
             if is_quiet {
                 flight.quiet = flight.quiet.saturating_add(1);

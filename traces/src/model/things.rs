@@ -105,7 +105,10 @@ pub(crate) struct Generation {
 pub(crate) struct Flight {
     /// Operations that still owe a completion.
     pub(crate) in_flight: u32,
-    /// Of those, operations that were in flight when their ring was dropped: no completion comes.
+    /// Operations that owe one unless another in front of them ended them in silence: whether they still do, only
+    /// that one tells.
+    pub(crate) unsure: u32,
+    /// Of those in flight, operations that were in flight when their ring was dropped: no completion comes.
     pub(crate) orphaned: u32,
     /// Operations that were ever bound to it, how many of them post nothing on success, the latest of
     /// them, and the latest completion of one.
@@ -144,6 +147,7 @@ impl Flight {
     /// Of a generation that no operation carried yet.
     const NONE: Self = Self {
         in_flight: 0,
+        unsure: 0,
         orphaned: 0,
         operations: 0,
         quiet: 0,

@@ -22,7 +22,8 @@ pub(super) static RULE: Rule = Rule {
             back (reclaims and releases) are not as many: one more came back than went out, or some came \
             back and some never did, though nothing is in flight for them.",
     silent: "The owner is one of which there is one (reclaimed-twice and never-reclaimed speak then), or \
-             operations that carry a handle are still in flight. Or all came back after the end of the \
+             operations that carry a handle are still in flight, or may be: one behind an entry that \
+             skips its success ends unseen where that fails. Or all came back after the end of the \
              scope; where a panic ended that, the end of the process is asked. Or records before its first handle were \
              overwritten, as in every long run: others may have been out since then.",
     needs: "Leaks, retains, reclaims and releases.",
@@ -84,7 +85,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::Held(held) => {
             let generation = held.generation;
-            let idle = generation.flight().in_flight == 0 && generation.returned > 0;
+            let flight = generation.flight();
+            let idle = (flight.in_flight, flight.unsure) == (0, 0) && generation.returned > 0;
             if !is_counted(generation.owner) || !idle || t09_never_reclaimed::stuck(held).is_none()
             {
                 return;
@@ -268,6 +270,44 @@ mod tests {
             65 main scope-end 1
             ",
         );
+    }
+
+    /// Also where it stands behind one that skips its success: only where that one failed would it have ended unseen.
+    /// Whether a handle of the same object came back says nothing of it.
+    #[test]
+    fn one_that_may_be_in_flight_is_waited_for() {
+        let of = |chained: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Conn conn.rs:8 owner=Arc    {arrow}
+                    {chained}
+                    13 main leak 0x1000 Conn conn.rs:8 owner=Arc
+                    14 main submit 0 SEND 0x1000 seq=6
+                    15 main complete 0 0x1000 64
+                    16 main reclaim 0x1000 Conn conn.rs:40 owner=Arc
+                    20 main submit 0 NOP 0x7 seq=7
+                    21 main complete 0 0x7 0
+                    22 main submit 0 NOP 0x7 seq=8
+                    23 main complete 0 0x7 0
+                    24 main submit 0 NOP 0x7 seq=9
+                    25 main complete 0 0x7 0
+                    "
+                ),
+            );
+        };
+        let drifted = "<- 2 handles went out, and 1 came back";
+        of("", drifted);
+        let behind = "11 main submit 0 FSYNC 0x0 link skip-success seq=4
+                      12 main submit 0 RECV 0x1000 seq=5 len=64";
+        of(behind, "");
+        // It came out of turn, and is of no chain.
+        let out_of_turn = "11 main submit 0 FSYNC 0x0 link skip-success seq=20
+                           12 main submit 0 RECV 0x1000 seq=5 len=64";
+        of(out_of_turn, "");
+        of(&behind.replace("RECV 0x1000", "RECV 0x7"), drifted);
     }
 
     #[test]
