@@ -171,45 +171,61 @@ mod tests {
         assert_eq!(glanced.1, thorough.1, "{text}");
     }
 
-    /// Pointers of two threads at a few addresses, which most of them leave as they came; some things besides.
+    /// Pointers of two threads at a few addresses, which most of them leave as they came; and of all that may be under
+    /// way beside them, a little.
     fn pointers(decisions: &[(u8, u8)]) -> String {
         let mut text =
             "process 0 end=exit:0\nlane a tid=5\n0 a ring-create 0 sq=8 cq=16\n".to_owned();
-        for (at, (what, which)) in decisions.iter().enumerate() {
-            let lane = if *what % 8 == 7 { "b" } else { "a" };
-            let address = 0x1000 + 0x40 * u64::from(which % 4);
+        let mut now = 0;
+        for (what, which) in decisions {
+            now += if which / 64 == 0 { STEP_NS } else { 1 };
+            let lane = if what % 8 == 7 { "b" } else { "a" };
+            let address = ADDRESSES[usize::from(which % 4)];
             let kind = match which / 4 % 8 {
                 0..=4 => "Conn owner=Box size=8 align=8",
                 5 => "Conn owner=Rc size=8 align=8",
                 6 => "Key owner=index",
                 _ => "Unit owner=Box size=0 align=1",
             };
-            let did = match what / 8 {
-                0..=9 => "leak",
-                10..=20 => "reclaim",
-                23 => "peek",
-                24 => "retain",
-                25 => "release",
-                26 => "leak-forever",
-                _ => "",
+            let line = what % 3;
+            let did = match what / 4 {
+                0..=16 => format!("leak {address:#x} {kind} x.rs:{line}"),
+                17..=35 => format!("reclaim {address:#x} {kind} x.rs:{line}"),
+                36..=37 => format!("peek {address:#x} {kind} x.rs:{line}"),
+                38 => format!("retain {address:#x} {kind} x.rs:{line}"),
+                39 => format!("release {address:#x} {kind} x.rs:{line}"),
+                40 => format!("leak-forever {address:#x} {kind} x.rs:{line}"),
+                41..=42 => format!("submit 0 RECV {address:#x} addr={address:#x} len=8"),
+                43 => format!("submit 0 NOP {:#x}", address & 0xffff_ffff),
+                44 => format!("submit 0 NOP {address:#x} link skip-success"),
+                45..=47 => format!("complete 0 {address:#x} 0"),
+                48 => format!("complete 0 {:#x} 0", address & 0xffff_ffff),
+                49 => format!("free {address:#x} 8"),
+                50 => format!("unmap {address:#x} 8"),
+                51 => "ring-drop 0".to_owned(),
+                52 => "ring-create 0 sq=8 cq=16".to_owned(),
+                53 => format!("scope-begin {}", which % 3),
+                54 => format!("scope-end {}", which % 3),
+                55 => format!("scope-enter {}", which % 3),
+                56 => format!("borrow-begin {address:#x} exclusive x.rs:{line}"),
+                57 => format!("borrow-end {address:#x} exclusive x.rs:{line}"),
+                58 => format!("resume {} {address:#x} ring=0", which % 3),
+                59 => format!("suspend {} {address:#x}", which % 3),
+                60 => format!("spawn {} Task x.rs:{line}", which % 3),
+                61 => format!("done {}", which % 3),
+                62 => "enter 0 1 -> 1".to_owned(),
+                _ => format!("thread {which}"),
             };
-            text += &match what / 8 {
-                0..=20 | 23..=26 => {
-                    format!("{at} {lane} {did} {address:#x} {kind} x.rs:{}\n", what % 3)
-                }
-                21 if which % 2 == 0 => format!("{at} {lane} ring-drop 0\n"),
-                21 => format!("{at} {lane} ring-create 0 sq=8 cq=16\n"),
-                22 if which % 2 == 0 => format!("{at} {lane} scope-begin {}\n", which / 2 % 2 + 1),
-                22 => format!("{at} {lane} scope-end {}\n", which / 2 % 2 + 1),
-                27 => format!("{at} {lane} submit 0 NOP {address:#x}\n"),
-                28 => format!("{at} {lane} complete 0 {address:#x} 0\n"),
-                29 => format!("{at} {lane} free {address:#x} 8\n"),
-                30 => format!("{at} {lane} scope-enter {}\n", which % 3),
-                _ => format!("{at} {lane} thread {which}\n"),
-            };
+            text += &format!("{now} {lane} {did}\n");
         }
         text
     }
+
+    /// Two of them have the same low half.
+    const ADDRESSES: [u64; 4] = [0x1000, 0x1040, 0x1_0000_2000, 0x2_0000_2000];
+
+    /// So long that what waits for a while is waited for no more.
+    const STEP_NS: u64 = 3_000_000;
 
     #[test]
     fn what_comes_and_goes_alike_is_seen_at_a_glance() {
@@ -231,7 +247,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_glance_sees_what_a_look_sees_of_pointers(decisions in prop::collection::vec(any::<(u8, u8)>(), 0..200)) {
+        fn a_glance_sees_what_a_look_sees_of_pointers(decisions in prop::collection::vec(any::<(u8, u8)>(), 0..400)) {
             assert_alike(&pointers(&decisions));
         }
 
