@@ -162,6 +162,30 @@ mod tests {
         );
     }
 
+    /// The one whose life began last, also where both lived before.
+    #[test]
+    fn half_of_two_pointers() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main scheme 0 pointer
+            10 main leak 0x55d0c2e01040 Op op.rs:8
+            11 main reclaim 0x55d0c2e01040 Op op.rs:9
+            12 main leak 0x66d0c2e01040 Op op.rs:18
+            13 main submit 0 RECV 0xc2e01040 op.rs:20     <- which is a part of Op#2 0x66d0c2e01040@1
+            14 main complete 0 0xc2e01040 5
+            15 main reclaim 0x66d0c2e01040 Op op.rs:19
+            20 main leak 0x55d0c2e01040 Op op.rs:8
+            21 main submit 0 RECV 0xc2e01040 op.rs:30     <- which is a part of Op#1 0x55d0c2e01040@2
+            22 main complete 0 0xc2e01040 5
+            30 main reclaim 0x55d0c2e01040 Op op.rs:9
+            31 main leak 0x66d0c2e01040 Op op.rs:18
+            32 main submit 0 RECV 0xc2e01040 op.rs:40     <- which is a part of Op#2 0x66d0c2e01040@2
+            ",
+        );
+    }
+
     /// The half keeps the tag of the whole.
     #[test]
     fn half_a_tagged_pointer() {
