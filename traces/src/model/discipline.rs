@@ -168,9 +168,11 @@ impl Cookies {
         let is_table = !self.is_blurred && self.orderly >= ORDERLY_RING * self.early_count;
         let early = self.early.iter().filter(move |_| is_table);
         early.copied().filter(|early| {
-            let others = self.each.iter().filter(|(number, cookie)| {
-                **number != early.cookie && cookie.early == 0 && cookie.orderly >= ORDERLY
-            });
+            // It is none of them itself: it went in too early.
+            let others = self
+                .each
+                .values()
+                .filter(|cookie| cookie.early == 0 && cookie.orderly >= ORDERLY);
             let is_index = self.each.get(&early.cookie).is_some_and(|cookie| {
                 // A timer's cookie never carries anything else.
                 let kinds = cookie.opcodes.count_ones() > 1 || self.opcodes.count_ones() == 1;

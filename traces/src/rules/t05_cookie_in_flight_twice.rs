@@ -147,10 +147,15 @@ mod tests {
 
     /// Rounds of a table with six indices, of which two kinds of operations are made, and then more.
     fn table(header: &str, rounds: u64, more: &str) -> String {
+        table_of(6, header, rounds, more)
+    }
+
+    /// The same with so many.
+    fn table_of(indices: u64, header: &str, rounds: u64, more: &str) -> String {
         let mut text = format!("{header}\n");
         let mut at = 10;
         for round in 0..rounds {
-            for index in 1..7 {
+            for index in 1..=indices {
                 let kind = if (round + index) % 2 == 0 {
                     "RECV"
                 } else {
@@ -159,7 +164,7 @@ mod tests {
                 text += &format!("{at} main submit 0 {kind} {index:#x} len=9 fd=5\n");
                 at += 1;
             }
-            for index in (1..7).rev() {
+            for index in (1..=indices).rev() {
                 text += &format!("{at} main complete 0 {index:#x} 9\n");
                 at += 1;
             }
@@ -241,6 +246,73 @@ mod tests {
             "complete 0 0x3 9 more\nsubmit 0 SEND 0x3 fd=6",
         );
         check_rule(&RULE, &table(BY_SHIM, 20, &more));
+    }
+
+    /// In each case but for what it names, there is something to say.
+    #[test]
+    fn what_is_no_index_or_may_have_ended_is_silent() {
+        let more = |more: &str| check_rule(&RULE, &table(BY_SHIM, 20, more));
+        let silent = "submit 0 RECV 0x3 fd=5 len=9\nsubmit 0 SEND 0x3 fd=6 len=9\n";
+        // Somebody ends operations, and which is not known from their cookies: by descriptor, or of a list.
+        more(&format!(
+            "submit 0 ASYNC_CANCEL 0x77 op-flags=2 fd=5\n{silent}"
+        ));
+        more(&format!("submit 0 POLL_REMOVE 0x77\n{silent}"));
+        // What ends others is not waited for, and what skips its success cannot be.
+        more("submit 0 RECV 0x3 fd=5 len=9\nsubmit 0 CLOSE 0x3 fd=5");
+        more("submit 0 CLOSE 0x3 fd=5\nsubmit 0 RECV 0x3 fd=5 len=9");
+        more("submit 0 RECV 0x3 fd=5 len=9\nsubmit 0 SEND 0x3 fd=6 len=9 skip-success");
+        // Words that go in twice at once as a matter of course are on this ring.
+        let twice = |word| format!("submit 0 NOP {word:#x}\n").repeat(2);
+        more(&((0x50..0x58).map(twice).collect::<String>() + silent));
+        // No small number.
+        let large = |text: &str| {
+            let digits = "123456".chars();
+            digits.fold(text.to_owned(), |text, digit| {
+                text.replace(&format!("0x{digit}"), &format!("0x100000{digit}"))
+            })
+        };
+        check_rule(&RULE, &large(&table(BY_SHIM, 20, silent)));
+        // It has gone in a few times only.
+        let laps = "submit 0 RECV 0x9\ncomplete 0 0x9 9\nsubmit 0 SEND 0x9\ncomplete 0 0x9 9\n";
+        more(&(laps.repeat(3) + &silent.replace("0x3", "0x9")));
+    }
+
+    #[test]
+    fn one_index_or_two_are_no_table() {
+        let silent = "submit 0 RECV 0x3 fd=5 len=9\nsubmit 0 SEND 0x3 fd=6 len=9\n";
+        check_rule(
+            &RULE,
+            &table_of(
+                4,
+                BY_SHIM,
+                40,
+                &EARLY
+                    .replace("#120", "#160")
+                    .replace("20 times", "40 times"),
+            ),
+        );
+        check_rule(&RULE, &table_of(3, BY_SHIM, 40, silent));
+        // Others that went in once, and such as go in too early themselves.
+        let others = "submit 0 NOP 0x11\nsubmit 0 NOP 0x12\nsubmit 0 NOP 0x13\n";
+        check_rule(
+            &RULE,
+            &table_of(3, BY_SHIM, 40, &(others.to_owned() + silent)),
+        );
+        let too = silent.replace("0x3", "0x1") + &silent.replace("0x3", "0x2");
+        check_rule(&RULE, &table_of(5, BY_SHIM, 40, &(too + silent)));
+    }
+
+    /// That it was asked to be cancelled explains that one time.
+    #[test]
+    fn an_index_that_was_cancelled_once_is_one() {
+        let before = "submit 0 ASYNC_CANCEL 0x77 addr=0x3\ncomplete 0 0x77 -2\n\
+                      submit 0 RECV 0x3 len=9\ncomplete 0 0x3 9\n";
+        let again = EARLY
+            .replace("#120", "#122")
+            .replace("slot 0", "slot 2")
+            .replace("20 times", "21 times");
+        check_rule(&RULE, &table(BY_SHIM, 20, &(before.to_owned() + &again)));
     }
 
     #[test]
