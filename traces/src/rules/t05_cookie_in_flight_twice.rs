@@ -264,7 +264,7 @@ mod tests {
         more("submit 0 RECV 0x3 fd=5 len=9\nsubmit 0 SEND 0x3 fd=6 len=9 skip-success");
         // Words that go in twice at once as a matter of course are on this ring.
         let twice = |word| format!("submit 0 NOP {word:#x}\n").repeat(2);
-        more(&((0x50..0x58).map(twice).collect::<String>() + silent));
+        more(&(silent.to_owned() + &(0x50..0x58).map(twice).collect::<String>()));
         // No small number.
         let large = |text: &str| {
             let digits = "123456".chars();
