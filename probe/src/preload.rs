@@ -7,8 +7,8 @@ use wire::record::{Kind, LOST_NOT_FOLLOWED, LOST_RING};
 
 use crate::memory::shim;
 use crate::recorder;
-pub use crate::recorder::Look;
-use crate::ring::Entry;
+pub use crate::recorder::{Look, Row};
+use crate::ring::Words;
 
 /// Whether another file of this process announces a recorder: it links the probe, and this copy of it has to
 /// step aside. Takes the loader's lock.
@@ -90,7 +90,7 @@ pub fn not_seen(what: &str) {
 
 /// Watches what an entry points at, and what its cookie points at where it may be a pointer.
 #[inline(always)]
-pub fn watch(entry: &Entry) {
+pub fn watch(entry: Words) {
     shim::watch(entry);
 }
 

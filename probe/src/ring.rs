@@ -127,7 +127,7 @@ mod whole;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use whole::{Odd, Submissions};
+pub use whole::{Odd, Submissions, Words};
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 

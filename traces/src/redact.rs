@@ -27,7 +27,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use wire::crc::crc32c;
 use wire::layout::{self, chunk, header};
-use wire::payload::{Submit, halves, pair, word};
+use wire::payload::{Submit, halves, other, pair, word};
 use wire::record::{Header, Kind, Owner, State, WITH_STACK};
 
 use crate::model::opcodes as op;
@@ -268,6 +268,7 @@ impl Process {
 
     fn rewrite_body(&self, redactor: &mut Redactor, body: &mut [u64], has_names: bool) {
         let mut at = 0;
+        let mut opcode = 0;
         while let Some((header, end)) = next(body, at) {
             let payload = body.get_mut(at + 1..end).unwrap_or_default();
             // Of a record of names nobody reads the time, and of one that was not finished only the length.
@@ -282,7 +283,7 @@ impl Process {
                         }
                 }
                 Some(State::Committed) => {
-                    self.rewrite_record(redactor, header, payload);
+                    self.rewrite_record(redactor, header, payload, &mut opcode);
                     header.0
                         & if has_names {
                             u64::from(u32::MAX)
@@ -317,7 +318,14 @@ impl Process {
     }
 
     /// A word that stands behind those that are known, because a newer writer put it there, is blank.
-    fn rewrite_record(&self, redactor: &mut Redactor, header: Header, words: &mut [u64]) {
+    /// `opcode` is that of the submission before it in its chunk.
+    fn rewrite_record(
+        &self,
+        redactor: &mut Redactor,
+        header: Header,
+        words: &mut [u64],
+        opcode: &mut u8,
+    ) {
         let has_stack = header.flags() & WITH_STACK != 0;
         let words = match words.split_last_mut() {
             Some((stack, rest)) if has_stack => {
@@ -332,7 +340,7 @@ impl Process {
             return words.fill(0);
         }
         let was = words.to_vec();
-        let known = self.rewrite_known(redactor, header, words);
+        let known = self.rewrite_known(redactor, header, words, opcode);
         words.get_mut(known..).unwrap_or_default().fill(0);
         if matches!(header.kind(), Some(Kind::String | Kind::Module)) {
             return;
@@ -346,7 +354,13 @@ impl Process {
     }
 
     /// Says how many words are known. Every kind is named, so that a new one cannot be forgotten.
-    fn rewrite_known(&self, redactor: &mut Redactor, header: Header, words: &mut [u64]) -> usize {
+    fn rewrite_known(
+        &self,
+        redactor: &mut Redactor,
+        header: Header,
+        words: &mut [u64],
+        opcode: &mut u8,
+    ) -> usize {
         let slide = redactor.slide;
         let (low, high) = halves(word(words, 0));
         let listed = usize::try_from(high)
@@ -412,21 +426,28 @@ impl Process {
                 4
             }
             Kind::Submit | Kind::LeakSubmit => {
+                let submitted = Submit::decode(words).opcode;
+                if kind == Kind::Submit {
+                    *opcode = submitted;
+                }
                 self.cookie_at(slide, words, 0);
-                // The operation's address, and its offset, which for some is a second address; for those that
-                // name another operation they are cookies.
-                let (address, offset) = names_others(words);
-                if address {
-                    self.cookie_at(slide, words, 4);
-                } else {
-                    self.address_at(slide, words, 4);
-                }
-                if offset {
-                    self.cookie_at(slide, words, 6);
-                } else {
-                    self.address_at(slide, words, 6);
-                }
+                self.addresses_at(slide, words, submitted, [4, 6]);
                 8
+            }
+            Kind::SubmitNext => {
+                let said = other::WORDS.map(|(flag, _)| header.flags() & flag != 0);
+                if said[0] {
+                    *opcode = word(words, 1) as u8;
+                }
+                let [head, addr, lengths, off, _] = said.map(usize::from);
+                let place = |is_said: bool, before: usize| match is_said {
+                    true => 1 + before,
+                    false => usize::MAX,
+                };
+                let places = [place(said[1], head), place(said[3], head + addr + lengths)];
+                self.cookie_at(slide, words, 0);
+                self.addresses_at(slide, words, *opcode, places);
+                1 + head + addr + lengths + off + usize::from(said[4])
             }
             Kind::Suspend => {
                 for index in 1..words.len().min(listed) {
@@ -504,6 +525,18 @@ impl Process {
         all
     }
 
+    /// The operation's address, and its offset, which for some is a second address; for those that name another operation
+    /// they are cookies.
+    fn addresses_at(&self, slide: Slide, words: &mut [u64], opcode: u8, places: [usize; 2]) {
+        for (index, is_cookie) in places.into_iter().zip(names_others(opcode)) {
+            if is_cookie {
+                self.cookie_at(slide, words, index);
+            } else {
+                self.address_at(slide, words, index);
+            }
+        }
+    }
+
     fn address_at(&self, slide: Slide, words: &mut [u64], index: usize) {
         if let Some(word) = words.get_mut(index) {
             *word = self.moved(slide, *word);
@@ -529,13 +562,13 @@ impl Process {
     }
 }
 
-/// Whether the address and the offset of a submission are cookies: of operations that name others by theirs.
-fn names_others(words: &[u64]) -> (bool, bool) {
-    match Submit::decode(words).opcode {
-        op::ASYNC_CANCEL | op::TIMEOUT_REMOVE => (true, false),
+/// Whether the address and the offset of an operation are cookies: of operations that name others by theirs.
+fn names_others(opcode: u8) -> [bool; 2] {
+    match opcode {
+        op::ASYNC_CANCEL | op::TIMEOUT_REMOVE => [true, false],
         // The offset is a new cookie.
-        op::POLL_REMOVE => (true, true),
-        _ => (false, false),
+        op::POLL_REMOVE => [true, true],
+        _ => [false, false],
     }
 }
 
@@ -648,10 +681,10 @@ mod tests {
         process.address(0x7f12_3456_7890);
         let complete = Header::committed(Kind::Complete, 3, 0, 0, 0);
         let mut words = [0x5_0000_0007, 0];
-        process.rewrite_record(redactor, complete, &mut words);
+        process.rewrite_record(redactor, complete, &mut words, &mut 0);
         assert_eq!(words[0], 0x5_0000_0007);
         let mut words = [0x7f12_3456_7890, 0];
-        process.rewrite_record(redactor, complete, &mut words);
+        process.rewrite_record(redactor, complete, &mut words, &mut 0);
         assert_ne!(words[0], 0x7f12_3456_7890);
     }
 }

@@ -789,8 +789,13 @@ proptest! {
     fn flipped_bytes_never_panic(
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..40),
         mend_header in any::<bool>(),
+        are_batches in any::<bool>(),
     ) {
-        let mut bytes = File::default().round_trips(30).bytes();
+        let file = match are_batches {
+            true => File::default().batches(true),
+            false => File::default().round_trips(30),
+        };
+        let mut bytes = file.bytes();
         for (index, bits) in flips {
             let at = index.index(bytes.len());
             bytes[at] ^= bits;

@@ -20,7 +20,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use probe::preload::{self, Look};
+use probe::preload::{self, Look, Row};
 use probe::ring::{Entry, Kind, Odd, Ring, Submissions};
 
 use crate::kernel::{self, CQ_OVERFLOW};
@@ -95,18 +95,22 @@ pub(crate) enum Posts {
 }
 
 impl Posts {
-    fn note(&mut self, entry: &Entry) {
+    #[inline(always)]
+    fn note(&mut self, head: u64) {
         /// `IORING_OP_MSG_RING`
         const MSG_RING: u8 = 40;
         /// `IOSQE_FIXED_FILE`
         const FIXED_FILE: u64 = 1;
-        let head = entry[0];
-        if head as u8 != MSG_RING {
-            return;
+        if head as u8 == MSG_RING {
+            self.note_message(head, head >> 8 & FIXED_FILE != 0);
         }
+    }
+
+    #[cold]
+    fn note_message(&mut self, head: u64, is_by_place: bool) {
         let to = Self::To((head >> 32) as i32);
         *self = match *self {
-            _ if (head >> 8) & FIXED_FILE != 0 => Self::Anywhere,
+            _ if is_by_place => Self::Anywhere,
             Self::Nowhere => to,
             now if now == to => to,
             _ => Self::Anywhere,
@@ -153,6 +157,15 @@ const TEXTS: [(u8, &str); 2] = [
                      that it submitted: record it with `--poison=off`",
     ),
 ];
+
+/// Completions of which there is more to be said.
+#[derive(Clone, Copy, Debug)]
+struct OddCompletions {
+    /// Overwritten before they were read.
+    missed: u32,
+    /// With poison.
+    stray: u32,
+}
 
 impl Followed {
     /// # Safety
@@ -270,19 +283,17 @@ impl Followed {
         }
         self.taken = head;
         let taken = i32::try_from(count).unwrap_or(i32::MAX);
-        if taken > 0 {
-            self.hooks
-                .was_entered(look, to_submit.max(count), min_complete, taken);
-        } else {
+        let (offered, result) = match taken {
+            1.. => (to_submit.max(count), taken),
             // What it took was recorded by another thread's look.
-            let (offered, result) = if result > 0 {
-                (0, 0)
-            } else {
-                (to_submit, result)
-            };
-            self.hooks.was_entered(look, offered, min_complete, result);
-        }
-        self.reap(look);
+            _ if result > 0 => (0, 0),
+            _ => (to_submit, result),
+        };
+        let mut row = look.row();
+        let entered = (offered, min_complete, result);
+        self.hooks.was_entered(&mut row, look, entered);
+        row = self.reap(row, look);
+        look.end_row(&row);
         self.note_overflow(look);
     }
 
@@ -290,23 +301,37 @@ impl Followed {
     #[inline(always)]
     pub(crate) fn look(&mut self, look: &mut Look) {
         let head = self.head();
-        let taken = head.wrapping_sub(self.taken);
-        if taken > 0 {
-            self.catch_up(look, head);
-            self.taken = head;
-            let count = i32::try_from(taken).unwrap_or(i32::MAX);
-            self.hooks.was_entered(look, taken, 0, count);
+        if head != self.taken {
+            self.note_taken(look, head);
         }
-        self.reap(look);
+        let row = self.reap(look.row(), look);
+        look.end_row(&row);
+    }
+
+    /// The kernel took entries outside of an enter that was looked at.
+    #[cold]
+    fn note_taken(&mut self, look: &mut Look, head: u32) {
+        self.catch_up(look, head);
+        let taken = head.wrapping_sub(self.taken);
+        self.taken = head;
+        let count = i32::try_from(taken).unwrap_or(i32::MAX);
+        let mut row = look.row();
+        self.hooks.was_entered(&mut row, look, (taken, 0, count));
+        look.end_row(&row);
     }
 
     /// The kernel took entries up to `head` that nobody looked at: what another thread published meanwhile and did not
     /// enter for itself, or what another process handed over, a child with the same queues.
+    #[inline(always)]
     fn catch_up(&mut self, look: &mut Look, head: u32) {
         let unseen = head.wrapping_sub(self.scanned);
-        if unseen.cast_signed() <= 0 {
-            return;
+        if unseen.cast_signed() > 0 {
+            self.scan_taken(look, head, unseen);
         }
+    }
+
+    #[cold]
+    fn scan_taken(&mut self, look: &mut Look, head: u32, unseen: u32) {
         let tail = self.load(self.queues.sq_tail, Ordering::Acquire);
         let entries = self.queues.submissions.count;
         if unseen > entries || tail.wrapping_sub(self.scanned) > entries {
@@ -319,6 +344,12 @@ impl Followed {
     }
 
     /// What is to be said of it, outside of a look.
+    #[inline(always)]
+    pub(crate) fn has_texts(&self) -> bool {
+        self.said.yet != 0
+    }
+
+    /// Takes them.
     pub(crate) fn take_texts(&mut self) -> impl Iterator<Item = &'static str> + use<> {
         let yet = core::mem::take(&mut self.said.yet);
         let wanted = TEXTS.iter().filter(move |(what, _)| yet & what != 0);
@@ -362,6 +393,7 @@ impl Followed {
     }
 
     /// Whether what nobody looked at is the one entry that liburing adds to a wait by itself, its timeout.
+    #[cold]
     fn is_liburings(&self, unseen: u32) -> bool {
         /// `IORING_OP_TIMEOUT`
         const TIMEOUT: u8 = 11;
@@ -424,9 +456,9 @@ impl Followed {
                 self.scanned,
                 count,
                 rings::cookie_of,
-                |entry| {
-                    posts_to.note(entry);
-                    preload::watch(entry);
+                |words| {
+                    posts_to.note(words[0]);
+                    preload::watch(words);
                 },
             )
         };
@@ -440,39 +472,84 @@ impl Followed {
 
     /// Records the completions that lie in the queue.
     #[inline(always)]
-    fn reap(&mut self, look: &mut Look) {
+    fn reap(&mut self, mut row: Row, look: &mut Look) -> Row {
         let entries = self.queues.cq_entries;
         // Acquire pairs with the kernel's Release: who sees the tail also sees what is before it.
         let tail = self.load(self.queues.cq_tail, Ordering::Acquire);
         let new = tail.wrapping_sub(self.seen);
         if new.cast_signed() <= 0 {
-            return;
+            return row;
         }
-        let mut stray = 0;
-        let mut missed = new.saturating_sub(entries);
-        let mut position = self.seen.wrapping_add(missed);
-        while position != tail {
-            let index = (position & entries.wrapping_sub(1)) as usize;
-            let place = self
-                .queues
-                .cqes
-                .wrapping_add(index << self.queues.cqe_shift);
-            // SAFETY: within the mapping; the kernel may write there once more, which shows in the tail.
-            let words = unsafe { core::ptr::read_volatile(place) };
-            core::sync::atomic::fence(Ordering::Acquire);
-            let now = self.load(self.queues.cq_tail, Ordering::Relaxed);
-            if now.wrapping_sub(position) > entries {
-                missed += 1;
-            } else {
-                stray += u32::from(self.hooks.is_stray(words[0]));
-                self.hooks.completed(look, words);
-            }
+        let narrow = self.hooks.narrow();
+        let mut odd = OddCompletions {
+            missed: new.saturating_sub(entries),
+            stray: 0,
+        };
+        if new == 1 {
+            self.reap_one(&mut row, look, &self.queues, self.seen, narrow, &mut odd);
+        } else {
+            let from = self.seen.wrapping_add(odd.missed);
+            (row, odd) = self.reap_all(row, look, (from, tail), narrow, odd);
+        }
+        self.seen = tail;
+        if odd.missed | odd.stray != 0 {
+            look.end_row(&row);
+            self.note_odd(look, odd);
+            row = look.row();
+        }
+        row
+    }
+
+    #[inline(never)]
+    fn reap_all(
+        &self,
+        row: Row,
+        look: &mut Look,
+        (from, to): (u32, u32),
+        narrow: u32,
+        mut odd: OddCompletions,
+    ) -> (Row, OddCompletions) {
+        // Of its own, so that they need not lie in memory.
+        let (mut row, queues) = (row.again(), self.queues);
+        let mut position = from;
+        while position != to {
+            self.reap_one(&mut row, look, &queues, position, narrow, &mut odd);
             position = position.wrapping_add(1);
         }
-        preload::lost_in(look, missed);
-        self.seen = tail;
-        if stray > 0 && self.said.once(STRAY) {
-            preload::lost_in(look, stray);
+        (row, odd)
+    }
+
+    /// Records the completion at a position.
+    #[inline(always)]
+    fn reap_one(
+        &self,
+        row: &mut Row,
+        look: &mut Look,
+        queues: &Queues,
+        position: u32,
+        narrow: u32,
+        odd: &mut OddCompletions,
+    ) {
+        let index = (position & queues.cq_entries.wrapping_sub(1)) as usize;
+        let place = queues.cqes.wrapping_add(index << queues.cqe_shift);
+        // SAFETY: within the mapping; the kernel may write there once more, which shows in the tail.
+        let words = unsafe { core::ptr::read_volatile(place) };
+        core::sync::atomic::fence(Ordering::Acquire);
+        let now = self.load(queues.cq_tail, Ordering::Relaxed);
+        if now.wrapping_sub(position) > queues.cq_entries {
+            odd.missed += 1;
+        } else {
+            odd.stray += u32::from(self.hooks.is_stray(words[0]));
+            self.hooks.completed(narrow, row, look, words);
+        }
+    }
+
+    /// Some completions were overwritten before they were read, or carry poison.
+    #[cold]
+    fn note_odd(&mut self, look: &mut Look, odd: OddCompletions) {
+        preload::lost_in(look, odd.missed);
+        if odd.stray > 0 && self.said.once(STRAY) {
+            preload::lost_in(look, odd.stray);
             self.let_go();
         }
     }
@@ -485,7 +562,14 @@ impl Followed {
         let head = self.load(self.queues.cq_head, Ordering::Acquire);
         let tail = self.load(self.queues.cq_tail, Ordering::Acquire);
         let beyond = head.wrapping_sub(tail);
-        if beyond.cast_signed() > 0 && self.said.once(BEYOND) {
+        if beyond.cast_signed() > 0 {
+            self.is_beyond(look, beyond);
+        }
+    }
+
+    #[cold]
+    fn is_beyond(&mut self, look: &mut Look, beyond: u32) {
+        if self.said.once(BEYOND) {
             self.hooks.went_beyond(look, beyond);
         }
     }
@@ -494,8 +578,13 @@ impl Followed {
     fn note_overflow(&mut self, look: &mut Look) {
         if self.load(self.queues.sq_flags, Ordering::Relaxed) & CQ_OVERFLOW == 0 {
             self.overflow = 0;
-            return;
+        } else {
+            self.has_overflow(look);
         }
+    }
+
+    #[cold]
+    fn has_overflow(&mut self, look: &mut Look) {
         let count = self.load(self.queues.cq_overflow, Ordering::Relaxed).max(1);
         if self.overflow != count {
             self.overflow = count;

@@ -269,7 +269,10 @@ pub(crate) unsafe fn syscall(
     f: usize,
 ) -> c_long {
     type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
-    let address = syscall_address();
+    let mut address = SYSCALL.load(Ordering::Relaxed);
+    if address.is_null() {
+        address = syscall_address();
+    }
     if address.is_null() {
         return -1;
     }

@@ -441,7 +441,9 @@ pub(crate) fn before(found: &Found, tail: Option<u32>) {
 pub(crate) fn after(found: &Found, to_submit: u32, min_complete: u32, result: c_int) {
     let posts_to = found.with(|ring| {
         Look::take(|look| ring.after_enter(look, to_submit, min_complete, result));
-        ring.take_texts().for_each(probe::mark);
+        if ring.has_texts() {
+            ring.take_texts().for_each(probe::mark);
+        }
         ring.take_posts()
     });
     // What was posted to a ring that nobody enters is gone once its queue went round.

@@ -132,13 +132,13 @@ const POINTERS: core::ops::Range<u64> = 0x1_0000..1 << 56;
 #[cfg(feature = "preload")]
 pub(crate) mod shim {
     use super::{FILTER, POINTERS};
-    use crate::ring::Entry;
+    use crate::ring::{Entry, Words};
 
     #[inline(always)]
-    pub(crate) fn watch(entry: &Entry) {
+    pub(crate) fn watch([head, off, addr, lengths, cookie, sixth]: Words) {
         // Whatever of it may be an address: nothing, for most operations without memory.
-        if (entry[1] | entry[2] | entry[4]) >= POINTERS.start {
-            watch_any(entry);
+        if off | addr | cookie >= POINTERS.start {
+            watch_any(&[head, off, addr, lengths, cookie, sixth, 0, 0]);
         }
     }
 

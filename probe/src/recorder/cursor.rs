@@ -32,7 +32,7 @@ pub(crate) use life::thread_ends;
 #[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) use life::{enter_scope, scope};
 #[cfg(feature = "preload")]
-pub use look::Look;
+pub use look::{Look, Row};
 use room::Room;
 
 std::thread_local! {
@@ -137,6 +137,7 @@ const fn takes_time(kind: Kind) -> bool {
             | Kind::Release
             | Kind::Claim
             | Kind::Submit
+            | Kind::SubmitNext
             | Kind::Complete
             | Kind::LeakSubmit
             | Kind::CompleteReclaim

@@ -45,7 +45,7 @@ pub(crate) mod frames;
 pub(crate) mod simulated;
 
 #[cfg(feature = "preload")]
-pub use cursor::Look;
+pub use cursor::{Look, Row};
 pub(crate) use cursor::{record, record_slice};
 pub(crate) use intern::{named_type, record_at, record_typed, site, text, type_of};
 #[cfg(feature = "preload")]

@@ -25,7 +25,9 @@ pub(super) fn looks_poisoned(word: u64) -> bool {
     word >> 32 == POISON >> 32
 }
 
+/// With the shim, what each look touches lies in one line of the processor's cache.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "preload", repr(C, align(64)))]
 pub(super) struct Slot {
     claimed: bool,
     pub(super) poisoned: bool,
@@ -57,6 +59,19 @@ impl Slot {
             self.lap = self.lap.wrapping_add(1);
         }
         self.held[usize::from(self.lap % 4)] = cookie;
+    }
+
+    /// An entry goes in with a cookie that is no poison: what is known of it.
+    #[cfg(feature = "preload")]
+    #[inline(always)]
+    pub(super) fn goes_in(&mut self, cookie: u64) -> CookieState {
+        self.used = true;
+        self.holds(cookie);
+        if core::mem::take(&mut self.poisoned) {
+            CookieState::Set
+        } else {
+            CookieState::Unknown
+        }
     }
 
     /// Its poison, which stands for [`Slot::leftover`].

@@ -5,13 +5,13 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use wire::payload::{Submit, pair};
+use wire::payload::{Submit, other, pair};
 use wire::record::{CookieState, Kind as Record};
 
 use super::reaped::is_narrow;
 use super::slots::{Slot, looks_poisoned, put_back_copied, stands_for};
 use super::{Entry, Ring, USER_DATA, has_number};
-use crate::recorder::{self, Look, Poison};
+use crate::recorder::{self, Look, Poison, Row};
 
 /// A submission queue, in memory that the kernel shares.
 #[derive(Clone, Copy, Debug)]
@@ -91,13 +91,87 @@ impl Ring {
         from: u32,
         count: u32,
         elsewhere: impl Fn(u64) -> Option<u64>,
-        mut seen: impl FnMut(&Entry),
+        mut seen: impl FnMut(Words),
     ) -> Odd {
-        let id = self.recorded_as();
-        let keeps = self.poison.load(Ordering::Relaxed) == Poison::Keep as u8;
+        let Some(id) = self.recorded_as() else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.published_unrecorded(queue, from, count, &elsewhere) };
+        };
         // SAFETY: the caller is alone in here.
         let slots = unsafe { (*self.slots.get()).as_mut_slice() };
+        let is_poisoning = self.poison.load(Ordering::Relaxed) != Poison::Off as u8;
+        // Whether it has to be known what went in.
+        let mut learns = is_poisoning && !self.sets_cookies.load(Ordering::Relaxed);
         let mut sequence = self.submitted.load(Ordering::Relaxed);
+        let mut odd = Odd::default();
+        let mut row = look.row();
+        let mut step = 0;
+        while step < count {
+            // SAFETY: the caller's promise.
+            let slot = unsafe { queue.slot(from.wrapping_add(step)) };
+            step += 1;
+            let Some(slot) = slot else {
+                odd.nowhere += 1;
+                continue;
+            };
+            let at = queue.entry(slot);
+            // Each word is read once, so that what is recorded is what the next entry is compared with, whatever a program
+            // does that writes where it must not.
+            // SAFETY: the caller's promise.
+            let word = move |index: usize| unsafe { at.cast::<u64>().add(index).read_volatile() };
+            let mut cookie = word(USER_DATA);
+            let mut state = CookieState::Unknown;
+            if looks_poisoned(cookie) {
+                // SAFETY: the caller's promise.
+                let entry = unsafe { &mut *at };
+                let is_copied;
+                (state, is_copied) = self.put_back_poison(slots, id, slot, entry, &elsewhere);
+                odd.copied += u32::from(is_copied);
+                cookie = entry[USER_DATA];
+            } else if let Some(known) = slots.get_mut(slot as usize) {
+                state = known.goes_in(cookie);
+                if learns {
+                    // SAFETY: the caller's promise.
+                    learns = self.learn(known, state, unsafe { &*at });
+                }
+            }
+            let entry = [word(0), word(1), word(2), word(3), cookie, word(5)];
+            let place = Submit::place(id as u16, slot as u16, sequence);
+            let is_wanted = || self.id.load(Ordering::Relaxed) == id;
+            let stays = record_first(&mut row, look, &entry, place, state, is_wanted);
+            sequence = sequence.wrapping_add(1);
+            seen(entry);
+            if step < count && stays && !learns {
+                let rest = (from.wrapping_add(step), count - step);
+                let next = slot.wrapping_add(1);
+                let known = slots.get_mut(next as usize..).unwrap_or(&mut []);
+                let done;
+                // SAFETY: the caller's promise.
+                (row, done) =
+                    unsafe { record_next(row, queue, rest, next, known, &entry, &mut seen) };
+                step += done;
+                sequence = sequence.wrapping_add(done);
+            }
+        }
+        look.end_row(&row);
+        self.submitted.store(sequence, Ordering::Relaxed);
+        odd
+    }
+
+    /// [`Ring::published`], where nothing is recorded.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Ring::published`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn published_unrecorded(
+        &self,
+        queue: Submissions,
+        from: u32,
+        count: u32,
+        elsewhere: impl Fn(u64) -> Option<u64>,
+    ) -> Odd {
         let mut odd = Odd::default();
         for step in 0..count {
             // SAFETY: the caller's promise.
@@ -106,70 +180,77 @@ impl Ring {
                 continue;
             };
             let entry = queue.entry(slot);
-            let Some(id) = id else {
-                // SAFETY: the caller's promise.
-                unsafe { self.submitting(slot, entry) };
-                // Copies of what was poisoned while there was a recording.
-                // SAFETY: the caller's promise.
-                let entry = unsafe { &mut *entry };
-                let own = self.id.load(Ordering::Relaxed);
-                if looks_poisoned(entry[USER_DATA]) && put_back_foreign(own, entry, &elsewhere) {
-                    odd.copied += 1;
-                }
-                continue;
-            };
+            // SAFETY: the caller's promise.
+            unsafe { self.submitting(slot, entry) };
+            // Copies of what was poisoned while there was a recording.
             // SAFETY: the caller's promise.
             let entry = unsafe { &mut *entry };
-            let mut state = CookieState::Unknown;
-            if looks_poisoned(entry[USER_DATA])
-                && (put_back_copied(slots, id, slot, entry, keeps)
-                    || put_back_foreign(id, entry, &elsewhere))
-            {
+            let own = self.id.load(Ordering::Relaxed);
+            if looks_poisoned(entry[USER_DATA]) && put_back_foreign(own, entry, &elsewhere) {
                 odd.copied += 1;
-                state = CookieState::Set;
             }
-            if let Some(known) = slots.get_mut(slot as usize) {
-                known.used = true;
-                let word = known.poison(id, slot);
-                if known.poisoned {
-                    known.poisoned = false;
-                    if entry[USER_DATA] != word {
-                        state = CookieState::Set;
-                        self.sets_cookies.store(true, Ordering::Relaxed);
-                    } else if keeps {
-                        state = CookieState::Poisoned;
-                    } else {
-                        entry[USER_DATA] = known.leftover();
-                        let sets = self.sets_cookies.load(Ordering::Relaxed);
-                        state = if !sets && *entry == known.went_in {
-                            CookieState::Leftover
-                        } else {
-                            CookieState::Poisoned
-                        };
-                    }
-                }
-                if !keeps || entry[USER_DATA] != word {
-                    known.holds(entry[USER_DATA]);
-                }
-                known.went_in = *entry;
-            }
-            // In a child that was forked in here the ring is forgotten, and the rest is the parent's to tell.
-            if self.id.load(Ordering::Relaxed) != id {
-                break;
-            }
-            record_entry(
-                look,
-                entry,
-                Submit::place(id as u16, slot as u16, sequence),
-                state,
-            );
-            sequence = sequence.wrapping_add(1);
-            seen(entry);
-        }
-        if id.is_some() {
-            self.submitted.store(sequence, Ordering::Relaxed);
         }
         odd
+    }
+
+    /// While no cookie was seen to be set: what went in, so that it is known again. Whether that goes on.
+    #[cold]
+    #[inline(never)]
+    fn learn(&self, known: &mut Slot, state: CookieState, entry: &Entry) -> bool {
+        known.went_in = *entry;
+        let sets = state == CookieState::Set;
+        if sets {
+            self.sets_cookies.store(true, Ordering::Relaxed);
+        }
+        !sets
+    }
+
+    /// Takes out poison that an entry goes in with. What is known of its cookie then, and whether the program copied it
+    /// out of a slot that was poisoned.
+    #[cold]
+    #[inline(never)]
+    fn put_back_poison(
+        &self,
+        slots: &mut [Slot],
+        id: u32,
+        slot: u32,
+        entry: &mut Entry,
+        elsewhere: impl Fn(u64) -> Option<u64>,
+    ) -> (CookieState, bool) {
+        let keeps = self.poison.load(Ordering::Relaxed) == Poison::Keep as u8;
+        let is_copied = put_back_copied(slots, id, slot, entry, keeps)
+            || put_back_foreign(id, entry, &elsewhere);
+        let mut state = if is_copied {
+            CookieState::Set
+        } else {
+            CookieState::Unknown
+        };
+        let Some(known) = slots.get_mut(slot as usize) else {
+            return (state, is_copied);
+        };
+        let word = known.poison(id, slot);
+        if entry[USER_DATA] != word {
+            let set = known.goes_in(entry[USER_DATA]);
+            self.learn(known, set, entry);
+            return (if is_copied { state } else { set }, is_copied);
+        }
+        known.used = true;
+        if known.poisoned {
+            known.poisoned = false;
+            state = CookieState::Poisoned;
+            if !keeps {
+                entry[USER_DATA] = known.leftover();
+                let sets = self.sets_cookies.load(Ordering::Relaxed);
+                if !sets && *entry == known.went_in {
+                    state = CookieState::Leftover;
+                }
+            }
+        }
+        if !keeps {
+            known.holds(entry[USER_DATA]);
+        }
+        known.went_in = *entry;
+        (state, is_copied)
     }
 
     /// The cookie that poison of its slots stands for; nothing where the word is none of it. Copies of it outlive the
@@ -205,27 +286,13 @@ impl Ring {
         let keeps = poison == Poison::Keep as u8;
         // SAFETY: the caller is alone in here.
         let slots = unsafe { (*self.slots.get()).as_mut_slice() };
-        for step in 0..count {
+        let how = (id, keeps, is_alone);
+        if count == 1 {
             // SAFETY: the caller's promise.
-            let slot = unsafe { queue.slot(from.wrapping_add(step)) };
-            let known = slot.and_then(|slot| Some((slot, slots.get_mut(slot as usize)?)));
-            let Some((slot, known)) = known.filter(|(_, known)| known.used) else {
-                continue;
-            };
-            let entry = queue.entry(slot);
-            // SAFETY: the word lies within the entry and is aligned; the program may write it at the same time.
-            let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
-            let word = known.poison(id, slot);
-            // A slot may stand twice in the queue: then it is poisoned already.
-            known.poisoned =
-                match recorder::alone::exchange(is_alone, cookie, known.leftover(), word) {
-                    Ok(_) => {
-                        known.told = true;
-                        true
-                    }
-                    // With poison that is kept, that of the lap before may be there still.
-                    Err(now) => (known.poisoned || keeps) && now == word,
-                };
+            unsafe { poison_one(slots, &queue, from, how) };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { poison_all(slots, queue, (from, count), how) };
         }
     }
 
@@ -248,24 +315,59 @@ impl Ring {
         let _ = cookie.compare_exchange(word, known.leftover(), relaxed, relaxed);
     }
 
-    /// A completion lies in the queue: cookie, and result with flags.
+    /// Its number, where its completions are recorded and it fits into a header; else 0.
     #[inline(always)]
-    pub fn completed(&self, look: &mut Look, [cookie, result]: [u64; 2]) {
-        let id = self.id.load(Ordering::Relaxed);
-        if !recorder::recording() {
-        } else if is_narrow(id) {
-            look.record(Record::Complete, 0, id as u8, [cookie, result]);
-        } else if has_number(id) {
-            look.record(Record::Complete, 0, 255, [cookie, result, u64::from(id)]);
+    pub fn narrow(&self) -> u32 {
+        let id = self.recorded_as();
+        id.filter(|id| is_narrow(*id)).unwrap_or(0)
+    }
+
+    /// A completion lies in the queue of the ring, of which [`Ring::narrow`] said something: cookie, and result with flags,
+    /// which is left out where it is 0.
+    #[inline(always)]
+    pub fn completed(
+        &self,
+        narrow: u32,
+        row: &mut Row,
+        look: &mut Look,
+        [cookie, result]: [u64; 2],
+    ) {
+        let what = (Record::Complete, 0, narrow as u8);
+        let is_wanted = || self.id.load(Ordering::Relaxed) == narrow;
+        if narrow == 0 {
+            *row = self.completed_widely(*row, look, [cookie, result]);
+        } else if result == 0 {
+            row.record(look, what, [cookie], is_wanted);
+        } else {
+            row.record(look, what, [cookie, result], is_wanted);
         }
+    }
+
+    /// [`Ring::completed`], for the 255th ring and later ones.
+    #[cold]
+    #[inline(never)]
+    fn completed_widely(&self, mut row: Row, look: &mut Look, [cookie, result]: [u64; 2]) -> Row {
+        if let Some(id) = self.recorded_as()
+            && !is_narrow(id)
+        {
+            let what = (Record::Complete, 0, 255);
+            let is_wanted = || self.id.load(Ordering::Relaxed) == id;
+            row.record(look, what, [cookie, result, u64::from(id)], is_wanted);
+        }
+        row
     }
 
     /// As [`Ring::entered`], by who is not called from the frame of the program.
     #[inline(always)]
-    pub fn was_entered(&self, look: &mut Look, to_submit: u32, min_complete: u32, result: i32) {
+    pub fn was_entered(
+        &self,
+        row: &mut Row,
+        look: &mut Look,
+        (to_submit, min_complete, result): (u32, u32, i32),
+    ) {
         if let Some(id) = self.recorded_as() {
             let words = [pair(id, to_submit), pair(min_complete, result as u32)];
-            look.record(Record::Enter, 0, 0, words);
+            row.record(look, (Record::Enter, 0, 0), words, || true);
         }
     }
 
@@ -306,31 +408,168 @@ fn put_back_foreign(id: u32, entry: &mut Entry, elsewhere: impl Fn(u64) -> Optio
     true
 }
 
-/// Records an entry at its place. Words that are 0 at its end are left out.
-#[inline(always)]
-fn record_entry(look: &mut Look, entry: &Entry, place: u64, state: CookieState) {
-    let aux = state as u8;
-    if entry[1] | entry[2] | entry[3] | entry[5] == 0 {
-        look.record(Record::Submit, 0, aux, [entry[USER_DATA], place, entry[0]]);
-    } else {
-        record_whole(look, entry, place, aux);
+/// What is recorded of an entry: its first six words.
+pub type Words = [u64; 6];
+
+/// Poisons the slots at `count` positions from one on.
+///
+/// # Safety
+///
+/// As for [`Ring::consumed`].
+#[inline(never)]
+unsafe fn poison_all(
+    slots: &mut [Slot],
+    queue: Submissions,
+    (from, count): (u32, u32),
+    how: (u32, bool, bool),
+) {
+    for step in 0..count {
+        // SAFETY: the caller's promise.
+        unsafe { poison_one(slots, &queue, from.wrapping_add(step), how) };
     }
 }
 
-#[inline(never)]
-fn record_whole(look: &mut Look, entry: &Entry, place: u64, aux: u8) {
-    let origin = Submit::origin(0, entry[5]);
-    let [head, off, addr, lengths, cookie, ..] = *entry;
-    let words = [cookie, place, head, origin, addr, lengths, off];
-    if Submit::has_no_file_index(entry) {
-        look.record(Record::Submit, 0, aux, words);
-    } else {
-        let [a, b, c, d, e, f, g] = words;
-        look.record(
-            Record::Submit,
-            0,
-            aux,
-            [a, b, c, d, e, f, g, entry[5] >> 32],
-        );
+/// Poisons the slot at a position, if what went in was seen and is still there.
+///
+/// # Safety
+///
+/// As for [`Ring::consumed`].
+#[inline(always)]
+unsafe fn poison_one(
+    slots: &mut [Slot],
+    queue: &Submissions,
+    position: u32,
+    (id, keeps, is_alone): (u32, bool, bool),
+) {
+    // SAFETY: the caller's promise.
+    let slot = unsafe { queue.slot(position) };
+    let known = slot.and_then(|slot| Some((slot, slots.get_mut(slot as usize)?)));
+    let Some((slot, known)) = known.filter(|(_, known)| known.used) else {
+        return;
+    };
+    let entry = queue.entry(slot);
+    // SAFETY: the word lies within the entry and is aligned; the program may write it at the same time.
+    let cookie = unsafe { AtomicU64::from_ptr(&raw mut (*entry)[USER_DATA]) };
+    let word = known.poison(id, slot);
+    // A slot may stand twice in the queue: then it is poisoned already.
+    match recorder::alone::exchange(is_alone, cookie, known.leftover(), word) {
+        Ok(_) => (known.poisoned, known.told) = (true, true),
+        // With poison that is kept, that of the lap before may be there still.
+        Err(now) => known.poisoned = (known.poisoned || keeps) && now == word,
     }
+}
+
+/// Records an entry by itself. Whether it is the last record in the row: what is recorded elsewhere, others may be
+/// recorded behind.
+#[inline(always)]
+fn record_first(
+    row: &mut Row,
+    look: &mut Look,
+    entry: &Words,
+    place: u64,
+    state: CookieState,
+    is_wanted: impl Fn() -> bool,
+) -> bool {
+    let [head, off, addr, lengths, cookie, sixth] = *entry;
+    if off | addr | lengths | sixth == 0 {
+        let stays = row.has_room(3);
+        let what = (Record::Submit, 0, state as u8);
+        row.record(look, what, [cookie, place, head], is_wanted);
+        return stays;
+    }
+    let stays;
+    (*row, stays) = record_whole(*row, look, *entry, place, state, is_wanted);
+    stays
+}
+
+/// [`record_first`], for what has more words. Those that are 0 at its end are left out.
+#[inline(never)]
+fn record_whole(
+    mut row: Row,
+    look: &mut Look,
+    [head, off, addr, lengths, cookie, sixth]: Words,
+    place: u64,
+    state: CookieState,
+    is_wanted: impl Fn() -> bool,
+) -> (Row, bool) {
+    let (origin, file_index) = (Submit::origin(0, sixth), sixth >> 32);
+    let words = [cookie, place, head, origin, addr, lengths, off, file_index];
+    let last = words.iter().rposition(|word| *word != 0);
+    let count = 1 + last.unwrap_or(0);
+    let stays = row.has_room(count);
+    let what = (Record::Submit, 0, state as u8);
+    row.record_some(look, what, (&words, count), is_wanted);
+    (row, stays)
+}
+
+/// Records the entries that follow one in the next slots, as what they differ in. It ends before one of which more is to
+/// be said than that somebody set its cookie, and where the room does. How many they were.
+///
+/// # Safety
+///
+/// As for [`Ring::published`].
+#[inline(never)]
+unsafe fn record_next(
+    row: Row,
+    queue: Submissions,
+    (from, count): (u32, u32),
+    first: u32,
+    slots: &mut [Slot],
+    before: &Words,
+    mut seen: impl FnMut(Words),
+) -> (Row, u32) {
+    // Of its own, so that it need not lie in memory.
+    let mut row = row.again();
+    let mut last = *before;
+    let mut done = 0;
+    // Each may differ in all of its words.
+    let count = (count as usize).min(row.room() / (2 + other::WORDS.len()));
+    for known in slots.iter_mut().take(count) {
+        let slot = first.wrapping_add(done);
+        // SAFETY: the caller's promise.
+        if unsafe { queue.slot(from.wrapping_add(done)) } != Some(slot) {
+            break;
+        }
+        let at = queue.entry(slot).cast::<u64>();
+        // SAFETY: the caller's promise.
+        let word = move |index: usize| unsafe { at.add(index).read_volatile() };
+        let (head, off, addr, lengths) = (word(0), word(1), word(2), word(3));
+        let (cookie, sixth) = (word(USER_DATA), word(5));
+        if looks_poisoned(cookie) {
+            break;
+        }
+        let aux = known.goes_in(cookie) as u8;
+        let is_alike = head == last[0]
+            && off == last[1]
+            && addr == last[2]
+            && lengths == last[3]
+            && sixth == last[5];
+        if is_alike {
+            row.write(Record::SubmitNext, 0, aux, &[cookie]);
+        } else {
+            let entry = [head, off, addr, lengths, cookie, sixth];
+            row = record_different(row, entry, last, aux);
+            last = entry;
+        }
+        seen([head, off, addr, lengths, cookie, sixth]);
+        done += 1;
+    }
+    (row, done)
+}
+
+/// Records an entry as what it differs in from the one before it, for all of which there is room.
+#[inline(never)]
+fn record_different(mut row: Row, entry: Words, before: Words, aux: u8) -> Row {
+    let flags = Submit::differences(&entry, &before);
+    let mut words = [entry[USER_DATA], 0, 0, 0, 0, 0];
+    let mut count = 1;
+    for (flag, word) in other::WORDS {
+        if let Some(place) = words.get_mut(count) {
+            *place = entry[word];
+        }
+        count += usize::from(flags & flag != 0);
+    }
+    let payload = words.get(..count).unwrap_or(&words);
+    row.write(Record::SubmitNext, flags, aux, payload);
+    row
 }

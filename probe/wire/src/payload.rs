@@ -26,6 +26,24 @@ pub fn word(words: &[u64], index: usize) -> u64 {
     words.get(index).copied().unwrap_or(0)
 }
 
+/// Flags of a [`crate::record::Kind::SubmitNext`]: the words in which its entry is not like the one before. They
+/// follow the cookie in this order.
+pub mod other {
+    /// Opcode, `IOSQE_*`, `ioprio` and descriptor.
+    pub const HEAD: u8 = 1;
+    /// `addr`
+    pub const ADDR: u8 = 2;
+    /// `len` and `op_flags`
+    pub const LENGTHS: u8 = 4;
+    /// `off`
+    pub const OFF: u8 = 8;
+    /// `buf_index`, `personality` and `file_index`
+    pub const SIXTH: u8 = 16;
+
+    /// Where in an entry of eight words each of them lies.
+    pub const WORDS: [(u8, usize); 5] = [(HEAD, 0), (ADDR, 2), (LENGTHS, 3), (OFF, 1), (SIXTH, 5)];
+}
+
 /// A submission entry as the kernel will see it, and what is known of its cookie.
 ///
 /// `ioprio`, `len` and `op_flags` hold the bits that say how many completions the operation owes
@@ -155,6 +173,67 @@ impl Submit {
             0,
         ];
         Self::payload(&sqe, self.ring, self.slot, self.sequence, self.site)
+    }
+
+    /// In which of its first six words an entry is not like the one before it: flags of [`other`]. Where the operation is another one,
+    /// its addresses are said, too: what they are depends on the operation.
+    #[inline(always)]
+    pub const fn differences(sqe: &[u64; 6], before: &[u64; 6]) -> u8 {
+        let mut flags = 0;
+        let mut at = 0;
+        while at < other::WORDS.len() {
+            let (flag, word) = other::WORDS[at];
+            if sqe[word] != before[word] {
+                flags |= flag;
+            }
+            at += 1;
+        }
+        if sqe[0] as u8 != before[0] as u8 {
+            flags |= other::ADDR | other::OFF;
+        }
+        flags
+    }
+
+    /// Reads the payload of a [`crate::record::Kind::SubmitNext`] behind this submission.
+    pub fn next(&self, flags: u8, words: &[u64]) -> Self {
+        let mut next = *self;
+        next.cookie = word(words, 0);
+        next.sequence = self.sequence.wrapping_add(1);
+        next.slot = self.slot.wrapping_add(1);
+        let mut rest = words.iter().skip(1);
+        let mut take = |flag: u8| {
+            let is_said = flags & flag != 0;
+            is_said.then(|| rest.next().copied().unwrap_or(0))
+        };
+        if let Some(head) = take(other::HEAD) {
+            next.set_head(head);
+        }
+        if let Some(addr) = take(other::ADDR) {
+            next.addr = addr;
+        }
+        if let Some(lengths) = take(other::LENGTHS) {
+            (next.len, next.op_flags) = halves(lengths);
+        }
+        if let Some(off) = take(other::OFF) {
+            next.off = off;
+        }
+        if let Some(sixth) = take(other::SIXTH) {
+            next.set_sixth(sixth);
+        }
+        next
+    }
+
+    fn set_head(&mut self, head: u64) {
+        self.opcode = head as u8;
+        self.sqe_flags = (head >> 8) as u8;
+        self.ioprio = (head >> 16) as u16;
+        self.fd = (head >> 32) as u32 as i32;
+    }
+
+    fn set_sixth(&mut self, sixth: u64) {
+        self.buf_index = sixth as u16;
+        self.personality = (sixth >> 16) as u16;
+        self.file_index = (sixth >> 32) as u32;
     }
 
     /// Reads a payload.
@@ -295,6 +374,50 @@ mod tests {
         assert_eq!(submit.encode(), words);
         let longer = [&words[..], &[7]].concat();
         assert_eq!(Submit::decode(&longer).file_index, 7);
+    }
+
+    #[test]
+    fn an_entry_told_by_its_differences_is_the_whole_one() {
+        let one = full();
+        let before = entry(&one);
+        // Each bit stands for a word that is another one.
+        for changed in 0..32u8 {
+            let mut two = one;
+            (two.cookie, two.sequence, two.slot) = (7, one.sequence + 1, one.slot + 1);
+            if changed & other::HEAD != 0 {
+                (two.fd, two.ioprio) = (9, 0);
+            }
+            if changed & other::ADDR != 0 {
+                two.addr = 0;
+            }
+            if changed & other::LENGTHS != 0 {
+                two.len = 1;
+            }
+            if changed & other::OFF != 0 {
+                two.off = 0;
+            }
+            if changed & other::SIXTH != 0 {
+                (two.buf_index, two.file_index) = (0, 3);
+            }
+            let mut after = entry(&two);
+            after[5] |= u64::from(two.file_index) << 32;
+            let first = |entry: &[u64; 8]| -> [u64; 6] { entry[..6].try_into().unwrap() };
+            let flags = Submit::differences(&first(&after), &first(&before));
+            assert_eq!(flags, changed);
+            let mut words = [7; 6];
+            let said = other::WORDS.iter().filter(|(flag, _)| flags & flag != 0);
+            let mut count = 1;
+            for (_, word) in said {
+                words[count] = after[*word];
+                count += 1;
+            }
+            assert_eq!(one.next(flags, &words[..count]), two, "{changed:#b}");
+        }
+        let mut cancel = before;
+        cancel[0] = 14;
+        let first = |entry: &[u64; 8]| -> [u64; 6] { entry[..6].try_into().unwrap() };
+        let flags = Submit::differences(&first(&cancel), &first(&before));
+        assert_eq!(flags, other::HEAD | other::ADDR | other::OFF);
     }
 
     #[test]

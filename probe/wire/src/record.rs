@@ -254,6 +254,11 @@ kinds! {
     Claim = 32, "claim";
     /// See [`crate::payload::Submit`]; aux: a [`CookieState`]. An operation entered the submission queue.
     Submit = 33, "submit";
+    /// `[cookie, word...]`, aux: a [`CookieState`]. The entry behind that of the last [`Kind::Submit`] or
+    /// [`Kind::SubmitNext`] before it in its chunk: of the same ring, in the next slot, with the next sequence number.
+    /// It is like that entry, but for its cookie and the words that follow: flags say which ones, see
+    /// [`crate::payload::other`].
+    SubmitNext = 74, "submit-next";
     /// `[ring | to_submit << 32, min_complete | result << 32]`, recorded when the call returned.
     Enter = 34, "enter";
     /// `[cookie, res | cqe flags << 32]`, aux: the ring if below 255, else 255 and a third word

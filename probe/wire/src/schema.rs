@@ -167,6 +167,7 @@ pub const fn fields(kind: Kind) -> &'static [Field<&'static str>] {
             whole("addr", Hex, 4), low("len", Decimal, 5), high("op_flags", Hex, 5), whole("off", Hex, 6),
             low("file_index", Decimal, 7),
         ] },
+        Kind::SubmitNext => const { &[whole("cookie", Hex, 0), whole("words", Rest, 1)] },
         Kind::LeakSubmit => const { &[
             whole("pointer", Hex, 0), low("sequence", Decimal, 1), part("ring", Decimal, 1, 32, 16), part("slot", Decimal, 1, 48, 16),
             part("opcode", Decimal, 2, 0, 8), part("sqe_flags", Hex, 2, 8, 8), part("ioprio", Hex, 2, 16, 16), high("fd", Signed, 2),

@@ -375,7 +375,7 @@ fn says(kind: u8) -> u32 {
                 | Kind::BufferInit
                 | Kind::BufferProvide => 1,
                 Kind::CompleteReclaim => 2,
-                Kind::Submit => 1 | SUBMITS,
+                Kind::Submit | Kind::SubmitNext => 1 | SUBMITS,
                 Kind::LeakSubmit => 2 | SUBMITS,
                 Kind::Resume | Kind::Suspend => 1 | RESUMES,
                 Kind::Free | Kind::Realloc | Kind::Unmap => 1 | FREES,
@@ -514,7 +514,7 @@ impl Scan<'_, '_, '_> {
     /// The records of one chunk: how many there were, and whether its end is in order.
     fn chunk(&mut self, chunk: &ChunkRef, body: &mut Body) -> std::io::Result<(u64, bool)> {
         let source = self.source;
-        self.reading.now.base = chunk.ticks;
+        self.reading.begin_chunk(chunk.ticks);
         self.last_ticks = None;
         let mut count = 0u64;
         let mut last = 0;

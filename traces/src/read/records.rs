@@ -205,6 +205,22 @@ impl Sequences {
     }
 }
 
+/// What is carried from one submission of a lane to the next.
+#[derive(Default)]
+pub(super) struct Submissions {
+    sequences: Sequences,
+    /// The last one in the chunk at hand, with the file's own numbers, that another one may be like.
+    last: Option<Submit>,
+}
+
+impl Submissions {
+    /// A chunk begins: what stands in others is not behind it.
+    #[inline]
+    pub(super) fn begin_chunk(&mut self) {
+        self.last = None;
+    }
+}
+
 const LEAK: u8 = Kind::Leak as u8;
 const RECLAIM: u8 = Kind::Reclaim as u8;
 const PEEK: u8 = Kind::Peek as u8;
@@ -263,7 +279,7 @@ fn pointer_of_two(ids: &Ids, header: Header, words: &[u64], (site, ty): (u32, u3
 /// Puts the leak and the submission of [`Kind::LeakSubmit`].
 pub(super) fn leak_submit(
     ids: &Ids,
-    sequences: &mut Sequences,
+    submissions: &mut Submissions,
     header: Header,
     words: &[u64],
     [first, second]: [&mut What; 2],
@@ -271,7 +287,7 @@ pub(super) fn leak_submit(
     let LeakSubmit { submit, ty } = LeakSubmit::decode(words);
     let leak = pointer_of_two(ids, header, words, (submit.site, ty));
     put(first, What::Leak(leak));
-    submission(ids, sequences, header, submit, second);
+    submission(ids, &mut submissions.sequences, header, submit, second);
 }
 
 /// Puts the completion and the reclaim of [`Kind::CompleteReclaim`].
@@ -324,7 +340,7 @@ fn completion(header: Header, words: &[u64], wide: u32, to: &mut What) {
 /// Puts the event that a record of any other kind stands for; whether there is one: some records only frame others.
 pub(super) fn event(
     ids: &Ids,
-    sequences: &mut Sequences,
+    submissions: &mut Submissions,
     header: Header,
     words: &[u64],
     to: &mut What,
@@ -395,7 +411,19 @@ pub(super) fn event(
                 slot: high,
             },
         ),
-        Some(Kind::Submit) => submission(ids, sequences, header, Submit::decode(words), to),
+        Some(Kind::Submit) => {
+            let entry = Submit::decode(words);
+            submissions.last = Some(entry);
+            submission(ids, &mut submissions.sequences, header, entry, to);
+        }
+        Some(Kind::SubmitNext) => match &mut submissions.last {
+            Some(last) => {
+                *last = last.next(header.flags(), words);
+                submission(ids, &mut submissions.sequences, header, *last, to);
+            }
+            // Behind nothing, which no writer does.
+            None => put(to, other(header, words)),
+        },
         Some(Kind::Enter) => {
             let (min_complete, result) = halves(word(words, 1));
             put(
@@ -435,7 +463,7 @@ pub(super) fn event(
                     res: res as i32,
                     flags,
                     index: None,
-                    operation: Some(sequences.nearest(ring, sequence)),
+                    operation: Some(submissions.sequences.nearest(ring, sequence)),
                 }),
             );
         }
@@ -627,15 +655,17 @@ pub(super) fn event(
                 lowest: word(words, 1),
             },
         ),
-        _ => put(
-            to,
-            What::Other {
-                kind: header.raw_kind(),
-                words: words.to_vec(),
-            },
-        ),
+        _ => put(to, other(header, words)),
     }
     true
+}
+
+/// A record that means nothing to this build.
+fn other(header: Header, words: &[u64]) -> What {
+    What::Other {
+        kind: header.raw_kind(),
+        words: words.to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -656,10 +686,10 @@ mod tests {
     fn records_without_words_are_events_too() {
         for kind in Kind::ALL {
             let header = Header::committed(*kind, 1, 0, 0, 0);
-            let (ids, mut sequences) = (Ids::default(), Sequences::default());
+            let (ids, mut submissions) = (Ids::default(), Submissions::default());
             let [mut one, mut two] = [0, 1].map(|coroutine| What::Done { coroutine });
-            event(&ids, &mut sequences, header, &[], &mut one);
-            leak_submit(&ids, &mut sequences, header, &[], [&mut one, &mut two]);
+            event(&ids, &mut submissions, header, &[], &mut one);
+            leak_submit(&ids, &mut submissions, header, &[], [&mut one, &mut two]);
             complete_reclaim(&ids, header, &[], [&mut one, &mut two]);
         }
     }

@@ -15,7 +15,7 @@ use wire::record::{Header, Kind, State};
 use super::ahead::Ahead;
 use super::clock::Line;
 use super::file::{Body, ChunkRef, File};
-use super::records::{self, Ids, Sequences};
+use super::records::{self, Ids, Submissions};
 use super::{Lend, Loose, up_to};
 use crate::event::{StringId, What};
 use crate::stack::StackId;
@@ -172,7 +172,7 @@ pub(super) struct Reading {
     scope: u32,
     /// The thread, where it is known.
     tid: Option<u32>,
-    sequences: Sequences,
+    submissions: Submissions,
 }
 
 impl Reading {
@@ -188,7 +188,7 @@ impl Reading {
             },
             scope: 0,
             tid: None,
-            sequences: Sequences::default(),
+            submissions: Submissions::default(),
         }
     }
 
@@ -205,11 +205,11 @@ impl Reading {
         let kind = header.kind();
         self.tick(kind, header, words);
         let ids = &source.ids;
-        let sequences = &mut self.sequences;
+        let submissions = &mut self.submissions;
         let (words, stack) = ids.take_stack(header, words);
         let count = match kind {
             Some(Kind::LeakSubmit) => {
-                records::leak_submit(ids, sequences, header, words, to);
+                records::leak_submit(ids, submissions, header, words, to);
                 2
             }
             Some(Kind::CompleteReclaim) => {
@@ -218,10 +218,17 @@ impl Reading {
             }
             _ => {
                 let [first, _] = to;
-                records::event(ids, sequences, header, words, first).into()
+                records::event(ids, submissions, header, words, first).into()
             }
         };
         (count, stack)
+    }
+
+    /// A chunk begins, which can be read alone.
+    #[inline]
+    pub(super) fn begin_chunk(&mut self, ticks: u64) {
+        self.now.base = ticks;
+        self.submissions.begin_chunk();
     }
 
     /// The clock goes on to a record.
@@ -571,7 +578,7 @@ impl<'a> Stream<'a> {
         self.piece += 1;
         self.records = 0;
         (self.at, self.until) = (0, piece.until);
-        self.reading.now.base = piece.chunk.ticks;
+        self.reading.begin_chunk(piece.chunk.ticks);
         if let Some(body) = &piece.body {
             self.body = Words::Kept(Rc::clone(body));
             return true;

@@ -2,7 +2,7 @@
 
 use wire::crc::crc32c;
 use wire::layout::{self, ChunkKind, chunk, header, lane};
-use wire::payload::{Submit, pair};
+use wire::payload::{Submit, other, pair};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind};
 
 const UUID_LOW: u64 = 0x1122_3344_5566_7788;
@@ -200,6 +200,90 @@ impl File {
             self.record(0, at + 4, Kind::Reclaim, Owner::Rc as u8, &pointer);
         }
         self
+    }
+
+    /// Batches that are put into a queue at once, as the shim sees them: reads whose buffers are freed in flight, cancels
+    /// that name them, sends and NOPs. Each entry is told by itself, or as what it differs in from the one before it.
+    pub(crate) fn batches(mut self, in_short: bool) -> Self {
+        self.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+        let ring = RingKind::InPlace as u8;
+        self.record(0, 1, Kind::RingCreate, ring, &[pair(1, 3), pair(16, 32), 0]);
+        let mut sequence = 0u32;
+        for batch in 0..4u64 {
+            let at = 10 + batch * 10;
+            let mut before: Option<[u64; 6]> = None;
+            let entries: Vec<[u64; 6]> = (0..9).map(|index| Self::entry(batch, index)).collect();
+            for entry in &entries {
+                let place = Submit::place(1, (sequence % 16) as u16, sequence);
+                let [head, off, addr, lengths, cookie, sixth] = *entry;
+                let origin = Submit::origin(0, sixth);
+                let whole = [cookie, place, head, origin, addr, lengths, off, sixth >> 32];
+                let flags = before.map(|before| Submit::differences(entry, &before));
+                let said = other::WORDS
+                    .iter()
+                    .filter(|(flag, _)| flags.unwrap_or(0) & flag != 0);
+                let mut words = vec![cookie];
+                words.extend(said.map(|(_, word)| entry[*word]));
+                // The slot behind the last one is the first one.
+                let follows = !sequence.is_multiple_of(16) && self.has_room(0, words.len());
+                match flags.filter(|_| in_short && follows) {
+                    None => self.record(0, at, Kind::Submit, CookieState::Set as u8, &whole),
+                    Some(flags) => {
+                        self.record(0, at, Kind::SubmitNext, CookieState::Set as u8, &words);
+                        self.flag(0, flags);
+                    }
+                }
+                before = Some(*entry);
+                sequence += 1;
+            }
+            let count = entries.len() as u32;
+            self.record(0, at + 1, Kind::Enter, 0, &[pair(1, count), pair(0, count)]);
+            self.record(
+                0,
+                at + 2,
+                Kind::Free,
+                0,
+                &[Self::BUFFER + batch * 0x100, 64],
+            );
+            for [_, _, _, _, cookie, _] in entries {
+                let words = [cookie, pair(5, 0)];
+                let count = if cookie % 2 == 0 { 2 } else { 1 };
+                self.record(0, at + 3, Kind::Complete, 1, &words[..count]);
+            }
+        }
+        self
+    }
+
+    /// Whether a record of so many words finds room in the chunk of the one before it.
+    fn has_room(&self, lane: usize, words: usize) -> bool {
+        let (mut room, capacity) = (0, (1 << CHUNK_LOG2) / 8 - layout::CHUNK_HEADER_WORDS);
+        let lengths = self.lanes[lane].iter().map(|record| record.words.len() + 1);
+        for length in lengths {
+            room = if length > room {
+                capacity - length
+            } else {
+                room - length
+            };
+        }
+        words < room
+    }
+
+    const BUFFER: u64 = 0x7f12_3456_7000;
+
+    fn entry(batch: u64, index: u64) -> [u64; 6] {
+        let cookie = 0x7f00_1111_0000 + (batch * 16 + index) * 0x40;
+        let buffer = Self::BUFFER + batch * 0x100;
+        let (head, off, addr, lengths) = match index {
+            // Two reads of one file, one behind the other.
+            0 | 1 => (pair(22, 5), index * 64, buffer + index * 0x40, pair(64, 0)),
+            // Of the same length, of another file, of a group of buffers.
+            2 => (pair(22 | 0x20 << 8, 6), 64, 0, pair(64, 0)),
+            3 => (pair(14, u32::MAX), 0, cookie - 3 * 0x40, 0),
+            4 | 5 => (pair(26, 7), 0, buffer + 0x80, pair(9, 0x4000)),
+            _ => (pair(0, u32::MAX), 0, 0, 0),
+        };
+        let sixth = [0, 0, 7, 0, 0, 0, 0, 1 << 32, 0][index as usize];
+        [head, off, addr, lengths, cookie, sixth]
     }
 
     /// The whole file.

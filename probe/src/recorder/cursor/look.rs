@@ -1,7 +1,8 @@
 //! Records of what is seen at once, though it came one after the other: they share the time of the look, and this
 //! thread's cursor is taken once for all of them.
 //!
-//! Where a chunk ends, or the hot path has no clock, the rest is written as any other record, with times of their own.
+//! Where a chunk ends, one record is written as any other, and the look goes on behind it with another time. Where the
+//! hot path has no clock, all are.
 //!
 //! Holds `unsafe`: the thread's pointer to its cursor.
 
@@ -11,7 +12,7 @@ use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use wire::record::{Header, Kind};
 
 use super::room::Place;
-use super::{Cursor, HOT, clock, record};
+use super::{Cursor, HOT, clock, record, record_slice};
 
 /// A look, for as long as which nothing else is recorded by this thread but by its signal handlers.
 pub struct Look {
@@ -91,33 +92,52 @@ impl Look {
         aux: u8,
         payload: [u64; N],
     ) {
-        let end = self.head.wrapping_add(N + 1);
-        if end as u64 > self.limit {
-            return self.record_elsewhere(kind, flags, aux, payload);
-        }
-        let header = Header::committed(kind, (N + 1) as u8, flags, aux, 0);
-        Place(self.head).write(Header(header.0 | self.time), &payload);
-        self.head = end;
-        self.records += 1;
+        let mut row = self.row();
+        row.record(self, (kind, flags, aux), payload, || true);
+        self.end_row(&row);
     }
 
-    /// The chunk is full, or there is none: from here on each record has a time of its own.
+    /// Begins a row of records.
+    #[inline(always)]
+    pub fn row(&self) -> Row {
+        let Look {
+            time,
+            head,
+            limit,
+            records,
+            ..
+        } = *self;
+        Row {
+            time,
+            head,
+            limit,
+            records,
+        }
+    }
+
+    /// The row is over.
+    #[inline(always)]
+    pub fn end_row(&mut self, row: &Row) {
+        (self.head, self.records) = (row.head, row.records);
+    }
+
+    /// The chunk is full, or there is none.
     #[cold]
     #[inline(never)]
-    fn record_elsewhere<const N: usize>(
-        &mut self,
-        kind: Kind,
-        flags: u8,
-        aux: u8,
-        payload: [u64; N],
-    ) {
+    fn elsewhere(&mut self, is_wanted: impl Fn() -> bool, record: impl FnOnce()) {
         if let Some(cursor) = self.cursor.take() {
             HOT.with(|hot| self.end(cursor, hot));
             (self.head, self.limit) = (core::ptr::null_mut(), 0);
             self.before = Some(cursor);
         }
-        if self.before.is_none_or(|cursor| cursor.process().is_some()) {
-            record(kind, flags, aux, payload);
+        let is_parents = self.before.is_some_and(|cursor| cursor.process().is_none());
+        if is_parents || !is_wanted() {
+            return;
+        }
+        record();
+        if let Some(cursor) = self.before {
+            *self = HOT.with(Look::begin);
+            self.before = Some(cursor);
         }
     }
 
@@ -127,5 +147,92 @@ impl Look {
         cursor.records.store(self.records, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         hot.set(cursor);
+    }
+}
+
+/// Records of a look that come one behind the other: where the next one goes is kept apart from the look, so that it
+/// need not lie in memory. Nothing else is recorded by that look before [`Look::end_row`].
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    time: u64,
+    head: *mut AtomicU64,
+    limit: u64,
+    records: u64,
+}
+
+impl Row {
+    /// Itself, made anew.
+    #[inline(always)]
+    pub fn again(&self) -> Self {
+        let Row {
+            time,
+            head,
+            limit,
+            records,
+        } = *self;
+        Self {
+            time,
+            head,
+            limit,
+            records,
+        }
+    }
+
+    /// Whether a record with so many words behind its header has room here. Else it goes elsewhere, and what the
+    /// records before it say is not said where it is.
+    #[inline(always)]
+    pub(crate) fn has_room(&self, payload: usize) -> bool {
+        self.head.wrapping_add(payload + 1) as u64 <= self.limit
+    }
+
+    /// Words that there is room for.
+    #[inline(always)]
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.head as u64) as usize / 8
+    }
+
+    /// Records one event; elsewhere only if `is_wanted` still.
+    #[inline(always)]
+    pub(crate) fn record<const N: usize>(
+        &mut self,
+        look: &mut Look,
+        (kind, flags, aux): (Kind, u8, u8),
+        payload: [u64; N],
+        is_wanted: impl Fn() -> bool,
+    ) {
+        if self.has_room(N) {
+            return self.write(kind, flags, aux, &payload);
+        }
+        look.end_row(self);
+        look.elsewhere(is_wanted, move || record(kind, flags, aux, payload));
+        *self = look.row();
+    }
+
+    /// As [`Row::record`], with the first ones of some words.
+    #[inline(always)]
+    pub(crate) fn record_some<const N: usize>(
+        &mut self,
+        look: &mut Look,
+        (kind, flags, aux): (Kind, u8, u8),
+        (words, count): (&[u64; N], usize),
+        is_wanted: impl Fn() -> bool,
+    ) {
+        let payload = words.get(..count).unwrap_or(words);
+        if self.has_room(payload.len()) {
+            return self.write(kind, flags, aux, payload);
+        }
+        look.end_row(self);
+        look.elsewhere(is_wanted, move || record_slice(kind, flags, aux, payload));
+        *self = look.row();
+    }
+
+    /// Records one event, for which there is room.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+        let words = payload.len() + 1;
+        let header = Header::committed(kind, words as u8, flags, aux, 0);
+        Place(self.head).write(Header(header.0 | self.time), payload);
+        self.head = self.head.wrapping_add(words);
+        self.records += 1;
     }
 }
