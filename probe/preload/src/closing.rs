@@ -1,14 +1,14 @@
 //! All ways to close a descriptor. A ring's has to be known before it is gone: the ring lives on, and what is in flight
 //! with it, while the shim has its queues mapped.
 //!
-//! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`; by number through `syscall`; in line, where calls are
-//! trapped. Not known are a `FILE` that was made of a ring's descriptor, and calls in line of code that makes none of
-//! io_uring's.
+//! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`, and `fclose`, `freopen` of a `FILE` that was made of it;
+//! by number through `syscall`; in line, where calls are trapped. Not known are `fcloseall`, and calls in line of code
+//! that makes none of io_uring's.
 
-use core::ffi::c_long;
+use core::ffi::{c_long, c_void};
 
 use crate::kernel::{self, CLOSE_RANGE, number};
-use crate::{feeds, rings, start, uring};
+use crate::{feeds, next, rings, start, uring};
 
 /// The system calls that close, for the filter, and for the jumps of `syscall` (which has them in text).
 #[cfg(target_arch = "x86_64")]
@@ -48,6 +48,23 @@ pub(crate) fn one(fd: i32) {
     }
     if feeds::are_there() {
         feeds::closing(fd);
+    }
+}
+
+/// Before the descriptor of a `FILE` is closed.
+///
+/// # Safety
+///
+/// It is one, or null.
+pub(crate) unsafe fn stream(file: *mut c_void) {
+    let is_anybodys = feeds::are_there() || (start::is_on() && rings::any());
+    if is_anybodys && !file.is_null() {
+        // One without a descriptor says so by `errno`.
+        let error = next::errno();
+        // SAFETY: the caller's promise.
+        let fd = unsafe { next::fileno(file) };
+        next::set_errno(error);
+        one(fd);
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Not in unit tests, whose own process they would take over.
 
-use core::ffi::{c_int, c_long, c_void};
+use core::ffi::{c_char, c_int, c_long, c_void};
 
 use crate::kernel::number;
 use crate::uring::{Call, Way};
@@ -284,6 +284,56 @@ pub unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     unsafe { next::dup3(old, new, flags) }
 }
 
+/// `fclose(3)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fclose(file: *mut c_void) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        closing::stream(file);
+        next::fclose(file)
+    }
+}
+
+/// `freopen(3)`, which closes what the `FILE` was, whether it can open the other one or not.
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn freopen(
+    path: *const c_char,
+    mode: *const c_char,
+    file: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe {
+        closing::stream(file);
+        next::freopen(path, mode, file)
+    }
+}
+
+/// `freopen64(3)`
+///
+/// # Safety
+///
+/// As for the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn freopen64(
+    path: *const c_char,
+    mode: *const c_char,
+    file: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe {
+        closing::stream(file);
+        next::freopen64(path, mode, file)
+    }
+}
+
 /// `free(3)`
 ///
 /// # Safety
@@ -291,11 +341,12 @@ pub unsafe extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
 /// As for the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    match next::free_at_hand() {
-        // SAFETY: the caller's promise.
-        Some(free) if memory::is_nobodys(block) => unsafe { free(block) },
-        // SAFETY: as above.
-        _ => unsafe { memory::free(block) },
+    // SAFETY: the caller's promise; where there is such a function, blocks are the C library's own.
+    unsafe {
+        match next::plain_free() {
+            Some(free) if memory::is_far(block) => free(block),
+            _ => memory::free(block),
+        }
     }
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn offered(start: *mut c_void) {
                 .is_ok()
         });
         let Some(place) = free else { return };
+        next::ask_more_before_free();
         let before = COUNT.fetch_max(place + 1, Ordering::Release);
         let watched = if place == 0 && before == 0 {
             core::ptr::from_ref(it.watched)

@@ -40,9 +40,23 @@ pub(crate) fn sees_frees() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
-/// Whether nothing is to be done before `free`: asked at each, so in a few instructions, and without a call.
+/// Whether nothing that is watched is near a block, of which nothing else is to be asked: at each `free`, so in a few
+/// instructions, and without a call.
+///
+/// # Safety
+///
+/// The block is null or the C library's own.
 #[inline(always)]
-pub(crate) fn is_nobodys(block: *mut c_void) -> bool {
+pub(crate) unsafe fn is_far(block: *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    let size = || unsafe { next::plain_block_size(block) };
+    !block.is_null()
+        && (!preload::is_watching() || !preload::is_near(block as usize, size()))
+}
+
+/// Whether nothing is to be done before `free`, where more is asked.
+#[inline(always)]
+fn is_nobodys(block: *mut c_void) -> bool {
     let is_far = |size| !preload::is_near(block as usize, size);
     !block.is_null()
         && !uring::has_lent()
@@ -55,9 +69,22 @@ pub(crate) fn is_nobodys(block: *mut c_void) -> bool {
 /// # Safety
 ///
 /// As for `free`.
-#[cold]
 #[inline(never)]
 pub(crate) unsafe fn free(block: *mut c_void) {
+    match next::free_at_hand() {
+        // SAFETY: the caller's promise.
+        Some(free) if is_nobodys(block) => unsafe { free(block) },
+        // SAFETY: as above.
+        _ => unsafe { free_somebodys(block) },
+    }
+}
+
+/// # Safety
+///
+/// As for `free`.
+#[cold]
+#[inline(never)]
+unsafe fn free_somebodys(block: *mut c_void) {
     if block.is_null() {
         ASKED.store(true, Ordering::Relaxed);
         return;

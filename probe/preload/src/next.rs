@@ -329,7 +329,11 @@ macro_rules! functions {
             };
             let plain = is_plain(NEXT_FREE.address()) && is_plain(usable_size::NEXT.address());
             // Where memory has tags, the word before a block has another one.
-            IS_PLAIN.store(plain && cfg!(target_arch = "x86_64"), Ordering::Relaxed);
+            let is_plain = plain && cfg!(target_arch = "x86_64");
+            IS_PLAIN.store(is_plain, Ordering::Relaxed);
+            if is_plain && !IS_ASKED_MORE.load(Ordering::Relaxed) {
+                PLAIN_FREE.store(NEXT_FREE.address(), Ordering::Relaxed);
+            }
         }
     };
 }
@@ -353,6 +357,16 @@ functions! {
     dup2 = c"dup2" (old: c_int, new: c_int) -> c_int, else -1;
     /// `dup3`
     dup3 = c"dup3" (old: c_int, new: c_int, flags: c_int) -> c_int, else -1;
+    /// `fileno`
+    fileno = c"fileno" (file: *mut c_void) -> c_int, else -1;
+    /// `fclose`
+    fclose = c"fclose" (file: *mut c_void) -> c_int, else -1;
+    /// `freopen`
+    freopen = c"freopen" (path: *const c_char, mode: *const c_char, file: *mut c_void) -> *mut c_void,
+        else core::ptr::null_mut();
+    /// `freopen64`
+    freopen64 = c"freopen64" (path: *const c_char, mode: *const c_char, file: *mut c_void) -> *mut c_void,
+        else core::ptr::null_mut();
     /// `prctl`
     prctl = c"prctl" (option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int, else -1;
     /// `munmap`
@@ -429,6 +443,26 @@ pub(crate) fn free_at_hand() -> Option<Free> {
     unsafe { core::mem::transmute::<*mut c_void, Option<Free>>(address) }
 }
 
+/// `free`, while blocks are the C library's own and nothing is to be asked before it but whether a block is watched: one
+/// look for all that. Null else.
+static PLAIN_FREE: AtomicPtr<c_void> = AtomicPtr::new(core::ptr::null_mut());
+static IS_ASKED_MORE: AtomicBool = AtomicBool::new(false);
+
+/// From here on more is to be asked before a free.
+pub(crate) fn ask_more_before_free() {
+    IS_ASKED_MORE.store(true, Ordering::Relaxed);
+    PLAIN_FREE.store(core::ptr::null_mut(), Ordering::Relaxed);
+}
+
+/// `free`, where nothing is to be asked before it but whether a block is watched, of which [`plain_block_size`] knows the
+/// size.
+#[inline(always)]
+pub(crate) fn plain_free() -> Option<Free> {
+    let address = PLAIN_FREE.load(Ordering::Relaxed);
+    // SAFETY: as in `free_at_hand`.
+    unsafe { core::mem::transmute::<*mut c_void, Option<Free>>(address) }
+}
+
 /// `free`
 ///
 /// # Safety
@@ -463,12 +497,22 @@ pub(crate) fn block_size(block: *mut c_void) -> usize {
 /// others nothing is known.
 #[inline(always)]
 pub(crate) fn block_size_at_hand(block: *mut c_void) -> Option<usize> {
-    if !IS_PLAIN.load(Ordering::Relaxed) {
-        return None;
-    }
+    // SAFETY: a block of the C library's.
+    IS_PLAIN
+        .load(Ordering::Relaxed)
+        .then(|| unsafe { plain_block_size(block) })
+}
+
+/// Bytes of a block, maybe some more.
+///
+/// # Safety
+///
+/// It is one of the C library's own.
+#[inline(always)]
+pub(crate) unsafe fn plain_block_size(block: *mut c_void) -> usize {
     // SAFETY: the word before a block of the C library's: how far it is to the next such word, and flags in its low bits.
     let word = unsafe { block.cast::<usize>().sub(1).read() };
-    Some((word & !7).wrapping_sub(size_of::<usize>()))
+    (word & !7).wrapping_sub(size_of::<usize>())
 }
 
 /// `__libc_single_threaded`, a byte of the C library's (since 2.32) that is not 0 while the process has one thread, or
@@ -504,7 +548,6 @@ pub(crate) fn errno() -> c_int {
 }
 
 /// Sets `errno` of this thread.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "of the trap"))]
 pub(crate) fn set_errno(number: c_int) {
     // SAFETY: the location is the calling thread's own.
     unsafe { *__errno_location() = number };

@@ -248,6 +248,7 @@ fn map(fd: c_int, params: &Params) -> Option<(Queues, Mappings)> {
         // Without an array its offset is 0.
         lent = [(rings as usize, array.max(end)), (sqes as usize, sqe_bytes)];
         LENT.store(true, Ordering::Relaxed);
+        next::ask_more_before_free();
     } else {
         let mut take = |at: usize, offset: i64, len: usize| {
             let start = kernel::map(Some((fd, offset)), len)?;

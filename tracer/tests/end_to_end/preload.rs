@@ -584,7 +584,7 @@ fn however_a_ring_is_closed_it_is_gone_as_without_the_shim() {
     for program in programs {
         let program = program.to_str().expect("a path of text");
         let ran = same(folder.path(), &[program], &[]);
-        let ran = ran.prints("the end").says("saw 10 rings and 10 operations");
+        let ran = ran.prints("the end").says("saw 13 rings and 13 operations");
         assert!(!ran.stdout().contains("nothing\n"), "{}", ran.stdout());
     }
 }

@@ -70,7 +70,8 @@ static int ring(int reads)
 int main(void)
 {
     static const char *const ways[] = {"close",       "close_range",  "dup2",  "dup3",       "number close",
-                                       "number range", "number dup2", "number dup3", "replaced by nothing", "closefrom"};
+                                       "number range", "number dup2", "number dup3", "replaced by nothing", "closefrom",
+                                       "fclose",       "freopen",     "freopen64"};
     int other = open("/dev/null", O_RDONLY);
     for (unsigned way = 0; way < sizeof ways / sizeof *ways; way++) {
         int pair[2];
@@ -78,6 +79,7 @@ int main(void)
             return 5;
         int peer = pair[1];
         int fd = ring(pair[0]);
+        FILE *file;
         close(pair[0]);
         switch (way) {
         case 0: close(fd); break;
@@ -103,6 +105,18 @@ int main(void)
             close(fd);
             break;
         case 9: closefrom(fd); break;
+        case 10:
+        case 11:
+        case 12: file = fdopen(fd, "r");
+            if (!file)
+                return 7;
+            if (way == 11 && freopen("/dev/null", "r", file) != file)
+                return 8;
+            if (way == 12 && freopen64("/there/is/no/such/file", "r", file))
+                return 9;
+            if (way == 10 && fclose(file))
+                return 10;
+            break;
         }
         struct pollfd end = {.fd = peer, .events = POLLIN};
         int seen = poll(&end, 1, 5000);
