@@ -26,8 +26,8 @@ const WORKLOADS: [(&str, &str, u32, u32); 4] = [
     ),
 ];
 
-/// NOPs whose records fill 64 MiB: each takes more than 50 bytes.
-const FILL: u32 = 1_300_000;
+/// NOPs whose records fill 64 MiB: each takes 32 bytes.
+const FILL: u32 = 2_200_000;
 
 /// Prints what each workload costs, with and without the shim.
 pub fn run() {

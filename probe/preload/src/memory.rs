@@ -1,7 +1,7 @@
 //! Memory that operations point at, when the program gives it away.
 //!
-//! A block that nobody watches costs one load, and while anything is watched a look at its size and at the word of its
-//! page, which says near what anything is watched.
+//! A block that nobody watches costs two loads, and while anything is watched a look at its size and at the words of its
+//! page and of the next one, which say near what anything is watched.
 //! Before the free of a watched block is recorded, all rings are looked at: what is completed by then is not
 //! in flight any more.
 

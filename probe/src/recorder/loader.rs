@@ -55,6 +55,16 @@ struct Copied {
     name: u64,
 }
 
+impl Copied {
+    /// Whether it is a file's head with its headers behind it.
+    fn is_usual(&self) -> bool {
+        self.magic == *b"\x7fELF"
+            && usize::from(self.header_size) == size_of::<ProgramHeader>()
+            && self.headers_offset == HEAD_BYTES as u64
+            && usize::from(self.header_count) <= HEADERS
+    }
+}
+
 /// `sizeof(Elf64_Ehdr)`
 const HEAD_BYTES: usize = 64;
 /// How much of a file is copied: less than a page, which is mapped as long as the file is.
@@ -149,18 +159,23 @@ fn ask(address: u64) -> Option<Found> {
 /// counts if it [is still loaded](Object::is_loaded) afterwards.
 pub(crate) fn object_at(address: u64) -> Option<Object> {
     let found = ask(address)?;
+    let mut copied = copy(found.start, &found)?;
+    if !copied.is_usual() {
+        // Where there is a gap between its segments the loader knows of each one for itself: the head is in the first.
+        copied = copy(copied.bias, &found)?;
+    }
+    copied.is_usual().then_some(Object { found, copied })
+}
+
+/// Copies a file's head from where it lies, and what the loader says of the file.
+fn copy(head: u64, found: &Found) -> Option<Copied> {
     let mut copied = Copied::default();
     // SAFETY: plain numbers of whatever value, without padding (their sizes are added up above).
     let bytes = unsafe {
         core::slice::from_raw_parts_mut((&raw mut copied).cast::<u8>(), size_of::<Copied>())
     };
-    let ranges = [(found.start, FILE_BYTES), (found.link_map, LINK_MAP_BYTES)];
-    let is_whole = sys::copy_own(&ranges, bytes) == size_of::<Copied>();
-    let is_usual = copied.magic == *b"\x7fELF"
-        && usize::from(copied.header_size) == size_of::<ProgramHeader>()
-        && copied.headers_offset == HEAD_BYTES as u64
-        && usize::from(copied.header_count) <= HEADERS;
-    (is_whole && is_usual).then_some(Object { found, copied })
+    let ranges = [(head, FILE_BYTES), (found.link_map, LINK_MAP_BYTES)];
+    (sys::copy_own(&ranges, bytes) == size_of::<Copied>()).then_some(copied)
 }
 
 #[cfg(test)]

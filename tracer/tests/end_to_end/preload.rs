@@ -121,6 +121,48 @@ fn correct_programs_do_what_they_did_and_are_clean() {
     }
 }
 
+/// The shim tells entries as what they differ in from those before them: what is read is what the kernel got.
+#[test]
+fn every_word_of_every_entry_of_a_batch_is_what_the_kernel_got() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = in_place("plain-batches", "batches.c", &["-no-pie"]);
+    let program = program.to_str().expect("a path of text");
+    for options in [&[][..], &["--poison=off"], &["--time=batch"], &["--stacks"]] {
+        let ran = same(folder.path(), &[program], options);
+        let trace = read(&folder.path().join("trace.bin"));
+        let mut submitted = String::new();
+        for event in trace.events() {
+            if let What::Submit(submission) = &event.what {
+                let entry = &submission.entry;
+                assert_eq!(entry.cookie, submission.sequence + 1);
+                let words = [
+                    submission.sequence.to_string(),
+                    entry.slot.to_string(),
+                    entry.opcode.to_string(),
+                    entry.sqe_flags.to_string(),
+                    entry.ioprio.to_string(),
+                    entry.fd.to_string(),
+                    entry.off.to_string(),
+                    format!("{:x}", entry.addr),
+                    entry.len.to_string(),
+                    entry.op_flags.to_string(),
+                    entry.buf_index.to_string(),
+                    entry.file_index.to_string(),
+                ];
+                submitted += &(words.join(" ") + "\n");
+            }
+        }
+        assert!(submitted.lines().count() > 10_000);
+        assert_eq!(ran.stdout(), submitted, "{options:?}");
+        let summary = &trace.verdict().summary;
+        assert_eq!(summary.completions, summary.operations);
+        assert_eq!(summary.records_lost, 0);
+    }
+}
+
 #[test]
 fn a_child_with_a_ring_of_its_own_is_a_process_of_its_own() {
     if !has_io_uring() {
