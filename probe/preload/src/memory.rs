@@ -50,8 +50,7 @@ pub(crate) fn sees_frees() -> bool {
 pub(crate) unsafe fn is_far(block: *mut c_void) -> bool {
     // SAFETY: the caller's promise.
     let size = || unsafe { next::plain_block_size(block) };
-    !block.is_null()
-        && (!preload::is_watching() || !preload::is_near(block as usize, size()))
+    !block.is_null() && (!preload::is_watching() || !preload::is_near(block as usize, size()))
 }
 
 /// Whether nothing is to be done before `free`, where more is asked.

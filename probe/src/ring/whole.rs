@@ -124,9 +124,9 @@ impl Ring {
             if looks_poisoned(cookie) {
                 // SAFETY: the caller's promise.
                 let entry = unsafe { &mut *at };
-                let is_copied;
-                (state, is_copied) = self.put_back_poison(slots, id, slot, entry, &elsewhere);
-                odd.copied += u32::from(is_copied);
+                let known = self.put_back_poison(slots, id, slot, entry, &elsewhere);
+                state = known.0;
+                odd.copied += u32::from(known.1);
                 cookie = entry[USER_DATA];
             } else if let Some(known) = slots.get_mut(slot as usize) {
                 state = known.goes_in(cookie);
@@ -145,12 +145,12 @@ impl Ring {
                 let rest = (from.wrapping_add(step), count - step);
                 let next = slot.wrapping_add(1);
                 let known = slots.get_mut(next as usize..).unwrap_or(&mut []);
-                let done;
                 // SAFETY: the caller's promise.
-                (row, done) =
+                let recorded =
                     unsafe { record_next(row, queue, rest, next, known, &entry, &mut seen) };
-                step += done;
-                sequence = sequence.wrapping_add(done);
+                row = recorded.0;
+                step += recorded.1;
+                sequence = sequence.wrapping_add(recorded.1);
             }
         }
         look.end_row(&row);
@@ -477,9 +477,9 @@ fn record_first(
         row.record(look, what, [cookie, place, head], is_wanted);
         return stays;
     }
-    let stays;
-    (*row, stays) = record_whole(*row, look, *entry, place, state, is_wanted);
-    stays
+    let recorded = record_whole(*row, look, *entry, place, state, is_wanted);
+    *row = recorded.0;
+    recorded.1
 }
 
 /// [`record_first`], for what has more words. Those that are 0 at its end are left out.
