@@ -345,7 +345,8 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
     unsafe {
         match next::plain_free() {
             Some(free) if memory::is_far(block) => free(block),
-            _ => memory::free(block),
+            Some(_) => memory::free_somebodys(block),
+            None => memory::free(block),
         }
     }
 }

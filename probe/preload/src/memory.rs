@@ -63,12 +63,12 @@ fn is_nobodys(block: *mut c_void) -> bool {
         && (!preload::is_watching() || next::block_size_at_hand(block).is_some_and(is_far))
 }
 
-/// `free` of any other block.
+/// `free`, where more is asked.
 ///
 /// # Safety
 ///
 /// As for `free`.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn free(block: *mut c_void) {
     match next::free_at_hand() {
         // SAFETY: the caller's promise.
@@ -78,12 +78,14 @@ pub(crate) unsafe fn free(block: *mut c_void) {
     }
 }
 
+/// `free` of a block that may be watched, or lie in the way of something else, or is none.
+///
 /// # Safety
 ///
 /// As for `free`.
 #[cold]
 #[inline(never)]
-unsafe fn free_somebodys(block: *mut c_void) {
+pub(crate) unsafe fn free_somebodys(block: *mut c_void) {
     if block.is_null() {
         ASKED.store(true, Ordering::Relaxed);
         return;

@@ -50,6 +50,9 @@ impl Submissions {
     }
 }
 
+/// What is recorded of an entry: its first six words.
+pub type Words = [u64; 6];
+
 /// What was odd about entries that were published.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Odd {
@@ -407,9 +410,6 @@ fn put_back_foreign(id: u32, entry: &mut Entry, elsewhere: impl Fn(u64) -> Optio
     entry[USER_DATA] = cookie;
     true
 }
-
-/// What is recorded of an entry: its first six words.
-pub type Words = [u64; 6];
 
 /// Poisons the slots at `count` positions from one on.
 ///
