@@ -522,16 +522,16 @@ unsafe fn record_next(
     let mut row = row.again();
     let mut last = *before;
     let mut done = 0;
+    let mut at = queue.entry(first).cast::<u64>();
     // Each may differ in all of its words.
     let count = (count as usize).min(row.room() / (2 + other::WORDS.len()));
     for known in slots.iter_mut().take(count) {
-        let slot = first.wrapping_add(done);
         // SAFETY: the caller's promise.
-        if unsafe { queue.slot(from.wrapping_add(done)) } != Some(slot) {
+        let slot = unsafe { queue.slot(from.wrapping_add(done)) };
+        if slot != Some(first.wrapping_add(done)) {
             break;
         }
-        let at = queue.entry(slot).cast::<u64>();
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise: that slot's.
         let word = move |index: usize| unsafe { at.add(index).read_volatile() };
         let (head, off, addr, lengths) = (word(0), word(1), word(2), word(3));
         let (cookie, sixth) = (word(USER_DATA), word(5));
@@ -545,15 +545,17 @@ unsafe fn record_next(
             && lengths == last[3]
             && sixth == last[5];
         if is_alike {
-            row.write(Record::SubmitNext, 0, aux, &[cookie]);
+            row.write_next(Record::SubmitNext, 0, aux, &[cookie]);
         } else {
             let entry = [head, off, addr, lengths, cookie, sixth];
             row = record_different(row, entry, last, aux);
             last = entry;
         }
         seen([head, off, addr, lengths, cookie, sixth]);
+        at = at.wrapping_add((size_of::<Entry>() / 8) << queue.shift);
         done += 1;
     }
+    row.count(done);
     (row, done)
 }
 
@@ -561,15 +563,21 @@ unsafe fn record_next(
 #[inline(never)]
 fn record_different(mut row: Row, entry: Words, before: Words, aux: u8) -> Row {
     let flags = Submit::differences(&entry, &before);
-    let mut words = [entry[USER_DATA], 0, 0, 0, 0, 0];
+    let [head, off, addr, lengths, cookie, sixth] = entry;
+    let mut words = [cookie, 0, 0, 0, 0, 0];
     let mut count = 1;
-    for (flag, word) in other::WORDS {
+    let mut say = |flag: u8, word: u64| {
         if let Some(place) = words.get_mut(count) {
-            *place = entry[word];
+            *place = word;
         }
         count += usize::from(flags & flag != 0);
-    }
+    };
+    say(other::HEAD, head);
+    say(other::ADDR, addr);
+    say(other::LENGTHS, lengths);
+    say(other::OFF, off);
+    say(other::SIXTH, sixth);
     let payload = words.get(..count).unwrap_or(&words);
-    row.write(Record::SubmitNext, flags, aux, payload);
+    row.write_next(Record::SubmitNext, flags, aux, payload);
     row
 }

@@ -179,14 +179,18 @@ impl Submit {
     /// its addresses are said, too: what they are depends on the operation.
     #[inline(always)]
     pub const fn differences(sqe: &[u64; 6], before: &[u64; 6]) -> u8 {
-        let mut flags = 0;
-        let mut at = 0;
-        while at < other::WORDS.len() {
-            let (flag, word) = other::WORDS[at];
-            if sqe[word] != before[word] {
-                flags |= flag;
-            }
-            at += 1;
+        let mut flags = if sqe[0] == before[0] { 0 } else { other::HEAD };
+        if sqe[2] != before[2] {
+            flags |= other::ADDR;
+        }
+        if sqe[3] != before[3] {
+            flags |= other::LENGTHS;
+        }
+        if sqe[1] != before[1] {
+            flags |= other::OFF;
+        }
+        if sqe[5] != before[5] {
+            flags |= other::SIXTH;
         }
         if sqe[0] as u8 != before[0] as u8 {
             flags |= other::ADDR | other::OFF;

@@ -226,13 +226,24 @@ impl Row {
         *self = look.row();
     }
 
-    /// Records one event, for which there is room.
     #[inline(always)]
-    pub(crate) fn write(&mut self, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+    fn write(&mut self, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
+        self.write_next(kind, flags, aux, payload);
+        self.count(1);
+    }
+
+    /// Records one event, for which there is room; the caller [counts](Row::count) it.
+    #[inline(always)]
+    pub(crate) fn write_next(&mut self, kind: Kind, flags: u8, aux: u8, payload: &[u64]) {
         let words = payload.len() + 1;
         let header = Header::committed(kind, words as u8, flags, aux, 0);
         Place(self.head).write(Header(header.0 | self.time), payload);
         self.head = self.head.wrapping_add(words);
-        self.records += 1;
+    }
+
+    /// So many events were recorded.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, records: u32) {
+        self.records += u64::from(records);
     }
 }
