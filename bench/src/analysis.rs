@@ -13,6 +13,7 @@
 //! the one to believe.
 
 use std::hint::black_box;
+use std::sync::mpsc;
 
 use rustc_hash::FxHashMap;
 use traces::read::Beside;
@@ -25,12 +26,20 @@ use crate::rivals::analysers;
 use crate::{Variant, footprint, kernel, size};
 
 /// Recordings to read, with the operations that they hold when the bench is not in a hurry.
-const WORKS: [(&str, &str); 3] = [
+const WORKS: [(&str, &str); 5] = [
     ("nop-32", "NOPs in batches of 32"),
     ("live-1000", "1,000 pointers alive, reclaimed in any order"),
     (
         "live-100000",
         "100,000 pointers alive, reclaimed in any order",
+    ),
+    (
+        "lanes-1000",
+        "1,000 pointers alive, each thread of four with its own",
+    ),
+    (
+        "handed-1000",
+        "1,000 pointers alive, handed from thread to thread",
     ),
 ];
 
@@ -219,6 +228,11 @@ fn beside(title: &str, raw: &Vec<u8>) {
 /// A type of its own: what other measurements call must stay as the compiler makes it for them alone.
 struct Alive(u64);
 
+/// Turns of a program over pointers, in all.
+fn turns() -> usize {
+    if is_quick() { 50_000 } else { 800_000 }
+}
+
 /// The program `live-COUNT`: that many pointers are alive, and any one is taken back and another leaked; so often,
 /// if that is said.
 pub fn live(count: usize, turns: Option<usize>) {
@@ -226,7 +240,7 @@ pub fn live(count: usize, turns: Option<usize>) {
     let mut leaked: Vec<*mut Alive> = (0..count)
         .map(|_| probe::into_raw(Box::new(Alive(0))))
         .collect();
-    let turns = turns.unwrap_or(if is_quick() { 50_000 } else { 800_000 });
+    let turns = turns.unwrap_or_else(self::turns);
     for _ in 0..turns {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -240,4 +254,45 @@ pub fn live(count: usize, turns: Option<usize>) {
         // SAFETY: as above.
         drop(unsafe { probe::from_raw::<Box<Alive>>(raw) });
     }
+}
+
+/// The program `lanes-COUNT`: four threads do what `live-COUNT` does, each with a part of the pointers and of the turns.
+pub fn lanes(count: usize) {
+    const THREADS: usize = 4;
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| live(count / THREADS, Some(turns() / THREADS)));
+        }
+    });
+}
+
+/// The program `handed-COUNT`: two threads leak, and each takes back what the other did; so many pointers are on their
+/// way.
+pub fn handed(count: usize) {
+    let (to_first, at_first) = mpsc::channel();
+    let (to_second, at_second) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for (to, at) in [(to_second, at_first), (to_first, at_second)] {
+            scope.spawn(move || {
+                let leak = |number| {
+                    let raw = probe::into_raw(Box::new(Alive(number)));
+                    to.send(raw as usize).expect("nobody waits any more");
+                };
+                let reclaim = || {
+                    let raw = at.recv().expect("nobody sends any more") as *mut Alive;
+                    // SAFETY: the other thread leaked it and sent it once.
+                    let alive: Box<Alive> = unsafe { probe::from_raw(raw) };
+                    alive.0
+                };
+                (0..count as u64 / 2).for_each(&leak);
+                for _ in 0..turns() / 2 {
+                    let number = reclaim();
+                    leak(number);
+                }
+                for _ in 0..count / 2 {
+                    reclaim();
+                }
+            });
+        }
+    });
 }

@@ -154,6 +154,15 @@ pub fn work(name: &str) {
         "read-32" => Reads::<Recorded>::new(32).expect(ring).run(some),
         "echo" => Echo::<Recorded>::new().expect(ring).run(some / 8),
         _ if name.starts_with("viewer-") => viewer::program(name),
+        _ if name.starts_with("lanes-") || name.starts_with("handed-") => {
+            let (work, number) = name.split_once('-').expect("a name and a number");
+            let number = number.parse().expect("a number");
+            if work == "lanes" {
+                analysis::lanes(number);
+            } else {
+                analysis::handed(number);
+            }
+        }
         _ if name.starts_with("live-") => {
             let mut numbers = name.trim_start_matches("live-").split('-');
             let mut number = || {
