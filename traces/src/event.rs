@@ -304,6 +304,17 @@ impl What {
         std::mem::replace(self, Self::Done { coroutine: 0 })
     }
 
+    /// The address that the model will ask for, of events that it meets often: of others any that it does not.
+    #[inline]
+    pub(crate) fn asks_for(&self) -> u64 {
+        match self {
+            Self::Leak(pointer) | Self::Reclaim(pointer) | Self::Peek(pointer) => pointer.address,
+            Self::Submit(submission) => submission.entry.cookie,
+            Self::Complete(completion) => completion.cookie,
+            _ => 0,
+        }
+    }
+
     /// The word for it: the first one of its line in a dump, and what filters know it by.
     pub fn kind(&self) -> &'static str {
         match self {

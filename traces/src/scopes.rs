@@ -4,11 +4,14 @@ use rustc_hash::FxHashMap;
 
 use crate::dense::Dense;
 use crate::event::What;
+use crate::read::Row;
 
 /// Follows `scope-begin`, `scope-enter` and `scope-end` through one stream of events, and coroutines that were
 /// spawned in scopes.
 #[derive(Debug, Default)]
 pub(crate) struct ScopeTracker {
+    /// There was a scope at all.
+    has_any: bool,
     /// What each lane works for, as follows from the rest.
     current: Dense<u32>,
     /// What its thread said that it works for, whatever runs on it.
@@ -55,6 +58,7 @@ impl ScopeTracker {
     /// The scope that an event belongs to. A begin belongs to the scope that it begins, an end to the
     /// one that it ends.
     pub(crate) fn step(&mut self, process: u32, lane: u32, what: &What) -> u32 {
+        self.has_any |= matches!(what, What::ScopeBegin { .. } | What::ScopeEnter { .. });
         match *what {
             What::ScopeBegin {
                 scope,
@@ -129,7 +133,34 @@ impl ScopeTracker {
         }
     }
 
-    fn of(&mut self, process: u32, lane: u32) -> u32 {
+    /// The scope that an event belongs to which changes nothing about that.
+    #[inline]
+    pub(crate) fn of(&mut self, process: u32, lane: u32) -> u32 {
+        if self.has_any {
+            self.of_any(process, lane)
+        } else {
+            0
+        }
+    }
+
+    /// The same of events of pointers.
+    #[inline]
+    pub(crate) fn of_rows(&mut self, rows: &mut [Row]) {
+        if !self.has_any {
+            return;
+        }
+        let mut same = None;
+        for row in rows {
+            let place = (row.process, row.lane);
+            row.scope = match same {
+                Some((before, scope)) if before == place => scope,
+                _ => self.of_any(row.process, row.lane),
+            };
+            same = Some((place, row.scope));
+        }
+    }
+
+    fn of_any(&mut self, process: u32, lane: u32) -> u32 {
         match *self.current.slot(lane) {
             0 => self.whole.get(&process).copied().unwrap_or(0),
             current => current,

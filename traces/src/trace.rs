@@ -12,7 +12,7 @@ use crate::lookup::Lookup;
 use crate::model::course::{self, Again, Witness};
 use crate::model::{Facts, Foreseen, Judged};
 use crate::names::Names;
-use crate::read::{Beside, Company, KEEP_WORDS, ReadError, Reader};
+use crate::read::{Beside, Company, KEEP_WORDS, Lent, ReadError, Reader};
 use crate::recording::{LocatedLoss, Recording};
 use crate::source::Sources;
 use crate::stack::{Known, StackId};
@@ -26,11 +26,11 @@ struct Whole<'a> {
 }
 
 impl Again for Whole<'_> {
-    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
+    fn pass(&self, witness: &mut impl Witness) -> Option<Vec<LocatedLoss>> {
         for event in self.events {
             witness.event(event, StackId(0), Foreseen::default());
         }
-        self.losses.to_vec()
+        Some(self.losses.to_vec())
     }
 
     fn began_ns(&self) -> i64 {
@@ -45,31 +45,37 @@ struct Watched<'r, 'w> {
     /// Up to when, and since when, by `CLOCK_MONOTONIC`.
     until_ns: i64,
     began_ns: Cell<i64>,
-    passes: Cell<u32>,
+    /// They were gone through once.
+    is_again: Cell<bool>,
 }
 
 impl Again for Watched<'_, '_> {
-    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
-        let stage = match self.passes.replace(self.passes.get().saturating_add(1)) {
-            0 => Stage::Judging,
-            _ => Stage::Fetching,
+    fn pass(&self, witness: &mut impl Witness) -> Option<Vec<LocatedLoss>> {
+        let mut pass = self.reader.pass_with(self.company, self.until_ns);
+        let stage = if self.is_again.get() {
+            Stage::Fetching
+        } else {
+            Stage::Judging
         };
-        let pass = self.reader.pass_with(self.company.beside);
-        let mut pass = pass.until(self.until_ns);
         let mut counter = Counter::new(self.company.watch, stage, self.reader.events);
-        loop {
-            witness.soon(pass.fresh());
-            let run = pass.run();
-            if run.is_empty() {
-                break;
+        while pass.fill() {
+            let rows = pass.batch();
+            let count = rows.len();
+            witness.soon(rows);
+            while let Some(lent) = pass.next() {
+                match lent {
+                    Lent::Pointers(pointers) => witness.pointers(&pointers),
+                    Lent::Other(loose, foreseen) => {
+                        witness.event(&loose.event, loose.stack, foreseen);
+                    }
+                }
             }
-            for loose in run.iter() {
-                witness.event(&loose.event, loose.stack, loose.foreseen);
-            }
-            counter.more(run.len(), || witness.found());
+            counter.more(count, || witness.found());
         }
         self.began_ns.set(pass.began_ns());
-        pass.losses()
+        let losses = pass.finish()?;
+        self.is_again.set(true);
+        Some(losses)
     }
 
     fn began_ns(&self) -> i64 {
@@ -156,7 +162,7 @@ impl Trace {
                 company,
                 until_ns,
                 began_ns: Cell::new(0),
-                passes: Cell::new(0),
+                is_again: Cell::new(false),
             };
             let facts = &reader.facts;
             let paged = course::judge_paged(&mut recording, facts, &again, make, watch);
@@ -224,7 +230,7 @@ impl Trace {
             company,
             until_ns: i64::MAX,
             began_ns: Cell::new(0),
-            passes: Cell::new(0),
+            is_again: Cell::new(false),
         };
         let judged = course::judge(&mut recording, &reader.facts, &again);
         match judged {
@@ -246,7 +252,7 @@ impl Trace {
             company: Company::none(),
             until_ns,
             began_ns: Cell::new(0),
-            passes: Cell::new(0),
+            is_again: Cell::new(false),
         };
         match course::judge(&mut recording, &reader.facts, &again) {
             Some((judged, events)) if !reader.is_changed() => {
@@ -280,13 +286,16 @@ impl Trace {
     /// stayed what they were meanwhile: if not, somebody still writes them, and what was gone through is no whole.
     pub fn walk(inputs: &[Input<'_>], mut each: impl FnMut(&Event)) -> Result<bool, ReadError> {
         let reader = Reader::open(inputs, KEEP_WORDS)?;
-        let mut pass = Reader::pass(&reader);
-        loop {
-            let run = pass.run();
-            if run.is_empty() {
-                break;
+        // Who was told of an event cannot be told that it comes later.
+        reader.find_order();
+        let mut pass = reader.pass();
+        while pass.fill() {
+            while let Some(lent) = pass.next() {
+                match lent {
+                    Lent::Pointers(pointers) => pointers.events().for_each(|event| each(&event)),
+                    Lent::Other(loose, _) => each(&loose.event),
+                }
             }
-            run.iter().for_each(|loose| each(&loose.event));
         }
         Ok(!reader.is_changed())
     }
@@ -300,7 +309,7 @@ impl Trace {
             company: Company::none(),
             until_ns: i64::MAX,
             began_ns: Cell::new(0),
-            passes: Cell::new(0),
+            is_again: Cell::new(false),
         };
         Ok(course::follow(&reader.recording, &reader.facts, &again))
     }

@@ -13,7 +13,8 @@ pub enum Stage {
     /// All bytes are looked through, which is told for each million of them or so: what is counted are chunks, and more
     /// of them may become known.
     Looking,
-    /// It is found out in which order events happened; done once for each time they are gone through.
+    /// It is found out in which order events happened, where that is not the order of their times: then what was done with
+    /// them so far is begun anew. Told of more than once.
     Ordering,
     /// Events are put into their order.
     Reading,

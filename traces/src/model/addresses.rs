@@ -6,12 +6,11 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
-use super::places::{NOWHERE, Places};
+use super::living::Living;
+use super::places::{Hashed, NOWHERE, Places};
 use super::things::{Dead, Generation, GenerationId, Leaked, OperationId};
-use crate::event::{Event, EventId, Pointer, SiteId, TypeId, What};
-use crate::read::Loose;
+use crate::event::{EventId, Pointer, SiteId, TypeId};
+use crate::read::Row;
 
 /// Tombstones that are kept.
 const TOMBS_MAX: usize = 1 << 20;
@@ -150,11 +149,17 @@ impl Address {
         (self.latest.reclaimed, self.latest.reclaim_site) = (reclaimed, reclaim_site);
     }
 
-    /// Whether nothing but itself has to know that what lives here ends.
+    /// Whether something of a process and a scope lives here.
+    fn lives_in(&self, (process, scope): (u32, u32)) -> bool {
+        let live = self.live();
+        live.is_some_and(|live| live.id.process == process && live.scope == scope)
+    }
+
+    /// Whether nothing but itself and its scope has to know that what lives here ends.
     #[inline]
     pub(super) fn ends_alone(&self) -> bool {
         let live = &self.latest.generation;
-        self.is_in_row && live.scope == 0 && live.flight.is_none() && !live.reported
+        self.is_in_row && live.flight.is_none() && !live.reported
     }
 
     /// Nothing is known any more of what lived here.
@@ -191,9 +196,8 @@ pub(super) struct Addresses {
     tombs: VecDeque<u32>,
     /// So many are kept.
     tombs_max: usize,
-    /// Places of what lives in each scope but the outermost, by process and scope: a suite of tests ends one for
-    /// each test.
-    in_scopes: FxHashMap<(u32, u32), FxHashSet<u32>>,
+    /// Places of what lives in each scope but the outermost.
+    in_scopes: Living,
 }
 
 impl Default for Addresses {
@@ -205,18 +209,6 @@ impl Default for Addresses {
 /// Where an address has its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(u32);
-
-/// The address that the model will ask for, of events that it meets often.
-#[inline]
-fn asks_for(event: &Event) -> Option<(u32, u64)> {
-    let address = match &event.what {
-        What::Leak(pointer) | What::Reclaim(pointer) | What::Peek(pointer) => pointer.address,
-        What::Submit(submission) => submission.entry.cookie,
-        What::Complete(completion) => completion.cookie,
-        _ => return None,
-    };
-    Some((event.process, address))
-}
 
 /// The low half of an address whose high half is not empty.
 fn low_half((process, address): (u32, u64)) -> Option<(u32, u32)> {
@@ -263,14 +255,20 @@ impl Addresses {
             low_halves: OnceCell::new(),
             tombs: VecDeque::new(),
             tombs_max,
-            in_scopes: FxHashMap::default(),
+            in_scopes: Living::default(),
         }
     }
 
     /// The place of an address that was leaked before.
     #[inline(always)]
     pub(super) fn find(&self, key: (u32, u64)) -> Option<Place> {
-        let place = self.foreseen.0;
+        self.find_at(key, self.foreseen)
+    }
+
+    /// The same where it was foreseen.
+    #[inline(always)]
+    pub(super) fn find_at(&self, key: (u32, u64), foreseen: Foreseen) -> Option<Place> {
+        let place = foreseen.0;
         let known = self.addresses.get(place as usize);
         if known.is_some_and(|known| known.is(key)) {
             return Some(Place(place));
@@ -309,18 +307,25 @@ impl Addresses {
     /// memory answers many questions in the time of one, as long as no answer has to be waited for. So first all are asked
     /// where they are, and then all are looked at.
     #[inline]
-    pub(super) fn foresee(&self, events: &mut [Loose]) {
-        for loose in events.iter_mut() {
-            if let Some(key) = asks_for(&loose.event) {
-                loose.foreseen.0 = self.places.guess(key);
-            }
-        }
+    pub(super) fn foresee(&self, rows: &mut [Row]) {
         if self.places.are_near() {
+            for row in rows {
+                let (hashed, _) = self.places.ask((row.process, row.address));
+                row.foreseen.0 = self.places.guess(hashed);
+            }
             return;
         }
         let mut looked = 0u32;
-        for Loose { foreseen, .. } in events {
-            if let Some(known) = self.addresses.get(foreseen.0 as usize) {
+        for row in rows.iter_mut() {
+            let (hashed, there) = self.places.ask((row.process, row.address));
+            row.foreseen.0 = hashed.0;
+            looked = looked.wrapping_add(there);
+        }
+        for row in rows.iter_mut() {
+            row.foreseen.0 = self.places.guess(Hashed(row.foreseen.0));
+        }
+        for row in rows {
+            if let Some(known) = self.addresses.get(row.foreseen.0 as usize) {
                 // Of either cache line, wherever the compiler puts them.
                 let generation = &known.latest.generation;
                 looked = looked.wrapping_add(generation.ty.0 ^ generation.id.number);
@@ -384,27 +389,45 @@ impl Addresses {
         address.begin(leaked);
         let generation = &address.latest.generation;
         let scopes = (was_in, generation.scope);
-        let (process, is_first) = (generation.id.process, generation.id.number == 1);
+        let is_first = generation.id.number == 1;
         if let Some(low_halves) = self.low_halves.get_mut()
             && (is_first || low_halves.clash)
         {
             low_halves.began(&self.addresses, place.0);
         }
         if scopes.0 != scopes.1 {
-            self.change_scope(place, process, scopes);
+            self.leaves(place, scopes.0);
+            self.enters(place, scopes.1);
         }
     }
 
-    /// What lives at a place is of another scope than what lived there.
-    #[cold]
-    fn change_scope(&mut self, place: Place, process: u32, (from, to): (u32, u32)) {
-        let left = self.in_scopes.get_mut(&(process, from));
-        if left.is_some_and(|places| places.remove(&place.0) && places.is_empty()) {
-            self.in_scopes.remove(&(process, from));
+    /// What lives at a place is of a scope.
+    #[inline]
+    pub(super) fn enters(&mut self, place: Place, scope: u32) {
+        if scope != 0 {
+            self.enters_one(place, scope);
         }
-        if to != 0 {
-            let places = self.in_scopes.entry((process, to)).or_default();
-            places.insert(place.0);
+    }
+
+    fn enters_one(&mut self, place: Place, scope: u32) {
+        let Some(address) = self.addresses.get(place.0 as usize) else {
+            return;
+        };
+        let key = (address.key().0, scope);
+        let addresses = &self.addresses;
+        self.in_scopes.begins(key, place.0, |place| {
+            let address = addresses.get(place as usize);
+            address.is_some_and(|address| address.lives_in(key))
+        });
+    }
+
+    /// What lived at a place was of a scope.
+    #[inline]
+    pub(super) fn leaves(&mut self, place: Place, scope: u32) {
+        if scope != 0
+            && let Some(address) = self.addresses.get(place.0 as usize)
+        {
+            self.in_scopes.ends((address.key().0, scope));
         }
     }
 
@@ -417,12 +440,13 @@ impl Addresses {
     /// Places of what lives in scopes, sorted.
     #[cfg(test)]
     pub(super) fn all_in_scopes(&self) -> Vec<((u32, u32), u32)> {
-        let scopes = self.in_scopes.iter();
-        let mut all: Vec<_> = scopes
-            .flat_map(|(scope, places)| places.iter().map(|place| (*scope, *place)))
-            .collect();
-        all.sort_unstable();
-        all
+        let known = self.addresses.iter();
+        let scopes = known.map(|known| (known.key().0, known.latest.generation.scope));
+        let scopes: std::collections::BTreeSet<_> = scopes.collect();
+        let places = |key: (u32, u32)| self.places_within(key.0, move |scope| scope == key.1);
+        let each = scopes.into_iter().map(|key| (key, places(key)));
+        each.flat_map(|(key, places)| places.into_iter().map(move |place| (key, place)))
+            .collect()
     }
 
     /// All that lives.
@@ -436,11 +460,16 @@ impl Addresses {
         process: u32,
         is_within: impl Fn(u32) -> bool,
     ) -> impl Iterator<Item = &Generation> {
-        let scopes = self.in_scopes.iter();
-        let within =
-            scopes.filter(move |((owner, scope), _)| *owner == process && is_within(*scope));
-        let places = within.flat_map(|(_, places)| places);
-        places.filter_map(|place| self.addresses.get(*place as usize)?.live())
+        let places = self.places_within(process, is_within).into_iter();
+        places.filter_map(|place| self.addresses.get(place as usize)?.live())
+    }
+
+    /// The places of it, sorted.
+    fn places_within(&self, process: u32, is_within: impl Fn(u32) -> bool) -> Vec<u32> {
+        self.in_scopes.places(process, is_within, |key, place| {
+            let address = self.addresses.get(place as usize);
+            address.is_some_and(|address| address.lives_in(key))
+        })
     }
 
     /// What lives at a place ended: its tombstone is put up, and the oldest of too many taken down.
@@ -453,14 +482,12 @@ impl Addresses {
         }
         address.end(reclaimed);
         let generation = &address.latest.generation;
-        let (process, scope) = (generation.id.process, generation.scope);
+        let scope = generation.scope;
         if !address.is_in_row {
             address.is_in_row = true;
             self.stand_in_row(place);
         }
-        if scope != 0 {
-            self.change_scope(place, process, (scope, 0));
-        }
+        self.leaves(place, scope);
     }
 
     #[cold]
@@ -482,8 +509,7 @@ impl Addresses {
 mod tests {
     use super::super::things::Thread;
     use super::*;
-    use crate::event::Pointer;
-    use crate::stack::StackId;
+    use crate::event::{Pointer, What};
 
     /// Of each address that a program ever leaked there is one: it must not grow unseen.
     #[test]
@@ -504,20 +530,20 @@ mod tests {
             .iter()
             .map(|address| addresses.place((0, *address)).0)
             .collect();
-        let event = |what| Loose::new(0, (0, 0), what, StackId(0));
+        let row = |what| Row::of_other(0, (0, 0), &what);
         let leak = |address| {
-            event(What::Leak(Pointer {
+            row(What::Leak(Pointer {
                 address,
                 owner: wire::record::Owner::Box,
                 ty: TypeId(0),
                 site: SiteId(0),
             }))
         };
-        let mut events: Vec<Loose> = known.into_iter().map(leak).collect();
-        events.extend([leak(0x8), event(What::Done { coroutine: 0 })]);
+        let mut rows: Vec<Row> = known.into_iter().map(leak).collect();
+        rows.extend([leak(0x8), row(What::Done { coroutine: 0 })]);
         places.extend([NOWHERE; 2]);
-        addresses.foresee(&mut events);
-        let foreseen = events.iter().map(|event| event.foreseen.0);
+        addresses.foresee(&mut rows);
+        let foreseen = rows.iter().map(|row| row.foreseen.0);
         assert_eq!(foreseen.collect::<Vec<_>>(), places);
     }
 

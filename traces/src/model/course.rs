@@ -13,7 +13,7 @@ use super::wanted::{Asked, Wanted};
 use super::{Back, Course, Facts, Foreseen, Judged, Losses};
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Events, MakeAside, Pages, Recent};
-use crate::read::Loose;
+use crate::read::{Pointers, Row};
 use crate::recording::{LocatedLoss, Recording};
 use crate::stack::StackId;
 use crate::watch::{Counter, Found, Stage, Watch};
@@ -23,8 +23,10 @@ const LOSSES_MAX: usize = 1 << 16;
 
 /// Events that can be gone through again and again.
 pub(crate) trait Again {
-    /// Goes through all events from the first on, each with its call stack; says where records are missing.
-    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss>;
+    /// Goes through all events from the first on, each with its call stack; says where records are missing. Nothing where
+    /// it turned out on the way that their order is another one: then somebody else is to go through them anew. That
+    /// happens the first time at most.
+    fn pass(&self, witness: &mut impl Witness) -> Option<Vec<LocatedLoss>>;
 
     /// `CLOCK_MONOTONIC` of the first event in ns, once they were gone through.
     fn began_ns(&self) -> i64;
@@ -35,13 +37,21 @@ pub(crate) trait Witness {
     /// The next event; where its address was foreseen to be, if it was.
     fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen);
 
+    /// The next events, which tell of pointers and stand on no stack.
+    #[inline]
+    fn pointers(&mut self, pointers: &Pointers<'_>) {
+        for (event, row) in pointers.events().zip(pointers.rows) {
+            self.event(&event, StackId(0), row.foreseen);
+        }
+    }
+
     /// How often each rule spoke so far.
     fn found(&self) -> Found {
         Found::default()
     }
 
     /// These come soon, in about this order.
-    fn soon(&mut self, _events: &mut [Loose]) {}
+    fn soon(&mut self, _rows: &mut [Row]) {}
 }
 
 /// Who only looks at them.
@@ -66,7 +76,7 @@ pub(crate) fn judge(
         mut wanted,
         losses,
         ..
-    } = first(recording, facts, events, Links::default(), true);
+    } = first(recording, facts, events, Links::default, true);
     wanted.and_kernels(&clean.merged);
     if wanted.is_too_much() {
         return None;
@@ -91,7 +101,7 @@ pub(crate) fn judge_paged(
     make: MakeAside,
     watch: Watch<'_>,
 ) -> Option<(Judged, Events)> {
-    let links = Links::paged(Builder::new(make));
+    let links = || Links::paged(Builder::new(make));
     let found = first(recording, facts, events, links, false);
     recording.losses = found.losses;
     for (event, stack) in found.stacks {
@@ -134,11 +144,7 @@ pub(crate) fn judge_paged(
     course.observer.losses = losses.finish();
     course.observer.back = Back::Paged(&recent);
     course.state.began_ns = events.began_ns();
-    let mut course = Noted {
-        course,
-        is_lossy: facts.is_lossy,
-        stacks: Vec::new(),
-    };
+    let mut course = Noted::new(course, facts);
     paged.pass(&mut course);
     let judged = course.course.finish();
     (!all.is_unreadable()).then_some((judged, all))
@@ -154,13 +160,13 @@ struct Paged<'a> {
 }
 
 impl Again for Paged<'_> {
-    fn pass(&self, witness: &mut impl Witness) -> Vec<LocatedLoss> {
+    fn pass(&self, witness: &mut impl Witness) -> Option<Vec<LocatedLoss>> {
         let mut counter = self.counter.borrow_mut();
         self.events.each(0..self.events.len(), |event| {
             counter.more(1, || self.found);
             witness.event(event, StackId(0), Foreseen::default());
         });
-        Vec::new()
+        Some(Vec::new())
     }
 
     /// Who read them knows.
@@ -194,15 +200,14 @@ struct First {
 
 /// One pass without rules: how many generations there were.
 pub(crate) fn follow(recording: &Recording, facts: &Facts, events: &impl Again) -> u64 {
-    let mut course = Course::new(recording, facts, Links::default());
-    course.observer.is_blind = true;
-    let mut course = Noted {
-        course,
-        is_lossy: facts.is_lossy,
-        stacks: Vec::new(),
-    };
-    events.pass(&mut course);
-    course.course.state.summary.generations
+    loop {
+        let mut course = Course::new(recording, facts, Links::default());
+        course.observer.is_blind = true;
+        let mut course = Noted::new(course, facts);
+        if events.pass(&mut course).is_some() {
+            return course.course.state.summary.generations;
+        }
+    }
 }
 
 /// One pass, to find out whether any rule says anything, and what has to be fetched for that.
@@ -210,31 +215,42 @@ fn first(
     recording: &Recording,
     facts: &Facts,
     events: &impl Again,
-    links: Links,
+    links: impl Fn() -> Links,
     fetches: bool,
 ) -> First {
+    loop {
+        if let Some(first) = try_first(recording, facts, events, links(), fetches) {
+            return first;
+        }
+    }
+}
+
+/// The same, with nothing where the order of events turned out to be another one.
+fn try_first(
+    recording: &Recording,
+    facts: &Facts,
+    events: &impl Again,
+    links: Links,
+    fetches: bool,
+) -> Option<First> {
     let asked = Asked::new(fetches, facts.by_batch.clone());
     let mut course = Course::new(recording, facts, links);
     course.observer.asked = Some(&asked);
-    let mut course = Noted {
-        course,
-        is_lossy: facts.is_lossy,
-        stacks: Vec::new(),
-    };
-    let losses = events.pass(&mut course);
+    let mut course = Noted::new(course, facts);
+    let losses = events.pass(&mut course)?;
     let Noted {
         mut course, stacks, ..
     } = course;
     course.state.began_ns = events.began_ns();
     let (clean, pages) = course.finish_with_pages();
-    First {
+    Some(First {
         clean,
         found: asked.found(),
         wanted: asked.into_wanted(),
         losses,
         pages,
         stacks,
-    }
+    })
 }
 
 /// A course that notes who has call stacks, where all events are kept.
@@ -242,6 +258,16 @@ struct Noted<'a> {
     course: Course<'a>,
     is_lossy: bool,
     stacks: Vec<(EventId, StackId)>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(course: Course<'a>, facts: &Facts) -> Self {
+        Self {
+            course,
+            is_lossy: facts.is_lossy,
+            stacks: Vec::new(),
+        }
+    }
 }
 
 impl Witness for Noted<'_> {
@@ -263,8 +289,14 @@ impl Witness for Noted<'_> {
     }
 
     #[inline]
-    fn soon(&mut self, events: &mut [Loose]) {
-        self.course.state.addresses.foresee(events);
+    fn pointers(&mut self, pointers: &Pointers<'_>) {
+        let Course { state, observer } = &mut self.course;
+        state.pointers(pointers, observer);
+    }
+
+    #[inline]
+    fn soon(&mut self, rows: &mut [Row]) {
+        self.course.state.addresses.foresee(rows);
     }
 }
 
@@ -280,8 +312,8 @@ impl Witness for Kept<'_> {
     }
 
     #[inline]
-    fn soon(&mut self, events: &mut [Loose]) {
-        self.0.state.addresses.foresee(events);
+    fn soon(&mut self, rows: &mut [Row]) {
+        self.0.state.addresses.foresee(rows);
     }
 }
 

@@ -9,7 +9,8 @@ use wire::record::Owner;
 use super::moment::Handled;
 use super::state::State;
 use super::things::{Generation, Leaked};
-use crate::event::{Event, Pointer, What};
+use crate::event::{EventId, Pointer};
+use crate::read::{Row, Told};
 
 impl State {
     /// Whether nothing is under way that any event could decide, and nobody asks what an event belongs to.
@@ -28,65 +29,73 @@ impl State {
             && !self.addresses.notes_low_halves()
     }
 
-    /// Does what an event changes, if that is seen at a glance.
+    /// Does what the event of a number changes, if that is seen at a glance.
     #[inline(always)]
-    pub(super) fn glance(&mut self, event: &Event) -> bool {
-        match &event.what {
-            What::Leak(pointer) => self.leak_alike(event, pointer),
-            What::Reclaim(pointer) => self.reclaim_only(event, pointer),
+    pub(super) fn glance(&mut self, id: EventId, row: &Row) -> bool {
+        match row.told {
+            Told::Leak => self.leak_alike(id, row),
+            Told::Reclaim => self.reclaim_only(id, row),
             _ => false,
         }
     }
 
     /// A leak where nothing lives, and what did was the same.
     #[inline(always)]
-    fn leak_alike(&mut self, event: &Event, pointer: &Pointer) -> bool {
+    fn leak_alike(&mut self, id: EventId, row: &Row) -> bool {
         // The keys of tables are noted.
-        if pointer.owner == Owner::Index || event.scope != 0 {
+        if row.owner == Owner::Index {
             return false;
         }
-        let thread = self.thread(event.lane);
-        let Some(address) = self.addresses.get_mut((event.process, pointer.address)) else {
+        let thread = self.thread(row.lane);
+        let key = (row.process, row.address);
+        let Some(place) = self.addresses.find_at(key, row.foreseen) else {
             return false;
         };
-        if !address.was_left_by(pointer) {
+        let Some(address) = self.addresses.at(place) else {
+            return false;
+        };
+        let pointer = row.pointer();
+        if !address.was_left_by(&pointer) {
             return false;
         }
         address.begin(Leaked {
             number: address.generations().saturating_add(1),
             owner: pointer.owner,
             ty: pointer.ty,
-            event: event.id,
+            event: id,
             site: pointer.site,
-            lane: event.lane,
-            scope: 0,
+            lane: row.lane,
+            scope: row.scope,
             scope_unsure: false,
             nowhere: false,
             thread,
             forever: false,
         });
+        self.addresses.enters(place, row.scope);
         self.summary.generations = self.summary.generations.saturating_add(1);
         true
     }
 
     /// The reclaim of the only handle that ever was of a generation which no operation carries any more.
     #[inline(always)]
-    fn reclaim_only(&mut self, event: &Event, pointer: &Pointer) -> bool {
-        let thread = self.thread(event.lane);
-        let Some(place) = self.addresses.find((event.process, pointer.address)) else {
+    fn reclaim_only(&mut self, id: EventId, row: &Row) -> bool {
+        let thread = self.thread(row.lane);
+        let key = (row.process, row.address);
+        let Some(place) = self.addresses.find_at(key, row.foreseen) else {
             return false;
         };
         let Some(address) = self.addresses.at(place) else {
             return false;
         };
+        let pointer = row.pointer();
         let ends_alone = address.ends_alone();
         let live = address.live_mut();
-        let Some(live) = live.filter(|live| live.is_only_handle(pointer)) else {
+        let Some(live) = live.filter(|live| live.is_only_handle(&pointer)) else {
             return false;
         };
         let handled = Handled {
-            event: event.id,
-            pointer: *pointer,
+            event: id,
+            pointer,
             generation: live,
             back: true,
             thread,
@@ -97,10 +106,11 @@ impl State {
         }
         live.leases = 0;
         live.returned = live.returned.saturating_add(1);
-        live.lane = event.lane;
-        let reclaimed = (event.id, pointer.site);
+        live.lane = row.lane;
+        let (reclaimed, scope) = ((id, pointer.site), live.scope);
         if ends_alone {
             address.end(reclaimed);
+            self.addresses.leaves(place, scope);
         } else {
             self.bury(place, reclaimed);
         }
@@ -241,6 +251,9 @@ mod tests {
         // late, or both.
         assert_eq!(judged(text, false).2, 3);
         assert_alike(text);
+        let in_scope = format!("0 a scope-begin 1\n0 b scope-enter 1\n{text}\n8 a scope-end 1");
+        assert_eq!(judged(&in_scope, false).2, 3);
+        assert_alike(&in_scope);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //! One pass. What the model keeps grows with the things that are alive, plus one tombstone for each
 //! address, the oldest of which go when there are too many.
 //!
-//! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`), `moment` (what rules see of it), `state` (events change
+//! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`, and what lives in scopes: `living`), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers` (with `glance`, for those that are in order, and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `kernel` (what the kernel says of rings) with `posts` (which words it posted) and `handed` (which it took), `discipline` (whether small cookies are indices), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
@@ -33,6 +33,7 @@ mod glance;
 mod handed;
 mod kernel;
 mod links;
+mod living;
 mod looks;
 mod loss;
 mod memory;

@@ -2,7 +2,8 @@
 //!
 //! Every event about a pointer asks here. The keys lie with the things; the table has beside each place half of the key's
 //! hash, so that of all things a question looks at one, almost always the right one: whoever asks for many keys at once
-//! waits for memory once.
+//! waits for memory once. A question looks at one cache line, and at all of it: of keys in any order nobody foresees where
+//! in it a search ends, and to go on the wrong way takes longer than to look at some words for nothing.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -11,34 +12,66 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 /// No thing has this place.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// Words that are looked at for a key. A hostile trace may have chosen its keys so that they get into each other's
+/// Places in a cache line.
+const WIDTH: usize = 8;
+
+/// Lines that are looked at for a key. A hostile trace may have chosen its keys so that they get into each other's
 /// way: those that find no room here are looked for elsewhere.
-const STEPS: usize = 32;
+const STEPS: usize = 4;
 
-/// The most words of a table of few things.
-const NEAR: usize = 1 << 13;
+/// The most lines of a table of few things.
+const NEAR: usize = 1 << 10;
 
-/// The fewest words of a table.
-const SMALLEST: usize = 64;
+/// The fewest lines of a table.
+const SMALLEST: usize = 8;
 
-/// Where a thing is, and its key's hash.
+/// Where things are, and half of their keys' hashes. Free room is behind what is taken.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: u32,
-    place: u32,
+#[repr(align(64))]
+struct Line {
+    hashes: [u32; WIDTH],
+    places: [u32; WIDTH],
 }
 
-/// No thing.
-const NONE: Entry = Entry {
-    hash: 0,
-    place: NOWHERE,
+/// No things.
+const FREE: Line = Line {
+    hashes: [0; WIDTH],
+    places: [NOWHERE; WIDTH],
 };
+
+impl Line {
+    fn entries(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.hashes.into_iter().zip(self.places)
+    }
+
+    /// The place beside a hash; where two have the same, anything.
+    #[inline(always)]
+    fn beside(&self, hash: u32) -> u32 {
+        let Self { hashes, places } = *self;
+        let mut found = 0;
+        for (known, place) in hashes.into_iter().zip(places) {
+            // Without a branch.
+            found |= !place & u32::from(known == hash).wrapping_neg();
+        }
+        !found
+    }
+
+    fn is_full(&self) -> bool {
+        self.places.last() != Some(&NOWHERE)
+    }
+}
+
+/// Half of the hash of a key that somebody asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed(pub(super) u32);
 
 /// Places by key.
 #[derive(Debug)]
 pub(super) struct Places<K> {
-    /// A power of two of them, or none; at least half of them empty.
-    places: Vec<Entry>,
+    /// A power of two of them, at least half of whose room is free, and some more: a search goes on there from the last.
+    lines: Vec<Line>,
+    /// One less than that power of two.
+    mask: usize,
     count: usize,
     far: FxHashMap<K, u32>,
 }
@@ -46,7 +79,8 @@ pub(super) struct Places<K> {
 impl<K> Default for Places<K> {
     fn default() -> Self {
         Self {
-            places: Vec::new(),
+            lines: vec![FREE; SMALLEST + STEPS],
+            mask: SMALLEST - 1,
             count: 0,
             far: FxHashMap::default(),
         }
@@ -62,19 +96,23 @@ fn hash(key: impl Hash) -> u32 {
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
+    /// The lines that a hash may be in, in the order in which it is looked for.
+    #[inline(always)]
+    fn lines(&self, hash: u32) -> &[Line] {
+        let at = hash as usize & self.mask;
+        self.lines.get(at..at + STEPS).unwrap_or_default()
+    }
+
     /// The place of a key; `is_there` says whether a place is that of the key.
     #[inline]
     pub(super) fn find(&self, key: K, is_there: impl Fn(u32) -> bool) -> Option<u32> {
-        let mask = self.places.len().wrapping_sub(1);
         let hash = hash(key);
-        let mut at = hash as usize;
-        for _ in 0..STEPS {
-            match self.places.get(at & mask) {
-                None | Some(Entry { place: NOWHERE, .. }) => return None,
-                Some(entry) if entry.hash == hash && is_there(entry.place) => {
-                    return Some(entry.place);
-                }
-                Some(_) => at = at.wrapping_add(1),
+        for (known, place) in self.lines(hash).iter().flat_map(Line::entries) {
+            if place == NOWHERE {
+                return None;
+            }
+            if known == hash && is_there(place) {
+                return Some(place);
             }
         }
         self.far.get(&key).copied()
@@ -83,25 +121,34 @@ impl<K: Copy + Eq + Hash> Places<K> {
     /// Whether they are so few that whatever is asked of them is answered from the nearest caches.
     #[inline]
     pub(super) fn are_near(&self) -> bool {
-        self.places.len() <= NEAR
+        self.mask < NEAR
+    }
+
+    /// The first step of a question: what to look for, and something of what lies there, so that it is on its way here.
+    #[inline(always)]
+    pub(super) fn ask(&self, key: K) -> (Hashed, u32) {
+        let hash = hash(key);
+        let there = self.lines.get(hash as usize & self.mask);
+        (Hashed(hash), there.map_or(0, |line| line.hashes[0]))
     }
 
     /// Where a key is if it is anywhere, as far as its hash tells. Two keys in thousands of millions may have the same.
     #[inline(always)]
-    pub(super) fn guess(&self, key: K) -> u32 {
-        let mask = self.places.len().wrapping_sub(1);
-        let hash = hash(key);
-        let mut at = hash as usize;
-        for _ in 0..STEPS {
-            match self.places.get(at & mask) {
-                Some(entry) if entry.hash != hash && entry.place != NOWHERE => {
-                    at = at.wrapping_add(1);
-                }
-                Some(entry) => return entry.place,
-                None => break,
-            }
+    pub(super) fn guess(&self, Hashed(hash): Hashed) -> u32 {
+        let Some(line) = self.lines.get(hash as usize & self.mask) else {
+            return NOWHERE;
+        };
+        match line.beside(hash) {
+            NOWHERE if line.is_full() => self.guess_behind(hash),
+            place => place,
         }
-        NOWHERE
+    }
+
+    #[inline(never)]
+    fn guess_behind(&self, hash: u32) -> u32 {
+        let behind = self.lines(hash).iter().skip(1);
+        let mut found = behind.map(|line| line.beside(hash));
+        found.find(|place| *place != NOWHERE).unwrap_or(NOWHERE)
     }
 
     /// Gives a key its place, which it has not got yet; `key_at` says whose another place is, where there is no room for
@@ -109,15 +156,17 @@ impl<K: Copy + Eq + Hash> Places<K> {
     #[cold]
     pub(super) fn insert(&mut self, key: K, place: u32, key_at: impl Fn(u32) -> Option<K>) {
         self.count += 1;
-        if self.count.saturating_mul(2) > self.places.len() {
-            let room = self.places.len().saturating_mul(2).max(SMALLEST);
-            let places = std::mem::replace(&mut self.places, vec![NONE; room]);
+        if self.count.saturating_mul(2) > (self.mask + 1) * WIDTH {
+            let more = (self.mask + 1).saturating_mul(2);
+            self.mask = more - 1;
+            let lines = std::mem::replace(&mut self.lines, vec![FREE; more + STEPS]);
             let far = std::mem::take(&mut self.far);
-            for entry in places.into_iter().filter(|entry| entry.place != NOWHERE) {
-                if !self.put(entry)
-                    && let Some(key) = key_at(entry.place)
+            let entries = lines.iter().flat_map(Line::entries);
+            for (hash, place) in entries.filter(|(_, place)| *place != NOWHERE) {
+                if !self.put(hash, place)
+                    && let Some(key) = key_at(place)
                 {
-                    self.far.insert(key, entry.place);
+                    self.far.insert(key, place);
                 }
             }
             for (key, place) in far {
@@ -128,23 +177,19 @@ impl<K: Copy + Eq + Hash> Places<K> {
     }
 
     fn put_or_far(&mut self, key: K, place: u32) {
-        let hash = hash(key);
-        if !self.put(Entry { hash, place }) {
+        if !self.put(hash(key), place) {
             self.far.insert(key, place);
         }
     }
 
     /// Whether there was room.
-    fn put(&mut self, entry: Entry) -> bool {
-        let mask = self.places.len().wrapping_sub(1);
-        let mut at = entry.hash as usize;
-        for _ in 0..STEPS {
-            match self.places.get_mut(at & mask) {
-                Some(free) if free.place == NOWHERE => {
-                    *free = entry;
-                    return true;
-                }
-                _ => at = at.wrapping_add(1),
+    fn put(&mut self, hash: u32, place: u32) -> bool {
+        let at = hash as usize & self.mask;
+        for line in self.lines.iter_mut().skip(at).take(STEPS) {
+            let mut rooms = line.hashes.iter_mut().zip(&mut line.places);
+            if let Some((known, free)) = rooms.find(|(_, place)| **place == NOWHERE) {
+                (*known, *free) = (hash, place);
+                return true;
             }
         }
         false
@@ -152,17 +197,17 @@ impl<K: Copy + Eq + Hash> Places<K> {
 
     /// Gives a key the place of another, if it has one already.
     pub(super) fn replace(&mut self, key: K, place: u32, is_there: impl Fn(u32) -> bool) -> bool {
-        let mask = self.places.len().wrapping_sub(1);
         let hash = hash(key);
-        let mut at = hash as usize;
-        for _ in 0..STEPS {
-            match self.places.get_mut(at & mask) {
-                None | Some(Entry { place: NOWHERE, .. }) => return false,
-                Some(entry) if entry.hash == hash && is_there(entry.place) => {
-                    entry.place = place;
+        let at = hash as usize & self.mask;
+        for line in self.lines.iter_mut().skip(at).take(STEPS) {
+            for (known, there) in line.hashes.iter().zip(&mut line.places) {
+                if *there == NOWHERE {
+                    return false;
+                }
+                if *known == hash && is_there(*there) {
+                    *there = place;
                     return true;
                 }
-                Some(_) => at = at.wrapping_add(1),
             }
         }
         self.far.get_mut(&key).map(|known| *known = place).is_some()
@@ -195,7 +240,8 @@ mod tests {
             assert_eq!(places.find(key, |at| key_at(at) == Some(key)), Some(place));
         }
         assert_eq!(places.find(Same(200), |_| false), None);
-        assert!(places.guess(Same(150)) < 200, "one of them");
+        let (hashed, _) = places.ask(Same(150));
+        assert!(places.guess(hashed) != NOWHERE, "anything");
     }
 
     /// Keys that all want the same word, and as many that do not.
@@ -203,7 +249,7 @@ mod tests {
     fn keys_that_get_into_each_others_way_are_found() {
         let crowded = (0..u64::MAX).filter(|key| hash(*key) & 0xFFF == 7);
         let keys: Vec<u64> = crowded
-            .take(3 * STEPS)
+            .take(3 * STEPS * WIDTH)
             .chain(1 << 40..(1 << 40) + 100)
             .collect();
         let mut places = Places::default();

@@ -22,6 +22,7 @@ use super::things::{Coroutine, GenerationId, Lap, Operation, RingDrop, Standing,
 use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::{Subject, Summary, Told};
+use crate::read::{Pointers, Row, since};
 use crate::recording::{Capture, Recording};
 
 /// Where the bits lie that tell the keys of one table from those of another.
@@ -171,20 +172,68 @@ impl State {
     /// What an event changes.
     #[inline(always)]
     pub(super) fn step(&mut self, event: &Event, observer: &mut Observer<'_>) {
-        self.summary.events = self.summary.events.saturating_add(1);
-        if let Some(last) = self.last.get_mut(event.process as usize) {
-            *last = (event.id, event.at_ns);
-        }
-        if !(self.is_calm && self.glance(event)) {
-            #[cfg(test)]
-            {
-                self.looks += 1;
+        self.seen(1, event.process, (event.id, event.at_ns));
+        if self.is_calm
+            && let Some(mut row) = Row::of_pointer(event)
+        {
+            row.foreseen = self.addresses.foreseen;
+            if self.glance(event.id, &row) {
+                return;
             }
-            self.links.begin(event.id);
-            self.look(event, observer);
-            self.links.end(event);
-            self.is_calm = self.finds_calm();
         }
+        self.look_closely(event, observer);
+    }
+
+    /// What events of pointers change, one after the other.
+    #[inline]
+    pub(super) fn pointers(&mut self, pointers: &Pointers<'_>, observer: &mut Observer<'_>) {
+        let mut unseen = 0;
+        let mut before: Option<&Row> = None;
+        for (id, row) in (pointers.first.0..).zip(pointers.rows) {
+            let id = EventId(id);
+            // How many there were, and the last of each process, is noted before anybody asks.
+            let is_others = before.is_some_and(|before| before.process != row.process);
+            let is_seen = self.is_calm && !is_others && self.glance(id, row);
+            if !is_seen {
+                if let Some(before) = before {
+                    let latest = (EventId(id.0 - 1), since(pointers.first_ns, before.at_ns));
+                    self.seen(unseen, before.process, latest);
+                }
+                unseen = 0;
+                self.addresses.foreseen = row.foreseen;
+                self.step(&row.event(id, pointers.first_ns), observer);
+                before = None;
+            } else {
+                unseen += 1;
+                before = Some(row);
+            }
+        }
+        if let (Some(before), Some(last)) = (before, pointers.rows.len().checked_sub(1)) {
+            let id = EventId(pointers.first.0 + last as u64);
+            let latest = (id, since(pointers.first_ns, before.at_ns));
+            self.seen(unseen, before.process, latest);
+        }
+    }
+
+    /// So many events of a process were met, the last of them with its time.
+    #[inline(always)]
+    fn seen(&mut self, events: u64, process: u32, latest: (EventId, u64)) {
+        self.summary.events = self.summary.events.saturating_add(events);
+        if let Some(last) = self.last.get_mut(process as usize) {
+            *last = latest;
+        }
+    }
+
+    #[inline(never)]
+    fn look_closely(&mut self, event: &Event, observer: &mut Observer<'_>) {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        self.links.begin(event.id);
+        self.look(event, observer);
+        self.links.end(event);
+        self.is_calm = self.finds_calm();
     }
 
     /// What an event changes that was not seen at a glance.

@@ -21,6 +21,37 @@ pub(super) struct Line {
     near: u64,
 }
 
+/// Times of ticks that are counted from a base on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NearFrom {
+    /// The base, counted from the first pair on.
+    since: u64,
+    rate: (u64, u64),
+    from_ns: u64,
+}
+
+/// As [`Line::anywhere`], without dividing. By the rate, which is rounded up, it is a nanosecond later where no more than a
+/// 2^14th of one is missing to that; no tick is earlier than the one before for it.
+#[inline(always)]
+fn near(since: u64, (whole, part): (u64, u64), from_ns: u64) -> i64 {
+    let part = (u128::from(since) * u128::from(part)) >> 64;
+    let scaled = since.wrapping_mul(whole).wrapping_add(part as u64);
+    // Both are below 2^62.
+    scaled.wrapping_add(from_ns) as i64
+}
+
+impl NearFrom {
+    /// What [`Line::at`] says of so many ticks behind the base.
+    #[inline(always)]
+    pub(super) fn at(&self, ticks: u32) -> i64 {
+        near(
+            self.since.wrapping_add(u64::from(ticks)),
+            self.rate,
+            self.from_ns,
+        )
+    }
+}
+
 /// Pairs closer than this say less than the rate that the writer measured.
 const SHORTEST_NS: u64 = 1_000_000;
 
@@ -95,20 +126,22 @@ impl Line {
     #[inline]
     pub(super) fn at(&self, ticks: u64) -> i64 {
         match ticks.checked_sub(self.from.ticks) {
-            Some(since) if since < self.near => self.near(since),
+            Some(since) if since < self.near => near(since, self.rate, self.from.ns),
             _ => self.anywhere(ticks),
         }
     }
 
-    /// As [`Line::anywhere`], without dividing. By the rate, which is rounded up, it is a nanosecond later where no more
-    /// than a 2^14th of one is missing to that; no tick is earlier than the one before for it.
+    /// The same of ticks counted from a base on, where none of them lies before the first pair or far behind it.
     #[inline]
-    fn near(&self, since: u64) -> i64 {
-        let (whole, part) = self.rate;
-        let part = (u128::from(since) * u128::from(part)) >> 64;
-        let scaled = since.wrapping_mul(whole).wrapping_add(part as u64);
-        // Both are below 2^62.
-        scaled.wrapping_add(self.from.ns) as i64
+    pub(super) fn near_from(&self, base: u64) -> Option<NearFrom> {
+        let since = base.checked_sub(self.from.ticks)?;
+        let latest = since.saturating_add(u64::from(u32::MAX));
+        let is_near = latest < self.near && base.checked_add(u32::MAX.into()).is_some();
+        is_near.then_some(NearFrom {
+            since,
+            rate: self.rate,
+            from_ns: self.from.ns,
+        })
     }
 
     /// All factors are below 2^64, so that their product fits.

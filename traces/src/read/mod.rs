@@ -26,13 +26,14 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use wire::layout;
+use wire::record::Owner;
 
-use crate::event::{Event, EventId, What};
+use crate::event::{Event, EventId, Pointer, SiteId, TypeId, What};
 use crate::input::{Input, ReadAt, read_full};
 use crate::model::{Facts, Foreseen};
 use crate::watch::{Counter, Found, Stage, Step, Watch};
 pub use ahead::{Beside, Work};
-pub(crate) use pass::Reader;
+pub(crate) use pass::{Lent, Pointers, Reader};
 
 use crate::recording::{Ended, Process, Recording, Seen};
 use crate::stack::StackId;
@@ -49,14 +50,136 @@ pub struct ReadError {
     pub message: String,
 }
 
+/// What a row stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Told {
+    /// [`What::Leak`]
+    Leak,
+    /// [`What::Reclaim`]
+    Reclaim,
+    /// [`What::Peek`]
+    Peek,
+    /// [`What::Retain`]
+    Retain,
+    /// [`What::Release`]
+    Release,
+    /// Any event that is put together elsewhere.
+    Other,
+}
+
+/// An event in few words: all that it says, if it tells of a pointer and stands on no stack, as most do. Of any other one
+/// when it was and whose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// `CLOCK_MONOTONIC` in ns, or what stands for it.
+    pub(crate) at_ns: i64,
+    /// The address that it is about, of any event: where the model will look.
+    pub(crate) address: u64,
+    pub(crate) ty: TypeId,
+    pub(crate) site: SiteId,
+    pub(crate) process: u32,
+    pub(crate) lane: u32,
+    /// What it belongs to, where that was found out.
+    pub(crate) scope: u32,
+    /// Where the model will find its address, as far as that is known before.
+    pub(crate) foreseen: Foreseen,
+    pub(crate) told: Told,
+    pub(crate) owner: Owner,
+}
+
+impl Row {
+    /// A row that says of an event when it was and whose.
+    #[inline]
+    pub(crate) fn of_other(at_ns: i64, (process, lane): (u32, u32), what: &What) -> Self {
+        Self {
+            at_ns,
+            address: what.asks_for(),
+            ty: TypeId(0),
+            site: SiteId(0),
+            process,
+            lane,
+            scope: 0,
+            foreseen: Foreseen::default(),
+            told: Told::Other,
+            owner: Owner::Unknown,
+        }
+    }
+
+    /// The same event as one that tells of a pointer, if it does.
+    #[inline]
+    pub(crate) fn of_pointer(event: &Event) -> Option<Self> {
+        let (told, pointer) = match &event.what {
+            What::Leak(pointer) => (Told::Leak, pointer),
+            What::Reclaim(pointer) => (Told::Reclaim, pointer),
+            What::Peek(pointer) => (Told::Peek, pointer),
+            What::Retain(pointer) => (Told::Retain, pointer),
+            What::Release(pointer) => (Told::Release, pointer),
+            _ => return None,
+        };
+        Some(Self {
+            at_ns: 0,
+            address: pointer.address,
+            ty: pointer.ty,
+            site: pointer.site,
+            process: event.process,
+            lane: event.lane,
+            scope: event.scope,
+            foreseen: Foreseen::default(),
+            told,
+            owner: pointer.owner,
+        })
+    }
+
+    /// The pointer that it tells of.
+    #[inline]
+    pub(crate) fn pointer(&self) -> Pointer {
+        Pointer {
+            address: self.address,
+            owner: self.owner,
+            ty: self.ty,
+            site: self.site,
+        }
+    }
+
+    /// What it says, if it is no other's.
+    fn what(&self) -> What {
+        let pointer = self.pointer();
+        match self.told {
+            Told::Leak => What::Leak(pointer),
+            Told::Reclaim => What::Reclaim(pointer),
+            Told::Peek => What::Peek(pointer),
+            Told::Retain => What::Retain(pointer),
+            Told::Release => What::Release(pointer),
+            Told::Other => What::Done { coroutine: 0 },
+        }
+    }
+
+    /// The event of a number, in a recording that began at a time.
+    pub(crate) fn event(&self, id: EventId, first_ns: i64) -> Event {
+        Event {
+            id,
+            at_ns: since(first_ns, self.at_ns),
+            process: self.process,
+            lane: self.lane,
+            scope: self.scope,
+            what: self.what(),
+        }
+    }
+}
+
+/// Nanoseconds since the first event. In order, so never before that; a hostile clock may be centuries after it.
+#[inline]
+pub(crate) fn since(first_ns: i64, at_ns: i64) -> u64 {
+    at_ns.abs_diff(first_ns.min(at_ns))
+}
+
 /// An event whose place in the causal order is not known yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Loose {
     /// `CLOCK_MONOTONIC` in ns, or what stands for it.
     at_ns: i64,
     pub(crate) stack: StackId,
-    /// Where the model will find its address, as far as that is known before.
-    pub(crate) foreseen: Foreseen,
     /// All but its number, its time since the first one, and its scope.
     pub(crate) event: Event,
 }
@@ -75,7 +198,6 @@ impl Loose {
         Self {
             at_ns,
             stack,
-            foreseen: Foreseen::default(),
             event,
         }
     }
@@ -85,7 +207,6 @@ impl Loose {
     fn put(&mut self, at_ns: i64, (process, lane): (u32, u32), stack: StackId) -> &mut What {
         self.at_ns = at_ns;
         self.stack = stack;
-        self.foreseen = Foreseen::default();
         self.event.process = process;
         self.event.lane = lane;
         &mut self.event.what
@@ -94,6 +215,11 @@ impl Loose {
     /// Room for an event.
     fn blank() -> Self {
         Self::new(0, (0, 0), What::Done { coroutine: 0 }, StackId(0))
+    }
+
+    /// Its row, which leaves it to the event to say what it says.
+    fn row(&self) -> Row {
+        Row::of_other(self.at_ns, (self.process(), self.lane()), self.what())
     }
 
     fn process(&self) -> u32 {
@@ -109,37 +235,33 @@ impl Loose {
     }
 }
 
-/// A stream in the order of time that lends its events one after the other, each until the next one is asked for.
-/// An event is some 120 bytes: what goes through a stream in millions is better looked at where it lies.
+/// A stream in the order of time that gives a batch of rows at a time, and lends the events that some of them leave it to,
+/// each until the next batch is asked for. An event is some 120 bytes: what goes through a stream in millions is better
+/// looked at where it lies, and most have no more to say than their rows.
 pub(crate) trait Lend {
-    /// The time of the next event.
-    fn next_ns(&mut self) -> Option<i64>;
+    /// Puts the rows of the next batch in the place of others: how many there are, and none at the end. Behind them may be
+    /// anything.
+    fn fill(&mut self, rows: &mut Vec<Row>) -> usize;
 
-    /// The next event. What it says may be taken away.
-    fn lend(&mut self) -> Option<&mut Loose>;
-
-    /// The next event and those behind it that are decoded already, up to a time; none at the end.
-    fn run(&mut self, until_ns: i64) -> &mut [Loose];
-
-    /// Events that come soon, in about this order: those that were decoded since somebody asked last.
-    fn fresh(&mut self) -> &mut [Loose];
+    /// The event of the next row that leaves it to one: who passes by such a row asks for it. What it says may be taken
+    /// away.
+    fn other(&mut self) -> Option<&mut Loose>;
 }
 
 /// So many events are gone through one by one before they are halved.
 const FEW: usize = 4;
 
-/// The first of some events in the order of time, and those that are no later than `until_ns`.
+/// How many of some events in the order of time are no later than `until_ns`.
 #[inline]
-fn up_to(events: &[Loose], until_ns: i64) -> usize {
-    let is_in = |event: &Loose| event.at_ns <= until_ns;
-    match events.last() {
+fn up_to(rows: &[Row], until_ns: i64) -> usize {
+    let is_in = |row: &Row| row.at_ns <= until_ns;
+    match rows.last() {
         Some(last) if !is_in(last) => {
             // Where lanes take turns it is few.
-            let few = events.iter().take(FEW).position(|event| !is_in(event));
-            let until = few.unwrap_or_else(|| events.partition_point(is_in));
-            until.max(1)
+            let few = rows.iter().take(FEW).position(|row| !is_in(row));
+            few.unwrap_or_else(|| rows.partition_point(is_in))
         }
-        _ => events.len(),
+        _ => rows.len(),
     }
 }
 
@@ -147,68 +269,72 @@ fn up_to(events: &[Loose], until_ns: i64) -> usize {
 #[derive(Clone)]
 struct Ready {
     events: Vec<Loose>,
-    next: usize,
-    /// Those behind it nobody asked for yet.
-    fresh: usize,
+    /// So many were lent.
+    lent: usize,
+    is_given: bool,
 }
 
 impl Ready {
     fn new(events: Vec<Loose>) -> Self {
         Self {
             events,
-            next: 0,
-            fresh: 0,
+            lent: 0,
+            is_given: false,
         }
     }
 }
 
 impl Lend for Ready {
-    #[inline]
-    fn next_ns(&mut self) -> Option<i64> {
-        self.events.get(self.next).map(|event| event.at_ns)
+    fn fill(&mut self, rows: &mut Vec<Row>) -> usize {
+        rows.clear();
+        if !std::mem::replace(&mut self.is_given, true) {
+            rows.extend(self.events.iter().map(Loose::row));
+        }
+        rows.len()
     }
 
-    #[inline]
-    fn lend(&mut self) -> Option<&mut Loose> {
-        let event = self.events.get_mut(self.next)?;
-        self.next += 1;
+    fn other(&mut self) -> Option<&mut Loose> {
+        let event = self.events.get_mut(self.lent)?;
+        self.lent += 1;
         Some(event)
-    }
-
-    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
-        let rest = self.events.get_mut(self.next..).unwrap_or_default();
-        let count = up_to(rest, until_ns);
-        self.next += count;
-        rest.get_mut(..count).unwrap_or_default()
-    }
-
-    fn fresh(&mut self) -> &mut [Loose] {
-        let fresh = self.fresh..self.events.len();
-        self.fresh = self.events.len();
-        self.events.get_mut(fresh).unwrap_or_default()
     }
 }
 
 /// Takes away what is lent.
-struct Taken<L>(L);
+struct Taken<L> {
+    lender: L,
+    rows: Vec<Row>,
+    /// The next of so many rows.
+    next: usize,
+    count: usize,
+}
+
+impl<L: Lend> Taken<L> {
+    fn new(lender: L) -> Self {
+        Self {
+            lender,
+            rows: Vec::new(),
+            next: 0,
+            count: 0,
+        }
+    }
+}
 
 impl<L: Lend> Iterator for Taken<L> {
     type Item = Loose;
 
     fn next(&mut self) -> Option<Loose> {
-        let Loose {
-            at_ns,
-            stack,
-            event,
-            ..
-        } = self.0.lend()?;
-        let what = event.what.take();
-        Some(Loose::new(
-            *at_ns,
-            (event.process, event.lane),
-            what,
-            *stack,
-        ))
+        if self.next >= self.count {
+            (self.next, self.count) = (0, self.lender.fill(&mut self.rows));
+        }
+        let row = self.rows.get(self.next..self.count)?.first()?;
+        self.next += 1;
+        let whose = (row.process, row.lane);
+        if row.told != Told::Other {
+            return Some(Loose::new(row.at_ns, whose, row.what(), StackId(0)));
+        }
+        let Loose { stack, event, .. } = self.lender.other()?;
+        Some(Loose::new(row.at_ns, whose, event.what.take(), *stack))
     }
 }
 
@@ -320,25 +446,41 @@ pub(crate) fn read<'a>(
     company: Company<'_, 'a>,
 ) -> Result<(Recording, Facts, Vec<Event>), ReadError> {
     let reader = Reader::open_with(inputs, usize::MAX, company)?;
-    let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
-    let mut recording = reader.recording.clone();
-    let mut pass = reader.pass_with(company.beside).until(until_ns);
-    let mut counter = Counter::new(company.watch, Stage::Reading, reader.events);
     loop {
-        let run = pass.run();
-        if run.is_empty() {
-            break;
+        let mut recording = reader.recording.clone();
+        if let Some(events) = all(&reader, &mut recording, until_ns, company) {
+            return Ok((recording, reader.facts, events));
         }
-        for Loose { event, stack, .. } in run.iter_mut() {
-            recording.tables.stacks.of_event(event.id, *stack);
-            let what = event.what.take();
-            events.push(Event { what, ..*event });
+    }
+}
+
+/// All events up to a time, and what is known of single ones; nothing if their order turned out to be another one.
+fn all<'a>(
+    reader: &Reader<'a>,
+    recording: &mut Recording,
+    until_ns: i64,
+    company: Company<'_, 'a>,
+) -> Option<Vec<Event>> {
+    let mut events = Vec::with_capacity(usize::try_from(reader.events).unwrap_or(0));
+    let mut pass = reader.pass_with(company, until_ns);
+    let mut counter = Counter::new(company.watch, Stage::Reading, reader.events);
+    while pass.fill() {
+        let before = events.len();
+        while let Some(lent) = pass.next() {
+            match lent {
+                Lent::Pointers(pointers) => events.extend(pointers.events()),
+                Lent::Other(Loose { event, stack, .. }, _) => {
+                    recording.tables.stacks.of_event(event.id, *stack);
+                    let what = event.what.take();
+                    events.push(Event { what, ..*event });
+                }
+            }
         }
-        counter.more(run.len(), Found::default);
+        counter.more(events.len() - before, Found::default);
     }
     recording.began_ns = pass.began_ns();
-    recording.losses = pass.losses();
-    Ok((recording, reader.facts, events))
+    recording.losses = pass.finish()?;
+    Some(events)
 }
 
 /// Words of chunks that are kept in memory where a recording is gone through event by event: 64 MiB, what a
@@ -350,9 +492,15 @@ pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError
     let mut reader = Reader::open(inputs, KEEP_WORDS)?;
     if reader.facts.is_lossy {
         let losses = |reader: &Reader<'_>| {
-            let mut pass = reader.pass();
-            while !pass.run().is_empty() {}
-            pass.losses()
+            loop {
+                let mut pass = reader.pass();
+                while pass.fill() {
+                    while pass.next().is_some() {}
+                }
+                if let Some(losses) = pass.finish() {
+                    break losses;
+                }
+            }
         };
         let mut found = losses(&reader);
         if reader.is_changed() {

@@ -10,8 +10,11 @@
 //! `handback` knows the case in which nothing is missing, but there is one handle too many.
 
 //! Nothing of this needs more than a few events at once, but for what becomes of a block later: so all is
-//! gone through until nothing is left to move ([`Plan`]), and what was found is done when events are wanted.
+//! gone through until nothing is left to move ([`Plan`]), and what was found is done when events are wanted. Few
+//! recordings have anything to move: whether one has is seen while its events are gone through for the first time
+//! ([`Doubt`]), and only then they are gone through again.
 
+mod doubt;
 mod handback;
 mod merge;
 
@@ -19,6 +22,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+pub(super) use doubt::Doubt;
 use handback::{Blocks, Group, Place};
 pub(super) use merge::Merge;
 
@@ -27,7 +31,7 @@ use crate::event::What;
 use crate::model::is_sole;
 
 /// How far the clocks of two cores may be apart.
-const UNCERTAIN_NS: i64 = 100;
+pub(super) const UNCERTAIN_NS: i64 = 100;
 /// Events that are looked at for a cause.
 const LOOK_AHEAD: usize = 64;
 /// Causes that are looked for at one place.
@@ -50,10 +54,6 @@ enum Thing {
     /// A completion that resumed nobody yet.
     Delivery(u32, u32, u64),
 }
-
-/// In place of [`Thing::number`], where there is nothing, and on the other side: so that the two are never the same.
-const NOTHING: u64 = 0;
-const NOTHING_GIVEN: u64 = 2;
 
 impl Thing {
     /// The same for the same thing, and hardly ever for another one. Odd.
@@ -84,7 +84,8 @@ pub(super) struct Plan {
 pub(super) type Events<'a> = Box<dyn Iterator<Item = Loose> + 'a>;
 
 impl Plan {
-    /// Goes through events that are in the order of time, as often as it takes.
+    /// Goes through events that are in the order of time, as often as it takes: where that is known not to be the causal
+    /// order of all of them.
     pub(super) fn make<'a, L: Lend + 'a>(
         merged: impl Fn() -> L,
         is_by_batch: &'a dyn Fn(u32) -> bool,
@@ -94,9 +95,6 @@ impl Plan {
             has_resumes,
             ..Self::default()
         };
-        if !contradicts_itself(merged(), is_by_batch) {
-            return plan;
-        }
         for _ in 0..PASSES_MAX {
             let events = plan.clone().carry_out(merged(), is_by_batch);
             let mut mend = Mend::new(events, is_by_batch, has_resumes);
@@ -122,7 +120,7 @@ impl Plan {
         merged: impl Lend + 'a,
         is_by_batch: &'a dyn Fn(u32) -> bool,
     ) -> Events<'a> {
-        let mut events: Events<'a> = Box::new(Taken(merged));
+        let mut events: Events<'a> = Box::new(Taken::new(merged));
         for moves in self.passes {
             let mended = Mend::new(events, is_by_batch, self.has_resumes);
             events = Box::new(Settle {
@@ -133,58 +131,6 @@ impl Plan {
             });
         }
         events
-    }
-}
-
-/// Whether any event may have to be moved: there is an effect with a cause behind it, or a block that is
-/// leaked in front of its reclaim, within what the clock is uncertain by.
-fn contradicts_itself(mut events: impl Lend, is_by_batch: &dyn Fn(u32) -> bool) -> bool {
-    /// An event with the numbers of what it needs and leaks.
-    struct Before {
-        at_ns: i64,
-        lane: u32,
-        needs: u64,
-        leaks: u64,
-    }
-    let mut window: VecDeque<Before> = VecDeque::with_capacity(LOOK_AHEAD + 1);
-    loop {
-        let run = events.run(i64::MAX);
-        if run.is_empty() {
-            return false;
-        }
-        for event in run.iter() {
-            let earliest = event.at_ns.saturating_sub(UNCERTAIN_NS);
-            while window
-                .front()
-                .is_some_and(|before| before.at_ns < earliest || window.len() > LOOK_AHEAD)
-            {
-                window.pop_front();
-            }
-            let needs = needs(event);
-            let gives = gives(event).map(|thing| thing.map_or(NOTHING_GIVEN, Thing::number));
-            let (leaks, takes_back) = match event.what() {
-                What::Leak(_) => (gives[0], NOTHING_GIVEN),
-                What::Reclaim(_) | What::Release(_) => {
-                    (NOTHING, needs.map_or(NOTHING_GIVEN, Thing::number))
-                }
-                _ => (NOTHING, NOTHING_GIVEN),
-            };
-            let is_contradicted = |before: &Before| {
-                let is_early = gives.contains(&before.needs) || before.leaks == takes_back;
-                is_early && before.lane != event.lane()
-            };
-            if window.iter().any(is_contradicted) {
-                return true;
-            }
-            if !is_by_batch(event.process()) {
-                window.push_back(Before {
-                    at_ns: event.at_ns,
-                    lane: event.lane(),
-                    needs: needs.map_or(NOTHING, Thing::number),
-                    leaks,
-                });
-            }
-        }
     }
 }
 
@@ -463,10 +409,12 @@ mod tests {
         // Stable: what is of one time and one lane keeps its place.
         events.sort_by_key(|event| event.at_ns);
         let merged = || Ready::new(events.clone());
-        let ordered: Vec<Loose> = Plan::make(merged, &is_by_batch, true)
-            .carry_out(merged(), &is_by_batch)
-            .collect();
-        *events = ordered;
+        let mut doubt = Doubt::default();
+        let mut looks = events.iter();
+        if looks.any(|event| doubt.sees(&event.row(), Some(event), !is_by_batch(event.process()))) {
+            let plan = Plan::make(merged, &is_by_batch, true);
+            *events = plan.carry_out(merged(), &is_by_batch).collect();
+        }
     }
 
     fn at(at_ns: i64, lane: u32, what: What) -> Loose {

@@ -13,15 +13,16 @@ use wire::payload::word;
 use wire::record::{Header, Kind, State};
 
 use super::ahead::Ahead;
-use super::clock::Line;
+use super::clock::{Line, NearFrom};
 use super::file::{Body, ChunkRef, File};
 use super::records::{self, Ids, Submissions};
-use super::{Lend, Loose, up_to};
+use super::{Lend, Loose, Row};
 use crate::event::{StringId, What};
 use crate::stack::StackId;
 
-/// Events that are decoded at once: what fits into the nearest cache.
-const BATCH: usize = 64;
+/// Rows that are decoded at once, and events beside them: what fits into the nearest cache.
+const BATCH: usize = 128;
+const OTHERS: usize = 64;
 
 /// A process file, and what its records refer to.
 pub(super) struct Source<'a> {
@@ -112,8 +113,9 @@ pub(super) enum Whose {
 #[derive(Clone, Copy)]
 pub(super) struct Now {
     line: Line,
-    /// What the ticks of records count from.
+    /// What the ticks of records count from, and how they become times, where that is simple.
     pub(super) base: u64,
+    near: Option<NearFrom>,
     /// The ticks of the record at hand, and its time.
     pub(super) ticks: u64,
     pub(super) ns: i64,
@@ -123,11 +125,20 @@ pub(super) struct Now {
 }
 
 impl Now {
+    /// From here on ticks count from another base.
+    pub(super) fn set_base(&mut self, base: u64) {
+        self.base = base;
+        self.near = self.line.near_from(base);
+    }
+
     /// Goes on to a record that is no base of its own.
     #[inline(always)]
     fn tick(&mut self, header: Header) {
         self.ticks = self.base.saturating_add(u64::from(header.delta_ticks()));
-        self.ns = self.line.at(self.ticks);
+        self.ns = match self.near {
+            Some(near) => near.at(header.delta_ticks()),
+            None => self.line.at(self.ticks),
+        };
     }
 
     /// The time of the next event.
@@ -142,24 +153,30 @@ impl Now {
 
     /// The times of the next records, as far as each tells of a pointer and nothing else: how many those are.
     #[inline]
-    fn times(&mut self, records: &[[u64; 3]], events: &mut [Loose]) -> usize {
-        // A copy: what lies elsewhere is written back after each record.
-        let mut now = *self;
-        let mut count = 0;
-        for ([header, _, _], event) in records.iter().zip(events.iter_mut()) {
+    fn times(&mut self, records: &[[u64; 3]], rows: &mut [Row]) -> usize {
+        let mut count = 0usize;
+        let near = self.near;
+        for ([header, _, _], row) in records.iter().zip(rows.iter_mut()) {
             let header = Header(*header);
             if !records::tells_of_pointer(header) {
                 break;
             }
-            now.tick(header);
-            event.at_ns = now.ns;
+            row.at_ns = match near {
+                Some(near) => near.at(header.delta_ticks()),
+                None => {
+                    let ticks = self.base.saturating_add(u64::from(header.delta_ticks()));
+                    self.line.at(ticks)
+                }
+            };
             count += 1;
         }
-        *self = now;
+        if let Some([header, _, _]) = count.checked_sub(1).and_then(|last| records.get(last)) {
+            self.tick(Header(*header));
+        }
         if self.by_batch {
-            for event in events.iter_mut().take(count) {
-                self.ns = event.at_ns;
-                event.at_ns = self.time();
+            for row in rows.iter_mut().take(count) {
+                self.ns = row.at_ns;
+                row.at_ns = self.time();
             }
         }
         count
@@ -181,6 +198,7 @@ impl Reading {
             now: Now {
                 line: source.line,
                 base: 0,
+                near: None,
                 ticks: 0,
                 ns: now_ns,
                 floor_ns: i64::MIN,
@@ -227,7 +245,7 @@ impl Reading {
     /// A chunk begins, which can be read alone.
     #[inline]
     pub(super) fn begin_chunk(&mut self, ticks: u64) {
-        self.now.base = ticks;
+        self.now.set_base(ticks);
         self.submissions.begin_chunk();
     }
 
@@ -235,7 +253,7 @@ impl Reading {
     #[inline]
     fn tick(&mut self, kind: Option<Kind>, header: Header, words: &[u64]) {
         if kind == Some(Kind::Time) {
-            self.now.base = word(words, 0);
+            self.now.set_base(word(words, 0));
             self.now.ticks = self.now.base;
             self.now.ns = self.now.line.at(self.now.ticks);
         } else {
@@ -328,13 +346,13 @@ impl Words {
 /// Events of a lane that were decoded, and whose they are.
 struct Decoded<'a> {
     script: &'a Script,
-    /// Room for a batch: events are written where others were before. So many of it are events, handed out up to the
-    /// next one.
-    batch: Vec<Loose>,
+    /// Rows of the batch.
     filled: usize,
-    next: usize,
-    /// Nobody asked for these yet.
-    is_fresh: bool,
+    /// Room for the events that some of them leave it to: they are written where others were before. So many of it are
+    /// events, lent up to the next one.
+    others: Vec<Loose>,
+    others_filled: usize,
+    others_next: usize,
     /// Some of them may have something to drop.
     has_lists: bool,
     /// Events so far, and the number of them before the next lane.
@@ -348,21 +366,27 @@ impl Decoded<'_> {
     /// Makes room for the next batch, with nothing in it that has something to drop.
     #[inline]
     fn clear(&mut self) {
-        (self.filled, self.next) = (0, 0);
+        self.filled = 0;
+        (self.others_filled, self.others_next) = (0, 0);
         if std::mem::take(&mut self.has_lists) {
-            for event in &mut self.batch {
+            for event in &mut self.others {
                 event.event.what.take();
             }
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.filled >= BATCH || self.others_filled >= OTHERS
+    }
+
     /// Room for what the next record says.
     #[inline]
     fn next_two(&mut self) -> Option<[&mut What; 2]> {
-        if self.filled + 2 > self.batch.len() {
-            self.batch.resize_with(self.filled + 2, Loose::blank);
+        if self.others_filled + 2 > self.others.len() {
+            let room = self.others_filled + 2;
+            self.others.resize_with(room, Loose::blank);
         }
-        match self.batch.get_mut(self.filled..)? {
+        match self.others.get_mut(self.others_filled..)? {
             [first, second, ..] => Some([&mut first.event.what, &mut second.event.what]),
             _ => None,
         }
@@ -370,11 +394,14 @@ impl Decoded<'_> {
 
     /// What was put into the next room is the next event.
     #[inline]
-    fn keep(&mut self, at_ns: i64, process: u32, stack: StackId) {
+    fn keep(&mut self, rows: &mut [Row], at_ns: i64, process: u32, stack: StackId) {
         let place = (process, self.lane_now());
-        if let Some(event) = self.batch.get_mut(self.filled) {
+        let room = self.others.get_mut(self.others_filled);
+        if let (Some(event), Some(row)) = (room, rows.get_mut(self.filled)) {
             let what = event.put(at_ns, place, stack);
             self.has_lists |= matches!(what, What::Suspend { .. } | What::Other { .. });
+            *row = Row::of_other(at_ns, place, what);
+            self.others_filled += 1;
             self.filled += 1;
             self.events += 1;
         }
@@ -389,14 +416,12 @@ impl Decoded<'_> {
         self.lane
     }
 
-    /// Room for more events of that lane, up to a number of events.
+    /// How many events of that lane there is room for, up to a number of events.
     #[inline]
-    fn room(&mut self, until: u64) -> &mut [Loose] {
+    fn room(&self, until: u64) -> usize {
         let more = self.lane_at.min(until).saturating_sub(self.events);
         let more = usize::try_from(more).unwrap_or(usize::MAX);
-        let end = self.filled.saturating_add(more).min(BATCH);
-        let end = end.min(self.batch.len());
-        self.batch.get_mut(self.filled..end).unwrap_or_default()
+        more.min(BATCH.saturating_sub(self.filled))
     }
 
     /// Takes over the lane that the next event is of.
@@ -420,8 +445,6 @@ impl<'a> Stream<'a> {
         is_changed: &'a Cell<bool>,
         ahead: Option<Rc<Ahead<'a>>>,
     ) -> Self {
-        // A lane may have few events, and a hostile file many such lanes.
-        let room = usize::try_from(script.events).map_or(BATCH, |events| events.min(BATCH));
         Self {
             source,
             script,
@@ -435,13 +458,10 @@ impl<'a> Stream<'a> {
             extra_at: script.extra.first().map_or(u64::MAX, |extra| extra.0),
             decoded: Decoded {
                 script,
-                // Each record may stand for two events.
-                batch: std::iter::repeat_with(Loose::blank)
-                    .take(room + 1)
-                    .collect(),
                 filled: 0,
-                next: 0,
-                is_fresh: false,
+                others: Vec::new(),
+                others_filled: 0,
+                others_next: 0,
                 has_lists: false,
                 events: 0,
                 lanes: 0,
@@ -453,25 +473,10 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Decodes the next events; whether there were any.
-    #[inline(never)]
-    fn fill(&mut self) -> bool {
-        self.decoded.clear();
-        while self.decoded.filled < BATCH {
-            self.pointers();
-            let is_extra_next = self.extra_at <= self.decoded.events;
-            if (is_extra_next || !self.record()) && !self.extra() {
-                break;
-            }
-        }
-        self.decoded.is_fresh = true;
-        self.decoded.filled > 0
-    }
-
     /// Decodes the next records as far as each tells of a pointer and nothing else: all that [`Reading::record`] does with
     /// them, where it makes no detour.
     #[inline(always)]
-    fn pointers(&mut self) {
+    fn pointers(&mut self, rows: &mut [Row]) {
         let words = self.body.words();
         let is_plain = |word: &u64| records::tells_of_pointer(Header(*word));
         if self.at >= self.until || !words.get(self.at).is_some_and(is_plain) {
@@ -482,14 +487,15 @@ impl<'a> Stream<'a> {
         let words = words.and_then(|words| words.get(self.at..));
         let records = words.unwrap_or_default().as_chunks().0;
         let (source, decoded) = (self.source, &mut self.decoded);
-        let lane = (source.process, decoded.lane_now());
-        let room = decoded.room(self.extra_at);
+        let place = (source.process, decoded.lane_now());
+        let room = decoded.filled..decoded.filled + decoded.room(self.extra_at);
+        let room = rows.get_mut(room).unwrap_or_default();
         self.reading.belong(self.script.tid);
         // Times first: with all in one loop, what it carries on does not fit into registers.
         let count = self.reading.now.times(records, room);
-        for (event, [header, address, named]) in room.iter_mut().zip(records).take(count) {
-            let what = event.put(event.at_ns, lane, StackId(0));
-            records::put_pointer(&source.ids, Header(*header), *address, *named, what);
+        for (row, [header, address, named]) in room.iter_mut().zip(records).take(count) {
+            let record = (Header(*header), *address, *named);
+            records::put_row(&source.ids, record, place, row);
         }
         decoded.filled += count;
         decoded.events += count as u64;
@@ -499,7 +505,7 @@ impl<'a> Stream<'a> {
 
     /// Takes in the next event that no record stands for; whether there was one.
     #[cold]
-    fn extra(&mut self) -> bool {
+    fn extra(&mut self, rows: &mut [Row]) -> bool {
         let Some((_, event)) = self.script.extra.get(self.extra) else {
             return false;
         };
@@ -514,13 +520,13 @@ impl<'a> Stream<'a> {
             *what = event.what().clone();
         }
         let process = event.process();
-        self.decoded.keep(event.at_ns, process, event.stack);
+        self.decoded.keep(rows, event.at_ns, process, event.stack);
         true
     }
 
     /// Decodes the next record; whether there was one.
     #[inline]
-    fn record(&mut self) -> bool {
+    fn record(&mut self, rows: &mut [Row]) -> bool {
         while self.at >= self.until {
             if !self.next_piece() {
                 return false;
@@ -548,7 +554,7 @@ impl<'a> Stream<'a> {
         };
         let (count, stack) = reading.record(source, header, words, to);
         for _ in 0..count {
-            let Some(event) = decoded.batch.get_mut(decoded.filled) else {
+            let Some(event) = decoded.others.get_mut(decoded.others_filled) else {
                 break;
             };
             let what = &mut event.event.what;
@@ -560,7 +566,7 @@ impl<'a> Stream<'a> {
                 Whose::Threads(tid, _) => reading.taken_over(tid),
                 Whose::Lanes => reading.belong(script.tid),
             }
-            decoded.keep(reading.now.time(), source.process, stack);
+            decoded.keep(rows, reading.now.time(), source.process, stack);
         }
         true
     }
@@ -606,50 +612,32 @@ impl<'a> Stream<'a> {
 }
 
 impl Lend for Stream<'_> {
-    #[inline]
-    fn next_ns(&mut self) -> Option<i64> {
-        if self.decoded.next >= self.decoded.filled && !self.fill() {
-            return None;
+    #[inline(never)]
+    fn fill(&mut self, rows: &mut Vec<Row>) -> usize {
+        self.decoded.clear();
+        if rows.is_empty() {
+            // A lane may have few events, and a hostile file many such lanes. Each record may stand for two events.
+            let events = usize::try_from(self.script.events).unwrap_or(usize::MAX);
+            rows.resize(events.min(BATCH) + 1, Loose::blank().row());
         }
-        let next = self.decoded.batch.get(self.decoded.next)?;
-        Some(next.at_ns)
+        while !self.decoded.is_full() {
+            self.pointers(rows);
+            let is_extra_next = self.extra_at <= self.decoded.events;
+            if (is_extra_next || !self.record(rows)) && !self.extra(rows) {
+                break;
+            }
+        }
+        self.decoded.filled
     }
 
     #[inline]
-    fn lend(&mut self) -> Option<&mut Loose> {
-        if self.decoded.next >= self.decoded.filled && !self.fill() {
+    fn other(&mut self) -> Option<&mut Loose> {
+        let decoded = &mut self.decoded;
+        if decoded.others_next >= decoded.others_filled {
             return None;
         }
-        let Decoded { batch, next, .. } = &mut self.decoded;
-        let event = batch.get_mut(*next)?;
-        *next += 1;
+        let event = decoded.others.get_mut(decoded.others_next)?;
+        decoded.others_next += 1;
         Some(event)
-    }
-
-    #[inline]
-    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
-        if self.decoded.next >= self.decoded.filled && !self.fill() {
-            return &mut [];
-        }
-        let decoded = &mut self.decoded;
-        let rest = decoded.next..decoded.filled;
-        let rest = decoded.batch.get_mut(rest).unwrap_or_default();
-        let count = up_to(rest, until_ns);
-        decoded.next += count;
-        rest.get_mut(..count).unwrap_or_default()
-    }
-
-    #[inline]
-    fn fresh(&mut self) -> &mut [Loose] {
-        if self.decoded.next >= self.decoded.filled {
-            self.fill();
-        }
-        let decoded = &mut self.decoded;
-        let fresh = if std::mem::take(&mut decoded.is_fresh) {
-            decoded.next..decoded.filled
-        } else {
-            0..0
-        };
-        decoded.batch.get_mut(fresh).unwrap_or_default()
     }
 }

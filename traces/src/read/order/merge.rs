@@ -1,87 +1,107 @@
 //! Several streams, each in the order of time, into one.
 //!
-//! Events of one time keep the order of their streams, and of one stream their own.
+//! Events of one time keep the order of their streams, and of one stream their own. Only rows are copied: events that have
+//! more to say stay where their stream keeps them. So a batch ends where a stream would have to go on to its next one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::super::{Lend, Loose};
+use super::super::{Lend, Loose, Row, Told, up_to};
 
 /// Streams that are being merged.
 pub(in crate::read) struct Merge<L> {
-    streams: Vec<L>,
-    /// The next time of each stream but the one at hand.
+    streams: Vec<Merged<L>>,
+    /// The next time of each stream that has one.
     heads: BinaryHeap<Reverse<(i64, usize)>>,
-    /// The stream at hand, while it comes before all others.
-    from: usize,
+    /// Streams whose batches were gone through.
+    spent: Vec<usize>,
+    /// Of which stream the event of each row is that leaves it to one, and how many were asked for.
+    others: Vec<usize>,
+    lent: usize,
+}
+
+/// One of them.
+struct Merged<L> {
+    stream: L,
+    rows: Vec<Row>,
+    /// The next of so many rows.
+    next: usize,
+    count: usize,
 }
 
 impl<L: Lend> Merge<L> {
-    pub(in crate::read) fn new(mut streams: Vec<L>) -> Self {
-        let heads = streams.iter_mut().enumerate();
-        let heads = heads.filter_map(|(index, stream)| Some(Reverse((stream.next_ns()?, index))));
-        let mut merge = Self {
-            heads: heads.collect(),
+    pub(in crate::read) fn new(streams: Vec<L>) -> Self {
+        let streams = streams.into_iter().map(|stream| Merged {
+            stream,
+            rows: Vec::new(),
+            next: 0,
+            count: 0,
+        });
+        let streams: Vec<_> = streams.collect();
+        Self {
+            spent: (0..streams.len()).collect(),
+            heads: BinaryHeap::with_capacity(streams.len()),
             streams,
-            from: 0,
-        };
-        merge.change();
-        merge
+            others: Vec::new(),
+            lent: 0,
+        }
     }
 
-    /// Goes on with the stream that comes first.
-    fn change(&mut self) {
-        if let Some(Reverse((_, index))) = self.heads.pop() {
-            self.from = index;
+    /// Gives the rows of the stream that comes first, up to where another one does; whether it has more.
+    #[inline]
+    fn step(&mut self, to: &mut Vec<Row>) -> bool {
+        let Some(Reverse((_, from))) = self.heads.pop() else {
+            return false;
+        };
+        // Of two at one time the one comes first whose stream does.
+        let before = match self.heads.peek() {
+            Some(Reverse((at_ns, stream))) if *stream > from => *at_ns,
+            Some(Reverse((at_ns, _))) => at_ns.saturating_sub(1),
+            None => i64::MAX,
+        };
+        let Some(merged) = self.streams.get_mut(from) else {
+            return false;
+        };
+        let rows = merged.rows.get(merged.next..merged.count);
+        let rows = rows.unwrap_or_default();
+        let count = up_to(rows, before);
+        let taken = rows.get(..count).unwrap_or_default();
+        to.extend_from_slice(taken);
+        let others = taken.iter().filter(|row| row.told == Told::Other);
+        self.others.extend(others.map(|_| from));
+        let next = rows.get(count).map(|row| row.at_ns);
+        merged.next += count;
+        match next {
+            Some(at_ns) => self.heads.push(Reverse((at_ns, from))),
+            None => self.spent.push(from),
         }
+        next.is_some()
     }
 }
 
 impl<L: Lend> Lend for Merge<L> {
-    #[inline]
-    fn next_ns(&mut self) -> Option<i64> {
-        let head = self.streams.get_mut(self.from)?.next_ns();
-        let others = self.heads.peek().map(|Reverse(head)| *head);
-        match (head, others) {
-            (Some(at_ns), Some(others)) if (at_ns, self.from) > others => {
-                if let Some(mut first) = self.heads.peek_mut() {
-                    *first = Reverse((at_ns, self.from));
-                    self.from = others.1;
-                }
-                Some(others.0)
+    fn fill(&mut self, rows: &mut Vec<Row>) -> usize {
+        for index in self.spent.drain(..) {
+            let Some(merged) = self.streams.get_mut(index) else {
+                continue;
+            };
+            (merged.next, merged.count) = (0, merged.stream.fill(&mut merged.rows));
+            if let Some(first) = merged.rows.get(..merged.count).and_then(<[_]>::first) {
+                self.heads.push(Reverse((first.at_ns, index)));
             }
-            (None, Some(others)) => {
-                self.change();
-                Some(others.0)
-            }
-            (head, _) => head,
         }
+        self.lent = 0;
+        self.others.clear();
+        rows.clear();
+        while self.step(rows) {}
+        rows.len()
     }
 
     #[inline]
-    fn lend(&mut self) -> Option<&mut Loose> {
-        self.next_ns()?;
-        self.streams.get_mut(self.from)?.lend()
-    }
-
-    #[inline]
-    fn run(&mut self, until_ns: i64) -> &mut [Loose] {
-        self.next_ns();
-        // Of two at one time the one comes first whose stream does.
-        let before = match self.heads.peek() {
-            Some(Reverse((at_ns, stream))) if *stream > self.from => *at_ns,
-            Some(Reverse((at_ns, _))) => at_ns.saturating_sub(1),
-            None => i64::MAX,
-        };
-        let stream = self.streams.get_mut(self.from);
-        stream.map_or(&mut [], |stream| stream.run(until_ns.min(before)))
-    }
-
-    #[inline]
-    fn fresh(&mut self) -> &mut [Loose] {
-        self.next_ns();
-        let stream = self.streams.get_mut(self.from);
-        stream.map_or(&mut [], Lend::fresh)
+    fn other(&mut self) -> Option<&mut Loose> {
+        let of = *self.others.get(self.lent)?;
+        self.lent += 1;
+        self.streams.get_mut(of)?.stream.other()
     }
 }
 
@@ -115,17 +135,7 @@ mod tests {
             }
             all.sort_by_key(|event| event.at_ns);
             let key = |event: &Loose| (event.at_ns, event.lane());
-            let mut runs = Merge::new(streams.clone());
-            let mut in_runs = Vec::new();
-            loop {
-                let run = runs.run(i64::MAX);
-                if run.is_empty() {
-                    break;
-                }
-                in_runs.extend(run.iter().map(key));
-            }
-            prop_assert_eq!(in_runs, all.iter().map(key).collect::<Vec<_>>());
-            let merged: Vec<_> = Taken(Merge::new(streams)).map(|event| key(&event)).collect();
+            let merged: Vec<_> = Taken::new(Merge::new(streams)).map(|event| key(&event)).collect();
             prop_assert_eq!(merged, all.iter().map(key).collect::<Vec<_>>());
         }
     }
