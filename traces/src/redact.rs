@@ -293,6 +293,7 @@ impl Process {
                 }
                 _ => {
                     payload.fill(0);
+                    opcode = 0;
                     header.0 & LENGTH_AND_STATE
                 }
             };

@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use support::file::File;
 use traces::event::What;
-use traces::{Input, Trace};
-use wire::payload::{Submit, pair};
-use wire::record::Kind;
+use traces::{Input, ReadAt, Trace};
+use wire::payload::{Submit, other, pair};
+use wire::record::{Header, Kind};
 
 fn read(file: &File) -> Trace {
     let bytes = &file.bytes();
@@ -70,4 +73,114 @@ fn what_follows_nothing_is_no_operation() {
         .filter(|event| words(&event.what))
         .count();
     assert_eq!(others, 1 + fit);
+}
+
+/// A file whose writer finishes one record between the look that finds it unfinished and the next one.
+struct Live {
+    finished: Vec<u8>,
+    unfinished: Vec<u8>,
+    /// Where it begins.
+    record: u64,
+    was_seen: AtomicBool,
+}
+
+impl ReadAt for Live {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.finished.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let behind = offset + buffer.len() as u64;
+        let is_there = (offset..behind).contains(&self.record);
+        let was_seen = self.was_seen.fetch_or(is_there, Ordering::Relaxed);
+        let bytes = if was_seen {
+            &self.finished
+        } else {
+            &self.unfinished
+        };
+        bytes.read_at(offset, buffer)
+    }
+}
+
+/// What is told by its difference from a record that is not there yet would be told of the one before that.
+#[test]
+fn nothing_is_told_of_what_stands_behind_a_record_that_is_not_finished() {
+    const BUFFER: [u64; 2] = [0x7f12_0000_1000, 0x7f12_0000_2000];
+    let mut file = File::default();
+    let read = |cookie, sequence, addr| Submit {
+        cookie,
+        sequence,
+        ring: 1,
+        slot: sequence as u16,
+        opcode: 22,
+        addr,
+        len: 64,
+        ..Submit::default()
+    };
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    file.record(0, 1, Kind::Submit, 1, &read(1, 0, BUFFER[0]).encode());
+    file.record(0, 1, Kind::SubmitNext, 1, &[2, BUFFER[1]]);
+    let [(addr, _)] = other::WORDS
+        .iter()
+        .filter(|(_, word)| *word == 2)
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one flag says that the address is another");
+    };
+    file.flag(0, *addr);
+    let before = file.bytes();
+    file.record(0, 1, Kind::SubmitNext, 1, &[3]);
+    file.record(0, 2, Kind::Complete, 1, &[1, pair(64, 0)]);
+    file.record(0, 3, Kind::Free, 0, &[BUFFER[0], 64]);
+    let finished = file.bytes();
+
+    let operations = |trace: &Trace| {
+        let events = trace.events().iter();
+        let all = events.filter_map(|event| match &event.what {
+            What::Submit(it) => Some((it.entry.cookie, it.entry.addr)),
+            _ => None,
+        });
+        all.collect::<Vec<_>>()
+    };
+    let trace = |bytes: &Vec<u8>| Trace::read(&[Input { name: "x", bytes }]).unwrap();
+    let all = [(1, BUFFER[0]), (2, BUFFER[1]), (3, BUFFER[1])];
+    assert_eq!(operations(&trace(&finished)), all);
+    assert_eq!(operations(&trace(&before)), all[..2]);
+
+    let is_it = |word: &[u8; 8]| {
+        let header = Header(u64::from_le_bytes(*word));
+        (header.raw_kind(), header.words()) == (Kind::SubmitNext as u8, 3)
+    };
+    let mut unfinished = finished.clone();
+    let words = unfinished.as_chunks_mut().0;
+    let at = words.iter().position(is_it).unwrap();
+    words[at] = Header::reserved(3).0.to_le_bytes();
+    let live = Live {
+        finished,
+        unfinished: unfinished.clone(),
+        record: at as u64 * 8,
+        was_seen: false.into(),
+    };
+    let trace = Trace::read(&[Input {
+        name: "x",
+        bytes: &live,
+    }])
+    .unwrap();
+    assert_eq!(operations(&trace), all[..1]);
+    assert_eq!(
+        (&*trace.recording().problems, trace.recording().losses.len()),
+        (&[][..], 0)
+    );
+    assert!(trace.verdict().stories.is_empty());
+
+    // It never was: the writer wrote behind it all the same, which none does.
+    let damaged = Trace::read(&[Input {
+        name: "x",
+        bytes: &unfinished,
+    }])
+    .unwrap();
+    assert_eq!(operations(&damaged), all[..1]);
+    assert_eq!(damaged.recording().problems.len(), 1);
+    assert!(!damaged.recording().losses.is_empty());
+    assert!(damaged.verdict().stories.is_empty());
 }

@@ -445,7 +445,7 @@ impl Followed {
             }
             return;
         }
-        let queue = self.queues.submissions;
+        let (queue, may_poison) = (self.queues.submissions, self.may_poison());
         let posts_to = &mut self.posts_to;
         // SAFETY: the queue is mapped; the program has published the entries and leaves them alone until the kernel took
         // them; `&mut self` is alone with the hooks.
@@ -453,8 +453,8 @@ impl Followed {
             self.hooks.published(
                 look,
                 queue,
-                self.scanned,
-                count,
+                (self.scanned, count),
+                may_poison,
                 rings::cookie_of,
                 |words| {
                     posts_to.note(words[0]);

@@ -331,8 +331,12 @@ macro_rules! functions {
             // Where memory has tags, the word before a block has another one.
             let is_plain = plain && cfg!(target_arch = "x86_64");
             IS_PLAIN.store(is_plain, Ordering::Relaxed);
-            if is_plain && !IS_ASKED_MORE.load(Ordering::Relaxed) {
-                PLAIN_FREE.store(NEXT_FREE.address(), Ordering::Relaxed);
+            if is_plain {
+                PLAIN_FREE.store(NEXT_FREE.address(), Ordering::SeqCst);
+                // Another thread may have begun to ask more meanwhile.
+                if IS_ASKED_MORE.load(Ordering::SeqCst) {
+                    PLAIN_FREE.store(core::ptr::null_mut(), Ordering::SeqCst);
+                }
             }
         }
     };
@@ -450,8 +454,8 @@ static IS_ASKED_MORE: AtomicBool = AtomicBool::new(false);
 
 /// From here on more is to be asked before a free.
 pub(crate) fn ask_more_before_free() {
-    IS_ASKED_MORE.store(true, Ordering::Relaxed);
-    PLAIN_FREE.store(core::ptr::null_mut(), Ordering::Relaxed);
+    IS_ASKED_MORE.store(true, Ordering::SeqCst);
+    PLAIN_FREE.store(core::ptr::null_mut(), Ordering::SeqCst);
 }
 
 /// `free`, where nothing is to be asked before it but whether a block is watched, of which [`plain_block_size`] knows the

@@ -77,7 +77,8 @@ impl Ring {
     }
 
     /// The program published the entries at `count` positions from one on. Takes out poison that is still there, and
-    /// calls `seen` with each as the kernel will see it. Poison that is not this ring's is what `elsewhere` says.
+    /// calls `seen` with each as the kernel will see it. Poison that is not this ring's is what `elsewhere` says. Whether
+    /// the caller poisons slots of this ring, or no more.
     ///
     /// A cookie that nobody set proves nothing where the program fills its slots once and hands them over again and
     /// again: where no slot's cookie was ever seen to be set, and the entry is the very one that went in before.
@@ -91,8 +92,8 @@ impl Ring {
         &self,
         look: &mut Look,
         queue: Submissions,
-        from: u32,
-        count: u32,
+        (from, count): (u32, u32),
+        may_poison: bool,
         elsewhere: impl Fn(u64) -> Option<u64>,
         mut seen: impl FnMut(Words),
     ) -> Odd {
@@ -102,14 +103,15 @@ impl Ring {
         };
         // SAFETY: the caller is alone in here.
         let slots = unsafe { (*self.slots.get()).as_mut_slice() };
-        let is_poisoning = self.poison.load(Ordering::Relaxed) != Poison::Off as u8;
+        let is_poisoning = may_poison && self.poison.load(Ordering::Relaxed) != Poison::Off as u8;
         // Whether it has to be known what went in.
         let mut learns = is_poisoning && !self.sets_cookies.load(Ordering::Relaxed);
         let mut sequence = self.submitted.load(Ordering::Relaxed);
         let mut odd = Odd::default();
         let mut row = look.row();
         let mut step = 0;
-        while step < count {
+        // The queue of a child that was forked in here may be its parent's.
+        while step < count && self.id.load(Ordering::Relaxed) == id {
             // SAFETY: the caller's promise.
             let slot = unsafe { queue.slot(from.wrapping_add(step)) };
             step += 1;
@@ -118,8 +120,8 @@ impl Ring {
                 continue;
             };
             let at = queue.entry(slot);
-            // Each word is read once, so that what is recorded is what the next entry is compared with, whatever a program
-            // does that writes where it must not.
+            // Each word that is recorded is read once: it is what the next entry is compared with, whatever a program does
+            // that writes where it must not.
             // SAFETY: the caller's promise.
             let word = move |index: usize| unsafe { at.cast::<u64>().add(index).read_volatile() };
             let mut cookie = word(USER_DATA);
@@ -141,10 +143,10 @@ impl Ring {
             let entry = [word(0), word(1), word(2), word(3), cookie, word(5)];
             let place = Submit::place(id as u16, slot as u16, sequence);
             let is_wanted = || self.id.load(Ordering::Relaxed) == id;
-            let stays = record_first(&mut row, look, &entry, place, state, is_wanted);
+            let is_base = record_first(&mut row, look, &entry, place, state, is_wanted);
             sequence = sequence.wrapping_add(1);
             seen(entry);
-            if step < count && stays && !learns {
+            if step < count && is_base && !learns {
                 let rest = (from.wrapping_add(step), count - step);
                 let next = slot.wrapping_add(1);
                 let known = slots.get_mut(next as usize..).unwrap_or(&mut []);
@@ -459,8 +461,8 @@ unsafe fn poison_one(
     }
 }
 
-/// Records an entry by itself. Whether it is the last record in the row: what is recorded elsewhere, others may be
-/// recorded behind.
+/// Records an entry by itself. Whether the next one can be told by what it differs in from it: not where it found no room,
+/// and was recorded in another chunk, or by nobody.
 #[inline(always)]
 fn record_first(
     row: &mut Row,
@@ -472,10 +474,10 @@ fn record_first(
 ) -> bool {
     let [head, off, addr, lengths, cookie, sixth] = *entry;
     if off | addr | lengths | sixth == 0 {
-        let stays = row.has_room(3);
+        let is_base = row.has_room(3);
         let what = (Record::Submit, 0, state as u8);
         row.record(look, what, [cookie, place, head], is_wanted);
-        return stays;
+        return is_base;
     }
     let recorded = record_whole(*row, look, *entry, place, state, is_wanted);
     *row = recorded.0;
@@ -496,10 +498,10 @@ fn record_whole(
     let words = [cookie, place, head, origin, addr, lengths, off, file_index];
     let last = words.iter().rposition(|word| *word != 0);
     let count = 1 + last.unwrap_or(0);
-    let stays = row.has_room(count);
+    let is_base = row.has_room(count);
     let what = (Record::Submit, 0, state as u8);
     row.record_some(look, what, (&words, count), is_wanted);
-    (row, stays)
+    (row, is_base)
 }
 
 /// Records the entries that follow one in the next slots, as what they differ in. It ends before one of which more is to
@@ -523,37 +525,47 @@ unsafe fn record_next(
     let mut last = *before;
     let mut done = 0;
     let mut at = queue.entry(first).cast::<u64>();
-    // Each may differ in all of its words.
-    let count = (count as usize).min(row.room() / (2 + other::WORDS.len()));
-    for known in slots.iter_mut().take(count) {
-        // SAFETY: the caller's promise.
-        let slot = unsafe { queue.slot(from.wrapping_add(done)) };
-        if slot != Some(first.wrapping_add(done)) {
+    let mut slots = slots.iter_mut();
+    loop {
+        // Each may differ in all of its words, and as a rule does not: then there is room for more.
+        let some = ((count - done) as usize).min(row.room() / (2 + other::WORDS.len()));
+        if some.min(slots.len()) == 0 {
             break;
         }
-        // SAFETY: the caller's promise: that slot's.
-        let word = move |index: usize| unsafe { at.add(index).read_volatile() };
-        let (head, off, addr, lengths) = (word(0), word(1), word(2), word(3));
-        let (cookie, sixth) = (word(USER_DATA), word(5));
-        if looks_poisoned(cookie) {
+        let before = done;
+        for known in slots.by_ref().take(some) {
+            // SAFETY: the caller's promise.
+            let slot = unsafe { queue.slot(from.wrapping_add(done)) };
+            if slot != Some(first.wrapping_add(done)) {
+                break;
+            }
+            // SAFETY: the caller's promise: that slot's.
+            let word = move |index: usize| unsafe { at.add(index).read_volatile() };
+            let (head, off, addr, lengths) = (word(0), word(1), word(2), word(3));
+            let (cookie, sixth) = (word(USER_DATA), word(5));
+            if looks_poisoned(cookie) {
+                break;
+            }
+            let aux = known.goes_in(cookie) as u8;
+            let is_alike = head == last[0]
+                && off == last[1]
+                && addr == last[2]
+                && lengths == last[3]
+                && sixth == last[5];
+            if is_alike {
+                row.write_next(Record::SubmitNext, 0, aux, &[cookie]);
+            } else {
+                let entry = [head, off, addr, lengths, cookie, sixth];
+                row = record_different(row, entry, last, aux);
+                last = entry;
+            }
+            seen([head, off, addr, lengths, cookie, sixth]);
+            at = at.wrapping_add((size_of::<Entry>() / 8) << queue.shift);
+            done += 1;
+        }
+        if done - before != some as u32 {
             break;
         }
-        let aux = known.goes_in(cookie) as u8;
-        let is_alike = head == last[0]
-            && off == last[1]
-            && addr == last[2]
-            && lengths == last[3]
-            && sixth == last[5];
-        if is_alike {
-            row.write_next(Record::SubmitNext, 0, aux, &[cookie]);
-        } else {
-            let entry = [head, off, addr, lengths, cookie, sixth];
-            row = record_different(row, entry, last, aux);
-            last = entry;
-        }
-        seen([head, off, addr, lengths, cookie, sixth]);
-        at = at.wrapping_add((size_of::<Entry>() / 8) << queue.shift);
-        done += 1;
     }
     row.count(done);
     (row, done)

@@ -128,10 +128,14 @@ fn every_word_of_every_entry_of_a_batch_is_what_the_kernel_got() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = in_place("plain-batches", "batches.c", &["-no-pie"]);
+    let program = in_place("plain-batches", "batches.c", &["-no-pie", "-pthread"]);
     let program = program.to_str().expect("a path of text");
-    for options in [&[][..], &["--poison=off"], &["--time=batch"], &["--stacks"]] {
-        let ran = same(folder.path(), &[program], options);
+    let options = [&[][..], &["--poison=off"], &["--time=batch"], &["--stacks"]];
+    let ways = options
+        .into_iter()
+        .flat_map(|options| ["one", "many"].map(|threads| (options, threads)));
+    for (options, threads) in ways {
+        let ran = same(folder.path(), &[program, threads], options);
         let trace = read(&folder.path().join("trace.bin"));
         let mut submitted = String::new();
         for event in trace.events() {

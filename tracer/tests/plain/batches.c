@@ -1,8 +1,9 @@
 /* Batches of anything: operations of all lengths and in all orders, alike and not, from slots in order and out of it. Prints
- * each entry as the kernel gets it. What comes of them is looked at no further than that all of them complete. To be linked where addresses are the same each
- * time. */
+ * each entry as the kernel gets it. What comes of them is looked at no further than that all of them complete. `many`: every
+ * eighth is handed over by another thread. To be linked where addresses are the same each time. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,8 +66,22 @@ static void fill(struct io_uring_sqe *sqe, const int *files, unsigned long numbe
     }
 }
 
-int main(void)
+struct entered {
+    int fd;
+    unsigned count;
+    long result;
+};
+
+static void *enter(void *of)
 {
+    struct entered *it = of;
+    it->result = syscall(SYS_io_uring_enter, it->fd, it->count, it->count, IORING_ENTER_GETEVENTS, NULL, 0);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    int many = argc > 1 && strcmp(argv[1], "many") == 0;
     struct io_uring_params params;
     memset(&params, 0, sizeof params);
     params.flags = IORING_SETUP_SUBMIT_ALL;
@@ -97,7 +112,15 @@ int main(void)
                    sqe->file_index);
         }
         __atomic_store_n(tail, (unsigned)number, __ATOMIC_RELEASE);
-        if (syscall(SYS_io_uring_enter, fd, count, count, IORING_ENTER_GETEVENTS, NULL, 0) != count)
+        struct entered it = {fd, count, -1};
+        pthread_t thread;
+        if (many && round % 8 == 7) {
+            if (pthread_create(&thread, NULL, enter, &it) != 0 || pthread_join(thread, NULL) != 0)
+                return 6;
+        } else {
+            enter(&it);
+        }
+        if (it.result != count)
             return 4;
         unsigned head = *taken, end = __atomic_load_n(posted, __ATOMIC_ACQUIRE);
         if (end - head != count)

@@ -433,13 +433,18 @@ impl File<'_> {
         Ok(Some(body))
     }
 
-    /// Whether the word at `index` of a chunk's body is still zero.
-    pub(super) fn still_zero(&self, chunk: &ChunkRef, index: usize) -> std::io::Result<bool> {
+    /// Whether the word at `index` of a chunk's body is still what was found there.
+    pub(super) fn is_still(
+        &self,
+        chunk: &ChunkRef,
+        index: usize,
+        found: u64,
+    ) -> std::io::Result<bool> {
         let at = chunk
             .offset
             .saturating_add((CHUNK_HEADER_BYTES + index * 8) as u64);
         let mut word = [0; 8];
         read_full(&*self.bytes, at, &mut word)?;
-        Ok(u64_at(&word, 0) == 0)
+        Ok(u64_at(&word, 0) == found)
     }
 }

@@ -247,6 +247,8 @@ struct Walk<'b> {
     body: &'b [u64],
     at: usize,
     torn: u64,
+    /// Several threads write there at once, and one that is not finished says nothing of those behind it.
+    is_shared: bool,
 }
 
 impl<'b> Walk<'b> {
@@ -255,7 +257,14 @@ impl<'b> Walk<'b> {
             body,
             at: 0,
             torn: 0,
+            is_shared: false,
         }
+    }
+
+    /// Whether nobody wrote to what follows.
+    fn is_room(&self, from: usize) -> bool {
+        let rest = self.body.get(from..).unwrap_or_default();
+        rest.iter().all(|word| *word == 0)
     }
 
     /// The next record, and where it begins; or how the body ends.
@@ -267,12 +276,10 @@ impl<'b> Walk<'b> {
             };
             let header = Header(first);
             if first == 0 {
-                let rest = body.get(at..).unwrap_or_default();
-                let zeros = rest.iter().all(|word| *word == 0);
-                return Err(if zeros {
+                return Err(if self.is_room(at) {
                     End::Room { torn }
                 } else {
-                    End::Hole { at, torn }
+                    End::Hole { at, torn, found: 0 }
                 });
             }
             let words = header.words();
@@ -283,7 +290,14 @@ impl<'b> Walk<'b> {
             self.at = at + words;
             match header.state() {
                 Some(State::Committed) => return Ok((header, at, payload)),
-                Some(State::Reserved) => self.torn += 1,
+                Some(State::Reserved) if self.is_shared || self.is_room(self.at) => self.torn += 1,
+                Some(State::Reserved) => {
+                    return Err(End::Hole {
+                        at,
+                        torn,
+                        found: first,
+                    });
+                }
                 Some(State::Aborted) => {}
                 None => return Err(End::Broken { at, torn }),
             }
@@ -291,9 +305,10 @@ impl<'b> Walk<'b> {
     }
 }
 
-/// Goes through the records of a chunk's body; says how the body ends.
+/// Goes through the records of a chunk of names; says how its body ends.
 fn walk(body: &[u64], mut each: impl FnMut(Header, &[u64])) -> End {
     let mut walk = Walk::new(body);
+    walk.is_shared = true;
     loop {
         match walk.next() {
             Ok((header, _, words)) => each(header, words),
@@ -309,7 +324,7 @@ fn walk_names(mut body: &[u64], mut each: impl FnMut(Header, &[u64])) -> u64 {
     loop {
         match walk(body, &mut each) {
             End::Room { torn } | End::Broken { torn, .. } => return all_torn.saturating_add(torn),
-            End::Hole { at, torn } => {
+            End::Hole { at, torn, .. } => {
                 let hole = body.get(at..).unwrap_or_default();
                 let behind = hole.iter().position(|word| *word != 0);
                 body = hole.get(behind.unwrap_or(hole.len())..).unwrap_or_default();
@@ -323,8 +338,8 @@ fn walk_names(mut body: &[u64], mut each: impl FnMut(Header, &[u64])) -> u64 {
 enum End {
     /// With room that nobody wrote to, or at the end of the chunk.
     Room { torn: u64 },
-    /// With a header of zero that something follows.
-    Hole { at: usize, torn: u64 },
+    /// With a header of zero, or of a record that is not finished, that something follows.
+    Hole { at: usize, torn: u64, found: u64 },
     /// With a header that makes no sense, or a record that reaches beyond what is there.
     Broken { at: usize, torn: u64 },
 }
@@ -557,13 +572,17 @@ impl Scan<'_, '_, '_> {
         });
         let (torn, whole) = match end {
             End::Room { torn } => (torn, true),
-            End::Hole { at, torn } => {
-                // The writer may have filled the hole while we read what lies behind it.
-                let damaged = source.file.still_zero(chunk, at)?;
+            End::Hole { at, torn, found } => {
+                // The writer may have filled the hole while we read what lies behind it. What follows is read when
+                // there is another look: it may be told by what it differs in from what was not there yet.
+                let damaged = source.file.is_still(chunk, at, found)?;
                 if damaged {
                     self.problem(chunk, at, "words behind the end of a chunk's records");
                 }
-                (torn, !damaged)
+                (
+                    torn.saturating_add((damaged && found != 0).into()),
+                    !damaged,
+                )
             }
             End::Broken { at, torn } => {
                 self.problem(

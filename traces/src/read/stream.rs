@@ -543,8 +543,11 @@ impl<'a> Stream<'a> {
         self.at = end;
         match header.state() {
             Some(State::Committed) => {}
-            Some(State::Reserved | State::Aborted) => return true,
-            None => return self.change(),
+            Some(State::Aborted) => {
+                self.reading.submissions.begin_chunk();
+                return true;
+            }
+            Some(State::Reserved) | None => return self.change(),
         }
         self.records += 1;
         let (source, script) = (self.source, self.script);

@@ -161,7 +161,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Itself, made anew.
+    /// The same, which the compiler may keep in registers where it would leave the other in memory.
     #[inline(always)]
     pub fn again(&self) -> Self {
         let Row {
