@@ -189,16 +189,17 @@ pub(crate) struct Far {
     pub(crate) found: Found,
 }
 
-/// Where the stages of reading begin, of 1: adding up checksums, looking through all bytes, putting threads into order, making events,
-/// judging. About as measured over recordings of one thread and of four; which share each has depends on what was
-/// recorded, so an estimate is one.
+/// Where the stages of reading begin, of 1: adding up checksums, looking through all bytes, making events, judging. About
+/// as measured over recordings of one thread and of four; which share each has depends on what was recorded, so an estimate
+/// is one. That threads have to be put into another order than that of their times is found out on the way, if at all, and
+/// what was read is read anew: until that has come as far again, nothing moves.
 const SUMS: (f64, f64) = (0.0, 0.04);
-const LOOKS: (f64, f64) = (0.04, 0.22);
-const ORDERS: (f64, f64) = (0.22, 0.4);
-const READS: (f64, f64) = (0.4, 0.75);
+const LOOKS: (f64, f64) = (0.04, 0.3);
+const ORDERS: (f64, f64) = (0.3, 0.3);
+const READS: (f64, f64) = (0.3, 0.75);
 const JUDGES: (f64, f64) = (0.75, 1.0);
 /// For the verdict alone events are judged as they are made, and once more where there is something to tell.
-const CHECKS: (f64, f64) = (0.4, 0.75);
+const CHECKS: (f64, f64) = (0.3, 0.75);
 const FETCHES: (f64, f64) = (0.75, 1.0);
 
 /// How far one reading has come.
@@ -449,12 +450,28 @@ mod tests {
             words.dedup();
             words
         };
-        let read = [Stage::Ordering, Stage::Reading, Stage::Judging];
+        let read = [Stage::Reading, Stage::Judging];
+        assert_eq!(told_of(JUDGES, &read), ["reading", "judging"]);
+        let again = [
+            Stage::Reading,
+            Stage::Ordering,
+            Stage::Reading,
+            Stage::Judging,
+        ];
         let words = ["reading", "ordering", "reading", "judging"];
-        assert_eq!(told_of(JUDGES, &read), words);
-        let check = [Stage::Ordering, Stage::Judging, Stage::Fetching];
+        assert_eq!(told_of(JUDGES, &again), words);
+        let check = [Stage::Judging, Stage::Fetching];
+        let words = ["reading", "judging", "fetching what findings rest on"];
+        assert_eq!(told_of(CHECKS, &check), words);
+        let check = [
+            Stage::Judging,
+            Stage::Ordering,
+            Stage::Judging,
+            Stage::Fetching,
+        ];
         let words = [
             "reading",
+            "judging",
             "ordering",
             "judging",
             "fetching what findings rest on",

@@ -81,7 +81,7 @@ impl<'a> Counter<'a> {
         Self { watch, step }
     }
 
-    /// So many more, after which rules have said so much. There are fewer of them than events between two steps.
+    /// So many more, after which rules have said so much. However many they are, one step is told of at most.
     #[inline]
     pub(crate) fn more(&mut self, events: usize, found: impl FnOnce() -> Found) {
         let before = self.step.done / EVERY;

@@ -74,7 +74,7 @@ pub(crate) enum Told {
 pub(crate) struct Row {
     /// `CLOCK_MONOTONIC` in ns, or what stands for it.
     pub(crate) at_ns: i64,
-    /// The address that it is about, of any event: where the model will look.
+    /// The address that it is about, of those events for which the model looks for one; else 0.
     pub(crate) address: u64,
     pub(crate) ty: TypeId,
     pub(crate) site: SiteId,
@@ -87,6 +87,8 @@ pub(crate) struct Row {
     pub(crate) told: Told,
     pub(crate) owner: Owner,
 }
+
+const _: () = assert!(size_of::<Row>() <= 48);
 
 impl Row {
     /// A row that says of an event when it was and whose.

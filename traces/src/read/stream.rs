@@ -488,8 +488,9 @@ impl<'a> Stream<'a> {
         let records = words.unwrap_or_default().as_chunks().0;
         let (source, decoded) = (self.source, &mut self.decoded);
         let place = (source.process, decoded.lane_now());
-        let room = decoded.filled..decoded.filled + decoded.room(self.extra_at);
-        let room = rows.get_mut(room).unwrap_or_default();
+        let free = rows.get_mut(decoded.filled..).unwrap_or_default();
+        let most = decoded.room(self.extra_at).min(free.len());
+        let room = free.get_mut(..most).unwrap_or_default();
         self.reading.belong(self.script.tid);
         // Times first: with all in one loop, what it carries on does not fit into registers.
         let count = self.reading.now.times(records, room);

@@ -79,6 +79,9 @@ impl<L: Lend> Merge<L> {
     }
 }
 
+/// Rows of a batch, of however many lanes: what is looked up for all of them before has to be at hand still.
+const ROWS_MAX: usize = 4096;
+
 impl<L: Lend> Lend for Merge<L> {
     fn fill(&mut self, rows: &mut Vec<Row>) -> usize {
         for index in self.spent.drain(..) {
@@ -93,7 +96,7 @@ impl<L: Lend> Lend for Merge<L> {
         self.lent = 0;
         self.others.clear();
         rows.clear();
-        while self.step(rows) {}
+        while rows.len() < ROWS_MAX && self.step(rows) {}
         rows.len()
     }
 
