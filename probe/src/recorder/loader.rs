@@ -159,12 +159,22 @@ fn ask(address: u64) -> Option<Found> {
 /// counts if it [is still loaded](Object::is_loaded) afterwards.
 pub(crate) fn object_at(address: u64) -> Option<Object> {
     let found = ask(address)?;
-    let mut copied = copy(found.start, &found)?;
-    if !copied.is_usual() {
-        // Where there is a gap between its segments the loader knows of each one for itself: the head is in the first.
-        copied = copy(copied.bias, &found)?;
-    }
-    copied.is_usual().then_some(Object { found, copied })
+    let copied = usual(&found)?;
+    Some(Object { found, copied })
+}
+
+/// The head of a file that the loader found. Where there is a gap between its segments it tells of one of them, and the
+/// head is in the first: where the file was moved to, if its own addresses begin at 0, as those of all do that can be moved.
+fn usual(found: &Found) -> Option<Copied> {
+    let at = |head| copy(head, found).filter(Copied::is_usual);
+    at(found.start).or_else(|| at(bias(found)?))
+}
+
+/// How far a file was moved from its own addresses.
+fn bias(found: &Found) -> Option<u64> {
+    let mut bias = [0; 8];
+    let is_read = sys::copy_own(&[(found.link_map, 8)], &mut bias) == 8;
+    is_read.then(|| u64::from_ne_bytes(bias))
 }
 
 /// Copies a file's head from where it lies, and what the loader says of the file.
@@ -197,6 +207,12 @@ mod tests {
                 .iter()
                 .any(|header| header.kind == sys::LOAD)
         );
+        // Told of a segment behind the first, and of one that is shorter than a head.
+        let found = ask(here).expect("the executable");
+        for start in [found.start + 4096, 8] {
+            let elsewhere = Found { start, ..found };
+            assert!(usual(&elsewhere).is_some_and(|copied| copied.bias == bias(&found).unwrap()));
+        }
         // The C library's function lies in a file that has a name.
         let library = object_at(libc::getpid as *const () as u64).expect("the C library");
         let mut buffer = [0; 1024];
