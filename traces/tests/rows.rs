@@ -156,7 +156,7 @@ fn read(both: &[Vec<u8>; 2], untils: &[i64]) -> Trace {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
 
     #[test]
     fn rows_say_what_events_say(
