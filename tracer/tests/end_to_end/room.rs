@@ -114,9 +114,11 @@ fn a_program_of_many_processes_does_not_fill_the_disk() {
 #[test]
 fn a_disk_that_others_fill_meanwhile_ends_no_program() {
     let folder = tempfile::tempdir().unwrap();
-    // Filled once the programs record, by one of the recording's own.
+    // Filled once the programs record, by one of the recording's own. Each acknowledges in a folder of its own: they map
+    // that file, and who begins cuts it.
     let script = "mkdir small && mount -t tmpfs -o size=24m none small && \
-                  \"$0\" record --dir small -- sh -c '\"$@\" >/dev/null & one=$!; \"$@\" >/dev/null & other=$!; \
+                  \"$0\" record --dir small -- sh -c 'mkdir one other; \
+                  (cd one && exec \"$@\" >/dev/null) & one=$!; (cd other && exec \"$@\" >/dev/null) & other=$!; \
                   while test $(ls small/*/*.trc | wc -l) -lt 2; do sleep 0.01; done; \
                   dd if=/dev/zero of=small/filler bs=64k 2>/dev/null; wait $one && wait $other && rm small/filler && \
                   exec \"$@\"' sh \"$@\"";
