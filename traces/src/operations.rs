@@ -92,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_comes_out_of_turn_is_of_no_chain() {
+        let (ends, _) = all("
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 SEND 0x1000 link skip-success len=9 seq=20
+            11 main submit 0 RECV 0x2000 len=9 seq=5");
+        assert_eq!(ends, [Ends::Quietly, Ends::Seen]);
+    }
+
+    #[test]
     fn one_that_skips_its_success_may_end_unseen_and_with_it_what_is_chained_to_it() {
         let (ends, results) = all("
             1 main ring-create 0 sq=8 cq=16

@@ -806,6 +806,33 @@ mod tests {
     }
 
     #[test]
+    fn one_behind_an_entry_that_skips_its_success_may_be_in_flight_still() {
+        let of = |flags: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 end=killed:9
+                    1 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8    {arrow}
+                    11 main submit 0 FSYNC 0x0 {flags}
+                    12 main submit 0 RECV 0x7 len=64
+                    13 main submit 0 SEND 0x1000 len=64
+                    14 main complete 0 0x1000 64
+                    15 main submit 0 NOP 0x8
+                    16 main complete 0 0x8 0
+                    17 main submit 0 NOP 0x8
+                    18 main complete 0 0x8 0
+                    "
+                ),
+            );
+        };
+        of("link skip-success", "<- nobody took the pointer back");
+        let behind = "link skip-success\n12 main submit 0 RECV 0x1000 len=64";
+        of(behind, "");
+    }
+
+    #[test]
     fn a_send_behind_a_lost_record_may_be_in_flight_still() {
         check_rule(
             &RULE,
