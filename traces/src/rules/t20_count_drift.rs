@@ -308,6 +308,20 @@ mod tests {
                            12 main submit 0 RECV 0x1000 seq=5 len=64";
         of(out_of_turn, "");
         of(&behind.replace("RECV 0x1000", "RECV 0x7"), drifted);
+        // It was not ended in silence: here is what it posted.
+        of(&format!("{behind}\n12 main complete 0 0x1000 9"), drifted);
+        check_rule(
+            &RULE,
+            "
+            1 main scope-begin 1
+            10 main leak 0x1000 Conn conn.rs:8 owner=Arc
+            11 main leak 0x1000 Conn conn.rs:8 owner=Arc
+            12 main submit 0 FSYNC 0x0 link skip-success
+            13 main submit 0 RECV 0x1000 len=64
+            14 main reclaim 0x1000 Conn conn.rs:9 owner=Arc
+            15 main scope-end 1
+            ",
+        );
     }
 
     #[test]
