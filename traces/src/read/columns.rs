@@ -44,6 +44,9 @@ const WHOLE: Forecast = 7;
 /// None was right: the differences of both halves to those of the last word in this place.
 const HALVES: Forecast = 8;
 
+/// [`WHOLE`] in each place.
+const NONE_RIGHT: u32 = WHOLE as u32 * 0x1111_1111;
+
 /// In a control byte.
 const SAME_SHAPE: u8 = 1;
 const SAME_FORECASTS: u8 = 2;
@@ -76,14 +79,17 @@ pub(super) fn pack(words: &[u64]) -> Vec<u8> {
 
 /// The `count` words that `bytes` were coded from; some words where they were damaged.
 pub(super) fn unpack(bytes: &[u8], count: usize) -> Vec<u64> {
-    let mut input = Input(bytes);
+    let mut input = Input { bytes, at: 0 };
     // The last record may reach beyond.
-    let mut words = Vec::with_capacity(count + RECORD_MAX_WORDS);
-    input.plain(&mut words, count.min(CHUNK_HEADER_WORDS));
+    let mut words = vec![0; count + RECORD_MAX_WORDS];
+    let mut at = 0;
+    let head = count.min(CHUNK_HEADER_WORDS);
+    input.plain(&mut words, &mut at, head);
     let mut walk = Walk::default();
-    while words.len() < count {
-        if !walk.unpack(&mut input, &mut words) {
-            input.plain(&mut words, count);
+    while let Some(to) = words.get_mut(at..).filter(|_| at < count) {
+        match walk.unpack(&mut input, to) {
+            Some(length) => at += length,
+            None => input.plain(&mut words, &mut at, count),
         }
     }
     // The zeros at the end of the last record may not have been among the words.
@@ -92,30 +98,63 @@ pub(super) fn unpack(bytes: &[u8], count: usize) -> Vec<u64> {
 }
 
 /// Bytes that are being read; behind their end are zeros.
-struct Input<'a>(&'a [u8]);
+struct Input<'a> {
+    bytes: &'a [u8],
+    /// The next one.
+    at: usize,
+}
 
-impl<'a> Input<'a> {
-    /// The next bytes, as far as there are any.
-    #[inline]
-    fn take(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
-        self.0 = rest;
-        taken
-    }
-
-    #[inline]
-    fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
-            Some((first, rest)) => {
-                self.0 = rest;
-                *first
-            }
-            None => 0,
+impl Input<'_> {
+    /// The next eight bytes as a word.
+    #[inline(always)]
+    fn peek(&self) -> u64 {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => last_bytes(rest),
         }
     }
 
-    #[inline]
+    /// The first `count` of the next eight bytes.
+    #[inline(always)]
+    fn take(&mut self, count: u32) -> u64 {
+        let word = self.peek();
+        self.at += count as usize;
+        word & (!0 >> (64 - 8 * count))
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> u8 {
+        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        byte
+    }
+
+    /// Half of a byte.
+    #[inline(always)]
+    fn nibble(&self, from: usize, place: usize) -> u8 {
+        let pair = self.bytes.get(from + place / 2).copied().unwrap_or(0);
+        pair >> (place % 2 * 4) & 0xF
+    }
+
+    /// Without a step for each byte: as many bits as follow each other are moved together at once.
+    #[inline(always)]
     fn number(&mut self) -> u64 {
+        let word = self.peek();
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.long_number();
+        }
+        self.at += (ends.trailing_zeros() / 8 + 1) as usize;
+        let sevens = word & (ends ^ (ends - 1)) & 0x7F7F_7F7F_7F7F_7F7F;
+        let pairs = (sevens & 0x007F_007F_007F_007F) | (sevens & 0x7F00_7F00_7F00_7F00) >> 1;
+        let fours = (pairs & 0x0000_3FFF_0000_3FFF) | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
+        (fours & 0x0FFF_FFFF) | (fours >> 32) << 28
+    }
+
+    /// Of more than eight bytes.
+    #[cold]
+    fn long_number(&mut self) -> u64 {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte();
@@ -127,17 +166,25 @@ impl<'a> Input<'a> {
         number
     }
 
-    /// Plain words, until there are `count`.
-    fn plain(&mut self, words: &mut Vec<u64>, count: usize) {
-        while words.len() < count {
-            let word = self.number();
-            words.push(word);
-            if word == 0 {
+    /// Plain words, from `at` on until there are `count`; what is not there yet is zeros.
+    fn plain(&mut self, words: &mut [u64], at: &mut usize, count: usize) {
+        while let Some(word) = words.get_mut(*at).filter(|_| *at < count) {
+            *word = self.number();
+            *at += 1;
+            if *word == 0 {
                 let zeros = usize::try_from(self.number()).unwrap_or(usize::MAX);
-                words.resize(words.len().saturating_add(zeros).min(count), 0);
+                *at = at.saturating_add(zeros).min(count);
             }
         }
     }
+}
+
+/// The word that fewer than eight bytes begin.
+#[cold]
+fn last_bytes(rest: &[u8]) -> u64 {
+    rest.iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 fn number(out: &mut Vec<u8>, mut number: u64) {
@@ -167,9 +214,13 @@ struct Shape {
     low: u32,
     /// Number of the shape that followed it last.
     next: u8,
+    /// Words of such a record, and how many of them are foretold: none of the text of a string, and not the header.
+    length: u8,
+    coded: u8,
+    is_time: bool,
     places: [Place; PLACES],
-    /// Of each word, as far as there are places.
-    forecasts: [Forecast; PLACES],
+    /// Of each word, as far as there are places, as they are coded: the first one lowest.
+    forecasts: u32,
 }
 
 /// What is remembered of a place in records of a shape.
@@ -180,13 +231,30 @@ struct Place {
 }
 
 impl Shape {
-    fn learn(&mut self, place: usize, was: Place, forecast: Forecast, word: u64) {
+    fn learn(&mut self, place: usize, forecast: Forecast, word: u64) {
         let place = place.min(PLACES - 1);
-        self.places[place] = Place {
+        self.places[place].learn(word);
+        self.forecasts = with_forecast(self.forecasts, place, forecast);
+    }
+}
+
+/// The forecast of a place, as forecasts of a shape are kept.
+fn forecast_of(forecasts: u32, place: usize) -> Forecast {
+    (forecasts >> (4 * place.min(PLACES - 1)) & 0xF) as Forecast
+}
+
+fn with_forecast(forecasts: u32, place: usize, forecast: Forecast) -> u32 {
+    let shift = 4 * place.min(PLACES - 1);
+    forecasts & !(0xF << shift) | u32::from(forecast) << shift
+}
+
+impl Place {
+    #[inline(always)]
+    fn learn(&mut self, word: u64) {
+        *self = Self {
             last: word,
-            stride: word.wrapping_sub(was.last),
+            stride: word.wrapping_sub(self.last),
         };
-        self.forecasts[place] = forecast;
     }
 }
 
@@ -197,7 +265,7 @@ struct Walk {
     /// Shape of the record before.
     shape: usize,
     ticks: u32,
-    memory: Memory,
+    memory: Box<Memory>,
 }
 
 /// What is remembered of words, whatever the shapes of their records.
@@ -205,17 +273,17 @@ struct Memory {
     /// First words of the three records before.
     heads: [u64; 3],
     /// What followed a word in its place.
-    after: Box<[u64; SUCCESSORS]>,
+    after: [u64; SUCCESSORS],
     /// What stood in a place of a record whose first word, or whose predecessor's, was this.
-    beside: Box<[u64; SUCCESSORS]>,
+    beside: [u64; SUCCESSORS],
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
             heads: [0; 3],
-            after: Box::new([0; SUCCESSORS]),
-            beside: Box::new([0; SUCCESSORS]),
+            after: [0; SUCCESSORS],
+            beside: [0; SUCCESSORS],
         }
     }
 }
@@ -225,6 +293,20 @@ struct Known {
     was: Place,
     after: usize,
     beside: usize,
+}
+
+impl Known {
+    /// Of a word in a place of a shape, numbered over all shapes. `key` is the first word of its record; for that itself,
+    /// that of the record before.
+    #[inline(always)]
+    fn new(was: Place, here: u64, key: u64) -> Self {
+        let here = here << 52;
+        Self {
+            was,
+            after: slot(here ^ was.last),
+            beside: slot(here ^ key),
+        }
+    }
 }
 
 impl Walk {
@@ -250,14 +332,19 @@ impl Walk {
             let expected = remembered.forecasts;
             for (place, forecast) in forecasts.iter_mut().take(coded).enumerate() {
                 let given = word(place + 1);
-                let was = at_place(&remembered.places, place);
-                let known = self.memory.known(was, shape, place, head);
-                let before = at_place(&expected, place);
+                let was = remembered.places[place.min(PLACES - 1)];
+                let key = if place == 0 {
+                    self.memory.heads[0]
+                } else {
+                    head
+                };
+                let known = Known::new(was, (shape * PLACES + place.min(PLACES - 1)) as u64, key);
+                let before = forecast_of(expected, place);
                 *forecast = self.memory.forecast(&known, given, before);
                 same &= *forecast == before;
                 difference(&mut differences, *forecast, &known, given);
                 self.memory.learn(&known, given);
-                remembered.learn(place, was, *forecast, given);
+                remembered.learn(place, *forecast, given);
             }
         }
         let forecasts = forecasts.get(..coded).unwrap_or_default();
@@ -297,74 +384,76 @@ impl Walk {
         for index in coded + 1..length {
             out.extend(word(index).to_le_bytes());
         }
-        self.end(shape, ticks, length, head);
+        self.end(shape, is(low, Kind::Time), ticks, length, head);
     }
 
-    /// Appends one record; or says that plain words follow.
-    fn unpack(&mut self, input: &mut Input<'_>, words: &mut Vec<u64>) -> bool {
+    /// Unpacks one record to where it belongs, and says how long it is; or that plain words follow.
+    #[inline]
+    fn unpack(&mut self, input: &mut Input<'_>, to: &mut [u64]) -> Option<usize> {
         let control = input.byte();
         let high = control >> 4;
         let is_foretold = control & SAME_SHAPE != 0;
         let shape = match high {
             _ if is_foretold => self.foretold_shape(),
-            NO_RECORD => return false,
+            NO_RECORD => return None,
             NEW_SHAPE => {
-                let low = [0; 4].map(|_: u8| input.byte());
-                self.new_shape(u32::from_le_bytes(low))
+                let low = input.take(4);
+                self.new_shape(low as u32)
             }
             SHAPE_IN_BYTE => input.byte().into(),
             number => number.into(),
         };
-        let Some(remembered) = self.shapes.get_mut(shape) else {
-            return false;
-        };
+        let remembered = self.shapes.get_mut(shape)?;
         let low = remembered.low;
-        let length = Header(low.into()).words();
-        if length == 0 {
-            return false;
-        }
+        let length = usize::from(remembered.length);
+        let (header, to) = to.get_mut(..length)?.split_first_mut()?;
         let passed = match control >> 2 & 3 {
             0 => 0,
-            1 if is_foretold => u32::from(high) << 8 | u32::from(input.byte()),
-            1 => input.byte().into(),
-            2 => u16::from_le_bytes([input.byte(), input.byte()]).into(),
+            1 => {
+                let high = if is_foretold { high } else { 0 };
+                u32::from(high) << 8 | u32::from(input.byte())
+            }
+            2 => input.take(2) as u32,
             _ => input.number() as u32,
         };
         let ticks = self.ticks.wrapping_add(passed);
-        words.push(u64::from(low) | u64::from(ticks) << 32);
+        *header = u64::from(low) | u64::from(ticks) << 32;
 
-        let coded = coded_words(low, length);
+        let (coded, text) = to.split_at_mut(remembered.coded.into());
         let expected = remembered.forecasts;
-        let is_same = control & SAME_FORECASTS != 0;
-        let told = (!is_same).then(|| input.take(coded.div_ceil(2)));
-        let mut head = None;
-        for place in 0..coded {
+        let told = (control & SAME_FORECASTS == 0).then_some(input.at);
+        if told.is_some() {
+            remembered.forecasts = input.peek() as u32;
+            input.at += coded.len().div_ceil(2);
+        }
+        let memory = &mut self.memory;
+        let [mut key, ..] = memory.heads;
+        let mut here = (shape * PLACES) as u64;
+        let mut forecasts = remembered.forecasts;
+        let (placed, further) = coded.split_at_mut(coded.len().min(PLACES));
+        for (to, place) in placed.iter_mut().zip(&mut remembered.places) {
+            *to = memory.unpack(input, (forecasts & 0xF) as Forecast, place, here, key);
+            forecasts >>= 4;
+            if here.is_multiple_of(PLACES as u64) {
+                key = *to;
+            }
+            here += 1;
+        }
+        for (to, at) in further.iter_mut().zip(PLACES..) {
             let forecast = match told {
-                None => at_place(&expected, place),
-                Some(told) => {
-                    let pair = told.get(place / 2).copied().unwrap_or(0);
-                    pair >> (place % 2 * 4) & 0xF
-                }
+                None => forecast_of(expected, at),
+                Some(told) => input.nibble(told, at),
             };
-            let was = at_place(&remembered.places, place);
-            // The first word is not known yet where it would be asked for: see `known`.
-            let known = self.memory.known(was, shape, place, head.unwrap_or(0));
-            let word = match forecast {
-                WHOLE => was.last.wrapping_add(zagzig(input.number())),
-                HALVES => halves(was.last, input.number(), input.number()),
-                forecast => self.memory.foretell(&known, forecast),
-            };
-            self.memory.learn(&known, word);
-            remembered.learn(place, was, forecast, word);
-            words.push(word);
-            head = head.or(Some(word));
+            let [.., place] = &mut remembered.places;
+            *to = memory.unpack(input, forecast, place, here - 1, key);
+            remembered.forecasts = with_forecast(remembered.forecasts, at, forecast);
         }
-        for _ in coded + 1..length {
-            let bytes = [0; 8].map(|_: u8| input.byte());
-            words.push(u64::from_le_bytes(bytes));
+        for word in text {
+            *word = input.take(8);
         }
-        self.end(shape, ticks, length, head.unwrap_or(0));
-        true
+        let is_time = remembered.is_time;
+        self.end(shape, is_time, ticks, length, key);
+        Some(length)
     }
 
     fn foretold_shape(&self) -> usize {
@@ -382,17 +471,20 @@ impl Walk {
         if self.shapes.len() >= SHAPES {
             self.shapes.pop();
         }
+        let length = Header(low.into()).words();
         self.shapes.push(Shape {
             low,
             next: 0,
+            length: length as u8,
+            coded: coded_words(low, length) as u8,
+            is_time: is(low, Kind::Time),
             places: [Place::default(); PLACES],
-            forecasts: [WHOLE; PLACES],
+            forecasts: NONE_RIGHT,
         });
         self.shapes.len() - 1
     }
 
-    fn end(&mut self, shape: usize, ticks: u32, length: usize, head: u64) {
-        let is_time = self.low(shape).is_some_and(|low| is(low, Kind::Time));
+    fn end(&mut self, shape: usize, is_time: bool, ticks: u32, length: usize, head: u64) {
         self.ticks = if is_time { 0 } else { ticks };
         if let Some(before) = self.shapes.get_mut(self.shape) {
             before.next = shape as u8;
@@ -406,21 +498,28 @@ impl Walk {
 }
 
 impl Memory {
-    /// What is known of a word at a place of a record whose first word is `head`; for the first word
-    /// itself the predecessor's is asked.
-    #[inline]
-    fn known(&self, was: Place, shape: usize, place: usize, head: u64) -> Known {
-        let [before, _, _] = self.heads;
-        let key = if place == 0 { before } else { head };
-        let here = ((shape * PLACES + place.min(PLACES - 1)) as u64) << 52;
-        Known {
-            was,
-            after: slot(here ^ was.last),
-            beside: slot(here ^ key),
-        }
+    /// The next word.
+    #[inline(always)]
+    fn unpack(
+        &mut self,
+        input: &mut Input<'_>,
+        forecast: Forecast,
+        place: &mut Place,
+        here: u64,
+        key: u64,
+    ) -> u64 {
+        let known = Known::new(*place, here, key);
+        let word = match forecast {
+            WHOLE => place.last.wrapping_add(zagzig(input.number())),
+            HALVES => halves(place.last, input.number(), input.number()),
+            forecast => self.foretell(&known, forecast),
+        };
+        self.learn(&known, word);
+        place.learn(word);
+        word
     }
 
-    #[inline]
+    #[inline(always)]
     fn foretell(&self, known: &Known, forecast: Forecast) -> u64 {
         let [one, two, three] = self.heads;
         match forecast {
@@ -469,10 +568,6 @@ fn coded_words(low: u32, length: usize) -> usize {
         true => payload.min(1),
         false => payload,
     }
-}
-
-fn at_place<T: Copy>(places: &[T; PLACES], place: usize) -> T {
-    places[place.min(PLACES - 1)]
 }
 
 /// Where a table of successors keeps what belongs to a key.
@@ -535,7 +630,7 @@ mod tests {
         let parts = (any::<u8>(), 0u8..4, any::<u8>(), any::<u32>());
         (
             parts,
-            prop::collection::vec(words, 0..9),
+            prop::collection::vec(words, 0..14),
             prop::bool::weighted(0.05),
         )
             .prop_map(|((kind, state, aux, ticks), mut words, is_short)| {
@@ -558,6 +653,20 @@ mod tests {
             }
         }
         round_trip(&words);
+    }
+
+    /// What was right for the last of them is foretold for all of them.
+    #[test]
+    fn places_behind_the_last_with_a_memory_share_its_forecast() {
+        let mut words = vec![1; CHUNK_HEADER_WORDS];
+        for shared in [99u64, 77, 77, 77] {
+            words.push(20 | 13 << 8 | 2 << 16);
+            words.extend(1..8);
+            words.extend([shared; 5]);
+        }
+        let shorter = round_trip(&words[..words.len() - 13]);
+        let control_alone = 1;
+        assert_eq!(round_trip(&words), shorter + control_alone);
     }
 
     #[test]
