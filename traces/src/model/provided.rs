@@ -48,6 +48,21 @@ struct Group {
     taken: FxHashMap<u32, Taken>,
     /// Whether one that was handed out was ever given back.
     some_came_back: bool,
+    /// When the newest of those was handed out: older ones that are out since did not wait for their turn.
+    newest_back: Option<EventId>,
+    /// The ring's round when the program took the group from the kernel. What it holds then is its own: that is judged
+    /// once it is known that the group is not filled again.
+    withdrawn: Option<u64>,
+}
+
+impl Group {
+    /// A buffer is given to the kernel, which the program may have been handed before.
+    fn came_back(&mut self, buffer: u32) {
+        if let Some(taken) = self.taken.remove(&buffer) {
+            self.some_came_back = true;
+            self.newest_back = self.newest_back.max(Some(taken.event));
+        }
+    }
 }
 
 /// Who told that a buffer was given to the kernel.
@@ -107,10 +122,7 @@ impl State {
     ) {
         self.told(event, |told| told.provided = true);
         if count == 0 && by == Teller::Hook {
-            // The group was taken from the kernel whole; its number begins anew.
-            self.buffers_lost(id..=id, event.id, (true, true), observer);
-            self.provided.groups.remove(&id);
-            self.provided.lost_track.remove(&id);
+            self.withdrawn(id);
             return;
         }
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
@@ -124,9 +136,12 @@ impl State {
         }
         let mut twice = None;
         let group = self.provided.groups.entry(id).or_default();
+        if group.withdrawn.is_some() {
+            *group = Group::default();
+        }
         for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
-            group.some_came_back |= group.taken.remove(&buffer).is_some();
+            group.came_back(buffer);
             match group.given.get_mut(&buffer) {
                 Some(known) if known.is_same(by) => known.by = Teller::Both,
                 known => {
@@ -148,6 +163,22 @@ impl State {
                 since: before.event,
                 partly: before.partly,
             });
+        }
+    }
+
+    /// The group was taken from the kernel whole; its number begins anew.
+    fn withdrawn(&mut self, id: GroupId) {
+        self.provided.lost_track.remove(&id);
+        let state = self.rings.get(&(id.0, id.1));
+        let round = state.map_or(0, |state| state.round);
+        let Some(group) = self.provided.groups.get_mut(&id) else {
+            return;
+        };
+        group.given.clear();
+        group.taken.retain(|_, taken| taken.dry.is_some());
+        group.withdrawn.get_or_insert(round);
+        if group.taken.is_empty() {
+            self.provided.groups.remove(&id);
         }
     }
 
@@ -231,26 +262,32 @@ impl State {
         let groups = self.provided.groups.range(concerned);
         let taken = groups.flat_map(|(id, group)| {
             let taken = group.taken.iter();
-            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group.some_came_back))
+            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group))
         });
         let mut taken: Vec<_> = taken.collect();
         taken.sort_by_key(|(_, buffer, taken, _)| (taken.event, *buffer));
-        for ((process, ring, group), buffer, taken, some_came_back) in taken {
+        for ((process, ring, number), buffer, taken, group) in taken {
             let Some((dry, then)) = taken.dry else {
                 continue;
             };
+            let none_back = (dropped || group.withdrawn.is_some()) && !group.some_came_back;
+            // A program may take all that there is, and give back in turn: its end finds it with the newest in hand.
+            if !none_back && group.newest_back < Some(taken.event) {
+                continue;
+            }
             let state = self.rings.get(&(process, ring));
-            let rounds = state.map_or(0, |state| state.round.saturating_sub(then));
+            let now = state.map_or(then, |state| state.round);
+            let round = group.withdrawn.unwrap_or(now);
             observer.see(&Moment::BufferLost {
                 taken: taken.event,
                 place: (process, taken.scope),
-                buffer: (ring, group, buffer),
+                buffer: (ring, number, buffer),
                 operation: taken.operation,
                 dry,
                 until,
-                rounds,
-                clean,
-                none_back: dropped && !some_came_back,
+                rounds: round.saturating_sub(then),
+                clean: clean || group.withdrawn.is_some(),
+                none_back,
             });
         }
     }

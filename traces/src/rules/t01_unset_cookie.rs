@@ -3,7 +3,8 @@
 //! Fires on a submission whose cookie is 0 and was not seen to be set, once a scheme declares pointers
 //! or a leaked pointer was seen as a cookie on that ring; on one whose fresh slot nobody set; and on a
 //! completion with 0 there that no operation explains.
-//! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices.
+//! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices; and of what posts nothing
+//! when all goes well, unless poison shows that nobody set it.
 //! Points at the submission.
 
 use wire::record::CookieState;
@@ -12,7 +13,7 @@ use super::t02_leftover_cookie::{UNSET, forgotten};
 use super::{Draft, History, Judge, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity, Subject};
-use crate::model::{Moment, Pointers, Standing, Stray, ends_others};
+use crate::model::{Moment, Pointers, Standing, Stray, ends_others, ends_quietly};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(1),
@@ -23,7 +24,8 @@ pub(super) static RULE: Rule = Rule {
             scheme says so, or leaked pointers were seen as cookies on the same ring. Also when poison \
             shows that nobody set the cookie of a slot that was never used before.",
     silent: "The program was seen to set 0 on purpose; 0 is a declared sentinel; cookies are declared \
-             indices; or no pointer was ever seen as a cookie on that ring.",
+             indices; or no pointer was ever seen as a cookie on that ring. Nor is anything said \
+             of what posts no completion on success, unless poison shows that nobody set it.",
     needs: "Submissions and leaks. Poisoned slots make it proved.",
     points_at: "The submission that carries no cookie.",
     example: "A preparation helper used to clear user_data and so undid a cookie that was set before it; \
@@ -42,11 +44,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Unset { operation, proof } = moment else {
         return;
     };
-    if judge.is_probed(operation.id.process) && ends_others(operation.entry.opcode) {
+    let entry = &operation.entry;
+    if judge.is_probed(operation.id.process) && ends_others(entry.opcode) {
+        return;
+    }
+    // What posts nothing when all goes well needs no cookie, and is believed to do without.
+    if operation.cookie_state == CookieState::Unknown && ends_quietly(entry) {
         return;
     }
     let names = judge.names();
-    let entry = &operation.entry;
     let site = SiteId(entry.site);
     let fresh = operation.cookie_state == CookieState::NeverWritten;
     let name = names.operation(
@@ -167,6 +173,22 @@ mod tests {
             30 main submit 0 ASYNC_CANCEL 0x0
             40 main submit 1 ASYNC_CANCEL 0x0
             50 main submit 0 NOP 0x0 set
+            ",
+        );
+    }
+
+    #[test]
+    fn what_posts_nothing_on_success_needs_no_cookie() {
+        check_rule(
+            &RULE,
+            "
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 SEND 0x0 conn.rs:9 skip-success link
+            30 main submit 0 RECV 0x1000
+            # Nobody set it at all; another one posts.
+            40 main submit 0 SEND 0x0 skip-success never-written   <- its slot was fresh
+            50 main submit 0 SEND 0x0 skip-success poisoned        <- went in with user_data 0x0
+            60 main submit 0 SEND 0x0                              <- went in with user_data 0x0
             ",
         );
     }
