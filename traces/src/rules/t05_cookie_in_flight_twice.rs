@@ -119,11 +119,17 @@ fn index(early: &Early, judge: &mut Judge<'_>) {
     } = early;
     let names = judge.names();
     let describe = |it: &Carrier| names.operation(it.id.ring, it.id.sequence, it.slot, it.opcode);
+    let so_far = match orderly {
+        0 => "other small cookies went in again".to_owned(),
+        1 => "once before it went in again".to_owned(),
+        _ => format!("{orderly} times before it went in again"),
+    };
     let message = format!(
-        "{} went in with cookie {cookie:#x}, which {} still carried in flight; {orderly} times before it went in again \
-         only when its operation had ended, as the index of a table does",
+        "{} went in with cookie {cookie:#x}, which {} still carried in flight; {so_far} only when {} operation had ended, \
+         as the index of a table does",
         describe(again),
         describe(first),
+        if *orderly == 0 { "their" } else { "its" },
     );
     let draft = Draft::new(again.id.subject(), again.submit, again.submit)
         .scope(again.scope)
@@ -208,6 +214,19 @@ mod tests {
             1 k ring-create 4 fd=3 sq=8 cq=16
             2 main ring-create 0 fd=3 sq=8 cq=16\n";
         check_rule(&RULE, &(header.to_owned() + &by_both.collect::<String>()));
+    }
+
+    /// What others did is known by the end alone.
+    #[test]
+    fn an_index_that_goes_in_too_early_the_first_time() {
+        let begins = format!(
+            "{BY_SHIM}
+            2 main submit 0 RECV 0x3 fd=5 len=9
+            3 main submit 0 SEND 0x3 fd=6 len=9   <- in flight; other small cookies went in again only when their operation
+            4 main complete 0 0x3 9
+            5 main complete 0 0x3 9"
+        );
+        check_rule(&RULE, &table(&begins, 20, ""));
     }
 
     #[test]
