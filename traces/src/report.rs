@@ -233,8 +233,11 @@ impl Page {
         let (rings, others): (Vec<&LocatedLoss>, Vec<&LocatedLoss>) =
             recording.losses.iter().partition(|one| is_ring(&one.loss));
         for located in others.iter().take(LISTED_MAX) {
-            let at = trace.event(located.event);
-            let at = at.map_or_else(|| time(0), |event| time_of(trace, event));
+            let at = trace.event(located.event).filter(|event| event.at_ns > 0);
+            let at = at.map_or_else(
+                || "the first event".to_owned(),
+                |event| time_of(trace, event),
+            );
             let count = match located.loss.records {
                 Some(1) => "1 record".to_owned(),
                 Some(count) => format!("{} records", grouped(count)),
@@ -675,6 +678,17 @@ mod tests {
             report.contains(head) && !report.contains("more that cannot"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn what_is_missing_from_the_start_is_missing_before_the_first_event() {
+        let text = "0 main lost 5 overwritten\n0 main submit 0 NOP 0x7\n7000 main lost 2 full\n9000 main submit 0 NOP 0x8";
+        let report = super::text(&Trace::parse_text(text).unwrap(), 200);
+        let ends: Vec<_> = report
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("missing: ")?.rsplit_once("before ")?.1))
+            .collect();
+        assert_eq!(ends, ["the first event", "7.000 us"], "{report}");
     }
 
     #[test]

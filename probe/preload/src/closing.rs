@@ -2,8 +2,8 @@
 //! with it, while the shim has its queues mapped.
 //!
 //! By name: `close`, `close_range`, `closefrom`, `dup2`, `dup3`, and `fclose`, `freopen` of a `FILE` that was made of it;
-//! by number through `syscall`; in line, where calls are trapped. Not known are `fcloseall`, and calls in line of code
-//! that makes none of io_uring's.
+//! by number through `syscall`; in line, where calls are trapped. Not known are calls in line of code that makes none of
+//! io_uring's. The C library's `fcloseall` closes no descriptor.
 
 use core::ffi::{c_long, c_void};
 

@@ -46,9 +46,8 @@ struct Group {
     given: FxHashMap<u32, Given>,
     /// With the program.
     taken: FxHashMap<u32, Taken>,
-    /// Whether one that was handed out was ever given back.
-    some_came_back: bool,
-    /// When the newest of those was handed out: older ones that are out since did not wait for their turn.
+    /// Of those that were ever given back, when the newest was handed out: older ones that are out still did not wait for
+    /// their turn.
     newest_back: Option<EventId>,
     /// The ring's round when the program took the group from the kernel. What it holds then is its own: that is judged
     /// once it is known that the group is not filled again.
@@ -59,7 +58,6 @@ impl Group {
     /// A buffer is given to the kernel, which the program may have been handed before.
     fn came_back(&mut self, buffer: u32) {
         if let Some(taken) = self.taken.remove(&buffer) {
-            self.some_came_back = true;
             self.newest_back = self.newest_back.max(Some(taken.event));
         }
     }
@@ -270,9 +268,9 @@ impl State {
             let Some((dry, then)) = taken.dry else {
                 continue;
             };
-            let none_back = (dropped || group.withdrawn.is_some()) && !group.some_came_back;
-            // A program may take all that there is, and give back in turn: its end finds it with the newest in hand.
-            if !none_back && group.newest_back < Some(taken.event) {
+            let none_back = (dropped || group.withdrawn.is_some()) && group.newest_back.is_none();
+            // A program that gives back in turn may use up all that there is: its end finds it with the newest in hand.
+            if group.newest_back.is_some_and(|newest| newest < taken.event) {
                 continue;
             }
             let state = self.rings.get(&(process, ring));
