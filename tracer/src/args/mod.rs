@@ -233,18 +233,28 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
-    if error.kind() == ErrorKind::MissingRequiredArgument && Path::new(DEFAULT_TRACE).is_file() {
+    if error.kind() == ErrorKind::MissingRequiredArgument {
         let named = ["--", DEFAULT_TRACE].map(OsString::from);
         let looks = |cli: &Cli| {
             use Command::{Check, Dump, Stats, View};
             matches!(cli.command, Check(_) | Dump(_) | Stats(_) | View(_))
         };
         let again = Cli::try_parse_from(words.into_iter().chain(named));
-        if let Some(cli) = again.ok().filter(looks) {
-            return Ok(cli);
+        match again.ok().filter(looks) {
+            Some(cli) if Path::new(DEFAULT_TRACE).is_file() => return Ok(cli),
+            Some(_) => return Err(no_trace_here()),
+            None => {}
         }
     }
     Err(with_hint(error))
+}
+
+/// Who names no trace is not told of an argument that is missing: it would not be where the default one is there.
+fn no_trace_here() -> clap::Error {
+    let said = format!(
+        "there is no {DEFAULT_TRACE} in this folder: name a trace, or record one: tracer record -- ./my-program\n"
+    );
+    clap::Error::raw(ErrorKind::MissingRequiredArgument, said)
 }
 
 /// Says to whoever left out the `--` of `record` where it belongs.

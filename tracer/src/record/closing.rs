@@ -1,7 +1,7 @@
 //! What `record` says at its end, on stderr.
 
 use traces::event::{Loss, LossReason};
-use traces::recording::{Capture, Recording};
+use traces::recording::{Capture, Recording, Seen};
 
 use super::preload::{self, Kernel};
 use super::spawn::How;
@@ -242,7 +242,7 @@ fn by_shim(recording: &Recording, recorded: &Recorded) {
     talk::line(format_args!(
         "recorded by preload{who}: saw {} and {}{others}; cannot see who owns a cookie (into_raw, from_raw), nor \
          coroutines: the probe does",
-        counted(recording.seen.rings, "ring", "rings"),
+        rings(recording.seen),
         counted(recording.seen.operations, "operation", "operations"),
     ));
     for text in recording.not_recorded().take(4) {
@@ -251,6 +251,14 @@ fn by_shim(recording: &Recording, recorded: &Recorded) {
     let unopened = preload.not_opened(recorded.kernel.is_some());
     for text in unopened.into_iter().chain(preload.remarks()) {
         talk::more(text);
+    }
+}
+
+/// How many rings were made. Of those whose making was overwritten it is not known without judging.
+fn rings(seen: Seen) -> String {
+    match (seen.rings, seen.operations) {
+        (0, 1..) => "rings that were made before the oldest kept record".to_owned(),
+        (rings, _) => counted(rings, "ring", "rings"),
     }
 }
 
@@ -340,6 +348,22 @@ mod tests {
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(12_345_678), "12,345,678");
         assert_eq!(counted(1, "process", "processes"), "1 process");
+    }
+
+    #[test]
+    fn a_ring_whose_making_was_overwritten_is_not_said_to_be_none() {
+        let of = |(count, operations)| {
+            rings(Seen {
+                rings: count,
+                operations,
+            })
+        };
+        assert_eq!(of((0, 0)), "0 rings");
+        assert_eq!(of((1, 5)), "1 ring");
+        assert_eq!(
+            of((0, 5)),
+            "rings that were made before the oldest kept record"
+        );
     }
 
     #[test]

@@ -222,6 +222,9 @@ pub(super) fn cannot_run(program: &OsString, error: &io::Error) -> Failure {
             NOT_FOUND,
             format!("{name}: not found in PATH, of which a part cannot be searched"),
         ),
+        io::ErrorKind::PermissionDenied if std::path::Path::new(program).is_dir() => {
+            (NOT_EXECUTABLE, format!("{name}: is a folder"))
+        }
         io::ErrorKind::PermissionDenied => (
             NOT_EXECUTABLE,
             format!("{name}: not executable, or not permitted"),

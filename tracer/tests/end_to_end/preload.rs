@@ -419,9 +419,9 @@ fn of_a_process_that_cannot_open_the_recording_only_what_is_known_is_said() {
     run(tracer(folder.path()).arg("stats")).exits(0);
     run(tracer(folder.path()).args(["dump", "--filter", "kind:submit"])).exits(0);
     std::fs::remove_file(folder.path().join("trace.bin")).unwrap();
-    run(tracer(folder.path()).arg("check"))
-        .exits(2)
-        .says("required arguments were not provided");
+    run(tracer(folder.path()).arg("check")).exits(2).says(
+        "there is no trace.bin in this folder: name a trace, or record one: tracer record --",
+    );
 }
 
 #[test]

@@ -40,6 +40,9 @@ fn own_failures_have_their_own_codes() {
     run(&mut record(path, ["./text"]))
         .exits(126)
         .says("not executable");
+    run(&mut record(path, ["./."]))
+        .exits(126)
+        .says("./.: is a folder");
     std::fs::set_permissions(path.join("text"), PermissionsExt::from_mode(0o755)).unwrap();
     run(&mut record(path, ["./text"]))
         .exits(126)
