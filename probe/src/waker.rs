@@ -19,7 +19,8 @@ use crate::recorder;
 
 /// A waker that wakes as `inner` does, with its copies recorded. Where nothing is recorded: `inner`
 /// itself. One allocation, and a record for each copy made, dropped or used up: a copy that nobody drops is a finding,
-/// as is one that is dropped twice (T20).
+/// as is one that is dropped twice (T20). Of the wakers that [`trace`](crate::coroutine::trace) hands to a coroutine it is
+/// the second alone: whoever was given one may keep it registered, long after the coroutine ended.
 ///
 /// ```
 /// use std::task::Waker;
@@ -45,7 +46,7 @@ pub(crate) fn wrap(
         return inner;
     }
     let wrapped = Arc::new(Wrapped { inner, coroutine });
-    note(Kind::Leak, Arc::as_ptr(&wrapped), recorder::site(at));
+    wrapped.goes_out(at);
     handle(wrapped)
 }
 
@@ -78,7 +79,7 @@ impl Last {
         let coroutine = Some(coroutine);
         let wrapped = Arc::new(Wrapped { inner, coroutine });
         self.0 = Arc::downgrade(&wrapped);
-        note(Kind::Leak, Arc::as_ptr(&wrapped), recorder::site(at));
+        wrapped.goes_out(at);
         handle(wrapped)
     }
 }
@@ -87,6 +88,17 @@ impl Last {
 struct Wrapped {
     inner: Waker,
     coroutine: Option<Coroutine>,
+}
+
+impl Wrapped {
+    /// Its first handle is given away. That of a coroutine's waker nobody asked for: it is let stay where it is kept.
+    fn goes_out(&self, at: &'static Location<'static>) {
+        let kind = match self.coroutine {
+            Some(_) => Kind::LeakForever,
+            None => Kind::Leak,
+        };
+        note(kind, self, recorder::site(at));
+    }
 }
 
 static FUNCTIONS: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);

@@ -45,6 +45,23 @@ fn a_copy_that_is_never_dropped_is_found() {
     scope.expect(probe::Rule::T20).times(1);
 }
 
+/// A waker stays registered where it was left, as in an `AtomicWaker` of a static: that is ordinary, and nobody leaked it.
+#[test]
+fn the_waker_of_a_traced_coroutine_may_be_kept_beyond_it() {
+    static KEPT: std::sync::Mutex<Option<Waker>> = std::sync::Mutex::new(None);
+    let scope = probe::scope();
+    let waits = std::future::poll_fn(|context| {
+        let before = KEPT.lock().unwrap().replace(context.waker().clone());
+        before.map_or(Poll::Pending, |_| Poll::Ready(()))
+    });
+    let mut future = pin!(coroutine::trace(waits));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    assert!(future.as_mut().poll(&mut context).is_ready());
+    assert!(KEPT.lock().unwrap().is_some());
+    scope.assert_clean();
+}
+
 /// Returns pending once, and has itself woken.
 struct Yield(bool);
 
