@@ -422,7 +422,7 @@ fn lost(reason: crate::event::LossReason) -> &'static str {
     match reason {
         Reason::Overwritten => "overwritten by newer ones",
         Reason::Full => {
-            "lost for want of room (a larger `--ring` has more; each thread that records takes 64 KiB)"
+            "lost for want of room (a larger `--ring` or `--grow` has more; each thread that records takes 64 KiB)"
         }
         Reason::NotFollowed => "of a ring that cannot be followed",
         Reason::RingNotFollowed => "for a whole ring that is not followed",
