@@ -16,8 +16,14 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_>, area: &PaneArea) -> Str
         return super::sorting(model, paint, area, "Objects");
     };
     if groups.is_empty() {
-        let text = "Nothing was held then: every leaked pointer had been taken back.".to_owned();
-        paint.line(area.list, &vec![(text, Tone::Plain)]);
+        // Of a program that does not link the probe nobody sees who gives pointers away.
+        let text = match model.verdict.summary.generations {
+            0 => {
+                "No pointer was seen to be given away: a program that links the probe tells of them."
+            }
+            _ => "Nothing was held then: every leaked pointer had been taken back.",
+        };
+        paint.line(area.list, &vec![(text.to_owned(), Tone::Plain)]);
     }
     let list = &model.objects;
     header(model, paint, area);

@@ -51,6 +51,35 @@ fn what_is_held_is_counted_by_any_column_and_leads_to_biographies() {
 }
 
 #[test]
+fn where_no_leak_was_seen_nothing_is_said_to_have_been_taken_back() {
+    let text = "
+process 0 capture=preload
+0 main ring-create 0 sq=8 cq=16
+10 main submit 0 NOP 0x7
+20 main complete 0 0x7 0
+";
+    let trace = fixture::trace(text);
+    let verdict = trace.verdict().clone();
+    let shown = plain_snapshot(&screen(
+        &mut tui::open(trace, verdict, options()),
+        "7",
+        100,
+        24,
+    ));
+    assert!(
+        shown.contains("No pointer was seen to be given away"),
+        "{shown}"
+    );
+    let mut model = tui::open(
+        fixture::trace(fixture::CLEAN),
+        fixture::clean_verdict(),
+        options(),
+    );
+    let shown = plain_snapshot(&screen(&mut model, "7", 100, 24));
+    assert!(shown.contains("Nothing was held then"), "{shown}");
+}
+
+#[test]
 fn a_loss_says_what_to_do_and_leads_to_its_place() {
     let text = "
 10 main spawn 1 serve src/serve.rs:1
