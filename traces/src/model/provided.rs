@@ -49,9 +49,6 @@ struct Group {
     /// Of those that were ever given back, when the newest was handed out: older ones that are out still did not wait for
     /// their turn.
     newest_back: Option<EventId>,
-    /// The ring's round when the program took the group from the kernel. What it holds then is its own: that is judged
-    /// once it is known that the group is not filled again.
-    withdrawn: Option<u64>,
 }
 
 impl Group {
@@ -120,7 +117,13 @@ impl State {
     ) {
         self.told(event, |told| told.provided = true);
         if count == 0 && by == Teller::Hook {
-            self.withdrawn(id);
+            // The group was taken from the kernel whole; its number begins anew. Who used up all of it may fill it again.
+            let gives_back = self.provided.groups.get(&id);
+            if gives_back.is_some_and(|group| group.newest_back.is_some()) {
+                self.buffers_lost(id..=id, event.id, (true, true), observer);
+            }
+            self.provided.groups.remove(&id);
+            self.provided.lost_track.remove(&id);
             return;
         }
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
@@ -134,9 +137,6 @@ impl State {
         }
         let mut twice = None;
         let group = self.provided.groups.entry(id).or_default();
-        if group.withdrawn.is_some() {
-            *group = Group::default();
-        }
         for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
             group.came_back(buffer);
@@ -161,22 +161,6 @@ impl State {
                 since: before.event,
                 partly: before.partly,
             });
-        }
-    }
-
-    /// The group was taken from the kernel whole; its number begins anew.
-    fn withdrawn(&mut self, id: GroupId) {
-        self.provided.lost_track.remove(&id);
-        let state = self.rings.get(&(id.0, id.1));
-        let round = state.map_or(0, |state| state.round);
-        let Some(group) = self.provided.groups.get_mut(&id) else {
-            return;
-        };
-        group.given.clear();
-        group.taken.retain(|_, taken| taken.dry.is_some());
-        group.withdrawn.get_or_insert(round);
-        if group.taken.is_empty() {
-            self.provided.groups.remove(&id);
         }
     }
 
@@ -268,14 +252,12 @@ impl State {
             let Some((dry, then)) = taken.dry else {
                 continue;
             };
-            let none_back = (dropped || group.withdrawn.is_some()) && group.newest_back.is_none();
             // A program that gives back in turn may use up all that there is: its end finds it with the newest in hand.
             if group.newest_back.is_some_and(|newest| newest < taken.event) {
                 continue;
             }
             let state = self.rings.get(&(process, ring));
-            let now = state.map_or(then, |state| state.round);
-            let round = group.withdrawn.unwrap_or(now);
+            let rounds = state.map_or(0, |state| state.round.saturating_sub(then));
             observer.see(&Moment::BufferLost {
                 taken: taken.event,
                 place: (process, taken.scope),
@@ -283,9 +265,9 @@ impl State {
                 operation: taken.operation,
                 dry,
                 until,
-                rounds: round.saturating_sub(then),
-                clean: clean || group.withdrawn.is_some(),
-                none_back,
+                rounds,
+                clean,
+                none_back: dropped && group.newest_back.is_none(),
             });
         }
     }

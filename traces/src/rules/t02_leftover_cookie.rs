@@ -6,7 +6,7 @@
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
 //! live pointer in the slot that held it before is ordinary. And, where the shim saw it, on rings whose program filled slots
-//! once for good and hands them over again; one that went in so a single time is suspected.
+//! once for good and hands them over again and again.
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
 use wire::payload::Submit;
@@ -57,14 +57,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     // thread sets over the 0 in the slot, before the poison goes in or where it went out, looks as if nobody had.
     let is_zero_by_shim = operation.entry.cookie == 0 && judge.is_by_shim(operation.id.process);
     let confidence = match operation.cookie_state {
-        CookieState::Poisoned if is_zero_by_shim || operation.is_refill => Confidence::Suspected,
+        CookieState::Poisoned if is_zero_by_shim => Confidence::Suspected,
         CookieState::Poisoned => Confidence::Proved,
         CookieState::Leftover if *dead_at_submit || operation.exceeds => Confidence::Observed,
         _ => return,
     };
     let proved = confidence == Confidence::Proved;
     // In the shim's view a slot that was filled before anybody looked is known by its laps alone.
-    let is_own = proved && (operation.lap.is_some() || !judge.is_by_shim(operation.id.process));
+    let is_known = operation.lap.is_some() || !judge.is_by_shim(operation.id.process);
+    let is_own = proved && is_known && !operation.is_refill;
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);
@@ -76,8 +77,6 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     );
     let did = if proved {
         "never set user_data"
-    } else if operation.is_refill {
-        "went in with the word that its slot held before, and nobody was seen to set one there since it was first filled"
     } else {
         "went in with the word that its slot held before, and nothing was seen to set it"
     };
@@ -301,14 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_goes_in_with_its_first_cookie_a_single_time_is_suspected() {
+    fn a_slot_that_goes_in_with_its_first_cookie_a_single_time_was_forgotten() {
         let again = "READ 0x1000 slot=0 addr=0x9000 len=64 off=8 poisoned";
-        let said = "<- [suspected whole] nobody was seen to set one there since it was first filled; the slot still held 0x1000";
+        let said = "<- [proved whole] never set user_data; the slot still held 0x1000";
         by_shim(&format!("{FIRST}{again} {said}"));
         // That it went in so once more may be lost.
-        by_shim(&format!(
-            "{FIRST}{again} <? nobody was seen to set one\nlost"
-        ));
+        by_shim(&format!("{FIRST}{again} <? never set user_data\nlost"));
         // Whoever sets cookies in a slot forgot this one, whatever else is filled for good.
         let set = "READ 0x1000 slot=0 set";
         let other = "READ 0x1040 slot=1 poisoned\nREAD 0x1040 slot=1 poisoned";

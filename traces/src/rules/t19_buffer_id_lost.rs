@@ -5,10 +5,10 @@
 //! back although the ring went on.
 //! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
 //! dropped a round after it ran dry, if none of the group was ever given back.
-//! Stays silent for groups that never ran dry, that were never given in the recording, that the program took back and
-//! filled again, whose buffers the kernel took away by its own choice, or that are handed out several at once; and, in
-//! a group of which some came back, for buffers that are newer than all of those: a program may use up all that there is
-//! and give back in turn.
+//! Stays silent for groups that never ran dry, that were never given in the recording, that the program took back with
+//! none of its buffers ever given back, whose buffers the kernel took away by its own choice, or that are handed out
+//! several at once; and, in a group of which some came back, for buffers that are newer than all of those: a program may
+//! use up all that there is and give back in turn.
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -25,9 +25,9 @@ pub(super) static RULE: Rule = Rule {
             will write to it.",
     silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
              by its own choice, or hands out several with one completion; the program took the whole group \
-             from the kernel and filled it again. Some came back, and this one was handed \
-             out after all of those: a program may use up all that there is on purpose and give back in turn, and \
-             the end finds it with the newest in hand. The end came less than two \
+             from the kernel, and none of its buffers had ever been given back. Or some came back, and this one was \
+             handed out after all of those: a program may use up all that there is on purpose and give back in \
+             turn, and the end finds it with the newest in hand. Or the end came less than two \
              rounds of the ring after the group ran dry: one is enough to suspect it where the ring was \
              dropped and none of the group's buffers was ever given back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
