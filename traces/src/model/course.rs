@@ -1,16 +1,15 @@
 //! A recording that is judged event by event, without having all events at once.
 //!
-//! A first pass finds out whether any rule says anything, and which events that rests on. If none does, that
-//! was all. Else a second one fetches those events, and a third one judges as if all events were there, and
+//! A first pass finds out whether any rule says anything, which events that rests on, and where records are missing. If
+//! none does, that was all. Else a second one fetches those events, and a third one judges as if all events were there, and
 //! keeps the lives of what was found to be wrong.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use super::links::Links;
 use super::sharing::Sharing;
-use super::wanted::{Asked, Wanted};
-use super::{Back, Course, Facts, Foreseen, Judged, Losses};
+use super::wanted::{Asked, Ids, Wanted};
+use super::{Back, Course, Facts, Foreseen, Judged, Link, Losses, Survey};
 use crate::event::{Event, EventId, What};
 use crate::events::{Builder, Events, MakeAside, Pages, Recent};
 use crate::read::{Pointers, Row};
@@ -71,21 +70,18 @@ pub(crate) fn judge(
     facts: &Facts,
     events: &impl Again,
 ) -> Option<(Judged, Vec<Event>)> {
-    let First {
-        clean,
-        mut wanted,
-        losses,
-        ..
-    } = first(recording, facts, events, Links::default, true);
-    wanted.and_kernels(&clean.merged);
-    if wanted.is_too_much() {
-        return None;
-    }
-    recording.losses = losses;
-    if wanted.events.is_empty() && wanted.things.all.is_empty() && !facts.is_lossy {
-        return Some((clean, Vec::new()));
-    }
-    let (judged, events, stacks) = again(recording, facts, events, wanted);
+    let mut first = first(recording, facts, events, Links::default, true);
+    recording.losses = std::mem::take(&mut first.located);
+    let (judged, events, stacks) = if first.is_all() {
+        first.clean.links = vec![Link::default(); first.kept.len()];
+        (first.clean, first.kept, first.stacks)
+    } else {
+        first.wanted.and_kernels(&first.clean.merged);
+        if first.wanted.is_too_much() {
+            return None;
+        }
+        again(recording, facts, events, first)
+    };
     for (event, stack) in stacks {
         recording.tables.stacks.of_event(event, stack);
     }
@@ -102,28 +98,29 @@ pub(crate) fn judge_paged(
     watch: Watch<'_>,
 ) -> Option<(Judged, Events)> {
     let links = || Links::paged(Builder::new(make));
-    let found = first(recording, facts, events, links, false);
-    recording.losses = found.losses;
-    for (event, stack) in found.stacks {
+    let mut first = first(recording, facts, events, links, false);
+    recording.losses = std::mem::take(&mut first.located);
+    for (event, stack) in std::mem::take(&mut first.stacks) {
         recording.tables.stacks.of_event(event, stack);
     }
-    let all = Events::paged(found.pages.unwrap_or_default());
-    if found.found.is_none() && found.wanted.things.all.is_empty() && !facts.is_lossy {
-        return Some((found.clean, all));
+    let all = Events::paged(first.pages.take().unwrap_or_default());
+    if first.is_all() {
+        return Some((first.clean, all));
     }
+    let by_batch = !facts.by_batch.is_empty();
     let passes = [
-        !facts.by_batch.is_empty() && !found.wanted.events.is_empty(),
-        !facts.by_batch.is_empty(),
-        !facts.by_batch.is_empty(),
-        facts.is_lossy,
+        by_batch && !first.wanted.events.is_empty(),
+        by_batch,
+        by_batch,
+        by_batch && facts.is_lossy(),
         true,
     ];
     let paged = Paged {
         events: &all,
-        found: if facts.is_lossy {
+        found: if facts.is_lossy() {
             Found::default()
         } else {
-            found.found
+            first.found
         },
         counter: RefCell::new(Counter::new(
             watch,
@@ -131,17 +128,21 @@ pub(crate) fn judge_paged(
             passes.iter().filter(|is_made| **is_made).count() as u64 * all.len() as u64,
         )),
     };
-    let sharing = sharing(recording, facts, &paged, &found.wanted);
-    let mut losses = Losses::survey(recording);
-    if facts.is_lossy {
-        paged.pass(&mut Look(|event: &Event, _| {
-            losses.learn(event, |event| sharing.end(event.lane, event.id));
-        }));
-    }
+    let sharing = sharing(recording, facts, &paged, &first.wanted);
+    let survey = Losses::survey(recording, facts).filter(|_| by_batch);
+    let losses = match survey {
+        Some(mut survey) => {
+            paged.pass(&mut Look(|event: &Event, _| {
+                survey.learn(event, |event| sharing.end(event.lane, event.id));
+            }));
+            survey.finish()
+        }
+        None => first.losses,
+    };
     let recent = Recent::new(&all);
     let mut course = Course::new(recording, facts, Links::known());
     course.observer.sharing = sharing;
-    course.observer.losses = losses.finish();
+    course.observer.losses = losses;
     course.observer.back = Back::Paged(&recent);
     course.state.began_ns = events.began_ns();
     let mut course = Noted::new(course, facts);
@@ -191,11 +192,22 @@ struct First {
     /// The verdict, if there is nothing to tell.
     clean: Judged,
     wanted: Wanted,
-    losses: Vec<LocatedLoss>,
+    /// Where records are missing, and what those may have been; where times are by batch, nobody knows before the next pass.
+    located: Vec<LocatedLoss>,
+    losses: Losses,
     pages: Option<Pages>,
-    /// Where all events are kept.
+    /// The losses themselves, some of them, where not all events are kept.
+    kept: Vec<Event>,
+    /// Call stacks of events that are kept.
     stacks: Vec<(EventId, StackId)>,
     found: Found,
+}
+
+impl First {
+    /// Whether there is nothing to tell: then that was the verdict.
+    fn is_all(&self) -> bool {
+        self.found.is_none() && self.wanted.things.all.is_empty()
+    }
 }
 
 /// One pass without rules: how many generations there were.
@@ -236,27 +248,37 @@ fn try_first(
     let asked = Asked::new(fetches, facts.by_batch.clone());
     let mut course = Course::new(recording, facts, links);
     course.observer.asked = Some(&asked);
+    course.observer.survey = Losses::survey(recording, facts);
     let mut course = Noted::new(course, facts);
-    let losses = events.pass(&mut course)?;
+    let located = events.pass(&mut course)?;
     let Noted {
-        mut course, stacks, ..
+        mut course,
+        stacks,
+        kept,
+        ..
     } = course;
+    let survey = course.observer.survey.take();
+    let losses = survey.map(Survey::finish).unwrap_or_default();
     course.state.began_ns = events.began_ns();
-    let (clean, pages) = course.finish_with_pages();
+    let (mut clean, pages) = course.finish_with_pages();
+    super::sum_up(&mut clean.verdict.summary, &located, &losses);
     Some(First {
         clean,
         found: asked.found(),
         wanted: asked.into_wanted(),
+        located,
         losses,
         pages,
+        kept,
         stacks,
     })
 }
 
-/// A course that notes who has call stacks, where all events are kept.
+/// A course that notes what is known besides of events that are kept: all in pages, or none but losses.
 struct Noted<'a> {
     course: Course<'a>,
     is_lossy: bool,
+    kept: Vec<Event>,
     stacks: Vec<(EventId, StackId)>,
 }
 
@@ -264,8 +286,23 @@ impl<'a> Noted<'a> {
     fn new(course: Course<'a>, facts: &Facts) -> Self {
         Self {
             course,
-            is_lossy: facts.is_lossy,
+            is_lossy: facts.is_lossy(),
+            kept: Vec::new(),
             stacks: Vec::new(),
+        }
+    }
+
+    /// Looks whether records are missing, and keeps a loss that goes into no page.
+    #[cold]
+    fn survey(&mut self, event: &Event, stack: StackId) {
+        let Some(survey) = &mut self.course.observer.survey else {
+            return;
+        };
+        survey.learn(event, |event| event.id);
+        let is_loss = matches!(event.what, What::Lost(_));
+        if is_loss && self.kept.len() < LOSSES_MAX && !self.course.state.links.is_paged() {
+            self.kept.push(event.clone());
+            self.stacks.push((event.id, stack));
         }
     }
 }
@@ -273,6 +310,9 @@ impl<'a> Noted<'a> {
 impl Witness for Noted<'_> {
     #[inline(always)]
     fn event(&mut self, event: &Event, stack: StackId, foreseen: Foreseen) {
+        if self.is_lossy {
+            self.survey(event, stack);
+        }
         self.course.state.addresses.foreseen = foreseen;
         self.course.step(event);
         if stack != StackId(0) && self.course.state.links.is_paged() {
@@ -291,6 +331,9 @@ impl Witness for Noted<'_> {
     #[inline]
     fn pointers(&mut self, pointers: &Pointers<'_>) {
         let Course { state, observer } = &mut self.course;
+        if let Some(survey) = &mut observer.survey {
+            survey.learn_rows(pointers);
+        }
         state.pointers(pointers, observer);
     }
 
@@ -317,28 +360,62 @@ impl Witness for Kept<'_> {
     }
 }
 
+/// Fetches single events.
+struct Fetch<'a> {
+    wanted: &'a Ids,
+    /// Who looks once more where records are missing, if somebody has to, and who knows when they had happened.
+    survey: Option<Survey>,
+    sharing: &'a Sharing,
+    fetched: Vec<Event>,
+}
+
+impl Witness for Fetch<'_> {
+    fn event(&mut self, event: &Event, _: StackId, _: Foreseen) {
+        if let Some(survey) = &mut self.survey {
+            survey.learn(event, |event| self.sharing.end(event.lane, event.id));
+        }
+        // A loss belongs to nothing, and the rest is fetched anew with what it belongs to.
+        if self.wanted.contains(event.id) || matches!(event.what, What::Lost(_)) {
+            self.fetched.push(event.clone());
+        }
+    }
+
+    fn pointers(&mut self, pointers: &Pointers<'_>) {
+        let numbered = (pointers.first.0..).map(EventId).zip(pointers.rows);
+        for (id, row) in numbered {
+            // Few are wanted: the others need not become events.
+            if self.survey.is_some() || self.wanted.contains(id) {
+                let event = row.event(id, pointers.first_ns);
+                self.event(&event, StackId(0), row.foreseen);
+            }
+        }
+    }
+}
+
 /// Some passes more: what the verdict rests on is fetched, and it is given with what was kept of the events.
 fn again(
     recording: &Recording,
     facts: &Facts,
     events: &impl Again,
-    mut wanted: Wanted,
-) -> (Judged, Vec<Event>, BTreeMap<EventId, StackId>) {
+    first: First,
+) -> (Judged, Vec<Event>, Vec<(EventId, StackId)>) {
+    let mut wanted = first.wanted;
     let sharing = sharing(recording, facts, events, &wanted);
     let losses = recording.losses.iter().take(LOSSES_MAX);
     losses.for_each(|located| wanted.events.insert(located.event));
-    let mut survey = Losses::survey(recording);
-    let mut fetched: Vec<Event> = Vec::new();
-    events.pass(&mut Look(|event: &Event, _| {
-        survey.learn(event, |event| sharing.end(event.lane, event.id));
-        // A loss belongs to nothing, and the rest is fetched anew with what it belongs to.
-        if wanted.events.contains(event.id) || matches!(event.what, What::Lost(_)) {
-            fetched.push(event.clone());
-        }
-    }));
+    let mut fetch = Fetch {
+        wanted: &wanted.events,
+        survey: Losses::survey(recording, facts).filter(|_| !facts.by_batch.is_empty()),
+        sharing: &sharing,
+        fetched: Vec::new(),
+    };
+    events.pass(&mut fetch);
+    let Fetch {
+        survey, fetched, ..
+    } = fetch;
     let mut course = Course::new(recording, facts, Links::some(wanted));
+    course.observer.losses = survey.map_or(first.losses, Survey::finish);
     course.observer.sharing = sharing;
-    course.observer.losses = survey.finish();
     course.observer.back = Back::Here(&fetched);
     let mut kept = Kept(course);
     events.pass(&mut kept);
@@ -346,5 +423,5 @@ fn again(
     let stacks = course.state.links.take_stacks();
     course.state.began_ns = events.began_ns();
     let (judged, events) = course.finish_with_events();
-    (judged, events, stacks)
+    (judged, events, stacks.into_iter().collect())
 }

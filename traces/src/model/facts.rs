@@ -28,8 +28,8 @@ pub(crate) struct Facts {
     pub(crate) rings: u64,
     /// Operations that were submitted.
     pub(crate) operations: u64,
-    /// Records are missing somewhere.
-    pub(crate) is_lossy: bool,
+    /// Places where records are missing.
+    pub(crate) losses: u64,
     /// Processes whose times are by batch.
     pub(crate) by_batch: FxHashSet<u32>,
     /// What those declare: another thread may have done so before, whatever the times say. Only that cookies are pointers
@@ -50,6 +50,11 @@ impl Facts {
             facts.learn(event.process, event.lane, &event.what);
         }
         facts
+    }
+
+    /// Whether records are missing somewhere.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.losses > 0
     }
 
     /// A ring is entered.
@@ -114,7 +119,7 @@ impl Facts {
             What::Resume { .. } | What::Suspend { .. } => self.resumes(),
             What::Submit(_) => self.submits(process, 1),
             What::RingCreate(_) => self.rings += u64::from(!self.views.contains(&process)),
-            What::Lost(_) => self.is_lossy = true,
+            What::Lost(_) => self.losses = self.losses.saturating_add(1),
             What::Scheme { .. } | What::Shared { .. } => self.declared(process, what),
             _ => {}
         }

@@ -142,12 +142,13 @@ mod tests {
     fn judged(text: &str, is_thorough: bool) -> (String, String, u64) {
         let (recording, events) = crate::text::parse(text).expect("a trace");
         let facts = Facts::survey(&recording, &events);
-        let mut losses = Losses::survey(&recording);
-        events
-            .iter()
-            .for_each(|event| losses.learn(event, |event| event.id));
         let mut course = Course::new(&recording, &facts, Links::default());
-        course.observer.losses = losses.finish();
+        if let Some(mut losses) = Losses::survey(&recording, &facts) {
+            events
+                .iter()
+                .for_each(|event| losses.learn(event, |event| event.id));
+            course.observer.losses = losses.finish();
+        }
         course.observer.back = Back::Here(&events);
         course.state.is_thorough = is_thorough;
         course.state.is_calm = course.state.finds_calm();

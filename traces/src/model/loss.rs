@@ -1,30 +1,36 @@
 //! Where records are missing, as stretches of the causal order in which a missing record may have stood.
 //!
-//! Found in one look over all events before the model runs, because the last stretch of a lane reaches
-//! beyond the lane's last event.
+//! All of them are known once all events were looked at: a loss stands in front of what its lane goes on with, and the
+//! stretch that it opens begins behind the lane's last event before that. Which findings a loss explains is asked
+//! where they are told, and not in the first pass, which only finds out whether there are any: so that pass looks at
+//! losses on its way, and where there is nothing to tell it was the only one. One question comes before: whether something is older
+//! than what was kept, of which nothing would be told at all. It has an answer on the way as soon as no loss is still to come.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Facts;
+use crate::dense::Dense;
 use crate::event::{Event, EventId, LossReason, What};
+use crate::read::Pointers;
 use crate::recording::Recording;
 
-/// What the whole stream says before it is gone through.
+/// What is missing of each process.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    spans: Vec<Span>,
-    /// By process, once all are known.
     of: FxHashMap<u32, Spans>,
     /// Whether something may be hidden by a loss within the recorded time.
     pub(crate) hide: bool,
 }
 
 /// A missing record stood behind `after` and before `before`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     process: u32,
     after: u64,
     before: u64,
     reason: LossReason,
+    /// Its lane went on behind it.
+    goes_on: bool,
 }
 
 /// The spans of a process in their order, so that the first one that touches a stretch of events is found
@@ -93,82 +99,155 @@ impl Spans {
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// The latest event of each lane, and the losses since then.
-    last: FxHashMap<u32, u64>,
+    last: Dense<u64>,
     open: FxHashMap<u32, Vec<usize>>,
-    losses: Losses,
+    spans: Vec<Span>,
+    /// Losses that there are in all, if each event has a time of its own, and those that were met.
+    all: Option<u64>,
+    met: u64,
+    /// What those of a process say as yet.
+    so_far: FxHashMap<u32, SoFar>,
     /// Processes of which the kernel says what they did on rings that nobody else follows.
     told: FxHashSet<u32>,
+}
+
+/// What the losses of a process say that were met.
+#[derive(Clone, Copy, Debug)]
+struct SoFar {
+    /// Why records are missing at the first of them.
+    first: LossReason,
+    /// The event in front of which the last of their stretches ended, and those that did not end.
+    before: u64,
+    open: u64,
 }
 
 impl Survey {
     /// Looks at the next event. `end` gives the event by which another had happened: where times are by
     /// batch, that is not itself.
+    #[inline]
     pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
-        let spans = &mut self.losses.spans;
         if let What::Lost(loss) = &event.what {
-            if loss.reason == LossReason::RingNotFollowed && self.told.contains(&event.process) {
-                return;
-            }
-            self.open.entry(event.lane).or_default().push(spans.len());
-            // The kernel has a buffer for each processor, and one that lost records says so only when it has room again,
-            // by whichever thread runs there then, or in the end.
-            let is_told_late = loss.reason == LossReason::KernelBuffer;
-            let latest = self.last.get(&event.lane).filter(|_| !is_told_late);
-            spans.push(Span {
-                process: event.process,
-                after: latest.copied().unwrap_or(0),
-                before: u64::MAX,
-                reason: loss.reason,
-            });
-            return;
+            return self.lose(event.process, event.lane, loss.reason);
         }
         if !self.open.is_empty() {
-            for index in self.open.remove(&event.lane).unwrap_or_default() {
-                if let Some(span) = spans.get_mut(index) {
-                    span.before = end(event).0;
-                }
+            self.close(event.lane, end(event));
+        }
+        *self.last.slot(event.lane) = event.id.0;
+    }
+
+    /// Looks at the next ones, which tell of pointers, each at a time of its own.
+    #[inline]
+    pub(crate) fn learn_rows(&mut self, pointers: &Pointers<'_>) {
+        let mut next = pointers.first.0;
+        for of_lane in pointers.rows.chunk_by(|one, other| one.lane == other.lane) {
+            let Some(row) = of_lane.first() else {
+                continue;
+            };
+            if !self.open.is_empty() {
+                self.close(row.lane, EventId(next));
+            }
+            next += of_lane.len() as u64;
+            *self.last.slot(row.lane) = next - 1;
+        }
+    }
+
+    #[cold]
+    fn lose(&mut self, process: u32, lane: u32, reason: LossReason) {
+        self.met = self.met.saturating_add(1);
+        if reason == LossReason::RingNotFollowed && self.told.contains(&process) {
+            return;
+        }
+        self.open.entry(lane).or_default().push(self.spans.len());
+        // The kernel has a buffer for each processor, and one that lost records says so only when it has room again,
+        // by whichever thread runs there then, or in the end.
+        let is_told_late = reason == LossReason::KernelBuffer;
+        self.spans.push(Span {
+            process,
+            after: if is_told_late { 0 } else { self.last.get(lane) },
+            before: u64::MAX,
+            reason,
+            goes_on: false,
+        });
+        let so_far = self.so_far.entry(process).or_insert(SoFar {
+            first: reason,
+            before: 0,
+            open: 0,
+        });
+        so_far.open = so_far.open.saturating_add(1);
+    }
+
+    /// A lane goes on, with something that had happened by an event.
+    fn close(&mut self, lane: u32, end: EventId) {
+        for index in self.open.remove(&lane).unwrap_or_default() {
+            let Some(span) = self.spans.get_mut(index) else {
+                continue;
+            };
+            (span.before, span.goes_on) = (end.0, true);
+            if let Some(so_far) = self.so_far.get_mut(&span.process) {
+                so_far.before = so_far.before.max(end.0);
+                so_far.open = so_far.open.saturating_sub(1);
             }
         }
-        self.last.insert(event.lane, event.id.0);
+    }
+
+    /// As [`Losses::opened_behind`], up to the event at hand. Where what is still to come may be the reason that it is not,
+    /// it is not.
+    pub(crate) fn opened_behind(&self, process: u32, first: EventId) -> bool {
+        let so_far = self.so_far.get(&process);
+        so_far
+            .filter(|_| self.all == Some(self.met))
+            .is_some_and(|it| {
+                it.first == LossReason::Overwritten && it.open == 0 && it.before <= first.0
+            })
     }
 
     /// What is missing, when all events were looked at.
     pub(crate) fn finish(self) -> Losses {
-        let mut losses = self.losses;
+        let mut spans = self.spans;
         // What a kill cut off while it was written did not happen before the kill.
-        losses
-            .spans
-            .retain(|span| span.reason != LossReason::Torn || span.before != u64::MAX);
+        spans.retain(|span| span.reason != LossReason::Torn || span.goes_on);
         // What was overwritten hides as much as any other: a fault that was recorded, and its record with it.
-        losses.hide = !losses.spans.is_empty();
+        let hide = !spans.is_empty();
         let mut of: FxHashMap<u32, Vec<Span>> = FxHashMap::default();
-        for span in std::mem::take(&mut losses.spans) {
+        for span in spans {
             of.entry(span.process).or_default().push(span);
         }
         let of = of.into_iter();
-        losses.of = of
-            .map(|(process, spans)| (process, Spans::new(spans)))
-            .collect();
-        losses
+        Losses {
+            of: of
+                .map(|(process, spans)| (process, Spans::new(spans)))
+                .collect(),
+            hide,
+        }
     }
 }
 
 impl Losses {
-    /// Begins to look for what is missing.
-    pub(crate) fn survey(recording: &Recording) -> Survey {
+    /// Begins to look for what is missing, where anything is.
+    pub(crate) fn survey(recording: &Recording, facts: &Facts) -> Option<Survey> {
+        if !facts.is_lossy() {
+            return None;
+        }
         let processes = 0..u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
-        Survey {
+        Some(Survey {
+            all: facts.by_batch.is_empty().then_some(facts.losses),
             told: processes
                 .filter(|process| recording.has_kernels_view(*process))
                 .collect(),
             ..Survey::default()
-        }
+        })
     }
 
     /// The reason of a loss that may have taken a record of this process between two events.
     pub(crate) fn between(&self, process: u32, from: u64, to: EventId) -> Option<LossReason> {
         let found = self.of.get(&process)?.first(from, to.0)?;
         Some(found.reason)
+    }
+
+    /// Whether nothing is missing of a process between two events, and what was before the first of them was overwritten.
+    pub(crate) fn opened_behind(&self, process: u32, first: EventId, to: EventId) -> bool {
+        self.between(process, first.0, to).is_none()
+            && self.between(process, 0, to) == Some(LossReason::Overwritten)
     }
 }
 
@@ -178,8 +257,10 @@ mod tests {
     use crate::trace::Trace;
 
     fn survey(trace: &Trace) -> Losses {
-        let mut survey = Losses::survey(trace.recording());
-        for event in trace.events() {
+        let events: Vec<Event> = trace.events().iter().cloned().collect();
+        let facts = Facts::survey(trace.recording(), &events);
+        let mut survey = Losses::survey(trace.recording(), &facts).unwrap_or_default();
+        for event in &events {
             survey.learn(event, |event| event.id);
         }
         survey.finish()
@@ -230,6 +311,7 @@ mod tests {
                 after,
                 before,
                 reason,
+                goes_on: true,
             });
         }
         let all = Spans::new(spans);

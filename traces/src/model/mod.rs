@@ -63,7 +63,7 @@ pub(crate) use buffers::Part;
 pub(crate) use discipline::{Carrier, Early, ends_others};
 pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
-pub(crate) use loss::Losses;
+pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
     Rewritten, Stray, Submitted,
@@ -85,9 +85,9 @@ use state::State;
 
 use crate::event::{Event, EventId};
 use crate::events::Pages;
-use crate::finding::Verdict;
+use crate::finding::{Summary, Verdict};
 use crate::names::Objects;
-use crate::recording::Recording;
+use crate::recording::{LocatedLoss, Recording};
 use crate::rules::Drafts;
 use crate::watch::{Counter, Stage, Watch};
 
@@ -133,6 +133,8 @@ pub(crate) struct Observer<'a> {
     pub(crate) is_blind: bool,
     pub(crate) objects: Objects,
     pub(crate) losses: Losses,
+    /// Set while it is being found out what is missing.
+    pub(crate) survey: Option<Survey>,
     pub(crate) sharing: Sharing,
     pub(crate) drafts: Drafts,
     /// Where the program was seen to put an operation into its queue, by its submission.
@@ -183,11 +185,12 @@ pub(crate) fn judge(
     let mut course = Course::new(recording, facts, Links::all(events.len()));
     let each = |look: &mut dyn FnMut(&Event)| events.iter().for_each(look);
     let sharing = Sharing::survey(recording, facts, &each, None);
-    let mut losses = Losses::survey(recording);
-    for event in events {
-        losses.learn(event, |event| sharing.end(event.lane, event.id));
+    if let Some(mut survey) = Losses::survey(recording, facts) {
+        for event in events {
+            survey.learn(event, |event| sharing.end(event.lane, event.id));
+        }
+        course.observer.losses = survey.finish();
     }
-    course.observer.losses = losses.finish();
     course.observer.sharing = sharing;
     course.observer.back = Back::Here(events);
     course.state.began_ns = recording.began_ns;
@@ -197,6 +200,14 @@ pub(crate) fn judge(
         counter.more(1, || *course.observer.drafts.found());
     }
     course.finish()
+}
+
+/// Says how much is missing.
+fn sum_up(summary: &mut Summary, located: &[LocatedLoss], losses: &Losses) {
+    let lost = located.iter().filter_map(|located| located.loss.records);
+    summary.losses = located.len() as u64;
+    summary.records_lost = lost.fold(0, u64::saturating_add);
+    summary.losses_hide |= losses.hide;
 }
 
 /// One pass over the events of a recording.
@@ -216,6 +227,7 @@ impl<'a> Course<'a> {
                 is_blind: false,
                 objects: Objects::default(),
                 losses: Losses::default(),
+                survey: None,
                 sharing: Sharing::default(),
                 drafts: Drafts::default(),
                 pushes: FxHashMap::default(),
@@ -262,15 +274,9 @@ impl<'a> Course<'a> {
         summary.rings = summary.rings.saturating_add(unmade.count() as u64);
         summary.problems =
             (recording.problems.len() as u64).saturating_add(recording.problems_more);
-        let lost = recording
-            .losses
-            .iter()
-            .filter_map(|located| located.loss.records);
-        summary.losses = recording.losses.len() as u64;
-        summary.records_lost = lost.fold(0, u64::saturating_add);
-        summary.losses_hide = observer.losses.hide
-            || recording.problems_more > 0
-            || recording.problems.iter().any(|problem| problem.hides);
+        summary.losses_hide =
+            recording.problems_more > 0 || recording.problems.iter().any(|problem| problem.hides);
+        sum_up(&mut summary, &recording.losses, &observer.losses);
         #[cfg(test)]
         let drafts = observer.drafts.all();
         let (stories, cannot_tell, unanswered) = observer.drafts.fold();

@@ -119,7 +119,7 @@ impl Sharing {
         let mut batches: FxHashMap<u32, (u64, Vec<u64>)> = FxHashMap::default();
         each(&mut |event| {
             sharing.touched(event);
-            if facts.is_lossy && sharing.by_batch.contains(&event.process) {
+            if facts.is_lossy() && sharing.by_batch.contains(&event.process) {
                 let (at_ns, firsts) = batches.entry(event.lane).or_default();
                 if firsts.is_empty() || *at_ns != event.at_ns {
                     *at_ns = event.at_ns;

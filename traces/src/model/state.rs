@@ -133,7 +133,7 @@ impl State {
             last: vec![(EventId(0), 0); recording.processes.len()],
             entered: facts.entered.clone(),
             schemes: facts.declared.clone(),
-            is_lossy: facts.is_lossy,
+            is_lossy: facts.is_lossy(),
             kernel: Kernel::new(recording),
             ..Self::default()
         };

@@ -492,7 +492,7 @@ pub(crate) const KEEP_WORDS: usize = 8 << 20;
 /// What a recording is made of, and how many events there are.
 pub(crate) fn survey(inputs: &[Input<'_>]) -> Result<(Recording, u64), ReadError> {
     let mut reader = Reader::open(inputs, KEEP_WORDS)?;
-    if reader.facts.is_lossy {
+    if reader.facts.is_lossy() {
         let losses = |reader: &Reader<'_>| {
             loop {
                 let mut pass = reader.pass();

@@ -50,11 +50,11 @@ pub use explain::{explain, list};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::event::{Event, EventId, LossReason, SiteId};
+use crate::event::{Event, EventId, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
 use crate::model::{
     Asked, Back, Coroutine, GenerationId, Handled, Losses, Moment, Observer, Operation, Sharing,
-    Thing, Unordered,
+    Survey, Thing, Unordered,
 };
 use crate::names::Names;
 use crate::recording::Capture;
@@ -138,6 +138,7 @@ pub(crate) struct Judge<'a> {
     rule: &'static Rule,
     names: Names<'a>,
     losses: &'a Losses,
+    survey: Option<&'a Survey>,
     sharing: &'a Sharing,
     back: Back<'a>,
     asked: Option<&'a Asked>,
@@ -281,9 +282,13 @@ impl Judge<'_> {
         first: EventId,
         until: EventId,
     ) -> bool {
-        let until = self.had_happened_by(until);
-        self.losses.between(process, first.0, until).is_none()
-            && self.losses.between(process, 0, until) == Some(LossReason::Overwritten)
+        match self.survey {
+            Some(survey) => survey.opened_behind(process, first),
+            None => {
+                let until = self.had_happened_by(until);
+                self.losses.opened_behind(process, first, until)
+            }
+        }
     }
 
     fn order(&self, draft: &Draft) -> Option<(Doubt, String)> {
@@ -363,6 +368,7 @@ pub(crate) fn judge(observer: &mut Observer<'_>, moment: &Moment<'_>) {
             objects: &observer.objects,
         },
         losses: &observer.losses,
+        survey: observer.survey.as_ref(),
         sharing: &observer.sharing,
         back: observer.back,
         asked: observer.asked,
@@ -391,6 +397,7 @@ fn unconcerned_are_silent(observer: &Observer<'_>, moment: &Moment<'_>) {
                 objects: &observer.objects,
             },
             losses: &observer.losses,
+            survey: observer.survey.as_ref(),
             sharing: &observer.sharing,
             back: observer.back,
             asked: None,
