@@ -253,7 +253,11 @@ impl Losses {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::event::Loss;
+    use crate::read::Row;
     use crate::trace::Trace;
 
     fn survey(trace: &Trace) -> Losses {
@@ -264,6 +268,97 @@ mod tests {
             survey.learn(event, |event| event.id);
         }
         survey.finish()
+    }
+
+    /// The stretches of some events, each by what it is.
+    fn spans(events: &[Event]) -> Vec<Span> {
+        let mut spans = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            let What::Lost(loss) = &event.what else {
+                continue;
+            };
+            let is_lanes = |it: &&Event| it.lane == event.lane && !matches!(it.what, What::Lost(_));
+            let before = events[..at].iter().rfind(is_lanes);
+            let behind = events[at..].iter().find(is_lanes);
+            let is_told_late = loss.reason == LossReason::KernelBuffer;
+            spans.push(Span {
+                process: event.process,
+                after: before.filter(|_| !is_told_late).map_or(0, |it| it.id.0),
+                before: behind.map_or(u64::MAX, |it| it.id.0),
+                reason: loss.reason,
+                goes_on: behind.is_some(),
+            });
+        }
+        spans
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// However events come, one by one or as rows; and what is known on the way of what opened behind a loss is what
+        /// is known in the end.
+        #[test]
+        fn stretches_are_found_on_the_way(
+            told in prop::collection::vec((0u32..4, 0usize..12, 1usize..5), 0..60),
+            asked in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 8),
+        ) {
+            use LossReason::{Damaged, KernelBuffer, Overwritten, Torn};
+            let reasons = [Overwritten, Overwritten, Damaged, KernelBuffer, Torn];
+            let mut events: Vec<Event> = Vec::new();
+            for (lane, what, count) in told {
+                for _ in 0..count {
+                    let loss = reasons.get(what).map(|reason| {
+                        What::Lost(Loss { records: None, reason: *reason })
+                    });
+                    let pointer = What::Peek(Row::of_other(0, (0, 0), &What::Done { coroutine: 0 }).pointer());
+                    events.push(Event {
+                        id: EventId(events.len() as u64),
+                        at_ns: 0,
+                        process: lane % 2,
+                        lane,
+                        scope: 0,
+                        what: loss.unwrap_or(pointer),
+                    });
+                }
+            }
+            let recording = Recording::default();
+            let facts = Facts::survey(&recording, &events);
+            let survey = || Losses::survey(&recording, &facts).unwrap_or_default();
+            let mut by_rows = survey();
+            let is_row = |event: &Event| Row::of_pointer(event).is_some();
+            for run in events.chunk_by(|one, other| is_row(one) && is_row(other)) {
+                let rows: Vec<Row> = run.iter().filter_map(Row::of_pointer).collect();
+                if rows.is_empty() {
+                    run.iter().for_each(|event| by_rows.learn(event, |event| event.id));
+                } else {
+                    let (first, first_ns) = (run[0].id, 0);
+                    by_rows.learn_rows(&Pointers { rows: &rows, first, first_ns });
+                }
+            }
+            prop_assert_eq!(&by_rows.spans, &spans(&events));
+            let losses = by_rows.finish();
+            let mut by_events = survey();
+            let mut so_far = Vec::new();
+            for event in &events {
+                by_events.learn(event, |event| event.id);
+                let asked = asked.iter().filter(|(at, _)| at.index(events.len()) as u64 == event.id.0);
+                so_far.extend(asked.map(|(_, first)| {
+                    let first = EventId(first.index(events.len()) as u64).min(event.id);
+                    (event, first, by_events.opened_behind(event.process, first))
+                }));
+            }
+            prop_assert_eq!(&by_events.spans, &spans(&events));
+            let all = facts.losses;
+            for (event, first, opened) in so_far {
+                let known = losses.opened_behind(event.process, first, event.id);
+                prop_assert!(known || !opened);
+                // All of them lie before it, and none is one that turns out to be none.
+                let is_loss = |it: &&Event| matches!(it.what, What::Lost(_));
+                let met = events[..=event.id.0 as usize].iter().filter(is_loss).count() as u64;
+                let torn = spans(&events).iter().any(|it| it.reason == Torn && !it.goes_on);
+                prop_assert!(opened || !known || met < all || torn);
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub(crate) struct File {
     meta: Vec<Record>,
     /// Chunks of each lane that are left out from its beginning, as a ring of chunks does it.
     pub(crate) dropped: usize,
+    /// Chunks that are left out from the middle: lane and number.
+    pub(crate) holes: Vec<(usize, usize)>,
+    /// Records that were not finished, and behind which their chunk was left: lane and number.
+    pub(crate) torn: Vec<(usize, usize)>,
+    /// Whether the writer says that it wrote over chunks.
+    pub(crate) went_round: bool,
     /// Lanes whose threads had not ended; all the others had.
     pub(crate) running: Vec<usize>,
 }
@@ -79,6 +85,9 @@ impl Default for File {
             lanes: vec![Vec::new(); LANES],
             meta: Vec::new(),
             dropped: 0,
+            holes: Vec::new(),
+            torn: Vec::new(),
+            went_round: false,
             running: Vec::new(),
         };
         file.name(1, "main");
@@ -145,6 +154,17 @@ impl File {
             words: words.to_vec(),
         };
         self.lanes[lane].push(record);
+    }
+
+    /// Was killed: nobody says how its process ended.
+    pub(crate) fn kill(&mut self) {
+        let running = layout::state::RUNNING.to_le_bytes();
+        put(&mut self.head, header::STATE, &running);
+    }
+
+    /// Records of a lane.
+    pub(crate) fn records(&self, lane: usize) -> usize {
+        self.lanes[lane].len()
     }
 
     /// Puts flags on the latest record of a lane.
@@ -291,7 +311,12 @@ impl File {
         let mut out = self.head.clone();
         let sum = crc32c(&out[..header::CRC]);
         put(&mut out, header::CRC, &sum.to_le_bytes());
-        let mut chunks: Vec<Vec<u8>> = chunked(0, ChunkKind::Meta, &self.meta, 0);
+        put(
+            &mut out,
+            header::RECYCLED,
+            &u64::from(self.went_round).to_le_bytes(),
+        );
+        let mut chunks: Vec<Vec<u8>> = chunked(0, ChunkKind::Meta, &self.meta, &[]);
         let mut directory = vec![0; LANES * layout::LANE_BYTES];
         for (index, records) in self
             .lanes
@@ -299,7 +324,14 @@ impl File {
             .enumerate()
             .filter(|lane| !lane.1.is_empty())
         {
-            let own = chunked(index as u32, ChunkKind::Event, records, self.dropped);
+            let torn = self.torn.iter().filter(|torn| torn.0 == index);
+            let torn: Vec<usize> = torn.map(|torn| torn.1).collect();
+            let own = chunked(index as u32, ChunkKind::Event, records, &torn);
+            let count = own.len().max(self.dropped);
+            let is_there =
+                |chunk: usize| chunk >= self.dropped && !self.holes.contains(&(index, chunk));
+            let own = own.into_iter().enumerate();
+            let own = own.filter_map(|(chunk, words)| is_there(chunk).then_some(words));
             let mut word = |at: usize, value: u64| {
                 put(
                     &mut directory,
@@ -313,7 +345,7 @@ impl File {
                 word(lane::STATE, layout::lane_state::IDLE);
                 word(lane::STOP_TICKS, 1);
             }
-            word(lane::LAST_SEQ, (own.len() + self.dropped) as u64);
+            word(lane::LAST_SEQ, count as u64);
             chunks.extend(own);
         }
         out.extend(directory);
@@ -322,9 +354,10 @@ impl File {
     }
 }
 
-fn chunked(lane: u32, kind: ChunkKind, records: &[Record], dropped: usize) -> Vec<Vec<u8>> {
+fn chunked(lane: u32, kind: ChunkKind, records: &[Record], torn: &[usize]) -> Vec<Vec<u8>> {
     let capacity = (1 << CHUNK_LOG2) / 8;
     let mut chunks: Vec<Vec<u64>> = Vec::new();
+    let mut is_left = false;
     for (index, record) in records.iter().enumerate() {
         let words = record.words.len() + 1;
         if chunks
@@ -340,17 +373,28 @@ fn chunked(lane: u32, kind: ChunkKind, records: &[Record], dropped: usize) -> Ve
             chunk[chunk::CHECK] = UUID_LOW ^ seq;
             chunk[chunk::RECORDS] = index as u64;
             chunks.push(chunk);
+            is_left = false;
         }
         let chunk = chunks.last_mut().unwrap();
+        if is_left {
+            // Where the next chunk begins stays as it was.
+            chunk.resize(chunk.len() + words, 0);
+            continue;
+        }
+        if torn.contains(&index) {
+            chunk.push(Header::reserved(words as u8).0);
+            chunk.resize(chunk.len() + words - 1, 0);
+            is_left = true;
+            continue;
+        }
         let delta = (record.ticks - chunk[chunk::TICKS]) as u32;
         let header = Header::committed(record.kind, words as u8, record.flags, record.aux, delta);
         chunk.push(header.0);
         chunk.extend(&record.words);
     }
-    let skipped = if kind == ChunkKind::Event { dropped } else { 0 };
     let whole = |mut chunk: Vec<u64>| {
         chunk.resize(capacity, 0);
         chunk.iter().flat_map(|word| word.to_le_bytes()).collect()
     };
-    chunks.into_iter().skip(skipped).map(whole).collect()
+    chunks.into_iter().map(whole).collect()
 }

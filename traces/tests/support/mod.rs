@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod decisions;
 pub(crate) mod faults;
 pub(crate) mod file;
 pub(crate) mod runtime;
