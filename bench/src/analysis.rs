@@ -8,6 +8,8 @@
 //! that says which leak a reclaim belongs to. Analysers of other tools read traces of their own, with the
 //! events that they have, by processor time too.
 //!
+//! Most rings go round before anybody reads them: what one kept then is judged beside all that was recorded.
+//!
 //! What a second processor is good for is told for the process file and for the sealed one: by the clock, which is what
 //! somebody waits, and by processor time of both threads, which is what it takes. While other programs run, the second is
 //! the one to believe.
@@ -21,7 +23,7 @@ use traces::{Input, Trace};
 use wire::layout;
 use wire::record::{Header, Kind};
 
-use crate::measure::{Time, is_quick, table_with_rates};
+use crate::measure::{Time, is_quick, table_of_each, table_with_rates};
 use crate::rivals::analysers;
 use crate::{Variant, footprint, kernel, size};
 
@@ -43,6 +45,9 @@ const WORKS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Those that are judged besides as a ring holds them that went round, as that of any program does that runs for long.
+const ROUND: [&str; 3] = ["nop-32", "live-1000", "lanes-1000"];
+
 /// Prints a table for each.
 pub fn run() {
     for (name, title) in WORKS {
@@ -50,6 +55,9 @@ pub fn run() {
             Ok(raw) => {
                 read(title, &raw);
                 beside(title, &raw);
+                if ROUND.contains(&name) {
+                    gone_round(name, title, &raw);
+                }
             }
             Err(why) => println!("reading {title}: not measured: {why}\n"),
         }
@@ -110,6 +118,43 @@ fn read(title: &str, raw: &Vec<u8>) {
         ),
     ];
     steps(title, raw, floor);
+}
+
+/// Judging what a ring kept of a program that records twice as much as it has room for, beside all of it.
+fn gone_round(name: &str, title: &str, raw: &Vec<u8>) {
+    let chunks = raw.len() / layout::CHUNK_BYTES / 2;
+    let kept = match size::recorded_within(name, chunks) {
+        Ok(kept) => kept,
+        Err(why) => return println!("judging {title}, gone round: not measured: {why}\n"),
+    };
+    let events = |bytes: &Vec<u8>| {
+        let summary = Trace::check(&[input(bytes)]).map(|it| it.verdict().summary.clone());
+        let events = summary.map(|it| (u32::try_from(it.events).unwrap_or(u32::MAX), it.losses));
+        events.unwrap_or_default()
+    };
+    let [(all, _), (some, losses)] = [events(raw), events(&kept)];
+    if losses == 0 {
+        return println!("judging {title}, gone round: not measured: nothing was overwritten\n");
+    }
+    let check = |bytes: &Vec<u8>| {
+        black_box(Trace::check(&[input(bytes)]).is_ok());
+    };
+    table_of_each(
+        &format!("judging {title}, ns of processor time per event"),
+        Time::Thread,
+        &mut [
+            Variant {
+                name: "all that was recorded",
+                run: Box::new(|_| check(raw)),
+            },
+            Variant {
+                name: "what a ring kept that went round",
+                run: Box::new(|_| check(&kept)),
+            },
+        ],
+        if is_quick() { 1 } else { 7 },
+        &[all, some],
+    );
 }
 
 /// The steps of judging, beside what none of them can do without.

@@ -32,7 +32,7 @@ pub fn is_quick() -> bool {
 fn rounds_of(variants: &mut [Variant<'_>], rounds: u32, operations: u32) -> Vec<Vec<f64>> {
     let begun = Instant::now();
     let now = || begun.elapsed().as_nanos() as u64;
-    rounds_by(variants, rounds, operations, now)
+    rounds_by(variants, rounds, &vec![operations; variants.len()], now)
 }
 
 /// What a table is of.
@@ -66,11 +66,11 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// As [`rounds_of`], by some clock.
+/// As [`rounds_of`], by some clock, with as many operations as each variant has.
 fn rounds_by(
     variants: &mut [Variant<'_>],
     rounds: u32,
-    operations: u32,
+    operations: &[u32],
     now: impl Fn() -> u64,
 ) -> Vec<Vec<f64>> {
     let rounds = if is_quick() {
@@ -86,8 +86,8 @@ fn rounds_by(
         }
         for index in order {
             let start = now();
-            (variants[index].run)(operations);
-            let ns = (now() - start) as f64 / f64::from(operations);
+            (variants[index].run)(operations[index]);
+            let ns = (now() - start) as f64 / f64::from(operations[index]);
             // The first round warms up.
             if round > 0 {
                 took[index].push(ns);
@@ -133,6 +133,18 @@ pub fn table_with_rates(
     variants: &mut [Variant<'_>],
     rounds: u32,
     operations: u32,
+) {
+    let operations = vec![operations; variants.len()];
+    table_of_each(title, time, variants, rounds, &operations);
+}
+
+/// As [`table_with_rates`], where each variant has a number of operations of its own.
+pub fn table_of_each(
+    title: &str,
+    time: Time,
+    variants: &mut [Variant<'_>],
+    rounds: u32,
+    operations: &[u32],
 ) {
     let took = rounds_by(variants, rounds, operations, || time.now());
     print(title, variants, &took, |ns| Some(1000.0 / ns));

@@ -66,16 +66,21 @@ pub fn tracer() -> Result<PathBuf, String> {
 
 /// A recorder's folder for a measurement, as `tracer record` makes it.
 pub fn folder(name: &str) -> TempDir {
+    folder_with(name, CHUNKS)
+}
+
+/// The same with room for so many chunks.
+pub fn folder_with(name: &str, chunks: usize) -> TempDir {
     let shm = Path::new("/dev/shm");
     let parent = if shm.is_dir() {
         shm.to_path_buf()
     } else {
         std::env::temp_dir()
     };
-    folder_for(&parent, name, CHUNKS)
+    folder_for(&parent, name, chunks)
 }
 
-/// The same somewhere else, with room for so many chunks.
+/// The same somewhere else.
 pub fn folder_for(parent: &Path, name: &str, chunks: usize) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix("tracer-bench-")

@@ -4,6 +4,7 @@ use std::io::{self, Cursor};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
 use traces::read::bundle::{self, ProcessWriter};
 use traces::{Input, Trace};
 use wire::layout::{self, CHUNK_BYTES, ChunkKind, chunk};
@@ -58,7 +59,15 @@ fn measure(name: &str) -> Result<Size, String> {
 
 /// What a program recorded, as it lies in the ring.
 pub fn recorded(name: &str) -> Result<Vec<u8>, String> {
-    let folder = session::folder("size");
+    recorded_to(&session::folder("size"), name)
+}
+
+/// The same of a ring that has room for so many chunks.
+pub fn recorded_within(name: &str, chunks: usize) -> Result<Vec<u8>, String> {
+    recorded_to(&session::folder_with("size", chunks), name)
+}
+
+fn recorded_to(folder: &TempDir, name: &str) -> Result<Vec<u8>, String> {
     let mut program = Command::new(std::env::current_exe().expect("own path"));
     program
         .args(["work", name])

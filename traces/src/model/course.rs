@@ -293,7 +293,7 @@ impl<'a> Noted<'a> {
     }
 
     /// Looks whether records are missing, and keeps a loss that goes into no page.
-    #[cold]
+    #[inline(never)]
     fn survey(&mut self, event: &Event, stack: StackId) {
         let Some(survey) = &mut self.course.observer.survey else {
             return;
