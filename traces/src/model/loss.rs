@@ -1,10 +1,12 @@
 //! Where records are missing, as stretches of the causal order in which a missing record may have stood.
 //!
-//! All of them are known once all events were looked at: a loss stands in front of what its lane goes on with, and the
-//! stretch that it opens begins behind the lane's last event before that. Which findings a loss explains is asked
-//! where they are told, and not in the first pass, which only finds out whether there are any: so that pass looks at
-//! losses on its way, and where there is nothing to tell it was the only one. One question comes before: whether something is older
-//! than what was kept, of which nothing would be told at all. It has an answer on the way as soon as no loss is still to come.
+//! All of them are known once all events were looked at: a loss stands in front of what its lane goes on with, and its
+//! stretch begins behind the lane's last event before that. Which findings a loss explains is asked where they are told,
+//! and not in the first pass, which only finds out whether there are any: so that pass looks at losses on its way, and
+//! where there is nothing to tell it was the only one.
+//!
+//! One thing is asked before: whether something is older than what was kept, so that nothing is to be told of it. That is
+//! known on the way once no loss is still to come; until then it counts as something to tell, and the next pass decides.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 

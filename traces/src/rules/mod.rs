@@ -137,6 +137,9 @@ pub fn find(text: &str) -> Option<&'static Rule> {
 pub(crate) struct Judge<'a> {
     rule: &'static Rule,
     names: Names<'a>,
+    /// What is missing, which nobody asks but [`Judge::loss`] and [`Judge::began_before_the_window`]: neither the model nor a
+    /// rule itself does. The first asks nothing while rules only say what they will look back at, so that nothing has to be
+    /// known then of losses that are still to come; the second has to be right with what was met by then.
     losses: &'a Losses,
     survey: Option<&'a Survey>,
     sharing: &'a Sharing,
