@@ -1,5 +1,7 @@
 //! Completions: which operation one belongs to, and what it makes possible.
 
+use std::collections::hash_map::Entry;
+
 use smallvec::SmallVec;
 use wire::record::CookieState;
 
@@ -425,19 +427,21 @@ fn is_flagged(operation: &Operation) -> bool {
 /// in silence before only where no other could: it posts nothing when all goes well. Where several could,
 /// all of them are marked ambiguous.
 fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
-    let flying = &mut ring.flying;
-    let sequences = ring.by_cookie.get(&completion.cookie)?;
+    let Entry::Occupied(sequences) = ring.by_cookie.entry(completion.cookie) else {
+        return None;
+    };
     // Nearly always the cookie is one operation's, which posts such a result: that is it.
-    if let &[only] = sequences.as_slice()
+    if let &[only] = sequences.get().as_slice()
         && last
-        && let Some(operation) = flying.get(&only)
-        && matches!(
-            expect::fit(&operation.entry, operation.completions, completion),
-            Fit::Well
-        )
+        && let Entry::Occupied(operation) = ring.flying.entry(only)
     {
-        ring.by_cookie.remove(&completion.cookie);
-        return flying.remove(&only);
+        let Operation {
+            entry, completions, ..
+        } = &**operation.get();
+        if matches!(expect::fit(entry, *completions, completion), Fit::Well) {
+            sequences.remove();
+            return Some(operation.remove());
+        }
     }
     take_best(ring, completion, last)
 }

@@ -189,7 +189,8 @@ impl State {
             let Ok(number) = u32::try_from(index) else {
                 break;
             };
-            let (at, at_ns) = self.last.get(index).copied().unwrap_or_default();
+            let at = self.last.get(index).copied().unwrap_or_default();
+            let at_ns = self.last_ns.get(index).copied().unwrap_or_default();
             let clean = process.ended_clean();
             // What a thread was at that still ran is cut off as by a kill, however orderly the exit.
             let is_cut = |lane: u32| !clean || recording.is_cut(lane);

@@ -317,7 +317,7 @@ impl State {
 
     /// All is over: what was taken and never posted is known.
     pub(super) fn posts_at_end(&mut self, observer: &mut Observer<'_>) {
-        let last = self.last.iter().map(|(event, _)| event.0).max();
+        let last = self.last.iter().map(|event| event.0).max();
         // What is missing behind the last event is missing, too.
         let end = EventId(last.unwrap_or(0).saturating_add(1));
         let mut keys: Vec<RingKey> = self.kernel.merged.values().copied().collect();

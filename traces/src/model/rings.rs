@@ -237,15 +237,11 @@ impl State {
                 });
             }
         }
-        ring.by_cookie
-            .entry(entry.cookie)
-            .or_default()
-            .push(submission.sequence);
         // The same number twice is another ring's or a damaged record's: the newer one counts.
         let replaced = ring.flying.insert(submission.sequence, operation);
-        if let Some(sequences) = ring.by_cookie.get_mut(&entry.cookie) {
-            sequences.tidy(|sequence| ring.flying.contains_key(sequence));
-        }
+        let sequences = ring.by_cookie.entry(entry.cookie).or_default();
+        sequences.push(submission.sequence);
+        sequences.tidy(|sequence| ring.flying.contains_key(sequence));
         for gone in replaced.into_iter().chain(outlived) {
             self.forget_memory(&gone);
             self.bury_operation(&gone, None);

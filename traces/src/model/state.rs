@@ -119,8 +119,10 @@ pub(super) struct State {
     pub(super) began_ns: i64,
     /// Submissions for which what they were to carry was looked for.
     pub(super) looked_for_own: u32,
-    /// The latest event of each process, and its time.
-    pub(super) last: Vec<(EventId, u64)>,
+    /// The latest event of each process, and its time: what was just written in two pieces is not there yet when it is
+    /// read in one, as the pairs would be.
+    pub(super) last: Vec<EventId>,
+    pub(super) last_ns: Vec<u64>,
     pub(super) links: Links,
     pub(super) summary: Summary,
 }
@@ -130,7 +132,8 @@ impl State {
     pub(super) fn new(recording: &Recording, facts: &Facts, links: Links) -> Self {
         let mut state = Self {
             links,
-            last: vec![(EventId(0), 0); recording.processes.len()],
+            last: vec![EventId(0); recording.processes.len()],
+            last_ns: vec![0; recording.processes.len()],
             entered: facts.entered.clone(),
             schemes: facts.declared.clone(),
             is_lossy: facts.is_lossy(),
@@ -221,8 +224,11 @@ impl State {
     #[inline(always)]
     fn seen(&mut self, events: u64, process: u32, latest: (EventId, u64)) {
         self.summary.events = self.summary.events.saturating_add(events);
-        if let Some(last) = self.last.get_mut(process as usize) {
-            *last = latest;
+        let process = process as usize;
+        if let (Some(last), Some(last_ns)) =
+            (self.last.get_mut(process), self.last_ns.get_mut(process))
+        {
+            (*last, *last_ns) = latest;
         }
     }
 

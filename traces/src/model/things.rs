@@ -195,17 +195,29 @@ impl Flight {
 
     /// As new, but with the room that it has.
     pub(super) fn clear(&mut self) {
-        let (mut laps, mut places) = (
-            std::mem::take(&mut self.laps),
-            std::mem::take(&mut self.places),
-        );
+        // One after the other: put together elsewhere and copied, they would be read in other pieces than they were written
+        // in.
+        let Self {
+            in_flight,
+            unsure,
+            orphaned,
+            operations,
+            quiet,
+            quiet_latest,
+            operation,
+            reaped,
+            laps,
+            crossed,
+            retained,
+            places,
+            looks,
+        } = self;
+        (*in_flight, *unsure, *orphaned) = (0, 0, 0);
+        (*operations, *quiet, *looks) = (0, 0, 0);
+        (*quiet_latest, *operation, *reaped) = (None, None, None);
+        (*crossed, *retained) = (false, false);
         laps.clear();
         places.clear();
-        *self = Self {
-            laps,
-            places,
-            ..Self::NONE
-        };
     }
 }
 

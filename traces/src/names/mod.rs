@@ -159,10 +159,10 @@ impl Names<'_> {
         }
     }
 
-    /// Whether [`Names::ty`] may begin with `dyn `; without making the name.
-    pub(crate) fn may_be_dyn(&self, id: TypeId) -> bool {
-        let name = self.recording.string(self.recording.ty(id).name).bytes();
-        name.contains(&b' ') && name.windows(4).any(|part| part == b"dyn ")
+    /// Whether a type is a trait object; without making its name.
+    pub(crate) fn is_dyn(&self, id: TypeId) -> bool {
+        let name = self.recording.string(self.recording.ty(id).name);
+        name.bytes().starts_with(b"dyn ")
     }
 
     /// A text of the program.

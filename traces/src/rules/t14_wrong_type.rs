@@ -319,13 +319,7 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     }
     let names = judge.names();
     let ty = names.recording.ty(generation.ty);
-    // Of all that is submitted: its name is made only where it says something.
-    let is_empty = ty.align != 0 && ty.size == 0;
-    if !is_empty && !names.may_be_dyn(generation.ty) {
-        return;
-    }
-    let name = names.ty(generation.ty);
-    let (shape, why) = if name.starts_with("dyn ") {
+    let (shape, why) = if names.is_dyn(generation.ty) {
         ("wide", "a pointer to it is two words, and a cookie is one")
     } else if ty.align != 0 && ty.size == 0 {
         (
@@ -335,6 +329,8 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     } else {
         return;
     };
+    // Of all that is submitted: its name is made only where it says something.
+    let name = names.ty(generation.ty);
     let draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
         .severity(Severity::Warning)
