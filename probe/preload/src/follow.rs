@@ -200,11 +200,6 @@ impl Followed {
         ring
     }
 
-    /// An entry's slot is its position, whatever the queue says of entries that are not published yet.
-    pub(crate) fn slots_are_positions(&mut self) {
-        self.queues.submissions.array = core::ptr::null();
-    }
-
     /// Which of the process's rings it is.
     pub(crate) fn number(&self) -> u32 {
         self.number
@@ -239,16 +234,23 @@ impl Followed {
         self.load(self.queues.sq_head, Ordering::Acquire)
     }
 
-    /// The program is about to enter, and publishes all entries up to `tail`, or has published them.
+    /// The program is about to enter. What it has published lies where the queue says; where liburing is going to publish
+    /// more, up to `tail`, the slot of an entry is its position, which liburing may not have told the queue yet.
     #[inline(always)]
     pub(crate) fn before_enter(&mut self, look: &mut Look, tail: Option<u32>) {
         self.note_thread(look);
         self.look_at_head(look);
         // The tail first: what was pushed after a completion was taken comes later in the record.
         let published = self.load(self.queues.sq_tail, Ordering::Acquire);
-        let tail = tail.unwrap_or(published);
         self.look(look);
-        self.scan(look, tail);
+        self.scan(look, published);
+        if let Some(tail) = tail {
+            let by_position = Submissions {
+                array: core::ptr::null(),
+                ..self.queues.submissions
+            };
+            self.scan_in(look, by_position, tail);
+        }
     }
 
     /// The enter came back.
@@ -430,9 +432,14 @@ impl Followed {
         matches!(self.entered, Entered::By(_)) && !self.said.has(COPIED) && !self.said.has(STRAY)
     }
 
-    /// Records the entries up to a position.
+    /// Records the entries up to a position, all of which are published.
     #[inline(always)]
     fn scan(&mut self, look: &mut Look, tail: u32) {
+        self.scan_in(look, self.queues.submissions, tail);
+    }
+
+    #[inline(always)]
+    fn scan_in(&mut self, look: &mut Look, queue: Submissions, tail: u32) {
         let count = tail.wrapping_sub(self.scanned);
         if count == 0 {
             return;
@@ -445,7 +452,7 @@ impl Followed {
             }
             return;
         }
-        let (queue, may_poison) = (self.queues.submissions, self.may_poison());
+        let may_poison = self.may_poison();
         let posts_to = &mut self.posts_to;
         // SAFETY: the queue is mapped; the program has published the entries and leaves them alone until the kernel took
         // them; `&mut self` is alone with the hooks.

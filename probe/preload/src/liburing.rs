@@ -335,12 +335,12 @@ unsafe fn initialised(ring: *const IoUring, params: *const Params, before: u32, 
         // SAFETY: the ring was just made, and the program does not know of it yet.
         unsafe { uring::made(fd, &params) };
     }
-    let Some(found) = rings::find(fd) else { return };
+    if rings::find(fd).is_none() {
+        return;
+    }
     // SAFETY: liburing set the pointers to words of the queues that it mapped.
     let size = unsafe { (*ring).sq_entries.as_ref() }.copied();
-    if size == Some(params.sq_entries) {
-        found.with(|ring| ring.slots_are_positions());
-    } else {
+    if size != Some(params.sq_entries) {
         uring::gone(fd);
         uring::refuse("not recorded: a ring of a liburing whose structures are not known");
     }

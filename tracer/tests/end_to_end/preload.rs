@@ -617,6 +617,28 @@ fn a_wait_that_hands_over_entries_gives_no_poison_to_the_kernel() {
         .prints("1 finding\n");
 }
 
+/// liburing fills the queue in order, its users may fill it otherwise: the poison that comes out belongs to the slot that went
+/// in.
+#[test]
+fn an_order_of_the_programs_own_in_a_ring_of_liburings_is_followed() {
+    if !has_io_uring() {
+        return;
+    }
+    let Some(program) = compiled("plain-ordered", "ordered.c", &["-luring"]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sound = same(folder.path(), &[&program], &[]).says("saw 1 ring and 96 operations");
+    assert_eq!(sound.status.code(), Some(7), "{sound:#?}");
+    check(folder.path()).exits(0).prints("no findings\n");
+    same(folder.path(), &[&program, "forget"], &[]);
+    check(folder.path())
+        .exits(1)
+        .prints("T02 leftover-cookie (proved)")
+        .prints("slot 5, NOP)")
+        .prints("1 finding\n");
+}
+
 #[test]
 fn however_a_ring_is_closed_it_is_gone_as_without_the_shim() {
     if !has_io_uring() {
