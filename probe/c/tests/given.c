@@ -238,8 +238,8 @@ static void dry(int is_twice)
 		}
 		MUST(came.res == 5 && (came.flags & IORING_CQE_F_BUFFER));
 		id = (unsigned short)(came.flags >> IORING_CQE_BUFFER_SHIFT);
-		/* The second comes back, past the first; the others as well where it is right. */
-		if (i == 1 || is_fixed) {
+		/* The first two come back, and the others as well where it is right. */
+		if (i < 2 || is_fixed) {
 			io_uring_buf_ring_add(buffers, memory[id % BUFFERS], BYTES, id, mask, 0);
 			io_uring_buf_ring_cq_advance(&ring, buffers, 1);
 		} else {

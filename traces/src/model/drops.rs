@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use super::Observer;
 use super::addresses::Address;
 use super::buffers;
-use super::expect;
 use super::moment::Moment;
 use super::state::State;
 use super::things::{Flown, Operation, RingDrop};
@@ -36,8 +35,7 @@ impl State {
         let mut flying: Vec<_> = ring.flying.values().collect();
         flying.sort_by_key(|operation| operation.id.sequence);
         for operation in flying {
-            // It may have ended long ago: it posts nothing on success.
-            if operation.owes == expect::Owes::OnlyFailure {
+            if !operation.sure {
                 continue;
             }
             let cookie = operation.entry.cookie;
@@ -53,12 +51,7 @@ impl State {
             let known = live.reported && live.flight().orphaned == 0;
             let first = !live.reported;
             let flight = live.flight_mut();
-            // Whether one that may have ended in silence did is all the same now: its completion does not come any more.
-            if operation.sure {
-                flight.orphaned = flight.orphaned.saturating_add(1);
-            } else {
-                flight.unsure = flight.unsure.saturating_sub(1);
-            }
+            flight.orphaned = flight.orphaned.saturating_add(1);
             live.reported = true;
             if !known {
                 flown.push(Flown {
@@ -149,8 +142,6 @@ impl State {
                 // No completion comes any more. What the kernel may still touch, while it works off the ring behind
                 // the program's back, is memory that it was given.
                 None if !buffers::may_use_memory(&flown.operation.entry) => {}
-                // The program knows whether it had ended: who was in front of it said so.
-                None if !flown.operation.sure => {}
                 None => {
                     let place = self.taken_back.get(&id).copied();
                     let of_scope = back.entry(flown.generation.scope).or_default();

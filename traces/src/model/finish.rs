@@ -178,7 +178,6 @@ impl State {
     /// The end of all processes.
     pub(super) fn finish(&mut self, recording: &Recording, observer: &mut Observer<'_>) {
         observer.drafts.came_back(&self.came_back);
-        observer.drafts.unsay(&self.unsaid);
         self.settle_all(observer);
         self.discipline.finish(observer);
         self.show_unwoken(observer);

@@ -46,18 +46,8 @@ struct Group {
     given: FxHashMap<u32, Given>,
     /// With the program.
     taken: FxHashMap<u32, Taken>,
-    /// Of those that were ever given back, when the newest was handed out: older ones that are out still did not wait for
-    /// their turn.
-    newest_back: Option<EventId>,
-}
-
-impl Group {
-    /// A buffer is given to the kernel, which the program may have been handed before.
-    fn came_back(&mut self, buffer: u32) {
-        if let Some(taken) = self.taken.remove(&buffer) {
-            self.newest_back = self.newest_back.max(Some(taken.event));
-        }
-    }
+    /// Whether one that was handed out was ever given back.
+    some_came_back: bool,
 }
 
 /// Who told that a buffer was given to the kernel.
@@ -117,11 +107,8 @@ impl State {
     ) {
         self.told(event, |told| told.provided = true);
         if count == 0 && by == Teller::Hook {
-            // The group was taken from the kernel whole; its number begins anew. Who used up all of it may fill it again.
-            let gives_back = self.provided.groups.get(&id);
-            if gives_back.is_some_and(|group| group.newest_back.is_some()) {
-                self.buffers_lost(id..=id, event.id, (true, true), observer);
-            }
+            // The group was taken from the kernel whole; its number begins anew.
+            self.buffers_lost(id..=id, event.id, (true, true), observer);
             self.provided.groups.remove(&id);
             self.provided.lost_track.remove(&id);
             return;
@@ -139,7 +126,7 @@ impl State {
         let group = self.provided.groups.entry(id).or_default();
         for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
-            group.came_back(buffer);
+            group.some_came_back |= group.taken.remove(&buffer).is_some();
             match group.given.get_mut(&buffer) {
                 Some(known) if known.is_same(by) => known.by = Teller::Both,
                 known => {
@@ -244,30 +231,26 @@ impl State {
         let groups = self.provided.groups.range(concerned);
         let taken = groups.flat_map(|(id, group)| {
             let taken = group.taken.iter();
-            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group))
+            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group.some_came_back))
         });
         let mut taken: Vec<_> = taken.collect();
         taken.sort_by_key(|(_, buffer, taken, _)| (taken.event, *buffer));
-        for ((process, ring, number), buffer, taken, group) in taken {
+        for ((process, ring, group), buffer, taken, some_came_back) in taken {
             let Some((dry, then)) = taken.dry else {
                 continue;
             };
-            // A program that gives back in turn may use up all that there is: its end finds it with the newest in hand.
-            if group.newest_back.is_some_and(|newest| newest < taken.event) {
-                continue;
-            }
             let state = self.rings.get(&(process, ring));
             let rounds = state.map_or(0, |state| state.round.saturating_sub(then));
             observer.see(&Moment::BufferLost {
                 taken: taken.event,
                 place: (process, taken.scope),
-                buffer: (ring, number, buffer),
+                buffer: (ring, group, buffer),
                 operation: taken.operation,
                 dry,
                 until,
                 rounds,
                 clean,
-                none_back: dropped && group.newest_back.is_none(),
+                none_back: dropped && !some_came_back,
             });
         }
     }

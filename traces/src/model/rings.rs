@@ -7,7 +7,6 @@ use super::discipline::Carrier;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::provided::Teller;
-use super::refills::Filled;
 use super::state::{State, TABLE_SHIFT};
 use super::things::{Generation, Lap, Operation, OperationId, RingState, Standing};
 use super::{Observer, expect};
@@ -95,13 +94,8 @@ impl State {
         let round = ring.round;
 
         let mut cookie_state = submission.cookie_state;
-        let mut filled = Filled::default();
         if by_shim {
             cookie_state = ring.believed_of_zero(submission, is_quiet);
-            filled = ring.fill(id, submission, &mut self.unsaid);
-            if filled.is_refill && ring.is_refilled {
-                cookie_state = CookieState::Leftover;
-            }
         }
         // Once it is noted what this one says of its kind.
         let zero_was_set = ring
@@ -123,8 +117,6 @@ impl State {
             cookie: entry.cookie,
             state: submission.cookie_state,
             zero_was_set,
-            was_set: filled.was_set,
-            is_refill: filled.is_refill,
             entry,
             generation,
             leaked: None,
@@ -179,7 +171,6 @@ impl State {
             entry,
             cookie_state,
             scope: event.scope,
-            is_refill: filled.is_refill,
             label: label.unwrap_or_default(),
             owes,
             sure,

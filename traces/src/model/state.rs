@@ -70,8 +70,6 @@ pub(super) struct State {
     /// Generations that were said to be held at the end of their scope, and of which every handle came back after it:
     /// what they are as a subject, and where the last one did.
     pub(super) came_back: FxHashMap<Subject, EventId>,
-    /// Operations that were said to carry a leftover, whose slot turned out to be filled once for good.
-    pub(super) unsaid: FxHashSet<Subject>,
     /// The coroutine that runs on each lane.
     pub(super) running: FxHashMap<u32, u32>,
     /// Coroutines whose spawn is not known and that run on a lane, and their resumes: the innermost last.

@@ -408,9 +408,6 @@ pub(crate) struct Operation {
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
     pub(crate) scope: u32,
-    /// Nobody set its cookie, in a slot that was filled before anybody looked and where nobody was seen to set one
-    /// since. It may have been filled once for good.
-    pub(crate) is_refill: bool,
     /// Subsystem that its thread worked for.
     pub(crate) label: StringId,
     /// How many completions it posts, and whether it is sure to post one.
@@ -488,10 +485,6 @@ pub(crate) struct Lap {
     pub(crate) state: CookieState,
     /// It is 0, and somebody set it: here, or before, and it stayed.
     pub(crate) zero_was_set: bool,
-    /// The program was seen to set a cookie in this slot: here, or before.
-    pub(crate) was_set: bool,
-    /// See `Operation`.
-    pub(crate) is_refill: bool,
     /// The entry but for its place.
     pub(crate) entry: Submit,
     pub(crate) generation: Option<GenerationId>,
@@ -576,10 +569,6 @@ pub(crate) struct RingState {
     pub(crate) past_forgotten: bool,
     /// Among those was one that may have ended in silence.
     pub(crate) silent_forgotten: bool,
-    /// Operations whose slot may have been filled once for good, one for each such slot; and whether slots of this ring
-    /// are, for one went in so again and again.
-    pub(crate) refills: Vec<OperationId>,
-    pub(crate) is_refilled: bool,
     /// The leak that proves that cookies are pointers here.
     pub(crate) proof: Option<EventId>,
     /// Operations without a cookie that wait for such a proof, a few of them.

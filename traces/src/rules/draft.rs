@@ -1,6 +1,6 @@
 //! What a rule says, before consequences are folded under their causes.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::Rule;
 use super::fold;
@@ -282,28 +282,8 @@ pub(crate) struct Drafts {
     unanswered: Vec<CannotTell>,
     unanswered_count: u64,
     found: Found,
-    /// What turned out later.
-    later: Later,
-}
-
-/// What is not true any more of what was said, once all is known.
-#[derive(Debug, Default)]
-struct Later {
     /// What came back after it was said to be held, and where the last of it did.
     came_back: FxHashMap<Subject, EventId>,
-    /// Operations whose slot was filled once for good.
-    filled: FxHashSet<Subject>,
-}
-
-impl Later {
-    fn holds(&self, rule: RuleId, subject: Subject, cause: EventId) -> bool {
-        let last = || self.came_back.get(&subject);
-        match rule {
-            RuleId(2) => !self.filled.contains(&subject),
-            RuleId(20) => last().is_none_or(|last| cause > *last),
-            _ => true,
-        }
-    }
 }
 
 impl Drafts {
@@ -332,12 +312,17 @@ impl Drafts {
 
     /// Of these, said to be held at the end of their scope, every handle came back later: no count drifted.
     pub(crate) fn came_back(&mut self, generations: &FxHashMap<Subject, EventId>) {
-        self.later.came_back.clone_from(generations);
+        self.came_back.clone_from(generations);
     }
 
-    /// Of these operations, said to carry a leftover, the slot was filled once for good.
-    pub(crate) fn unsay(&mut self, operations: &FxHashSet<Subject>) {
-        self.later.filled.clone_from(operations);
+    /// What is still true when all is known.
+    fn holds(
+        came_back: &FxHashMap<Subject, EventId>,
+        rule: RuleId,
+        (subject, cause): (Subject, EventId),
+    ) -> bool {
+        let last = || came_back.get(&subject);
+        rule != RuleId(20) || last().is_none_or(|last| cause > *last)
     }
 
     /// Keeps a draft, or the question that it is with a doubt and its clause.
@@ -374,26 +359,31 @@ impl Drafts {
         let mut all = self.said.clone();
         all.retain(|draft| {
             let finding = &draft.finding;
-            let later = &self.later;
-            later.holds(finding.rule, finding.subject, finding.first_cause)
+            let at = (finding.subject, finding.first_cause);
+            Self::holds(&self.came_back, finding.rule, at)
         });
         all
     }
 
     /// Stories, unanswered questions, and how many of those there were.
     pub(crate) fn fold(mut self) -> (Vec<Story>, Vec<CannotTell>, u64) {
-        let later = std::mem::take(&mut self.later);
+        let came_back = std::mem::take(&mut self.came_back);
         self.said.retain(|draft| {
             let finding = &draft.finding;
-            let holds = later.holds(finding.rule, finding.subject, finding.first_cause);
+            let holds = Self::holds(
+                &came_back,
+                finding.rule,
+                (finding.subject, finding.first_cause),
+            );
             if !holds && let Some(same) = self.same.get_mut(&draft.same()) {
                 *same = same.saturating_sub(1);
             }
             holds
         });
         let asked = self.unanswered.len();
-        self.unanswered
-            .retain(|question| later.holds(question.rule, question.subject, question.at));
+        self.unanswered.retain(|question| {
+            Self::holds(&came_back, question.rule, (question.subject, question.at))
+        });
         let settled = asked.saturating_sub(self.unanswered.len()) as u64;
         self.unanswered_count = self.unanswered_count.saturating_sub(settled);
         let beyond = self

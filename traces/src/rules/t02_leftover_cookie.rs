@@ -5,15 +5,14 @@
 //! that carries the very word of the slot's previous lap, with no call seen that set it, where that
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
-//! live pointer in the slot that held it before is ordinary. And, where the shim saw it, on rings whose program filled slots
-//! once for good and hands them over again and again.
+//! live pointer in the slot that held it before is ordinary.
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
 use wire::payload::Submit;
 use wire::record::CookieState;
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::event::{EventId, SiteId};
+use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
 use crate::model::{Found, Lap, Moment, Operation, Poll};
 use crate::names::Names;
@@ -29,10 +28,7 @@ pub(super) static RULE: Rule = Rule {
             and cannot have been meant; suspected of a leftover 0 in a program that does not link the probe, \
             where a thread that sets 0 over 0 while another one enters the ring is not seen to set it.",
     silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
-             which happens all the time because allocators recycle addresses. In a program that does not link \
-             the probe, a slot may have been filled once for good: where one goes in with its first cookie \
-             again and again, for the same kind of operation, and nobody is ever seen to set one there, nothing \
-             is said of such slots.",
+             which happens all the time because allocators recycle addresses.",
     needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
             without the probe.",
     points_at: "The submission that nobody gave a cookie.",
@@ -63,9 +59,6 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         _ => return,
     };
     let proved = confidence == Confidence::Proved;
-    // In the shim's view a slot that was filled before anybody looked is known by its laps alone.
-    let is_known = operation.lap.is_some() || !judge.is_by_shim(operation.id.process);
-    let is_own = proved && is_known && !operation.is_refill;
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);
@@ -90,7 +83,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
         .confidence(confidence)
-        .history(if is_own { History::Own } else { History::Whole })
+        .history(if proved { History::Own } else { History::Whole })
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -98,10 +91,6 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .keys(operation.reaped_on.map(Key::from))
         .shape(crate::names::opcode(entry.opcode))
         .shape(names.file(site));
-    if operation.is_refill {
-        // That it goes in so again is known by the end.
-        draft = draft.until(EventId(u64::MAX));
-    }
     // One line that is missing leaves slots with all kinds of words in them.
     if entry.site != 0 {
         draft = draft.of_fault(UNSET, forgotten(entry));
@@ -259,65 +248,6 @@ mod tests {
         50 main complete 0 0x1000 5
         60 main reclaim 0x1000 Conn conn.rs:131
     ";
-
-    /// What the shim sees of a program: so many submissions, one after the other.
-    fn by_shim(entries: &str) {
-        let mut text =
-            String::from("process 0 capture=preload\n1 main ring-create 0 sq=4 cq=8 in-place\n");
-        let entries = entries.lines().map(str::trim).filter(|it| !it.is_empty());
-        for (number, entry) in entries.enumerate() {
-            let what = match entry.strip_prefix("lost") {
-                Some(_) => "main lost 1 removed".to_owned(),
-                None => format!("main submit 0 {entry}"),
-            };
-            text += &format!("{} {what}\n", 10 + number);
-        }
-        check_rule(&RULE, &text);
-    }
-
-    const FIRST: &str = "
-        READ 0x1000 slot=0 addr=0x9000 len=64
-        READ 0x1040 slot=1 addr=0x9100 len=64
-        NOP 0x77 slot=2
-        NOP 0x78 slot=2 set
-    ";
-
-    /// A program that fills slots once, and hands them over again with a word or two rewritten. Beside them are others
-    /// that it fills each time.
-    #[test]
-    fn slots_that_are_filled_once_for_good_are_silent() {
-        let again = "
-            READ 0x1000 slot=0 addr=0x9000 len=64 off=8 poisoned
-            NOP 0x79 slot=2 set
-            READ 0x1040 slot=1 addr=0x9100 len=64 off=24 poisoned
-        ";
-        by_shim(&format!("{FIRST}{again}{again}{again}"));
-        // What went in before the oldest kept record is not known.
-        let oldest = again
-            .replace("off=8 poisoned", "off=8 poisoned <? 0x1000")
-            .replace("off=24 poisoned", "off=24 poisoned <? 0x1040");
-        by_shim(&format!("lost{oldest}{again}{again}"));
-    }
-
-    #[test]
-    fn a_slot_that_goes_in_with_its_first_cookie_a_single_time_was_forgotten() {
-        let again = "READ 0x1000 slot=0 addr=0x9000 len=64 off=8 poisoned";
-        let said = "<- [proved whole] never set user_data; the slot still held 0x1000";
-        by_shim(&format!("{FIRST}{again} {said}"));
-        // That it went in so once more may be lost.
-        by_shim(&format!("{FIRST}{again} <? never set user_data\nlost"));
-        // Whoever sets cookies in a slot forgot this one, whatever else is filled for good.
-        let set = "READ 0x1000 slot=0 set";
-        let other = "READ 0x1040 slot=1 poisoned\nREAD 0x1040 slot=1 poisoned";
-        by_shim(&format!("{FIRST}{again} {said}\n{set}\n{other}"));
-        by_shim(&format!(
-            "{FIRST}{other}\n{set}\n{again} <- [proved own] never set user_data"
-        ));
-        // Another kind of operation is not what the slot was filled for.
-        by_shim(&format!(
-            "{FIRST}NOP 0x1000 slot=0 poisoned <- [proved own] never set user_data"
-        ));
-    }
 
     #[test]
     fn poison_that_came_back_is_proved() {

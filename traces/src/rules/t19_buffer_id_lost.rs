@@ -5,10 +5,8 @@
 //! back although the ring went on.
 //! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
 //! dropped a round after it ran dry, if none of the group was ever given back.
-//! Stays silent for groups that never ran dry, that were never given in the recording, that the program took back with
-//! none of its buffers ever given back, whose buffers the kernel took away by its own choice, or that are handed out
-//! several at once; and, in a group of which some came back, for buffers that are newer than all of those: a program may
-//! use up all that there is and give back in turn.
+//! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
+//! kernel took away by its own choice, or that are handed out several at once.
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -24,10 +22,7 @@ pub(super) static RULE: Rule = Rule {
             receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \
             will write to it.",
     silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
-             by its own choice, or hands out several with one completion; the program took the whole group \
-             from the kernel, and none of its buffers had ever been given back. Or some came back, and this one was \
-             handed out after all of those: a program may use up all that there is on purpose and give back in \
-             turn, and the end finds it with the newest in hand. Or the end came less than two \
+             by its own choice, or hands out several with one completion. The end came less than two \
              rounds of the ring after the group ran dry: one is enough to suspect it where the ring was \
              dropped and none of the group's buffers was ever given back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
@@ -296,51 +291,6 @@ mod tests {
             24 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
             24 main complete 0 0x1000 5 flags=0x00001";
         of(once, round, "");
-    }
-
-    /// A program uses up its buffers on purpose, and fills the group again when it has worked them off.
-    #[test]
-    fn used_up_on_purpose_is_silent() {
-        let uses_up = |time: u32, arrow: &str| {
-            format!(
-                "
-                {time} main complete 0 0x1000 5 flags=0x00001   {arrow}
-                {time} main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
-                {time} main complete 0 0x1000 5 flags=0x10001
-                {time} main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
-                {time} main complete 0 0x1000 -105
-                {time} main submit 0 NOP 0x7\n{time} main complete 0 0x7 0
-                {time} main submit 0 NOP 0x7\n{time} main complete 0 0x7 0
-                "
-            )
-        };
-        let receive = "main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select";
-        let (first, second) = (uses_up(20, ""), uses_up(40, ""));
-        let filled = format!("30 main buffer-provide 0 1 0 count=2\n31 {receive}");
-        let anew = format!("29 main buffer-provide 0 1 0 count=0\n{filled}");
-        let fewer = "29 main buffer-provide 0 1 0 count=0\n30 main buffer-provide 0 1 1";
-        for end in ["state=clean", "end=killed:15"] {
-            for dropped in ["", "50 main ring-drop 0"] {
-                // The end finds it with all of them in hand, or with the newer one.
-                let runs = [
-                    format!("{first}{filled}{second}"),
-                    format!("{first}{filled}{second}45 main buffer-provide 0 1 0"),
-                    format!("{first}{anew}"),
-                    format!("{first}{fewer}"),
-                ];
-                for run in runs {
-                    check_rule(&RULE, &format!("process 0 {end}\n{RUN}{run}\n{dropped}"));
-                }
-            }
-        }
-        // One that others overtook.
-        let overtaken = uses_up(40, "<- buffer 0 of group 1");
-        check_rule(
-            &RULE,
-            &format!(
-                "process 0 state=clean\n{RUN}{first}{filled}{overtaken}45 main buffer-provide 0 1 1"
-            ),
-        );
     }
 
     /// The hook and the entry tell of the same buffers: which of the two comes first does not matter.
