@@ -1,7 +1,7 @@
 /* A program that has liburing make its ring, and fills the queue itself: the slots of a lap go in backwards, handed over by
- * the C library's syscall(2). Half of the slots are filled once for good. Each completion must carry the cookie that went
- * in: it ends with 3 where one does not. `ordered forget` forgets the cookie of one of the slots that are filled each time,
- * so that the one of its last lap goes in again. Prints the sum of the cookies that came back, and exits with 7. */
+ * the C library's syscall(2) in two parts. Each completion must carry a cookie that went in: it ends with 3 where one does
+ * not. `ordered forget` forgets the cookie of one slot in one lap, so that the one of its last lap goes in again. Prints the
+ * sum of the cookies that came back, and exits with 7. */
 #define _GNU_SOURCE
 #include <liburing.h>
 #include <stdio.h>
@@ -40,13 +40,11 @@ int main(int argc, char **argv)
 
     if (io_uring_queue_init(SLOTS, &ring, 0))
         return 2;
-    for (unsigned slot = 0; slot < SLOTS / 2; slot++)
-        fill(slot, 0x1000 + slot);
     for (unsigned lap = 0; lap < LAPS; lap++) {
         unsigned tail = *ring.sq.ktail, head;
         struct io_uring_cqe *cqe;
 
-        for (unsigned slot = SLOTS / 2; slot < SLOTS; slot++)
+        for (unsigned slot = 0; slot < SLOTS; slot++)
             fill(slot, forget && lap == 6 && slot == FORGOTTEN ? 0 : 0x2000 + 0x10 * lap + slot);
         for (unsigned i = 0; i < SLOTS; i++)
             ring.sq.array[(tail + i) % SLOTS] = SLOTS - 1 - i;
