@@ -233,11 +233,12 @@ impl Page {
         let (rings, others): (Vec<&LocatedLoss>, Vec<&LocatedLoss>) =
             recording.losses.iter().partition(|one| is_ring(&one.loss));
         for located in others.iter().take(LISTED_MAX) {
-            let at = trace.event(located.event).filter(|event| event.at_ns > 0);
-            let at = at.map_or_else(
-                || "the first event".to_owned(),
-                |event| time_of(trace, event),
-            );
+            // Of very many losses the events are not kept.
+            let at = match trace.event(located.event) {
+                Some(event) if event.at_ns > 0 => time_of(trace, event),
+                Some(_) => "the first event".to_owned(),
+                None => "an event that is not at hand".to_owned(),
+            };
             let count = match located.loss.records {
                 Some(1) => "1 record".to_owned(),
                 Some(count) => format!("{} records", grouped(count)),
