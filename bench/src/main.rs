@@ -37,6 +37,10 @@ mod surface;
 mod view;
 mod viewer;
 
+// As the program's own, whose judging is measured here.
+#[path = "../../tracer/src/pages.rs"]
+mod pages;
+
 pub use measure::{Variant, compare, table};
 
 /// A measurement: its name, whether it needs a process of its own, and what it does.

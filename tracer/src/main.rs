@@ -1,7 +1,7 @@
 //! The program `tracer`: from arguments to a command to an exit code. What the commands know lies in
 //! the crates below; recording, opening files and exit codes are this crate's own.
 //!
-//! Files that hold `unsafe`: `record/budget.rs` (maps a word), `record/clock.rs` (reads a register), `record/signals.rs` (a
+//! Files that hold `unsafe`: `pages.rs` (an allocator), `record/budget.rs` (maps a word), `record/clock.rs` (reads a register), `record/signals.rs` (a
 //! handler), `record/spawn.rs` (between fork and exec), `record/kernel/perf.rs` (perf events).
 
 #![deny(unsafe_code)]
@@ -46,6 +46,8 @@ mod log;
 mod looks;
 mod outputs;
 mod page;
+#[expect(unsafe_code, reason = "an allocator")]
+mod pages;
 mod progress;
 mod rustflags;
 mod safe;
