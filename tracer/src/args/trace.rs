@@ -22,6 +22,10 @@ pub(crate) struct Dump {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// As text, which is the only form: others are `tracer export`'s.
+    #[arg(long)]
+    text: bool,
+
     #[command(flatten)]
     pub(crate) names: Names,
 }

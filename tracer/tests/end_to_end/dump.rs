@@ -13,6 +13,8 @@ fn every_event_is_a_line_with_hex_cookies_and_generations() {
     let events = crate::support::read(&path).events().len();
     assert_eq!(ran.stdout().lines().count(), events);
     assert_eq!(ran.stderr, "");
+    let said = run(tracer(folder.path()).args(["dump", "--text"]).arg(&path)).exits(0);
+    assert_eq!(said.stdout(), ran.stdout());
     for (number, line) in ran.stdout().lines().enumerate() {
         assert!(line.starts_with(&format!("{number} ")), "{line}");
         assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
