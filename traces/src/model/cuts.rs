@@ -26,8 +26,12 @@ impl State {
     /// The live generation of whose address a word is what is left: its high half is gone, or the low
     /// bits that an alignment leaves empty are not empty. Of a word that is whole this says nothing.
     pub(super) fn cut_of(&self, process: u32, ring: u32, word: u64) -> Option<&Generation> {
+        // Nearly all words are whole, and are seen to be so without a look at anything else.
+        if word < LOWEST || !(high_half_lost(word) || word & LOW_BITS != 0) {
+            return None;
+        }
         let pointers = self.pointers_on(process, ring);
-        if word < LOWEST || pointers == Pointers::No {
+        if pointers == Pointers::No {
             return None;
         }
         let live = |address: u64| {
