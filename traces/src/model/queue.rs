@@ -328,6 +328,11 @@ impl State {
         }
         if said {
             ring.forget_cookie(from, sequence);
+            // Another request for the same name may have failed before.
+            let renamed = ring.by_cookie.entry(to).or_default();
+            if !renamed.iter().any(|known| *known == sequence) {
+                renamed.push(sequence);
+            }
         }
         let Some(target) = ring.flying.get_mut(&sequence) else {
             return;
@@ -358,6 +363,24 @@ impl State {
             let flight = live.flight_mut();
             if sure && said {
                 flight.in_flight = flight.in_flight.saturating_add(1);
+            }
+        }
+    }
+
+    /// What was to be renamed was not: it does not come back under the other name, which may be another one's soon.
+    fn keeps_name(&mut self, by: OperationId, from: u64, to: u64) {
+        let Some(ring) = self.rings.get_mut(&(by.process, by.ring)) else {
+            return;
+        };
+        let named = ring.by_cookie.get(&from);
+        if from == to || named.is_some_and(|named| named.len() > NAMED_MAX) {
+            return;
+        }
+        let named: SmallVec<[u64; 4]> = named.into_iter().flatten().copied().collect();
+        for sequence in named {
+            let target = ring.flying.get(&sequence);
+            if target.is_some_and(|target| target.entry.cookie == from) {
+                ring.forget_cookie(to, sequence);
             }
         }
     }
@@ -414,6 +437,13 @@ impl State {
     pub(super) fn cancelled_by(&mut self, operation: &Operation, at: EventId, res: i32) {
         let (entry, id) = (&operation.entry, operation.id);
         let name = Name::of(operation);
+        // Of several that carry one cookie it may be another that failed.
+        if res < 0
+            && !operation.ambiguous
+            && let (Some(name), Some(to)) = (&name, new_name(operation))
+        {
+            self.keeps_name(id, name.cookie, to);
+        }
         let wide = entry.opcode == op::ASYNC_CANCEL && name.is_none();
         if res < 0 || !(wide || name.is_some()) {
             return;

@@ -222,6 +222,39 @@ mod tests {
         );
     }
 
+    /// A poll that fires while it is to be renamed keeps its name (EALREADY), and the new one goes to somebody else.
+    #[test]
+    fn what_could_not_be_renamed_does_not_come_back_under_the_other_name() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            55 main submit 0 POLL_ADD 0x5100
+            56 main submit 0 POLL_REMOVE 0x6100 addr=0x5100 len=4 off=0x5600
+            57 main complete 0 0x6100 -114
+            58 main submit 0 OPENAT 0x5600
+            58 main complete 0 0x5600 27
+            59 main complete 0 0x5100 -125
+            # Nor is it known of two requests with one cookie which of them failed.
+            60 main submit 0 POLL_ADD 0x5200
+            60 main submit 0 POLL_ADD 0x5300
+            61 main submit 0 POLL_REMOVE 0x9 addr=0x5200 len=4 off=0x5700
+            61 main submit 0 POLL_REMOVE 0x9 addr=0x5300 len=4 off=0x5800
+            62 main complete 0 0x9 -114
+            62 main complete 0 0x9 0
+            63 main complete 0 0x5700 1
+            63 main complete 0 0x5300 1
+            # One of two requests for the same name.
+            64 main submit 0 POLL_ADD 0x5400
+            65 main submit 0 POLL_REMOVE 0x6200 addr=0x5400 len=4 off=0x5900
+            65 main submit 0 POLL_REMOVE 0x6300 addr=0x5400 len=4 off=0x5900
+            66 main complete 0 0x6200 -114
+            66 main complete 0 0x6300 0
+            67 main complete 0 0x5900 1
+            ",
+        );
+    }
+
     #[test]
     fn behind_a_quiet_one_that_failed_nothing_is_sure() {
         check_rule(
