@@ -48,6 +48,7 @@ mod record;
 mod reports;
 mod room;
 mod runners;
+mod shapes;
 mod simulated;
 mod soak;
 mod stacks;

@@ -9,7 +9,7 @@ use object::{Object, ObjectSymbol};
 
 /// What a test needs besides a Rust toolchain, which comes with a C compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
+pub(crate) enum Needs {
     Liburing,
     Cxx,
     Sanitizers,
@@ -74,7 +74,7 @@ impl Needs {
 }
 
 /// Whether these are there. Says what is not tested otherwise; fails where everything has to be.
-pub(super) fn possible(needs: &[Needs]) -> bool {
+pub(crate) fn possible(needs: &[Needs]) -> bool {
     let missing: Vec<_> = needs
         .iter()
         .filter(|needed| !needed.is_there())
@@ -102,21 +102,21 @@ pub(crate) fn skip(what: &str) {
 
 /// A compiler and how it is told which language it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Language {
+pub(crate) struct Language {
     variable: &'static str,
     compiler: &'static str,
     standard: &'static str,
     extension: &'static str,
 }
 
-pub(super) const C: Language = Language {
+pub(crate) const C: Language = Language {
     variable: "CC",
     compiler: "cc",
     standard: "-std=c11",
     extension: "c",
 };
 
-pub(super) const CXX: Language = Language {
+pub(crate) const CXX: Language = Language {
     variable: "CXX",
     compiler: "c++",
     standard: "-std=c++17",
@@ -132,13 +132,13 @@ impl Language {
 
 /// A source file of the probe for C.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     pub(super) path: PathBuf,
     language: &'static Language,
 }
 
 impl Program {
-    pub(super) fn new(name: &str, language: &'static Language) -> Program {
+    pub(crate) fn new(name: &str, language: &'static Language) -> Program {
         Program {
             path: home().join(name),
             language,
@@ -175,7 +175,7 @@ impl Program {
 
     /// Compiles and links it, and returns the program. Options for the language have to come first.
     #[track_caller]
-    pub(super) fn build(&self, folder: &Path, options: &[&str]) -> PathBuf {
+    pub(crate) fn build(&self, folder: &Path, options: &[&str]) -> PathBuf {
         let binary = folder.join(self.path.file_stem().unwrap());
         let mut command = self.command(options);
         command.arg(&self.path).arg("-xnone");

@@ -3,7 +3,7 @@
 //! The programs are `probe/c/examples` and `probe/c/tests`. [`build`] makes them; where a compiler or a
 //! library is missing it says what is not tested, and `TRACER_REQUIRE_ALL=1` turns that into a failure.
 
-mod build;
+pub(crate) mod build;
 mod given;
 mod liburing;
 pub(crate) use build::skip;
