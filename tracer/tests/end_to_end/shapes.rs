@@ -11,10 +11,11 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use traces::Trace;
 
-use crate::c::build::{C, Needs, Program, possible};
+use crate::c::build::{C, Needs, Program, possible, skip};
 use crate::support::{PATIENCE, Ran, has_io_uring, memory_folder, read, run, tracer};
 
 /// Seeds of each kind of run, unless `TRACER_SHAPES` asks for more.
@@ -23,6 +24,9 @@ const SEEDS: u64 = 16;
 const STEPS: u64 = 400;
 const LONG_STEPS: u64 = 20_000;
 const ONE_IS_LONG: u64 = 16;
+
+/// Exit code of a program that the kernel is too old for.
+const TOO_OLD: i32 = 77;
 
 /// How programs are recorded, in turns.
 const OPTIONS: &[&[&str]] = &[
@@ -301,15 +305,24 @@ fn built(folder: &Path, by: By) -> Option<PathBuf> {
         return None;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plain/shapes.c");
+    let program = compiled(folder, by, &source);
+    if run(Command::new(&program).args(["1", "1"])).status.code() == Some(TOO_OLD) {
+        skip("random programs on io_uring, for want of Linux 6.8");
+        return None;
+    }
+    Some(program)
+}
+
+fn compiled(folder: &Path, by: By, source: &Path) -> PathBuf {
     if by == By::Probe {
         let program = Program::new(source.to_str().unwrap(), &C);
-        return Some(program.build(folder, &["-O1", "-DPROBED"]));
+        return program.build(folder, &["-O1", "-DPROBED"]);
     }
     let program = folder.join("shapes");
-    let mut build = std::process::Command::new("cc");
+    let mut build = Command::new("cc");
     build.arg("-O1").arg("-o").arg(&program).arg(source);
     run(build.args(["-luring", "-lpthread"])).exits(0);
-    Some(program)
+    program
 }
 
 /// Asserts that all went as it has to; says what did not, of all.

@@ -7,7 +7,8 @@
  * to. So of a run that ends with 0 and without a fault nothing is to be found, and whatever is found is a mistake of who
  * found it. With a fault (shapes/faults.h) one thing is wrong, once, in a run that is right otherwise.
  *
- * Built with -DPROBED it links the probe for C (tracer_liburing.h) and tells it what it does. Prints what it did. */
+ * Built with -DPROBED it links the probe for C (tracer_liburing.h) and tells it what it does. Prints what it did; ends with
+ * 77 where the kernel is too old to have all of it. */
 #include "shapes/faults.h"
 
 typedef void start(struct ring *ring);
@@ -47,6 +48,15 @@ static int listen_on(struct sockaddr_in *address)
 	must("listen", listen(fd, 512));
 	must("getsockname", getsockname(fd, (struct sockaddr *)address, &length));
 	return TRACER_FD_OPENED(fd);
+}
+
+static bool kernel_has_all(void)
+{
+	struct io_uring_probe *probe = io_uring_get_probe();
+	bool has_all = probe && io_uring_opcode_supported(probe, OP_FIXED_FD_INSTALL);
+
+	io_uring_free_probe(probe);
+	return has_all;
 }
 
 static void world_open(void)
@@ -181,6 +191,8 @@ int main(int argc, char **argv)
 		if (strncmp(argv[i], "without", 7))
 			fault = argv[i];
 	}
+	if (!kernel_has_all())
+		return 77;
 	random_state = seed * 0x9E3779B97F4A7C15ULL + 0x1234567;
 	for (unsigned i = 0; i < 5; i++)
 		random_word();

@@ -221,16 +221,17 @@ static struct op *asking(struct ring *ring, const char *what, struct op *target,
 	return op;
 }
 
-/* Its cookie: of its own, nobody's, or its target's with another tag. */
+/* Its cookie: of its own, nobody's, or its target's, with another tag where there are tags. */
 static void go_asking(struct op *op, struct io_uring_sqe *sqe)
 {
 	struct op *target = op->target;
 
-	if (op->ring->scheme == TAGGED && target->owner && !op->held && one_in(2)) {
+	if (target->owner && !op->held && op->most == 0 && target->least > 0 && one_in(2)) {
 		op->owner = target->owner;
 		op->owner->references++;
+		op->cookie = (uintptr_t)op->owner | (tag_of(op->ring) ? tag_of(op->ring) ^ 7 : 0);
 		(void)TRACER_LEAK(op->owner, struct owner);
-		op->cookie = (uintptr_t)op->owner | (tag_of(op->ring) ^ 7);
+		TRACER_RING_SHARED(TRACER_URING(&op->ring->uring), op->cookie);
 		io_uring_sqe_set_data64(sqe, op->cookie);
 	} else if (one_in(2)) {
 		go_for_nobody(op, sqe);
@@ -268,14 +269,40 @@ static void ask_update_timeout(struct ring *ring, struct op *target)
 	go_asking(op, sqe);
 }
 
+/* A change of what is waited for, to the same. */
+static void ask_update_poll(struct ring *ring, struct op *target)
+{
+	struct io_uring_sqe *sqe;
+	struct op *op = asking(ring, "poll update", target, &sqe);
+
+	io_uring_prep_poll_update(sqe, target->cookie, 0, POLLIN, IORING_POLL_UPDATE_EVENTS);
+	/* One that is about to fire ends with it. */
+	target->may_cancel = true;
+	go_asking(op, sqe);
+}
+
+/* By a call that comes back when it is done, and that no entry tells of. */
+static void ask_cancel_now(struct ring *ring, struct op *target)
+{
+	struct io_uring_sync_cancel_reg reg = { .addr = target->cookie, .fd = -1, .timeout = { .tv_sec = -1, .tv_nsec = -1 } };
+	int result;
+
+	ring_submit(ring);
+	target->may_cancel = true;
+	result = io_uring_register_sync_cancel(&ring->uring, &reg);
+	if (result < 0 && result != -ENOENT && result != -EALREADY && result != -EINTR)
+		surprise("sync_cancel", result);
+}
+
 static void ask_cancel(struct ring *ring, struct op *target)
 {
 	struct io_uring_sqe *sqe;
 	struct op *op = asking(ring, "cancel", target, &sqe);
 
 	io_uring_prep_cancel64(sqe, target->cookie, 0);
-	/* Of some kinds the kernel says how many it ended. */
-	results(op, 0, 1);
+	/* Of these the kernel says how many it ended. */
+	if (!strcmp(target->what, "futex"))
+		results(op, 0, 1);
 	target->may_cancel = true;
 	go_asking(op, sqe);
 }
@@ -364,14 +391,21 @@ static void start_asking(struct ring *ring)
 			return;
 		}
 	if (is_poll(target))
-		switch (pick(3)) {
+		switch (pick(4)) {
 		case 0:
 			ask_remove_poll(ring, target);
+			return;
+		case 2:
+			ask_update_poll(ring, target);
 			return;
 		case 1:
 			ask_rename(ring, target);
 			return;
 		}
+	if (!(ring->setup & IORING_SETUP_SQPOLL) && one_in(10)) {
+		ask_cancel_now(ring, target);
+		return;
+	}
 	if (target->fd >= 0 && one_in(3)) {
 		ask_cancel_descriptor(ring, target);
 		return;
