@@ -119,8 +119,7 @@ pub(crate) fn fit(entry: &Submit, before: u32, completion: &Completion) -> Fit {
     let owes = owes(entry);
     if !shape_fits(entry, owes, before, completion) {
         Fit::Never
-    // Whatever it is, it can fail.
-    } else if completion.res < 0 || success_fits(entry, completion.res) {
+    } else if failure_fits(entry, completion.res) || success_fits(entry, completion.res) {
         Fit::Well
     } else {
         Fit::Strange
@@ -149,10 +148,25 @@ fn shape_fits(entry: &Submit, owes: Owes, before: u32, completion: &Completion) 
     owes != Owes::OnlyFailure || res < 0 || may_be_short(entry.opcode)
 }
 
+/// `-ENOENT` and `-EALREADY`
+const NAMES_NOBODY: [i32; 2] = [-2, -114];
+
+/// Whether a negative result is one that the operation can have: whatever it is, it can fail. But that what it names is not
+/// there, or is about to end, is what an operation about others says, and not one that waits, which it may share its
+/// cookie with.
+fn failure_fits(entry: &Submit, res: i32) -> bool {
+    let waits = matches!(
+        entry.opcode,
+        op::POLL_ADD | op::TIMEOUT | op::ACCEPT | op::RECV | op::RECVMSG
+    );
+    res < 0 && !(waits && NAMES_NOBODY.contains(&res))
+}
+
 /// Whether a non-negative result is one that the operation can have.
 fn success_fits(entry: &Submit, res: i32) -> bool {
     let len = i64::from(entry.len);
     match entry.opcode {
+        _ if res < 0 => false,
         // IORING_NOP_INJECT_RESULT takes the result from `len`.
         op::NOP | op::NOP128 => res == 0 || entry.op_flags & 1 != 0,
         // With a count of completions to wait for, reaching it is success.
@@ -252,6 +266,22 @@ mod tests {
             &cqe(0, 0)
         ));
         assert!(!well(&entry(op::NOP), 0, &cqe(5, 0)));
+    }
+
+    /// Who waits, and who is to end that, may have one cookie.
+    #[test]
+    fn that_nobody_of_that_name_is_there_is_said_by_who_names_somebody() {
+        for res in NAMES_NOBODY {
+            for waits in [op::POLL_ADD, op::TIMEOUT, op::ACCEPT, op::RECV, op::RECVMSG] {
+                assert_eq!(fit(&entry(waits), 0, &cqe(res, 0)), Fit::Strange);
+            }
+            for names in [op::POLL_REMOVE, op::TIMEOUT_REMOVE, op::ASYNC_CANCEL] {
+                assert!(well(&entry(names), 0, &cqe(res, 0)));
+            }
+            assert!(well(&entry(op::LINK_TIMEOUT), 0, &cqe(res, 0)));
+            assert!(well(&entry(op::OPENAT), 0, &cqe(res, 0)));
+        }
+        assert!(well(&entry(op::POLL_ADD), 0, &cqe(-125, 0)));
     }
 
     #[test]

@@ -460,6 +460,33 @@ mod tests {
         assert_eq!(of(""), (RULE.advice, vec![0, 1, 2]));
     }
 
+    /// A poll fires while its removal, which has its cookie, is on its way: that comes too late (EALREADY).
+    #[test]
+    fn whose_answer_it_is_shows_where_an_operation_and_its_end_share_a_cookie() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main leak 0x1000 Op a.rs:1 owner=Rc
+            11 main submit 0 POLL_ADD 0x1000 len=1
+            12 main complete 0 0x1000 1 more
+            20 main leak 0x1000 Op a.rs:2 owner=Rc
+            21 main submit 0 POLL_REMOVE 0x1000 addr=0x1000
+            22 main enter 0 1 -> 1
+            23 main complete 0 0x1000 -114
+            24 main reclaim 0x1000 Op a.rs:3 owner=Rc
+            25 main complete 0 0x1000 1 more
+            30 main leak 0x2000 Op a.rs:4
+            31 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
+            32 main enter 0 1 -> 1
+            33 main complete 0 0x7 0
+            34 main reclaim 0x1000 Op a.rs:5 owner=Rc
+            35 main complete 0 0x2000 -125
+            36 main reclaim 0x2000 Op a.rs:6
+            ",
+        );
+    }
+
     #[test]
     fn whole_round_trips_are_silent() {
         check_rule(
