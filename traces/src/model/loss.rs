@@ -10,11 +10,11 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Facts;
+use super::{Facts, opcodes as op};
 use crate::dense::Dense;
 use crate::event::{Event, EventId, LossReason, What};
 use crate::read::Pointers;
-use crate::recording::Recording;
+use crate::recording::{Capture, Recording};
 
 /// What is missing of each process.
 #[derive(Debug, Default)]
@@ -22,6 +22,9 @@ pub(crate) struct Losses {
     of: FxHashMap<u32, Spans>,
     /// Whether something may be hidden by a loss within the recorded time.
     pub(crate) hide: bool,
+    /// Processes with rings that the kernel alone sees, and of which somebody sends messages: the event behind which the
+    /// first such ring was made.
+    unheard: FxHashMap<u32, u64>,
 }
 
 /// A missing record stood behind `after` and before `before`.
@@ -111,6 +114,11 @@ pub(crate) struct Survey {
     so_far: FxHashMap<u32, SoFar>,
     /// Processes of which the kernel says what they did on rings that nobody else follows.
     told: FxHashSet<u32>,
+    /// Of those, the event behind which the first such ring was made, and those of which the kernel saw a message being
+    /// sent, by its own view.
+    unfollowed: FxHashMap<u32, u64>,
+    view_of: FxHashMap<u32, u32>,
+    senders: FxHashSet<u32>,
 }
 
 /// What the losses of a process say that were met.
@@ -128,8 +136,12 @@ impl Survey {
     /// batch, that is not itself.
     #[inline]
     pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
-        if let What::Lost(loss) = &event.what {
-            return self.lose(event.process, event.lane, loss.reason);
+        match &event.what {
+            What::Lost(loss) => return self.lose(event.process, event.lane, loss.reason),
+            What::Submit(it) if it.entry.opcode == op::MSG_RING => {
+                self.senders.extend(self.view_of.get(&event.process));
+            }
+            _ => {}
         }
         if !self.open.is_empty() {
             self.close(event.lane, end(event));
@@ -157,6 +169,8 @@ impl Survey {
     fn lose(&mut self, process: u32, lane: u32, reason: LossReason) {
         self.met = self.met.saturating_add(1);
         if reason == LossReason::RingNotFollowed && self.told.contains(&process) {
+            let after = self.last.get(lane);
+            self.unfollowed.entry(process).or_insert(after);
             return;
         }
         self.open.entry(lane).or_default().push(self.spans.len());
@@ -206,6 +220,8 @@ impl Survey {
     /// What is missing, when all events were looked at.
     pub(crate) fn finish(self) -> Losses {
         let mut spans = self.spans;
+        let mut unheard = self.unfollowed;
+        unheard.retain(|process, _| self.senders.contains(process));
         // What a kill cut off while it was written did not happen before the kill.
         spans.retain(|span| span.reason != LossReason::Torn || span.goes_on);
         // What was overwritten hides as much as any other: a fault that was recorded, and its record with it.
@@ -220,6 +236,7 @@ impl Survey {
                 .map(|(process, spans)| (process, Spans::new(spans)))
                 .collect(),
             hide,
+            unheard,
         }
     }
 }
@@ -231,8 +248,14 @@ impl Losses {
             return None;
         }
         let processes = 0..u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
+        let views = processes.clone().filter_map(|view| {
+            let process = recording.process(view)?;
+            let own = recording.seen_otherwise(view)?;
+            (process.capture == Capture::Kernel).then_some((view, own))
+        });
         Some(Survey {
             all: facts.by_batch.is_empty().then_some(facts.losses),
+            view_of: views.collect(),
             told: processes
                 .filter(|process| recording.has_kernels_view(*process))
                 .collect(),
@@ -244,6 +267,12 @@ impl Losses {
     pub(crate) fn between(&self, process: u32, from: u64, to: EventId) -> Option<LossReason> {
         let found = self.of.get(&process)?.first(from, to.0)?;
         Some(found.reason)
+    }
+
+    /// Whether what came on a ring by an event may be a message of a ring that nobody but the kernel sees, which does not
+    /// say what was sent.
+    pub(crate) fn may_be_a_message(&self, process: u32, by: EventId) -> bool {
+        self.unheard.get(&process).is_some_and(|made| *made < by.0)
     }
 
     /// Whether nothing is missing of a process between two events, and what was before the first of them was overwritten.

@@ -60,6 +60,8 @@ pub(crate) struct Draft {
     /// A process whose records must be whole, too: it rests on what the kernel says, whatever its own process's capture
     /// level.
     pub(super) by_kernel: Option<u32>,
+    /// A message that another ring sent could explain it.
+    pub(super) is_of_message: bool,
     /// How much it matters, if not as much as its rule says.
     severity: Option<Severity>,
     /// The drop of a ring, and a scope: all that comes of one drop in one scope is one story.
@@ -100,6 +102,7 @@ impl Draft {
             history: History::Whole,
             until: None,
             by_kernel: None,
+            is_of_message: false,
             severity: None,
             ring_drop: None,
             keys: Vec::new(),
@@ -143,6 +146,12 @@ impl Draft {
     /// It rests on what a process that is the kernel's view says.
     pub(crate) fn by_kernel(mut self, view: u32) -> Self {
         self.by_kernel = Some(view);
+        self
+    }
+
+    /// It is a completion that nobody owed, as a message is to who does not see its sender.
+    pub(crate) fn or_a_message(mut self) -> Self {
+        self.is_of_message = true;
         self
     }
 

@@ -50,7 +50,7 @@ pub use explain::{explain, list};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::event::{Event, EventId, SiteId};
+use crate::event::{Event, EventId, LossReason, SiteId};
 use crate::finding::{Confidence, Doubt, Finding, RuleId, Severity, Subject};
 use crate::model::{
     Asked, Back, Coroutine, GenerationId, Handled, Losses, Moment, Observer, Operation, Sharing,
@@ -262,7 +262,13 @@ impl Judge<'_> {
         let until = self.had_happened_by(draft.until.unwrap_or(draft.seen_at));
         let of_process = |process| self.losses.between(process, from, until);
         let of_kernel = || draft.by_kernel.and_then(of_process);
-        let reason = of_process(draft.process()).or_else(of_kernel)?;
+        let of_sender = || {
+            let may_be = || self.losses.may_be_a_message(draft.process(), until);
+            (draft.is_of_message && may_be()).then_some(LossReason::RingNotFollowed)
+        };
+        let reason = of_process(draft.process())
+            .or_else(of_kernel)
+            .or_else(of_sender)?;
         let word = crate::text::loss_reason(reason);
         let clause = format!("records are missing that may explain it ({word})");
         Some((Doubt::Lost(reason), clause))

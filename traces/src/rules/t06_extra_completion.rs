@@ -52,6 +52,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     };
     let mut draft = Draft::new(subject, *event, *event)
         .scope(*scope)
+        .or_a_message()
         .evidence(*event, "a completion that nobody owed");
     let generation = match standing {
         Standing::Live(live) => Some(*live),
@@ -253,6 +254,27 @@ mod tests {
             67 main complete 0 0x5900 1
             ",
         );
+    }
+
+    /// The kernel lists the operations of a ring that the shim does not follow, and not what its messages say.
+    #[test]
+    fn it_may_be_a_message_of_a_ring_that_the_kernel_alone_sees() {
+        let trace = |sent: &str, doubt: &str| {
+            format!(
+                "process 0 pid=77 start=9 capture=preload end=exit:0
+                process 1 pid=77 start=9 capture=kernel end=exit:0
+                lane k process=1
+                1 main ring-create 1 fd=5 sq=8 cq=16
+                2 main lost 1 ring-not-followed
+                3 k ring-create 1 fd=6 sq=8 cq=16
+                4 main submit 1 NOP 0x7
+                5 main complete 1 0x7 0
+                6 k submit 1 {sent} 0x9 seq=0
+                7 main complete 1 0x7 12    {doubt} a completion on ring 1 brought cookie 0x7"
+            )
+        };
+        check_rule(&RULE, &trace("MSG_RING", "<?"));
+        check_rule(&RULE, &trace("NOP", "<-"));
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn completion(stray: &Stray<'_>, judge: &mut Judge<'_>) {
     };
     let mut draft = Draft::new(subject, *event, *event)
         .scope(*scope)
+        .or_a_message()
         .confidence(confidence)
         .message(format!(
             "a completion on ring {ring} brought {cookie:#x}, which was never leaked, submitted or \
