@@ -45,6 +45,16 @@ static struct ring *suitable(void)
 	return found;
 }
 
+/* The same, of which nothing else is in flight: whose completion comes next is known. */
+static struct ring *suitable_and_idle(void)
+{
+	struct ring *ring = suitable();
+
+	if (!ring->count)
+		return ring;
+	return ring == extra ? ring : extra_open(POINTERS);
+}
+
 static bool is_there(const struct ring *ring, const struct op *wanted)
 {
 	for (const struct op *op = ring->ops; op; op = op->next)
@@ -153,7 +163,7 @@ static void reclaimed_twice(void)
 /* The head of the queue stays where it is for once: the same completion is worked through again. */
 static void handled_twice(void)
 {
-	struct ring *ring = suitable();
+	struct ring *ring = suitable_and_idle();
 	struct op *op = owned_nop(ring);
 	struct io_uring_cqe *cqe;
 
@@ -349,7 +359,7 @@ static void message_freed(void)
 /* Two completions are there, one is worked through, and both are given up. */
 static void passed_by(void)
 {
-	struct ring *ring = suitable();
+	struct ring *ring = suitable_and_idle();
 	struct op *first = owned_nop(ring), *second = owned_nop(ring);
 	struct io_uring_cqe *cqe;
 

@@ -268,12 +268,12 @@ static void op_complete(struct ring *ring, uint64_t cookie, int res, unsigned fl
 			ring->astray--;
 			return;
 		}
+		if (ring->has_cancelled_any && cookie == NOBODY && res == -ECANCELED)
+			return;
 		if (ring->unexplained && cookie == NOBODY) {
 			ring->unexplained--;
 			return;
 		}
-		if (ring->has_cancelled_any && cookie == NOBODY && res == -ECANCELED)
-			return;
 		op_say_all(ring, cookie, res, flags);
 		surprise("a completion", res);
 	}
