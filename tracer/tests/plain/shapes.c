@@ -30,7 +30,7 @@ static start *const starts[] = {
 	start_close, start_quiet, start_bad, start_poll, start_poll, start_recv, start_recvmsg, start_send, start_send_zc,
 	start_splice, start_accept, start_connect, start_timeout, start_long, start_timer, start_chain, start_quiet_chain,
 	start_link_timeout, start_asking, start_asking, start_asking, start_recv_pooled, start_recv_by_entry, start_direct,
-	start_message, start_futex, start_registering,
+	start_message, start_futex, start_registering, start_read_many, start_accept_direct,
 };
 
 #define KINDS (sizeof(starts) / sizeof(starts[0]))
@@ -77,6 +77,8 @@ static void ring_settle(struct ring *ring)
 {
 	while (ring->count) {
 		struct op *op = random_waiting(ring);
+
+		give_late(ring);
 
 		if (op && !is_asked_about(op) && (op->many || !op->poke || one_in(2)))
 			ask_cancel(ring, op);
@@ -156,6 +158,8 @@ static void ring_reopen(struct ring *ring)
 
 static void step(struct ring *ring)
 {
+	if (one_in(20))
+		give_late(ring);
 	switch (pick(10)) {
 	default:
 		if (ring->count < MOST)

@@ -45,6 +45,7 @@
 
 /* What older headers do not have. */
 enum {
+	OP_READ_MULTISHOT = 49,
 	OP_FUTEX_WAIT = 51,
 	OP_FUTEX_WAKE = 52,
 	OP_FIXED_FD_INSTALL = 54,

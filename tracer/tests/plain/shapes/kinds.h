@@ -134,6 +134,22 @@ static struct iovec *vector_of(struct op *op, size_t length)
 	return vector;
 }
 
+/* The file is known to a ring with a table by this place, too. */
+#define SLOTS 16
+#define FILE_SLOT 15
+/* Places that accepts choose from; chains choose from those before. */
+#define FIRST_CHOSEN 8
+
+static void table_open(struct ring *ring)
+{
+	if (ring->has_slots)
+		return;
+	ring->has_slots = true;
+	must("register_files_sparse", io_uring_register_files_sparse(&ring->uring, SLOTS));
+	must("register_files_update", io_uring_register_files_update(&ring->uring, FILE_SLOT, &file_fd, 1));
+	must("alloc_range", io_uring_register_file_alloc_range(&ring->uring, FIRST_CHOSEN, FILE_SLOT - FIRST_CHOSEN));
+}
+
 static void start_read(struct ring *ring)
 {
 	struct op *op = file_op(ring, "read");
@@ -145,6 +161,10 @@ static void start_read(struct ring *ring)
 		io_uring_prep_readv(sqe, file_fd, vector_of(op, op->length), 2, (__u64)op->offset);
 	else
 		io_uring_prep_read(sqe, file_fd, op->buffer, (unsigned)op->length, (__u64)op->offset);
+	if (ring->has_slots && one_in(2)) {
+		sqe->fd = FILE_SLOT;
+		sqe->flags |= IOSQE_FIXED_FILE;
+	}
 	op->finish = finish_read;
 	maybe_elsewhere(sqe);
 	go(op, sqe);

@@ -17,6 +17,8 @@ struct pool {
 	/* Bytes that were taken out of each so far, where the kernel goes on with what is left. */
 	unsigned at[RING_BUFFERS];
 	bool is_incremental;
+	/* Buffers that are still looked at. */
+	unsigned late[RING_BUFFERS], late_count;
 	/* Receives in flight that may take one by entries, and buffers to be given back. */
 	unsigned claimed, back[ENTRY_BUFFERS], back_count;
 };
@@ -77,8 +79,55 @@ static void arrive_in_pool(struct op *op, int res, unsigned flags)
 	}
 	if (kept_back)
 		kept_back--;
+	else if (one_in(3))
+		pool->late[pool->late_count++] = id;
 	else
 		pool_give(pool, id);
+}
+
+/* Gives back what was looked at long enough; until then receives may have found none left. */
+static void give_late(struct ring *ring)
+{
+	struct pool *pool = ring->pool;
+
+	while (pool && pool->late_count)
+		pool_give(pool, pool->late[--pool->late_count]);
+}
+
+/* The same to a pipe. */
+static void poke_pipe(struct op *op)
+{
+	char bytes[300];
+	unsigned length = 1 + pick(300);
+
+	fill(bytes, length, op->offset);
+	op->offset += length;
+	if (write(op->other, bytes, length) != (ssize_t)length)
+		surprise("write", errno);
+}
+
+/* Reads a pipe into buffers of the group, again and again. */
+static void start_read_many(struct ring *ring)
+{
+	struct op *op = op_new(ring, "read multishot");
+	struct io_uring_sqe *sqe;
+
+	if (!ring->pool)
+		pool_open(ring);
+	give_late(ring);
+	pair_open(op, false);
+	op->many = true;
+	op->arrive = arrive_in_pool;
+	op->finish = finish_pair;
+	results(op, 1, RING_BUFFER_BYTES);
+	fails(op, ENOBUFS);
+	waits(op, poke_pipe);
+	ring_reserve(ring, 1);
+	sqe = ring_entry(ring);
+	io_uring_prep_rw(OP_READ_MULTISHOT, sqe, op->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = RING_GROUP;
+	go(op, sqe);
 }
 
 static struct op *start_recv_many(struct ring *ring)
@@ -88,6 +137,8 @@ static struct op *start_recv_many(struct ring *ring)
 
 	if (!ring->pool)
 		pool_open(ring);
+	if (one_in(2))
+		give_late(ring);
 	pair_open(op, true);
 	op->many = true;
 	op->arrive = arrive_in_pool;
@@ -189,8 +240,6 @@ static void start_recv_by_entry(struct ring *ring)
 
 /* Direct descriptors ---------------------------------------------------------------------------------------- */
 
-#define SLOTS 16
-
 static void finish_installed(struct op *op, int res)
 {
 	(void)op;
@@ -207,17 +256,14 @@ static void finish_slot(struct op *op, int res)
 /* Makes one in a slot, gives it a number of the process's too, and closes it: one after the other. */
 static void start_direct(struct ring *ring)
 {
-	unsigned slot = pick(SLOTS);
+	unsigned slot = pick(FIRST_CHOSEN);
 	struct io_uring_sqe *sqe;
 	struct op *op;
 
 	if (ring->slots_busy & 1u << slot)
 		return;
 	ring->slots_busy |= 1u << slot;
-	if (!ring->has_slots) {
-		ring->has_slots = true;
-		must("register_files_sparse", io_uring_register_files_sparse(&ring->uring, SLOTS));
-	}
+	table_open(ring);
 	ring_reserve(ring, 3);
 	op = op_new(ring, "socket direct");
 	sqe = ring_entry(ring);
@@ -239,6 +285,53 @@ static void start_direct(struct ring *ring)
 	go(op, sqe);
 }
 
+static void close_accepted(struct ring *ring)
+{
+	while (ring->accepted_count) {
+		struct io_uring_sqe *sqe;
+
+		ring_reserve(ring, 1);
+		sqe = ring_entry(ring);
+		io_uring_prep_close_direct(sqe, ring->accepted[--ring->accepted_count]);
+		go_for_nobody(op_new(ring, "close direct"), sqe);
+	}
+}
+
+static void arrive_direct(struct op *op, int res, unsigned flags)
+{
+	(void)flags;
+	if (res < 0)
+		return;
+	op->ring->accepted[op->ring->accepted_count++] = (unsigned)res;
+	if (clients_count)
+		close_now(clients[--clients_count]);
+}
+
+/* Accepts into places that the kernel chooses. */
+static void start_accept_direct(struct ring *ring)
+{
+	struct op *op;
+	struct io_uring_sqe *sqe;
+
+	table_open(ring);
+	close_accepted(ring);
+	op = op_new(ring, "accept direct");
+	op->many = one_in(2);
+	op->arrive = arrive_direct;
+	results(op, FIRST_CHOSEN, FILE_SLOT - 1);
+	fails(op, ENFILE);
+	waits(op, poke_listener);
+	ring_reserve(ring, 1);
+	sqe = ring_entry(ring);
+	if (op->many)
+		io_uring_prep_multishot_accept(sqe, listener_fd, NULL, NULL, 0);
+	else
+		io_uring_prep_accept(sqe, listener_fd, NULL, NULL, 0);
+	/* Of one shot some versions of liburing get that wrong. */
+	sqe->file_index = IORING_FILE_INDEX_ALLOC;
+	go(op, sqe);
+}
+
 /* Messages and futexes -------------------------------------------------------------------------------------- */
 
 /* A pointer goes over to another ring, which it comes back on. */
@@ -254,11 +347,16 @@ static void start_message(struct ring *ring)
 	message = op_new(to, "message");
 	op_own(message);
 	results(message, (int)value, (int)value);
-	sent = op_new(ring, "send message");
 	ring_reserve(ring, 1);
 	sqe = ring_entry(ring);
 	io_uring_prep_msg_ring(sqe, to->uring.ring_fd, value, message->cookie, 0);
-	go(sent, sqe);
+	if (one_in(3)) {
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		io_uring_sqe_set_data64(sqe, NOBODY);
+	} else {
+		sent = op_new(ring, "send message");
+		go(sent, sqe);
+	}
 	/* What comes of it may be waited for on the other ring. */
 	ring_submit(ring);
 }

@@ -84,6 +84,8 @@ struct ring {
 	bool has_names;
 	bool is_open, has_provided, has_slots, has_cancelled_any;
 	char *fixed;
+	/* Places of direct descriptors that accepts chose, to be closed. */
+	unsigned accepted[64], accepted_count;
 	struct pool *pool;
 	/* Takes its completions in another thread, and hands them over. */
 	struct taker *taker;
