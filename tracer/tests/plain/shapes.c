@@ -158,7 +158,7 @@ static void ring_reopen(struct ring *ring)
 
 static void step(struct ring *ring)
 {
-	if (one_in(20))
+	if (one_in(50))
 		give_late(ring);
 	switch (pick(10)) {
 	default:

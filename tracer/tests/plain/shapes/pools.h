@@ -79,7 +79,7 @@ static void arrive_in_pool(struct op *op, int res, unsigned flags)
 	}
 	if (kept_back)
 		kept_back--;
-	else if (one_in(3))
+	else if (one_in(2))
 		pool->late[pool->late_count++] = id;
 	else
 		pool_give(pool, id);
@@ -114,7 +114,6 @@ static void start_read_many(struct ring *ring)
 
 	if (!ring->pool)
 		pool_open(ring);
-	give_late(ring);
 	pair_open(op, false);
 	op->many = true;
 	op->arrive = arrive_in_pool;
@@ -137,7 +136,7 @@ static struct op *start_recv_many(struct ring *ring)
 
 	if (!ring->pool)
 		pool_open(ring);
-	if (one_in(2))
+	if (one_in(5))
 		give_late(ring);
 	pair_open(op, true);
 	op->many = true;

@@ -416,8 +416,9 @@ static void start_asking(struct ring *ring)
 static void poke_one(struct ring *ring)
 {
 	struct op *op = random_waiting(ring);
+	unsigned count = one_in(4) ? 1 + pick(8) : 1;
 
-	if (op && op->poke)
+	while (op && op->poke && count--)
 		op->poke(op);
 }
 
