@@ -127,9 +127,18 @@ static void taker_stop(struct ring *ring)
 	ring->taker = NULL;
 }
 
+/* Who sent a message is told so before the ring that it named is closed. */
+static void settle_senders(const struct ring *to)
+{
+	for (unsigned i = 0; i < RINGS; i++)
+		while (&rings[i] != to && rings[i].is_open && is_sending(&rings[i]))
+			ring_take(&rings[i], true);
+}
+
 static void ring_close(struct ring *ring)
 {
 	ring_settle(ring);
+	settle_senders(ring);
 	if (ring->taker)
 		taker_stop(ring);
 	else if (one_in(3))

@@ -360,6 +360,14 @@ static void start_message(struct ring *ring)
 	ring_submit(ring);
 }
 
+static bool is_sending(const struct ring *ring)
+{
+	for (const struct op *op = ring->ops; op; op = op->next)
+		if (!strcmp(op->what, "send message"))
+			return true;
+	return false;
+}
+
 static void poke_futex(struct op *op)
 {
 	__atomic_store_n((uint32_t *)op->buffer, 1, __ATOMIC_SEQ_CST);
