@@ -308,6 +308,7 @@ fn odd_uses_of_a_ring_are_left_as_they_are_and_are_no_mistakes() {
         ("carried", 18, 0, copies),
         // No proof of a forgotten cookie.
         ("again", 20, 0, ""),
+        ("beside", 20, 0, ""),
         // A completion that the parent took of an operation that it never entered for; of the child nothing is known.
         ("forked", 4, 3, "a ring that its parent made"),
         // More than the other ring's queue holds.

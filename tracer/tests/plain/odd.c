@@ -5,6 +5,7 @@
  *   carried  copies such an entry into another ring
  *   kept     does so with a copy that it put by, while others went through the slot
  *   again    fills its slots once, and hands the same entries over again and again
+ *   beside   fills two of its slots once, and the others each time
  *   forked   lets a forked child submit, and takes what comes of it itself
  *   posted   sends messages to a ring of its own that it never enters
  *   late     is a daemon: the program ends at once, and a child makes its ring when the recording is over
@@ -139,6 +140,18 @@ int main(int argc, char **argv)
         ring.tail = 0;
         for (int lap = 0; lap < 5; lap++) {
             ring.tail += 4;
+            enter(&ring, 4);
+            for (int index = 0; index < 4; index++)
+                printf(" %lx", take(&ring));
+        }
+    } else if (!strcmp(mode, "beside")) {
+        for (int lap = 0; lap < 5; lap++) {
+            for (unsigned index = 0; index < 4; index++) {
+                if (lap == 0 || index % 2)
+                    nop(&ring, 0x1000 + 0x10 * lap + index);
+                else
+                    slot(&ring);
+            }
             enter(&ring, 4);
             for (int index = 0; index < 4; index++)
                 printf(" %lx", take(&ring));

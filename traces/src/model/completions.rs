@@ -346,19 +346,6 @@ impl State {
         }
     }
 
-    /// Shows an operation whose cookie nobody set, with all that came of it.
-    pub(super) fn settle(&self, operation: &Operation, observer: &mut Observer<'_>) {
-        let dead_at_submit = operation.generation.is_none()
-            && operation
-                .lap
-                .as_ref()
-                .is_some_and(|lap| lap.generation.is_some());
-        observer.see(&Moment::Settled {
-            operation,
-            dead_at_submit,
-        });
-    }
-
     /// Notes that coroutines which wait for this cookie are to be resumed.
     fn owe(&mut self, event: &Event, owed: Owed) {
         let process = event.process;

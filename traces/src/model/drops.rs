@@ -23,6 +23,7 @@ impl State {
             return;
         }
         self.open.forget_ring(key);
+        self.forget_words_of(key);
         if let Some(info) = self.rings.get(&key).and_then(|ring| ring.info) {
             self.gone_with(key, info.fd);
         }

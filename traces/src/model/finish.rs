@@ -6,6 +6,7 @@ use super::Observer;
 use super::Thing;
 use super::addresses::Address;
 use super::credits::Credits;
+use super::filled::{Rests, settled};
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Coroutine, Doing, Generation, GenerationId, Operation, RingState};
@@ -278,15 +279,21 @@ impl State {
         rings: impl Iterator<Item = &'a RingState>,
         observer: &mut Observer<'_>,
     ) {
-        let mut open: Vec<&Operation> = Vec::new();
+        let mut over: Vec<(&Operation, Rests)> = Vec::new();
         for ring in rings {
-            open.extend(ring.flying.values().map(Box::as_ref));
+            let flying = ring.flying.values().map(Box::as_ref);
             let credits = ring.credits.values().flat_map(Credits::iter);
-            open.extend(credits.filter_map(|credit| credit.flagged.as_deref()));
+            let open = flying.chain(credits.filter_map(|credit| credit.flagged.as_deref()));
+            // Where nothing is missing all is known.
+            let until = |operation: &Operation| {
+                let last = self.last.get(operation.id.process as usize).copied();
+                ring.dropped.or(last).filter(|_| self.is_lossy)
+            };
+            over.extend(ring.at_end(open, until));
         }
-        open.sort_by_key(|operation| operation.submit);
-        for operation in open {
-            self.settle(operation, observer);
+        over.sort_by_key(|(operation, _)| operation.submit);
+        for (operation, rests) in over {
+            settled(operation, rests, 1, observer);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::buffers::Piece;
 use super::discipline::Early;
+use super::filled::Rests;
 use super::kernel::Posted;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
@@ -29,6 +30,10 @@ pub(crate) enum Moment<'a> {
         operation: &'a Operation,
         /// What its cookie stood for when it went in.
         dead_at_submit: bool,
+        /// What it rests on that nobody did.
+        rests: Rests,
+        /// How many of the same slot it stands for.
+        times: u64,
     },
     /// A completion was taken.
     Completed(Completed<'a>),

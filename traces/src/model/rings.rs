@@ -4,6 +4,7 @@ use wire::record::{CookieState, Owner};
 
 use super::addresses::Address;
 use super::discipline::Carrier;
+use super::filled::Filled;
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::provided::Teller;
@@ -26,20 +27,23 @@ const OWN_MAX: u32 = 64;
 const LAPS_MAX: usize = 8;
 
 impl State {
-    pub(super) fn ring_create(&mut self, event: &Event, ring: &Ring) {
+    pub(super) fn ring_create(&mut self, event: &Event, ring: &Ring, observer: &mut Observer<'_>) {
         self.summary.rings = self.summary.rings.saturating_add(1);
         let state = RingState {
             info: Some(*ring),
+            made: Some(event.id),
             maker: Some(event.lane),
             ..RingState::default()
         };
         let key = (event.process, ring.ring);
         self.open.forget_ring(key);
+        self.forget_words_of(key);
         let before = self.rings.insert(key, state);
         if let Some(info) = before.as_ref().and_then(|ring| ring.info) {
             self.gone_with(key, info.fd);
         }
         self.made_with(key, ring.fd);
+        self.settle_rings(before.iter(), observer);
         for operation in before.iter().flat_map(|ring| ring.flying.values()) {
             self.forget_memory(operation);
         }
@@ -117,6 +121,8 @@ impl State {
             cookie: entry.cookie,
             state: submission.cookie_state,
             zero_was_set,
+            filled: Filled::Untold,
+            is_gone: false,
             entry,
             generation,
             leaked: None,
@@ -150,6 +156,11 @@ impl State {
                 ring.proof.get_or_insert(live.leaked);
             }
         }
+        if by_shim {
+            let names = (generation, exceeds);
+            new_lap.filled = ring.filled(event.id, submission, names, self.is_lossy);
+        }
+        let filled = new_lap.filled;
         let new_lap = match self.spare_laps.pop() {
             Some(mut spare) => {
                 *spare = new_lap;
@@ -170,6 +181,7 @@ impl State {
             lane: event.lane,
             entry,
             cookie_state,
+            filled,
             scope: event.scope,
             label: label.unwrap_or_default(),
             owes,
@@ -207,6 +219,8 @@ impl State {
         self.show_submission(&operation, address, observer);
         if by_shim {
             self.note_index(submission, &operation);
+            self.note_word(event, &operation);
+            self.no_more_held(&operation, observer);
         }
         self.show_cancel(&operation, observer);
         self.note_memory(&operation, observer);

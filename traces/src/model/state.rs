@@ -1,6 +1,6 @@
 //! The state of the model, and the one place that knows which event changes what.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -85,6 +85,8 @@ pub(super) struct State {
     pub(super) messages: FxHashMap<u64, u32>,
     /// What was seen to be put into the queues of rings.
     pub(super) pushed: FxHashMap<(u32, u32), super::pushes::Pushed>,
+    /// Words of slots that were filled once: process, word, ring and slot, and the lane and time of that.
+    pub(super) words: BTreeMap<(u32, u64, u32, u16), (u32, u64)>,
     /// The latest ring of each process's descriptors.
     pub(super) ring_of_fd: FxHashMap<(u32, i32), u32>,
     pub(super) memory: Memory,
@@ -265,7 +267,7 @@ impl State {
             What::Reclaim(p) => self.reclaim(event, p, true, observer),
             What::Release(p) => self.reclaim(event, p, false, observer),
             What::Peek(p) => self.peek(event, p, observer),
-            What::RingCreate(ring) => self.ring_create(event, ring),
+            What::RingCreate(ring) => self.ring_create(event, ring, observer),
             What::RingDrop { ring } => self.ring_drop(event, *ring, observer),
             What::Claim { ring, .. } => self.claim(event, *ring),
             What::Alloc { .. } => {}
@@ -289,7 +291,7 @@ impl State {
             }
             What::Realloc { from, to, size } => {
                 self.told(event, |told| told.frees = true);
-                self.realloc(event, (*from, *to), *size);
+                self.realloc(event, (*from, *to), *size, observer);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, site } => {

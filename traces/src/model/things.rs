@@ -8,6 +8,7 @@ use wire::record::{CookieState, Owner, RingKind};
 
 use super::credits::Credits;
 use super::expect::Owes;
+use super::filled::Filled;
 use super::sequences::Sequences;
 use crate::event::{EventId, Pointer, Ring, SiteId, StringId, TypeId};
 use crate::finding::Subject;
@@ -407,6 +408,8 @@ pub(crate) struct Operation {
     pub(crate) lane: u32,
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
+    /// How often its slot was filled when it went in.
+    pub(crate) filled: Filled,
     pub(crate) scope: u32,
     /// Subsystem that its thread worked for.
     pub(crate) label: StringId,
@@ -485,6 +488,9 @@ pub(crate) struct Lap {
     pub(crate) state: CookieState,
     /// It is 0, and somebody set it: here, or before, and it stayed.
     pub(crate) zero_was_set: bool,
+    pub(crate) filled: Filled,
+    /// The block that its word points into was freed since.
+    pub(crate) is_gone: bool,
     /// The entry but for its place.
     pub(crate) entry: Submit,
     pub(crate) generation: Option<GenerationId>,
@@ -523,6 +529,8 @@ pub(crate) struct Delivered {
 #[derive(Debug, Default)]
 pub(crate) struct RingState {
     pub(crate) info: Option<Ring>,
+    /// Where it was made.
+    pub(crate) made: Option<EventId>,
     /// Lane that made it, where that was seen.
     pub(crate) maker: Option<u32>,
     pub(crate) dropped: Option<EventId>,
@@ -542,6 +550,10 @@ pub(crate) struct RingState {
     pub(crate) by_cookie: FxHashMap<u64, Sequences>,
     pub(crate) laps: FxHashMap<u16, Box<Lap>>,
     pub(crate) zeros: super::zeros::Zeros,
+    /// Operations whose cookies were perhaps forgotten, by slot; and what showed first that a slot was not filled once
+    /// for good.
+    pub(crate) held: FxHashMap<u16, super::filled::Held>,
+    pub(crate) filled_again: FxHashMap<u16, Filled>,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.
     pub(crate) round: u64,

@@ -195,6 +195,12 @@ impl Draft {
         self
     }
 
+    /// How many of its kind it stands for.
+    pub(crate) fn times(mut self, times: u64) -> Self {
+        self.finding.count = times;
+        self
+    }
+
     /// An event that it rests on.
     pub(crate) fn evidence(mut self, event: EventId, role: &'static str) -> Self {
         self.finding.evidence.push(Evidence { event, role });
@@ -352,9 +358,11 @@ impl Drafts {
         }
         self.found.add(draft.finding.rule);
         let same = self.same.entry(draft.same()).or_default();
-        *same = same.saturating_add(1);
-        if *same <= SAME_MAX {
+        if *same < SAME_MAX {
+            *same = same.saturating_add(1);
             self.said.push(draft);
+        } else {
+            *same = same.saturating_add(draft.finding.count);
         }
     }
 

@@ -223,6 +223,14 @@ impl Judge<'_> {
         self.say_with(draft, |_| message);
     }
 
+    /// Asks it, if missing records could be the reason why it is not known to be true; else it is not true.
+    pub(crate) fn ask_if_lost(&mut self, draft: Draft) {
+        // What is missing is not known before all losses are.
+        if self.is_asking() || self.loss(&draft).is_some() {
+            self.say(draft);
+        }
+    }
+
     /// As [`Judge::say`], with a sentence that is put together where somebody reads it: a rule may have as much to say as
     /// there are things, most of which is only counted. The sentence must not ask for an event's place.
     pub(crate) fn say_with(&mut self, draft: Draft, message: impl FnOnce(&Self) -> String) {

@@ -5,7 +5,8 @@
 //! that carries the very word of the slot's previous lap, with no call seen that set it, where that
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
-//! live pointer in the slot that held it before is ordinary.
+//! live pointer in the slot that held it before is ordinary. And, where the shim saw it, of a slot that was filled once
+//! and went in just so ever since, for as long as that is all that is known of it (`model/filled.rs`).
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
 use wire::payload::Submit;
@@ -14,7 +15,7 @@ use wire::record::CookieState;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Found, Lap, Moment, Operation, Poll};
+use crate::model::{Found, Lap, Moment, Operation, Poll, Rests};
 use crate::names::Names;
 
 pub(super) static RULE: Rule = Rule {
@@ -28,7 +29,11 @@ pub(super) static RULE: Rule = Rule {
             and cannot have been meant; suspected of a leftover 0 in a program that does not link the probe, \
             where a thread that sets 0 over 0 while another one enters the ring is not seen to set it.",
     silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
-             which happens all the time because allocators recycle addresses.",
+             which happens all the time because allocators recycle addresses. In a program that does not link \
+             the probe, a slot may have been filled once for good: as long as one goes in as it was to the last bit, \
+             since the first time, and its word is no pointer into a block that was freed, nothing is said of it. \
+             All of it is said as soon as a cookie is set there, or anything else comes from it. Until then, \
+             whoever looks on meanwhile sees nothing, and where records are missing it is asked in the end.",
     needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
             without the probe.",
     points_at: "The submission that nobody gave a cookie.",
@@ -45,6 +50,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Settled {
         operation,
         dead_at_submit,
+        rests,
+        times,
     } = moment
     else {
         return;
@@ -83,7 +90,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
         .confidence(confidence)
-        .history(if proved { History::Own } else { History::Whole })
+        .times(*times)
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -124,7 +131,21 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             draft = draft.key(waited);
         }
     }
-    judge.say(draft);
+    let (history, until) = match rests {
+        _ if !proved => (History::Whole, None),
+        Rests::Record => (History::Own, None),
+        Rests::Slot { since, until } | Rests::Nothing { since, until } => {
+            (since.map_or(History::Whole, History::Since), Some(*until))
+        }
+    };
+    draft = draft.history(history);
+    if let Some(until) = until {
+        draft = draft.until(until);
+    }
+    match rests {
+        Rests::Nothing { .. } => judge.ask_if_lost(draft),
+        Rests::Record | Rests::Slot { .. } => judge.say(draft),
+    }
 }
 
 /// The fault of a line that does not set a cookie.
@@ -248,6 +269,197 @@ mod tests {
         50 main complete 0 0x1000 5
         60 main reclaim 0x1000 Conn conn.rs:131
     ";
+
+    /// What the shim sees of a program that fills slots 0 and 1 once and slot 2 each time: so many lines more, of one ring.
+    /// Submissions need no more than what they are.
+    #[track_caller]
+    fn by_shim(head: &str, lines: &str) {
+        const FIRST: &str = "
+            main ring-create 0 sq=4 cq=8 in-place
+            READ 0x10000 slot=0 addr=0x9000 len=64
+            READ 0x20000 slot=1 addr=0x9100 len=64
+            NOP 0x77 slot=2
+            NOP 0x78 slot=2 set
+        ";
+        let mut text = format!("process 0 capture=preload {head}\n");
+        let lines = FIRST.lines().chain(lines.lines()).map(str::trim);
+        for (number, line) in lines.filter(|line| !line.is_empty()).enumerate() {
+            let is_entry = line.contains("slot=");
+            let what = if is_entry { "main submit 0 " } else { "" };
+            text += &format!("{} {what}{line}\n", 1_000 * number);
+        }
+        check_rule(&RULE, &text);
+    }
+
+    /// It goes in as it was, and is told of or not.
+    fn again(slot: u32, told: &str) -> String {
+        let word = [0x10000, 0x20000][slot as usize];
+        format!(
+            "READ {word:#x} slot={slot} addr={:#x} len=64 poisoned {told}\n",
+            0x9000 + 0x100 * slot
+        )
+    }
+
+    const SAID: &str = "<- [proved] never set user_data; the slot still held 0x10000";
+    const ASKED: &str = "<? never set user_data; the slot still held 0x10000";
+
+    #[test]
+    fn slots_that_are_filled_once_for_good_are_silent() {
+        let each = format!("NOP 0x79 slot=2 set\n{}{}", again(0, ""), again(1, ""));
+        for head in ["state=clean", "end=killed:9", ""] {
+            for end in ["", "main ring-drop 0"] {
+                by_shim(head, &format!("{}{end}", each.repeat(9)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_held_of_a_slot_is_said_once_it_is_filled_again() {
+        let (said, held) = (again(0, SAID), again(1, "").repeat(2));
+        for times in [1, 2, 9] {
+            let run = format!("{}{held}", said.repeat(times));
+            for filled in [
+                "READ 0x30000 slot=0 addr=0x9000 len=64 set",
+                // The very same.
+                "READ 0x10000 slot=0 addr=0x9000 len=64 set",
+                // Several threads enter the ring by now.
+                "READ 0x30000 slot=0 addr=0x9000 len=64",
+            ] {
+                by_shim("", &format!("{run}{filled}\nmain ring-drop 0"));
+            }
+            // Another entry, for which nobody set one either.
+            let other = format!("NOP 0x10000 slot=0 fd=-1 poisoned {SAID}");
+            by_shim("", &format!("{run}{other}"));
+        }
+        // And from then on at once.
+        let filled = "READ 0x10000 slot=0 addr=0x9000 len=64 set";
+        by_shim("", &format!("{said}{filled}\n{said}{said}"));
+    }
+
+    #[test]
+    fn many_of_a_slot_that_is_filled_again_are_counted() {
+        let head = "process 0 capture=preload\n0 main ring-create 0 sq=1 cq=2 in-place\n";
+        let submit =
+            |state: &str| format!("1 main submit 0 POLL_ADD 0x10000 slot=0 fd=7 {state}\n");
+        let laps = format!("{}{}", submit(""), submit("poisoned").repeat(99));
+        let count = |text: String| {
+            let trace = crate::trace::Trace::parse_text(&text).unwrap();
+            let stories = trace.verdict().stories.iter();
+            stories
+                .map(|story| (story.head.first_cause.0, story.head.count))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(count(format!("{head}{laps}")), []);
+        // None of them ended before it was: each is told of at once then.
+        assert_eq!(count(format!("{head}{laps}{}", submit("set"))), [(2, 99)]);
+        let complete = "1 main complete 0 0x10000 1\n".repeat(100);
+        // Completions resume somebody, who is known; so they end before.
+        let resumed = "1 main resume 9 0x10000 ring=0\n".repeat(100);
+        let text = format!("{head}{laps}{complete}{resumed}{}", submit("set"));
+        assert_eq!(count(text), [(2, 99)]);
+    }
+
+    #[test]
+    fn a_word_that_goes_in_when_its_block_is_gone_was_forgotten_and_all_before_it() {
+        let free = "main free 0xfff0 64\n";
+        let said = again(0, SAID);
+        for times in 1..3 {
+            let stale = said.repeat(times);
+            by_shim("", &format!("{free}{stale}"));
+            by_shim(
+                "",
+                &format!("{said}{free}{stale}{}main ring-drop 0", again(1, "")),
+            );
+            by_shim("", &format!("{said}main unmap 0xfff0 64\n{stale}"));
+            by_shim(
+                "",
+                &format!("{said}main realloc 0x10000 0x50000 64\n{stale}"),
+            );
+            // On another core, when the clocks leave no doubt.
+            by_shim("", &format!("other free 0xfff0 64\n{stale}"));
+        }
+        // Blocks beside it; and the same by batch, where it may have been free before.
+        let (beside, behind) = ("main free 0xffc0 64\n", "main free 0x10001 64\n");
+        by_shim("", &format!("{beside}{behind}{}", again(0, "")));
+        by_shim(
+            "times=batch",
+            &format!("other free 0xfff0 64\n{}", again(0, "")),
+        );
+        // Nobody puts anything into a slot of a ring that is gone.
+        let anew = "main ring-drop 0\nmain ring-create 0 sq=4 cq=8 in-place\nNOP 0x5 slot=2\nNOP 0x5 slot=2 set";
+        let first = "READ 0x10000 slot=0 addr=0x9000 len=64\n";
+        by_shim("", &format!("{anew}\n{free}{first}{}", again(0, "")));
+    }
+
+    #[test]
+    fn a_word_that_is_another_pointer_by_now_was_forgotten_and_all_before_it() {
+        let leak = "main leak 0x70000 Conn conn.rs:8\n";
+        let reclaim = "main reclaim 0x70000 Conn conn.rs:9\n";
+        let over = "\nmain complete 0 0x70000 64\n";
+        let first = format!("READ 0x70000 slot=3 addr=0x9000 len=64{over}");
+        let held = "READ 0x70000 slot=3 addr=0x9000 len=64 poisoned";
+        let said = "<- [proved whole] the slot still held Conn#1 0x70000@1's cookie";
+        by_shim("", &format!("{leak}{first}{held}"));
+        by_shim(
+            "",
+            &format!("{leak}{first}{held} {said}{over}{reclaim}{held} {said}"),
+        );
+        by_shim(
+            "",
+            &format!("{leak}{first}{held} {said}{over}{reclaim}{leak}{held} {said}"),
+        );
+        // Two in flight, of one owner.
+        let both = "NOP 0x70000 slot=2 set";
+        by_shim("", &format!("{leak}{first}{both}\n{held} {said}"));
+    }
+
+    /// Where nobody knows whether a slot was filled once it is said as ever: a forked child fills its parent's ring.
+    #[test]
+    fn poison_of_a_slot_that_was_filled_where_nobody_looked_is_proved() {
+        let head = "process 0 capture=preload\n";
+        let entry = "main submit 0 READ 0x10000 slot=0 addr=0x9000 len=64";
+        let said = "poisoned <- [proved own] never set user_data";
+        check_rule(&RULE, &format!("{head}1 {entry}\n2 {entry} {said}"));
+        check_rule(
+            &RULE,
+            &format!("{head}1 main ring-create 0 sq=1 cq=2 in-place\n2 {entry} {said}"),
+        );
+        // The probe knows which slots its program claims.
+        check_rule(
+            &RULE,
+            &format!("1 main ring-create 0 sq=1 cq=2 in-place\n2 {entry}\n3 {entry} {said}"),
+        );
+    }
+
+    #[test]
+    fn what_is_missing_may_have_shown_that_a_slot_was_filled_again_or_that_its_ring_is_another_one()
+    {
+        let lost = "main lost 1 removed\n";
+        let (held, set) = (again(0, ""), "READ 0x30000 slot=0 addr=0x9000 len=64 set\n");
+        let (said, asked) = (again(0, SAID), again(0, ASKED));
+        // A cookie that was set: of one that is still held it is asked.
+        by_shim("", &format!("{asked}{lost}{held}{held}"));
+        by_shim("", &format!("{lost}{asked}{held}{held}"));
+        by_shim("", &format!("{asked}{lost}main ring-drop 0\n"));
+        by_shim("", &format!("{held}main ring-drop 0\n{lost}"));
+        // That the ring was dropped and made anew: what shows that it was filled again is another one's.
+        by_shim("", &format!("{asked}{lost}{set}"));
+        by_shim(
+            "",
+            &format!("{asked}{lost}NOP 0x10000 slot=0 fd=-1 poisoned {ASKED}"),
+        );
+        by_shim("", &format!("{lost}{asked}main free 0xfff0 64\n{asked}"));
+        // Not so what is missing before.
+        by_shim("", &format!("{lost}{said}{set}{said}"));
+        by_shim("", &format!("{lost}{said}{set}{lost}{asked}"));
+        // What went in first is missing.
+        let first = "main lost 9 overwritten\n0 main submit 0 NOP 0x5 slot=3\n";
+        let run =
+            |end: &str| check_rule(&RULE, &format!("process 0 capture=preload\n0 {first}{end}"));
+        let entry = "1 main submit 0 READ 0x10000 slot=0 addr=0x9000 len=64";
+        run(&format!("{entry} poisoned {ASKED}\n{entry} poisoned"));
+        run(&format!("{entry} poisoned {SAID}\n{entry} set"));
+    }
 
     #[test]
     fn poison_that_came_back_is_proved() {

@@ -11,13 +11,12 @@
 //! whose entries a thread of the kernel takes.
 //! Points at the submission.
 
-use wire::payload::Submit;
 use wire::record::{CookieState, RingKind};
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Lap, Moment, Operation, Rewritten};
+use crate::model::{Lap, Moment, Operation, Rewritten, is_again};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(18),
@@ -97,6 +96,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         Moment::Settled {
             operation,
             dead_at_submit,
+            ..
         } => unfilled(operation, *dead_at_submit, judge),
         Moment::Rewritten(rewritten) => other_word(rewritten, judge),
         _ => {}
@@ -176,18 +176,10 @@ fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
     judge.say(draft);
 }
 
-/// The operation that is in a slot once more to the last bit, where that tells anything: an entry without an address
-/// or a descriptor is the same without being the old one.
+/// The operation that is in a slot once more to the last bit, where that tells anything.
 pub(super) fn again(operation: &Operation) -> Option<&Lap> {
     let lap = operation.lap.as_deref()?;
-    let entry = &operation.entry;
-    let old = Submit {
-        sequence: entry.sequence,
-        site: entry.site,
-        ..lap.entry
-    };
-    let telling = entry.addr != 0 || entry.fd >= 0;
-    (*entry == old && telling).then_some(lap)
+    is_again(&operation.entry, lap).then_some(lap)
 }
 
 /// A slot that went in exactly as it was on its previous lap, with a cookie that cannot be meant. That one was set is

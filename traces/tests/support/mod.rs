@@ -8,3 +8,4 @@ pub(crate) mod faults;
 pub(crate) mod file;
 pub(crate) mod runtime;
 pub(crate) mod same;
+pub(crate) mod shim;

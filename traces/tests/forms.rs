@@ -1,0 +1,102 @@
+//! Laws of the rules, as in `law`, of runs of other forms: what the shim records of a program that nobody rebuilt, and
+//! programs that use up the buffers that they provide.
+
+mod support;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use support::same::assert_same;
+use support::shim::{self, Mistake};
+use traces::Trace;
+
+/// What is told of a run: rule, message and how often.
+fn told(lines: &[String]) -> Vec<(String, u64)> {
+    let text = lines.join("\n");
+    let trace = Trace::parse_text(&text).unwrap();
+    assert_same(&trace, &Trace::check_text(&text).unwrap());
+    let nowhere = || Err(std::io::ErrorKind::StorageFull.into());
+    let paged = Trace::parse_text_paged(&text, nowhere).unwrap();
+    assert_eq!(paged.verdict(), trace.verdict());
+    let stories = trace.verdict().stories.iter();
+    stories
+        .map(|story| {
+            let head = &story.head;
+            (format!("{} {}", head.rule, head.message), head.count)
+        })
+        .collect()
+}
+
+/// Takes records away, and counts them as lost: some, and all of the oldest.
+fn lose(lines: &mut [String], deleted: &[Index], prefix: Option<Index>) {
+    let count = lines.len();
+    let mut gone: Vec<usize> = deleted.iter().map(|index| index.index(count)).collect();
+    gone.extend(prefix.into_iter().flat_map(|prefix| 0..prefix.index(count)));
+    for index in gone.into_iter().filter(|index| *index > 0) {
+        let mut words = lines[index].split(' ');
+        let (at, lane) = (words.next().unwrap(), words.next().unwrap());
+        lines[index] = format!("{at} {lane} lost 1 removed");
+    }
+}
+
+/// Cuts a run off, as a kill does.
+fn cut(lines: &mut Vec<String>, at: Index) {
+    lines.truncate(1 + at.index(lines.len()));
+    lines[0] = lines[0].replace("state=clean end=exit:0", "end=killed:9");
+}
+
+fn some_decisions(most: usize) -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(any::<u16>(), 0..most)
+}
+
+fn some_losses() -> impl Strategy<Value = (Vec<Index>, Option<Index>)> {
+    let deleted = prop::collection::vec(any::<Index>(), 1..12);
+    (deleted, prop::option::of(any::<Index>()))
+}
+
+fn mistakes() -> impl Strategy<Value = Mistake> {
+    let forgets =
+        any::<bool>().prop_map(|all_else_as_before| Mistake::Forgets { all_else_as_before });
+    prop_oneof![forgets, Just(Mistake::ForgetsForLaps), Just(Mistake::Stale)]
+}
+
+const NOTHING: Vec<(String, u64)> = Vec::new();
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_a_correct_program_that_the_shim_saw_nothing_is_told(
+        decisions in some_decisions(300),
+        (deleted, prefix) in some_losses(),
+        at in any::<Index>(),
+    ) {
+        let (lines, _) = shim::run(&decisions, None);
+        prop_assert_eq!(told(&lines), NOTHING, "{}", lines.join("\n"));
+        let trace = Trace::parse_text(&lines.join("\n")).unwrap();
+        prop_assert_eq!(trace.verdict().exit_code(), 0);
+        let mut lost = lines.clone();
+        lose(&mut lost, &deleted, prefix);
+        prop_assert_eq!(told(&lost), NOTHING, "{}", lost.join("\n"));
+        let mut killed = lines;
+        cut(&mut killed, at);
+        prop_assert_eq!(told(&killed), NOTHING, "{}", killed.join("\n"));
+    }
+
+    #[test]
+    fn a_cookie_that_the_program_forgot_is_told_of_with_all_of_its_kind(
+        decisions in some_decisions(200),
+        mistake in mistakes(),
+    ) {
+        let (lines, made) = shim::run(&decisions, Some(mistake));
+        prop_assume!(made.is_some());
+        let made = made.unwrap();
+        let found = told(&lines);
+        prop_assert!(!found.is_empty(), "{:?} {:?}\n{}", mistake, made, lines.join("\n"));
+        let first = format!("operation #{} (ring {}, ", made.sequence, made.ring);
+        // What is known of one and not of another, such as a completion, makes another story of it.
+        let right = found[0].0.contains(&first)
+            && found.iter().all(|(said, _)| said.starts_with("T02 "))
+            && found.iter().map(|(_, count)| count).sum::<u64>() == made.count;
+        prop_assert!(right, "{:?} {:?} wanted, {:#?}\n{}", mistake, made, found, lines.join("\n"));
+    }
+}
