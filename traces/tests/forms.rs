@@ -5,6 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use support::groups::{self, Manner};
 use support::same::assert_same;
 use support::shim::{self, Mistake};
 use traces::Trace;
@@ -98,5 +99,31 @@ proptest! {
             && found.iter().all(|(said, _)| said.starts_with("T02 "))
             && found.iter().map(|(_, count)| count).sum::<u64>() == made.count;
         prop_assert!(right, "{:?} {:?} wanted, {:#?}\n{}", mistake, made, found, lines.join("\n"));
+    }
+
+    #[test]
+    fn of_a_correct_program_that_uses_up_its_buffers_nothing_is_told(
+        decisions in some_decisions(300),
+        (deleted, prefix) in some_losses(),
+        at in any::<Index>(),
+    ) {
+        let (mut lines, _) = groups::run(&decisions, Manner::Calm);
+        prop_assert_eq!(told(&lines), NOTHING, "{}", lines.join("\n"));
+        lose(&mut lines, &deleted, prefix);
+        prop_assert_eq!(told(&lines), NOTHING, "{}", lines.join("\n"));
+        let (mut lines, _) = groups::run(&decisions, Manner::Hasty);
+        cut(&mut lines, at);
+        prop_assert_eq!(told(&lines), NOTHING, "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_buffer_that_is_lost_by_a_group_that_recovered_is_told_of(decisions in some_decisions(300)) {
+        let (lines, lost) = groups::run(&decisions, Manner::Careless);
+        prop_assume!(lost.is_some());
+        let (group, id) = lost.unwrap();
+        let found = told(&lines);
+        let said = format!("T19 buffer {id} of group {group} on ring 0 was handed out and never given back");
+        let right = found.len() == 1 && found[0].0.starts_with(&said) && found[0].1 == 1;
+        prop_assert!(right, "{} wanted, {:#?}\n{}", said, found, lines.join("\n"));
     }
 }

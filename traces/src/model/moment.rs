@@ -173,6 +173,8 @@ pub(crate) enum Moment<'a> {
     BufferLost {
         /// Where it was handed out.
         taken: EventId,
+        /// From where on nothing must be missing for that, if not from the start.
+        since: Option<EventId>,
         /// Process and scope of the thread that took it.
         place: (u32, u32),
         /// Ring, group and id.
@@ -187,7 +189,7 @@ pub(crate) enum Moment<'a> {
         rounds: u64,
         /// The ring was dropped, or its process ended in order.
         clean: bool,
-        /// No buffer of the group was ever given back, and the ring was dropped.
+        /// No buffer of the group was ever given back, and the group was withdrawn or its ring dropped.
         none_back: bool,
     },
     /// A descriptor that a completion brought was neither used nor closed.

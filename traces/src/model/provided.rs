@@ -46,8 +46,79 @@ struct Group {
     given: FxHashMap<u32, Given>,
     /// With the program.
     taken: FxHashMap<u32, Taken>,
-    /// Whether one that was handed out was ever given back.
-    some_came_back: bool,
+    /// Of those that were ever given back, when the newest was handed out: one that was handed out before that, and is out
+    /// still, was overtaken.
+    newest_back: Option<EventId>,
+    /// While it waits, the ring's round in which it ran dry, or got one back of those that were out then.
+    waits_since: Option<u64>,
+    /// The most rounds that the program ever let it wait for one.
+    longest_wait: Option<u64>,
+    /// Once it had run dry the program went on with buffers that it had not had before.
+    is_renewed: bool,
+    /// The program took it from the kernel whole, in this round of the ring, and none was ever given back.
+    withdrawn: Option<u64>,
+}
+
+impl Group {
+    /// A buffer is given to the kernel: one that was out when the group ran dry ends its waiting, and so does a new one.
+    fn gets(&mut self, buffer: u32, round: u64) {
+        match self.taken.remove(&buffer) {
+            Some(taken) => {
+                self.newest_back = self.newest_back.max(Some(taken.event));
+                if taken.dry.is_some() {
+                    self.longest_wait = self.waited(round);
+                    self.waits_since = Some(round);
+                }
+            }
+            None if self.waits_since.is_some() && !self.given.contains_key(&buffer) => {
+                self.longest_wait = self.waited(round);
+                (self.waits_since, self.is_renewed) = (None, true);
+            }
+            None => {}
+        }
+    }
+
+    /// The longest that it waited, as of a round.
+    fn waited(&self, round: u64) -> Option<u64> {
+        let waited = self.waits_since.map(|since| round.saturating_sub(since));
+        self.longest_wait.max(waited)
+    }
+
+    /// What it is once it was taken from the kernel and is filled anew.
+    fn anew(&self, round: u64) -> Self {
+        Self {
+            longest_wait: self.waited(round),
+            is_renewed: self.is_renewed || self.waits_since.is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// A completion found no buffer left.
+    fn runs_dry(&mut self, event: EventId, round: u64) {
+        for taken in self.taken.values_mut().filter(|it| it.dry.is_none()) {
+            taken.dry = Some((event, round));
+            self.waits_since = Some(round);
+        }
+    }
+
+    /// Whether one of its buffers that is out is no lost one in a round.
+    ///
+    /// A program may use up all that there is on purpose. It gives back in turn, and the end finds it with the newest in
+    /// hand; or it never gives any back and goes on with others. It is known by that it let the group wait before, for as
+    /// long.
+    fn is_usual(&self, taken: EventId, round: u64) -> bool {
+        let waits_as_ever = self.longest_wait.is_some() && self.waited(round) == self.longest_wait;
+        waits_as_ever
+            && match self.newest_back {
+                Some(_) => !self.was_overtaken(taken),
+                None => self.is_renewed,
+            }
+    }
+
+    /// Whether one that was handed out later came back.
+    fn was_overtaken(&self, taken: EventId) -> bool {
+        self.newest_back.is_some_and(|newest| newest > taken)
+    }
 }
 
 /// Who told that a buffer was given to the kernel.
@@ -106,11 +177,9 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         self.told(event, |told| told.provided = true);
+        let round = self.rings.round(&(id.0, id.1));
         if count == 0 && by == Teller::Hook {
-            // The group was taken from the kernel whole; its number begins anew.
-            self.buffers_lost(id..=id, event.id, (true, true), observer);
-            self.provided.groups.remove(&id);
-            self.provided.lost_track.remove(&id);
+            self.withdraw(event, id, round, observer);
             return;
         }
         self.provided.given = self.provided.given.saturating_add(u64::from(count));
@@ -124,9 +193,12 @@ impl State {
         }
         let mut twice = None;
         let group = self.provided.groups.entry(id).or_default();
+        if group.withdrawn.is_some() {
+            *group = group.anew(round);
+        }
         for offset in 0..count {
             let buffer = first.wrapping_add(offset) & 0xFFFF;
-            group.some_came_back |= group.taken.remove(&buffer).is_some();
+            group.gets(buffer, round);
             match group.given.get_mut(&buffer) {
                 Some(known) if known.is_same(by) => known.by = Teller::Both,
                 known => {
@@ -149,6 +221,22 @@ impl State {
                 partly: before.partly,
             });
         }
+    }
+
+    /// A group is taken from the kernel whole; its number begins anew. Who used up all of it and never gave any back may
+    /// do so to fill it again: that is known at the end.
+    fn withdraw(&mut self, event: &Event, id: GroupId, round: u64, observer: &mut Observer<'_>) {
+        self.provided.lost_track.remove(&id);
+        let Some(group) = self.provided.groups.get_mut(&id) else {
+            return;
+        };
+        if group.newest_back.is_none() && !group.taken.is_empty() {
+            group.given.clear();
+            group.withdrawn.get_or_insert(round);
+            return;
+        }
+        self.buffers_lost(id..=id, event.id, (true, true), observer);
+        self.provided.groups.remove(&id);
     }
 
     /// A completion may have handed out a buffer, or have found none.
@@ -190,9 +278,7 @@ impl State {
                 known.taken.insert(buffer, taken);
             }
         } else if completion.res == NO_BUFFERS && known.given.is_empty() {
-            for taken in known.taken.values_mut() {
-                taken.dry.get_or_insert((event.id, round));
-            }
+            known.runs_dry(event.id, round);
         }
     }
 
@@ -231,26 +317,35 @@ impl State {
         let groups = self.provided.groups.range(concerned);
         let taken = groups.flat_map(|(id, group)| {
             let taken = group.taken.iter();
-            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group.some_came_back))
+            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group))
         });
         let mut taken: Vec<_> = taken.collect();
         taken.sort_by_key(|(_, buffer, taken, _)| (taken.event, *buffer));
-        for ((process, ring, group), buffer, taken, some_came_back) in taken {
-            let Some((dry, then)) = taken.dry else {
+        for ((process, ring, number), buffer, taken, group) in taken {
+            let now = self.rings.round(&(process, ring));
+            let round = group.withdrawn.unwrap_or(now);
+            let Some((dry, then)) = taken.dry.filter(|_| !group.is_usual(taken.event, round))
+            else {
                 continue;
             };
-            let state = self.rings.get(&(process, ring));
-            let rounds = state.map_or(0, |state| state.round.saturating_sub(then));
+            let made = self.rings.get(&(process, ring)).and_then(|ring| ring.made);
+            let is_withdrawn = group.withdrawn.is_some();
             observer.see(&Moment::BufferLost {
                 taken: taken.event,
+                // That others did not overtake it tells nothing where what they did is missing.
+                since: if group.was_overtaken(taken.event) {
+                    Some(taken.event)
+                } else {
+                    made
+                },
                 place: (process, taken.scope),
-                buffer: (ring, group, buffer),
+                buffer: (ring, number, buffer),
                 operation: taken.operation,
                 dry,
                 until,
-                rounds,
-                clean,
-                none_back: dropped && !some_came_back,
+                rounds: round.saturating_sub(then),
+                clean: clean || is_withdrawn,
+                none_back: (dropped || is_withdrawn) && group.newest_back.is_none(),
             });
         }
     }

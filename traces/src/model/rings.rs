@@ -38,6 +38,8 @@ impl State {
         let key = (event.process, ring.ring);
         self.open.forget_ring(key);
         self.forget_words_of(key);
+        // Of one that was there before nobody may have seen how it went.
+        self.buffers_at_drop(event, ring.ring, observer);
         let before = self.rings.insert(key, state);
         if let Some(info) = before.as_ref().and_then(|ring| ring.info) {
             self.gone_with(key, info.fd);

@@ -6,7 +6,8 @@
 //! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
 //! dropped a round after it ran dry, if none of the group was ever given back.
 //! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
-//! kernel took away by its own choice, or that are handed out several at once.
+//! kernel took away by its own choice, or that are handed out several at once; and where the program used up all that
+//! there was before, got on, and let the group wait no longer now than it did then (`model/provided.rs`).
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -22,7 +23,10 @@ pub(super) static RULE: Rule = Rule {
             receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \
             will write to it.",
     silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
-             by its own choice, or hands out several with one completion. The end came less than two \
+             by its own choice, or hands out several with one completion. It ran dry before, the program got on, by \
+             giving back in turn or, where it never gives any back, with others or with the group made anew, and \
+             it waits no longer now than it did then; unless one that was handed out later came back. The end came \
+             less than two \
              rounds of the ring after the group ran dry: one is enough to suspect it where the ring was \
              dropped and none of the group's buffers was ever given back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
@@ -70,6 +74,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::BufferLost {
             taken,
+            since,
             place: (process, scope),
             buffer: (ring, group, buffer),
             operation,
@@ -99,7 +104,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 } else {
                     Confidence::Suspected
                 })
-                .history(History::Since(*taken))
+                .history(since.map_or(History::Whole, History::Since))
                 .message(format!(
                     "buffer {buffer} of group {group} on ring {ring} was handed out and never given back, \
                      and the group ran dry"
@@ -291,6 +296,190 @@ mod tests {
             24 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select
             24 main complete 0 0x1000 5 flags=0x00001";
         of(once, round, "");
+    }
+
+    /// A run of steps on a group of ring 0, each at a time of its own: `give FIRST COUNT`, `take ID` into a buffer,
+    /// `dry`, which finds none, and `pass`, a round without one; or a line of its own.
+    #[track_caller]
+    fn steps(head: &str, steps: &str) {
+        let mut text = format!("process 0 {head}\n0 main ring-create 0 sq=8 cq=16\n");
+        let lines = steps.lines().map(str::trim).filter(|line| !line.is_empty());
+        for (number, line) in lines.enumerate() {
+            let (step, told) = line.split_at(line.find('<').unwrap_or(line.len()));
+            let words: Vec<&str> = step.split_whitespace().collect();
+            let at = 10 * (number + 1);
+            let receive = format!(
+                "{at} main submit 0 RECV 0x1000 buf=1 buffer-select\n{at} main complete 0 0x1000"
+            );
+            text += &match words[..] {
+                ["give", first, count] => {
+                    format!("{at} main buffer-provide 0 1 {first} count={count}")
+                }
+                ["take", id] => format!(
+                    "{receive} 5 flags={:#x}",
+                    1 | id.parse::<u32>().unwrap() << 16
+                ),
+                ["dry"] => format!("{receive} -105"),
+                ["pass"] => format!("{at} main submit 0 NOP 0x7\n{at} main complete 0 0x7 0"),
+                _ => format!("{at} {step}"),
+            };
+            text += &format!(" {told}\n");
+        }
+        check_rule(&RULE, &text);
+    }
+
+    /// Two that are given, used up, and given back in turn so many rounds later.
+    fn recovered(rounds: usize) -> String {
+        let rounds = "pass\n".repeat(rounds);
+        format!("give 0 2\ntake 0\ntake 1\ndry\n{rounds}give 0 1\n{rounds}give 1 1\n")
+    }
+
+    const LOST: &str = "was handed out and never given back, and the group ran dry";
+
+    #[test]
+    fn what_is_given_back_in_turn_is_no_lost_one_while_it_takes_no_longer_than_before() {
+        for end in ["", "main ring-drop 0"] {
+            for (before, now, told) in [
+                (3, 3, false),
+                (3, 4, true),
+                (1, 1, false),
+                (1, 2, true),
+                (0, 2, true),
+            ] {
+                let said = if told {
+                    format!("<- [since:0] {LOST}")
+                } else {
+                    String::new()
+                };
+                let (first, rest) = (recovered(before), "pass\n".repeat(now));
+                // The end finds it with both in hand, or with the newer one.
+                steps(
+                    "state=clean",
+                    &format!("{first}take 0 {said}\ntake 1 {said}\ndry\n{rest}{end}"),
+                );
+                steps(
+                    "state=clean",
+                    &format!("{first}take 0\ntake 1 {said}\ndry\ngive 0 1\n{rest}{end}"),
+                );
+            }
+            // Others did not wait for it, once or before.
+            let (first, rest) = (recovered(1), "pass\n".repeat(2));
+            let said = format!("<- [observed since:15] buffer 0 of group 1 on ring 0 {LOST}");
+            let both = format!("take 0 {said}\ntake 1\n");
+            steps(
+                "state=clean",
+                &format!("{first}{both}dry\ngive 1 1\n{rest}{end}"),
+            );
+            let newer = format!("give 1 1\ntake 1 <- {LOST}\n");
+            steps(
+                "state=clean",
+                &format!("{first}{both}{newer}dry\n{rest}{end}"),
+            );
+        }
+        // One that came back before the group ran dry tells nothing of how long it may take.
+        let said = format!("<- {LOST}");
+        steps(
+            "state=clean",
+            &format!("give 0 2\ntake 0\ngive 0 1\ntake 0 {said}\ntake 1 {said}\ndry\npass\npass"),
+        );
+    }
+
+    #[test]
+    fn who_never_gives_any_back_goes_on_with_others_or_makes_the_group_anew() {
+        let (rounds, said) = ("pass\n".repeat(3), format!("<- {LOST}"));
+        let used_up = |first: u32, said: &str| {
+            format!("take {first} {said}\ntake {} {said}\ndry\n", first + 1)
+        };
+        for end in ["", "main ring-drop 0"] {
+            let (none, all) = (used_up(0, ""), used_up(0, &said));
+            for others in ["give 2 2\n", "give 1 3\n"] {
+                let is_fresh = others.starts_with("give 2");
+                // With the second one came back.
+                let first = if is_fresh {
+                    &none
+                } else {
+                    &format!("take 0 {said}\ntake 1\ndry\n")
+                };
+                steps(
+                    "state=clean",
+                    &format!(
+                        "give 0 2\n{first}{rounds}{others}{}{end}",
+                        "pass\n".repeat(9)
+                    ),
+                );
+            }
+            let other = used_up(2, "");
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{none}{rounds}give 2 2\n{other}{rounds}{end}"),
+            );
+            // Not so for longer than it took before.
+            let other = used_up(2, &said);
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{all}{rounds}give 2 2\n{other}{rounds}pass\n{end}"),
+            );
+
+            let anew = "main buffer-provide 0 1 0 count=0\n";
+            steps(
+                "state=clean",
+                &format!(
+                    "give 0 2\n{none}{rounds}{anew}give 0 1\n{}{end}",
+                    "pass\n".repeat(9)
+                ),
+            );
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{none}{rounds}{anew}give 0 2\n{none}{rounds}{end}"),
+            );
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{none}{rounds}{anew}give 0 2\n{all}{rounds}pass\n{end}"),
+            );
+            // Of a group that is not filled again it is as at the end of the ring; what passes behind that tells nothing.
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{all}{rounds}{anew}{rounds}{end}"),
+            );
+            steps("end=killed:9", &format!("give 0 2\n{all}pass\n{anew}{end}"));
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{none}{anew}{rounds}{end}"),
+            );
+            // Where some came back in all.
+            let given = format!("give 0 2\ntake 0\ngive 0 1\n{all}{rounds}{anew}give 0 2\n{end}");
+            steps("state=clean", &given);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_may_have_shown_how_long_it_takes() {
+        let lost = "main lost 1 removed\n";
+        let (rounds, first) = ("pass\n".repeat(3), recovered(0));
+        let asked = format!("<? {LOST}");
+        steps(
+            "state=clean",
+            &format!("give 0 1\n{lost}take 0 {asked}\ndry\n{rounds}"),
+        );
+        let said = format!("<- {LOST}");
+        steps(
+            "state=clean",
+            &format!("{first}{lost}take 0 {said}\ntake 1\ndry\ngive 1 1\n{rounds}"),
+        );
+        // That it was filled anew.
+        let anew = "main buffer-provide 0 1 0 count=0\n";
+        steps(
+            "state=clean",
+            &format!("give 0 1\ntake 0 {asked}\ndry\n{rounds}{anew}{lost}pass\n"),
+        );
+        // Another ring of its number has groups of its own, whatever became of the first one.
+        let made = "main ring-create 0 sq=8 cq=16\n";
+        for gone in ["", "main ring-drop 0\n"] {
+            steps(
+                "",
+                &format!("give 0 1\n{gone}{made}give 0 1\ntake 0\ngive 0 1"),
+            );
+        }
     }
 
     /// The hook and the entry tell of the same buffers: which of the two comes first does not matter.

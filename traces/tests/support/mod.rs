@@ -6,6 +6,7 @@
 pub(crate) mod decisions;
 pub(crate) mod faults;
 pub(crate) mod file;
+pub(crate) mod groups;
 pub(crate) mod runtime;
 pub(crate) mod same;
 pub(crate) mod shim;
