@@ -61,7 +61,12 @@ impl State {
             delivered = ring.delivered.get(&cookie).copied();
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 // Others with the same cookie may have resumed nobody and never will: the newest
-                // is the likeliest.
+                // is the likeliest. So an older one pays for a second resume by the same word, which is missed then. Nothing
+                // that is recorded tells that it must not. A runtime that takes back the owner at once and queues whom it
+                // resumes does so when the address is another's: then the first resume was the older one's, and its
+                // generation is dead all the same. Nor does it help that whoever waited for the word when it was taken has
+                // ended, or was resumed by something else: what it waited for may have gone to the coroutine that is resumed
+                // now, with the future, and a suspension names the word, not the generation.
                 credit = credits.take_newest();
                 if credits.is_empty() {
                     ring.credits.remove(&cookie);
