@@ -49,6 +49,8 @@ struct Group {
     /// Of those that were ever given back, when the newest was handed out: one that was handed out before that, and is out
     /// still, was overtaken.
     newest_back: Option<EventId>,
+    /// Buffers that are out and were when it ran dry.
+    awaited: usize,
     /// While it waits, the ring's round in which it ran dry, or got one back of those that were out then.
     waits_since: Option<u64>,
     /// The most rounds that the program ever let it wait for one.
@@ -60,21 +62,25 @@ struct Group {
 }
 
 impl Group {
-    /// A buffer is given to the kernel: one that was out when the group ran dry ends its waiting, and so does a new one.
+    /// A buffer is given to the kernel. Those that were out when the group ran dry end its waiting, one by one; and so does
+    /// a new one, where none ever came back.
     fn gets(&mut self, buffer: u32, round: u64) {
         match self.taken.remove(&buffer) {
             Some(taken) => {
                 self.newest_back = self.newest_back.max(Some(taken.event));
                 if taken.dry.is_some() {
                     self.longest_wait = self.waited(round);
-                    self.waits_since = Some(round);
+                    self.awaited = self.awaited.saturating_sub(1);
+                    self.waits_since = (self.awaited > 0).then_some(round);
                 }
             }
-            None if self.waits_since.is_some() && !self.given.contains_key(&buffer) => {
-                self.longest_wait = self.waited(round);
-                (self.waits_since, self.is_renewed) = (None, true);
+            None => {
+                let is_new = !self.given.contains_key(&buffer) && self.newest_back.is_none();
+                if is_new && self.waits_since.is_some() {
+                    self.longest_wait = self.waited(round);
+                    (self.waits_since, self.is_renewed) = (None, true);
+                }
             }
-            None => {}
         }
     }
 
@@ -97,6 +103,7 @@ impl Group {
     fn runs_dry(&mut self, event: EventId, round: u64) {
         for taken in self.taken.values_mut().filter(|it| it.dry.is_none()) {
             taken.dry = Some((event, round));
+            self.awaited = self.awaited.saturating_add(1);
             self.waits_since = Some(round);
         }
     }

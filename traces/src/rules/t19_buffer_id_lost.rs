@@ -376,6 +376,16 @@ mod tests {
                 &format!("{first}{both}{newer}dry\n{rest}{end}"),
             );
         }
+        // New ones that come much later do not make that longer.
+        let said = format!("<- {LOST}");
+        steps(
+            "state=clean",
+            &format!(
+                "{}{}give 2 1\ntake 0 {said}\ntake 1 {said}\ntake 2 {said}\ndry\npass\npass",
+                recovered(1),
+                "pass\n".repeat(9)
+            ),
+        );
         // One that came back before the group ran dry tells nothing of how long it may take.
         let said = format!("<- {LOST}");
         steps(
@@ -446,6 +456,9 @@ mod tests {
                 "state=clean",
                 &format!("give 0 2\n{none}{anew}{rounds}{end}"),
             );
+            // Where some come back new ones tell nothing.
+            let some = format!("give 0 2\ntake 0\ngive 0 1\n{all}give 2 1\n{rounds}{end}");
+            steps("state=clean", &some);
             // Where some came back in all.
             let given = format!("give 0 2\ntake 0\ngive 0 1\n{all}{rounds}{anew}give 0 2\n{end}");
             steps("state=clean", &given);
