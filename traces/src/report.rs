@@ -692,6 +692,16 @@ mod tests {
         assert_eq!(ends, ["the first event", "7.000 us"], "{report}");
     }
 
+    /// Of very many losses the events are not kept; those that are listed are not among them.
+    #[test]
+    fn what_is_missing_before_an_event_that_is_not_at_hand_is_said_to_be() {
+        let mut trace = Trace::parse_text("0 main mark x\n7000 main lost 2 full\n").unwrap();
+        trace.recording.losses[0].event = crate::event::EventId(9);
+        let report = super::text(&trace, 200);
+        let said = "on main before an event that is not at hand";
+        assert!(report.contains(said), "{report}");
+    }
+
     #[test]
     fn numbers_and_times() {
         assert_eq!(grouped(1_234_567), "1,234,567");

@@ -425,3 +425,97 @@ fn again(
     let (judged, events) = course.finish_with_events();
     (judged, events, stacks.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Aside;
+    use crate::finding::Verdict;
+
+    /// Events as a reader lends them: those of pointers as rows.
+    struct Lent<'a> {
+        events: &'a [Event],
+        losses: &'a [LocatedLoss],
+    }
+
+    impl Again for Lent<'_> {
+        fn pass(&self, witness: &mut impl Witness) -> Option<Vec<LocatedLoss>> {
+            let is_row = |event: &Event| Row::of_pointer(event).is_some();
+            for run in self
+                .events
+                .chunk_by(|one, other| is_row(one) && is_row(other))
+            {
+                let rows: Vec<Row> = run.iter().filter_map(Row::of_pointer).collect();
+                if rows.is_empty() {
+                    run.iter()
+                        .for_each(|event| witness.event(event, StackId(0), Foreseen::default()));
+                } else {
+                    let (first, first_ns) = (run[0].id, 0);
+                    let rows = &rows;
+                    witness.pointers(&Pointers {
+                        rows,
+                        first,
+                        first_ns,
+                    });
+                }
+            }
+            Some(self.losses.to_vec())
+        }
+
+        fn began_ns(&self) -> i64 {
+            0
+        }
+    }
+
+    fn nowhere() -> std::io::Result<Box<dyn Aside>> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    /// A pointer that is taken back twice, and behind that something that is missing.
+    const LOSSY: &str = "
+        100 a leak 0x1000 Conn conn.rs:8
+        200 a reclaim 0x1000 Conn conn.rs:9
+        300 a reclaim 0x1000 Conn conn.rs:10
+        350 a mark x
+        400 b peek 0x2000
+        500 b lost 1 removed
+        600 b peek 0x2000
+    ";
+
+    /// By batch it is looked once more where records are missing, among rows that nobody wants for themselves, too.
+    #[test]
+    fn rows_that_nobody_wants_tell_where_records_are_missing() {
+        for head in ["process 0 times=batch", "process 0"] {
+            let text = format!("{head}\n{LOSSY}");
+            let (mut recording, events) = crate::text::parse(&text).unwrap();
+            let facts = Facts::survey(&recording, &events);
+            let losses = &recording.losses.clone();
+            let events = &events;
+            let lent = Lent { events, losses };
+            let told = |verdict: &Verdict| (verdict.stories.len(), verdict.cannot_tell.len());
+            let (judged, _) = judge(&mut recording, &facts, &lent).unwrap();
+            assert_eq!(told(&judged.verdict), (1, 0), "{head}");
+            let (judged, _) = judge_paged(&mut recording, &facts, &lent, nowhere, &|_| {}).unwrap();
+            assert_eq!(told(&judged.verdict), (1, 0), "{head}");
+        }
+    }
+
+    /// Losses are kept where no events are: in pages there are all of them.
+    #[test]
+    fn losses_that_lie_in_pages_are_not_kept_besides() {
+        let (recording, events) = crate::text::parse(LOSSY).unwrap();
+        let facts = Facts::survey(&recording, &events);
+        let (events, losses) = (&events, &recording.losses);
+        let lent = Lent { events, losses };
+        let kept = |links: &dyn Fn() -> Links| {
+            let first = first(&recording, &facts, &lent, links, true);
+            first
+                .kept
+                .iter()
+                .map(|event| event.id.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&Links::default), [5]);
+        assert!(kept(&|| Links::paged(Builder::new(nowhere))).is_empty());
+    }
+}

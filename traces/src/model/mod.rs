@@ -258,6 +258,9 @@ impl<'a> Course<'a> {
             mut observer,
         } = self;
         let recording = observer.recording;
+        if let Some(asked) = observer.asked {
+            asked.meet(EventId(state.summary.events));
+        }
         state.show_hits(u64::MAX, &mut observer);
         state.show_overlaps(u64::MAX, &mut observer);
         state.decide_looks_at_end(recording, &mut observer);

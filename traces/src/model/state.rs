@@ -238,6 +238,9 @@ impl State {
         {
             self.looks += 1;
         }
+        if let Some(asked) = observer.asked {
+            asked.meet(event.id);
+        }
         self.links.begin(event.id);
         self.look(event, observer);
         self.links.end(event);

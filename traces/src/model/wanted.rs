@@ -75,16 +75,28 @@ impl Things {
     }
 }
 
-/// Numbers of events: few ones one by one, many as a bit each, whatever there is of them.
+/// Numbers of events: few ones one by one, many as a bit each, whatever there is of them; of those that were met, so that
+/// there are no more bits than there are events.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     few: FxHashSet<u64>,
     many: Vec<u64>,
     len: usize,
+    /// The number behind those that were met.
+    end: u64,
 }
 
 impl Ids {
+    /// All events up to this one are there.
+    pub(super) fn meet(&mut self, id: EventId) {
+        self.end = self.end.max(id.0.saturating_add(1));
+    }
+
+    /// Of a number that is no event's nothing will ever be asked.
     pub(super) fn insert(&mut self, id: EventId) {
+        if id.0 >= self.end {
+            return;
+        }
         if self.many.is_empty() && self.few.len() < FEW {
             self.len += usize::from(self.few.insert(id.0));
             return;
@@ -163,6 +175,11 @@ impl Asked {
         self.wanted.into_inner()
     }
 
+    /// Somebody may ask for all events up to this one.
+    pub(super) fn meet(&self, id: EventId) {
+        self.wanted.borrow_mut().events.meet(id);
+    }
+
     /// Somebody will look at this event.
     pub(crate) fn event(&self, id: EventId) {
         // What is about to be given up takes no more memory; who had what at hand by batch is asked of any number.
@@ -203,6 +220,7 @@ mod tests {
     fn many_numbers_are_what_few_ones_are() {
         let mut ids = Ids::default();
         let odd = |at: usize| EventId(at as u64 * 7 + 1);
+        ids.meet(odd(FEW + 100));
         for at in 0..FEW + 100 {
             assert!(!ids.contains(odd(at)));
             ids.insert(odd(at));
@@ -213,5 +231,28 @@ mod tests {
         assert!((0..FEW + 100).all(|at| ids.contains(odd(at))));
         assert!((0..FEW + 100).all(|at| !ids.contains(EventId(at as u64 * 7 + 2))));
         assert!(!ids.contains(EventId(u64::MAX)));
+    }
+
+    #[test]
+    fn a_number_that_is_no_event_s_takes_no_memory() {
+        let mut ids = Ids::default();
+        let insert_odd = |ids: &mut Ids| {
+            for id in [1_000_001, 1 << 40, u64::MAX] {
+                ids.insert(EventId(id));
+                assert!(!ids.contains(EventId(id)));
+            }
+        };
+        insert_odd(&mut ids);
+        ids.meet(EventId(1_000_000));
+        insert_odd(&mut ids);
+        assert!(ids.is_empty());
+        (0..=FEW as u64).for_each(|id| ids.insert(EventId(id)));
+        insert_odd(&mut ids);
+        ids.insert(EventId(1_000_000));
+        // What was met before was met.
+        ids.meet(EventId(5));
+        insert_odd(&mut ids);
+        assert_eq!((ids.len(), ids.many.len()), (FEW + 2, 1_000_000 / 64 + 1));
+        assert!(ids.contains(EventId(1_000_000)));
     }
 }
