@@ -452,6 +452,8 @@ mod tests {
         // Not so what is missing before.
         by_shim("", &format!("{lost}{said}{set}{said}"));
         by_shim("", &format!("{lost}{said}{set}{lost}{asked}"));
+        let forgotten = "READ 0x30000 slot=0 addr=0x9000 len=64 poisoned <- still held 0x30000";
+        by_shim("", &format!("{lost}{said}{set}{forgotten}\n{forgotten}"));
         // What went in first is missing.
         let first = "main lost 9 overwritten\n0 main submit 0 NOP 0x5 slot=3\n";
         let run =
