@@ -150,6 +150,9 @@ pub enum Doubt {
     Lost(LossReason),
     /// Times are by batch, and the order in which several threads came is not known.
     TimesByBatch,
+    /// A slot of a ring may have been filled once for good, or its cookie was forgotten each time: of a program that
+    /// nobody rebuilt it is not seen which.
+    FilledOnce,
 }
 
 /// A question that a rule would have answered, had nothing been lost and every order been known.

@@ -229,6 +229,7 @@ impl Teller<'_> {
             reason: match question.reason {
                 Doubt::Lost(reason) => crate::text::loss_reason(reason),
                 Doubt::TimesByBatch => "times-by-batch",
+                Doubt::FilledOnce => "filled-once",
             },
             subject: self.subject(question.subject),
             at: question.at.0,

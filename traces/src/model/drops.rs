@@ -23,7 +23,6 @@ impl State {
             return;
         }
         self.open.forget_ring(key);
-        self.forget_words_of(key);
         if let Some(info) = self.rings.get(&key).and_then(|ring| ring.info) {
             self.gone_with(key, info.fd);
         }

@@ -6,7 +6,7 @@ use super::Observer;
 use super::Thing;
 use super::addresses::Address;
 use super::credits::Credits;
-use super::filled::{Rests, settled};
+use super::filled::settled;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Coroutine, Doing, Generation, GenerationId, Operation, RingState};
@@ -279,21 +279,18 @@ impl State {
         rings: impl Iterator<Item = &'a RingState>,
         observer: &mut Observer<'_>,
     ) {
-        let mut over: Vec<(&Operation, Rests)> = Vec::new();
+        let mut open: Vec<(&Operation, Option<EventId>)> = Vec::new();
         for ring in rings {
             let flying = ring.flying.values().map(Box::as_ref);
             let credits = ring.credits.values().flat_map(Credits::iter);
-            let open = flying.chain(credits.filter_map(|credit| credit.flagged.as_deref()));
-            // Where nothing is missing all is known.
-            let until = |operation: &Operation| {
-                let last = self.last.get(operation.id.process as usize).copied();
-                ring.dropped.or(last).filter(|_| self.is_lossy)
-            };
-            over.extend(ring.at_end(open, until));
+            let flagged = credits.filter_map(|credit| credit.flagged.as_deref());
+            let kept = ring.perhaps_forgotten.values().flatten();
+            let all = flying.chain(flagged).chain(kept);
+            open.extend(all.map(|operation| (operation, ring.filled_again_by(operation))));
         }
-        over.sort_by_key(|(operation, _)| operation.submit);
-        for (operation, rests) in over {
-            settled(operation, rests, 1, observer);
+        open.sort_by_key(|(operation, _)| operation.submit);
+        for (operation, again) in open {
+            settled(operation, again, observer);
         }
     }
 

@@ -180,7 +180,6 @@ impl State {
         let process = event.process;
         let size = size.max(1);
         self.memory.drop_buffers(process, address, size);
-        self.forget_words(event, (address, address.saturating_add(size)), observer);
         self.borrows.gone(process, address, size);
         self.freed_generation(event, address, size, observer);
         self.gone(event, address, address.saturating_add(size), how);
@@ -249,17 +248,10 @@ impl State {
     ///
     /// Said when it is done: by then another thread may have the old block, and operations that point
     /// into it. So a move is judged for operations of the thread that moved it.
-    pub(super) fn realloc(
-        &mut self,
-        event: &Event,
-        (from, to): (u64, u64),
-        size: u64,
-        observer: &Observer<'_>,
-    ) {
+    pub(super) fn realloc(&mut self, event: &Event, (from, to): (u64, u64), size: u64) {
         let process = event.process;
         self.memory.drop_buffers(process, from, 1);
         if from != to {
-            self.forget_words(event, (from, from.saturating_add(1)), observer);
             for (key, piece) in self.memory.touching(process, from, from.saturating_add(1)) {
                 let ring = self.rings.get(&(process, key.2));
                 let operation = ring.and_then(|ring| ring.flying.get(&key.3));

@@ -6,7 +6,7 @@
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`, and what lives in scopes: `living`), `moment` (what rules see of it), `state` (events change
 //! it) with its parts `pointers` (with `glance`, for those that are in order, and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
-//! `kernel` (what the kernel says of rings) with `posts` (which words it posted) and `handed` (which it took), `discipline` (whether small cookies are indices), `filled` (slots that are filled once for good), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
+//! `kernel` (what the kernel says of rings) with `posts` (which words it posted) and `handed` (which it took), `discipline` (whether small cookies are indices), `filled` (slots that may have been filled once for good), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
 //! to), `back` (events that rules look back at), `wanted` (what they will ask for), `course` (judging without having all
 //! events at once).
@@ -63,7 +63,7 @@ pub(crate) use buffers::Part;
 pub(crate) use discipline::{Carrier, Early, ends_others};
 pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
-pub(crate) use filled::{Rests, is_again};
+pub(crate) use filled::{Filled, is_again, is_telling};
 pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,

@@ -4,7 +4,6 @@
 
 use super::buffers::Piece;
 use super::discipline::Early;
-use super::filled::Rests;
 use super::kernel::Posted;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
@@ -30,10 +29,10 @@ pub(crate) enum Moment<'a> {
         operation: &'a Operation,
         /// What its cookie stood for when it went in.
         dead_at_submit: bool,
-        /// What it rests on that nobody did.
-        rests: Rests,
-        /// How many of the same slot it stands for.
-        times: u64,
+        /// The later event by which its slot was known to be filled more than once, where that had to be known.
+        again: Option<EventId>,
+        /// It was not known: the slot may have been filled once for good.
+        may_be_meant: bool,
     },
     /// A completion was taken.
     Completed(Completed<'a>),

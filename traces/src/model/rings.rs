@@ -37,7 +37,6 @@ impl State {
         };
         let key = (event.process, ring.ring);
         self.open.forget_ring(key);
-        self.forget_words_of(key);
         // Of one that was there before nobody may have seen how it went.
         self.buffers_at_drop(event, ring.ring, observer);
         let before = self.rings.insert(key, state);
@@ -124,7 +123,6 @@ impl State {
             state: submission.cookie_state,
             zero_was_set,
             filled: Filled::Untold,
-            is_gone: false,
             entry,
             generation,
             leaked: None,
@@ -221,8 +219,7 @@ impl State {
         self.show_submission(&operation, address, observer);
         if by_shim {
             self.note_index(submission, &operation);
-            self.note_word(event, &operation);
-            self.no_more_held(&operation, observer);
+            self.show_forgotten(&operation, observer);
         }
         self.show_cancel(&operation, observer);
         self.note_memory(&operation, observer);

@@ -1,6 +1,6 @@
 //! The state of the model, and the one place that knows which event changes what.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -85,8 +85,6 @@ pub(super) struct State {
     pub(super) messages: FxHashMap<u64, u32>,
     /// What was seen to be put into the queues of rings.
     pub(super) pushed: FxHashMap<(u32, u32), super::pushes::Pushed>,
-    /// Words of slots that were filled once: process, word, ring and slot, and the lane and time of that.
-    pub(super) words: BTreeMap<(u32, u64, u32, u16), (u32, u64)>,
     /// The latest ring of each process's descriptors.
     pub(super) ring_of_fd: FxHashMap<(u32, i32), u32>,
     pub(super) memory: Memory,
@@ -294,7 +292,7 @@ impl State {
             }
             What::Realloc { from, to, size } => {
                 self.told(event, |told| told.frees = true);
-                self.realloc(event, (*from, *to), *size, observer);
+                self.realloc(event, (*from, *to), *size);
             }
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, site } => {

@@ -408,7 +408,7 @@ pub(crate) struct Operation {
     pub(crate) lane: u32,
     pub(crate) entry: Submit,
     pub(crate) cookie_state: CookieState,
-    /// How often its slot was filled when it went in.
+    /// How often its slot was filled by then.
     pub(crate) filled: Filled,
     pub(crate) scope: u32,
     /// Subsystem that its thread worked for.
@@ -488,9 +488,8 @@ pub(crate) struct Lap {
     pub(crate) state: CookieState,
     /// It is 0, and somebody set it: here, or before, and it stayed.
     pub(crate) zero_was_set: bool,
+    /// How often the slot was filled by then.
     pub(crate) filled: Filled,
-    /// The block that its word points into was freed since.
-    pub(crate) is_gone: bool,
     /// The entry but for its place.
     pub(crate) entry: Submit,
     pub(crate) generation: Option<GenerationId>,
@@ -549,11 +548,9 @@ pub(crate) struct RingState {
     pub(crate) flying: FxHashMap<u64, Box<Operation>>,
     pub(crate) by_cookie: FxHashMap<u64, Sequences>,
     pub(crate) laps: FxHashMap<u16, Box<Lap>>,
+    /// Operations of slots that were perhaps filled once for good, by slot.
+    pub(crate) perhaps_forgotten: FxHashMap<u16, Vec<Operation>>,
     pub(crate) zeros: super::zeros::Zeros,
-    /// Operations whose cookies were perhaps forgotten, by slot; and what showed first that a slot was not filled once
-    /// for good.
-    pub(crate) held: FxHashMap<u16, super::filled::Held>,
-    pub(crate) filled_again: FxHashMap<u16, Filled>,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.
     pub(crate) round: u64,

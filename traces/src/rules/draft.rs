@@ -62,6 +62,8 @@ pub(crate) struct Draft {
     pub(super) by_kernel: Option<u32>,
     /// A message that another ring sent could explain it.
     pub(super) is_of_message: bool,
+    /// What keeps it from being told, whatever else is known, and a clause that says so.
+    pub(super) doubt: Option<(Doubt, &'static str)>,
     /// How much it matters, if not as much as its rule says.
     severity: Option<Severity>,
     /// The drop of a ring, and a scope: all that comes of one drop in one scope is one story.
@@ -103,6 +105,7 @@ impl Draft {
             until: None,
             by_kernel: None,
             is_of_message: false,
+            doubt: None,
             severity: None,
             ring_drop: None,
             keys: Vec::new(),
@@ -155,6 +158,12 @@ impl Draft {
         self
     }
 
+    /// Makes it a question, whatever else is known.
+    pub(crate) fn doubted(mut self, doubt: Doubt, clause: &'static str) -> Self {
+        self.doubt = Some((doubt, clause));
+        self
+    }
+
     /// Makes it a part of what came of a ring's drop; to be called when its scope is known.
     pub(crate) fn of_ring_drop(mut self, drop: EventId) -> Self {
         self.ring_drop = Some((drop, self.finding.scope));
@@ -192,12 +201,6 @@ impl Draft {
         fault.add(self.finding.scope.to_le_bytes());
         fault.add(self.process().to_le_bytes());
         self.fault = Some(fault.0);
-        self
-    }
-
-    /// How many of its kind it stands for.
-    pub(crate) fn times(mut self, times: u64) -> Self {
-        self.finding.count = times;
         self
     }
 
@@ -358,11 +361,9 @@ impl Drafts {
         }
         self.found.add(draft.finding.rule);
         let same = self.same.entry(draft.same()).or_default();
-        if *same < SAME_MAX {
-            *same = same.saturating_add(1);
+        *same = same.saturating_add(1);
+        if *same <= SAME_MAX {
             self.said.push(draft);
-        } else {
-            *same = same.saturating_add(draft.finding.count);
         }
     }
 

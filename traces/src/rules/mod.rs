@@ -223,14 +223,6 @@ impl Judge<'_> {
         self.say_with(draft, |_| message);
     }
 
-    /// Asks it, if missing records could be the reason why it is not known to be true; else it is not true.
-    pub(crate) fn ask_if_lost(&mut self, draft: Draft) {
-        // What is missing is not known before all losses are.
-        if self.is_asking() || self.loss(&draft).is_some() {
-            self.say(draft);
-        }
-    }
-
     /// As [`Judge::say`], with a sentence that is put together where somebody reads it: a rule may have as much to say as
     /// there are things, most of which is only counted. The sentence must not ask for an event's place.
     pub(crate) fn say_with(&mut self, draft: Draft, message: impl FnOnce(&Self) -> String) {
@@ -254,7 +246,12 @@ impl Judge<'_> {
             return draft.ask(asked);
         }
         let mut draft = draft.of(self.rule).placed(self.back);
-        let doubt = self.loss(&draft).or_else(|| self.order(&draft));
+        let of_itself = draft
+            .doubt
+            .map(|(doubt, clause)| (doubt, clause.to_owned()));
+        let doubt = of_itself
+            .or_else(|| self.loss(&draft))
+            .or_else(|| self.order(&draft));
         if self.drafts.keeps(&draft, doubt.is_some()) {
             draft.finding.message = message(self);
         }

@@ -5,8 +5,8 @@
 //! that carries the very word of the slot's previous lap, with no call seen that set it, where that
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
-//! live pointer in the slot that held it before is ordinary. And, where the shim saw it, of a slot that was filled once
-//! and went in just so ever since, for as long as that is all that is known of it (`model/filled.rs`).
+//! live pointer in the slot that held it before is ordinary. Asks, where the shim saw it, of a slot that may have been filled
+//! once for good (`model/filled.rs`).
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
 use wire::payload::Submit;
@@ -14,8 +14,8 @@ use wire::record::CookieState;
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
-use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Found, Lap, Moment, Operation, Poll, Rests};
+use crate::finding::{Confidence, Doubt, RuleId, Severity};
+use crate::model::{Filled, Found, Lap, Moment, Operation, Poll, is_telling};
 use crate::names::Names;
 
 pub(super) static RULE: Rule = Rule {
@@ -29,11 +29,9 @@ pub(super) static RULE: Rule = Rule {
             and cannot have been meant; suspected of a leftover 0 in a program that does not link the probe, \
             where a thread that sets 0 over 0 while another one enters the ring is not seen to set it.",
     silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
-             which happens all the time because allocators recycle addresses. In a program that does not link \
-             the probe, a slot may have been filled once for good: as long as one goes in as it was to the last bit, \
-             since the first time, and its word is no pointer into a block that was freed, nothing is said of it. \
-             All of it is said as soon as a cookie is set there, or anything else comes from it. Until then, \
-             whoever looks on meanwhile sees nothing, and where records are missing it is asked in the end.",
+             which happens all the time because allocators recycle addresses. In a program that does not link the \
+             probe, it is asked and not said of a slot from which nothing ever came but the one entry that it was \
+             filled with first, to the last bit: a program may fill one once for good, user_data with it.",
     needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
             without the probe.",
     points_at: "The submission that nobody gave a cookie.",
@@ -50,8 +48,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Settled {
         operation,
         dead_at_submit,
-        rests,
-        times,
+        again,
+        may_be_meant,
     } = moment
     else {
         return;
@@ -87,10 +85,18 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         as_before(operation),
         aftermath(&names, operation),
     );
+    let history = match (operation.filled, again) {
+        _ if !proved => History::Whole,
+        // Such an entry is never taken for what was meant.
+        _ if !is_telling(&operation.entry) => History::Own,
+        (Filled::Again(since), _) => History::Since(since),
+        (Filled::Once, Some(_)) => History::Since(operation.submit),
+        (Filled::Once | Filled::Untold, _) => History::Own,
+    };
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
         .confidence(confidence)
-        .times(*times)
+        .history(history)
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -131,22 +137,18 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             draft = draft.key(waited);
         }
     }
-    let (history, until) = match rests {
-        _ if !proved => (History::Whole, None),
-        Rests::Record => (History::Own, None),
-        Rests::Slot { since, until } | Rests::Nothing { since, until } => {
-            (since.map_or(History::Whole, History::Since), Some(*until))
-        }
-    };
-    draft = draft.history(history);
-    if let Some(until) = until {
-        draft = draft.until(until);
+    if let Some(again) = again {
+        draft = draft.until(*again);
     }
-    match rests {
-        Rests::Nothing { .. } => judge.ask_if_lost(draft),
-        Rests::Record | Rests::Slot { .. } => judge.say(draft),
+    if *may_be_meant {
+        draft = draft.doubted(Doubt::FilledOnce, FILLED_ONCE);
     }
+    judge.say(draft);
 }
+
+/// Why it is not known of a slot that went in as it was ever since.
+const FILLED_ONCE: &str = "nothing else ever came from that slot, and a program may fill one once for good: where this one does, \
+                           `record --poison=off` does not ask";
 
 /// The fault of a line that does not set a cookie.
 pub(super) const UNSET: &str = "cookie not set";
@@ -291,176 +293,141 @@ mod tests {
         check_rule(&RULE, &text);
     }
 
-    /// It goes in as it was, and is told of or not.
-    fn again(slot: u32, told: &str) -> String {
-        let word = [0x10000, 0x20000][slot as usize];
-        format!(
-            "READ {word:#x} slot={slot} addr={:#x} len=64 poisoned {told}\n",
-            0x9000 + 0x100 * slot
-        )
+    /// Slot 0 goes in as it was, and that is told of, asked or neither.
+    fn again(told: &str) -> String {
+        format!("READ 0x10000 slot=0 addr=0x9000 len=64 poisoned {told}\n")
     }
 
     const SAID: &str = "<- [proved] never set user_data; the slot still held 0x10000";
     const ASKED: &str = "<? never set user_data; the slot still held 0x10000";
+    const SET: &str = "READ 0x10000 slot=0 addr=0x9000 len=64 set\n";
 
     #[test]
-    fn slots_that_are_filled_once_for_good_are_silent() {
-        let each = format!("NOP 0x79 slot=2 set\n{}{}", again(0, ""), again(1, ""));
+    fn of_slots_that_were_filled_once_it_is_asked() {
+        let other = "NOP 0x79 slot=2 set\nREAD 0x20000 slot=1 addr=0x9100 len=64 poisoned <? never set user_data\n";
         for head in ["state=clean", "end=killed:9", ""] {
             for end in ["", "main ring-drop 0"] {
-                by_shim(head, &format!("{}{end}", each.repeat(9)));
+                by_shim(
+                    head,
+                    &format!("{}{other}{}{end}", again(ASKED), again(ASKED)),
+                );
             }
         }
     }
 
     #[test]
-    fn what_was_held_of_a_slot_is_said_once_it_is_filled_again() {
-        let (said, held) = (again(0, SAID), again(1, "").repeat(2));
-        for times in [1, 2, 9] {
-            let run = format!("{}{held}", said.repeat(times));
-            for filled in [
-                "READ 0x30000 slot=0 addr=0x9000 len=64 set",
-                // The very same.
-                "READ 0x10000 slot=0 addr=0x9000 len=64 set",
-                // Several threads enter the ring by now.
-                "READ 0x30000 slot=0 addr=0x9000 len=64",
-            ] {
-                by_shim("", &format!("{run}{filled}\nmain ring-drop 0"));
+    fn what_came_back_is_said_once_its_slot_is_seen_to_be_filled_again() {
+        let (asked, said) = (again(ASKED), again(SAID));
+        by_shim("", &format!("{SET}{said}{said}"));
+        // Several threads enter the ring by now, of which none was seen to set it.
+        let unseen = SET.replace("set", "");
+        // Another entry, for which nobody set one either.
+        let other = format!("NOP 0x10000 slot=0 fd=0 poisoned {SAID}\n");
+        for filled in [SET, &unseen, &other] {
+            for times in [1, 2, 9] {
+                let before = said.repeat(times);
+                by_shim("", &format!("{before}{filled}{said}{said}main ring-drop 0"));
             }
-            // Another entry, for which nobody set one either.
-            let other = format!("NOP 0x10000 slot=0 fd=-1 poisoned {SAID}");
-            by_shim("", &format!("{run}{other}"));
         }
-        // And from then on at once.
-        let filled = "READ 0x10000 slot=0 addr=0x9000 len=64 set";
-        by_shim("", &format!("{said}{filled}\n{said}{said}"));
+        // A ring of its number is another one.
+        let anew = "main ring-drop 0\nmain ring-create 0 sq=4 cq=8 in-place\n";
+        let first = SET.replace("set", "");
+        by_shim("", &format!("{asked}{anew}{first}{said}{SET}{said}"));
+        by_shim("", &format!("{SET}{said}{anew}{first}{asked}"));
+        // One that has neither address nor descriptor is the same without being the old one.
+        let none = "NOP 0x50000 slot=3 fd=-1";
+        by_shim(
+            "",
+            &format!("{none}\n{none} poisoned <- [proved own] never set user_data"),
+        );
     }
 
     #[test]
-    fn many_of_a_slot_that_is_filled_again_are_counted() {
+    fn what_is_missing_may_have_shown_that_the_ring_of_a_slot_is_another_one() {
+        let (asked, said, lost) = (again(ASKED), again(SAID), "main lost 1 removed\n");
+        by_shim("", &format!("{SET}{said}{lost}{asked}{SET}{said}"));
+        by_shim("", &format!("{asked}{lost}{SET}{said}"));
+        by_shim("", &format!("{lost}{said}{SET}{said}"));
+        by_shim("", &format!("{said}{SET}{lost}"));
+        // That it was dropped is seen, and not that another one was made.
+        by_shim(
+            "",
+            &format!("main ring-drop 0\n{lost}{}{asked}", SET.replace("set", "")),
+        );
+        by_shim("", &format!("main ring-drop 0\n{lost}{asked}{asked}"));
+    }
+
+    /// Of those that ended so many are kept, and the latest, as they may resume somebody yet.
+    #[test]
+    fn of_more_than_are_kept_for_a_slot_it_is_asked() {
         let head = "process 0 capture=preload\n0 main ring-create 0 sq=1 cq=2 in-place\n";
         let submit =
             |state: &str| format!("1 main submit 0 POLL_ADD 0x10000 slot=0 fd=7 {state}\n");
-        let laps = format!("{}{}", submit(""), submit("poisoned").repeat(99));
+        let laps = format!("{}{}", submit(""), submit("poisoned").repeat(199));
         let count = |text: String| {
             let trace = crate::trace::Trace::parse_text(&text).unwrap();
             let stories = trace.verdict().stories.iter();
-            stories
-                .map(|story| (story.head.first_cause.0, story.head.count))
-                .collect::<Vec<_>>()
+            let said = stories.map(|story| (story.head.first_cause.0, story.head.count));
+            (
+                said.collect::<Vec<_>>(),
+                trace.verdict().summary.cannot_tell,
+            )
         };
-        assert_eq!(count(format!("{head}{laps}")), []);
-        // None of them ended before it was: each is told of at once then.
-        assert_eq!(count(format!("{head}{laps}{}", submit("set"))), [(2, 99)]);
-        let complete = "1 main complete 0 0x10000 1\n".repeat(100);
-        // Completions resume somebody, who is known; so they end before.
-        let resumed = "1 main resume 9 0x10000 ring=0\n".repeat(100);
-        let text = format!("{head}{laps}{complete}{resumed}{}", submit("set"));
-        assert_eq!(count(text), [(2, 99)]);
-    }
-
-    #[test]
-    fn a_word_that_goes_in_when_its_block_is_gone_was_forgotten_and_all_before_it() {
-        let free = "main free 0xfff0 64\n";
-        let said = again(0, SAID);
-        for times in 1..3 {
-            let stale = said.repeat(times);
-            by_shim("", &format!("{free}{stale}"));
-            by_shim(
-                "",
-                &format!("{said}{free}{stale}{}main ring-drop 0", again(1, "")),
-            );
-            by_shim("", &format!("{said}main unmap 0xfff0 64\n{stale}"));
-            by_shim(
-                "",
-                &format!("{said}main realloc 0x10000 0x50000 64\n{stale}"),
-            );
-            // On another core, when the clocks leave no doubt.
-            by_shim("", &format!("other free 0xfff0 64\n{stale}"));
-        }
-        // Blocks beside it; and the same by batch, where it may have been free before.
-        let (beside, behind) = ("main free 0xffc0 64\n", "main free 0x10001 64\n");
-        by_shim("", &format!("{beside}{behind}{}", again(0, "")));
-        by_shim(
-            "times=batch",
-            &format!("other free 0xfff0 64\n{}", again(0, "")),
+        assert_eq!(count(format!("{head}{laps}")), (vec![], 199));
+        assert_eq!(
+            count(format!("{head}{laps}{}", submit("set"))),
+            (vec![(2, 199)], 0)
         );
-        // Nobody puts anything into a slot of a ring that is gone.
-        let anew = "main ring-drop 0\nmain ring-create 0 sq=4 cq=8 in-place\nNOP 0x5 slot=2\nNOP 0x5 slot=2 set";
-        let first = "READ 0x10000 slot=0 addr=0x9000 len=64\n";
-        by_shim("", &format!("{anew}\n{free}{first}{}", again(0, "")));
+        let over = "1 main complete 0 0x10000 1\n".repeat(200);
+        let text = format!("{head}{laps}{over}{}", submit("set"));
+        assert_eq!(count(text), (vec![(2, 128)], 71));
     }
 
     #[test]
-    fn a_word_that_is_another_pointer_by_now_was_forgotten_and_all_before_it() {
-        let leak = "main leak 0x70000 Conn conn.rs:8\n";
-        let reclaim = "main reclaim 0x70000 Conn conn.rs:9\n";
-        let over = "\nmain complete 0 0x70000 64\n";
-        let first = format!("READ 0x70000 slot=3 addr=0x9000 len=64{over}");
+    fn a_word_that_is_another_pointer_by_now_was_forgotten() {
+        let (leak, reclaim) = (
+            "main leak 0x70000 Conn conn.rs:8\n",
+            "main reclaim 0x70000 Conn conn.rs:9\n",
+        );
+        let first = "READ 0x70000 slot=3 addr=0x9000 len=64\nmain complete 0 0x70000 64\n";
         let held = "READ 0x70000 slot=3 addr=0x9000 len=64 poisoned";
-        let said = "<- [proved whole] the slot still held Conn#1 0x70000@1's cookie";
-        by_shim("", &format!("{leak}{first}{held}"));
-        by_shim(
-            "",
-            &format!("{leak}{first}{held} {said}{over}{reclaim}{held} {said}"),
-        );
-        by_shim(
-            "",
-            &format!("{leak}{first}{held} {said}{over}{reclaim}{leak}{held} {said}"),
-        );
+        let said = "<- [proved] the slot still held Conn#1 0x70000@1's cookie";
+        let asked = said.replace("<- [proved]", "<?");
+        by_shim("", &format!("{leak}{first}{held} {asked}"));
+        by_shim("", &format!("{leak}{first}{reclaim}{held} {said}"));
+        by_shim("", &format!("{leak}{first}{reclaim}{leak}{held} {said}"));
         // Two in flight, of one owner.
-        let both = "NOP 0x70000 slot=2 set";
-        by_shim("", &format!("{leak}{first}{both}\n{held} {said}"));
+        by_shim(
+            "",
+            &format!("{leak}{first}NOP 0x70000 slot=2 set\n{held} {said}"),
+        );
     }
 
-    /// Where nobody knows whether a slot was filled once it is said as ever: a forked child fills its parent's ring.
     #[test]
-    fn poison_of_a_slot_that_was_filled_where_nobody_looked_is_proved() {
+    fn poison_of_a_slot_that_was_filled_where_nobody_looked_is_proved_unless_that_is_missing() {
         let head = "process 0 capture=preload\n";
         let entry = "main submit 0 READ 0x10000 slot=0 addr=0x9000 len=64";
-        let said = "poisoned <- [proved own] never set user_data";
+        let (said, asked) = (format!("poisoned {SAID}"), format!("poisoned {ASKED}"));
+        let said = said.replace("; the slot still held 0x10000", "");
+        let asked = asked.replace("; the slot still held 0x10000", "");
+        let made = "1 main ring-create 0 sq=1 cq=2 in-place\n";
+        // A forked child fills its parent's ring.
         check_rule(&RULE, &format!("{head}1 {entry}\n2 {entry} {said}"));
-        check_rule(
-            &RULE,
-            &format!("{head}1 main ring-create 0 sq=1 cq=2 in-place\n2 {entry} {said}"),
-        );
+        check_rule(&RULE, &format!("{head}{made}2 {entry} {said}"));
         // The probe knows which slots its program claims.
+        check_rule(&RULE, &format!("{made}2 {entry}\n3 {entry} {said}"));
+        // What went in first was overwritten.
+        let lost = "0 main lost 9 overwritten\n0 main submit 0 NOP 0x5 slot=3\n";
         check_rule(
             &RULE,
-            &format!("1 main ring-create 0 sq=1 cq=2 in-place\n2 {entry}\n3 {entry} {said}"),
+            &format!("{head}{lost}2 {entry} {asked}\n3 {entry} {asked}"),
         );
-    }
-
-    #[test]
-    fn what_is_missing_may_have_shown_that_a_slot_was_filled_again_or_that_its_ring_is_another_one()
-    {
-        let lost = "main lost 1 removed\n";
-        let (held, set) = (again(0, ""), "READ 0x30000 slot=0 addr=0x9000 len=64 set\n");
-        let (said, asked) = (again(0, SAID), again(0, ASKED));
-        // A cookie that was set: of one that is still held it is asked.
-        by_shim("", &format!("{asked}{lost}{held}{held}"));
-        by_shim("", &format!("{lost}{asked}{held}{held}"));
-        by_shim("", &format!("{asked}{lost}main ring-drop 0\n"));
-        by_shim("", &format!("{held}main ring-drop 0\n{lost}"));
-        // That the ring was dropped and made anew: what shows that it was filled again is another one's.
-        by_shim("", &format!("{asked}{lost}{set}"));
-        by_shim(
-            "",
-            &format!("{asked}{lost}NOP 0x10000 slot=0 fd=-1 poisoned {ASKED}"),
+        check_rule(
+            &RULE,
+            &format!("{head}{lost}2 {entry} set\n3 {entry} {said}"),
         );
-        by_shim("", &format!("{lost}{asked}main free 0xfff0 64\n{asked}"));
-        // Not so what is missing before.
-        by_shim("", &format!("{lost}{said}{set}{said}"));
-        by_shim("", &format!("{lost}{said}{set}{lost}{asked}"));
-        let forgotten = "READ 0x30000 slot=0 addr=0x9000 len=64 poisoned <- still held 0x30000";
-        by_shim("", &format!("{lost}{said}{set}{forgotten}\n{forgotten}"));
-        // What went in first is missing.
-        let first = "main lost 9 overwritten\n0 main submit 0 NOP 0x5 slot=3\n";
-        let run =
-            |end: &str| check_rule(&RULE, &format!("process 0 capture=preload\n0 {first}{end}"));
-        let entry = "1 main submit 0 READ 0x10000 slot=0 addr=0x9000 len=64";
-        run(&format!("{entry} poisoned {ASKED}\n{entry} poisoned"));
-        run(&format!("{entry} poisoned {SAID}\n{entry} set"));
+        let nop = "main submit 0 NOP 0x10000 slot=0 fd=-1";
+        check_rule(&RULE, &format!("{head}{lost}2 {nop} {said}"));
     }
 
     #[test]
