@@ -406,8 +406,15 @@ impl State {
 
     /// A number is given out.
     pub(super) fn fd_open(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+        self.results.used(event.process, fd);
+        self.show_closed_in_flight(event, fd, observer);
+        let by_batch = observer.recording.is_by_batch(event.process);
+        self.named_an_older_one(event, fd, by_batch);
+    }
+
+    /// A number is given out that was closed with operations in flight.
+    fn show_closed_in_flight(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
         let process = event.process;
-        self.results.used(process, fd);
         let Some((closed, made, named)) = self.memory.closed.remove(&(process, fd)) else {
             return;
         };
@@ -426,6 +433,27 @@ impl State {
                     made,
                 });
             }
+        }
+    }
+
+    /// A number is given out, so it was closed, seen or not: what the kernel had taken before is of another file, and no
+    /// later close of the number is its.
+    fn named_an_older_one(&mut self, event: &Event, fd: i32, by_batch: bool) {
+        let key = (event.process, fd);
+        let Some(mut named) = self.memory.descriptors.remove(&key) else {
+            return;
+        };
+        named.retain(|(number, sequence)| {
+            let operation = self.operation(event.process, *number, *sequence);
+            operation.is_some_and(|operation| {
+                // By batch, what came first on two lanes is not known.
+                let is_unordered = by_batch && operation.lane != event.lane;
+                // The kernel looks the number up when it takes the entry.
+                is_unordered || self.is_untaken(operation, event.lane)
+            })
+        });
+        if !named.is_empty() {
+            self.memory.descriptors.insert(key, named);
         }
     }
 

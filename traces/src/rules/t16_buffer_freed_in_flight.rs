@@ -325,6 +325,76 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_given_out_was_closed_where_nobody_looked() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 1 fd=7 sq=8 cq=16
+            2 main ring-create 2 fd=8 sq=8 cq=16
+            3 main submit 1 MSG_RING 0x9 fd=8 off=0x3000 len=5
+            4 main enter 1 1 -> 1
+            5 main complete 2 0x3000 5
+            6 main ring-drop 2
+            7 main fd-open 8 a.c:1
+            8 main fd-close 8 a.c:1
+            9 main fd-open 8 a.c:2
+            10 main complete 1 0x9 0
+            ",
+        );
+    }
+
+    #[test]
+    fn later_closes_of_a_number_are_of_what_was_open_then() {
+        check_rule(
+            &RULE,
+            "
+            # Seen, and said once, whatever becomes of the number later.
+            10 main fd-open 5 a.rs:1
+            11 main submit 0 RECV 0x7 a.rs:2 fd=5 len=5
+            12 main enter 0 1 -> 1
+            13 main fd-close 5 a.rs:3     <- [warning suspected] 5 was closed at a.rs:3 and its number given out again while operation #0
+            14 main fd-open 5 a.rs:4
+            15 main fd-close 5 a.rs:5
+            16 main fd-open 5 a.rs:6
+            # One of those that name a number is of what was open last.
+            20 main submit 0 RECV 0x8 b.rs:1 fd=6 len=5
+            21 main enter 0 1 -> 1
+            22 main fd-open 6 b.rs:2
+            23 main submit 0 RECV 0x9 b.rs:3 fd=6 len=5
+            24 main enter 0 1 -> 1
+            25 main fd-close 6 b.rs:4     <- 6 was closed at b.rs:4 and its number given out again while operation #2
+            26 main fd-open 6 b.rs:5
+            # The kernel looks at the number when it takes the entry.
+            30 main submit 0 RECV 0xa c.rs:1 fd=9 len=5
+            31 main fd-open 9 c.rs:2
+            32 main fd-close 9 c.rs:3     <- 9 was closed at c.rs:3 before the kernel took operation #3
+            33 main enter 0 1 -> 1
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_named_on_another_lane_may_be_the_newer_one_by_batch() {
+        let named = |times: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0{times}
+                    10 other submit 0 RECV 0x7 a.rs:2 fd=5 len=5
+                    11 other enter 0 1 -> 1
+                    12 main fd-open 5 a.rs:1
+                    13 main fd-close 5 a.rs:3   {arrow}
+                    14 main fd-open 5 a.rs:4
+                    "
+                ),
+            );
+        };
+        named("", "");
+        named(" times=batch", "<? 5 was closed at a.rs:3");
+    }
+
+    #[test]
     fn ordinary_lives_are_silent() {
         check_rule(
             &RULE,
