@@ -13,6 +13,7 @@ use super::state::State;
 use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Standing};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
+use crate::recording::Recording;
 
 /// `-ENOENT` and `-ECANCELED`
 const NO_ENTRY: i32 = -2;
@@ -121,7 +122,7 @@ impl State {
             (link.address, link.generation) = (address, generation.number);
         }
         if let Some(operation) = &operation {
-            self.completed_of(event, operation, completion, last);
+            self.completed_of(event, operation, (completion, last), observer.recording);
             self.note_bad_descriptor(operation, (event.id, completion), observer);
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
@@ -190,12 +191,12 @@ impl State {
         &mut self,
         event: &Event,
         operation: &Operation,
-        completion: &Completion,
-        last: bool,
+        (completion, last): (&Completion, bool),
+        recording: &Recording,
     ) {
         self.no_hits(operation.id, event.lane);
         self.written(operation, completion);
-        self.note_result(event, operation, completion);
+        self.note_result(event, operation, completion, recording);
         self.note_closed_by_operation(operation, completion);
         if last {
             self.forget_memory(operation);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Observer;
 use super::moment::Moment;
@@ -28,19 +28,24 @@ pub(super) struct Open {
     closed: FxHashMap<(u32, i32), (SiteId, EventId)>,
     /// Operations that name one that was closed, and which close that was.
     named: BTreeMap<OperationId, (i32, EventId)>,
+    /// What completions brought, and nobody has said yet to have taken over.
+    brought: FxHashSet<(u32, i32)>,
     again: (u64, Option<(SiteId, SiteId)>),
 }
 
 impl Open {
-    pub(super) fn opened(&mut self, process: u32, fd: i32, site: SiteId) {
+    /// One was opened, or taken over from a result; whether it is the one that a completion brought.
+    pub(super) fn opened(&mut self, process: u32, fd: i32, site: SiteId) -> bool {
         self.given_out(process, fd);
         if self.open.len() < OPEN_MAX || self.open.contains_key(&(process, fd)) {
             self.open.insert((process, fd), site);
         }
+        self.brought.remove(&(process, fd))
     }
 
     /// One was closed; where it was opened.
     pub(super) fn closed(&mut self, process: u32, fd: i32) -> Option<SiteId> {
+        self.brought.remove(&(process, fd));
         self.open.remove(&(process, fd))
     }
 
@@ -71,6 +76,14 @@ impl Open {
     /// A number belongs to somebody: what was closed before was another one.
     pub(super) fn given_out(&mut self, process: u32, fd: i32) {
         self.closed.remove(&(process, fd));
+    }
+
+    /// A completion brings one.
+    pub(super) fn brought(&mut self, process: u32, fd: i32) {
+        self.given_out(process, fd);
+        if self.brought.len() < OPEN_MAX {
+            self.brought.insert((process, fd));
+        }
     }
 
     /// An operation names one: whoever closed it before, if nobody was given its number since.

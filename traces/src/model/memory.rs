@@ -15,6 +15,7 @@ use super::opcodes as op;
 use super::state::State;
 use super::things::{Operation, OperationId};
 use crate::event::{Completion, Event, EventId, SiteId};
+use crate::recording::Recording;
 
 /// How far the clocks of two cores may be apart.
 pub(super) const UNCERTAIN_NS: u64 = 100;
@@ -404,12 +405,20 @@ impl State {
         }
     }
 
-    /// A number is given out.
-    pub(super) fn fd_open(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+    /// A number is given out; `brought`: by a completion before, and is taken over now.
+    pub(super) fn fd_open(
+        &mut self,
+        event: &Event,
+        fd: i32,
+        brought: bool,
+        observer: &mut Observer<'_>,
+    ) {
         self.results.used(event.process, fd);
         self.show_closed_in_flight(event, fd, observer);
-        let by_batch = observer.recording.is_by_batch(event.process);
-        self.named_an_older_one(event, fd, by_batch);
+        // Who was brought it may have used it before he says so.
+        if !brought {
+            self.named_an_older_one(event, fd, observer.recording);
+        }
     }
 
     /// A number is given out that was closed with operations in flight.
@@ -438,11 +447,12 @@ impl State {
 
     /// A number is given out, so it was closed, seen or not: what the kernel had taken before is of another file, and no
     /// later close of the number is its.
-    fn named_an_older_one(&mut self, event: &Event, fd: i32, by_batch: bool) {
+    pub(super) fn named_an_older_one(&mut self, event: &Event, fd: i32, recording: &Recording) {
         let key = (event.process, fd);
         let Some(mut named) = self.memory.descriptors.remove(&key) else {
             return;
         };
+        let by_batch = recording.is_by_batch(event.process);
         named.retain(|(number, sequence)| {
             let operation = self.operation(event.process, *number, *sequence);
             operation.is_some_and(|operation| {

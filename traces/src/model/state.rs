@@ -297,8 +297,8 @@ impl State {
             What::StackPointer { address, lowest } => self.returned(event, *address, *lowest),
             What::FdOpen { fd, site } => {
                 self.told(event, |told| told.descriptors = true);
-                self.open.opened(event.process, *fd, *site);
-                self.fd_open(event, *fd, observer);
+                let brought = self.open.opened(event.process, *fd, *site);
+                self.fd_open(event, *fd, brought, observer);
             }
             What::FdClose { fd, site } => {
                 // One without a place is the shim's, which sees some of the ways to close.

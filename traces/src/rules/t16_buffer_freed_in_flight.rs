@@ -344,6 +344,46 @@ mod tests {
     }
 
     #[test]
+    fn what_a_completion_brought_is_the_newer_one_before_somebody_takes_it_over() {
+        check_rule(
+            &RULE,
+            "
+            10 main submit 0 RECV 0x7 a.rs:1 fd=8 len=5
+            11 main submit 0 ACCEPT 0x8 a.rs:2 fd=3
+            12 main enter 0 2 -> 2
+            13 main complete 0 0x8 8
+            14 main submit 0 RECV 0x9 a.rs:3 fd=8 len=5
+            15 main enter 0 1 -> 1
+            16 main fd-open 8 a.rs:4
+            17 main fd-close 8 a.rs:5     <- 8 was closed at a.rs:5 and its number given out again while operation #2
+            18 main fd-open 8 a.rs:6
+            # That was taken over before, and this is opened.
+            20 main fd-close 8 a.rs:7
+            21 main submit 0 ACCEPT 0xa a.rs:8 fd=3
+            22 main enter 0 1 -> 1
+            23 main complete 0 0xa 8
+            24 main fd-open 8 a.rs:9
+            25 main submit 0 RECV 0xb a.rs:10 fd=8 len=5
+            26 main enter 0 1 -> 1
+            27 main fd-open 8 a.rs:11
+            28 main fd-close 8 a.rs:12
+            29 main fd-open 8 a.rs:13
+            # And this was closed again.
+            30 main submit 0 ACCEPT 0xc a.rs:14 fd=3
+            31 main enter 0 1 -> 1
+            32 main complete 0 0xc 9
+            33 main submit 0 RECV 0xd a.rs:15 fd=9 len=5
+            34 main submit 0 CLOSE 0xe a.rs:16 fd=9
+            35 main enter 0 2 -> 2
+            36 main complete 0 0xe 0
+            37 main fd-open 9 a.rs:17
+            38 main fd-close 9 a.rs:18
+            39 main fd-open 9 a.rs:19
+            ",
+        );
+    }
+
+    #[test]
     fn later_closes_of_a_number_are_of_what_was_open_then() {
         check_rule(
             &RULE,
