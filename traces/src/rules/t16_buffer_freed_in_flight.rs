@@ -6,8 +6,9 @@
 //! Only suspects what lies in a stack frame that has returned, what is freed after the ring was dropped,
 //! and an operation whose descriptor was closed and its number given out again (a warning).
 //! Stays silent for what the kernel copies once it took the entry, for buffers that the kernel picks, for
-//! operations whose cancellation succeeded, for those that may have ended without a completion, and where
-//! a twin with the same cookie may be the one that is still in flight.
+//! operations whose cancellation succeeded, for those that may have ended without a completion, where
+//! a twin with the same cookie may be the one that is still in flight, and for those that were on a descriptor
+//! whose number was given out again before the close.
 //! Points at the free, the move, the return or the close.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -381,6 +382,31 @@ mod tests {
             39 main fd-open 9 a.rs:19
             ",
         );
+    }
+
+    #[test]
+    fn who_took_over_what_a_completion_brought_may_be_what_is_missing() {
+        let opened = |lost: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 ACCEPT 0x8 a.rs:2 fd=3
+                    11 main enter 0 1 -> 1
+                    12 main complete 0 0x8 8
+                    {lost}
+                    500 main submit 0 RECV 0x9 a.rs:3 fd=8 len=5
+                    501 main enter 0 1 -> 1
+                    502 main fd-open 8 a.rs:4
+                    503 main fd-close 8 a.rs:5   {arrow}
+                    504 main fd-open 8 a.rs:6
+                    "
+                ),
+            );
+        };
+        opened("", "<- 8 was closed at a.rs:5");
+        opened("13 main fd-open 8 a.rs:2", "");
+        opened("13 main lost 1 removed", "");
     }
 
     #[test]
