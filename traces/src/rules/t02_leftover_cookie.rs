@@ -379,8 +379,18 @@ mod tests {
             (vec![(2, 199)], 0)
         );
         let over = "1 main complete 0 0x10000 1\n".repeat(200);
-        let text = format!("{head}{laps}{over}{}", submit("set"));
-        assert_eq!(count(text), (vec![(2, 128)], 71));
+        assert_eq!(count(format!("{head}{laps}{over}")), (vec![], 199));
+        let set = submit("set");
+        assert_eq!(
+            count(format!("{head}{laps}{over}{set}")),
+            (vec![(2, 128)], 71)
+        );
+        // What was kept is said then and there, and what is missing behind that has nothing to do with it.
+        let lost = "1 main lost 1 removed\n";
+        assert_eq!(
+            count(format!("{head}{laps}{over}{set}{lost}{set}")),
+            (vec![(2, 64)], 135)
+        );
     }
 
     #[test]
