@@ -17,7 +17,7 @@ use super::things::{GenerationId, Lap, Operation, RingState};
 use crate::event::{EventId, Submission};
 
 /// Operations that are kept for each slot. Of others it is asked at once.
-const KEPT_MAX: usize = 64;
+const KEPT_MAX: usize = 4;
 
 /// How often a slot was filled, by what is seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,7 @@ impl RingState {
         is_lossy: bool,
     ) -> Filled {
         let (entry, state) = (&submission.entry, submission.cookie_state);
-        let lap = self.laps.get(&entry.slot).map(Box::as_ref);
-        let lap = lap.filter(|lap| self.dropped.is_none_or(|at| at < lap.submit));
-        match (lap, state) {
+        match (self.laps.get(&entry.slot), state) {
             (_, CookieState::Set) => Filled::Again(event),
             (None, _) if !is_telling(entry) => Filled::Untold,
             // What went in before may be missing. Else somebody filled it whom nobody saw.
