@@ -10,6 +10,11 @@ use std::ptr::null_mut;
 
 /// Bytes of a large page; blocks from there on are mapped. Where large pages have another size, nothing is gained.
 const LARGE: usize = 2 << 20;
+/// What is mapped is a multiple of this: no kernel has larger ordinary pages, and none smaller ones than `PAGE_MIN`.
+const PAGE_MAX: usize = 64 << 10;
+const PAGE_MIN: usize = 4 << 10;
+/// Blocks from there on move with their pages when they grow, wherever these come to lie: a copy would take as much again.
+const HUGE: usize = 64 << 20;
 
 #[global_allocator]
 static ALLOCATOR: LargePages = LargePages;
@@ -21,7 +26,7 @@ struct LargePages;
 unsafe impl GlobalAlloc for LargePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout) {
-            return map(layout.size());
+            return map(layout);
         }
         // SAFETY: As the caller promised.
         unsafe { System.alloc(layout) }
@@ -29,7 +34,7 @@ unsafe impl GlobalAlloc for LargePages {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if is_large(layout) {
-            return map(layout.size());
+            return map(layout);
         }
         // SAFETY: As the caller promised.
         unsafe { System.alloc_zeroed(layout) }
@@ -38,25 +43,31 @@ unsafe impl GlobalAlloc for LargePages {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: The caller promised that the size can be had with this alignment.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        match (is_large(layout), is_large(wanted)) {
+        let (was_large, is_large) = (is_large(layout), is_large(wanted));
+        if !was_large && !is_large {
             // SAFETY: As the caller promised; the block is the system's.
-            (false, false) => unsafe { System.realloc(block, layout, size) },
-            (true, true) => remap(block, layout.size(), size),
-            // SAFETY: As the caller promised; what is copied lies within both.
-            _ => unsafe {
-                let new = self.alloc(wanted);
-                if !new.is_null() {
-                    block.copy_to_nonoverlapping(new, layout.size().min(size));
-                    self.dealloc(block, layout);
-                }
-                new
-            },
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        if was_large && is_large && mapped(layout) == mapped(wanted) {
+            return block;
+        }
+        if was_large && layout.size() >= HUGE && is_large && layout.align() <= PAGE_MIN {
+            return remap(block, mapped(layout), mapped(wanted));
+        }
+        // SAFETY: As the caller promised; what is copied lies within both.
+        unsafe {
+            let new = self.alloc(wanted);
+            if !new.is_null() {
+                block.copy_to_nonoverlapping(new, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            new
         }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(layout) {
-            return unmap(block, pages(layout.size()));
+            return unmap(block, mapped(layout));
         }
         // SAFETY: As the caller promised; the block is the system's.
         unsafe { System.dealloc(block, layout) };
@@ -67,60 +78,60 @@ fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= LARGE
 }
 
-/// Bytes of the large pages that so many take.
-fn pages(size: usize) -> usize {
-    size.next_multiple_of(LARGE)
+/// Bytes that are mapped for a block.
+fn mapped(layout: Layout) -> usize {
+    layout.size().next_multiple_of(PAGE_MAX)
 }
 
-/// Memory of its own, all zeros, that begins where a large page can; null where there is none.
+/// Memory of its own, all zeros, that begins where a large page can, or anywhere where there is no room for that; null where
+/// there is none.
 #[cold]
-fn map(size: usize) -> *mut u8 {
-    let size = pages(size);
-    let Some(with_room) = size.checked_add(LARGE) else {
-        return null_mut();
-    };
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: Asks for memory that nobody has.
-    let room = unsafe { libc::mmap(null_mut(), with_room, access, kind, -1, 0) };
-    if room == libc::MAP_FAILED {
-        return null_mut();
+fn map(layout: Layout) -> *mut u8 {
+    let size = mapped(layout);
+    let room = size.checked_add(LARGE).map_or(null_mut(), map_pages);
+    if room.is_null() {
+        let anywhere = layout.align() <= PAGE_MIN;
+        return if anywhere { map_pages(size) } else { room };
     }
-    let room = room.cast::<u8>();
     let before = room.addr().wrapping_neg() % LARGE;
     let block = room.wrapping_add(before);
     unmap(room, before);
     unmap(block.wrapping_add(size), LARGE - before);
-    // SAFETY: The pages are the block's. Where this fails, they stay small.
-    unsafe { libc::madvise(block.cast(), size, libc::MADV_HUGEPAGE) };
+    ask_for_large(block, size);
     block
+}
+
+fn map_pages(size: usize) -> *mut u8 {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: Asks for memory that nobody has.
+    let pages = unsafe { libc::mmap(null_mut(), size, access, kind, -1, 0) };
+    if pages == libc::MAP_FAILED {
+        return null_mut();
+    }
+    pages.cast()
+}
+
+/// The rest, for which a large page would be too much, stays as it is.
+fn ask_for_large(block: *mut u8, size: usize) {
+    // SAFETY: The pages are the block's. Where this fails, they stay small.
+    unsafe { libc::madvise(block.cast(), size / LARGE * LARGE, libc::MADV_HUGEPAGE) };
 }
 
 /// The block in a mapping of another size: its pages are moved, not copied. Null, and the block as it was, where there is
 /// no memory.
 #[cold]
 fn remap(block: *mut u8, size: usize, wanted: usize) -> *mut u8 {
-    if pages(size) == pages(wanted) {
-        return block;
-    }
-    let new = map(wanted);
-    if new.is_null() {
-        return null_mut();
-    }
-    let how = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    // SAFETY: The block is a mapping of ours, and so is the place that it moves to, where nothing is yet.
-    let moved = unsafe {
-        let to = new.cast::<libc::c_void>();
-        libc::mremap(block.cast(), pages(size), pages(wanted), how, to)
-    };
+    // SAFETY: The block is a mapping of ours, and goes where nothing is.
+    let moved = unsafe { libc::mremap(block.cast(), size, wanted, libc::MREMAP_MAYMOVE) };
     if moved == libc::MAP_FAILED {
-        unmap(new, pages(wanted));
         return null_mut();
     }
-    new
+    ask_for_large(moved.cast(), wanted);
+    moved.cast()
 }
 
-/// Gives pages of [`map`] back.
+/// Gives pages back.
 fn unmap(pages: *mut u8, size: usize) {
     if size > 0 {
         // SAFETY: They are whole pages of a mapping that is ours, and nobody uses them any more.
@@ -147,7 +158,7 @@ mod tests {
     #[test]
     fn a_block_that_grows_and_shrinks_keeps_what_it_holds() {
         let mut block: Vec<usize> = Vec::new();
-        // Large, within its pages, beyond them, less again; small, and large anew; small twice.
+        // Large, within its pages, beyond them, less again; small, and large anew; small twice; moved with its pages.
         for length in [
             WORDS,
             WORDS + 9,
