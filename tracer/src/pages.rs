@@ -159,7 +159,8 @@ mod tests {
     fn a_block_that_grows_and_shrinks_keeps_what_it_holds() {
         let mut block: Vec<usize> = Vec::new();
         // Large, within its pages, beyond them, less again; small, and large anew; small twice; moved with its pages.
-        for length in [
+        let huge = 2 * super::HUGE / size_of::<usize>();
+        let lengths = [
             WORDS,
             WORDS + 9,
             9 * WORDS,
@@ -168,7 +169,8 @@ mod tests {
             5 * WORDS,
             10,
             12,
-        ] {
+        ];
+        for length in lengths.into_iter().chain([huge, 2 * huge, huge, WORDS]) {
             block.truncate(length);
             block.shrink_to_fit();
             block.reserve_exact(length - block.len());

@@ -68,6 +68,7 @@ impl State {
                 flown,
             });
         }
+        self.ask_of_kept(key, observer);
         let forgotten = self.rings.forget_dropped();
         self.settle_rings(forgotten.iter(), observer);
         for operation in forgotten.iter().flat_map(|ring| ring.flying.values()) {

@@ -4,8 +4,8 @@
 //! The shim's poison comes back from such a slot each time, just as from one whose cookie was forgotten, and contents do
 //! not tell the two apart. So what went in to the last bit as it was, ever since its slot was filled first, is kept until the
 //! slot is seen to be filled again: where a cookie is set there, another entry comes from it, or its word stands for another
-//! owner by then. Where nothing of that happens before the ring ends, it is asked. What is missing in between may have shown
-//! that the ring is another one.
+//! owner by then. Where nothing of that happens before the ring ends, it is asked. Numbers of
+//! rings are not given out again within a process, so that what is missing in between has nothing to do with it.
 
 use wire::payload::Submit;
 use wire::record::CookieState;
@@ -14,7 +14,7 @@ use super::Observer;
 use super::moment::Moment;
 use super::state::State;
 use super::things::{GenerationId, Lap, Operation, RingState};
-use crate::event::{EventId, Submission};
+use crate::event::Submission;
 
 /// Operations that are kept for each slot. Of others it is asked at once.
 const KEPT_MAX: usize = 4;
@@ -26,12 +26,12 @@ pub(crate) enum Filled {
     Untold,
     /// Perhaps once.
     Once,
-    /// More than once. That is known by what was seen from this event on.
-    Again(EventId),
+    /// More than once.
+    Again,
 }
 
 /// Whether an entry can be told from others: one without an address or a descriptor is the same without being an old one.
-pub(crate) fn is_telling(entry: &Submit) -> bool {
+fn is_telling(entry: &Submit) -> bool {
     entry.addr != 0 || entry.fd >= 0
 }
 
@@ -50,36 +50,31 @@ impl RingState {
     /// owner was given away for.
     pub(super) fn filled(
         &self,
-        event: EventId,
         submission: &Submission,
         (owner, exceeds): (Option<GenerationId>, bool),
         is_lossy: bool,
     ) -> Filled {
         let (entry, state) = (&submission.entry, submission.cookie_state);
         match (self.laps.get(&entry.slot), state) {
-            (_, CookieState::Set) => Filled::Again(event),
+            (_, CookieState::Set) => Filled::Again,
             (None, _) if !is_telling(entry) => Filled::Untold,
             // What went in before may be missing. Else somebody filled it whom nobody saw.
             (None, CookieState::Poisoned) if !is_lossy => Filled::Untold,
             (None, _) if self.made.is_none() && !is_lossy => Filled::Untold,
             (None, _) => Filled::Once,
-            (Some(lap), CookieState::Poisoned | CookieState::Leftover) if is_again(entry, lap) => {
+            // Where several threads enter the ring it is not seen whether it was set.
+            (Some(lap), _) if is_again(entry, lap) => {
                 let is_same = lap.generation == owner && !exceeds;
-                match lap.filled {
-                    Filled::Once if !is_same => Filled::Again(lap.submit),
-                    as_before => as_before,
-                }
+                if is_same { lap.filled } else { Filled::Again }
             }
-            (Some(lap), _) => Filled::Again(lap.submit),
+            (Some(_), _) => Filled::Again,
         }
     }
 
-    /// The later event by which it is known that the slot of an operation is filled more than once, where that has to be
-    /// known.
-    pub(super) fn filled_again_by(&self, operation: &Operation) -> Option<EventId> {
-        let lap = self.laps.get(&operation.entry.slot)?;
-        let is_again = matches!(lap.filled, Filled::Again(_));
-        (may_be_meant(operation) && is_again).then_some(lap.submit)
+    /// Whether the program may have meant what came back from an operation's slot, by all that is known now.
+    pub(super) fn may_be_meant(&self, operation: &Operation) -> bool {
+        let lap = self.laps.get(&operation.entry.slot);
+        may_be_meant(operation) && lap.is_none_or(|lap| lap.filled == Filled::Once)
     }
 }
 
@@ -88,26 +83,39 @@ impl State {
     pub(super) fn settle(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
         let (id, slot) = (operation.id, operation.entry.slot);
         let ring = self.rings.get_mut(&(id.process, id.ring));
-        let again = ring.as_ref().and_then(|it| it.filled_again_by(operation));
-        if let Some(ring) = ring.filter(|_| may_be_meant(operation) && again.is_none()) {
+        let mut is_meant = false;
+        if let Some(ring) = ring.filter(|ring| ring.may_be_meant(operation)) {
             let kept = ring.perhaps_forgotten.entry(slot).or_default();
             if kept.len() < KEPT_MAX {
                 return kept.push(operation.clone());
             }
+            is_meant = true;
         }
-        settled(operation, again, observer);
+        settled(operation, is_meant, observer);
     }
 
     /// An operation went in; by it its slot may be known to be filled more than once.
     pub(super) fn show_forgotten(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
-        if !matches!(operation.filled, Filled::Again(_)) {
+        if operation.filled != Filled::Again {
             return;
         }
         let key = (operation.id.process, operation.id.ring);
         let ring = self.rings.get_mut(&key);
         let kept = ring.and_then(|ring| ring.perhaps_forgotten.remove(&operation.entry.slot));
         for kept in kept.into_iter().flatten() {
-            settled(&kept, Some(operation.submit), observer);
+            settled(&kept, false, observer);
+        }
+    }
+
+    /// A ring is over, and what was kept of its slots is asked.
+    pub(super) fn ask_of_kept(&mut self, ring: (u32, u32), observer: &mut Observer<'_>) {
+        let ring = self.rings.get_mut(&ring);
+        let kept = ring.map(|ring| std::mem::take(&mut ring.perhaps_forgotten));
+        let kept = kept.unwrap_or_default().into_values().flatten();
+        let mut kept: Vec<Operation> = kept.collect();
+        kept.sort_by_key(|operation| operation.submit);
+        for operation in kept {
+            settled(&operation, true, observer);
         }
     }
 }
@@ -117,15 +125,14 @@ fn may_be_meant(operation: &Operation) -> bool {
     operation.cookie_state == CookieState::Poisoned && operation.filled == Filled::Once
 }
 
-/// Shows an operation, and by which event its slot was known to be filled more than once, if not by itself.
-pub(super) fn settled(operation: &Operation, again: Option<EventId>, observer: &mut Observer<'_>) {
+/// Shows an operation, and whether the program may have meant what came back from its slot.
+pub(super) fn settled(operation: &Operation, may_be_meant: bool, observer: &mut Observer<'_>) {
     let lap = operation.lap.as_ref();
     let dead_at_submit =
         operation.generation.is_none() && lap.is_some_and(|lap| lap.generation.is_some());
     observer.see(&Moment::Settled {
         operation,
         dead_at_submit,
-        again,
-        may_be_meant: again.is_none() && may_be_meant(operation),
+        may_be_meant,
     });
 }

@@ -279,18 +279,18 @@ impl State {
         rings: impl Iterator<Item = &'a RingState>,
         observer: &mut Observer<'_>,
     ) {
-        let mut open: Vec<(&Operation, Option<EventId>)> = Vec::new();
+        let mut open: Vec<(&Operation, bool)> = Vec::new();
         for ring in rings {
             let flying = ring.flying.values().map(Box::as_ref);
             let credits = ring.credits.values().flat_map(Credits::iter);
             let flagged = credits.filter_map(|credit| credit.flagged.as_deref());
             let kept = ring.perhaps_forgotten.values().flatten();
             let all = flying.chain(flagged).chain(kept);
-            open.extend(all.map(|operation| (operation, ring.filled_again_by(operation))));
+            open.extend(all.map(|operation| (operation, ring.may_be_meant(operation))));
         }
         open.sort_by_key(|(operation, _)| operation.submit);
-        for (operation, again) in open {
-            settled(operation, again, observer);
+        for (operation, may_be_meant) in open {
+            settled(operation, may_be_meant, observer);
         }
     }
 

@@ -415,8 +415,8 @@ impl State {
     ) {
         self.results.used(event.process, fd);
         self.show_closed_in_flight(event, fd, observer);
-        // Who was brought it may have used it before he says so; and what is missing may be that he did.
-        if !brought || self.is_lossy {
+        // Who was brought it may have used it before he says so; and what was missing by then may be that he did.
+        if !brought || self.lossy_by_now.contains(&event.process) {
             self.named_an_older_one(event, fd, observer.recording);
         }
     }

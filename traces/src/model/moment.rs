@@ -29,9 +29,7 @@ pub(crate) enum Moment<'a> {
         operation: &'a Operation,
         /// What its cookie stood for when it went in.
         dead_at_submit: bool,
-        /// The later event by which its slot was known to be filled more than once, where that had to be known.
-        again: Option<EventId>,
-        /// It was not known: the slot may have been filled once for good.
+        /// The slot may have been filled once for good.
         may_be_meant: bool,
     },
     /// A completion was taken.

@@ -158,7 +158,7 @@ impl State {
         }
         if by_shim {
             let names = (generation, exceeds);
-            new_lap.filled = ring.filled(event.id, submission, names, self.is_lossy);
+            new_lap.filled = ring.filled(submission, names, self.is_lossy);
         }
         let filled = new_lap.filled;
         let new_lap = match self.spare_laps.pop() {

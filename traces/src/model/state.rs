@@ -83,6 +83,8 @@ pub(super) struct State {
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
     /// Cookies that were sent to rings and not seen there.
     pub(super) messages: FxHashMap<u64, u32>,
+    /// Processes of which something was missing up to here.
+    pub(super) lossy_by_now: FxHashSet<u32>,
     /// What was seen to be put into the queues of rings.
     pub(super) pushed: FxHashMap<(u32, u32), super::pushes::Pushed>,
     /// The latest ring of each process's descriptors.
@@ -395,7 +397,10 @@ impl State {
                     *known = thread(*tid, event.lane);
                 }
             }
-            What::Lost(loss) => self.lost_beside_kernel(event.process, loss.reason),
+            What::Lost(loss) => {
+                self.lossy_by_now.insert(event.process);
+                self.lost_beside_kernel(event.process, loss.reason);
+            }
             What::ScopeEnter { .. } | What::Fork { .. } | What::Other { .. } => {}
         }
     }

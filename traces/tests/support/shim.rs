@@ -1,7 +1,7 @@
 //! A small program that nobody rebuilt, as the shim records it: it never runs, it only writes down what it would have done.
 //!
 //! Of its slots some are filled once for good and go in again and again, beside others that it fills each time. Rings are
-//! dropped with operations in flight and made anew under their numbers; words are pointers, which are recycled all the
+//! dropped with operations in flight, and others are made; words are pointers, which are recycled all the
 //! time, or small numbers; nobody tells of owners, only of blocks that are freed. Where a plan says so it makes one
 //! mistake. Decisions come from outside.
 
@@ -38,6 +38,8 @@ struct Program<'a> {
     /// Blocks that are free.
     blocks: Vec<u64>,
     rings: Vec<Ring>,
+    /// Rings that were made so far: a number is never given out again.
+    made_rings: usize,
     /// Small numbers that were given so far.
     numbers: u64,
     mistake: Option<Mistake>,
@@ -48,6 +50,7 @@ struct Program<'a> {
 
 #[derive(Default)]
 struct Ring {
+    name: usize,
     slots: [Slot; SLOTS],
     sequence: u64,
     /// A cookie was seen to be set.
@@ -88,6 +91,7 @@ pub(crate) fn run(decisions: &[u16], mistake: Option<Mistake>) -> (Vec<String>, 
         now: 0,
         blocks: (1..=9).map(|index| 0x55_0000 + index * 0x40).collect(),
         rings: Vec::new(),
+        made_rings: 0,
         numbers: 0,
         mistake,
         shows: None,
@@ -129,11 +133,16 @@ impl Program<'_> {
 
     fn make(&mut self, number: usize) {
         let (sq, cq, fd) = (SLOTS, 2 * SLOTS, 10 + number);
+        let name = self.made_rings;
+        self.made_rings += 1;
         self.say(
             "main",
-            format!("ring-create {number} sq={sq} cq={cq} fd={fd} in-place"),
+            format!("ring-create {name} sq={sq} cq={cq} fd={fd} in-place"),
         );
-        let mut ring = Ring::default();
+        let mut ring = Ring {
+            name,
+            ..Ring::default()
+        };
         for slot in &mut ring.slots {
             slot.is_once = self.choose(2) == 0;
         }
@@ -153,12 +162,13 @@ impl Program<'_> {
         }
     }
 
-    /// Drops a ring, whatever is in flight on it, and makes another one with its number.
+    /// Drops a ring, whatever is in flight on it, and makes another one.
     fn anew(&mut self, number: usize) {
         if self.shows.is_some_and(|(ring, _)| ring == number) {
             return;
         }
-        self.say("main", format!("ring-drop {number}"));
+        let name = self.rings[number].name;
+        self.say("main", format!("ring-drop {name}"));
         let ring = std::mem::take(&mut self.rings[number]);
         let of_flights = ring.flying.iter().filter(|it| it.frees).map(|it| it.word);
         let of_slots = ring.slots.iter().filter(|slot| slot.is_once);
@@ -264,7 +274,7 @@ impl Program<'_> {
     fn showed(&mut self, ring: usize, at: usize) {
         let (count, sequence) = self.rings[ring].slots[at].came_back;
         self.made = Some(Made {
-            ring,
+            ring: self.rings[ring].name,
             sequence,
             count,
         });
@@ -298,7 +308,7 @@ impl Program<'_> {
     /// An entry goes in, and the shim looks at it.
     fn submit(&mut self, number: usize, at: usize, is_filled: bool, frees: bool) {
         let ring = &mut self.rings[number];
-        let sequence = ring.sequence;
+        let (name, sequence) = (ring.name, ring.sequence);
         let slot = &mut ring.slots[at];
         let state = match (slot.is_poisoned, is_filled) {
             (false, _) => "",
@@ -335,7 +345,7 @@ impl Program<'_> {
         });
         self.say(
             "main",
-            format!("submit {number} {entry} seq={sequence} slot={at}{state}"),
+            format!("submit {name} {entry} seq={sequence} slot={at}{state}"),
         );
         if self.rings[number].slots[at].is_stale {
             self.showed(number, at);
@@ -345,7 +355,8 @@ impl Program<'_> {
     /// The kernel takes what is queued, and the shim poisons the slots.
     fn enter(&mut self, number: usize) {
         let count = std::mem::take(&mut self.rings[number].queued);
-        self.say("main", format!("enter {number} {count} -> {count}"));
+        let name = self.rings[number].name;
+        self.say("main", format!("enter {name} {count} -> {count}"));
         let ring = &mut self.rings[number];
         for flight in ring.flying.iter_mut().filter(|flight| !flight.is_taken) {
             flight.is_taken = true;
@@ -364,7 +375,8 @@ impl Program<'_> {
         }
         let flight = self.rings[number].flying.remove(index);
         let (word, result) = (flight.word, flight.result);
-        self.say("main", format!("complete {number} {word:#x} {result}"));
+        let name = self.rings[number].name;
+        self.say("main", format!("complete {name} {word:#x} {result}"));
         if flight.frees {
             self.free(flight.word);
         }
@@ -382,7 +394,8 @@ impl Program<'_> {
         while self.rings[number].flying.len() > 1 {
             self.complete(number, 0);
         }
-        self.say("main", format!("ring-drop {number}"));
+        let name = self.rings[number].name;
+        self.say("main", format!("ring-drop {name}"));
     }
 }
 
