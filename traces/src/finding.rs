@@ -153,6 +153,8 @@ pub enum Doubt {
     /// A slot of a ring may have been filled once for good, or its cookie was forgotten each time: of a program that
     /// nobody rebuilt it is not seen which.
     FilledOnce,
+    /// The program used up what it had before, and got on: it may mean to.
+    UsedUp,
 }
 
 /// A question that a rule would have answered, had nothing been lost and every order been known.

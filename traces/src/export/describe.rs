@@ -230,6 +230,7 @@ impl Teller<'_> {
                 Doubt::Lost(reason) => crate::text::loss_reason(reason),
                 Doubt::TimesByBatch => "times-by-batch",
                 Doubt::FilledOnce => "filled-once",
+                Doubt::UsedUp => "used-up",
             },
             subject: self.subject(question.subject),
             at: question.at.0,

@@ -233,7 +233,7 @@ pub struct QuestionEntry {
     pub name: &'static str,
     /// One sentence: what it seems, and what stands in the way.
     pub message: String,
-    /// What stands in the way: the word for a loss, `times-by-batch` or `filled-once`.
+    /// What stands in the way: the word for a loss, `times-by-batch`, `filled-once` or `used-up`.
     pub reason: &'static str,
     /// What it is about.
     pub subject: SubjectEntry,

@@ -17,6 +17,8 @@ use super::things::{Operation, OperationId};
 use crate::event::{Completion, Event, EventId, SiteId};
 use crate::recording::Recording;
 
+/// Operations that name one descriptor, through which is looked where its number is given out anew.
+const NAMED_MAX: usize = 256;
 /// How far the clocks of two cores may be apart.
 pub(super) const UNCERTAIN_NS: u64 = 100;
 /// Pieces that are looked at for one free.
@@ -452,6 +454,11 @@ impl State {
         let Some(mut named) = self.memory.descriptors.remove(&key) else {
             return;
         };
+        // So many share one that nobody looks through them each time.
+        if named.len() > NAMED_MAX {
+            self.memory.descriptors.insert(key, named);
+            return;
+        }
         let by_batch = recording.is_by_batch(event.process);
         named.retain(|(number, sequence)| {
             let operation = self.operation(event.process, *number, *sequence);

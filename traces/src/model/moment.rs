@@ -168,6 +168,8 @@ pub(crate) enum Moment<'a> {
     },
     /// A provided buffer was never given back, and its group ran dry.
     BufferLost {
+        /// The program let its group wait as long before, and got on.
+        is_usual: bool,
         /// Where it was handed out.
         taken: EventId,
         /// From where on nothing must be missing for that, if not from the start.

@@ -108,7 +108,7 @@ impl Group {
         }
     }
 
-    /// Whether one of its buffers that is out is no lost one in a round.
+    /// Whether one of its buffers that is out may well be no lost one in a round.
     ///
     /// A program may use up all that there is on purpose. It gives back in turn, and the end finds it with the newest in
     /// hand; or it never gives any back and goes on with others. It is known by that it let the group wait before, for as
@@ -331,13 +331,13 @@ impl State {
         for ((process, ring, number), buffer, taken, group) in taken {
             let now = self.rings.round(&(process, ring));
             let round = group.withdrawn.unwrap_or(now);
-            let Some((dry, then)) = taken.dry.filter(|_| !group.is_usual(taken.event, round))
-            else {
+            let Some((dry, then)) = taken.dry else {
                 continue;
             };
             let made = self.rings.get(&(process, ring)).and_then(|ring| ring.made);
             let is_withdrawn = group.withdrawn.is_some();
             observer.see(&Moment::BufferLost {
+                is_usual: group.is_usual(taken.event, round),
                 taken: taken.event,
                 // That others did not overtake it tells nothing where what they did is missing.
                 since: if group.was_overtaken(taken.event) {

@@ -6,12 +6,12 @@
 //! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
 //! dropped a round after it ran dry, if none of the group was ever given back.
 //! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
-//! kernel took away by its own choice, or that are handed out several at once; and where the program used up all that
+//! kernel took away by its own choice, or that are handed out several at once. Asks where the program used up all that
 //! there was before, got on, and let the group wait no longer now than it did then (`model/provided.rs`).
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
-use crate::finding::{Confidence, RuleId, Severity, Subject};
+use crate::finding::{Confidence, Doubt, RuleId, Severity, Subject};
 use crate::model::Moment;
 
 pub(super) static RULE: Rule = Rule {
@@ -23,12 +23,12 @@ pub(super) static RULE: Rule = Rule {
             receives fail with ENOBUFS. Or a buffer is given back while the kernel has it: two operations \
             will write to it.",
     silent: "The group never ran dry, or was not filled within the recording; the kernel removed buffers \
-             by its own choice, or hands out several with one completion. It ran dry before, the program got on, by \
-             giving back in turn or, where it never gives any back, with others or with the group made anew, and \
-             it waits no longer now than it did then; unless one that was handed out later came back. The end came \
-             less than two \
+             by its own choice, or hands out several with one completion. The end came less than two \
              rounds of the ring after the group ran dry: one is enough to suspect it where the ring was \
-             dropped and none of the group's buffers was ever given back.",
+             dropped and none of the group's buffers was ever given back. It is asked and not said where the \
+             group ran dry before, the program got on, by giving back in turn or, where it never gives any \
+             back, with others or with the group made anew, and it waits no longer now than it did then; \
+             unless one that was handed out later came back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
     points_at: "The completion that handed the buffer out, or the second giving.",
     example: "A connection was closed without giving its last buffer back; after a few of them all \
@@ -38,6 +38,10 @@ pub(super) static RULE: Rule = Rule {
              end of file and cancelled receives. Not before F_BUF_MORE is gone.",
     check,
 };
+
+/// Why it is not known of a program that got on before.
+const USED_UP: &str =
+    "it ran dry before, for as long, and the program got on: it may use up its buffers on purpose";
 
 /// Rounds of the ring after it ran dry in which a buffer may still come back.
 const ROUNDS: u64 = 2;
@@ -73,6 +77,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             judge.say(draft);
         }
         Moment::BufferLost {
+            is_usual,
             taken,
             since,
             place: (process, scope),
@@ -113,7 +118,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .evidence(*dry, "no buffer was left")
                 .keys(operation.map(Key::from))
                 .shape("lost");
-            judge.say(draft);
+            judge.say(if *is_usual {
+                draft.doubted(Doubt::UsedUp, USED_UP)
+            } else {
+                draft
+            });
         }
         _ => {}
     }
@@ -337,7 +346,7 @@ mod tests {
     const LOST: &str = "was handed out and never given back, and the group ran dry";
 
     #[test]
-    fn what_is_given_back_in_turn_is_no_lost_one_while_it_takes_no_longer_than_before() {
+    fn of_what_is_given_back_in_turn_it_is_asked_while_it_takes_no_longer_than_before() {
         for end in ["", "main ring-drop 0"] {
             for (before, now, told) in [
                 (3, 3, false),
@@ -346,10 +355,10 @@ mod tests {
                 (1, 2, true),
                 (0, 2, true),
             ] {
-                let said = if told {
-                    format!("<- [since:0] {LOST}")
-                } else {
-                    String::new()
+                let said = match told {
+                    true => format!("<- [since:0] {LOST}"),
+                    false if now >= 2 => format!("<? {LOST}"),
+                    false => String::new(),
                 };
                 let (first, rest) = (recovered(before), "pass\n".repeat(now));
                 // The end finds it with both in hand, or with the newer one.
@@ -402,11 +411,12 @@ mod tests {
         };
         for end in ["", "main ring-drop 0"] {
             let (none, all) = (used_up(0, ""), used_up(0, &said));
+            let asked = used_up(0, &format!("<? {LOST}"));
             for others in ["give 2 2\n", "give 1 3\n"] {
                 let is_fresh = others.starts_with("give 2");
                 // With the second one came back.
                 let first = if is_fresh {
-                    &none
+                    &asked
                 } else {
                     &format!("take 0 {said}\ntake 1\ndry\n")
                 };
@@ -418,10 +428,10 @@ mod tests {
                     ),
                 );
             }
-            let other = used_up(2, "");
+            let other = used_up(2, &format!("<? {LOST}"));
             steps(
                 "state=clean",
-                &format!("give 0 2\n{none}{rounds}give 2 2\n{other}{rounds}{end}"),
+                &format!("give 0 2\n{asked}{rounds}give 2 2\n{other}{rounds}{end}"),
             );
             // Not so for longer than it took before.
             let other = used_up(2, &said);
@@ -440,7 +450,7 @@ mod tests {
             );
             steps(
                 "state=clean",
-                &format!("give 0 2\n{none}{rounds}{anew}give 0 2\n{none}{rounds}{end}"),
+                &format!("give 0 2\n{none}{rounds}{anew}give 0 2\n{asked}{rounds}{end}"),
             );
             steps(
                 "state=clean",
