@@ -1,8 +1,9 @@
 //! The program `tracer`: from arguments to a command to an exit code. What the commands know lies in
 //! the crates below; recording, opening files and exit codes are this crate's own.
 //!
-//! Files that hold `unsafe`: `pages.rs` (an allocator), `record/budget.rs` (maps a word), `record/clock.rs` (reads a register), `record/signals.rs` (a
-//! handler), `record/spawn.rs` (between fork and exec), `record/kernel/perf.rs` (perf events).
+//! Files that hold `unsafe`: `pages.rs` (an allocator), `record/budget.rs` (maps a word), `record/clock.rs` (reads a
+//! register), `record/signals.rs` (a handler), `record/spawn.rs` (between fork and exec), `record/kernel/perf.rs` (perf
+//! events).
 
 #![deny(unsafe_code)]
 

@@ -52,7 +52,10 @@ unsafe impl GlobalAlloc for LargePages {
             return block;
         }
         if was_large && layout.size() >= HUGE && is_large && layout.align() <= PAGE_MIN {
-            return remap(block, mapped(layout), mapped(wanted));
+            let moved = remap(block, mapped(layout), mapped(wanted));
+            if !moved.is_null() {
+                return moved;
+            }
         }
         // SAFETY: As the caller promised; what is copied lies within both.
         unsafe {
@@ -112,14 +115,20 @@ fn map_pages(size: usize) -> *mut u8 {
     pages.cast()
 }
 
-/// The rest, for which a large page would be too much, stays as it is.
+/// The rest, for which a large page would be too much, stays as it is; but not of a block that may be moved, since the kernel
+/// moves only what is of one kind.
 fn ask_for_large(block: *mut u8, size: usize) {
+    let asked = if size >= HUGE {
+        size
+    } else {
+        size / LARGE * LARGE
+    };
     // SAFETY: The pages are the block's. Where this fails, they stay small.
-    unsafe { libc::madvise(block.cast(), size / LARGE * LARGE, libc::MADV_HUGEPAGE) };
+    unsafe { libc::madvise(block.cast(), asked, libc::MADV_HUGEPAGE) };
 }
 
-/// The block in a mapping of another size: its pages are moved, not copied. Null, and the block as it was, where there is
-/// no memory.
+/// The block in a mapping of another size: its pages are moved, not copied. Null, and the block as it was, where the kernel
+/// does not.
 #[cold]
 fn remap(block: *mut u8, size: usize, wanted: usize) -> *mut u8 {
     // SAFETY: The block is a mapping of ours, and goes where nothing is.
@@ -159,7 +168,7 @@ mod tests {
     fn a_block_that_grows_and_shrinks_keeps_what_it_holds() {
         let mut block: Vec<usize> = Vec::new();
         // Large, within its pages, beyond them, less again; small, and large anew; small twice; moved with its pages.
-        let huge = 2 * super::HUGE / size_of::<usize>();
+        let huge = super::HUGE / size_of::<usize>();
         let lengths = [
             WORDS,
             WORDS + 9,
@@ -170,7 +179,10 @@ mod tests {
             10,
             12,
         ];
-        for length in lengths.into_iter().chain([huge, 2 * huge, huge, WORDS]) {
+        // What is moved ends in the middle of a large page, and does not.
+        let odd = huge + 9 * 1024;
+        let moved = [odd, huge + odd, 2 * huge, 3 * huge + 9, odd, huge, WORDS];
+        for length in lengths.into_iter().chain(moved) {
             block.truncate(length);
             block.shrink_to_fit();
             block.reserve_exact(length - block.len());
