@@ -4,8 +4,8 @@
 //! The shim's poison comes back from such a slot each time, just as from one whose cookie was forgotten, and contents do
 //! not tell the two apart. So what went in to the last bit as it was, ever since its slot was filled first, is kept until the
 //! slot is seen to be filled again: where a cookie is set there, another entry comes from it, or its word stands for another
-//! owner by then. Where nothing of that happens before the ring ends, it is asked. Numbers of
-//! rings are not given out again within a process, so that what is missing in between has nothing to do with it.
+//! owner by then. Where nothing of that happens before the ring ends, it is asked. Numbers of rings are not given out again
+//! within a process, so that what is missing in between has nothing to do with it.
 
 use wire::payload::Submit;
 use wire::record::CookieState;
