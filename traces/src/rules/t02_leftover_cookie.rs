@@ -135,8 +135,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Why it is not known of a slot that went in as it was ever since.
-const FILLED_ONCE: &str = "nothing else ever came from that slot, and a program may fill one once for good: where this one does, \
-                           `record --poison=off` does not ask";
+const FILLED_ONCE: &str = "nothing else ever came from that slot: a program may fill one once for good (then `record --poison=off` does \
+                           not ask), or forget its user_data each time";
 
 /// The fault of a line that does not set a cookie.
 pub(super) const UNSET: &str = "cookie not set";
