@@ -151,6 +151,8 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
     };
     // SAFETY: the memory is nobody else's, and stays.
     let mut ring = unsafe { Followed::new(queues, made) };
+    // What looks like poison and is the program's own word: a fuzzer reads the constant out of the comparison.
+    let mut its_own = Vec::new();
     while numbers.has_more() {
         // Mostly what a program may do: a few entries, a few completions; else anything.
         let index = numbers.below(6) as usize;
@@ -173,7 +175,9 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
                 .at()
                 .wrapping_add(place << (6 + sqe_shift))
                 .cast::<u64>();
-            entry.wrapping_add(field).write(numbers.any());
+            let written = numbers.any();
+            entry.wrapping_add(field).write(written);
+            its_own.extend(is_poison(written).then_some(written));
         }
         match numbers.below(8) {
             0 => {
@@ -194,8 +198,16 @@ pub(crate) fn run(numbers: &mut impl Numbers) {
     for slot in 0..sq {
         // SAFETY: within the queue.
         let cookie = unsafe { (*ring.queues.submissions.entry(slot))[4] };
-        assert_ne!(cookie >> 32, 0xFEED_5EED, "poison stayed in slot {slot}");
+        assert!(
+            !is_poison(cookie) || its_own.contains(&cookie),
+            "poison stayed in slot {slot}: {cookie:#x}"
+        );
     }
+}
+
+/// Whether a cookie looks like one of those that the shim puts into empty slots.
+fn is_poison(cookie: u64) -> bool {
+    cookie >> 32 == 0xFEED_5EED
 }
 
 #[cfg(test)]
@@ -298,7 +310,7 @@ mod tests {
         turn(&memories[0], 200, 0);
         // SAFETY: a word of an entry of the memory above.
         let poison = unsafe { (*cookie(&memories[0])).load(Ordering::Relaxed) };
-        assert_eq!(poison >> 32, 0xFEED_5EED);
+        assert!(is_poison(poison));
         // SAFETY: as above, and the tail of its queue.
         unsafe {
             (*cookie(&memories[1])).store(poison + 1, Ordering::Relaxed);
@@ -357,7 +369,7 @@ mod tests {
             Look::take(|look| ring.after_enter(look, 1, 0, 1));
             let is_poisoned = |slot: &u32| {
                 // SAFETY: within the queue.
-                unsafe { (*ring.queues.submissions.entry(*slot))[4] >> 32 == 0xFEED_5EED }
+                is_poison(unsafe { (*ring.queues.submissions.entry(*slot))[4] })
             };
             assert_eq!(
                 (0..4).filter(is_poisoned).count(),
@@ -428,6 +440,11 @@ mod tests {
         };
         for _ in 0..300 {
             random.left = 2_000;
+            run(&mut random);
+        }
+        // Short ones end before anything is amiss with them, and poison is still about.
+        for life in 0..3_000 {
+            random.left = 20 + life % 100;
             run(&mut random);
         }
     }
