@@ -71,7 +71,7 @@ pub(crate) fn what(trace: &Trace, event: &Event) -> String {
                 wire::record::CookieState::Set => " set",
                 wire::record::CookieState::Leftover => " leftover",
                 wire::record::CookieState::Poisoned => " never set, leftover",
-                wire::record::CookieState::NeverWritten => " never set, fresh slot",
+                wire::record::CookieState::NeverWritten => " never set, none before",
             };
             format!(
                 "submit {} cookie {:#x}{state}{}{}",

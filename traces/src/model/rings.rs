@@ -98,10 +98,14 @@ impl State {
         let sure = !is_quiet && !behind_quiet;
         let round = ring.round;
 
-        let mut cookie_state = submission.cookie_state;
-        if by_shim {
-            cookie_state = ring.believed_of_zero(submission, is_quiet);
-        }
+        let is_declared = self.schemes.pointers(process, number).is_some();
+        let (cookie_state, state) = if by_shim {
+            let believed = ring.believed_of_zero(submission, is_quiet);
+            (believed, submission.cookie_state)
+        } else {
+            let known = ring.known_of_zero(submission, is_declared);
+            (known, known)
+        };
         // Once it is noted what this one says of its kind.
         let zero_was_set = ring
             .zeros
@@ -120,7 +124,7 @@ impl State {
             opcode: entry.opcode,
             site: SiteId(entry.site),
             cookie: entry.cookie,
-            state: submission.cookie_state,
+            state,
             zero_was_set,
             filled: Filled::Untold,
             entry,
@@ -328,11 +332,24 @@ impl State {
         let Some(ring) = self.rings.get_mut(&(process, number)) else {
             return;
         };
-        if fresh || (unset && declared == Some(true)) {
+        let tells_apart = ring.zeros.tells_apart || declared.is_some();
+        if tells_apart {
+            for operation in std::mem::take(&mut ring.fresh) {
+                observer.see(&Moment::Unset {
+                    operation: &operation,
+                    proof: ring.proof,
+                });
+            }
+        }
+        if (fresh && tells_apart) || (unset && declared == Some(true)) {
             observer.see(&Moment::Unset {
                 operation,
                 proof: None,
             });
+        } else if fresh {
+            if ring.fresh.len() < UNSET_MAX {
+                ring.fresh.push(operation.clone());
+            }
         } else if unset
             && declared.is_none()
             && (ring.unset.len() < UNSET_MAX || ring.proof.is_some())
@@ -454,7 +471,7 @@ impl State {
 }
 
 /// Whether the program is known not to have set the cookie.
-fn never_set(state: CookieState) -> bool {
+pub(super) fn never_set(state: CookieState) -> bool {
     matches!(
         state,
         CookieState::Leftover | CookieState::Poisoned | CookieState::NeverWritten

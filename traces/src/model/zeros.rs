@@ -1,6 +1,9 @@
-//! Which cookies of 0 a program set, in rings that the shim recorded.
+//! Which cookies of 0 a program set, and whether it uses cookies at all.
 //!
-//! A slot that was never filled holds 0, and so does one whose operation was given 0 on purpose. Of a program that the
+//! A ring on which nobody ever sets a cookie needs none: who does one thing at a time knows what came back. So what was
+//! left unset there is told once an operation of the ring is given one, or it is declared what they are.
+//!
+//! Of rings that the shim recorded less is known. A slot that was never filled holds 0, and so does one whose operation was given 0 on purpose. Of a program that the
 //! shim recorded nobody knows whether its cookies mean anything: one that never sets any, and never looks at them, is
 //! correct, and all that its slots hold is 0. So a leftover of 0 counts where the program tells its operations apart
 //! by cookies, and where it was seen that somebody set this very 0. It proves nothing even then: who sets 0 in a slot that
@@ -8,6 +11,7 @@
 
 use wire::record::CookieState;
 
+use super::rings::never_set;
 use super::things::{Lap, RingState};
 use crate::event::Submission;
 
@@ -18,7 +22,7 @@ pub(crate) struct Zeros {
     set: Opcodes,
     forgotten: Opcodes,
     /// An operation was given another cookie.
-    tells_apart: bool,
+    pub(super) tells_apart: bool,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +39,26 @@ impl Opcodes {
 }
 
 impl RingState {
+    /// What is known of how a submission that the shim did not see got its cookie. What nobody ever gave one to holds no
+    /// leftover, however often it went in; and where nothing is told apart, a 0 that was set once is as good as none.
+    pub(super) fn known_of_zero(
+        &mut self,
+        submission: &Submission,
+        is_declared: bool,
+    ) -> CookieState {
+        let (state, entry) = (submission.cookie_state, &submission.entry);
+        self.zeros.tells_apart |= entry.cookie != 0 && !never_set(state);
+        if state != CookieState::Poisoned {
+            return state;
+        }
+        let lap = self.laps.get(&entry.slot);
+        match lap.map(|lap| lap.state) {
+            Some(CookieState::NeverWritten) => CookieState::NeverWritten,
+            _ if entry.cookie != 0 || is_declared || self.zeros.tells_apart => state,
+            _ => CookieState::Unknown,
+        }
+    }
+
     /// What is believed of how a submission that the shim saw got its cookie, which may be a leftover of 0.
     ///
     /// What posts nothing when all goes well needs no cookie, and is believed to do without.

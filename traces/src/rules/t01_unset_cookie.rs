@@ -1,10 +1,10 @@
 //! `unset-cookie`: an operation goes in with cookie 0 on a ring whose cookies are pointers.
 //!
 //! Fires on a submission whose cookie is 0 and was not seen to be set, once a scheme declares pointers
-//! or a leaked pointer was seen as a cookie on that ring; on one whose fresh slot nobody set; and on a
-//! completion with 0 there that no operation explains.
-//! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices; and of what posts nothing
-//! when all goes well, unless poison shows that nobody set it.
+//! or a leaked pointer was seen as a cookie on that ring; on one in whose slot nobody ever set any, on a ring where others
+//! have cookies; and on a completion with 0 there that no operation explains.
+//! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices; where no operation of the
+//! ring has a cookie; and of what posts nothing when all goes well, unless poison shows that nobody set it.
 //! Points at the submission.
 
 use wire::record::CookieState;
@@ -22,9 +22,10 @@ pub(super) static RULE: Rule = Rule {
     severity: Severity::Error,
     fires: "An operation is submitted with user_data 0 although its ring takes cookies for pointers: a \
             scheme says so, or leaked pointers were seen as cookies on the same ring. Also when poison \
-            shows that nobody set the cookie of a slot that was never used before.",
+            shows that nobody ever set a cookie in its slot, on a ring where any other operation was given one.",
     silent: "The program was seen to set 0 on purpose; 0 is a declared sentinel; cookies are declared \
-             indices; or no pointer was ever seen as a cookie on that ring. Nor is anything said \
+             indices; no pointer was ever seen as a cookie on that ring; or no operation of the ring was ever given \
+             a cookie, and who does one thing at a time needs none. Nor is anything said \
              of what posts no completion on success, unless poison shows that nobody set it.",
     needs: "Submissions and leaks. Poisoned slots make it proved.",
     points_at: "The submission that carries no cookie.",
@@ -62,7 +63,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         entry.opcode,
     );
     let why = if fresh {
-        "never set user_data, and its slot was fresh".to_owned()
+        "never set user_data, and its slot had none before".to_owned()
     } else {
         format!(
             "went in with user_data {:#x}, but cookies are pointers on this ring",
@@ -116,6 +117,7 @@ fn reaped(stray: &Stray<'_>, judge: &mut Judge<'_>) {
     };
     let draft = Draft::new(subject, *event, *event)
         .scope(*scope)
+        .or_a_message()
         .message(format!(
             "a completion on ring {ring} brought user_data 0x0, but cookies are pointers on this ring: \
              nobody knows whose it is"
@@ -156,9 +158,55 @@ mod tests {
 
     #[test]
     fn fresh_slot_that_nobody_set_is_proved() {
+        // Once it is known that the ring's operations have cookies.
+        for known in [
+            "15 main scheme 0 pointer",
+            "20 main submit 0 RECV 0x1 set",
+            "20 main submit 0 RECV 0x1",
+        ] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 NOP 0x0 never-written   <- [proved own] had none before
+                    {known}
+                    30 main submit 0 NOP 0x0 set
+                    "
+                ),
+            );
+        }
+    }
+
+    #[test]
+    fn a_ring_without_cookies_is_silent() {
         check_rule(
             &RULE,
-            "10 main submit 0 NOP 0x0 never-written   <- [proved own] its slot was fresh",
+            "
+            1 main ring-create 0 sq=2 cq=4 in-place
+            10 main submit 0 READ 0x0 copy.rs:9 never-written
+            20 main submit 0 WRITE 0x0 copy.rs:11 never-written
+            30 main complete 0 0x0 4096
+            40 main complete 0 0x0 4096
+            50 main submit 0 READ 0x0 copy.rs:9 poisoned
+            60 main submit 0 WRITE 0x0 copy.rs:11 poisoned
+            # Others of the process have some.
+            70 main submit 1 RECV 0x1 set
+            ",
+        );
+    }
+
+    #[test]
+    fn a_slot_that_never_had_a_cookie_has_none_on_its_next_lap() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=4 in-place
+            10 main submit 0 READ 0x0 copy.rs:9 never-written  <- [proved own] had none before
+            20 main complete 0 0x0 4096
+            30 main submit 0 READ 0x0 copy.rs:10 poisoned      <- [proved own] had none before
+            40 main complete 0 0x0 4096
+            50 main submit 0 RECV 0x1 set
+            ",
         );
     }
 
@@ -186,7 +234,7 @@ mod tests {
             20 main submit 0 SEND 0x0 conn.rs:9 skip-success link
             30 main submit 0 RECV 0x1000
             # Nobody set it at all; another one posts.
-            40 main submit 0 SEND 0x0 skip-success never-written   <- its slot was fresh
+            40 main submit 0 SEND 0x0 skip-success never-written   <- its slot had none before
             50 main submit 0 SEND 0x0 skip-success poisoned        <- went in with user_data 0x0
             60 main submit 0 SEND 0x0                              <- went in with user_data 0x0
             ",
@@ -204,6 +252,32 @@ mod tests {
             30 main complete 0 0x0 0             <- a completion on ring 0 brought user_data 0x0
             ",
         );
+    }
+
+    /// Who wakes another ring may well send it no word at all.
+    #[test]
+    fn zero_may_be_a_message_of_a_ring_that_the_kernel_alone_sees() {
+        let trace = |sends: &str, mark: &str| {
+            format!(
+                "
+                process 0 pid=77 start=9 capture=preload end=exit:0
+                process 1 pid=77 start=9 capture=kernel end=exit:0
+                process 2 pid=77 start=9 capture=uprobes end=exit:0
+                lane k process=1
+                lane u process=2
+                1000 main ring-create 1 fd=5 sq=8 cq=16
+                2000 main lost 1 ring-not-followed
+                3000 k ring-create 1 fd=6 sq=8 cq=16
+                4000 u leak 0x70000 Conn conn.rs:8
+                4500 main submit 1 NOP 0x70000 set
+                5000 main complete 1 0x70000 0
+                6000 k submit 1 {sends} 0x9 seq=0
+                7000 main complete 1 0x0 12   {mark} brought user_data 0x0
+                "
+            )
+        };
+        check_rule(&RULE, &trace("MSG_RING", "<?"));
+        check_rule(&RULE, &trace("NOP", "<-"));
     }
 
     #[test]

@@ -290,6 +290,38 @@ mod tests {
     const ASKED: &str = "<? never set user_data; the slot still held 0x10000";
     const SET: &str = "READ 0x10000 slot=0 addr=0x9000 len=64 set\n";
 
+    /// As good as none where no operation of the ring has a cookie.
+    #[test]
+    fn a_leftover_0_counts_where_operations_are_told_apart() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=4 in-place
+            10 main submit 0 NOP 0x0 set
+            11 main complete 0 0x0 0
+            20 main submit 0 NOP 0x0 poisoned
+            21 main complete 0 0x0 0
+            30 main submit 0 NOP 0x7 set
+            31 main complete 0 0x7 0
+            40 main submit 0 NOP 0x0 set
+            41 main complete 0 0x0 0
+            50 main submit 0 NOP 0x0 poisoned        <- [proved own] operation #4
+            51 main complete 0 0x0 0
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=4 in-place
+            5 main scheme 0 index
+            10 main submit 0 NOP 0x0 set
+            11 main complete 0 0x0 0
+            20 main submit 0 NOP 0x0 poisoned        <- [proved own] operation #1
+            21 main complete 0 0x0 0
+            ",
+        );
+    }
+
     #[test]
     fn of_slots_that_were_filled_once_it_is_asked() {
         let other = "NOP 0x79 slot=2 set\nREAD 0x20000 slot=1 addr=0x9100 len=64 poisoned <? never set user_data\n";

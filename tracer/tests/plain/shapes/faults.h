@@ -104,7 +104,7 @@ static void unset_fresh(void)
 {
 	struct ring *ring = extra_open(POINTERS);
 
-	strcpy(subject, "its slot was fresh");
+	strcpy(subject, "its slot had none before");
 	rounds(ring, 3);
 	forget_cookie(ring);
 	rounds(ring, 3);
