@@ -8,13 +8,14 @@
 //! One thing is asked before: whether something is older than what was kept, so that nothing is to be told of it. That is
 //! known on the way once no loss is still to come; until then it counts as something to tell, and the next pass decides.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use super::{Facts, opcodes as op};
+use super::Facts;
+use super::unheard::Unheard;
 use crate::dense::Dense;
 use crate::event::{Event, EventId, LossReason, What};
 use crate::read::Pointers;
-use crate::recording::{Capture, Recording};
+use crate::recording::Recording;
 
 /// What is missing of each process.
 #[derive(Debug, Default)]
@@ -22,8 +23,8 @@ pub(crate) struct Losses {
     of: FxHashMap<u32, Spans>,
     /// Whether something may be hidden by a loss within the recorded time.
     pub(crate) hide: bool,
-    /// Processes with rings that the kernel alone sees, and of which somebody sends messages: the event behind which the
-    /// first such ring was made.
+    /// Processes with rings that the kernel alone sees, which may send messages: the event behind which the first such
+    /// ring was made.
     unheard: FxHashMap<u32, u64>,
 }
 
@@ -112,13 +113,7 @@ pub(crate) struct Survey {
     met: u64,
     /// What those of a process say as yet.
     so_far: FxHashMap<u32, SoFar>,
-    /// Processes of which the kernel says what they did on rings that nobody else follows.
-    told: FxHashSet<u32>,
-    /// Of those, the event behind which the first such ring was made, and those of which the kernel saw a message being
-    /// sent, by its own view.
-    unfollowed: FxHashMap<u32, u64>,
-    view_of: FxHashMap<u32, u32>,
-    senders: FxHashSet<u32>,
+    unheard: Unheard,
 }
 
 /// What the losses of a process say that were met.
@@ -136,12 +131,9 @@ impl Survey {
     /// batch, that is not itself.
     #[inline]
     pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
-        match &event.what {
-            What::Lost(loss) => return self.lose(event.process, event.lane, loss.reason),
-            What::Submit(it) if it.entry.opcode == op::MSG_RING => {
-                self.senders.extend(self.view_of.get(&event.process));
-            }
-            _ => {}
+        self.unheard.learn(event);
+        if let What::Lost(loss) = &event.what {
+            return self.lose(event.process, event.lane, loss.reason);
         }
         if !self.open.is_empty() {
             self.close(event.lane, end(event));
@@ -168,9 +160,8 @@ impl Survey {
     #[cold]
     fn lose(&mut self, process: u32, lane: u32, reason: LossReason) {
         self.met = self.met.saturating_add(1);
-        if reason == LossReason::RingNotFollowed && self.told.contains(&process) {
-            let after = self.last.get(lane);
-            self.unfollowed.entry(process).or_insert(after);
+        let after = self.last.get(lane);
+        if reason == LossReason::RingNotFollowed && self.unheard.is_told(process, after) {
             return;
         }
         self.open.entry(lane).or_default().push(self.spans.len());
@@ -179,7 +170,7 @@ impl Survey {
         let is_told_late = reason == LossReason::KernelBuffer;
         self.spans.push(Span {
             process,
-            after: if is_told_late { 0 } else { self.last.get(lane) },
+            after: if is_told_late { 0 } else { after },
             before: u64::MAX,
             reason,
             goes_on: false,
@@ -220,8 +211,6 @@ impl Survey {
     /// What is missing, when all events were looked at.
     pub(crate) fn finish(self) -> Losses {
         let mut spans = self.spans;
-        let mut unheard = self.unfollowed;
-        unheard.retain(|process, _| self.senders.contains(process));
         // What a kill cut off while it was written did not happen before the kill.
         spans.retain(|span| span.reason != LossReason::Torn || span.goes_on);
         // What was overwritten hides as much as any other: a fault that was recorded, and its record with it.
@@ -236,7 +225,7 @@ impl Survey {
                 .map(|(process, spans)| (process, Spans::new(spans)))
                 .collect(),
             hide,
-            unheard,
+            unheard: self.unheard.finish(),
         }
     }
 }
@@ -247,18 +236,9 @@ impl Losses {
         if !facts.is_lossy() {
             return None;
         }
-        let processes = 0..u32::try_from(recording.processes.len()).unwrap_or(u32::MAX);
-        let views = processes.clone().filter_map(|view| {
-            let process = recording.process(view)?;
-            let own = recording.seen_otherwise(view)?;
-            (process.capture == Capture::Kernel).then_some((view, own))
-        });
         Some(Survey {
             all: facts.by_batch.is_empty().then_some(facts.losses),
-            view_of: views.collect(),
-            told: processes
-                .filter(|process| recording.has_kernels_view(*process))
-                .collect(),
+            unheard: Unheard::new(recording),
             ..Survey::default()
         })
     }
