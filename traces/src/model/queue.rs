@@ -4,13 +4,13 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::addresses::Address;
 use super::cuts;
 use super::finish::End;
 use super::moment::{Cancels, Moment};
 use super::opcodes as op;
+use super::renames::new_name;
 use super::state::State;
-use super::things::{Operation, OperationId, Overflow};
+use super::things::{Operation, Overflow};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
 
@@ -19,8 +19,6 @@ const CANCEL_ALL: u32 = 1;
 const CANCEL_FD: u32 = 2;
 const CANCEL_ANY: u32 = 4;
 const CANCEL_OP: u32 = 32;
-/// `IORING_POLL_UPDATE_USER_DATA`
-const POLL_UPDATE_USER_DATA: u32 = 4;
 /// `IORING_MSG_RING_CQE_SKIP`
 const MESSAGE_IS_SILENT: u32 = 1;
 /// Messages that are kept.
@@ -31,7 +29,7 @@ const INDICES_MAX: usize = 1 << 16;
 pub(crate) const TARGETS_MAX: usize = 64;
 /// Operations with one cookie up to which each is told what a request that names the cookie does to it. Whose
 /// completion is whose is not known of more.
-const NAMED_MAX: usize = 256;
+pub(super) const NAMED_MAX: usize = 256;
 /// Operations that are looked at for one whose cookie a cancellation names in part: so many on a ring, and so many
 /// more for each completion.
 const LOOKED_MAX: (u64, u64) = (1 << 20, 16);
@@ -295,96 +293,6 @@ impl State {
         }
     }
 
-    /// An operation has another cookie from here on: it is that one's owner that waits for it, and what was
-    /// behind the old one is free to go. Where nothing will say that it was done it may have either name, and nothing
-    /// that hangs on it is sure.
-    fn rename(&mut self, by: OperationId, from: u64, to: u64, said: bool) {
-        let (process, number) = (by.process, by.ring);
-        let address = self.schemes.address(process, number, to);
-        let Some(ring) = self.rings.get_mut(&(process, number)) else {
-            return;
-        };
-        let named = ring.by_cookie.get(&from).into_iter().flatten();
-        let named: SmallVec<[u64; 4]> = named
-            .filter(|sequence| {
-                let target = ring.flying.get(sequence);
-                target.is_some_and(|target| {
-                    target.entry.opcode == op::POLL_ADD && target.entry.cookie == from
-                })
-            })
-            .copied()
-            .collect();
-        let &[sequence] = named.as_slice() else {
-            // Which of them it was is not said.
-            for sequence in &named {
-                if let Some(target) = ring.flying.get_mut(sequence) {
-                    target.ambiguous = true;
-                }
-            }
-            return;
-        };
-        if from == to {
-            return;
-        }
-        if said {
-            ring.forget_cookie(from, sequence);
-            // Another request for the same name may have failed before.
-            let renamed = ring.by_cookie.entry(to).or_default();
-            if !renamed.iter().any(|known| *known == sequence) {
-                renamed.push(sequence);
-            }
-        }
-        let Some(target) = ring.flying.get_mut(&sequence) else {
-            return;
-        };
-        let (id, sure) = (target.id, target.sure);
-        if said {
-            target.entry.cookie = to;
-        } else {
-            target.sure = false;
-        }
-        let before = target.generation.take();
-        if let Some(before) = before.filter(|_| sure)
-            && let Some(address) = self.addresses.get_mut((process, before.address))
-            && let Some(live) = address.live_mut().filter(|live| live.id == before)
-        {
-            let flight = live.flight_mut();
-            flight.in_flight = flight.in_flight.saturating_sub(1);
-        }
-        let address = self.addresses.get_mut((process, address));
-        if let Some(live) = address.and_then(Address::live_mut) {
-            let flight = live.flight_mut();
-            flight.operations = flight.operations.saturating_add(1);
-            flight.operation = Some(id);
-            if said {
-                flight.reaped = None;
-                target.generation = Some(live.id);
-            }
-            let flight = live.flight_mut();
-            if sure && said {
-                flight.in_flight = flight.in_flight.saturating_add(1);
-            }
-        }
-    }
-
-    /// What was to be renamed was not: it does not come back under the other name, which may be another one's soon.
-    fn keeps_name(&mut self, by: OperationId, from: u64, to: u64) {
-        let Some(ring) = self.rings.get_mut(&(by.process, by.ring)) else {
-            return;
-        };
-        let named = ring.by_cookie.get(&from);
-        if from == to || named.is_some_and(|named| named.len() > NAMED_MAX) {
-            return;
-        }
-        let named: SmallVec<[u64; 4]> = named.into_iter().flatten().copied().collect();
-        for sequence in named {
-            let target = ring.flying.get(&sequence);
-            if target.is_some_and(|target| target.entry.cookie == from) {
-                ring.forget_cookie(to, sequence);
-            }
-        }
-    }
-
     /// Shows an operation that found nobody of the name that it asked for, where another ring has it.
     ///
     /// What the name means is known only where it stands for something that was leaked; and where one of that
@@ -470,12 +378,6 @@ impl State {
             ring.cancels.descriptor(entry.fd, at);
         }
     }
-}
-
-/// The cookie that an operation gives to the one that it names.
-fn new_name(operation: &Operation) -> Option<u64> {
-    let entry = &operation.entry;
-    (entry.opcode == op::POLL_REMOVE && entry.len & POLL_UPDATE_USER_DATA != 0).then_some(entry.off)
 }
 
 /// How an operation names others.

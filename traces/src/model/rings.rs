@@ -201,6 +201,7 @@ impl State {
             latest_completion: None,
             reaped_on: None,
             ambiguous: false,
+            before: None,
             reclaimed: None,
             polled: None,
             lap,

@@ -435,6 +435,8 @@ pub(crate) struct Operation {
     pub(crate) reaped_on: Option<GenerationId>,
     /// A completion could have been this one's or another's.
     pub(crate) ambiguous: bool,
+    /// What it was before a request that may have renamed it and will say so only where it did not.
+    pub(super) before: Option<Box<super::renames::Before>>,
     /// Where the handle was taken back that it needs.
     pub(crate) reclaimed: Option<(EventId, SiteId)>,
     /// Whom its completion resumed.

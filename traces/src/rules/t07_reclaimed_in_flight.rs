@@ -551,6 +551,39 @@ mod tests {
             70 main reclaim 0x2000 Op op.rs:41
             ",
         );
+        // Where it fails that is said, and all is as before. Nobody knows of two requests which of them was the first.
+        let refused = |before: &str, back: &str, old: &str, new: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=8 cq=16
+                    10 main leak 0x1000 Op op.rs:8
+                    20 main submit 0 POLL_ADD 0x1000 op.rs:12
+                    30 main leak 0x2000 Op op.rs:9
+                    39 main {before}
+                    40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000 skip-success
+                    41 main complete 0 0x7 -114
+                    42 main {back}
+                    50 main reclaim 0x1000 Op op.rs:40   {old}
+                    60 main reclaim 0x2000 Op op.rs:41   {new}
+                    "
+                ),
+            );
+        };
+        let old = "<- [observed] Op#1 0x1000@1 was reclaimed at op.rs:40 while operation #0 (ring 0, slot 0, POLL_ADD)";
+        let quiet = "submit 0 POLL_REMOVE 0x8 addr=0x1000 len=4 off=0x2000 skip-success";
+        refused("mark x", "mark x", old, "");
+        refused("mark x", "complete 0 0x1000 1", "", "");
+        refused(quiet, "mark x", "", "");
+        refused(quiet, "complete 0 0x8 -114", "", "");
+        // One that fails before the next is made is out of it.
+        refused(
+            &format!("{quiet}\n40 main complete 0 0x8 -2"),
+            "mark x",
+            old,
+            "",
+        );
         // Which of two was meant is not said.
         check_rule(
             &RULE,

@@ -401,6 +401,39 @@ mod tests {
         }
     }
 
+    /// Nor was the owner whose cookie a poll was to get and did not.
+    #[test]
+    fn what_a_request_that_failed_was_for_was_never_submitted() {
+        for (result, submitted) in [
+            ("-114", "it was never submitted"),
+            ("0", "its operation never completed"),
+        ] {
+            for quiet in ["", " skip-success"] {
+                // One that succeeds in silence says nothing.
+                let told = quiet.is_empty() || result != "0";
+                let told = if told {
+                    format!("41 main complete 0 0x7 {result}")
+                } else {
+                    String::new()
+                };
+                check_rule(
+                    &RULE,
+                    &format!(
+                        "
+                        1 main ring-create 0 sq=8 cq=16
+                        2 main scope-begin 1 test
+                        30 main leak 0x2000 Op op.rs:9     <- {submitted}
+                        31 main submit 0 POLL_ADD 0x1000 op.rs:12
+                        40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000{quiet}
+                        {told}
+                        50 main scope-end 1
+                        "
+                    ),
+                );
+            }
+        }
+    }
+
     #[test]
     fn never_submitted_counts_at_a_clean_exit_only() {
         check_rule(
