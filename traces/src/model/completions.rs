@@ -411,9 +411,9 @@ fn is_flagged(operation: &Operation) -> bool {
 
 /// The operation that a completion belongs to, taken out of flight where this was its last one.
 ///
-/// The oldest of those that carry the cookie and could have had this result, but one that may have ended
-/// in silence before only where no other could: it posts nothing when all goes well. Where several could,
-/// all of them are marked ambiguous.
+/// The oldest of those that carry the cookie and could have had this result, of the likeliest where there are such, but
+/// one that may have ended in silence before only where no other could: it posts nothing when all goes well. Where several
+/// could, all of them are marked ambiguous.
 fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Option<Box<Operation>> {
     let Entry::Occupied(sequences) = ring.by_cookie.entry(completion.cookie) else {
         return None;
@@ -426,7 +426,7 @@ fn take_match(ring: &mut RingState, completion: &Completion, last: bool) -> Opti
         let Operation {
             entry, completions, ..
         } = &**operation.get();
-        if matches!(expect::fit(entry, *completions, completion), Fit::Well) {
+        if expect::fit(entry, *completions, completion) >= Fit::Hardly {
             sequences.remove();
             return Some(operation.remove());
         }
@@ -440,7 +440,7 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
     let flying = &mut ring.flying;
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
     sequences.drop_front(|sequence| flying.contains_key(sequence));
-    let (mut well, mut strange): (Rivals, Rivals) = Default::default();
+    let (mut well, mut hardly, mut strange): (Rivals, Rivals, Rivals) = Default::default();
     let (mut looked, mut over) = (0, 0);
     for sequence in &*sequences {
         let Some(operation) = flying.get(sequence) else {
@@ -450,10 +450,13 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
         looked += 1;
         match expect::fit(&operation.entry, operation.completions, completion) {
             Fit::Well => well.push(Rival::of(*sequence, operation)),
+            Fit::Hardly if hardly.len() < RIVALS_MAX => {
+                hardly.push(Rival::of(*sequence, operation));
+            }
             Fit::Strange if well.is_empty() && strange.len() < RIVALS_MAX => {
                 strange.push(Rival::of(*sequence, operation));
             }
-            Fit::Strange | Fit::Never => {}
+            Fit::Hardly | Fit::Strange | Fit::Never => {}
         }
         if well.len() >= RIVALS_MAX || looked >= LOOKED_MAX {
             break;
@@ -463,10 +466,14 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
     if over > RIVALS_MAX {
         sequences.retain(|sequence| flying.contains_key(sequence));
     }
-    // One with a result that nobody foresaw is still likelier its than nobody's.
+    // The likeliest stand in front. One with a result that nobody foresaw is still likelier its than nobody's.
+    let likeliest = well.len();
+    well.extend(hardly);
     let is_strange = well.is_empty();
     let rivals = if is_strange { strange } else { well };
-    let chosen = rivals.iter().position(|rival| rival.sure).unwrap_or(0);
+    let likely = rivals.get(..likeliest).filter(|likely| !likely.is_empty());
+    let mut likely = likely.unwrap_or(&rivals).iter();
+    let chosen = likely.position(|rival| rival.sure).unwrap_or(0);
     if rivals.len() > 1 || is_strange {
         for rival in rivals.iter().filter(|rival| !rival.ambiguous) {
             if let Some(operation) = flying.get_mut(&rival.sequence) {

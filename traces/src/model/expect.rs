@@ -108,6 +108,8 @@ pub(crate) enum Fit {
     Never,
     /// In number and flags it can; its result is none that this table knows. A newer kernel may.
     Strange,
+    /// It can be its, but that of somebody else is likelier who could have it, too.
+    Hardly,
     /// It can be its.
     Well,
 }
@@ -119,7 +121,9 @@ pub(crate) fn fit(entry: &Submit, before: u32, completion: &Completion) -> Fit {
     let owes = owes(entry);
     if !shape_fits(entry, owes, before, completion) {
         Fit::Never
-    } else if failure_fits(entry, completion.res) || success_fits(entry, completion.res) {
+    } else if completion.res < 0 {
+        failure_fits(entry, completion.res)
+    } else if success_fits(entry, completion.res) {
         Fit::Well
     } else {
         Fit::Strange
@@ -148,18 +152,35 @@ fn shape_fits(entry: &Submit, owes: Owes, before: u32, completion: &Completion) 
     owes != Owes::OnlyFailure || res < 0 || may_be_short(entry.opcode)
 }
 
+/// `IORING_NOP_INJECT_RESULT`: the result is taken from `len`.
+const NOP_INJECTS: u32 = 1;
 /// `-ENOENT` and `-EALREADY`
 const NAMES_NOBODY: [i32; 2] = [-2, -114];
 
 /// Whether a negative result is one that the operation can have: whatever it is, it can fail. But that what it names is not
-/// there, or is about to end, is what an operation about others says, and not one that waits, which it may share its
-/// cookie with.
-fn failure_fits(entry: &Submit, res: i32) -> bool {
-    let waits = matches!(
-        entry.opcode,
-        op::POLL_ADD | op::TIMEOUT | op::ACCEPT | op::RECV | op::RECVMSG
-    );
-    res < 0 && !(waits && NAMES_NOBODY.contains(&res))
+/// there, or is about to end, is what an operation about others says, which it may share its cookie with.
+///
+/// One that waits never says so. Of all others nobody knows: a file's own driver or server may answer anything, and who
+/// looks for a path says that there is none.
+fn failure_fits(entry: &Submit, res: i32) -> Fit {
+    if !NAMES_NOBODY.contains(&res) {
+        return Fit::Well;
+    }
+    match entry.opcode {
+        op::POLL_REMOVE | op::TIMEOUT_REMOVE | op::ASYNC_CANCEL | op::LINK_TIMEOUT => Fit::Well,
+        op::POLL_ADD
+        | op::TIMEOUT
+        | op::ACCEPT
+        | op::RECV
+        | op::RECVMSG
+        | op::RECV_ZC
+        | op::EPOLL_WAIT
+        | op::WAITID
+        | op::FUTEX_WAIT
+        | op::FUTEX_WAITV => Fit::Strange,
+        op::NOP | op::NOP128 if entry.op_flags & NOP_INJECTS == 0 => Fit::Strange,
+        _ => Fit::Hardly,
+    }
 }
 
 /// Whether a non-negative result is one that the operation can have.
@@ -167,8 +188,7 @@ fn success_fits(entry: &Submit, res: i32) -> bool {
     let len = i64::from(entry.len);
     match entry.opcode {
         _ if res < 0 => false,
-        // IORING_NOP_INJECT_RESULT takes the result from `len`.
-        op::NOP | op::NOP128 => res == 0 || entry.op_flags & 1 != 0,
+        op::NOP | op::NOP128 => res == 0 || entry.op_flags & NOP_INJECTS != 0,
         // With a count of completions to wait for, reaching it is success.
         op::TIMEOUT => res == 0 && entry.off != 0,
         op::LINK_TIMEOUT => false,
@@ -272,14 +292,46 @@ mod tests {
     #[test]
     fn that_nobody_of_that_name_is_there_is_said_by_who_names_somebody() {
         for res in NAMES_NOBODY {
-            for waits in [op::POLL_ADD, op::TIMEOUT, op::ACCEPT, op::RECV, op::RECVMSG] {
-                assert_eq!(fit(&entry(waits), 0, &cqe(res, 0)), Fit::Strange);
+            let of = |opcode| fit(&entry(opcode), 0, &cqe(res, 0));
+            let waits = [
+                op::POLL_ADD,
+                op::TIMEOUT,
+                op::ACCEPT,
+                op::RECV,
+                op::RECVMSG,
+                op::RECV_ZC,
+            ];
+            for waits in waits
+                .into_iter()
+                .chain([op::NOP, op::FUTEX_WAIT, op::WAITID])
+            {
+                assert_eq!(of(waits), Fit::Strange, "{waits}");
             }
-            for names in [op::POLL_REMOVE, op::TIMEOUT_REMOVE, op::ASYNC_CANCEL] {
-                assert!(well(&entry(names), 0, &cqe(res, 0)));
+            for names in [
+                op::POLL_REMOVE,
+                op::TIMEOUT_REMOVE,
+                op::ASYNC_CANCEL,
+                op::LINK_TIMEOUT,
+            ] {
+                assert_eq!(of(names), Fit::Well, "{names}");
             }
-            assert!(well(&entry(op::LINK_TIMEOUT), 0, &cqe(res, 0)));
-            assert!(well(&entry(op::OPENAT), 0, &cqe(res, 0)));
+            // A file's server may answer anything, and nobody knows what a newer kernel does.
+            for may in [
+                op::READ,
+                op::WRITE,
+                op::SEND_ZC,
+                op::OPENAT,
+                op::CONNECT,
+                op::URING_CMD,
+                200,
+            ] {
+                assert_eq!(of(may), Fit::Hardly, "{may}");
+            }
+            let injected = Submit {
+                op_flags: NOP_INJECTS,
+                ..entry(op::NOP)
+            };
+            assert_eq!(fit(&injected, 0, &cqe(res, 0)), Fit::Hardly);
         }
         assert!(well(&entry(op::POLL_ADD), 0, &cqe(-125, 0)));
     }

@@ -487,6 +487,29 @@ mod tests {
         );
     }
 
+    /// A file's server may answer what it likes; but that nobody of the name is there is rather said by who names somebody.
+    #[test]
+    fn who_is_to_end_an_operation_of_its_own_cookie_answers_for_itself() {
+        for operation in ["READ", "SEND_ZC", "URING_CMD", "OP200"] {
+            for answer in ["-2", "-114"] {
+                check_rule(
+                    &RULE,
+                    &format!(
+                        "
+                        10 main leak 0x1000 Op a.rs:1 owner=Rc
+                        11 main leak 0x1000 Op a.rs:2 owner=Rc
+                        12 main submit 0 {operation} 0x1000 fd=3 len=64
+                        20 main submit 0 ASYNC_CANCEL 0x1000 addr=0x1000
+                        21 main complete 0 0x1000 {answer}
+                        22 main reclaim 0x1000 Op a.rs:3 owner=Rc
+                        30 main reclaim 0x1000 Op a.rs:4 owner=Rc   <- [suspected] while operation #0 (ring 0, slot 0, {operation})
+                        "
+                    ),
+                );
+            }
+        }
+    }
+
     #[test]
     fn whole_round_trips_are_silent() {
         check_rule(

@@ -244,6 +244,26 @@ mod tests {
         used("3 main lost 1 removed", -9, "<? descriptor 5 was closed");
     }
 
+    /// A file's server may have answered so, and a socket does not.
+    #[test]
+    fn what_somebody_with_its_cookie_was_answered_may_have_been_its_answer() {
+        for (opcode, arrow) in [("READ", ""), ("RECV", "<- was freed while the operation")] {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 {opcode} 0x7 addr=0x10000 len=64
+                    11 main submit 0 ASYNC_CANCEL 0x7 addr=0x7
+                    12 main enter 0 2 -> 2
+                    20 main complete 0 0x7 -2
+                    30 main free 0x10000 64      {arrow}
+                    40 main complete 0 0x7 -125
+                    "
+                ),
+            );
+        }
+    }
+
     #[test]
     fn freed_moved_and_unmapped() {
         check_rule(
