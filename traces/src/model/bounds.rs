@@ -238,3 +238,35 @@ fn what_flew_on_a_ring_that_is_forgotten_is_judged_before() {
         .collect();
     assert_eq!(found, [(2, 1)], "{stories:#?}");
 }
+
+#[test]
+fn buffers_that_are_out_are_looked_at_once_however_often_their_group_runs_dry() {
+    let buffers = 500;
+    let receive = |result: &str| {
+        format!("3 main submit 0 RECV 0x7 buf=1 buffer-select\n3 main complete 0 0x7 {result}\n")
+    };
+    let mut text = String::from("1 main ring-create 0 sq=8 cq=16\n");
+    text += &format!("2 main buffer-provide 0 1 0 count={buffers}\n");
+    for buffer in 0..buffers {
+        text += &receive(&format!("8 flags={}", buffer << 16 | 1));
+    }
+    let dry = receive("-105");
+    // One of them goes out again.
+    let again = "3 main buffer-provide 0 1 7\n".to_owned() + &receive("8 flags=0x70001");
+    for _ in 0..300 {
+        text += &format!("{dry}{again}{dry}{dry}");
+    }
+    let (mut before, mut looked_at) = (0, 0);
+    each_state(&text, |state| {
+        let now = state.provided.looked_at();
+        // It ran dry, or the one came back.
+        looked_at += if now < before { before } else { 0 };
+        before = now;
+    });
+    assert_eq!(looked_at, buffers + 300);
+    let trace = Trace::parse_text(&text).unwrap();
+    let lost = trace.verdict().stories.iter();
+    let lost = lost.filter(|story| story.head.rule == RuleId(19));
+    let lost = lost.map(|story| story.head.count as usize);
+    assert_eq!(lost.sum::<usize>(), buffers - 1);
+}

@@ -44,13 +44,13 @@ pub(super) struct Provided {
 struct Group {
     /// With the kernel.
     given: FxHashMap<u32, Given>,
-    /// With the program.
+    /// With the program, since the group last ran dry; and those that were out then: each is one of them once, however
+    /// often it runs dry.
     taken: FxHashMap<u32, Taken>,
+    awaited: FxHashMap<u32, Awaited>,
     /// Of those that were ever given back, when the newest was handed out: one that was handed out before that, and is out
     /// still, was overtaken.
     newest_back: Option<EventId>,
-    /// Buffers that are out and were when it ran dry.
-    awaited: usize,
     /// While it waits, the ring's round in which it ran dry, or got one back of those that were out then.
     waits_since: Option<u64>,
     /// The most rounds that the program ever let it wait for one.
@@ -65,21 +65,17 @@ impl Group {
     /// A buffer is given to the kernel. Those that were out when the group ran dry end its waiting, one by one; and so does
     /// a new one, where none ever came back.
     fn gets(&mut self, buffer: u32, round: u64) {
-        match self.taken.remove(&buffer) {
-            Some(taken) => {
-                self.newest_back = self.newest_back.max(Some(taken.event));
-                if taken.dry.is_some() {
-                    self.longest_wait = self.waited(round);
-                    self.awaited = self.awaited.saturating_sub(1);
-                    self.waits_since = (self.awaited > 0).then_some(round);
-                }
-            }
-            None => {
-                let is_new = !self.given.contains_key(&buffer) && self.newest_back.is_none();
-                if is_new && self.waits_since.is_some() {
-                    self.longest_wait = self.waited(round);
-                    (self.waits_since, self.is_renewed) = (None, true);
-                }
+        if let Some(taken) = self.taken.remove(&buffer) {
+            self.newest_back = self.newest_back.max(Some(taken.event));
+        } else if let Some(awaited) = self.awaited.remove(&buffer) {
+            self.newest_back = self.newest_back.max(Some(awaited.taken.event));
+            self.longest_wait = self.waited(round);
+            self.waits_since = (!self.awaited.is_empty()).then_some(round);
+        } else {
+            let is_new = !self.given.contains_key(&buffer) && self.newest_back.is_none();
+            if is_new && self.waits_since.is_some() {
+                self.longest_wait = self.waited(round);
+                (self.waits_since, self.is_renewed) = (None, true);
             }
         }
     }
@@ -101,11 +97,24 @@ impl Group {
 
     /// A completion found no buffer left.
     fn runs_dry(&mut self, event: EventId, round: u64) {
-        for taken in self.taken.values_mut().filter(|it| it.dry.is_none()) {
-            taken.dry = Some((event, round));
-            self.awaited = self.awaited.saturating_add(1);
-            self.waits_since = Some(round);
+        if self.taken.is_empty() {
+            return;
         }
+        // Not drained: that would clear the room for all that were ever out at once, each time.
+        let taken = std::mem::take(&mut self.taken).into_iter();
+        let awaited = |taken| Awaited {
+            taken,
+            dry: event,
+            round,
+        };
+        self.awaited
+            .extend(taken.map(|(buffer, taken)| (buffer, awaited(taken))));
+        self.waits_since = Some(round);
+    }
+
+    /// Whether any of its buffers is with the program.
+    fn is_any_out(&self) -> bool {
+        !self.taken.is_empty() || !self.awaited.is_empty()
     }
 
     /// Whether one of its buffers that is out may well be no lost one in a round.
@@ -161,11 +170,23 @@ struct Taken {
     event: EventId,
     scope: u32,
     operation: Option<OperationId>,
-    /// The completion that found no buffer left since, and the ring's round then.
-    dry: Option<(EventId, u64)>,
+}
+
+/// One that was out when its group ran dry: the first completion that found no buffer left, and the ring's round then.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    taken: Taken,
+    dry: EventId,
+    round: u64,
 }
 
 impl Provided {
+    /// Buffers that are looked at where each group runs dry the next time.
+    #[cfg(test)]
+    pub(super) fn looked_at(&self) -> usize {
+        self.groups.values().map(|group| group.taken.len()).sum()
+    }
+
     /// What the kernel has of a group is not known any more.
     pub(super) fn lose_track(&mut self, group: GroupId) {
         self.groups.remove(&group);
@@ -237,7 +258,7 @@ impl State {
         let Some(group) = self.provided.groups.get_mut(&id) else {
             return;
         };
-        if group.newest_back.is_none() && !group.taken.is_empty() {
+        if group.newest_back.is_none() && group.is_any_out() {
             group.given.clear();
             group.withdrawn.get_or_insert(round);
             return;
@@ -280,7 +301,6 @@ impl State {
                     event: event.id,
                     scope: event.scope,
                     operation: Some(id),
-                    dry: None,
                 };
                 known.taken.insert(buffer, taken);
             }
@@ -322,18 +342,20 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         let groups = self.provided.groups.range(concerned);
-        let taken = groups.flat_map(|(id, group)| {
-            let taken = group.taken.iter();
-            taken.map(move |(buffer, taken)| (*id, *buffer, *taken, group))
+        let lost = groups.flat_map(|(id, group)| {
+            let awaited = group.awaited.iter();
+            awaited.map(move |(buffer, awaited)| (*id, *buffer, *awaited, group))
         });
-        let mut taken: Vec<_> = taken.collect();
-        taken.sort_by_key(|(_, buffer, taken, _)| (taken.event, *buffer));
-        for ((process, ring, number), buffer, taken, group) in taken {
+        let mut lost: Vec<_> = lost.collect();
+        lost.sort_by_key(|(_, buffer, awaited, _)| (awaited.taken.event, *buffer));
+        for ((process, ring, number), buffer, awaited, group) in lost {
+            let Awaited {
+                taken,
+                dry,
+                round: then,
+            } = awaited;
             let now = self.rings.round(&(process, ring));
             let round = group.withdrawn.unwrap_or(now);
-            let Some((dry, then)) = taken.dry else {
-                continue;
-            };
             let made = self.rings.get(&(process, ring)).and_then(|ring| ring.made);
             let is_withdrawn = group.withdrawn.is_some();
             observer.see(&Moment::BufferLost {
