@@ -270,3 +270,29 @@ fn buffers_that_are_out_are_looked_at_once_however_often_their_group_runs_dry() 
     let lost = lost.map(|story| story.head.count as usize);
     assert_eq!(lost.sum::<usize>(), buffers - 1);
 }
+
+#[test]
+fn operations_on_a_descriptor_are_gone_with_it_or_with_their_completion() {
+    let mut text = String::from("1 main ring-create 0 fd=3 sq=512 cq=1024\n");
+    // Nobody sees the number being given out.
+    for _ in 0..200 {
+        text += "
+            2 main submit 0 RECV 0x7 fd=8 len=5
+            2 main enter 0 1 -> 1
+            2 main fd-close 8
+            2 main complete 0 0x7 5
+            ";
+    }
+    let submits = "3 main submit 0 POLL_ADD 0x8 fd=9\n".repeat(300);
+    text += &format!("{submits}3 main enter 0 300 -> 300\n");
+    let gone = "4 main fd-close 9\n4 main fd-open 9\n".repeat(100);
+    let mut kept = Vec::new();
+    each_state(&format!("{text}{gone}"), |state| {
+        kept.push(state.memory.named())
+    });
+    let (before, behind) = kept.split_at(kept.len() - 200);
+    assert_eq!(before.iter().max(), Some(&300));
+    assert_eq!((before.iter().rev().nth(301), behind[0]), (Some(&0), 300));
+    // However often the number is closed and given out again.
+    assert!(behind[1..].iter().all(|kept| *kept == 0), "{behind:?}");
+}

@@ -13,7 +13,6 @@ use super::state::State;
 use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Standing};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
-use crate::recording::Recording;
 
 /// `-ENOENT` and `-ECANCELED`
 const NO_ENTRY: i32 = -2;
@@ -122,7 +121,7 @@ impl State {
             (link.address, link.generation) = (address, generation.number);
         }
         if let Some(operation) = &operation {
-            self.completed_of(event, operation, (completion, last), observer.recording);
+            self.completed_of(event, operation, (completion, last));
             self.note_bad_descriptor(operation, (event.id, completion), observer);
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
@@ -192,11 +191,10 @@ impl State {
         event: &Event,
         operation: &Operation,
         (completion, last): (&Completion, bool),
-        recording: &Recording,
     ) {
         self.no_hits(operation.id, event.lane);
         self.written(operation, completion);
-        self.note_result(event, operation, completion, recording);
+        self.note_result(event, operation, completion);
         self.note_closed_by_operation(operation, completion);
         if last {
             self.forget_memory(operation);

@@ -15,10 +15,7 @@ use super::opcodes as op;
 use super::state::State;
 use super::things::{Operation, OperationId};
 use crate::event::{Completion, Event, EventId, SiteId};
-use crate::recording::Recording;
 
-/// Operations that name one descriptor, through which is looked where its number is given out anew.
-const NAMED_MAX: usize = 256;
 /// How far the clocks of two cores may be apart.
 pub(super) const UNCERTAIN_NS: u64 = 100;
 /// Pieces that are looked at for one free.
@@ -33,8 +30,21 @@ const OBJECT_OFFSETS: [u64; 5] = [0, 8, 16, 32, 64];
 
 /// Pieces by process, start, operation and place in its entry.
 type PieceKey = (u32, u64, u32, u64, u8);
-/// Operations of a process by ring and sequence number. All that a program has in flight may be on one descriptor.
-type Named = BTreeSet<(u32, u64)>;
+/// Where descriptors of operations, by ring and sequence number, were closed, and whether that place is where they were
+/// made.
+type Closed = BTreeMap<(u32, u64), (EventId, bool)>;
+
+/// Operations in flight that name a descriptor and were not in flight yet when it was closed the last time, by ring and
+/// sequence number.
+///
+/// All that a program has in flight may be on one. So none is looked at where its number is given out: when that was says
+/// later which of them name an older file.
+#[derive(Debug, Default)]
+struct Named {
+    operations: BTreeSet<(u32, u64)>,
+    /// The latest time that the number was given out, and the lane.
+    opened: Option<(EventId, u32)>,
+}
 
 /// What is known of memory.
 #[derive(Debug, Default)]
@@ -46,11 +56,9 @@ pub(super) struct Memory {
     pieces: BTreeMap<PieceKey, (Piece, u64)>,
     /// The length of the longest piece there ever was.
     longest: u64,
-    /// Operations in flight that name a descriptor.
     descriptors: FxHashMap<(u32, i32), Named>,
-    /// Descriptors that were closed with operations in flight: where, whether that place is where it was made, and
-    /// which.
-    closed: FxHashMap<(u32, i32), (EventId, bool, Named)>,
+    /// Operations in flight on descriptors that were closed, and whose numbers were not given out since.
+    closed: FxHashMap<(u32, i32), Closed>,
     /// Traced buffers: size, how much is initialised, and who says so.
     buffers: BTreeMap<(u32, u64), (u64, u64, EventId)>,
     /// What is gone and not judged yet.
@@ -88,6 +96,29 @@ impl Memory {
     #[cfg(test)]
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// How many operations are kept by a descriptor that they name.
+    #[cfg(test)]
+    pub(super) fn named(&self) -> usize {
+        let named = self.descriptors.values().map(|it| it.operations.len());
+        named.sum::<usize>() + self.closed.values().map(Closed::len).sum::<usize>()
+    }
+
+    /// An operation that names a descriptor is over.
+    fn forget_named(&mut self, key: (u32, i32), operation: (u32, u64)) {
+        if let Some(named) = self.descriptors.get_mut(&key) {
+            named.operations.remove(&operation);
+            if named.operations.is_empty() {
+                self.descriptors.remove(&key);
+            }
+        }
+        if let Some(closed) = self.closed.get_mut(&key) {
+            closed.remove(&operation);
+            if closed.is_empty() {
+                self.closed.remove(&key);
+            }
+        }
     }
 
     /// Buffers that touch this memory are no more.
@@ -141,7 +172,8 @@ impl State {
         }
         for fd in buffers::descriptors(&operation.entry) {
             let named = self.memory.descriptors.entry((id.process, fd));
-            named.or_default().insert((id.ring, id.sequence));
+            let operations = &mut named.or_default().operations;
+            operations.insert((id.ring, id.sequence));
         }
         for (index, piece) in all_pieces(operation).enumerate() {
             let len = piece.len.min(LONGEST);
@@ -155,19 +187,16 @@ impl State {
     /// Forgets what an operation points at.
     pub(super) fn forget_memory(&mut self, operation: &Operation) {
         let id = operation.id;
-        if self.memory.pieces.is_empty() && self.memory.descriptors.is_empty() {
+        let memory = &self.memory;
+        if memory.pieces.is_empty() && memory.descriptors.is_empty() && memory.closed.is_empty() {
             return;
         }
         for (index, piece) in all_pieces(operation).enumerate() {
             self.memory.pieces.remove(&key(id, &piece, index));
         }
         for fd in buffers::descriptors(&operation.entry) {
-            if let Some(named) = self.memory.descriptors.get_mut(&(id.process, fd)) {
-                named.remove(&(id.ring, id.sequence));
-                if named.is_empty() {
-                    self.memory.descriptors.remove(&(id.process, fd));
-                }
-            }
+            self.memory
+                .forget_named((id.process, fd), (id.ring, id.sequence));
         }
     }
 
@@ -379,14 +408,18 @@ impl State {
     ) {
         let process = event.process;
         self.results.used(process, fd);
-        let named = self.memory.descriptors.get(&(process, fd));
-        let named = named.cloned().unwrap_or_default();
-        self.memory.closed.remove(&(process, fd));
-        let mut flying = Named::new();
-        for (number, sequence) in named {
+        let key = (process, fd);
+        let named = self.memory.descriptors.remove(&key).unwrap_or_default();
+        let by_batch = observer.recording.is_by_batch(process);
+        let mut flying = self.memory.closed.remove(&key).unwrap_or_default();
+        for (number, sequence) in named.operations {
             let Some(operation) = self.operation(process, number, sequence) else {
                 continue;
             };
+            let opened = named.opened;
+            if opened.is_some_and(|opened| self.names_older(operation, opened, by_batch)) {
+                continue;
+            }
             if self.is_untaken(operation, event.lane) {
                 observer.see(&Moment::DescriptorGone {
                     event: event.id,
@@ -397,13 +430,11 @@ impl State {
                     made,
                 });
             } else if operation.sure {
-                flying.insert((number, sequence));
+                flying.insert((number, sequence), (event.id, made));
             }
         }
         if !flying.is_empty() {
-            self.memory
-                .closed
-                .insert((process, fd), (event.id, made, flying));
+            self.memory.closed.insert(key, flying);
         }
     }
 
@@ -419,17 +450,17 @@ impl State {
         self.show_closed_in_flight(event, fd, observer);
         // Who was brought it may have used it before he says so; and what was missing by then may be that he did.
         if !brought || self.lossy_by_now.contains(&event.process) {
-            self.named_an_older_one(event, fd, observer.recording);
+            self.named_an_older_one(event, fd);
         }
     }
 
     /// A number is given out that was closed with operations in flight.
     fn show_closed_in_flight(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
         let process = event.process;
-        let Some((closed, made, named)) = self.memory.closed.remove(&(process, fd)) else {
+        let Some(flying) = self.memory.closed.remove(&(process, fd)) else {
             return;
         };
-        for (number, sequence) in named {
+        for ((number, sequence), (closed, made)) in flying {
             let Some(operation) = self.operation(process, number, sequence) else {
                 continue;
             };
@@ -449,29 +480,26 @@ impl State {
 
     /// A number is given out, so it was closed, seen or not: what the kernel had taken before is of another file, and no
     /// later close of the number is its.
-    pub(super) fn named_an_older_one(&mut self, event: &Event, fd: i32, recording: &Recording) {
-        let key = (event.process, fd);
-        let Some(mut named) = self.memory.descriptors.remove(&key) else {
-            return;
-        };
-        // So many share one that nobody looks through them each time.
-        if named.len() > NAMED_MAX {
-            self.memory.descriptors.insert(key, named);
-            return;
+    pub(super) fn named_an_older_one(&mut self, event: &Event, fd: i32) {
+        if let Some(named) = self.memory.descriptors.get_mut(&(event.process, fd)) {
+            named.opened = Some((event.id, event.lane));
         }
-        let by_batch = recording.is_by_batch(event.process);
-        named.retain(|(number, sequence)| {
-            let operation = self.operation(event.process, *number, *sequence);
-            operation.is_some_and(|operation| {
-                // By batch, what came first on two lanes is not known.
-                let is_unordered = by_batch && operation.lane != event.lane;
-                // The kernel looks the number up when it takes the entry.
-                is_unordered || self.is_untaken(operation, event.lane)
-            })
-        });
-        if !named.is_empty() {
-            self.memory.descriptors.insert(key, named);
-        }
+    }
+
+    /// Whether an operation names the file that had a number before that was given out. The kernel looks it up when it
+    /// takes the entry.
+    fn names_older(
+        &self,
+        operation: &Operation,
+        (opened, lane): (EventId, u32),
+        by_batch: bool,
+    ) -> bool {
+        // By batch, what came first on two lanes is not known.
+        let is_unordered = by_batch && operation.lane != lane;
+        let is_later = operation.submit > opened;
+        let was_taken = operation.consumed.is_some_and(|taken| taken < opened);
+        let was_untaken = !was_taken && self.is_entered_by(operation.id, lane);
+        !is_unordered && !is_later && !was_untaken
     }
 
     fn operation(&self, process: u32, ring: u32, sequence: u64) -> Option<&Operation> {

@@ -313,12 +313,15 @@ impl State {
 
     /// Whether the kernel has not got an operation yet, and nobody but this lane hands it over.
     pub(super) fn is_untaken(&self, operation: &Operation, lane: u32) -> bool {
-        let ring = (operation.id.process, operation.id.ring);
-        let wrong = self
-            .rings
-            .get(&ring)
-            .is_none_or(|ring| ring.books_are_wrong);
-        operation.consumed.is_none() && !wrong && self.entered.get(&ring) == Some(&Some(lane))
+        operation.consumed.is_none() && self.is_entered_by(operation.id, lane)
+    }
+
+    /// Whether all enters of an operation's ring are known, and come from one lane.
+    pub(super) fn is_entered_by(&self, operation: OperationId, lane: u32) -> bool {
+        let key = (operation.process, operation.ring);
+        let ring = self.rings.get(&key);
+        let wrong = ring.is_none_or(|ring| ring.books_are_wrong);
+        !wrong && self.entered.get(&key) == Some(&Some(lane))
     }
 
     /// Operations bound to a generation that still owe completions, oldest first, a few of them.

@@ -10,7 +10,6 @@ use super::opcodes as op;
 use super::state::State;
 use super::things::{Doing, Operation};
 use crate::event::{Completion, Event, EventId};
-use crate::recording::Recording;
 
 /// Results that are kept.
 const RESULTS_MAX: usize = 1 << 14;
@@ -80,7 +79,6 @@ impl State {
         event: &Event,
         operation: &Operation,
         completion: &Completion,
-        recording: &Recording,
     ) {
         let id = operation.id;
         let recorded = self.results.recorded.contains(&id.process);
@@ -89,7 +87,7 @@ impl State {
         }
         let key = (id.process, completion.res);
         self.open.brought(id.process, completion.res);
-        self.named_an_older_one(event, completion.res, recording);
+        self.named_an_older_one(event, completion.res);
         self.results.open.remove(&key);
         let round = self.rings.round(&(id.process, id.ring));
         if let Some(abandoned) = operation.abandoned.filter(|_| !operation.ambiguous)

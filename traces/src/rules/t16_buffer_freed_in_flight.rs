@@ -364,6 +364,73 @@ mod tests {
         );
     }
 
+    /// However many the kernel had taken before: what is of the older file is nothing to a later close.
+    #[test]
+    fn of_many_that_name_one_number_each_is_of_the_file_that_it_went_in_for() {
+        for count in [2, 300] {
+            let older = "3 main submit 1 RECV 0x7 a.rs:1 fd=8 len=5\n".repeat(count);
+            let head = format!("1 main ring-create 1 fd=7 sq=512 cq=1024\n{older}");
+            let silent = format!(
+                "
+                {head}
+                4 main enter 1 {count} -> {count}
+                5 main fd-open 8 a.rs:2
+                6 main fd-close 8 a.rs:3
+                7 main fd-open 8 a.rs:4
+                "
+            );
+            check_rule(&RULE, &silent);
+            // Those behind them, and those that the kernel had not taken, are of the newer one.
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {silent}
+                    8 main submit 1 RECV 0x8 a.rs:5 fd=8 len=5
+                    9 main fd-open 8 a.rs:6
+                    10 main enter 1 1 -> 1
+                    11 main fd-close 8 a.rs:7     <- 8 was closed at a.rs:7 and its number given out again while operation #{count} (ring 1
+                    12 main fd-open 8 a.rs:8
+                    "
+                ),
+            );
+        }
+    }
+
+    /// Where nobody says when the kernel took what.
+    #[test]
+    fn what_goes_in_behind_an_older_one_is_of_the_newer_file() {
+        check_rule(
+            &RULE,
+            "
+            1 main submit 0 RECV 0x7 a.rs:1 fd=8 len=5
+            2 main fd-open 8 a.rs:2
+            3 main submit 0 RECV 0x8 a.rs:3 fd=8 len=5
+            4 main fd-close 8 a.rs:4     <- 8 was closed at a.rs:4 and its number given out again while operation #1
+            5 main fd-open 8 a.rs:5
+            ",
+        );
+    }
+
+    /// Nobody saw the number being given out in between.
+    #[test]
+    fn what_was_closed_twice_was_closed_the_first_time_for_what_flew_then() {
+        check_rule(
+            &RULE,
+            "
+            1 main submit 0 RECV 0x7 a.rs:1 fd=8 len=5
+            2 main enter 0 1 -> 1
+            3 main fd-close 8 a.rs:3     <- 8 was closed at a.rs:3 and its number given out again while operation #0
+            4 main submit 0 RECV 0x8 a.rs:4 fd=8 len=5
+            5 main submit 0 RECV 0x9 a.rs:5 fd=8 len=5
+            6 main enter 0 2 -> 2
+            7 main complete 0 0x9 5
+            8 main fd-close 8 a.rs:8     <- 8 was closed at a.rs:8 and its number given out again while operation #1
+            9 main fd-open 8 a.rs:9
+            ",
+        );
+    }
+
     #[test]
     fn what_a_completion_brought_is_the_newer_one_before_somebody_takes_it_over() {
         check_rule(
