@@ -238,6 +238,21 @@ mod tests {
         );
     }
 
+    /// What is not kept might have gone in early as a matter of course, or be of other kinds.
+    #[test]
+    fn a_ring_with_more_cookies_than_are_kept_is_silent() {
+        let (submit, rest) = EARLY.split_once("<-").unwrap();
+        let rest = rest.split_once('\n').unwrap().1;
+        let silent = format!("{submit}\n{rest}");
+        for (others, early) in [(500, EARLY), (2_000, &*silent)] {
+            let mut more = early.to_owned();
+            for cookie in 0x1000..0x1000 + others {
+                more += &format!("\nsubmit 0 NOP {cookie:#x}\ncomplete 0 {cookie:#x} 0");
+            }
+            check_rule(&RULE, &table(BY_SHIM, 20, &more));
+        }
+    }
+
     #[test]
     fn indices_that_are_not_known_to_be_ones_are_silent() {
         let silent = EARLY.replace(
