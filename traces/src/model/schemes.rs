@@ -12,7 +12,8 @@ use crate::scheme;
 
 /// So many declarations are compared one after the other.
 const FEW: usize = 8;
-/// Declarations of one process that are kept for one ring, or for all: nobody has so many kinds of cookies.
+/// Declarations of one process that are kept for one ring, or for all: nobody has so many kinds of cookies. Where there are
+/// more, any cookie may be one that stands for nobody.
 const OF_ONE_MAX: usize = 4096;
 /// Cookies that are kept as shared: where there are more, all are taken to be.
 const SHARED_MAX: usize = 1 << 20;
@@ -27,6 +28,8 @@ pub(super) struct Schemes {
     first: Vec<((u32, Option<u32>), Said)>,
     /// All of them, once they are more.
     many: FxHashMap<(u32, Option<u32>), SmallVec<[Said; 2]>>,
+    /// Whether some are not kept.
+    has_more: FxHashSet<(u32, Option<u32>)>,
     shared: FxHashSet<(u32, u64)>,
     all_are_shared: bool,
     /// The ring that somebody asked about last, while nothing more is declared.
@@ -63,8 +66,13 @@ impl Schemes {
             return;
         }
         let known = self.many.entry(key).or_default();
-        if known.len() < OF_ONE_MAX && !known.contains(&said) {
+        if known.contains(&said) {
+            return;
+        }
+        if known.len() < OF_ONE_MAX {
             known.push(said);
+        } else {
+            self.has_more.insert(key);
         }
     }
 
@@ -159,10 +167,14 @@ impl Schemes {
     }
 
     pub(super) fn is_sentinel(&self, process: u32, ring: u32, cookie: u64) -> bool {
-        self.about(process, ring).has_sentinels
-            && self
-                .of(process, ring)
-                .any(|entry| entry == (scheme::SENTINEL, cookie))
+        let mut of_it = [Some(ring), None].into_iter();
+        let may_be =
+            !self.has_more.is_empty() && of_it.any(|of| self.has_more.contains(&(process, of)));
+        may_be
+            || self.about(process, ring).has_sentinels
+                && self
+                    .of(process, ring)
+                    .any(|entry| entry == (scheme::SENTINEL, cookie))
     }
 
     pub(super) fn is_shared(&self, process: u32, ring: u32, cookie: u64) -> bool {
@@ -204,6 +216,21 @@ mod tests {
         assert_eq!(schemes.tags(0, 5), 1);
         schemes.declare(0, Some(5), scheme::TAGGED, 8);
         assert_eq!(schemes.tags(0, 5), 9);
+    }
+
+    #[test]
+    fn of_more_sentinels_than_are_kept_any_cookie_may_be_one() {
+        let mut schemes = Schemes::default();
+        for cookie in 0..=OF_ONE_MAX as u64 {
+            assert!(!schemes.is_sentinel(0, 1, cookie));
+            schemes.declare(0, Some(1), scheme::SENTINEL, cookie);
+            schemes.declare(0, Some(1), scheme::SENTINEL, cookie);
+            assert!(schemes.is_sentinel(0, 1, cookie));
+        }
+        assert!(schemes.is_sentinel(0, 1, u64::MAX));
+        for (process, ring) in [(0, 2), (1, 1)] {
+            assert!(!schemes.is_sentinel(process, ring, 7));
+        }
     }
 
     #[test]
