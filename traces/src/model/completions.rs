@@ -218,8 +218,17 @@ impl State {
             submit: operation.submit,
             completion,
         };
-        if ring.past.insert(entry.cookie, past).is_none() {
-            ring.past_order.push_back(entry.cookie);
+        match ring.past.entry(entry.cookie) {
+            Entry::Vacant(place) => {
+                place.insert(past);
+                ring.past_order.push_back(entry.cookie);
+            }
+            Entry::Occupied(mut place) => {
+                // One that may still post goes on to.
+                let before = place.insert(past).completion;
+                let latest = &mut place.get_mut().completion;
+                *latest = latest.filter(|_| before.is_some());
+            }
         }
         if ring.past_order.len() > PAST_MAX
             && let Some(oldest) = ring.past_order.pop_front()

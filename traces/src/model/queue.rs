@@ -1,7 +1,7 @@
 //! What goes on between a ring's queues and the kernel: entries that never leave, completions that wait
 //! for room or are taken twice, messages from ring to ring, and operations that name others.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::cuts;
@@ -21,8 +21,8 @@ const CANCEL_ANY: u32 = 4;
 const CANCEL_OP: u32 = 32;
 /// `IORING_MSG_RING_CQE_SKIP`
 const MESSAGE_IS_SILENT: u32 = 1;
-/// Messages that are kept.
-const MESSAGES_MAX: usize = 1 << 16;
+/// Cookies of messages that are kept.
+const MESSAGES_MAX: usize = if cfg!(test) { 1 << 8 } else { 1 << 16 };
 /// Indices of a queue that are kept, however large it is.
 const INDICES_MAX: usize = 1 << 16;
 /// Operations that a cancellation may hit and a finding can name.
@@ -33,6 +33,13 @@ pub(super) const NAMED_MAX: usize = 256;
 /// Operations that are looked at for one whose cookie a cancellation names in part: so many on a ring, and so many
 /// more for each completion.
 const LOOKED_MAX: (u64, u64) = (1 << 20, 16);
+
+/// Cookies that were sent to rings and not seen there, and whether there were more than are kept.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    sent: FxHashMap<u64, u32>,
+    forgotten: bool,
+}
 
 impl State {
     /// The kernel says how many completions found no room.
@@ -199,21 +206,24 @@ impl State {
         if entry.opcode != op::MSG_RING || entry.op_flags & MESSAGE_IS_SILENT != 0 {
             return;
         }
-        if self.messages.len() < MESSAGES_MAX || self.messages.contains_key(&entry.off) {
-            let count = self.messages.entry(entry.off).or_default();
+        let Messages { sent, forgotten } = &mut self.messages;
+        if sent.len() < MESSAGES_MAX || sent.contains_key(&entry.off) {
+            let count = sent.entry(entry.off).or_default();
             *count = count.saturating_add(1);
+        } else {
+            *forgotten = true;
         }
     }
 
-    /// Whether a completion is a message, which it then was.
+    /// Whether a completion is a message, which it then was, or may be one of those that are forgotten.
     pub(super) fn take_message(&mut self, cookie: u64) -> bool {
-        let is_full = self.messages.len() >= MESSAGES_MAX;
-        let Some(count) = self.messages.get_mut(&cookie) else {
-            return is_full;
+        let Messages { sent, forgotten } = &mut self.messages;
+        let Some(count) = sent.get_mut(&cookie) else {
+            return *forgotten;
         };
         *count = count.saturating_sub(1);
         if *count == 0 {
-            self.messages.remove(&cookie);
+            sent.remove(&cookie);
         }
         true
     }

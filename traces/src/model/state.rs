@@ -81,8 +81,7 @@ pub(super) struct State {
     threads: Vec<Thread>,
     /// Subsystem that each lane works for on a ring.
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
-    /// Cookies that were sent to rings and not seen there.
-    pub(super) messages: FxHashMap<u64, u32>,
+    pub(super) messages: super::queue::Messages,
     /// Processes of which something was missing up to here.
     pub(super) lossy_by_now: FxHashSet<u32>,
     /// What was seen to be put into the queues of rings.

@@ -631,7 +631,7 @@ pub(crate) struct Past {
     pub(crate) slot: u16,
     pub(crate) site: SiteId,
     pub(crate) submit: EventId,
-    /// Its last completion; nothing where it was forgotten because it may never post one.
+    /// Its last completion; nothing where one with this cookie was forgotten because it may never post any.
     pub(crate) completion: Option<EventId>,
 }
 

@@ -290,6 +290,29 @@ mod tests {
         question("6 k lost 1 kernel-buffer");
     }
 
+    /// Nobody reads the ring that they are sent to, but for a few.
+    #[test]
+    fn of_more_messages_than_are_kept_this_may_be_one() {
+        for (sent, arrow) in [(200, "<- brought cookie 0x7"), (300, "")] {
+            let mut text = String::from(
+                "
+                1 main ring-create 0 sq=8 cq=16 fd=3
+                2 main ring-create 1 sq=8 cq=16 fd=4
+                3 main submit 1 NOP 0x7
+                3 main complete 1 0x7 0
+                ",
+            );
+            for cookie in 0..sent {
+                let cookie = 0x8000 + 16 * cookie;
+                text += &format!(
+                    "4 main submit 0 MSG_RING 0x9 fd=4 off={cookie:#x}\n4 main complete 0 0x9 0\n"
+                );
+            }
+            text += &format!("5 main complete 1 0x8000 0\n6 main complete 1 0x7 0    {arrow}");
+            check_rule(&RULE, &text);
+        }
+    }
+
     #[test]
     fn behind_a_quiet_one_that_failed_nothing_is_sure() {
         check_rule(
@@ -367,6 +390,25 @@ mod tests {
             let cookie = 0x8000 + 16 * cookie;
             text +=
                 &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
+        }
+        check_rule(&RULE, &format!("{text}40 main complete 0 0x1000 -9"));
+    }
+
+    /// Another one had its cookie since, and ended.
+    #[test]
+    fn one_that_may_have_ended_in_silence_may_still_fail_behind_a_later_one_of_its_cookie() {
+        let mut text = String::from(
+            "
+            1 main ring-create 0 sq=8 cq=16
+            10 main submit 0 CLOSE 0x1000 op.rs:9 skip-success
+            ",
+        );
+        for cookie in 0..100 {
+            let cookie = 0x2000 + 16 * cookie;
+            text += &format!("20 main submit 0 CLOSE {cookie:#x} skip-success\n");
+        }
+        for _ in 0..2 {
+            text += "30 main submit 0 NOP 0x1000\n30 main complete 0 0x1000 0\n";
         }
         check_rule(&RULE, &format!("{text}40 main complete 0 0x1000 -9"));
     }
