@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use wire::record::CookieState;
 
@@ -9,6 +10,7 @@ use super::addresses::Address;
 use super::expect::Fit;
 use super::moment::{Completed, Moment, Stray};
 use super::opcodes::CQE_SKIP;
+use super::sequences::Sequences;
 use super::state::State;
 use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Standing};
 use super::{Observer, expect};
@@ -21,7 +23,8 @@ const CANCELLED: i32 = -125;
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
 const CREDITS_MAX: usize = 64;
-/// Operations with one cookie that are looked at: without completions they would grow without end.
+/// Operations with one cookie that are looked at: without completions they would grow without end. Where there are more, it
+/// may be any.
 const RIVALS_MAX: usize = 256;
 /// Operations with one cookie that are looked at for those that a completion may belong to: as deep as a ring of
 /// a correct program is, and no deeper.
@@ -448,7 +451,7 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
     let sequences = ring.by_cookie.get_mut(&completion.cookie)?;
     sequences.drop_front(|sequence| flying.contains_key(sequence));
     let (mut well, mut hardly, mut strange): (Rivals, Rivals, Rivals) = Default::default();
-    let (mut looked, mut over) = (0, 0);
+    let (mut looked, mut over, mut is_cut) = (0, 0, false);
     for sequence in &*sequences {
         let Some(operation) = flying.get(sequence) else {
             over += 1;
@@ -466,8 +469,13 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
             Fit::Hardly | Fit::Strange | Fit::Never => {}
         }
         if well.len() >= RIVALS_MAX || looked >= LOOKED_MAX {
+            // Those behind it are asked nothing.
+            is_cut = true;
             break;
         }
+    }
+    if is_cut || hardly.len() >= RIVALS_MAX || strange.len() >= RIVALS_MAX {
+        all_are_ambiguous(sequences, flying);
     }
     // Many that are over are gone past once.
     if over > RIVALS_MAX {
@@ -499,6 +507,19 @@ fn take_best(ring: &mut RingState, completion: &Completion, last: bool) -> Optio
         ring.by_cookie.remove(&completion.cookie);
     }
     operation
+}
+
+/// Which of the operations with a cookie something was about is not known, and they are too many to be looked at each
+/// time.
+pub(super) fn all_are_ambiguous(
+    sequences: &mut Sequences,
+    flying: &mut FxHashMap<u64, Box<Operation>>,
+) {
+    for sequence in sequences.take_new() {
+        if let Some(operation) = flying.get_mut(sequence) {
+            operation.ambiguous = true;
+        }
+    }
 }
 
 #[cfg(test)]

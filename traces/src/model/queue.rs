@@ -4,6 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
+use super::completions::all_are_ambiguous;
 use super::cuts;
 use super::finish::End;
 use super::moment::{Cancels, Moment};
@@ -370,10 +371,13 @@ impl State {
             return;
         };
         if let Some(name) = name {
-            let named = ring.by_cookie.get(&name.cookie);
-            if named.is_some_and(|named| named.len() > NAMED_MAX) {
+            let named = ring.by_cookie.get_mut(&name.cookie);
+            if let Some(named) = named.filter(|named| named.len() > NAMED_MAX) {
+                // Which of them it was is not said.
+                all_are_ambiguous(named, &mut ring.flying);
                 return ring.cancels.all(at);
             }
+            let named = ring.by_cookie.get(&name.cookie);
             for sequence in named.into_iter().flatten() {
                 if let Some(target) = ring.flying.get_mut(sequence) {
                     target.cancelled = true;

@@ -14,6 +14,8 @@ pub(crate) struct Sequences {
     gone: usize,
     /// As long as this they are looked through for such as are over.
     tidy_at: usize,
+    /// So many at the end at most are new since somebody took all of those.
+    new: usize,
 }
 
 /// Fewer are not worth tidying up.
@@ -51,6 +53,13 @@ impl Sequences {
     #[inline]
     pub(crate) fn push(&mut self, sequence: u64) {
         self.all.push(sequence);
+        self.new += 1;
+    }
+
+    /// Those that nobody was given by this before: each is given once, and some that were may be among them.
+    pub(crate) fn take_new(&mut self) -> impl Iterator<Item = &u64> {
+        let new = std::mem::take(&mut self.new);
+        self.left().iter().rev().take(new)
     }
 
     pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(&u64) -> bool) {
@@ -150,6 +159,20 @@ mod tests {
         assert_eq!(sequences.first(), Some(&5));
         sequences.drop_front(|_| false);
         assert!(sequences.is_empty());
+    }
+
+    #[test]
+    fn those_that_are_new_are_given_once() {
+        let mut sequences = Sequences::default();
+        let taken = |sequences: &mut Sequences| sequences.take_new().copied().collect::<Vec<_>>();
+        (0..4).for_each(|sequence| sequences.push(sequence));
+        sequences.remove(0);
+        assert_eq!(taken(&mut sequences), [3, 2, 1]);
+        assert_eq!(taken(&mut sequences), [0; 0]);
+        sequences.push(4);
+        sequences.remove(1);
+        sequences.push(1);
+        assert_eq!(taken(&mut sequences), [1, 4]);
     }
 
     #[test]

@@ -607,21 +607,25 @@ mod tests {
             old,
             "",
         );
-        // Which of two was meant is not said.
-        check_rule(
-            &RULE,
-            "
-            0 main ring-create 0 sq=8 cq=16
-            10 main leak 0x1000 Op op.rs:8 owner=Rc
-            11 main leak 0x1000 Op op.rs:8 owner=Rc
-            20 main submit 0 POLL_ADD 0x1000 op.rs:12
-            21 main submit 0 POLL_ADD 0x1000 op.rs:12
-            30 main leak 0x2000 Op op.rs:9
-            40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
-            41 main complete 0 0x7 0
-            50 main reclaim 0x1000 Op op.rs:40 owner=Rc   <- [suspected] Op#1
-            ",
-        );
+        // Which of several was meant is not said.
+        for count in [2, 300] {
+            let leaks = "10 main leak 0x1000 Op op.rs:8 owner=Rc\n".repeat(count);
+            let polls = "20 main submit 0 POLL_ADD 0x1000 op.rs:12\n".repeat(count);
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    0 main ring-create 0 sq=512 cq=1024
+                    {leaks}
+                    {polls}
+                    30 main leak 0x2000 Op op.rs:9
+                    40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
+                    41 main complete 0 0x7 0
+                    50 main reclaim 0x1000 Op op.rs:40 owner=Rc   <- [suspected] Op#1
+                    "
+                ),
+            );
+        }
     }
 
     #[test]

@@ -264,6 +264,37 @@ mod tests {
         }
     }
 
+    /// However many there are: it may be one that it was not held against.
+    #[test]
+    fn a_completion_may_have_been_of_any_with_its_cookie() {
+        let of = |count: usize, last: &str, result: &str, arrow: &str| {
+            let many = "10 main submit 0 READ 0x7 addr=0x10000 len=64 fd=3\n".repeat(count);
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {many}
+                    11 main submit 0 {last} addr=0x20000 len=64 fd=4
+                    12 main complete 0 0x7 {result}
+                    13 main submit 0 READ 0x7 addr=0x30000 len=64 fd=3
+                    20 main free 0x20000 64     {arrow}
+                    21 main free 0x30000 64     <- was freed while the operation
+                    "
+                ),
+            );
+        };
+        for count in [2, 300] {
+            // As wanted, as seldom, as never heard of.
+            for result in ["5", "-2", "77"] {
+                of(count, "READ 0x7", result, "");
+            }
+        }
+        // None of the first could have posted it.
+        let more = "<- was freed while the operation still owes further completions";
+        of(2, "RECV 0x7 ioprio=2", "5 more", more);
+        of(5_000, "RECV 0x7 ioprio=2", "5 more", "");
+    }
+
     #[test]
     fn freed_moved_and_unmapped() {
         check_rule(
