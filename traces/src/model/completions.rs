@@ -19,7 +19,7 @@ use crate::event::{Completion, Event, EventId, SiteId};
 /// `-ENOENT` and `-ECANCELED`
 const NO_ENTRY: i32 = -2;
 const CANCELLED: i32 = -125;
-/// Rounds of a ring after which a completion is taken to have resumed nobody.
+/// Rounds of a ring after which a completion is kept no more that resumed nobody.
 const CREDIT_ROUNDS: u64 = 4096;
 /// Completions kept for each cookie that resumed nobody.
 const CREDITS_MAX: usize = 64;
@@ -327,16 +327,21 @@ impl State {
             }
             ring.credit_order.pop_front();
             let forgotten = ring.forgotten.get(&cookie);
-            if forgotten.is_some_and(|(_, latest)| *latest <= old) {
+            let mut is_late = forgotten.is_some_and(|(_, latest)| *latest <= old);
+            if is_late {
                 ring.forgotten.remove(&cookie);
             }
             if let Some(credits) = ring.credits.get_mut(&cookie) {
                 if credits.oldest().is_some_and(|credit| credit.round == old) {
                     late.extend(credits.take_oldest().and_then(|credit| credit.flagged));
+                    is_late = true;
                 }
                 if credits.is_empty() {
                     ring.credits.remove(&cookie);
                 }
+            }
+            if is_late && self.has_resumes {
+                ring.is_late(cookie);
             }
         }
         // Where nobody is ever resumed, only those that a rule waits for are of use.

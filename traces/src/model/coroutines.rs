@@ -72,6 +72,11 @@ impl State {
                     ring.credits.remove(&cookie);
                 }
             }
+            if credit.is_some() {
+                ring.late.forget(cookie);
+            } else if ring.late.may_be(cookie, delivered.is_none()) {
+                completions_are_known = false;
+            }
             if credit.is_none()
                 && let Some((count, _)) = ring.forgotten.get_mut(&cookie)
             {

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
-use super::credits::Credits;
+use super::credits::{Credits, Late};
 use super::expect::Owes;
 use super::filled::Filled;
 use super::sequences::Sequences;
@@ -590,6 +590,8 @@ pub(crate) struct RingState {
     /// How many completions of a cookie had to be forgotten although they may still resume somebody,
     /// and the round of the latest of them.
     pub(crate) forgotten: FxHashMap<u64, (u64, u64)>,
+    /// Cookies of completions that had resumed nobody when they were forgotten with their time, and have not since.
+    pub(crate) late: Late,
     /// Rounds and cookies of credits, oldest first.
     pub(crate) credit_order: VecDeque<(u64, u64)>,
     pub(crate) delivered: FxHashMap<u64, Delivered>,
@@ -598,6 +600,13 @@ pub(crate) struct RingState {
 }
 
 impl RingState {
+    /// A completion was taken so long ago that it is kept no more.
+    pub(super) fn is_late(&mut self, cookie: u64) {
+        self.late.add(cookie);
+        // What was delivered before says nothing of it.
+        self.delivered.remove(&cookie);
+    }
+
     /// Operations in flight that are sure to post a completion.
     pub(crate) fn pending(&self) -> u64 {
         let flying = self.flying.values().filter(|operation| operation.sure);

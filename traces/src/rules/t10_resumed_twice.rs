@@ -18,7 +18,8 @@ pub(super) static RULE: Rule = Rule {
     fires: "A completion resumes a coroutine twice; a coroutine is resumed by a completion that nobody \
             took, or by a cookie that it does not wait for; or it is resumed after it was done.",
     silent: "Something else than a completion woke it; it did not say what it waits for; the ring's \
-             completions are not recorded; or too many of one cookie were taken at once to keep them all.",
+             completions are not recorded; too many of one cookie were taken at once to keep them all; or one that \
+             resumed nobody was taken too long before to be kept.",
     needs: "Completions and resumes; suspensions with their cookies tell wrong resumes from right ones.",
     points_at: "The resume that should not have been; the drop of the coroutine, where what it waited for was \
                 in flight then; or the wake that came before the completion.",
@@ -238,6 +239,50 @@ mod tests {
         let title = "T10 resumed-twice: the wrong coroutine (observed)";
         assert_eq!(crate::report::title(head), title);
         assert_eq!(head.advice(), super::WRONG);
+    }
+
+    /// A task that others starve runs thousands of rounds later.
+    #[test]
+    fn a_resume_long_after_its_completion_is_no_second_one() {
+        let rounds = |cookies: u64| {
+            let round = |at: u64| {
+                let cookie = 0x9000 + 16 * (at % cookies);
+                format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n")
+            };
+            (0..5_000).map(round).collect::<String>()
+        };
+        let head = "
+            1 main ring-create 0 sq=8 cq=16
+            2 main spawn 8 Task main.rs:3
+            10 main submit 0 READ 0x1000 op.rs:8
+            11 main suspend 8 0x1000
+            12 main complete 0 0x1000 1
+            13 main resume 8 0x1000 ring=0
+            20 main submit 0 READ 0x1000 op.rs:8
+            21 main suspend 8 0x1000
+            22 main complete 0 0x1000 1";
+        let late = format!("{head}\n{}40 main resume 8 0x1000 ring=0\n", rounds(1));
+        check_rule(&RULE, &late);
+        // Even where there are more such than are kept.
+        check_rule(
+            &RULE,
+            &format!("{head}\n{}40 main resume 8 0x1000 ring=0\n", rounds(5_000)),
+        );
+        // Once a later one has resumed it, that is behind it.
+        check_rule(
+            &RULE,
+            &format!(
+                "{late}
+                50 main submit 0 READ 0x1000 op.rs:8
+                51 main suspend 8 0x1000
+                52 main complete 0 0x1000 1
+                53 main resume 8 0x1000 ring=0
+                54 main resume 8 0x1000 ring=0     <- a second time for one completion
+                55 main suspend 8 0x3000
+                56 main resume 8 0x2000 ring=0     <- without a completion
+                "
+            ),
+        );
     }
 
     #[test]
