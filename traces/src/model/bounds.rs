@@ -288,7 +288,7 @@ fn operations_on_a_descriptor_are_gone_with_it_or_with_their_completion() {
     let gone = "4 main fd-close 9\n4 main fd-open 9\n".repeat(100);
     let mut kept = Vec::new();
     each_state(&format!("{text}{gone}"), |state| {
-        kept.push(state.memory.named())
+        kept.push(state.memory.named());
     });
     let (before, behind) = kept.split_at(kept.len() - 200);
     assert_eq!(before.iter().max(), Some(&300));
