@@ -3,6 +3,7 @@
 //! What a request came to is said by its completion. One that posts nothing when all goes well may have renamed its poll
 //! from the moment on at which it went in: until it is known to have failed, nothing that hangs on the poll is sure.
 
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::addresses::{Address, Addresses};
@@ -119,20 +120,30 @@ impl State {
         if from == to || named.is_some_and(|named| named.len() > NAMED_MAX) {
             return;
         }
-        let named: SmallVec<[u64; 4]> = named.into_iter().flatten().copied().collect();
-        for sequence in named {
-            let Some(ring) = self.rings.get_mut(&(by.process, by.ring)) else {
-                return;
-            };
-            let target = ring.flying.get_mut(&sequence);
+        let mut stays = FxHashSet::default();
+        let mut as_before = SmallVec::<[(OperationId, Before); 1]>::new();
+        // What went in later was not there to be renamed.
+        for sequence in named.into_iter().flatten().filter(|it| **it < by.sequence) {
+            let target = ring.flying.get_mut(sequence);
             let Some(target) = target.filter(|target| target.entry.cookie == from) else {
                 continue;
             };
             let before = target.before.take_if(|before| before.by == by);
-            ring.forget_cookie(to, sequence);
-            if let Some(before) = before {
-                self.is_as_before(OperationId { sequence, ..by }, *before);
+            // Another request that says nothing may have renamed it all the same.
+            if target.sure || before.is_some() {
+                stays.insert(*sequence);
             }
+            as_before.extend(before.map(|before| (target.id, *before)));
+        }
+        if let Some(renamed) = ring.by_cookie.get_mut(&to) {
+            // One name each: more than one request may have given it.
+            renamed.retain(|sequence| !stays.remove(sequence));
+            if renamed.is_empty() {
+                ring.by_cookie.remove(&to);
+            }
+        }
+        for (id, before) in as_before {
+            self.is_as_before(id, before);
         }
     }
 

@@ -256,6 +256,41 @@ mod tests {
         );
     }
 
+    /// A request that fails late takes no name from a poll that went in behind it, nor one that another request may have
+    /// given.
+    #[test]
+    fn a_poll_that_was_renamed_in_silence_has_the_name_whatever_an_earlier_request_came_to() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main leak 0x5600 New new.rs:1
+            10 main submit 0 POLL_ADD 0x5100
+            20 main submit 0 POLL_REMOVE 0x6100 addr=0x5100 len=4 off=0x5600
+            25 main enter 0 2 -> 2
+            30 main complete 0 0x5100 1
+            40 main submit 0 POLL_ADD 0x5100
+            50 main submit 0 POLL_REMOVE 0x6200 addr=0x5100 len=4 off=0x5600 skip-success
+            55 main enter 0 2 -> 2
+            60 main complete 0 0x6100 -2
+            70 main complete 0 0x5600 1
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main leak 0x5600 New new.rs:1
+            10 main submit 0 POLL_ADD 0x5100
+            20 main submit 0 POLL_REMOVE 0x6100 addr=0x5100 len=4 off=0x5600 skip-success
+            21 main submit 0 POLL_REMOVE 0x6200 addr=0x5100 len=4 off=0x5600 skip-success
+            25 main enter 0 3 -> 3
+            60 main complete 0 0x6200 -114
+            70 main complete 0 0x5600 1
+            ",
+        );
+    }
+
     /// The kernel lists the operations of a ring that the shim does not follow, and not what its messages say. Those of
     /// rings that the shim follows are known.
     #[test]
