@@ -417,7 +417,7 @@ impl Rival {
 type Rivals = SmallVec<[Rival; 8]>;
 
 /// Whether a rule waits for what comes of an operation.
-fn is_flagged(operation: &Operation) -> bool {
+pub(super) fn is_flagged(operation: &Operation) -> bool {
     matches!(
         operation.cookie_state,
         CookieState::Leftover | CookieState::Poisoned

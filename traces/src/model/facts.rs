@@ -28,8 +28,9 @@ pub(crate) struct Facts {
     pub(crate) rings: u64,
     /// Operations that were submitted.
     pub(crate) operations: u64,
-    /// Places where records are missing.
+    /// Places where records are missing, and processes that have any.
     pub(crate) losses: u64,
+    pub(super) lossy: FxHashSet<u32>,
     /// Processes whose times are by batch.
     pub(crate) by_batch: FxHashSet<u32>,
     /// What those declare: another thread may have done so before, whatever the times say. Only that cookies are pointers
@@ -119,7 +120,10 @@ impl Facts {
             What::Resume { .. } | What::Suspend { .. } => self.resumes(),
             What::Submit(_) => self.submits(process, 1),
             What::RingCreate(_) => self.rings += u64::from(!self.views.contains(&process)),
-            What::Lost(_) => self.losses = self.losses.saturating_add(1),
+            What::Lost(_) => {
+                self.losses = self.losses.saturating_add(1);
+                self.lossy.insert(process);
+            }
             What::Scheme { .. } | What::Shared { .. } => self.declared(process, what),
             _ => {}
         }

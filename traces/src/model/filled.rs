@@ -3,9 +3,12 @@
 //! A program may fill some slots of its ring once, user_data with them, and hand them over again and again as they are.
 //! The shim's poison comes back from such a slot each time, just as from one whose cookie was forgotten, and contents do
 //! not tell the two apart. So what went in to the last bit as it was, ever since its slot was filled first, is kept until the
-//! slot is seen to be filled again: where a cookie is set there, another entry comes from it, or its word stands for another
-//! owner by then. Where nothing of that happens before the ring ends, it is asked. Numbers of rings are not given out again
-//! within a process, so that what is missing in between has nothing to do with it.
+//! slot is seen to be filled again: where a cookie is set there, or another entry comes from it. Where nothing of that
+//! happens before the ring ends, it is asked. Whom its word belongs to by then says nothing of who filled the slot: a box
+//! that is taken back is given away again where it was, and a connection's word travels with all that it does. Where it is
+//! nobody's any more that is a mistake by the look of it, and suspected. What shows that a slot was filled again are
+//! records of its own entries, so that nothing that is missing makes it seem so; and numbers of rings are not given out again
+//! within a process.
 
 use wire::payload::Submit;
 use wire::record::CookieState;
@@ -26,55 +29,96 @@ pub(crate) enum Filled {
     Untold,
     /// Perhaps once.
     Once,
+    /// Perhaps once, and what its word stood for is gone by now.
+    OnceDead,
     /// More than once.
     Again,
 }
 
+impl Filled {
+    fn is_once(self) -> bool {
+        matches!(self, Self::Once | Self::OnceDead)
+    }
+}
+
+/// High half of the words that the probe and the shim fill slots with.
+const POISON: u64 = 0xFEED_5EED;
+
+/// Whether the poison itself went in, as `record --poison=keep` lets it.
+pub(crate) fn is_poison(entry: &Submit, state: CookieState) -> bool {
+    state == CookieState::Poisoned && entry.cookie >> 32 == POISON
+}
+
 /// Whether an entry can be told from others: one without an address or a descriptor is the same without being an old one.
-fn is_telling(entry: &Submit) -> bool {
+pub(crate) fn is_telling(entry: &Submit) -> bool {
     entry.addr != 0 || entry.fd >= 0
 }
 
-/// Whether an entry is its slot's old one to the last bit, where that tells anything.
-pub(crate) fn is_again(entry: &Submit, lap: &Lap) -> bool {
-    let old = Submit {
+/// Whether an entry is its slot's old one to the last bit; but for its word, where poison that was left in took its place.
+fn is_same(entry: &Submit, state: CookieState, lap: &Lap) -> bool {
+    let mut old = Submit {
         sequence: entry.sequence,
         site: entry.site,
         ..lap.entry
     };
-    *entry == old && is_telling(entry)
+    if is_poison(entry, state) {
+        old.cookie = entry.cookie;
+    }
+    *entry == old
+}
+
+/// Whether an operation's entry is its slot's old one, where that tells anything.
+pub(crate) fn is_again(operation: &Operation, lap: &Lap) -> bool {
+    let entry = &operation.entry;
+    is_same(entry, operation.cookie_state, lap) && is_telling(entry)
+}
+
+/// How often a slot was filled that went in as it was once more, for an owner.
+fn as_before(entry: &Submit, lap: &Lap, owner: Option<GenerationId>) -> Filled {
+    if !lap.filled.is_once() {
+        return lap.filled;
+    }
+    // Of the word that poison took the place of nobody knows.
+    let had_owner = lap.generation.is_some() || lap.filled == Filled::OnceDead;
+    if had_owner && owner.is_none() && entry.cookie == lap.cookie {
+        Filled::OnceDead
+    } else {
+        Filled::Once
+    }
 }
 
 impl RingState {
-    /// How often the slot of an entry was filled, once that has gone in for an owner, or for one operation more than its
-    /// owner was given away for.
+    /// How often the slot of an entry was filled, once that has gone in for an owner. `is_lossy`: records of its process are
+    /// missing.
     pub(super) fn filled(
         &self,
         submission: &Submission,
-        (owner, exceeds): (Option<GenerationId>, bool),
+        owner: Option<GenerationId>,
         is_lossy: bool,
     ) -> Filled {
         let (entry, state) = (&submission.entry, submission.cookie_state);
         match (self.laps.get(&entry.slot), state) {
             (_, CookieState::Set) => Filled::Again,
-            (None, _) if !is_telling(entry) => Filled::Untold,
             // What went in before may be missing. Else somebody filled it whom nobody saw.
             (None, CookieState::Poisoned) if !is_lossy => Filled::Untold,
             (None, _) if self.made.is_none() && !is_lossy => Filled::Untold,
             (None, _) => Filled::Once,
             // Where several threads enter the ring it is not seen whether it was set.
-            (Some(lap), _) if is_again(entry, lap) => {
-                let is_same = lap.generation == owner && !exceeds;
-                if is_same { lap.filled } else { Filled::Again }
-            }
+            (Some(lap), _) if is_same(entry, state, lap) => as_before(entry, lap, owner),
             (Some(_), _) => Filled::Again,
         }
     }
 
-    /// Whether the program may have meant what came back from an operation's slot, by all that is known now.
-    pub(super) fn may_be_meant(&self, operation: &Operation) -> bool {
+    /// Whether an operation of which a rule tells came from a slot that may have been filled once for good, by all that is
+    /// known now.
+    pub(super) fn may_be_once(&self, operation: &Operation) -> bool {
+        let is_told_of = match operation.cookie_state {
+            CookieState::Poisoned => true,
+            CookieState::Leftover => operation.exceeds || operation.filled == Filled::OnceDead,
+            _ => false,
+        };
         let lap = self.laps.get(&operation.entry.slot);
-        may_be_meant(operation) && lap.is_none_or(|lap| lap.filled == Filled::Once)
+        is_told_of && operation.filled.is_once() && lap.is_none_or(|lap| lap.filled.is_once())
     }
 }
 
@@ -83,15 +127,15 @@ impl State {
     pub(super) fn settle(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
         let (id, slot) = (operation.id, operation.entry.slot);
         let ring = self.rings.get_mut(&(id.process, id.ring));
-        let mut is_meant = false;
-        if let Some(ring) = ring.filter(|ring| ring.may_be_meant(operation)) {
+        let mut may_be_once = false;
+        if let Some(ring) = ring.filter(|ring| ring.may_be_once(operation)) {
             let kept = ring.perhaps_forgotten.entry(slot).or_default();
             if kept.len() < KEPT_MAX {
                 return kept.push(operation.clone());
             }
-            is_meant = true;
+            may_be_once = true;
         }
-        settled(operation, is_meant, observer);
+        settled(operation, may_be_once, observer);
     }
 
     /// An operation went in; by it its slot may be known to be filled more than once.
@@ -120,19 +164,14 @@ impl State {
     }
 }
 
-/// Whether the program may have meant what came back from a slot, for all that is known when it went in.
-fn may_be_meant(operation: &Operation) -> bool {
-    operation.cookie_state == CookieState::Poisoned && operation.filled == Filled::Once
-}
-
-/// Shows an operation, and whether the program may have meant what came back from its slot.
-pub(super) fn settled(operation: &Operation, may_be_meant: bool, observer: &mut Observer<'_>) {
+/// Shows an operation, and whether its slot may have been filled once for good.
+pub(super) fn settled(operation: &Operation, may_be_once: bool, observer: &mut Observer<'_>) {
     let lap = operation.lap.as_ref();
     let dead_at_submit =
         operation.generation.is_none() && lap.is_some_and(|lap| lap.generation.is_some());
     observer.see(&Moment::Settled {
         operation,
         dead_at_submit,
-        may_be_meant,
+        may_be_once,
     });
 }

@@ -286,11 +286,11 @@ impl State {
             let flagged = credits.filter_map(|credit| credit.flagged.as_deref());
             let kept = ring.perhaps_forgotten.values().flatten();
             let all = flying.chain(flagged).chain(kept);
-            open.extend(all.map(|operation| (operation, ring.may_be_meant(operation))));
+            open.extend(all.map(|operation| (operation, ring.may_be_once(operation))));
         }
         open.sort_by_key(|(operation, _)| operation.submit);
-        for (operation, may_be_meant) in open {
-            settled(operation, may_be_meant, observer);
+        for (operation, may_be_once) in open {
+            settled(operation, may_be_once, observer);
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) enum Moment<'a> {
         /// What its cookie stood for when it went in.
         dead_at_submit: bool,
         /// The slot may have been filled once for good.
-        may_be_meant: bool,
+        may_be_once: bool,
     },
     /// A completion was taken.
     Completed(Completed<'a>),

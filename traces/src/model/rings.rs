@@ -3,6 +3,7 @@
 use wire::record::{CookieState, Owner};
 
 use super::addresses::Address;
+use super::completions::is_flagged;
 use super::discipline::Carrier;
 use super::filled::Filled;
 use super::moment::{Moment, Submitted};
@@ -161,8 +162,8 @@ impl State {
             }
         }
         if by_shim {
-            let names = (generation, exceeds);
-            new_lap.filled = ring.filled(submission, names, self.is_lossy);
+            let is_lossy = self.lossy.contains(&process);
+            new_lap.filled = ring.filled(submission, generation, is_lossy);
         }
         let filled = new_lap.filled;
         let new_lap = match self.spare_laps.pop() {
@@ -252,6 +253,10 @@ impl State {
         sequences.push(submission.sequence);
         sequences.tidy(|sequence| ring.flying.contains_key(sequence));
         for gone in replaced.into_iter().chain(outlived) {
+            // Nothing more is heard of it.
+            if is_flagged(&gone) {
+                self.settle(&gone, observer);
+            }
             self.forget_memory(&gone);
             self.bury_operation(&gone, None);
         }

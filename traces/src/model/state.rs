@@ -99,6 +99,8 @@ pub(super) struct State {
     pub(super) scope_begins: FxHashMap<(u32, u32), (EventId, u32)>,
     /// Records are missing somewhere.
     pub(super) is_lossy: bool,
+    /// Processes of which records are missing.
+    pub(super) lossy: FxHashSet<u32>,
     /// Processes that the shim recorded.
     pub(super) by_shim: FxHashSet<u32>,
     /// Processes of which a cookie may point into a block that nobody said was given away: what the shim recorded, and
@@ -136,6 +138,7 @@ impl State {
             entered: facts.entered.clone(),
             schemes: facts.declared.clone(),
             is_lossy: facts.is_lossy(),
+            lossy: facts.lossy.clone(),
             kernel: Kernel::new(recording),
             ..Self::default()
         };

@@ -15,7 +15,7 @@ use wire::record::CookieState;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, Doubt, RuleId, Severity};
-use crate::model::{Found, Lap, Moment, Operation, Poll};
+use crate::model::{Filled, Found, Lap, Moment, Operation, Poll, is_poison, is_telling};
 use crate::names::Names;
 
 pub(super) static RULE: Rule = Rule {
@@ -48,7 +48,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let Moment::Settled {
         operation,
         dead_at_submit,
-        may_be_meant,
+        may_be_once,
     } = moment
     else {
         return;
@@ -57,12 +57,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     // thread sets over the 0 in the slot, before the poison goes in or where it went out, looks as if nobody had.
     let is_zero_by_shim = operation.entry.cookie == 0 && judge.is_by_shim(operation.id.process);
     let confidence = match operation.cookie_state {
-        CookieState::Poisoned if is_zero_by_shim => Confidence::Suspected,
+        CookieState::Poisoned if is_zero_by_shim || *may_be_once => Confidence::Suspected,
         CookieState::Poisoned => Confidence::Proved,
-        CookieState::Leftover if *dead_at_submit || operation.exceeds => Confidence::Observed,
+        CookieState::Leftover if !(*dead_at_submit || operation.exceeds) => return,
+        CookieState::Leftover if *may_be_once => Confidence::Suspected,
+        CookieState::Leftover => Confidence::Observed,
         _ => return,
     };
-    let proved = confidence == Confidence::Proved;
+    let is_by_poison = operation.cookie_state == CookieState::Poisoned && !is_zero_by_shim;
+    let rests_on_owner = *may_be_once && operation.filled == Filled::OnceDead;
     let names = judge.names();
     let entry = &operation.entry;
     let site = SiteId(entry.site);
@@ -72,7 +75,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         entry.slot,
         entry.opcode,
     );
-    let did = if proved {
+    let did = if is_by_poison {
         "never set user_data"
     } else {
         "went in with the word that its slot held before, and nothing was seen to set it"
@@ -87,7 +90,11 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let mut draft = Draft::new(operation.id.subject(), operation.submit, operation.submit)
         .scope(operation.scope)
         .confidence(confidence)
-        .history(if proved { History::Own } else { History::Whole })
+        .history(if is_by_poison && !rests_on_owner {
+            History::Own
+        } else {
+            History::Whole
+        })
         .message(message)
         .evidence(operation.submit, "submitted without setting user_data")
         .key(operation.id)
@@ -100,7 +107,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         draft = draft.of_fault(UNSET, forgotten(entry));
     }
     if let Some(lap) = &operation.lap {
-        let whose = if is_poison(operation) {
+        let whose = if is_poison(entry, operation.cookie_state) {
             "the operation whose cookie the slot held before"
         } else {
             "the operation whose cookie it was"
@@ -128,15 +135,29 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             draft = draft.key(waited);
         }
     }
-    if *may_be_meant {
+    if *may_be_once && may_be_meant(operation) {
         draft = draft.doubted(Doubt::FilledOnce, FILLED_ONCE);
+    } else if *may_be_once {
+        draft = draft.shape("filled once").advice(SET_OR_MEANT);
     }
     judge.say(draft);
+}
+
+/// Whether a program that filled a slot once for good would hand it over like that. It would not with the word of what is
+/// gone; and what has neither address nor descriptor is mostly one of those whose cookie is forgotten, all of which are
+/// the same.
+fn may_be_meant(operation: &Operation) -> bool {
+    let is_poisoned = operation.cookie_state == CookieState::Poisoned;
+    operation.filled != Filled::OnceDead && !(is_poisoned && !is_telling(&operation.entry))
 }
 
 /// Why it is not known of a slot that went in as it was ever since.
 const FILLED_ONCE: &str = "nothing else ever came from that slot: a program may fill one once for good (then `record --poison=off` does \
                            not ask), or forget its user_data each time";
+
+/// What to try where the program may have filled the slot once for good all the same.
+const SET_OR_MEANT: &str = "Set user_data on every path that fills a slot, also for NOP, cancel and timeout removal. If the program \
+                            fills this slot once for good, and means the word that it holds: `record --poison=off`.";
 
 /// The fault of a line that does not set a cookie.
 pub(super) const UNSET: &str = "cookie not set";
@@ -144,14 +165,6 @@ pub(super) const UNSET: &str = "cookie not set";
 /// What tells such lines apart.
 pub(super) fn forgotten(entry: &Submit) -> u64 {
     (u64::from(entry.opcode) << 32) | u64::from(entry.site)
-}
-
-/// High half of the words that the probe fills slots with.
-const POISON: u64 = 0xFEED_5EED;
-
-/// Whether the poison itself went in, as `record --poison=keep` lets it.
-fn is_poison(operation: &Operation) -> bool {
-    operation.cookie_state == CookieState::Poisoned && operation.entry.cookie >> 32 == POISON
 }
 
 /// That all else in the slot is as it was, too. Contents do not tell a slot that nobody filled from one that was filled
@@ -169,7 +182,7 @@ fn as_before(operation: &Operation) -> String {
 /// Whose cookie the slot held.
 fn whose(names: &Names<'_>, operation: &Operation, judge: &Judge<'_>) -> String {
     let cookie = operation.entry.cookie;
-    let is_poison = is_poison(operation);
+    let is_poison = is_poison(&operation.entry, operation.cookie_state);
     let held = if is_poison {
         "the probe's poison was still in it; before that it held"
     } else {
@@ -265,7 +278,7 @@ mod tests {
     #[track_caller]
     fn by_shim(head: &str, lines: &str) {
         const FIRST: &str = "
-            main ring-create 0 sq=4 cq=8 in-place
+            main ring-create 0 sq=8 cq=16 in-place
             READ 0x10000 slot=0 addr=0x9000 len=64
             READ 0x20000 slot=1 addr=0x9100 len=64
             NOP 0x77 slot=2
@@ -356,12 +369,6 @@ mod tests {
         let first = SET.replace("set", "");
         by_shim("", &format!("{asked}{anew}{first}{said}{SET}{said}"));
         by_shim("", &format!("{SET}{said}{anew}{first}{asked}"));
-        // One that has neither address nor descriptor is the same without being the old one.
-        let none = "NOP 0x50000 slot=3 fd=-1";
-        by_shim(
-            "",
-            &format!("{none}\n{none} poisoned <- [proved own] never set user_data"),
-        );
     }
 
     #[test]
@@ -407,23 +414,159 @@ mod tests {
         );
     }
 
+    const LEAK: &str = "main leak 0x70000 Conn conn.rs:8\n";
+    const RECLAIM: &str = "main reclaim 0x70000 Conn conn.rs:9\n";
+    /// Slot 3 is filled with a connection's pointer, and its operation ends.
+    const FIRST: &str = "READ 0x70000 slot=3 addr=0x9000 len=64\nmain complete 0 0x70000 64\n";
+
+    /// Slot 3 goes in as it was, and that is told of, asked or neither.
+    fn held(told: &str) -> String {
+        format!("READ 0x70000 slot=3 addr=0x9000 len=64 poisoned {told}\n")
+    }
+
+    /// The word says nothing of who filled the slot: a pointer is given away anew each time by a program that takes the box
+    /// back and goes on with it, and several operations carry it where a connection reads and writes. Who passes
+    /// on what was freed does so by mistake, but proved is only that nobody set it this time.
     #[test]
-    fn a_word_that_is_another_pointer_by_now_was_forgotten() {
-        let (leak, reclaim) = (
-            "main leak 0x70000 Conn conn.rs:8\n",
-            "main reclaim 0x70000 Conn conn.rs:9\n",
-        );
-        let first = "READ 0x70000 slot=3 addr=0x9000 len=64\nmain complete 0 0x70000 64\n";
-        let held = "READ 0x70000 slot=3 addr=0x9000 len=64 poisoned";
-        let said = "<- [proved] the slot still held Conn#1 0x70000@1's cookie";
-        let asked = said.replace("<- [proved]", "<?");
-        by_shim("", &format!("{leak}{first}{held} {asked}"));
-        by_shim("", &format!("{leak}{first}{reclaim}{held} {said}"));
-        by_shim("", &format!("{leak}{first}{reclaim}{leak}{held} {said}"));
-        // Two in flight, of one owner.
+    fn of_a_slot_that_was_filled_once_a_dead_word_is_suspected_and_a_live_one_is_asked() {
+        let asked = held("<? never set user_data; the slot still held Conn#1 0x70000@1's cookie");
+        let dead = held("<- [suspected whole] never set user_data; the slot still held Conn#1");
+        let long_dead =
+            held("<- [suspected whole] never set user_data; the slot still held 0x70000");
+        let lost = dead.replace("<- [suspected whole]", "<?");
+        by_shim("", &format!("{LEAK}{FIRST}{asked}"));
+        by_shim("", &format!("{LEAK}{FIRST}{RECLAIM}{LEAK}{asked}"));
         by_shim(
             "",
-            &format!("{leak}{first}NOP 0x70000 slot=2 set\n{held} {said}"),
+            &format!("{LEAK}{FIRST}{asked}{RECLAIM}{dead}{long_dead}{long_dead}"),
+        );
+        by_shim(
+            "",
+            &format!("{LEAK}{FIRST}{RECLAIM}main lost 1 removed\n{lost}"),
+        );
+        let alive = held("<? never set user_data; the slot still held 0x70000");
+        by_shim("", &format!("{LEAK}{FIRST}{RECLAIM}{dead}{LEAK}{alive}"));
+        // Two in flight, of one owner.
+        let other = "WRITE 0x70000 slot=2 addr=0x9000 len=64 set\n";
+        by_shim("", &format!("{LEAK}{FIRST}{other}{asked}"));
+        // Once the slot is seen to be filled again, it is proved of all of them.
+        let proved = |held: &str| held.replace("[suspected whole]", "[proved own]");
+        let said = asked.replace("<?", "<- [proved own]");
+        by_shim(
+            "",
+            &format!(
+                "{LEAK}{FIRST}{said}{RECLAIM}{}{}READ 0x5 slot=3 addr=0x9000 len=64 set",
+                proved(&dead),
+                proved(&long_dead)
+            ),
+        );
+    }
+
+    #[test]
+    fn what_is_missing_makes_nobodys_word_a_forgotten_one() {
+        let asked = held("<? never set user_data");
+        let lost = "main lost 1 removed\n";
+        let first = "READ 0x70000 slot=3 addr=0x9000 len=64\n";
+        // The completion of the first, the leak that it went in with, and the one that it was given away by anew.
+        by_shim("", &format!("{LEAK}{first}{lost}{asked}"));
+        let retain = "main retain 0x70000 Conn conn.rs:9 owner=Rc\n";
+        by_shim("", &format!("{lost}{FIRST}{retain}{asked}"));
+        by_shim("", &format!("{LEAK}{FIRST}{RECLAIM}{lost}{asked}"));
+    }
+
+    /// Before any cookie was seen to be set, poison that stayed is no more than an old word.
+    #[test]
+    fn one_pointer_in_two_slots_that_were_filled_once_is_asked_by_the_old_word_too() {
+        let first = "READ 0x70000 slot=3 addr=0x9000 len=64 fd=5\nWRITE 0x70000 slot=4 addr=0x9100 len=64 fd=5\n";
+        let over = "main complete 0 0x70000 64\n".repeat(2);
+        let again = |told: &str| {
+            let entries = first.replace(" fd=5\n", " fd=5 leftover\n");
+            format!("{} {told}\n{over}", entries.trim_end())
+        };
+        let asked = again("<? nothing was seen to set it");
+        by_shim("", &format!("{LEAK}{first}{over}{asked}{asked}"));
+        let said = again("<- [observed whole] nothing was seen to set it");
+        let set = "WRITE 0x70000 slot=4 addr=0x9100 len=64 fd=5 set\n";
+        by_shim("", &format!("{LEAK}{first}{over}{said}{said}{set}"));
+    }
+
+    /// One that has neither address nor descriptor is the same whoever fills it: mostly somebody who sets no cookie.
+    #[test]
+    fn of_what_has_neither_address_nor_descriptor_it_is_suspected_until_its_slot_is_filled_again() {
+        let nop = "NOP 0x50000 slot=3 fd=-1";
+        let held = |sure: &str| format!("{nop} poisoned <- [{sure} own] never set user_data\n");
+        let (suspected, proved) = (held("suspected"), held("proved"));
+        by_shim("", &format!("{nop}\n{suspected}{suspected}"));
+        by_shim(
+            "",
+            &format!("{nop}\n{suspected}{suspected}main ring-drop 0"),
+        );
+        by_shim("", &format!("{nop}\n{proved}{proved}{nop} set\n{proved}"));
+        by_shim("", &format!("FSYNC 0x50000 slot=3 fd=3\n{proved}{proved}"));
+        by_shim("", &format!("main lost 1 removed\n{suspected}"));
+    }
+
+    #[test]
+    fn poison_that_is_left_in_says_nothing_of_who_filled_the_slot() {
+        let kept = |told: &str| {
+            format!("READ 0xfeed5eed00000000 slot=0 addr=0x9000 len=64 poisoned {told}\n")
+        };
+        let asked = kept("<? the probe's poison was still in");
+        by_shim("", &format!("{asked}{asked}"));
+        let said = kept("<- [proved own] the probe's poison was still in");
+        by_shim("", &format!("{said}{said}{SET}{said}"));
+        let other = asked
+            .replace("len=64", "len=32")
+            .replace("<?", "<- [proved own]");
+        by_shim("", &format!("{said}{other}"));
+        // Whose word the poison took the place of may live.
+        let poison = "0xfeed5eed00000000";
+        let asked = held("<? the probe's poison was still in it; before that it held Conn#1");
+        by_shim(
+            "",
+            &format!("{LEAK}{FIRST}{}", asked.replacen("0x70000", poison, 1)),
+        );
+    }
+
+    /// Of those that end without a completion so many are kept in flight; what is told of them does not hang on it.
+    #[test]
+    fn quiet_operations_that_nobody_set_are_said_however_many_follow() {
+        let entry = |slot: u64, rest: &str| {
+            format!("main submit 0 SEND 0x10000 slot={slot} fd=5 addr=0x9000 skip-success {rest}\n")
+        };
+        let head = "0 main ring-create 0 sq=4 cq=8 in-place\n";
+        let said = "<- [proved own] never set user_data; the slot still held 0x10000";
+        for more in [0, 62, 63, 64, 200] {
+            let mut text = format!(
+                "{head}1 {}2 {}",
+                entry(0, "set"),
+                entry(0, &format!("poisoned {said}"))
+            );
+            for turn in 0..more {
+                text += &format!("{} {}", 3 + turn, entry(1, "set"));
+            }
+            check_rule(&RULE, &text);
+            // The shim's are kept until their slot is filled again.
+            let by_shim = text.replace("[proved own]", "");
+            let again = format!("999 {}", entry(0, "set"));
+            check_rule(
+                &RULE,
+                &format!("process 0 capture=preload\n{by_shim}{again}"),
+            );
+            // Nobody looked when it was filled first.
+            let asked = by_shim.replacen(" set", "", 1).replace("<-", "<?");
+            check_rule(&RULE, &format!("process 0 capture=preload\n{asked}"));
+        }
+        // A number that comes twice is another ring's, or a damaged record's.
+        let twice = "seq=7 poisoned";
+        let first = entry(0, &format!("{twice} {said}"));
+        check_rule(
+            &RULE,
+            &format!(
+                "{head}1 {}2 {first}3 {}",
+                entry(0, "seq=6 set"),
+                entry(0, "seq=7 set")
+            ),
         );
     }
 
@@ -450,8 +593,13 @@ mod tests {
             &RULE,
             &format!("{head}{lost}2 {entry} set\n3 {entry} {said}"),
         );
-        let nop = "main submit 0 NOP 0x10000 slot=0 fd=-1";
-        check_rule(&RULE, &format!("{head}{lost}2 {nop} {said}"));
+        // And not of another process.
+        let others =
+            "process 1 capture=preload\nlane other process=1\n0 other lost 9 overwritten\n";
+        check_rule(
+            &RULE,
+            &format!("{head}{others}{made}2 {entry} {said}\n3 {entry} {said}"),
+        );
     }
 
     #[test]

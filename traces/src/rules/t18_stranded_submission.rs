@@ -179,7 +179,7 @@ fn other_word(rewritten: &Rewritten, judge: &mut Judge<'_>) {
 /// The operation that is in a slot once more to the last bit, where that tells anything.
 pub(super) fn again(operation: &Operation) -> Option<&Lap> {
     let lap = operation.lap.as_deref()?;
-    is_again(&operation.entry, lap).then_some(lap)
+    is_again(operation, lap).then_some(lap)
 }
 
 /// A slot that went in exactly as it was on its previous lap, with a cookie that cannot be meant. That one was set is
