@@ -15,6 +15,7 @@ use wire::record::CookieState;
 
 use super::Observer;
 use super::moment::Moment;
+use super::opcodes as op;
 use super::state::State;
 use super::things::{GenerationId, Lap, Operation, RingState};
 use crate::event::Submission;
@@ -50,8 +51,13 @@ pub(crate) fn is_poison(entry: &Submit, state: CookieState) -> bool {
 }
 
 /// Whether an entry can be told from others: one without an address or a descriptor is the same without being an old one.
-pub(crate) fn is_telling(entry: &Submit) -> bool {
+fn is_telling(entry: &Submit) -> bool {
     entry.addr != 0 || entry.fd >= 0
+}
+
+/// Whether an entry is like all of its kind, whoever fills it: of a NOP nothing else in its slot matters.
+pub(crate) fn is_alike(entry: &Submit) -> bool {
+    matches!(entry.opcode, op::NOP | op::NOP128) || !is_telling(entry)
 }
 
 /// Whether an entry is its slot's old one to the last bit; but for its word, where poison that was left in took its place.

@@ -65,7 +65,7 @@ pub(crate) use buffers::Part;
 pub(crate) use discipline::{Carrier, Early, ends_others};
 pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
-pub(crate) use filled::{Filled, is_again, is_poison, is_telling};
+pub(crate) use filled::{Filled, is_again, is_alike, is_poison};
 pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,

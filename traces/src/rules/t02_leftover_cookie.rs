@@ -15,7 +15,7 @@ use wire::record::CookieState;
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, Doubt, RuleId, Severity};
-use crate::model::{Filled, Found, Lap, Moment, Operation, Poll, is_poison, is_telling};
+use crate::model::{Filled, Found, Lap, Moment, Operation, Poll, is_alike, is_poison};
 use crate::names::Names;
 
 pub(super) static RULE: Rule = Rule {
@@ -144,11 +144,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Whether a program that filled a slot once for good would hand it over like that. It would not with the word of what is
-/// gone; and what has neither address nor descriptor is mostly one of those whose cookie is forgotten, all of which are
-/// the same.
+/// gone; and NOPs, and what has neither address nor descriptor, are all alike, and those whose cookies are forgotten most.
 fn may_be_meant(operation: &Operation) -> bool {
     let is_poisoned = operation.cookie_state == CookieState::Poisoned;
-    operation.filled != Filled::OnceDead && !(is_poisoned && !is_telling(&operation.entry))
+    operation.filled != Filled::OnceDead && !(is_poisoned && is_alike(&operation.entry))
 }
 
 /// Why it is not known of a slot that went in as it was ever since.
@@ -490,20 +489,34 @@ mod tests {
         by_shim("", &format!("{LEAK}{first}{over}{said}{said}{set}"));
     }
 
-    /// One that has neither address nor descriptor is the same whoever fills it: mostly somebody who sets no cookie.
+    /// These are the same whoever fills them: mostly somebody who sets no cookie.
     #[test]
-    fn of_what_has_neither_address_nor_descriptor_it_is_suspected_until_its_slot_is_filled_again() {
-        let nop = "NOP 0x50000 slot=3 fd=-1";
-        let held = |sure: &str| format!("{nop} poisoned <- [{sure} own] never set user_data\n");
-        let (suspected, proved) = (held("suspected"), held("proved"));
-        by_shim("", &format!("{nop}\n{suspected}{suspected}"));
-        by_shim(
-            "",
-            &format!("{nop}\n{suspected}{suspected}main ring-drop 0"),
-        );
-        by_shim("", &format!("{nop}\n{proved}{proved}{nop} set\n{proved}"));
-        by_shim("", &format!("FSYNC 0x50000 slot=3 fd=3\n{proved}{proved}"));
-        by_shim("", &format!("main lost 1 removed\n{suspected}"));
+    fn of_nops_and_of_what_has_neither_address_nor_descriptor_it_is_suspected_until_their_slot_is_filled_again()
+     {
+        for entry in [
+            "NOP 0x50000 slot=3 fd=-1",
+            "NOP 0x50000 slot=3 fd=0",
+            "NOP128 0x50000 slot=3 fd=0",
+            "TIMEOUT_REMOVE 0x50000 slot=3 fd=-1",
+            "NOP 0xfeed5eed00000000 slot=3 fd=0",
+        ] {
+            let held =
+                |sure: &str| format!("{entry} poisoned <- [{sure} own] never set user_data\n");
+            let (suspected, proved) = (held("suspected"), held("proved"));
+            let first = entry.replace("0xfeed5eed0", "0x5");
+            by_shim("", &format!("{first}\n{suspected}{suspected}"));
+            by_shim(
+                "",
+                &format!("{first}\n{suspected}{suspected}main ring-drop 0"),
+            );
+            by_shim(
+                "",
+                &format!("{first}\n{proved}{proved}{first} set\n{proved}"),
+            );
+            // Not one of these before.
+            by_shim("", &format!("FSYNC 0x50000 slot=3 fd=3\n{proved}{proved}"));
+            by_shim("", &format!("main lost 1 removed\n{suspected}"));
+        }
     }
 
     #[test]

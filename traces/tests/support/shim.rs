@@ -299,8 +299,8 @@ impl Program<'_> {
         };
         let slot = &mut self.rings[number].slots[at];
         (slot.word, slot.entry) = (word, entry);
-        // Without an address or a descriptor it is never said to be what it was.
-        if slot.is_once && slot.entry.ends_with("fd=-1") {
+        // All of these are alike, so that it is suspected of one that its cookie was forgotten.
+        if slot.is_once && slot.entry.starts_with("NOP") {
             slot.entry = "POLL_ADD WORD fd=8".to_owned();
         }
     }
