@@ -6,7 +6,7 @@
 //! cookie is dead or already has an operation in flight for each of its leases (observed).
 //! Stays silent where the same word may well have been set again: addresses are recycled at once, so a
 //! live pointer in the slot that held it before is ordinary. Asks, where the shim saw it, of a slot that may have been filled
-//! once for good (`model/filled.rs`).
+//! once for good (`model/filled.rs`), and only suspects there what a program that does so has little reason for.
 //! Points at the submission; says whose cookie it was, and whom its completion resumed.
 
 use wire::payload::Submit;
@@ -31,7 +31,9 @@ pub(super) static RULE: Rule = Rule {
     silent: "The cookie was set; or it equals the old word but names a pointer that is alive and free, \
              which happens all the time because allocators recycle addresses. In a program that does not link the \
              probe, it is asked and not said of a slot from which nothing ever came but the one entry that it was \
-             filled with first, to the last bit: a program may fill one once for good, user_data with it.",
+             filled with first, to the last bit: a program may fill one once for good, user_data with it. It is \
+             suspected there of NOPs and of what has neither an address nor a descriptor, since these are all alike, \
+             and of a word whose owner was taken back and not given away again.",
     needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
             without the probe.",
     points_at: "The submission that nobody gave a cookie.",
