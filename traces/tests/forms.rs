@@ -35,12 +35,20 @@ fn asks_of_slots_alone(lines: &[String]) -> bool {
     open.all(|question| question.reason == Doubt::FilledOnce)
 }
 
+/// Lines in front of the first event.
+fn heads(lines: &[String]) -> usize {
+    let is_event = |line: &String| line.starts_with(|first: char| first.is_ascii_digit());
+    let mut lines = lines.iter();
+    lines.position(is_event).expect("an event")
+}
+
 /// Takes records away, and counts them as lost: some, and all of the oldest.
 fn lose(lines: &mut [String], deleted: &[Index], prefix: Option<Index>) {
     let count = lines.len();
     let mut gone: Vec<usize> = deleted.iter().map(|index| index.index(count)).collect();
     gone.extend(prefix.into_iter().flat_map(|prefix| 0..prefix.index(count)));
-    for index in gone.into_iter().filter(|index| *index > 0) {
+    let heads = heads(lines);
+    for index in gone.into_iter().filter(|index| *index >= heads) {
         let mut words = lines[index].split(' ');
         let (at, lane) = (words.next().unwrap(), words.next().unwrap());
         lines[index] = format!("{at} {lane} lost 1 removed");
@@ -49,7 +57,8 @@ fn lose(lines: &mut [String], deleted: &[Index], prefix: Option<Index>) {
 
 /// Cuts a run off, as a kill does.
 fn cut(lines: &mut Vec<String>, at: Index) {
-    lines.truncate(1 + at.index(lines.len()));
+    let heads = heads(lines);
+    lines.truncate(heads + at.index(lines.len() - heads + 1));
     lines[0] = lines[0].replace("state=clean end=exit:0", "end=killed:9");
 }
 
@@ -93,6 +102,27 @@ proptest! {
         let mut killed = lines;
         cut(&mut killed, at);
         prop_assert_eq!(told(&killed), NOTHING, "{}", killed.join("\n"));
+    }
+
+    /// Whose a word is by then says nothing of who filled its slot.
+    #[test]
+    fn of_a_correct_program_whose_owners_are_told_no_cookie_is_told_to_be_forgotten(
+        decisions in some_decisions(200),
+        (deleted, prefix) in some_losses(),
+        at in any::<Index>(),
+    ) {
+        let lines = shim::run_with_owners(&decisions);
+        prop_assert_eq!(told(&lines), NOTHING, "{}", lines.join("\n"));
+        let forgotten = |lines: &[String]| {
+            let mut told = told(lines).into_iter();
+            told.any(|(said, _)| said.starts_with("T02 "))
+        };
+        let mut lost = lines.clone();
+        lose(&mut lost, &deleted, prefix);
+        prop_assert!(!forgotten(&lost), "{}", lost.join("\n"));
+        let mut killed = lines;
+        cut(&mut killed, at);
+        prop_assert!(!forgotten(&killed), "{}", killed.join("\n"));
     }
 
     #[test]

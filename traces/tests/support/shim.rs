@@ -2,8 +2,9 @@
 //!
 //! Of its slots some are filled once for good and go in again and again, beside others that it fills each time. Rings are
 //! dropped with operations in flight, and others are made; words are pointers, which are recycled all the
-//! time, or small numbers; nobody tells of owners, only of blocks that are freed. Where a plan says so it makes one
-//! mistake. Decisions come from outside.
+//! time, or small numbers; nobody tells of owners, only of blocks that are freed. Or probes of its functions do: then all
+//! words are pointers, slots that it filled once may have one between them, and it takes boxes back and gives them away anew
+//! where they were. Where a plan says so it makes one mistake. Decisions come from outside.
 
 use std::collections::VecDeque;
 
@@ -35,6 +36,8 @@ struct Program<'a> {
     decisions: VecDeque<&'a u16>,
     lines: Vec<String>,
     now: u64,
+    /// Probes of its functions tell of owners.
+    tells_owners: bool,
     /// Blocks that are free.
     blocks: Vec<u64>,
     rings: Vec<Ring>,
@@ -85,18 +88,23 @@ struct Flight {
 
 /// The lines of one run, and the mistake that it was to make, where it found a place for it.
 pub(crate) fn run(decisions: &[u16], mistake: Option<Mistake>) -> (Vec<String>, Option<Made>) {
-    let mut program = Program {
-        decisions: decisions.iter().collect(),
-        lines: Vec::new(),
-        now: 0,
-        blocks: (1..=9).map(|index| 0x55_0000 + index * 0x40).collect(),
-        rings: Vec::new(),
-        made_rings: 0,
-        numbers: 0,
-        mistake,
-        shows: None,
-        made: None,
-    };
+    finished(Program::new(decisions, mistake))
+}
+
+/// The lines of a run without a mistake whose owners are told.
+pub(crate) fn run_with_owners(decisions: &[u16]) -> Vec<String> {
+    let mut program = Program::new(decisions, None);
+    program.tells_owners = true;
+    // A word is never anything but a pointer.
+    program.blocks = (1..=99).map(|index| 0x55_0000 + index * 0x40).collect();
+    let (mut lines, _) = finished(program);
+    lines[0] = lines[0].replace("process 0", "process 0 pid=7 start=9");
+    lines.insert(1, "process 1 pid=7 start=9 capture=uprobes".to_owned());
+    lines.insert(2, "lane u process=1".to_owned());
+    lines
+}
+
+fn finished(mut program: Program<'_>) -> (Vec<String>, Option<Made>) {
     for number in 0..=program.choose(2) as usize {
         program.rings.push(Ring::default());
         program.make(number);
@@ -118,7 +126,23 @@ pub(crate) fn run(decisions: &[u16], mistake: Option<Mistake>) -> (Vec<String>, 
     (program.lines, made)
 }
 
-impl Program<'_> {
+impl<'a> Program<'a> {
+    fn new(decisions: &'a [u16], mistake: Option<Mistake>) -> Self {
+        Self {
+            decisions: decisions.iter().collect(),
+            lines: Vec::new(),
+            now: 0,
+            tells_owners: false,
+            blocks: (1..=9).map(|index| 0x55_0000 + index * 0x40).collect(),
+            rings: Vec::new(),
+            made_rings: 0,
+            numbers: 0,
+            mistake,
+            shows: None,
+            made: None,
+        }
+    }
+
     fn choose(&mut self, of: u32) -> u32 {
         self.decisions
             .pop_front()
@@ -162,21 +186,32 @@ impl Program<'_> {
         }
     }
 
-    /// Drops a ring, whatever is in flight on it, and makes another one.
+    /// Drops a ring, whatever is in flight on it unless its owner is told of, and makes another one.
     fn anew(&mut self, number: usize) {
         if self.shows.is_some_and(|(ring, _)| ring == number) {
             return;
         }
+        if self.tells_owners {
+            self.wait(number, 0);
+        }
         let name = self.rings[number].name;
         self.say("main", format!("ring-drop {name}"));
+        self.free_words(number);
+        self.make(number);
+    }
+
+    /// Frees what the words of a ring that was dropped point to.
+    fn free_words(&mut self, number: usize) {
         let ring = std::mem::take(&mut self.rings[number]);
         let of_flights = ring.flying.iter().filter(|it| it.frees).map(|it| it.word);
         let of_slots = ring.slots.iter().filter(|slot| slot.is_once);
         let words = of_flights.chain(of_slots.filter(|it| !it.is_stale).map(|it| it.word));
-        for word in words.filter(|word| is_pointer(*word)).collect::<Vec<_>>() {
+        let mut words: Vec<u64> = words.filter(|word| is_pointer(*word)).collect();
+        words.sort_unstable();
+        words.dedup();
+        for word in words {
             self.free(word);
         }
-        self.make(number);
     }
 
     /// Hands some entries over, and takes some completions.
@@ -282,14 +317,22 @@ impl Program<'_> {
 
     /// Fills a slot: one of few entries, so that it is often the same again, and a word.
     fn fill(&mut self, number: usize, at: usize) {
-        let is_number = self.rings[number].slots[at].is_once && self.choose(3) == 0;
-        let word = if is_number || self.blocks.is_empty() {
+        let is_once = self.rings[number].slots[at].is_once;
+        let is_odd = is_once && self.choose(3) == 0;
+        let others = self.rings[number].slots.iter();
+        let mut others = others.filter(|slot| slot.is_once && is_pointer(slot.word));
+        let others = others.next().map(|slot| slot.word);
+        let word = if let Some(word) = others.filter(|_| is_odd && self.tells_owners) {
+            word
+        } else if (is_odd && !self.tells_owners) || self.blocks.is_empty() {
             self.numbers += 1;
             // No index of a table that goes round.
             0x100 + self.numbers
         } else {
             let block = self.choose(self.blocks.len() as u32) as usize;
-            self.blocks.remove(block)
+            let word = self.blocks.remove(block);
+            self.own("main", "leak", word);
+            word
         };
         let entry = match self.choose(4) {
             0 => "NOP WORD fd=0".to_owned(),
@@ -379,23 +422,44 @@ impl Program<'_> {
         self.say("main", format!("complete {name} {word:#x} {result}"));
         if flight.frees {
             self.free(flight.word);
+        } else if is_pointer(word) && self.tells_owners && self.choose(2) == 0 {
+            let mut flying = self.rings[number].flying.iter();
+            if flying.all(|other| other.word != word) {
+                self.own("main", "reclaim", word);
+                self.own("main", "leak", word);
+            }
+        }
+    }
+
+    fn own(&mut self, lane: &str, did: &str, word: u64) {
+        if self.tells_owners {
+            self.say(lane, format!("{did} {word:#x} Conn conn.rs:8"));
         }
     }
 
     fn free(&mut self, word: u64) {
         let lane = ["main", "other"][self.choose(2) as usize];
+        self.own(lane, "reclaim", word);
         self.say(lane, format!("free {word:#x} 64"));
         self.blocks.push(word);
     }
 
-    /// The end of a ring, which finds some operations in flight.
-    fn finish(&mut self, number: usize) {
+    /// Waits until no more than so many are in flight.
+    fn wait(&mut self, number: usize, most: usize) {
         self.enter(number);
-        while self.rings[number].flying.len() > 1 {
+        while self.rings[number].flying.len() > most {
             self.complete(number, 0);
         }
+    }
+
+    /// The end of a ring, which finds some operations in flight.
+    fn finish(&mut self, number: usize) {
+        self.wait(number, usize::from(!self.tells_owners));
         let name = self.rings[number].name;
         self.say("main", format!("ring-drop {name}"));
+        if self.tells_owners {
+            self.free_words(number);
+        }
     }
 }
 
