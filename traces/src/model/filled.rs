@@ -55,9 +55,12 @@ fn is_telling(entry: &Submit) -> bool {
     entry.addr != 0 || entry.fd >= 0
 }
 
-/// Whether an entry is like all of its kind, whoever fills it: of a NOP nothing else in its slot matters.
-pub(crate) fn is_alike(entry: &Submit) -> bool {
-    matches!(entry.opcode, op::NOP | op::NOP128) || !is_telling(entry)
+/// Whether an operation's entry is like all of its kind, whoever fills it. So is any NOP whose word is gone, since of it
+/// nothing else matters: a program that takes the poison for a pointer dies of it before more is seen.
+pub(crate) fn is_alike(operation: &Operation) -> bool {
+    let entry = &operation.entry;
+    let is_nop = matches!(entry.opcode, op::NOP | op::NOP128);
+    !is_telling(entry) || (is_nop && is_poison(entry, operation.cookie_state))
 }
 
 /// Whether an entry is its slot's old one to the last bit; but for its word, where poison that was left in took its place.

@@ -11,7 +11,7 @@ use crate::recording::{Capture, Recording};
 pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
     (
         RuleId(2),
-        "proved, where one thread fills and enters the ring; of a 0 suspected, where somebody set it; of a slot that was filled once, asked, of a NOP in one suspected",
+        "proved, where one thread fills and enters the ring; of a 0 suspected, where somebody set it; of a slot that was filled once, asked, of most NOPs in one suspected",
     ),
     (
         RuleId(5),

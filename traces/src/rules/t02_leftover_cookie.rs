@@ -32,8 +32,8 @@ pub(super) static RULE: Rule = Rule {
              which happens all the time because allocators recycle addresses. In a program that does not link the \
              probe, it is asked and not said of a slot from which nothing ever came but the one entry that it was \
              filled with first, to the last bit: a program may fill one once for good, user_data with it. It is \
-             suspected there of NOPs and of what has neither an address nor a descriptor, since these are all alike, \
-             and of a word whose owner was taken back and not given away again.",
+             suspected there of what has neither an address nor a descriptor, as most NOPs, since these are all alike, \
+             of any NOP that poison was left in, and of a word whose owner was taken back and not given away again.",
     needs: "Claims and submissions of a ring whose slots are filled in place. Poison makes it proved, but for a 0 \
             without the probe.",
     points_at: "The submission that nobody gave a cookie.",
@@ -146,10 +146,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Whether a program that filled a slot once for good would hand it over like that. It would not with the word of what is
-/// gone; and NOPs, and what has neither address nor descriptor, are all alike, and those whose cookies are forgotten most.
+/// gone; and those that are all alike, as most NOPs are, have their cookies forgotten most.
 fn may_be_meant(operation: &Operation) -> bool {
     let is_poisoned = operation.cookie_state == CookieState::Poisoned;
-    operation.filled != Filled::OnceDead && !(is_poisoned && is_alike(&operation.entry))
+    operation.filled != Filled::OnceDead && !(is_poisoned && is_alike(operation))
 }
 
 /// Why it is not known of a slot that went in as it was ever since.
@@ -493,14 +493,13 @@ mod tests {
 
     /// These are the same whoever fills them: mostly somebody who sets no cookie.
     #[test]
-    fn of_nops_and_of_what_has_neither_address_nor_descriptor_it_is_suspected_until_their_slot_is_filled_again()
+    fn of_nops_that_are_alike_and_of_what_has_neither_address_nor_descriptor_it_is_suspected_until_their_slot_is_filled_again()
      {
         for entry in [
             "NOP 0x50000 slot=3 fd=-1",
-            "NOP 0x50000 slot=3 fd=0",
-            "NOP128 0x50000 slot=3 fd=0",
             "TIMEOUT_REMOVE 0x50000 slot=3 fd=-1",
             "NOP 0xfeed5eed00000000 slot=3 fd=0",
+            "NOP128 0xfeed5eed00000000 slot=3 fd=0",
         ] {
             let held =
                 |sure: &str| format!("{entry} poisoned <- [{sure} own] never set user_data\n");

@@ -342,8 +342,8 @@ impl<'a> Program<'a> {
         };
         let slot = &mut self.rings[number].slots[at];
         (slot.word, slot.entry) = (word, entry);
-        // All of these are alike, so that it is suspected of one that its cookie was forgotten.
-        if slot.is_once && slot.entry.starts_with("NOP") {
+        // Those without address and descriptor are alike, so that it is suspected of one that its cookie was forgotten.
+        if slot.is_once && slot.entry.ends_with("fd=-1") {
             slot.entry = "POLL_ADD WORD fd=8".to_owned();
         }
     }
