@@ -43,6 +43,11 @@ impl Open {
         self.brought.remove(&(process, fd))
     }
 
+    /// What a completion brought is somebody's.
+    pub(super) fn taken_over(&mut self, process: u32, fd: i32) {
+        self.brought.remove(&(process, fd));
+    }
+
     /// One was closed; where it was opened.
     pub(super) fn closed(&mut self, process: u32, fd: i32) -> Option<SiteId> {
         self.brought.remove(&(process, fd));

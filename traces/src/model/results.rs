@@ -67,6 +67,10 @@ impl State {
         let entry = &operation.entry;
         let closes = entry.opcode == op::CLOSE && entry.file_index == 0;
         let closed = closes.then_some(entry.fd);
+        // Who has it closed has taken it over, and what opens the number later is another file.
+        if let Some(fd) = closed {
+            self.open.taken_over(process, fd);
+        }
         for fd in buffers::descriptors(entry).chain(closed) {
             self.results.used(process, fd);
             self.open.named(operation.id, fd);

@@ -502,6 +502,31 @@ mod tests {
         );
     }
 
+    /// What closes it in silence is its taker as well.
+    #[test]
+    fn what_a_completion_brought_and_an_operation_closes_is_not_what_is_opened_then() {
+        let closed = |flags: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 ACCEPT 0x8 a.rs:2 fd=3
+                    11 main enter 0 1 -> 1
+                    12 main complete 0 0x8 8
+                    13 main submit 0 RECV 0x9 a.rs:3 fd=8 len=5
+                    14 main submit 0 {flags} skip-success
+                    15 main enter 0 2 -> 2
+                    16 main fd-open 8 a.rs:5
+                    17 main fd-close 8 a.rs:6   {arrow}
+                    18 main fd-open 8 a.rs:7
+                    "
+                ),
+            );
+        };
+        closed("CLOSE 0xa a.rs:4 fd=8", "");
+        closed("NOP 0xa a.rs:4 fd=8", "<- 8 was closed at a.rs:6");
+    }
+
     #[test]
     fn who_took_over_what_a_completion_brought_may_be_what_is_missing() {
         let opened = |lost: &str, arrow: &str| {
