@@ -275,7 +275,10 @@ impl State {
         completion: &Completion,
         round: u64,
     ) {
-        let Some(operation) = operation else { return };
+        let Some(operation) = operation else {
+            self.taken_by_nobody(event.process, completion);
+            return;
+        };
         let entry = &operation.entry;
         if entry.sqe_flags & SQE_BUFFER_SELECT == 0 && completion.flags & CQE_BUFFER == 0 {
             return;
@@ -306,6 +309,22 @@ impl State {
             }
         } else if completion.res == NO_BUFFERS && known.given.is_empty() {
             known.runs_dry(event.id, round);
+        }
+    }
+
+    /// A buffer was handed out for an operation whose submission is missing, so that nobody knows whose group it was of.
+    #[cold]
+    fn taken_by_nobody(&mut self, process: u32, completion: &Completion) {
+        if completion.flags & CQE_BUFFER == 0 {
+            return;
+        }
+        let (ring, buffer) = (completion.ring, completion.flags >> 16);
+        let of_ring = (process, ring, 0)..=(process, ring, u32::MAX);
+        let groups = self.provided.groups.range(of_ring);
+        let has_it = groups.filter(|(_, group)| group.given.contains_key(&buffer));
+        let perhaps: Vec<GroupId> = has_it.map(|(id, _)| *id).collect();
+        for group in perhaps {
+            self.provided.lose_track(group);
         }
     }
 

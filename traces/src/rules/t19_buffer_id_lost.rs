@@ -584,6 +584,24 @@ mod tests {
         }
     }
 
+    /// One that stays armed goes on handing out buffers when its submission was overwritten long ago.
+    #[test]
+    fn what_hands_a_buffer_out_may_have_gone_in_before_the_recording_begins() {
+        let trace = |group: &str, mark: &str| {
+            format!(
+                "
+                1 main ring-create 0 sq=8 cq=16
+                2 main lost 9 removed
+                3 main buffer-provide 0 1 {group}
+                4 main complete 0 0x1000 5 flags=0x70003
+                5 main buffer-provide 0 1 {group}    {mark} was given to the kernel, which has it already
+                "
+            )
+        };
+        check_rule(&RULE, &trace("7", "").replace(" was given to the kernel, which has it already", ""));
+        check_rule(&RULE, &trace("6", "<-"));
+    }
+
     #[test]
     fn a_group_is_followed_however_long_it_is_used() {
         let round = "
