@@ -3,7 +3,7 @@
 mod support;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use support::file::File;
 use traces::event::What;
@@ -75,29 +75,25 @@ fn what_follows_nothing_is_no_operation() {
     assert_eq!(others, 1 + fit);
 }
 
-/// A file whose writer finishes one record between the look that finds it unfinished and the next one.
+/// A file whose writer goes on between the look that finds one record unfinished and the next one at it.
 struct Live {
-    finished: Vec<u8>,
-    unfinished: Vec<u8>,
+    before: Vec<u8>,
+    later: Vec<u8>,
     /// Where it begins.
     record: u64,
-    was_seen: AtomicBool,
+    looks: AtomicU32,
 }
 
 impl ReadAt for Live {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.finished.len() as u64)
+        Ok(self.later.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let behind = offset + buffer.len() as u64;
         let is_there = (offset..behind).contains(&self.record);
-        let was_seen = self.was_seen.fetch_or(is_there, Ordering::Relaxed);
-        let bytes = if was_seen {
-            &self.finished
-        } else {
-            &self.unfinished
-        };
+        let looks = self.looks.fetch_add(is_there.into(), Ordering::Relaxed) + u32::from(is_there);
+        let bytes = if looks > 1 { &self.later } else { &self.before };
         bytes.read_at(offset, buffer)
     }
 }
@@ -155,23 +151,36 @@ fn nothing_is_told_of_what_stands_behind_a_record_that_is_not_finished() {
     let words = unfinished.as_chunks_mut().0;
     let at = words.iter().position(is_it).unwrap();
     words[at] = Header::reserved(3).0.to_le_bytes();
-    let live = Live {
-        finished,
-        unfinished: unfinished.clone(),
-        record: at as u64 * 8,
-        was_seen: false.into(),
+    let record = at as u64 * 8;
+    let read_live = |before: &[u8], later: &[u8]| {
+        let live = Live {
+            before: before.to_vec(),
+            later: later.to_vec(),
+            record,
+            looks: 0.into(),
+        };
+        let input = Input {
+            name: "x",
+            bytes: &live,
+        };
+        Trace::read(&[input]).unwrap()
     };
-    let trace = Trace::read(&[Input {
-        name: "x",
-        bytes: &live,
-    }])
-    .unwrap();
-    assert_eq!(operations(&trace), all[..1]);
-    assert_eq!(
-        (&*trace.recording().problems, trace.recording().losses.len()),
-        (&[][..], 0)
-    );
-    assert!(trace.verdict().stories.is_empty());
+    let is_clean = |trace: &Trace| {
+        assert_eq!(operations(trace), all[..1]);
+        assert_eq!(trace.recording().problems, []);
+        assert_eq!(trace.recording().losses, []);
+        assert!(trace.verdict().stories.is_empty());
+    };
+    is_clean(&read_live(&unfinished, &finished));
+
+    // The reader had half of what was being written, and what is there now is the beginning of another lap.
+    let mut half = finished.clone();
+    half.as_chunks_mut().0[at] = [0; 8];
+    let mut recycled = finished;
+    let chunk = recycled[File::HEAD_BYTES..].chunks_mut(File::CHUNK_BYTES);
+    let chunk = chunk.max_by_key(|chunk| chunk.windows(8).any(|it| it == BUFFER[1].to_le_bytes()));
+    chunk.unwrap().fill(0);
+    is_clean(&read_live(&half, &recycled));
 
     // It never was: the writer wrote behind it all the same, which none does.
     let damaged = Trace::read(&[Input {

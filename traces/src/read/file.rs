@@ -433,7 +433,8 @@ impl File<'_> {
         Ok(Some(body))
     }
 
-    /// Whether the word at `index` of a chunk's body is still what was found there.
+    /// Whether the word at `index` of a chunk's body is still what was found there. Of a chunk that was recycled since then
+    /// that is not known: its room is all zeros again.
     pub(super) fn is_still(
         &self,
         chunk: &ChunkRef,
@@ -443,8 +444,10 @@ impl File<'_> {
         let at = chunk
             .offset
             .saturating_add((CHUNK_HEADER_BYTES + index * 8) as u64);
-        let mut word = [0; 8];
+        let (mut word, mut gate) = ([0; 8], [0; 8]);
         read_full(&*self.bytes, at, &mut word)?;
-        Ok(u64_at(&word, 0) == found)
+        // Behind it: the gate is closed before anything of the old lap is taken away.
+        read_full(&*self.bytes, chunk.offset, &mut gate)?;
+        Ok(u64_at(&word, 0) == found && u64_at(&gate, 0) == chunk.gate)
     }
 }

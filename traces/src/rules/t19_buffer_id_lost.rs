@@ -598,7 +598,10 @@ mod tests {
                 "
             )
         };
-        check_rule(&RULE, &trace("7", "").replace(" was given to the kernel, which has it already", ""));
+        check_rule(
+            &RULE,
+            &trace("7", "").replace(" was given to the kernel, which has it already", ""),
+        );
         check_rule(&RULE, &trace("6", "<-"));
     }
 
