@@ -246,12 +246,20 @@ mod tests {
         // Nothing is mapped there; and not behind the first word, whatever that says.
         offer(8);
         offer(usize::MAX & !7);
-        // SAFETY: memory of its own.
+        // SAFETY: memory of its own, of whose two pages the second one may not be read.
         let page = unsafe {
             const MMAP: i64 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
-            kernel::call(MMAP, [0, 4096, 3, 0x22, usize::MAX, 0])
+            const MPROTECT: i64 = if cfg!(target_arch = "x86_64") {
+                10
+            } else {
+                226
+            };
+            let page = kernel::call(MMAP, [0, 2 * 4096, 3, 0x22, usize::MAX, 0]);
+            assert!(page > 0);
+            let closed = kernel::call(MPROTECT, [page as usize + 4096, 4096, 0, 0, 0, 0]);
+            assert_eq!(closed, 0);
+            page
         };
-        assert!(page > 0);
         let last = (page as usize + 4096 - 8) as *mut u64;
         // SAFETY: the last word of the page.
         unsafe { last.write(MAGIC) };
