@@ -298,6 +298,7 @@ impl State {
             event: event.id,
             place: (process, number, event.scope),
             cookie,
+            result: completion.res,
             past: ring.past.get(&cookie).copied(),
             elsewhere,
             standing: self.standing(process, address),

@@ -149,7 +149,12 @@ fn shape_fits(entry: &Submit, owes: Owes, before: u32, completion: &Completion) 
     {
         return false;
     }
-    owes != Owes::OnlyFailure || res < 0 || may_be_short(entry.opcode)
+    owes != Owes::OnlyFailure || may_be_failure(entry.opcode, res)
+}
+
+/// Whether a result is what an operation may post that posts nothing when all goes well.
+pub(crate) fn may_be_failure(opcode: u8, res: i32) -> bool {
+    res < 0 || may_be_short(opcode)
 }
 
 /// `IORING_NOP_INJECT_RESULT`: the result is taken from `len`.

@@ -16,6 +16,7 @@ use wire::record::CookieState;
 use super::Observer;
 use super::moment::Moment;
 use super::opcodes as op;
+use super::rings::UNSET_MAX;
 use super::state::State;
 use super::things::{GenerationId, Lap, Operation, RingState};
 use crate::event::Submission;
@@ -135,7 +136,13 @@ impl State {
     /// Shows an operation whose cookie nobody set, with all that came of it, once that is known.
     pub(super) fn settle(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
         let (id, slot) = (operation.id, operation.entry.slot);
-        let ring = self.rings.get_mut(&(id.process, id.ring));
+        let mut ring = self.rings.get_mut(&(id.process, id.ring));
+        if let Some(ring) = ring.as_mut().filter(|ring| !ring.counts(operation)) {
+            if ring.behind_zero.len() < UNSET_MAX {
+                ring.behind_zero.push(operation.clone());
+            }
+            return;
+        }
         let mut may_be_once = false;
         if let Some(ring) = ring.filter(|ring| ring.may_be_once(operation)) {
             let kept = ring.perhaps_forgotten.entry(slot).or_default();

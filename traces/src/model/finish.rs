@@ -286,6 +286,7 @@ impl State {
             let flagged = credits.filter_map(|credit| credit.flagged.as_deref());
             let kept = ring.perhaps_forgotten.values().flatten();
             let all = flying.chain(flagged).chain(kept);
+            let all = all.filter(|operation| ring.counts(operation));
             open.extend(all.map(|operation| (operation, ring.may_be_once(operation))));
         }
         open.sort_by_key(|(operation, _)| operation.submit);

@@ -354,8 +354,9 @@ pub(crate) struct Stray<'a> {
     pub(crate) event: EventId,
     /// Process, ring and scope of the thread that took it.
     pub(crate) place: (u32, u32, u32),
-    /// Its cookie.
+    /// Its cookie, and its result.
     pub(crate) cookie: u64,
+    pub(crate) result: i32,
     /// The latest operation with that cookie that ended on this ring.
     pub(crate) past: Option<Past>,
     /// One in flight with that cookie on another ring.

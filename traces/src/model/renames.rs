@@ -15,6 +15,9 @@ use super::things::{Generation, GenerationId, Operation, OperationId};
 /// `IORING_POLL_UPDATE_USER_DATA`
 const POLL_UPDATE_USER_DATA: u32 = 4;
 
+/// So many names are looked for one by one.
+const FEW: usize = 8;
+
 /// What a request that posts nothing on success took from the operation that it renames, if it does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before {
@@ -135,8 +138,12 @@ impl State {
             }
             as_before.extend(before.map(|before| (target.id, *before)));
         }
-        if let Some(renamed) = ring.by_cookie.get_mut(&to) {
-            // One name each: more than one request may have given it.
+        // One name each: more than one request may have given it. They stand at the end, where one is soon found.
+        if stays.len() <= FEW {
+            for sequence in stays {
+                ring.forget_cookie(to, sequence);
+            }
+        } else if let Some(renamed) = ring.by_cookie.get_mut(&to) {
             renamed.retain(|sequence| !stays.remove(sequence));
             if renamed.is_empty() {
                 ring.by_cookie.remove(&to);

@@ -5,7 +5,7 @@ use wire::record::{CookieState, Owner};
 use super::addresses::Address;
 use super::completions::is_flagged;
 use super::discipline::Carrier;
-use super::filled::Filled;
+use super::filled::{Filled, settled};
 use super::moment::{Moment, Submitted};
 use super::opcodes as op;
 use super::provided::Teller;
@@ -17,7 +17,7 @@ use crate::event::{Event, Ring, SiteId, Submission};
 /// `IORING_SETUP_SQPOLL`
 const SETUP_SQPOLL: u32 = 2;
 /// Operations without a cookie that wait for the proof that cookies are pointers.
-const UNSET_MAX: usize = 16;
+pub(super) const UNSET_MAX: usize = 16;
 /// Operations with one cookie that are looked at: without completions they would grow without end.
 const RIVALS_MAX: usize = 256;
 /// Operations that may have ended without a completion, kept for each ring.
@@ -338,8 +338,11 @@ impl State {
         let Some(ring) = self.rings.get_mut(&(process, number)) else {
             return;
         };
-        let tells_apart = ring.zeros.tells_apart || declared.is_some();
+        let tells_apart = ring.zeros.tells_apart;
         if tells_apart {
+            for operation in std::mem::take(&mut ring.behind_zero) {
+                settled(&operation, false, observer);
+            }
             for operation in std::mem::take(&mut ring.fresh) {
                 observer.see(&Moment::Unset {
                     operation: &operation,

@@ -586,6 +586,8 @@ pub(crate) struct RingState {
     pub(crate) unset: Vec<Operation>,
     /// Those in whose slots nobody ever set one, which wait for any cookie that is set, a few of them.
     pub(crate) fresh: Vec<Operation>,
+    /// And those whose slots held a 0 that was set.
+    pub(crate) behind_zero: Vec<Operation>,
     pub(crate) credits: FxHashMap<u64, Credits>,
     /// How many completions of a cookie had to be forgotten although they may still resume somebody,
     /// and the round of the latest of them.

@@ -9,10 +9,12 @@
 //! by cookies, and where it was seen that somebody set this very 0. It proves nothing even then: who sets 0 in a slot that
 //! holds 0, on another thread, while the poison is put in or taken out, is not seen to.
 
+use wire::payload::Submit;
 use wire::record::CookieState;
 
+use super::opcodes as op;
 use super::rings::never_set;
-use super::things::{Lap, RingState};
+use super::things::{Lap, Operation, RingState};
 use crate::event::Submission;
 
 /// What a ring's cookies of 0 are like.
@@ -21,7 +23,7 @@ pub(crate) struct Zeros {
     /// Opcodes that were given 0, and those that were seen to be given nothing.
     set: Opcodes,
     forgotten: Opcodes,
-    /// An operation was given another cookie.
+    /// An operation was given another cookie, or it is declared what they are.
     pub(super) tells_apart: bool,
 }
 
@@ -38,25 +40,36 @@ impl Opcodes {
     }
 }
 
+/// Whether an entry has a cookie by which it is told from others. liburing gives one to the timeouts that it adds by itself.
+fn is_cookie(entry: &Submit) -> bool {
+    /// `LIBURING_UDATA_TIMEOUT`
+    const LIBURINGS: u64 = u64::MAX;
+    entry.cookie != 0 && !(entry.opcode == op::TIMEOUT && entry.cookie == LIBURINGS)
+}
+
 impl RingState {
     /// What is known of how a submission that the shim did not see got its cookie. What nobody ever gave one to holds no
-    /// leftover, however often it went in; and where nothing is told apart, a 0 that was set once is as good as none.
+    /// leftover, however often it went in.
     pub(super) fn known_of_zero(
         &mut self,
         submission: &Submission,
         is_declared: bool,
     ) -> CookieState {
         let (state, entry) = (submission.cookie_state, &submission.entry);
-        self.zeros.tells_apart |= entry.cookie != 0 && !never_set(state);
-        if state != CookieState::Poisoned {
-            return state;
-        }
+        self.zeros.tells_apart |= is_declared || (is_cookie(entry) && !never_set(state));
         let lap = self.laps.get(&entry.slot);
-        match lap.map(|lap| lap.state) {
-            Some(CookieState::NeverWritten) => CookieState::NeverWritten,
-            _ if entry.cookie != 0 || is_declared || self.zeros.tells_apart => state,
-            _ => CookieState::Unknown,
+        let had_none = lap.is_some_and(|lap| lap.state == CookieState::NeverWritten);
+        if state == CookieState::Poisoned && entry.cookie == 0 && had_none {
+            CookieState::NeverWritten
+        } else {
+            state
         }
+    }
+
+    /// Whether it counts by now that nobody set an operation's cookie: where nothing is told apart, a 0 that was set once is
+    /// as good as none.
+    pub(super) fn counts(&self, operation: &Operation) -> bool {
+        operation.entry.cookie != 0 || self.zeros.tells_apart
     }
 
     /// What is believed of how a submission that the shim saw got its cookie, which may be a leftover of 0.
@@ -71,7 +84,7 @@ impl RingState {
         let zeros = &mut self.zeros;
         match (state, entry.cookie) {
             (CookieState::Set, 0) => zeros.set.add(entry.opcode),
-            (CookieState::Set, _) => zeros.tells_apart = true,
+            (CookieState::Set, _) => zeros.tells_apart |= is_cookie(entry),
             (CookieState::Poisoned, _) => zeros.forgotten.add(entry.opcode),
             _ => {}
         }

@@ -304,7 +304,7 @@ mod tests {
     const ASKED: &str = "<? never set user_data; the slot still held 0x10000";
     const SET: &str = "READ 0x10000 slot=0 addr=0x9000 len=64 set\n";
 
-    /// As good as none where no operation of the ring has a cookie.
+    /// As good as none where no operation of the ring has a cookie, as far as it goes.
     #[test]
     fn a_leftover_0_counts_where_operations_are_told_apart() {
         check_rule(
@@ -314,6 +314,19 @@ mod tests {
             10 main submit 0 NOP 0x0 set
             11 main complete 0 0x0 0
             20 main submit 0 NOP 0x0 poisoned
+            21 main complete 0 0x0 0
+            # One of liburing's own.
+            30 main submit 0 TIMEOUT 0xffffffffffffffff set
+            31 main complete 0 0xffffffffffffffff -62
+            ",
+        );
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=4 in-place
+            10 main submit 0 NOP 0x0 set
+            11 main complete 0 0x0 0
+            20 main submit 0 NOP 0x0 poisoned        <- [proved own] operation #1
             21 main complete 0 0x0 0
             30 main submit 0 NOP 0x7 set
             31 main complete 0 0x7 0

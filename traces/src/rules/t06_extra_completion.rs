@@ -10,7 +10,7 @@
 
 use super::{Draft, Judge, Key, Rule};
 use crate::finding::{RuleId, Severity, Subject};
-use crate::model::{Moment, Past, Standing, Stray};
+use crate::model::{Moment, Past, Standing, Stray, may_be_failure};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(6),
@@ -38,6 +38,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         event,
         place: (process, ring, scope),
         cookie,
+        result,
         past,
         elsewhere,
         standing,
@@ -67,16 +68,18 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         // It may have ended in silence, and this may be its failure.
         (
             Some(Past {
-                completion: None, ..
+                completion: None,
+                opcode,
+                ..
             }),
             _,
-        ) => return,
+        ) if may_be_failure(*opcode, *result) => return,
         (Some(past), _) => {
-            draft = draft
-                .evidence(past.submit, "its latest operation")
-                .evidence(past.completion.unwrap_or(*event), "which ended here")
-                .key(past.operation)
-                .shape(names.file(past.site));
+            draft = draft.evidence(past.submit, "its latest operation");
+            if let Some(completion) = past.completion {
+                draft = draft.evidence(completion, "which ended here");
+            }
+            draft = draft.key(past.operation).shape(names.file(past.site));
             format!(
                 "a completion on ring {ring} brought {whose}, but {}{} had ended",
                 names.operation(*ring, past.operation.sequence, past.slot, past.opcode),
@@ -254,6 +257,29 @@ mod tests {
             67 main complete 0 0x5900 1
             ",
         );
+    }
+
+    /// What ended in silence a long time ago may still fail, and no more than that.
+    #[test]
+    fn what_may_have_ended_in_silence_excuses_failures_alone() {
+        let extra = |result: &str, mark: &str| {
+            let mut text = String::from(
+                "1 main ring-create 0 sq=8 cq=16\n2 main submit 0 CLOSE 0x1000 skip-success\n",
+            );
+            for cookie in 0..100 {
+                text += &format!(
+                    "3 main submit 0 CLOSE {:#x} skip-success\n",
+                    0x2000 + cookie
+                );
+            }
+            text += "4 main submit 0 NOP 0x1000\n5 main complete 0 0x1000 0\n";
+            check_rule(
+                &RULE,
+                &format!("{text}6 main complete 0 0x1000 {result} {mark}"),
+            );
+        };
+        extra("0", "<- had ended");
+        extra("-5", "");
     }
 
     /// A request that fails late takes no name from a poll that went in behind it, nor one that another request may have
