@@ -107,6 +107,12 @@ impl Unheard {
             let view = self.view_of.get(process);
             view.is_some_and(|view| unsure.contains(view))
         });
+        // A message goes to any ring whose descriptor its sender has, a forked child's parent's for one.
+        if let Some(first) = unfollowed.values().min().copied() {
+            for process in self.view_of.keys() {
+                unfollowed.entry(*process).or_insert(first);
+            }
+        }
         unfollowed
     }
 }

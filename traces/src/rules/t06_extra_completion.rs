@@ -259,6 +259,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn it_may_be_a_message_of_another_processs_ring() {
+        let trace = |sent: &str, doubt: &str| {
+            format!(
+                "process 0 pid=77 start=9 capture=preload end=exit:0
+                process 1 pid=77 start=9 capture=kernel end=exit:0
+                process 2 pid=78 start=10 capture=preload end=exit:0
+                process 3 pid=78 start=10 capture=kernel end=exit:0
+                lane k process=1
+                lane c process=2
+                lane kc process=3
+                0 k ring-create 0 fd=5 sq=8 cq=16
+                1 main ring-create 1 fd=5 sq=8 cq=16
+                2 c lost 1 ring-not-followed
+                3 kc ring-create 1 fd=6 sq=8 cq=16
+                4 main submit 1 NOP 0x7
+                5 main complete 1 0x7 0
+                6 kc submit 1 {sent} 0x9 seq=0
+                7 main complete 1 0x7 12    {doubt} a completion on ring 1 brought cookie 0x7"
+            )
+        };
+        check_rule(&RULE, &trace("MSG_RING", "<?"));
+        check_rule(&RULE, &trace("NOP", "<-"));
+    }
+
     /// What ended in silence a long time ago may still fail, and no more than that.
     #[test]
     fn what_may_have_ended_in_silence_excuses_failures_alone() {
