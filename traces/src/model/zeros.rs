@@ -3,11 +3,10 @@
 //! A ring on which nobody ever sets a cookie needs none: who does one thing at a time knows what came back. So what was
 //! left unset there is told once an operation of the ring is given one, or it is declared what they are.
 //!
-//! Of rings that the shim recorded less is known. A slot that was never filled holds 0, and so does one whose operation was given 0 on purpose. Of a program that the
-//! shim recorded nobody knows whether its cookies mean anything: one that never sets any, and never looks at them, is
-//! correct, and all that its slots hold is 0. So a leftover of 0 counts where the program tells its operations apart
-//! by cookies, and where it was seen that somebody set this very 0. It proves nothing even then: who sets 0 in a slot that
-//! holds 0, on another thread, while the poison is put in or taken out, is not seen to.
+//! Of rings that the shim recorded less is known: a slot that was never filled holds 0, and so does one whose operation was
+//! given 0 on purpose. So a leftover of 0 counts there where the program tells its operations apart by cookies, and where
+//! it was seen that somebody set this very 0. It proves nothing even then: who sets 0 in a slot that holds 0, on another
+//! thread, while the poison is put in or taken out, is not seen to.
 
 use wire::payload::Submit;
 use wire::record::CookieState;

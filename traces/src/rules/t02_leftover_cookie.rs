@@ -304,6 +304,20 @@ mod tests {
     const ASKED: &str = "<? never set user_data; the slot still held 0x10000";
     const SET: &str = "READ 0x10000 slot=0 addr=0x9000 len=64 set\n";
 
+    #[test]
+    fn poison_that_was_left_in_a_slot_that_never_had_a_cookie_is_told() {
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=1 cq=4 in-place
+            10 main submit 0 NOP 0x0 never-written
+            11 main complete 0 0x0 0
+            20 main submit 0 NOP 0xfeed5eed01000000 poisoned   <- [proved own] operation #1
+            21 main complete 0 0xfeed5eed01000000 0
+            ",
+        );
+    }
+
     /// As good as none where no operation of the ring has a cookie, as far as it goes.
     #[test]
     fn a_leftover_0_counts_where_operations_are_told_apart() {
