@@ -132,10 +132,7 @@ impl State {
                 continue;
             };
             let before = target.before.take_if(|before| before.by == by);
-            // Another request that says nothing may have renamed it all the same.
-            if target.sure || before.is_some() {
-                stays.insert(*sequence);
-            }
+            stays.insert(*sequence);
             as_before.extend(before.map(|before| (target.id, *before)));
         }
         // One name each: more than one request may have given it. They stand at the end, where one is soon found.

@@ -340,6 +340,23 @@ mod tests {
             70 main complete 0 0x5600 1
             ",
         );
+        check_rule(
+            &RULE,
+            "
+            1 main ring-create 0 sq=8 cq=16
+            2 main leak 0x5600 New new.rs:1
+            10 main submit 0 POLL_ADD 0x5100
+            20 main submit 0 POLL_REMOVE 0x6100 addr=0x5100 len=4 off=0x5600
+            25 main enter 0 2 -> 2
+            30 main complete 0 0x5100 1
+            40 main submit 0 POLL_ADD 0x5100
+            50 main submit 0 POLL_REMOVE 0x6200 addr=0x5100 len=4 off=0x5600
+            55 main enter 0 2 -> 2
+            60 main complete 0 0x6100 -2
+            70 main complete 0 0x5600 1
+            80 main complete 0 0x6200 0
+            ",
+        );
     }
 
     /// The kernel lists the operations of a ring that the shim does not follow, and not what its messages say. Those of
