@@ -187,7 +187,7 @@ impl Coroutine {
     fn born(ty: u32, parent: Option<Coroutine>, site: u32) -> Coroutine {
         let id = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let parent = parent.map_or(0, |parent| parent.0);
-        recorder::record(Kind::Spawn, 0, 0, [pair(id, parent), pair(site, ty)]);
+        recorder::record_known(Kind::Spawn, [pair(id, parent), pair(site, ty)]);
         Coroutine(id)
     }
 

@@ -32,6 +32,12 @@ pub(crate) const fn is_there() -> bool {
 pub(crate) fn record<const N: usize>(_: Kind, _: u8, _: u8, _: [u64; N]) {}
 
 #[inline(always)]
+pub(crate) fn record_lasting(_: Kind, _: u8, _: [u64; 3]) {}
+
+#[inline(always)]
+pub(crate) fn record_known<const N: usize>(_: Kind, _: [u64; N]) {}
+
+#[inline(always)]
 pub(crate) fn record_slice(_: Kind, _: u8, _: u8, _: &[u64]) {}
 
 #[inline(always)]

@@ -275,7 +275,7 @@ impl Ring {
             pair(self.setup, self.features),
         ];
         // First the record, then the number: what others record about the ring comes later.
-        recorder::record(Record::RingCreate, 0, self.kind as u8, words);
+        recorder::record_lasting(Record::RingCreate, self.kind as u8, words);
         #[cfg(feature = "assert")]
         self.kept.record(id);
         match self

@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{EventId, Loss, LossReason, SiteId, StringId, TypeId};
+use crate::event::{EventId, Loss, LossReason, Ring, SiteId, StringId, TypeId, What};
 use crate::packed::Packed;
 use crate::schema::Schema;
 use crate::stack::{Frame, Module, Stacks};
@@ -86,10 +86,65 @@ pub struct Process {
     pub stopped: Option<Stopped>,
     /// Names, places, types and call stacks that no room was left for.
     pub names_lost: u64,
+    /// What it said that lasts, and is known whatever was overwritten.
+    pub lasting: Lasting,
     /// How its ticks became times.
     pub pace: Pace,
     /// Name of the input it was read from.
     pub source: String,
+}
+
+/// What a process said that lasts: its writer keeps it beside the names as well, where nothing is overwritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lasting {
+    /// Rings that were made.
+    pub rings: Vec<Ring>,
+    /// What was declared of the cookies of a ring, or of all: a number of [`crate::scheme`], and its parameter.
+    pub schemes: Vec<(Option<u32>, u64, u64)>,
+    /// Whether cookies were declared shared one by one.
+    pub shares: bool,
+    /// Whether coroutines were spawned.
+    pub spawns: bool,
+    /// Whether all of it is here.
+    pub is_whole: bool,
+}
+
+impl Lasting {
+    /// Takes in an event of a kind that lasts.
+    pub(crate) fn take(&mut self, what: &What) {
+        match *what {
+            What::RingCreate(ring) => self.rings.push(ring),
+            What::Scheme {
+                ring,
+                scheme,
+                parameter,
+            } => self.schemes.push((ring, scheme, parameter)),
+            What::Shared { .. } => self.shares = true,
+            What::Spawn { .. } => self.spawns = true,
+            _ => {}
+        }
+    }
+
+    /// All of it, as events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = What> {
+        let rings = self.rings.iter().map(|ring| What::RingCreate(*ring));
+        let schemes = self
+            .schemes
+            .iter()
+            .map(|&(ring, scheme, parameter)| What::Scheme {
+                ring,
+                scheme,
+                parameter,
+            });
+        let shared = self.shares.then_some(What::Shared { cookie: 0 });
+        let spawned = self.spawns.then_some(What::Spawn {
+            coroutine: 0,
+            parent: None,
+            site: SiteId(0),
+            ty: TypeId(0),
+        });
+        rings.chain(schemes).chain(shared).chain(spawned)
+    }
 }
 
 /// How ticks became times: a line, which is known the better the longer a recording goes on. So a tick of a
@@ -147,6 +202,7 @@ impl Default for Process {
             watched_until_ns: None,
             stopped: None,
             names_lost: 0,
+            lasting: Lasting::default(),
             pace: Pace::default(),
             source: String::new(),
         }

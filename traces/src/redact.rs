@@ -36,7 +36,7 @@ use crate::scheme;
 mod address;
 mod shape;
 use address::Slide;
-use shape::{could_be, is_of_names, is_source, is_text};
+use shape::{could_be, is_source, is_text, stands_in};
 
 /// Replaces the same by the same in all files of one recording.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ impl Process {
         let body = words.get(layout::CHUNK_HEADER_WORDS..).unwrap_or_default();
         let mut at = 0;
         while let Some((header, end)) = next(body, at) {
-            if header.state() == Some(State::Committed) && is_of_names(header) == has_names {
+            if header.state() == Some(State::Committed) && stands_in(header, has_names) {
                 self.record(header, body.get(at + 1..end).unwrap_or_default());
             }
             at = end;
@@ -273,7 +273,7 @@ impl Process {
             let payload = body.get_mut(at + 1..end).unwrap_or_default();
             // Of a record of names nobody reads the time, and of one that was not finished only the length.
             let kept = match header.state() {
-                Some(State::Committed) if is_of_names(header) != has_names => {
+                Some(State::Committed) if !stands_in(header, has_names) => {
                     payload.fill(0);
                     header.0
                         & if has_names {

@@ -31,6 +31,19 @@ fn stories(lines: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// What a run says that lasts, as its writer keeps it beside the names.
+fn lasting(lines: &[String]) -> Vec<String> {
+    let lasts = |what: &&str| {
+        let kinds = ["ring-create ", "scheme ", "shared ", "spawn "];
+        kinds.iter().any(|kind| what.starts_with(kind))
+    };
+    let events = lines.iter().filter_map(|line| line.splitn(3, ' ').nth(2));
+    events
+        .filter(lasts)
+        .map(|what| format!("lasting 0 {what}"))
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -56,8 +69,10 @@ proptest! {
         deleted in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
         prefix in any::<prop::sample::Index>(),
         cut_prefix in any::<bool>(),
+        keeps_what_lasts in any::<bool>(),
     ) {
         let mut lines = run(&decisions);
+        let lasting = lasting(&lines);
         let count = lines.len();
         let mut gone: Vec<usize> = deleted.iter().map(|index| index.index(count)).collect();
         if cut_prefix {
@@ -68,6 +83,10 @@ proptest! {
             let mut words = lines[index].split(' ');
             let (at, lane) = (words.next().unwrap(), words.next().unwrap());
             lines[index] = format!("{at} {lane} lost 1 removed");
+        }
+        if keeps_what_lasts {
+            lines[0] += " lasting=whole";
+            lines.splice(1..1, lasting);
         }
         prop_assert_eq!(stories(&lines), Vec::<String>::new(), "{}", lines.join("\n"));
     }

@@ -1,6 +1,7 @@
 //! Whatever a process file holds, redacting it is survived, leaves none of its texts and changes no verdict.
 
 use proptest::prelude::*;
+use traces::event::What;
 use traces::redact::{Process, Redactor, layout_of};
 use traces::{Input, Trace};
 use wire::payload::{Submit, pair};
@@ -218,6 +219,44 @@ proptest! {
         process.learn(4096, &bytes);
         process.rewrite(&mut redactor, 4096, &mut out);
     }
+}
+
+/// A cookie that stands for nobody is the same one in both places.
+#[test]
+fn what_lasts_is_redacted_as_the_events_are() {
+    let mut file = file::File::default();
+    let cookie = 0x7f12_3456_7000u64;
+    let sentinel = [2, traces::scheme::SENTINEL, cookie];
+    file.name(10, "a");
+    file.meta(Kind::Scheme, &sentinel);
+    file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+    file.record(
+        0,
+        1,
+        Kind::RingCreate,
+        RingKind::InPlace as u8,
+        &[pair(1, 3), pair(8, 16), 0],
+    );
+    file.record(0, 2, Kind::Scheme, 0, &sentinel);
+    file.record(0, 3, Kind::Complete, 1, &[cookie, 0]);
+    let after = redacted(&file.bytes(), [7; 16]).unwrap();
+    let trace = Trace::read(&[Input {
+        name: "file",
+        bytes: &after,
+    }])
+    .unwrap();
+    let said = trace.events().iter().find_map(|event| match event.what {
+        What::Scheme {
+            ring,
+            scheme,
+            parameter,
+        } => Some((ring, scheme, parameter)),
+        _ => None,
+    });
+    let said = said.expect("the declaration");
+    assert_ne!(said.2, cookie);
+    assert_eq!(trace.recording().processes[0].lasting.schemes, [said]);
+    assert_eq!(trace.verdict().stories, []);
 }
 
 /// What an address is depends on the operation, which an entry told in short may leave to the one before it.

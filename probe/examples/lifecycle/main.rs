@@ -3,6 +3,7 @@
 //! Each leaks and reclaims numbered addresses, so that a test can say which records must be in which
 //! file. They are started by `tests/lifecycle`, and can be recorded by hand.
 
+mod lasting;
 mod processes;
 mod signals;
 mod stacks;
@@ -120,6 +121,7 @@ fn main() {
         "handlers" => signals::handlers_interrupt_handlers(argument().unwrap_or(1)),
         "handlers-in-threads" => signals::handlers_in_threads(),
         "handler-forks" => signals::handler_forks(),
+        "lasting" => lasting::run(argument().unwrap_or(2)),
         "wrap" => (1..=1_000_000).for_each(note),
         "full" => {
             note(1);

@@ -67,6 +67,27 @@ pub(crate) fn stop(reason: &str) {
     sys::keep_errno(|| process::current().map(|process| process.stop(why)));
 }
 
+/// Records what lasts: as an event, and where it is still found when the event was overwritten.
+#[cold]
+pub(crate) fn record_lasting(kind: wire::record::Kind, aux: u8, payload: [u64; 3]) {
+    record(kind, 0, aux, payload);
+    sys::keep_errno(|| {
+        if let Some(process) = process::current() {
+            process.write_lasting(kind, aux, &payload);
+        }
+    });
+}
+
+/// Records what there is any number of, and has it be known, whatever is overwritten, that there are such.
+pub(crate) fn record_known<const N: usize>(kind: wire::record::Kind, payload: [u64; N]) {
+    record(kind, 0, 0, payload);
+    sys::keep_errno(|| {
+        if let Some(process) = process::current() {
+            process.write_that_there_are(kind);
+        }
+    });
+}
+
 /// Number of a new scope.
 #[cfg(any(feature = "assert", feature = "c"))]
 pub(crate) fn next_scope() -> u32 {

@@ -131,6 +131,10 @@ pub(crate) struct Process {
     names_chunks: AtomicU64,
     /// An opened chunk of names that nobody needs yet, plus one.
     names_spare: AtomicU32,
+    /// Records of what lasts so far.
+    lasting: AtomicU32,
+    /// Kinds of which they say that there are records, a bit for each.
+    there_are: AtomicU64,
     lanes_taken: AtomicU32,
     idle_lanes: AtomicU32,
     pub(crate) table: Table,

@@ -96,7 +96,7 @@ impl Ring {
     /// Operations of this ring carry this cookie several at a time, on purpose.
     pub fn shared(&self, cookie: u64) {
         if recorder::recording() && self.known().is_some() {
-            recorder::record(Record::Shared, 0, 0, [cookie]);
+            record_shared(cookie);
         } else {
             #[cfg(feature = "assert")]
             self.kept.keep(self, Kept::Shared(cookie));
@@ -106,7 +106,11 @@ impl Ring {
 
 fn record_scheme(id: u32, scheme: u64, parameter: u64) {
     // 0 would mean all rings.
-    recorder::record(Record::Scheme, 0, 0, [u64::from(id) + 1, scheme, parameter]);
+    recorder::record_lasting(Record::Scheme, 0, [u64::from(id) + 1, scheme, parameter]);
+}
+
+fn record_shared(cookie: u64) {
+    recorder::record_known(Record::Shared, [cookie]);
 }
 
 fn record_owner(id: u32, name: &str) {
@@ -208,7 +212,7 @@ impl Kept {
     fn record(self, id: u32) {
         match self {
             Self::Scheme(scheme, parameter) => record_scheme(id, scheme, parameter),
-            Self::Shared(cookie) => recorder::record(Record::Shared, 0, 0, [cookie]),
+            Self::Shared(cookie) => record_shared(cookie),
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use traces::Trace;
 use traces::event::What;
 use traces::recording::Stopped;
+use traces::scheme::{SENTINEL, TAGGED};
+use wire::layout::LASTING_MAX;
+use wire::record::{Kind, RingKind};
 
 use crate::folder::{Folder, SESSION, noted, only, succeeds};
 
@@ -86,4 +90,50 @@ fn names_without_room_are_counted_once_each() {
         _ => "no room was left for 2 names or call stacks, shown as '?': a larger --ring has more",
     };
     assert_eq!(note.message, expected);
+}
+
+const OVERWRITTEN: &str = "protocol=1\nchunks=8\nmode=ring\n";
+
+#[test]
+fn what_lasts_is_known_when_its_records_are_overwritten() {
+    let folder = Folder::new(OVERWRITTEN);
+    succeeds(&folder.run("lasting"));
+    let trace = only(&folder);
+    let overwritten = |what: &What| {
+        let kinds = [Kind::RingCreate, Kind::Scheme, Kind::Shared, Kind::Spawn];
+        kinds.iter().any(|kind| kind.name() == what.kind())
+    };
+    assert!(!trace.events().iter().any(|event| overwritten(&event.what)));
+    let lasting = &trace.recording().processes[0].lasting;
+    let [ring] = lasting.rings[..] else {
+        panic!("{lasting:?}");
+    };
+    assert_eq!((ring.fd, ring.kind), (77, RingKind::Copied));
+    assert_eq!((ring.sq_entries, ring.cq_entries), (8, 16));
+    let said = [(TAGGED, 3), (SENTINEL, 0), (SENTINEL, 1)];
+    let said = said.map(|(scheme, parameter)| (Some(ring.ring), scheme, parameter));
+    assert_eq!(lasting.schemes, said);
+    assert!(lasting.shares && lasting.spawns && lasting.is_whole);
+    // The dump says so, and is read back.
+    let again = Trace::parse_text(&trace.to_text()).expect("what was printed");
+    assert_eq!(&again.recording().processes[0].lasting, lasting);
+}
+
+#[test]
+fn more_that_lasts_than_is_kept_is_said() {
+    // The ring, the tag bits, that there are shared cookies and coroutines.
+    let others = 4;
+    for (declared, is_whole) in [
+        (LASTING_MAX - others, true),
+        (LASTING_MAX - others + 1, false),
+        (LASTING_MAX + 100, false),
+    ] {
+        let folder = Folder::new(OVERWRITTEN);
+        succeeds(&folder.run_with(&["lasting", &declared.to_string()]));
+        let trace = only(&folder);
+        let lasting = &trace.recording().processes[0].lasting;
+        assert_eq!(lasting.is_whole, is_whole, "{declared}");
+        let kept = declared.min(LASTING_MAX - 2) as usize;
+        assert_eq!(lasting.schemes.len(), 1 + kept, "{declared}");
+    }
 }

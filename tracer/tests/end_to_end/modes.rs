@@ -9,7 +9,9 @@ use traces::recording::Stopped;
 
 use crate::account::{Account, Writer};
 use crate::hammered::{Acknowledged, Hammered};
-use crate::support::{Ran, end_of, has_io_uring, memory_folder, read, read_until, run, tracer};
+use crate::support::{
+    Ran, end_of, has_io_uring, memory_folder, read, read_until, run, scenario, tracer,
+};
 
 /// Kills it once so many records are made; what its recorder says, and what the trace holds.
 fn killed_at(mut hammered: Hammered, folder: &Path, records: u64) -> (Ran, Account) {
@@ -67,6 +69,26 @@ fn full_disk_ends_the_growth_and_nothing_else() {
     ran.says("could not grow beyond 2 MiB: No space left")
         .says("records lost");
     assert!(account.counted > 10_000, "{account:?}");
+}
+
+/// The ring, how its cookies are to be read, that there are coroutines: what was said of that is overwritten first.
+#[test]
+fn of_what_the_newest_records_tell_nothing_is_asked() {
+    if !has_io_uring() {
+        return;
+    }
+    let folder = memory_folder();
+    let mut command = tracer(folder.path());
+    command
+        .args(["record", "--ring=1MiB", "--"])
+        .args(scenario(&["echo"]));
+    run(&mut command).exits(0);
+    let verdict = read(&folder.path().join("trace.bin")).verdict().clone();
+    assert_eq!(verdict.exit_code(), 3, "it went round");
+    assert!(
+        verdict.stories.is_empty() && verdict.cannot_tell.is_empty(),
+        "{verdict:#?}"
+    );
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl State {
         // One in flight that could not have posted this one by what is known: the table may be old.
         let rivals = ring.by_cookie.get(&cookie).into_iter().flatten();
         let mut rivals = rivals.filter(|sequence| ring.flying.contains_key(sequence));
-        let is_made_here = ring.info.is_some();
+        let is_made_here = ring.made.is_some();
         if rivals.next().is_some()
             || !is_made_here
             || ring.names_are_lost

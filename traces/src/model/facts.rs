@@ -7,7 +7,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::schemes::Schemes;
 use crate::event::{Event, What};
 use crate::recording::Recording;
-use crate::scheme::POINTER;
+
+/// Declarations that are compared with what lasts, which is less.
+const DECLARATIONS_MAX: usize = 1 << 16;
 
 /// Found in one look over all events.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +35,10 @@ pub(crate) struct Facts {
     pub(super) lossy: FxHashSet<u32>,
     /// Processes whose times are by batch.
     pub(crate) by_batch: FxHashSet<u32>,
-    /// What those declare: another thread may have done so before, whatever the times say. Only that cookies are pointers
-    /// lets rules speak, and is taken at its time.
+    /// What those declare: another thread may have done so before, whatever the times say.
     pub(super) declared: Schemes,
+    /// Declarations whose events are there: process, ring, number and parameter.
+    pub(super) declarations: FxHashSet<(u32, Option<u32>, u64, u64)>,
 }
 
 impl Facts {
@@ -93,6 +96,15 @@ impl Facts {
 
     /// Something is declared.
     fn declared(&mut self, process: u32, what: &What) {
+        if let What::Scheme {
+            ring,
+            scheme,
+            parameter,
+        } = *what
+            && self.declarations.len() < DECLARATIONS_MAX
+        {
+            self.declarations.insert((process, ring, scheme, parameter));
+        }
         if !self.by_batch.contains(&process) {
             return;
         }
@@ -101,7 +113,7 @@ impl Facts {
                 ring,
                 scheme,
                 parameter,
-            } if scheme != POINTER => self.declared.declare(process, ring, scheme, parameter),
+            } => self.declared.expect(process, ring, scheme, parameter),
             What::Shared { cookie } => self.declared.share(process, cookie),
             _ => {}
         }

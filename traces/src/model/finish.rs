@@ -10,8 +10,8 @@ use super::filled::settled;
 use super::moment::{Held, HeldAt, Moment};
 use super::state::State;
 use super::things::{Coroutine, Doing, Generation, GenerationId, Operation, RingState};
-use crate::event::{Event, EventId};
-use crate::recording::Recording;
+use crate::event::{Event, EventId, Ring};
+use crate::recording::{Lasting, Recording};
 
 /// Those of some generations that somebody has to take back.
 fn held<'a>(live: impl Iterator<Item = &'a Generation>) -> Vec<Generation> {
@@ -56,7 +56,7 @@ impl State {
         };
         held.sort_by_key(|generation| generation.leaked);
         for generation in &held {
-            self.held(event.id, HeldAt::ScopeEnd, generation, false, observer);
+            self.held(event.id, HeldAt::ScopeEnd, generation, [false; 2], observer);
             let address = self.addresses.get_mut((process, generation.id.address));
             if let Some(live) = address.and_then(Address::live_mut) {
                 live.reported = true;
@@ -69,7 +69,7 @@ impl State {
         at: EventId,
         when: HeldAt,
         generation: &Generation,
-        in_hand: bool,
+        [in_hand, may_be_cut]: [bool; 2],
         observer: &mut Observer<'_>,
     ) {
         if generation.reported || self.is_turned(generation) {
@@ -115,6 +115,7 @@ impl State {
             ring_dropped,
             torn_down,
             in_hand,
+            may_be_cut: may_be_cut && when == HeldAt::CleanExit,
             since,
             quiet_rounds,
         }));
@@ -225,16 +226,18 @@ impl State {
             } else {
                 self.unfinished(number)
             };
+            let may_be_cut = clean && self.may_cut_off_any_lane(number, &process.lasting);
             let in_hand = self.in_hand(number, held);
             for generation in held {
                 let mut lanes = [generation.lane, generation.leak_lane].into_iter();
-                let when = if lanes.any(|lane| is_cut(lane) || unfinished.contains(&lane)) {
+                let is_cut = |lane| is_cut(lane) || unfinished.contains(&lane);
+                let when = if lanes.any(is_cut) {
                     HeldAt::Cut
                 } else {
                     HeldAt::CleanExit
                 };
                 let in_hand = in_hand.contains(&generation.id);
-                self.held(at, when, generation, in_hand, observer);
+                self.held(at, when, generation, [in_hand, may_be_cut], observer);
             }
         }
         let suspended = |coroutine: &&Coroutine| matches!(coroutine.doing, Doing::Suspended { .. });
@@ -266,6 +269,20 @@ impl State {
         });
         let makers = self.rings.live(process).filter_map(|(_, ring)| ring.maker);
         inside.map(|(lane, _)| *lane).chain(makers).collect()
+    }
+
+    /// Whether an exit may have cut off more lanes than those: what says that a lane was inside a coroutine, or made a ring
+    /// that is still there, may be missing.
+    fn may_cut_off_any_lane(&self, process: u32, lasting: &Lasting) -> bool {
+        if !self.lossy.contains(&process) {
+            return false;
+        }
+        let mut live = self.rings.live(process);
+        let is_unheard_of = |ring: &Ring| self.rings.get(&(process, ring.ring)).is_none();
+        !lasting.is_whole
+            || lasting.spawns
+            || live.any(|(_, ring)| ring.maker.is_none())
+            || lasting.rings.iter().any(is_unheard_of)
     }
 
     /// Shows operations whose cookies nobody set and whose story is not over.

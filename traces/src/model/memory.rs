@@ -256,7 +256,7 @@ impl State {
                     site: SiteId(0),
                     generation: &generation,
                     freed: true,
-                    stranded: false,
+                    stranded: None,
                     owing,
                     brought_by,
                 });

@@ -69,7 +69,7 @@ pub(crate) use filled::{Filled, is_again, is_alike, is_poison};
 pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
-    Rewritten, Stray, Submitted,
+    Rewritten, Stray, Submitted, Untaken,
 };
 pub(crate) use opcodes::CQE_MORE;
 pub(crate) use queue::TARGETS_MAX;
@@ -276,7 +276,7 @@ impl<'a> Course<'a> {
             .map(|process| (process.pid, process.ended))
             .collect();
         // Those whose making was overwritten, or came before the recording, are rings, too.
-        let unmade = state.rings.iter().filter(|(_, ring)| ring.info.is_none());
+        let unmade = state.rings.iter().filter(|(_, ring)| ring.made.is_none());
         summary.rings = summary.rings.saturating_add(unmade.count() as u64);
         summary.problems =
             (recording.problems.len() as u64).saturating_add(recording.problems_more);

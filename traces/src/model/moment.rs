@@ -11,6 +11,15 @@ use super::things::{
 };
 use crate::event::{Borrow, EventId, Pointer, SiteId, StringId};
 
+/// How it is known that the kernel did not get an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untaken {
+    /// Nobody has entered its ring since it was pushed.
+    NoEnter,
+    /// By all submissions and enters that there were.
+    Counted,
+}
+
 /// A moment in the life of a recording.
 #[derive(Debug)]
 pub(crate) enum Moment<'a> {
@@ -61,7 +70,7 @@ pub(crate) enum Moment<'a> {
         freed: bool,
         /// No thread but this one hands the ring's entries to the kernel, and it did not hand over the
         /// first of them yet.
-        stranded: bool,
+        stranded: Option<Untaken>,
         /// Its operations that still owe a completion, oldest first.
         owing: Vec<&'a Operation>,
         /// Operation whose completion brought the cookie last.
@@ -212,6 +221,8 @@ pub(crate) enum Moment<'a> {
     NeverTaken {
         /// The operation.
         operation: &'a Operation,
+        /// How that is known.
+        untaken: Untaken,
         /// Enters of its ring that took all they offered since it went in, and not it.
         passed_by: u32,
         /// The drop of the ring; nothing where later ones were taken and it was not.
@@ -544,7 +555,7 @@ pub(crate) enum HeldAt {
 }
 
 /// A generation that is still held.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
     /// The event at the end.
     pub(crate) at: EventId,
@@ -565,6 +576,8 @@ pub(crate) struct Held<'a> {
     pub(crate) torn_down: bool,
     /// No operation carried it, and its thread had claimed a slot that it did not come to submit.
     pub(crate) in_hand: bool,
+    /// The exit may have cut its thread off in the middle of its work, and the record that would say so is missing.
+    pub(crate) may_be_cut: bool,
     /// What must not be missing for that to be known, where that is more than its own life.
     pub(crate) since: Option<EventId>,
     /// Rounds of the ring since the latest operation that posts nothing on success, where all of its

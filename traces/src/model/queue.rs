@@ -159,6 +159,7 @@ impl State {
             if let Some(operation) = ring.flying.get(sequence) {
                 observer.see(&Moment::NeverTaken {
                     operation,
+                    untaken: self.how_untaken(operation),
                     passed_by: ring.passes.saturating_sub(operation.passes),
                     dropped: Some(event.id),
                     until: event.id,
@@ -178,6 +179,7 @@ impl State {
                 if let Some(operation) = operation.filter(|_| !ring.books_are_wrong) {
                     observer.see(&Moment::NeverTaken {
                         operation,
+                        untaken: self.how_untaken(operation),
                         passed_by: ring.passes.saturating_sub(operation.passes),
                         dropped: None,
                         until: end.at,
@@ -320,7 +322,7 @@ impl State {
         };
         let key = (id.process, id.ring);
         let is_elsewhere = self.rings.get(&key).is_some_and(|ring| {
-            ring.info.is_some()
+            ring.made.is_some()
                 && !ring.names_are_lost
                 && !ring.past_forgotten
                 && !ring.past.contains_key(&name.cookie)

@@ -9,7 +9,7 @@
 use rustc_hash::FxHashMap;
 
 use super::things::RingState;
-use crate::event::EventId;
+use crate::event::{EventId, Ring};
 
 /// Process and number of a ring.
 pub(super) type RingKey = (u32, u32);
@@ -38,6 +38,8 @@ pub(super) struct Rings {
     /// Places of the rings of each process that were not dropped, in their order: a program may make and drop
     /// rings for as long as it runs.
     live: FxHashMap<u32, Vec<usize>>,
+    /// What is known of rings whose making may be missing.
+    lasting: FxHashMap<RingKey, Ring>,
     /// How many of them were dropped.
     dropped: usize,
     gone: FxHashMap<RingKey, Gone>,
@@ -63,6 +65,11 @@ impl Rings {
         self.states.get_mut(at)
     }
 
+    /// A ring is known whatever is missing.
+    pub(super) fn expect(&mut self, key: RingKey, ring: Ring) {
+        self.lasting.insert(key, ring);
+    }
+
     /// The ring of a key; `None` never, but for a way to say so.
     #[inline]
     pub(super) fn known(&mut self, key: RingKey) -> Option<&mut RingState> {
@@ -78,7 +85,10 @@ impl Rings {
         let at = self.states.len();
         self.keys.push(key);
         self.places.insert(key, at);
-        let mut state = RingState::default();
+        let mut state = RingState {
+            info: self.lasting.get(&key).copied(),
+            ..RingState::default()
+        };
         match self.gone.remove(&key) {
             // What comes that late explains nothing, and nothing is said of it.
             Some(gone) => {

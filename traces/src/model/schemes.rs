@@ -18,6 +18,9 @@ const OF_ONE_MAX: usize = 4096;
 /// Cookies that are kept as shared: where there are more, all are taken to be.
 const SHARED_MAX: usize = 1 << 20;
 
+/// As [`scheme::TAGGED`], without a word on whether the rest is a pointer.
+const TAGS: u64 = u64::MAX;
+
 /// What was declared, and its parameter.
 type Said = (u64, u64);
 
@@ -76,6 +79,15 @@ impl Schemes {
         }
     }
 
+    /// Takes in ahead of its time what is declared somewhere: all but that cookies are pointers, which lets rules speak.
+    pub(super) fn expect(&mut self, process: u32, ring: Option<u32>, number: u64, parameter: u64) {
+        match number {
+            scheme::POINTER => {}
+            scheme::TAGGED => self.declare(process, ring, TAGS, parameter),
+            _ => self.declare(process, ring, number, parameter),
+        }
+    }
+
     pub(super) fn share(&mut self, process: u32, cookie: u64) {
         if self.shared.len() < SHARED_MAX {
             self.shared.insert((process, cookie));
@@ -117,6 +129,7 @@ impl Schemes {
                     about.pointers = Some(true);
                     about.tags |= parameter;
                 }
+                TAGS => about.tags |= parameter,
                 scheme::INDEX | scheme::INDEX_GENERATION => {
                     about.pointers.get_or_insert(false);
                     if !has_table {
@@ -162,7 +175,7 @@ impl Schemes {
         let many = many.flat_map(|(key, said)| said.iter().map(|said| (key.0, *said)));
         let tags = first
             .chain(many)
-            .filter(|(owner, said)| *owner == process && said.0 == scheme::TAGGED);
+            .filter(|(owner, said)| *owner == process && matches!(said.0, scheme::TAGGED | TAGS));
         tags.fold(cookie, |cookie, (_, (_, mask))| cookie & !mask)
     }
 

@@ -23,7 +23,7 @@ use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::{Subject, Summary, Told};
 use crate::read::{Pointers, Row, since};
-use crate::recording::{Capture, Recording};
+use crate::recording::{Capture, Process, Recording};
 
 /// Where the bits lie that tell the keys of one table from those of another.
 pub(super) const TABLE_SHIFT: u32 = 48;
@@ -101,6 +101,8 @@ pub(super) struct State {
     pub(super) is_lossy: bool,
     /// Processes of which records are missing.
     pub(super) lossy: FxHashSet<u32>,
+    /// Of those, what was declared by records that are missing: ring, number and parameter.
+    undeclared: FxHashMap<u32, Vec<(Option<u32>, u64, u64)>>,
     /// Processes that the shim recorded.
     pub(super) by_shim: FxHashSet<u32>,
     /// Processes of which a cookie may point into a block that nobody said was given away: what the shim recorded, and
@@ -160,12 +162,41 @@ impl State {
                 state.probed.insert(index);
             }
         }
+        state.expect_what_lasts(recording, facts);
         for (index, lane) in recording.lanes.iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));
         }
         state.is_calm = state.finds_calm();
         state
+    }
+
+    /// Takes in what is known of processes of which records are missing: what is declared only once it may have been.
+    fn expect_what_lasts(&mut self, recording: &Recording, facts: &Facts) {
+        for &index in &facts.lossy {
+            let Some(Process { lasting, .. }) = recording.process(index) else {
+                continue;
+            };
+            for ring in &lasting.rings {
+                self.rings.expect((index, ring.ring), *ring);
+            }
+            for &(ring, scheme, parameter) in &lasting.schemes {
+                if !facts
+                    .declarations
+                    .contains(&(index, ring, scheme, parameter))
+                {
+                    let missing = self.undeclared.entry(index).or_default();
+                    missing.push((ring, scheme, parameter));
+                }
+            }
+        }
+    }
+
+    /// Records are missing here, and among them may be what is known to be missing.
+    fn declare_what_lasts(&mut self, process: u32) {
+        for (ring, scheme, parameter) in self.undeclared.remove(&process).unwrap_or_default() {
+            self.schemes.expect(process, ring, scheme, parameter);
+        }
     }
 
     /// The thread that a lane belongs to now.
@@ -401,6 +432,7 @@ impl State {
             }
             What::Lost(loss) => {
                 self.lossy_by_now.insert(event.process);
+                self.declare_what_lasts(event.process);
                 self.lost_beside_kernel(event.process, loss.reason);
             }
             What::ScopeEnter { .. } | What::Fork { .. } | What::Other { .. } => {}

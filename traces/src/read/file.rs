@@ -13,7 +13,7 @@ use super::lanes::{self, LaneEntry};
 use super::records::Ids;
 use super::{Gathered, u16_at, u32_at, u64_at, zero_padded};
 use crate::input::{ReadAt, read_full};
-use crate::recording::{Capture, Clock, Ended, Pace, Process, Recording, Stopped};
+use crate::recording::{Capture, Clock, Ended, Lasting, Pace, Process, Recording, Stopped};
 
 /// Bytes of a chunk's header.
 const CHUNK_HEADER_BYTES: usize = layout::CHUNK_HEADER_WORDS * 8;
@@ -126,9 +126,12 @@ pub(super) fn read<'a>(
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
     let source = lanes::read(gathered, file, index, line, &chunks).map_err(broken)?;
     let stopped = stopped(u64_at(&head, header::STOPPED), &source.ids);
+    let mut lasting = source.ids.lasting.clone();
+    lasting.is_whole = u64_at(&head, header::LASTING) == 1;
     lanes::scan(gathered, source, &lanes, chunks, no_lane).map_err(broken)?;
     if let Some(process) = gathered.recording.processes.get_mut(index as usize) {
         process.stopped = stopped;
+        process.lasting = lasting;
     }
     if names_lost != 0 {
         let what = match names_lost {
@@ -242,6 +245,7 @@ fn describe(head: &[u8], name: &str) -> Process {
         ended: Ended::Unknown,
         stopped: None,
         names_lost: u64_at(head, header::LOST_META),
+        lasting: Lasting::default(),
         pace: Pace::default(),
         source: name.to_owned(),
     }

@@ -1,6 +1,7 @@
 //! The words of one record into an event, with the ids of its process put in place of its own.
 
 use rustc_hash::FxHashMap;
+use wire::layout::LASTING_MAX;
 use wire::payload::{LeakSubmit, Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 use wire::schema::Shape;
@@ -12,7 +13,7 @@ use crate::event::{
     What,
 };
 use crate::model::Foreseen;
-use crate::recording::{Recording, Site, Tables, Type};
+use crate::recording::{Lasting, Recording, Site, Tables, Type};
 use crate::schema::Schema;
 use crate::stack::{Frame, Module, StackId};
 use crate::untrusted::Untrusted;
@@ -31,6 +32,7 @@ pub(super) struct Ids {
     /// Records that explain kinds which this build does not know.
     schemas: FxHashMap<u8, Vec<u64>>,
     known_schemas: FxHashMap<u8, Schema>,
+    pub(super) lasting: Lasting,
 }
 
 impl Ids {
@@ -93,7 +95,19 @@ impl Ids {
                 let frames = words.iter().skip(1).take(count as usize);
                 self.stacks.insert(id, frames.copied().collect());
             }
+            Some(Kind::RingCreate) => self.lasts(&ring_create(header, words)),
+            Some(Kind::Scheme) => self.lasts(&scheme(words)),
+            Some(Kind::Shared) => self.lasting.shares = true,
+            Some(Kind::Spawn) => self.lasting.spawns = true,
             _ => {}
+        }
+    }
+
+    /// Takes in what lasts; no writer has more of it than that.
+    fn lasts(&mut self, what: &What) {
+        let most = LASTING_MAX as usize;
+        if self.lasting.rings.len() < most && self.lasting.schemes.len() < most {
+            self.lasting.take(what);
         }
     }
 
@@ -414,22 +428,7 @@ pub(super) fn event(
         Some(Kind::Retain) => put(to, What::Retain(pointer())),
         Some(Kind::Release) => put(to, What::Release(pointer())),
         Some(Kind::LeakForever) => put(to, What::LeakForever(pointer())),
-        Some(Kind::RingCreate) => {
-            let (sq_entries, cq_entries) = halves(word(words, 1));
-            let (setup, features) = halves(word(words, 2));
-            put(
-                to,
-                What::RingCreate(Ring {
-                    ring: low,
-                    fd: high as i32,
-                    sq_entries,
-                    cq_entries,
-                    setup,
-                    features,
-                    kind: RingKind::from_u8(header.aux()).unwrap_or(RingKind::Copied),
-                }),
-            );
-        }
+        Some(Kind::RingCreate) => put(to, ring_create(header, words)),
         Some(Kind::RingDrop) => put(to, What::RingDrop { ring: low }),
         Some(Kind::Claim) => put(
             to,
@@ -577,20 +576,8 @@ pub(super) fn event(
             },
         ),
         Some(Kind::ScopeEnter) => put(to, What::ScopeEnter { scope: low }),
-        Some(Kind::Scheme) => put(
-            to,
-            What::Scheme {
-                ring: low.checked_sub(1),
-                scheme: word(words, 1),
-                parameter: word(words, 2),
-            },
-        ),
-        Some(Kind::Shared) => put(
-            to,
-            What::Shared {
-                cookie: word(words, 0),
-            },
-        ),
+        Some(Kind::Scheme) => put(to, scheme(words)),
+        Some(Kind::Shared) => put(to, shared(words)),
         Some(Kind::OwnerLabel) => put(
             to,
             What::OwnerLabel {
@@ -692,6 +679,36 @@ fn other(header: Header, words: &[u64]) -> What {
     What::Other {
         kind: header.raw_kind(),
         words: words.to_vec(),
+    }
+}
+
+fn ring_create(header: Header, words: &[u64]) -> What {
+    let (ring, fd) = halves(word(words, 0));
+    let (sq_entries, cq_entries) = halves(word(words, 1));
+    let (setup, features) = halves(word(words, 2));
+    What::RingCreate(Ring {
+        ring,
+        fd: fd as i32,
+        sq_entries,
+        cq_entries,
+        setup,
+        features,
+        kind: RingKind::from_u8(header.aux()).unwrap_or(RingKind::Copied),
+    })
+}
+
+fn scheme(words: &[u64]) -> What {
+    let (ring, _) = halves(word(words, 0));
+    What::Scheme {
+        ring: ring.checked_sub(1),
+        scheme: word(words, 1),
+        parameter: word(words, 2),
+    }
+}
+
+fn shared(words: &[u64]) -> What {
+    What::Shared {
+        cookie: word(words, 0),
     }
 }
 

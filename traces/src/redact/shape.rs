@@ -10,10 +10,15 @@ const BUILD_ID_MAX: u64 = 64;
 /// Beyond every size and every address within a file.
 const SIZE_END: u64 = 1 << 48;
 
-/// Whether a record is of a kind that stands in chunks of names.
-pub(super) fn is_of_names(header: Header) -> bool {
-    matches!(
-        header.kind(),
+/// Whether a record is of a kind that stands in such chunks: of names, or of events. What lasts stands in both.
+pub(super) fn stands_in(header: Header, has_names: bool) -> bool {
+    let kind = header.kind();
+    let lasts = matches!(
+        kind,
+        Some(Kind::RingCreate | Kind::Scheme | Kind::Shared | Kind::Spawn)
+    );
+    let is_name = matches!(
+        kind,
         Some(
             Kind::Pad
                 | Kind::String
@@ -23,7 +28,8 @@ pub(super) fn is_of_names(header: Header) -> bool {
                 | Kind::Module
                 | Kind::Schema
         )
-    )
+    );
+    lasts || is_name == has_names
 }
 
 /// Whether a record's kind could have these words. Strict for what names others, whose words are kept.

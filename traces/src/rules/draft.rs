@@ -60,6 +60,8 @@ pub(crate) struct Draft {
     /// A process whose records must be whole, too: it rests on what the kernel says, whatever its own process's capture
     /// level.
     pub(super) by_kernel: Option<u32>,
+    /// What its process said that lasts could explain it: that a cookie stands for nobody, say.
+    pub(super) needs_lasting: bool,
     /// A message that another ring sent could explain it.
     pub(super) is_of_message: bool,
     /// What keeps it from being told, whatever else is known, and a clause that says so.
@@ -104,6 +106,7 @@ impl Draft {
             history: History::Whole,
             until: None,
             by_kernel: None,
+            needs_lasting: false,
             is_of_message: false,
             doubt: None,
             severity: None,
@@ -133,6 +136,12 @@ impl Draft {
 
     pub(crate) fn history(mut self, history: History) -> Self {
         self.history = history;
+        self
+    }
+
+    /// It rests on all being known that lasts.
+    pub(crate) fn needs_lasting(mut self) -> Self {
+        self.needs_lasting = true;
         self
     }
 

@@ -57,7 +57,7 @@ use crate::model::{
     Survey, Thing, Unordered,
 };
 use crate::names::Names;
-use crate::recording::Capture;
+use crate::recording::{Capture, Lasting};
 
 /// Every rule, by id.
 pub static ALL: &[&Rule] = &[
@@ -261,6 +261,9 @@ impl Judge<'_> {
     fn loss(&self, draft: &Draft) -> Option<(Doubt, String)> {
         let from = match draft.history {
             History::Own => return None,
+            History::Since(_) if draft.needs_lasting && self.lasting(draft.process()).is_none() => {
+                0
+            }
             History::Since(event) => event.0,
             History::Whole => 0,
         };
@@ -277,6 +280,17 @@ impl Judge<'_> {
         let word = crate::text::loss_reason(reason);
         let clause = format!("records are missing that may explain it ({word})");
         Some((Doubt::Lost(reason), clause))
+    }
+
+    /// What is known of a process whatever is missing, where that is all that lasts.
+    fn lasting(&self, process: u32) -> Option<&Lasting> {
+        let lasting = &self.names.recording.process(process)?.lasting;
+        lasting.is_whole.then_some(lasting)
+    }
+
+    /// Whether a process declared no cookie as shared for certain, whatever is missing.
+    pub(crate) fn knows_no_shared(&self, process: u32) -> bool {
+        self.lasting(process).is_some_and(|lasting| !lasting.shares)
     }
 
     /// The event by which another had happened: where times are by batch, that is not itself.

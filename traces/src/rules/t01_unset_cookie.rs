@@ -307,6 +307,21 @@ mod tests {
     }
 
     #[test]
+    fn a_declaration_that_lasts_explains_it() {
+        check_rule(
+            &RULE,
+            "
+            process 0 lasting=whole
+            lasting 0 scheme 0 sentinel 0
+            5 main lost 1 overwritten
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000
+            30 main submit 0 NOP 0x0
+            ",
+        );
+    }
+
+    #[test]
     fn poison_on_a_ring_of_pointers_is_proved() {
         check_rule(
             &RULE,

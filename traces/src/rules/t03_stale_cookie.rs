@@ -61,10 +61,8 @@ fn submission(submitted: &Submitted<'_>, judge: &mut Judge<'_>) {
     // The entry was made somewhere else, so the address may have been leaked again where nobody looked.
     let confidence = match operation.ring_kind {
         _ if judge.is_probed(operation.id.process) => Confidence::Suspected,
-        Some(RingKind::Copied) => Confidence::Suspected,
-        Some(RingKind::InPlace | RingKind::Simulated | RingKind::Foreign) | None => {
-            Confidence::Observed
-        }
+        Some(RingKind::Copied) | None => Confidence::Suspected,
+        Some(RingKind::InPlace | RingKind::Simulated | RingKind::Foreign) => Confidence::Observed,
     };
     let names = judge.names();
     let (entry, site) = (&operation.entry, SiteId(operation.entry.site));
@@ -160,6 +158,7 @@ fn about(dead: &Dead, subject: Subject, event: EventId, judge: &Judge<'_>) -> Dr
     let generation = &dead.generation;
     Draft::new(subject, event, event)
         .history(history(dead))
+        .needs_lasting()
         .evidence(generation.leaked, "leaked here")
         .evidence(dead.reclaimed, "reclaimed here")
         .key(generation.id)
@@ -362,10 +361,39 @@ mod tests {
     }
 
     #[test]
+    fn a_declaration_that_is_missing_could_explain_it_and_one_that_lasts_does() {
+        let of = |lasting: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {lasting}
+                    5 main lost 9 overwritten
+                    10 main leak 0x9 Request slab.rs:8 owner=index
+                    20 main reclaim 0x9 Request slab.rs:9 owner=index
+                    30 main submit 1 ASYNC_CANCEL 0x9 slab.rs:12     {arrow}
+                    "
+                ),
+            );
+        };
+        let whole = "process 0 lasting=whole";
+        of("", "<? went in");
+        of(whole, "<- [suspected since:1] went in");
+        let in_place = format!("{whole}\nlasting 0 ring-create 1 sq=8 cq=16 in-place");
+        of(&in_place, "<- [observed since:1] went in");
+        of(&format!("{in_place}\nlasting 0 scheme 1 sentinel 0x9"), "");
+        of(
+            &format!("{in_place}\nlasting 0 scheme 2 sentinel 0x9"),
+            "<- went in",
+        );
+    }
+
+    #[test]
     fn what_was_lost_before_a_sole_owner_leaked_explains_nothing() {
         check_rule(
             &RULE,
             "
+            process 0 lasting=whole
             5 main lost 9 overwritten
             10 main leak 0x1000 Conn conn.rs:8
             20 main reclaim 0x1000 Conn conn.rs:9

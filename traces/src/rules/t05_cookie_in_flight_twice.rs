@@ -10,7 +10,7 @@
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::SiteId;
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Carrier, Early, Moment, Operation, Standing, Submitted};
+use crate::model::{Carrier, Early, Generation, Moment, Operation, Standing, Submitted};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(5),
@@ -95,7 +95,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(History::Whole)
+        .history(history(generation, &others, judge))
         .message(message)
         .evidence(generation.leaked, "leaked here")
         .evidence(first.submit, "in flight since here")
@@ -107,6 +107,15 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         .shape(names.file(generation.leak_site))
         .shape(names.file(site));
     judge.say(draft);
+}
+
+/// What must be known for one handle to be all there is, and for nobody to have said that it may be in flight twice.
+fn history(generation: &Generation, others: &[&Operation], judge: &Judge<'_>) -> History {
+    if !generation.is_sole_owner() || !judge.knows_no_shared(generation.id.process) {
+        return History::Whole;
+    }
+    let oldest = others.iter().map(|other| other.submit).min();
+    History::Since(oldest.map_or(generation.leaked, |oldest| oldest.min(generation.leaked)))
 }
 
 /// An index went in again before the last completion of its operation.
@@ -507,6 +516,33 @@ mod tests {
             30 main submit 0 SEND 0x1000 conn.rs:15   <? operation #1
             ",
         );
+    }
+
+    #[test]
+    fn what_was_overwritten_explains_nothing_where_no_cookie_is_shared() {
+        let of = |lasting: &str, owner: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {lasting}
+                    5 main lost 9 overwritten
+                    10 main leak 0x1000 Conn conn.rs:8 owner={owner}
+                    20 main submit 0 RECV 0x1000 conn.rs:12
+                    30 main submit 0 SEND 0x1000 conn.rs:15   {arrow}
+                    "
+                ),
+            );
+        };
+        let shares = "process 0 lasting=whole\nlasting 0 shared 0x7";
+        of(
+            "process 0 lasting=whole",
+            "Box",
+            "<- [since:1] operation #1",
+        );
+        of("process 0 lasting=whole", "Rc", "<? operation #1");
+        of(shares, "Box", "<? operation #1");
+        of("", "Box", "<? operation #1");
     }
 
     #[test]

@@ -153,6 +153,7 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     // That a thread was in the middle of a coroutine may have been said long before.
     let history = match reaped {
         Some((_, 0)) if *when == HeldAt::CleanExit => History::Whole,
+        _ if held.may_be_cut && stuck(&cut(held)).is_none() => History::Whole,
         _ => history(held),
     };
     let mut draft = about(generation, *at, short, judge).history(history);
@@ -176,6 +177,14 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     judge.say_with(draft, |judge| {
         sentence(generation, &format!("{end}{state}"), judge)
     });
+}
+
+/// The same, where its thread was cut off.
+fn cut<'a>(held: &Held<'a>) -> Held<'a> {
+    Held {
+        when: HeldAt::Cut,
+        ..*held
+    }
 }
 
 fn sentence(generation: &Generation, state: &str, judge: &Judge<'_>) -> String {
@@ -926,6 +935,41 @@ mod tests {
                 ),
             );
         }
+    }
+
+    #[test]
+    fn what_was_overwritten_may_say_that_a_thread_was_still_at_work() {
+        let of = |lasting: &str, rounds: usize, arrow: &str| {
+            let operation = "20 main submit 1 NOP 0x1000\n21 main complete 1 0x1000 0\n";
+            let round = "30 main submit 1 NOP 0x7\n30 main complete 1 0x7 0\n";
+            let more = match rounds {
+                0 => String::new(),
+                _ => format!("{operation}{}", round.repeat(rounds)),
+            };
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    process 0 state=clean {lasting}
+                    5 main lost 9 overwritten
+                    10 main leak 0x1000 Op op.rs:8     {arrow}
+                    {more}
+                    "
+                ),
+            );
+        };
+        let ring = "lasting=whole\nlasting 0 ring-create 1 sq=8 cq=16";
+        of("lasting=whole", 0, "<- [since:1] it was never submitted");
+        of("", 0, "<? it was never submitted");
+        of(ring, 0, "<? it was never submitted");
+        of(
+            "lasting=whole\nlasting 0 spawn 9",
+            0,
+            "<? it was never submitted",
+        );
+        // As if it had been killed.
+        of(ring, 1, "<? its completion was taken");
+        of(ring, 2, "<- its completion was taken");
     }
 
     #[test]

@@ -108,8 +108,12 @@ fn back(handled: &Handled<'_>, judge: &mut Judge<'_>) {
         .scope(generation.scope)
         .confidence(confidence)
         .severity(severity)
-        // It may have gone out a second time, as what it came back as.
-        .history(History::Since(generation.leaked))
+        // It may have gone out a second time, as what it came back as: before, where there may be more than one of it.
+        .history(if generation.is_sole_owner() {
+            History::Since(generation.leaked)
+        } else {
+            History::Whole
+        })
         .message(message)
         .evidence(generation.leaked, "as what it went out")
         .evidence(*event, "as what it came back")
@@ -388,7 +392,7 @@ mod tests {
             &RULE,
             "
             10 main leak 0x1000 Object ffi.rs:8 owner=Rc
-            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <- [observed since:0] came back at ffi.rs:40 as Box<Object>
+            20 main reclaim 0x1000 Object ffi.rs:40 owner=Box     <- [observed whole] came back at ffi.rs:40 as Box<Object>
             ",
         );
     }

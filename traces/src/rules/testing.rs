@@ -11,7 +11,8 @@ use crate::trace::Trace;
 /// message stands how sure it is, how bad, and what it rests on, as far as the fixture cares: `[suspected]`,
 /// `[warning since:3]`, `[proved own]`, `[whole]`.
 ///
-/// With all lanes in a scope everything is found as before, and belongs to it.
+/// With all lanes in a scope everything is found as before, and belongs to it. Where no rule finds anything, none does when
+/// records are missing.
 #[track_caller]
 pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
     let trace = match Trace::parse_text(fixture) {
@@ -24,6 +25,9 @@ pub(crate) fn check_rule(rule: &Rule, fixture: &str) {
     let report = |trace| crate::report::text(trace, 100);
     assert_eq!(report(&checked), report(&trace));
     all_belongs_to_its_scope(rule, fixture, &trace);
+    if trace.verdict().stories.is_empty() {
+        no_loss_makes_a_finding(fixture);
+    }
     for draft in &trace.judged.drafts {
         if draft.finding.rule == rule.id {
             is_tied_to_its_subject(draft);
@@ -134,6 +138,82 @@ fn said(draft: &Draft) -> String {
     };
     let finding = &draft.finding;
     format!("{:?} {:?} {history}", finding.confidence, finding.severity).to_lowercase()
+}
+
+/// Takes up to so many events in a row away, each in turn, and says so.
+const LOST_IN_A_ROW: usize = 3;
+
+/// A fixture of more events is there for its length.
+const LONG: usize = 40;
+
+/// What its writer would know of each process all the same is missing, too, or is there.
+#[track_caller]
+fn no_loss_makes_a_finding(fixture: &str) {
+    let lines: Vec<&str> = fixture.lines().map(str::trim).collect();
+    let is_event = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit());
+    let of_head = |line: &&str| !line.is_empty() && !line.starts_with('#') && !is_event(line);
+    let mut head: Vec<String> = lines
+        .iter()
+        .copied()
+        .filter(of_head)
+        .map(str::to_owned)
+        .collect();
+    let events: Vec<&str> = lines.iter().copied().filter(is_event).collect();
+    if events.len() > LONG {
+        return;
+    }
+    let words = |line: &str| -> Vec<String> {
+        let line = line.split(" <").next().unwrap_or(line);
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    let at = |index: usize| events.get(index).map(|line| words(line)).expect("an event");
+    let check = |head: &[String], from: usize, to: usize| {
+        let mut text = head.join("\n");
+        for (index, line) in events.iter().enumerate() {
+            let words = words(line);
+            let [time, lane, kind, ..] = words.as_slice() else {
+                continue;
+            };
+            text += "\n";
+            match (from..to).contains(&index) && kind != "lost" {
+                true => text += &format!("{time} {lane} lost 1 removed"),
+                false => text += line,
+            }
+        }
+        let trace = Trace::check_text(&text).expect("it was read before");
+        let found = &trace.verdict().stories;
+        let found: Vec<_> = found.iter().map(|story| &story.head.message).collect();
+        assert!(
+            found.is_empty(),
+            "{found:#?} without the events {from}..{to} of\n{text}"
+        );
+    };
+    let all = |head: &[String]| {
+        for from in 0..events.len() {
+            for to in from + 1..=(from + LOST_IN_A_ROW).min(events.len()) {
+                check(head, from, to);
+            }
+        }
+    };
+    all(&head);
+    let lasting: Vec<String> = (0..events.len())
+        .map(at)
+        .filter(|words| {
+            words.get(2).is_some_and(|kind| {
+                matches!(kind.as_str(), "ring-create" | "scheme" | "shared" | "spawn")
+            })
+        })
+        .map(|words| format!("lasting 0 {}", words.get(2..).unwrap_or(&[]).join(" ")))
+        .collect();
+    // One process says it all, as a rule; whose lanes are whose is nothing to find out here.
+    if !lasting.is_empty() && !head.iter().any(|line| line.starts_with("process 1")) {
+        match head.iter_mut().find(|line| line.starts_with("process 0")) {
+            Some(process) => *process += " lasting=whole",
+            None => head.insert(0, "process 0 lasting=whole".to_owned()),
+        }
+        head.extend(lasting);
+        all(&head);
+    }
 }
 
 /// Puts all lanes of a fixture into one scope from its first event on.

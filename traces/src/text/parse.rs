@@ -56,6 +56,7 @@ impl Parser {
         match first.text() {
             "process" => return self.process_line(rest),
             "lane" => return self.lane_line(rest),
+            "lasting" => return self.lasting_line(rest),
             _ => {}
         }
         let at_ns = unsigned(first.text(), "the time")?;
@@ -113,6 +114,11 @@ impl Parser {
             Some("batch") => process.times_by_batch = true,
             Some(other) => return Err(format!("no times: {other}")),
         }
+        match rest.key("lasting").map(Word::text) {
+            None => {}
+            Some("whole") => process.lasting.is_whole = true,
+            Some(other) => return Err(format!("no amount of what lasts: {other}")),
+        }
         match rest.key("state").map(Word::text) {
             None | Some("running") => {}
             Some("clean") => process.exit_handlers_ran = true,
@@ -153,6 +159,21 @@ impl Parser {
             };
             self.process(index).stopped = Some(stopped);
         }
+        rest.end()
+    }
+
+    /// What a process said that lasts, in the words of its events.
+    fn lasting_line(&mut self, mut rest: Rest<'_>) -> Result<(), String> {
+        let index: u32 = rest.number("the process")?;
+        if index as usize >= self.recording.processes.len() {
+            return Err(format!("no process {index} so far"));
+        }
+        let kind = rest.next("a kind")?.text();
+        if !matches!(kind, "ring-create" | "scheme" | "shared" | "spawn") {
+            return Err(format!("nothing that lasts: {kind}"));
+        }
+        let what = self.what(index, 0, kind, &mut rest)?;
+        self.process(index).lasting.take(&what);
         rest.end()
     }
 

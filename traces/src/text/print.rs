@@ -35,6 +35,11 @@ pub(crate) fn print(recording: &Recording, events: &Events) -> String {
         if process.times_by_batch {
             out.push_str(" times=batch");
         }
+        let losses = &recording.losses;
+        let is_lossy = losses.iter().any(|loss| loss.process as usize == index);
+        if is_lossy && process.lasting.is_whole {
+            out.push_str(" lasting=whole");
+        }
         if process.exit_handlers_ran {
             out.push_str(" state=clean");
         }
@@ -69,6 +74,10 @@ pub(crate) fn print(recording: &Recording, events: &Events) -> String {
             Some(Stopped::Unknown) => out.push_str(" stopped=unknown"),
         }
         out.push('\n');
+        // Where nothing is missing, its events say it.
+        for what in process.lasting.events().filter(|_| is_lossy) {
+            let _ = writeln!(out, "lasting {index} {}", words(recording, &what).join(" "));
+        }
     }
     let labels = labels(recording);
     for (lane, label) in recording.lanes.iter().zip(&labels) {

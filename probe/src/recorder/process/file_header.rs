@@ -101,6 +101,8 @@ impl Process {
             self.header_word(header::CHUNKS_USABLE)
                 .store(u64::from(session.first_chunks()), Ordering::Relaxed);
         }
+        self.header_word(header::LASTING)
+            .store(1, Ordering::Relaxed);
         self.header_word(header::STATE)
             .store(layout::state::RUNNING, Ordering::Relaxed);
         // The magic goes last: a file without it was never opened for records.

@@ -1,12 +1,13 @@
-//! What events refer to: strings, places, types, modules, stacks. All threads write them one after the other
-//! into one chunk, so that a thousand threads with a name each take no more room than their names.
+//! What events refer to: strings, places, types, modules, stacks; and what lasts, such as how cookies are to be read. All
+//! threads write them one after the other into one chunk, so that a thousand threads with a name each take no more room
+//! than their names.
 //!
 //! A signal handler may come anywhere in here, and goes its own way: it never waits for the code that it
 //! interrupted.
 
 use core::sync::atomic::Ordering;
 
-use wire::layout::{CHUNK_WORDS, ChunkKind, header};
+use wire::layout::{CHUNK_WORDS, ChunkKind, LASTING_MAX, header};
 use wire::payload::pair;
 use wire::record::{Header, Kind};
 use wire::{protocol, schema};
@@ -18,6 +19,30 @@ impl Process {
     /// Writes a record that events refer to, and has it committed when it returns. False, and counted,
     /// where there is no room for it.
     pub(crate) fn write_name(&self, kind: Kind, payload: &[u64]) -> bool {
+        self.write_apart(kind, 0, payload)
+    }
+
+    /// Writes a record of what lasts a second time, where it is not overwritten.
+    pub(crate) fn write_lasting(&self, kind: Kind, aux: u8, payload: &[u64]) {
+        let has_room = self.lasting.fetch_add(1, Ordering::Relaxed) < LASTING_MAX;
+        if !has_room || !self.write_apart(kind, aux, payload) {
+            self.header_word(header::LASTING)
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes that there are records of a kind, where there may be as many as there are connections: once.
+    pub(crate) fn write_that_there_are(&self, kind: Kind) {
+        let bit = 1 << (kind as u32 % u64::BITS);
+        let is_written = |seen: u64| seen & bit != 0;
+        if !is_written(self.there_are.load(Ordering::Relaxed))
+            && !is_written(self.there_are.fetch_or(bit, Ordering::Relaxed))
+        {
+            self.write_lasting(kind, 0, &[]);
+        }
+    }
+
+    fn write_apart(&self, kind: Kind, aux: u8, payload: &[u64]) -> bool {
         let words = payload.len() + 1;
         loop {
             match protocol::claim(&self.names_end, words, CHUNK_WORDS) {
@@ -26,7 +51,11 @@ impl Process {
                         return false;
                     };
                     protocol::announce(slot, words as u8);
-                    protocol::commit(slot, Header::committed(kind, words as u8, 0, 0, 0), payload);
+                    protocol::commit(
+                        slot,
+                        Header::committed(kind, words as u8, 0, aux, 0),
+                        payload,
+                    );
                     return true;
                 }
                 Err(full) => {
