@@ -111,11 +111,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 
 /// What must be known for one handle to be all there is, and for nobody to have said that it may be in flight twice.
 fn history(generation: &Generation, others: &[&Operation], judge: &Judge<'_>) -> History {
-    if !generation.is_sole_owner() || !judge.knows_no_shared(generation.id.process) {
-        return History::Whole;
+    // The leak of an earlier life may be missing, and with it whose that life's operations are.
+    let is_of_it = |other: &&Operation| other.generation == Some(generation.id);
+    let is_sole = generation.is_sole_owner() && judge.knows_no_shared(generation.id.process);
+    if is_sole && others.iter().any(is_of_it) {
+        History::Since(generation.leaked)
+    } else {
+        History::Whole
     }
-    let oldest = others.iter().map(|other| other.submit).min();
-    History::Since(oldest.map_or(generation.leaked, |oldest| oldest.min(generation.leaked)))
 }
 
 /// An index went in again before the last completion of its operation.
@@ -543,6 +546,18 @@ mod tests {
         of("process 0 lasting=whole", "Rc", "<? operation #1");
         of(shares, "Box", "<? operation #1");
         of("", "Box", "<? operation #1");
+        // Whose the first one is was said by a leak that may be missing.
+        check_rule(
+            &RULE,
+            "
+            process 0 lasting=whole
+            4 main submit 0 READ 0x1000 conn.rs:9
+            5 main lost 9 overwritten
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main submit 0 RECV 0x1000 conn.rs:12   <? operation #1
+            30 main submit 0 SEND 0x1000 conn.rs:15   <- [since:2] operation #2
+            ",
+        );
     }
 
     #[test]
