@@ -131,9 +131,18 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     let cause = dropped
         .map(|(at, _)| at)
         .or(woken.map(|woken| woken.resumed));
+    // What it was doing when it was resumed says it all; which completions there are for a resume goes further back.
+    let since = match (shape, &coroutine.doing) {
+        ("done" | "dropped", Doing::Done(at) | Doing::Dropped(at)) => {
+            Some(dropped.map_or(*at, |(at, (_, submitted))| at.min(submitted)))
+        }
+        ("woken", _) => woken.map(|woken| woken.suspended),
+        ("elsewhere", Doing::Suspended { event, .. }) => Some(*event),
+        _ => coroutine.spawned,
+    };
     let mut draft = Draft::new(coroutine.subject(), cause.unwrap_or(*event), *event)
         .scope(coroutine.scope)
-        .history(coroutine.spawned.map_or(History::Whole, History::Since))
+        .history(since.map_or(History::Whole, History::Since))
         .message(message)
         .evidence(*event, "resumed here")
         .key(Key::Coroutine(coroutine.process, coroutine.number))
@@ -291,7 +300,7 @@ mod tests {
             1 main spawn 9 Task main.rs:3
             10 main submit 0 NOP 0x1000
             20 main suspend 9 0x1000
-            30 main coroutine-drop 9      <- [error since:0] coroutine 9 (Task) was resumed by 0x1000 on ring 0 after it was dropped: operation #0, which it waited for, was in flight when it was
+            30 main coroutine-drop 9      <- [error since:1] coroutine 9 (Task) was resumed by 0x1000 on ring 0 after it was dropped: operation #0, which it waited for, was in flight when it was
             40 main complete 0 0x1000 0
             50 main resume 9 0x1000
             ";
@@ -495,9 +504,27 @@ mod tests {
             "
             2 main spawn 9 Task main.rs:3
             3 main coroutine-drop 9
-            40 main resume 9              <- [error since:0] coroutine 9 (Task) was resumed after it was dropped
+            40 main resume 9              <- [error since:1] coroutine 9 (Task) was resumed after it was dropped
             50 main done 7
-            51 main resume 7              <- [error whole] coroutine 7 was resumed after it was done
+            51 main resume 7              <- [error since:3] coroutine 7 was resumed after it was done
+            ",
+        );
+    }
+
+    #[test]
+    fn what_was_overwritten_before_it_was_suspended_explains_nothing() {
+        check_rule(
+            &RULE,
+            "
+            process 0 lasting=whole
+            5 main lost 99 overwritten
+            10 main suspend 9 0x1000
+            20 main submit 0 NOP 0x1000
+            21 main submit 0 NOP 0x2000
+            40 main complete 0 0x2000 0
+            41 main resume 9 0x2000       <- [since:1] by 0x2000 on ring 0, which it was not waiting for
+            50 main suspend 9 0x3000
+            51 main resume 9 0x3000       <? without a completion
             ",
         );
     }
