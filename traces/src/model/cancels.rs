@@ -17,6 +17,8 @@ const DESCRIPTORS_MAX: usize = 1 << 16;
 pub(crate) struct Cancelled {
     all: Option<EventId>,
     by_descriptor: FxHashMap<i32, EventId>,
+    /// When the latest of all went in that says nothing if it succeeds.
+    asked: Option<EventId>,
 }
 
 impl Cancelled {
@@ -24,6 +26,11 @@ impl Cancelled {
     pub(super) fn all(&mut self, at: EventId) {
         self.all = Some(at);
         self.by_descriptor.clear();
+    }
+
+    /// All that fly on a ring, or may have been among those that are meant, by what says nothing if it succeeds.
+    pub(super) fn may_be_all(&mut self, at: EventId) {
+        self.asked = Some(at);
     }
 
     /// All that fly on a descriptor.
@@ -44,5 +51,11 @@ impl RingState {
     /// Whether a cancellation of an operation succeeded, or one that may have been of it.
     pub(crate) fn has_cancelled(&self, operation: &Operation) -> bool {
         operation.cancelled || self.cancels.has_hit(operation)
+    }
+
+    /// The same, or one that says nothing where it does was asked for.
+    pub(super) fn may_have_cancelled(&self, operation: &Operation) -> bool {
+        let asked = operation.cancelled_quietly || self.cancels.asked > Some(operation.submit);
+        asked || self.has_cancelled(operation)
     }
 }

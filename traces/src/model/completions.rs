@@ -124,7 +124,7 @@ impl State {
             (link.address, link.generation) = (address, generation.number);
         }
         if let Some(operation) = &operation {
-            self.completed_of(event, operation, (completion, last));
+            self.completed_of(event, operation, (completion, last), observer);
             self.note_bad_descriptor(operation, (event.id, completion), observer);
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
@@ -194,10 +194,11 @@ impl State {
         event: &Event,
         operation: &Operation,
         (completion, last): (&Completion, bool),
+        observer: &mut Observer<'_>,
     ) {
         self.no_hits(operation.id, event.lane);
         self.written(operation, completion);
-        self.note_result(event, operation, completion);
+        self.note_result(event, operation, completion, observer);
         self.note_closed_by_operation(operation, completion);
         if last {
             self.forget_memory(operation);

@@ -16,6 +16,8 @@ use crate::event::{Completion, EventId, SiteId};
 
 /// Descriptors that are kept.
 const OPEN_MAX: usize = 1 << 20;
+/// `SHUT_WR`: nothing is sent any more, and all else goes on.
+const SHUT_WR: u32 = 1;
 /// Places that the summary names.
 const PLACES_MAX: usize = 4;
 
@@ -132,15 +134,31 @@ impl Open {
 }
 
 impl State {
-    /// An operation has closed a descriptor.
+    /// An operation has closed a descriptor, or shut it down.
     pub(super) fn note_closed_by_operation(
         &mut self,
         operation: &Operation,
         completion: &Completion,
     ) {
         let entry = &operation.entry;
-        if entry.opcode == op::CLOSE && entry.file_index == 0 && completion.res == 0 {
-            self.open.closed(operation.id.process, entry.fd);
+        let done = completion.res == 0;
+        if entry.opcode == op::CLOSE && entry.file_index == 0 {
+            if done {
+                self.open.closed(operation.id.process, entry.fd);
+            } else {
+                self.not_closed(operation);
+            }
+        } else if done {
+            self.shut_down(operation);
+        }
+    }
+
+    /// What reads from a connection that is shut down, or waits for it, ends.
+    pub(super) fn shut_down(&mut self, operation: &Operation) {
+        let entry = &operation.entry;
+        let by_number = entry.sqe_flags & op::SQE_FIXED_FILE == 0;
+        if entry.opcode == op::SHUTDOWN && by_number && entry.len != SHUT_WR {
+            self.ends_all_on(operation.id.process, entry.fd, operation.submit);
         }
     }
 

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::Observer;
 use super::addresses::Place;
 use super::buffers::{self, Part, Piece, Until};
+use super::expect::Owes;
 use super::moment::{Gone, MemoryGone, Moment};
 use super::opcodes as op;
 use super::state::State;
@@ -44,6 +45,8 @@ struct Named {
     operations: BTreeSet<(u32, u64)>,
     /// The latest time that the number was given out, and the lane.
     opened: Option<(EventId, u32)>,
+    /// The latest time that all on it were asked to end: what does is not in flight for long.
+    ended: Option<EventId>,
 }
 
 /// What is known of memory.
@@ -412,11 +415,15 @@ impl State {
         let named = self.memory.descriptors.remove(&key).unwrap_or_default();
         let by_batch = observer.recording.is_by_batch(process);
         let mut flying = self.memory.closed.remove(&key).unwrap_or_default();
-        for (number, sequence) in named.operations {
+        let Named {
+            operations,
+            opened,
+            ended,
+        } = named;
+        for (number, sequence) in operations {
             let Some(operation) = self.operation(process, number, sequence) else {
                 continue;
             };
-            let opened = named.opened;
             if opened.is_some_and(|opened| self.names_older(operation, opened, by_batch)) {
                 continue;
             }
@@ -429,12 +436,76 @@ impl State {
                     refused: None,
                     made,
                 });
-            } else if operation.sure {
+            } else if operation.sure && ended < Some(operation.submit) {
                 flying.insert((number, sequence), (event.id, made));
             }
         }
         if !flying.is_empty() {
             self.memory.closed.insert(key, flying);
+        }
+    }
+
+    /// An operation is to close a descriptor: if it does, what the kernel took before is on a file without a number.
+    pub(super) fn closing(&mut self, operation: &Operation, observer: &Observer<'_>) {
+        let id = operation.id;
+        let key = (id.process, operation.entry.fd);
+        let Some(named) = self.memory.descriptors.get(&key) else {
+            return;
+        };
+        let by_batch = observer.recording.is_by_batch(id.process);
+        let is_before = |(number, sequence): &(u32, u64)| {
+            let Some(other) = self.operation(id.process, *number, *sequence) else {
+                return false;
+            };
+            // A queue is taken in its order, and no other is.
+            let taken = *number == id.ring || other.consumed.is_some();
+            let is_unordered = by_batch && other.lane != operation.lane;
+            let is_older = |opened| self.names_older(other, opened, by_batch);
+            taken
+                && !is_unordered
+                && other.sure
+                && named.ended < Some(other.submit)
+                && !named.opened.is_some_and(is_older)
+        };
+        let before: Vec<_> = named.operations.iter().copied().filter(is_before).collect();
+        if before.is_empty() {
+            return;
+        }
+        let closed = self.memory.closed.entry(key).or_default();
+        for flying in before {
+            closed.insert(flying, (operation.submit, false));
+            if let Some(named) = self.memory.descriptors.get_mut(&key) {
+                named.operations.remove(&flying);
+            }
+        }
+    }
+
+    /// An operation has not closed a descriptor.
+    pub(super) fn not_closed(&mut self, operation: &Operation) {
+        let key = (operation.id.process, operation.entry.fd);
+        let Some(closed) = self.memory.closed.get_mut(&key) else {
+            return;
+        };
+        let named = self.memory.descriptors.entry(key).or_default();
+        closed.retain(|flying, (by, _)| {
+            let stays = *by != operation.submit;
+            if !stays {
+                named.operations.insert(*flying);
+            }
+            stays
+        });
+        if closed.is_empty() {
+            self.memory.closed.remove(&key);
+        }
+        if named.operations.is_empty() {
+            self.memory.descriptors.remove(&key);
+        }
+    }
+
+    /// All that is in flight on a descriptor is asked to end.
+    pub(super) fn ends_all_on(&mut self, process: u32, fd: i32, at: EventId) {
+        if let Some(named) = self.memory.descriptors.get_mut(&(process, fd)) {
+            named.ended = Some(at);
         }
     }
 
@@ -455,7 +526,12 @@ impl State {
     }
 
     /// A number is given out that was closed with operations in flight.
-    fn show_closed_in_flight(&mut self, event: &Event, fd: i32, observer: &mut Observer<'_>) {
+    pub(super) fn show_closed_in_flight(
+        &mut self,
+        event: &Event,
+        fd: i32,
+        observer: &mut Observer<'_>,
+    ) {
         let process = event.process;
         let Some(flying) = self.memory.closed.remove(&(process, fd)) else {
             return;
@@ -465,7 +541,9 @@ impl State {
                 continue;
             };
             let ring = self.rings.get(&(process, number));
-            if ring.is_some_and(|ring| !ring.has_cancelled(operation)) {
+            // Of one that has sent without copying the memory alone is in use still.
+            let has_sent = operation.owes == Owes::ZeroCopy && operation.completions > 0;
+            if ring.is_some_and(|ring| !ring.may_have_cancelled(operation)) && !has_sent {
                 observer.see(&Moment::DescriptorGone {
                     event: event.id,
                     fd,

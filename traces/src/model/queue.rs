@@ -233,7 +233,11 @@ impl State {
 
     /// Shows an operation that names others by their cookie, and notes what it does to them.
     pub(super) fn show_cancel(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
+        let is_quiet = operation.owes == expect::Owes::OnlyFailure;
         let Some(name) = Name::of(operation) else {
+            if is_quiet && operation.entry.opcode == op::ASYNC_CANCEL {
+                self.cancels_many_quietly(operation);
+            }
             return;
         };
         let id = operation.id;
@@ -278,12 +282,16 @@ impl State {
         let named = ring.by_cookie.get(&name.cookie);
         if named.is_some_and(|named| named.len() > NAMED_MAX) {
             ring.names_are_lost |= renamed.is_some();
+            if is_quiet {
+                ring.cancels.may_be_all(operation.submit);
+            }
             return;
         }
         let named: SmallVec<[u64; 4]> = named.into_iter().flatten().copied().collect();
         for sequence in &named {
             if let Some(target) = ring.flying.get_mut(sequence) {
                 target.abandoned.get_or_insert(operation.submit);
+                target.cancelled_quietly |= is_quiet && renamed.is_none();
             }
         }
         // They may come back under either name.
@@ -300,9 +308,19 @@ impl State {
                 ring.by_cookie.remove(&cookie);
             }
             // Where all goes well, nothing will say so.
-            if operation.owes == expect::Owes::OnlyFailure {
+            if is_quiet {
                 self.rename(id, name.cookie, cookie, false);
             }
+        }
+    }
+
+    /// A cancellation of all on a ring or descriptor says nothing if it succeeds.
+    fn cancels_many_quietly(&mut self, operation: &Operation) {
+        let (entry, id) = (&operation.entry, operation.id);
+        if entry.op_flags & CANCEL_FD != 0 {
+            self.ends_all_on(id.process, entry.fd, operation.submit);
+        } else if let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) {
+            ring.cancels.may_be_all(operation.submit);
         }
     }
 

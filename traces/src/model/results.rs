@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Observer;
 use super::buffers;
+use super::expect::Owes;
 use super::finish::End;
 use super::moment::Moment;
 use super::opcodes as op;
@@ -62,7 +63,7 @@ impl State {
     }
 
     /// An operation uses descriptors, or closes one.
-    pub(super) fn use_descriptors(&mut self, operation: &Operation) {
+    pub(super) fn use_descriptors(&mut self, operation: &Operation, observer: &Observer<'_>) {
         let process = operation.id.process;
         let entry = &operation.entry;
         let closes = entry.opcode == op::CLOSE && entry.file_index == 0;
@@ -70,6 +71,10 @@ impl State {
         // Who has it closed has taken it over, and what opens the number later is another file.
         if let Some(fd) = closed {
             self.open.taken_over(process, fd);
+            self.closing(operation, observer);
+        }
+        if operation.owes == Owes::OnlyFailure {
+            self.shut_down(operation);
         }
         for fd in buffers::descriptors(entry).chain(closed) {
             self.results.used(process, fd);
@@ -83,6 +88,7 @@ impl State {
         event: &Event,
         operation: &Operation,
         completion: &Completion,
+        observer: &mut Observer<'_>,
     ) {
         let id = operation.id;
         let recorded = self.results.recorded.contains(&id.process);
@@ -91,6 +97,10 @@ impl State {
         }
         let key = (id.process, completion.res);
         self.open.brought(id.process, completion.res);
+        // Of several with one cookie another one's result may be a count.
+        if !operation.ambiguous {
+            self.show_closed_in_flight(event, completion.res, observer);
+        }
         self.named_an_older_one(event, completion.res);
         self.results.open.remove(&key);
         let round = self.rings.round(&(id.process, id.ring));

@@ -192,6 +192,7 @@ impl State {
             owes,
             sure,
             cancelled: false,
+            cancelled_quietly: false,
             abandoned: None,
             passes: ring.passes,
             generation,
@@ -231,7 +232,7 @@ impl State {
         self.note_memory(&operation, observer);
         self.note_message(&operation);
         self.note_given_by_entry(event, &operation, observer);
-        self.use_descriptors(&operation);
+        self.use_descriptors(&operation, observer);
         let Some(ring) = self.rings.get_mut(&key) else {
             return;
         };

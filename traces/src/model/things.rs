@@ -418,6 +418,8 @@ pub(crate) struct Operation {
     pub(crate) sure: bool,
     /// A cancellation of it succeeded, or something that may have been one.
     pub(crate) cancelled: bool,
+    /// The same by a request that says nothing if it succeeds.
+    pub(crate) cancelled_quietly: bool,
     /// Its coroutine was dropped, or it was asked to be cancelled.
     pub(crate) abandoned: Option<EventId>,
     /// Enters of its ring that took all they offered before it went in.

@@ -4,11 +4,13 @@
 //! still use it: data until the last completion, arguments until the kernel took the entry; and when a
 //! descriptor that an entry names is closed before the kernel took it.
 //! Only suspects what lies in a stack frame that has returned, what is freed after the ring was dropped,
-//! and an operation whose descriptor was closed and its number given out again (a warning).
+//! and an operation whose descriptor was closed, by a call or an operation, and its number given out again, to whoever
+//! opens or accepts (a warning).
 //! Stays silent for what the kernel copies once it took the entry, for buffers that the kernel picks, for
 //! operations whose cancellation succeeded, for those that may have ended without a completion, where
 //! a twin with the same cookie may be the one that is still in flight, and for those that were on a descriptor
-//! whose number was given out again before the close.
+//! whose number was given out again before the close, or that was shut down, or where their cancellation may have
+//! succeeded without a word, or have nothing left to send.
 //! Points at the free, the move, the return or the close.
 
 use super::{Draft, History, Judge, Key, Rule};
@@ -27,8 +29,9 @@ pub(super) static RULE: Rule = Rule {
             before the kernel took the operation that names it, or before that was submitted at all, where \
             the kernel answers that it is none.",
     silent: "The kernel had taken the entry and copies that argument; the buffer is the kernel's choice; \
-             a cancellation of the operation had succeeded; or the operation may have ended without a \
-             completion. What an array of buffers points at is not recorded.",
+             a cancellation of the operation had succeeded; the operation may have ended without a \
+             completion; or, of a descriptor, was asked to end before the close (shut down, or cancelled by what \
+             posts nothing on success). What an array of buffers points at is not recorded.",
     needs: "Frees, moves, unmaps or stack pointers; submissions with their addresses; completions.",
     points_at: "The event that took the memory away.",
     example: "A future was leaked or dropped with its read in flight; its buffer was freed, and the next \
@@ -376,6 +379,110 @@ mod tests {
         );
     }
 
+    /// Closed by a call or an operation, and given out by a call or a completion.
+    #[test]
+    fn a_number_is_closed_and_given_out_in_any_way() {
+        let reused = |closed: &str, given: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 fd=3 sq=8 cq=16
+                    2 main fd-open 5 a.rs:1
+                    3 main submit 0 RECV 0x7 a.rs:2 fd=5 len=5
+                    4 main enter 0 1 -> 1
+                    {}
+                    {given}
+                    40 main complete 0 0x7 5
+                    ",
+                    closed.replace("ARROW", arrow)
+                ),
+            );
+        };
+        let by_call = "10 main fd-close 5 a.rs:3    ARROW";
+        let by_operation = "10 main submit 0 CLOSE 0x8 a.rs:3 fd=5 ARROW
+                    11 main enter 0 1 -> 1";
+        let closed = &format!("{by_operation}\n12 main complete 0 0x8 0");
+        // What posts nothing on success has closed it where its number is somebody's again.
+        let in_silence = &by_operation.replace("fd=5", "fd=5 skip-success");
+        // Another thread's queue may bring the news later.
+        let late = by_operation;
+        let opened = "20 main fd-open 5 a.rs:4";
+        let accepted = "
+                    20 main submit 0 ACCEPT 0x9 a.rs:4 fd=4
+                    21 main enter 0 1 -> 1
+                    22 main complete 0 0x9 5";
+        let socket = &accepted.replace("ACCEPT", "SOCKET");
+        let file = &accepted.replace("ACCEPT", "OPENAT");
+        let arrow = "<- [warning suspected since:2] 5 was closed at a.rs:3 and its number given out again while operation #0";
+        for closed in [by_call, closed, in_silence, late] {
+            for given in [opened, accepted, socket, file] {
+                reused(closed, given, arrow);
+                // Complete by then, and another number.
+                reused(closed, &format!("19 main complete 0 0x7 0\n{given}"), "");
+                let other = given
+                    .replace("fd-open 5", "fd-open 6")
+                    .replace("0x9 5", "0x9 6");
+                reused(closed, &other, "");
+            }
+        }
+        // The kernel did not close it, and what is opened is one of its own table.
+        let failed = format!("{by_operation}\n12 main complete 0 0x8 -125");
+        reused(&failed, accepted, "");
+        let direct = by_operation.replace("fd=5", "fd=5 file-index=6");
+        reused(&direct, accepted, "");
+        reused(by_call, &accepted.replace("fd=4", "fd=4 file-index=1"), "");
+        // What goes in behind it is on whatever has the number then.
+        let behind = format!("{by_operation}\n13 main submit 0 RECV 0xa a.rs:5 fd=5 len=5");
+        reused(&format!("9 main complete 0 0x7 5\n{behind}"), accepted, "");
+        // An operation with its cookie may have brought a count.
+        let count = "20 main submit 0 ACCEPT 0x9 a.rs:4 fd=4\n20 main submit 0 RECV 0x9 a.rs:4 fd=4\n22 main complete 0 0x9 5";
+        reused(by_call, count, "");
+    }
+
+    /// What was asked to end, or is done but for its memory, is not in flight on the old one for long.
+    #[test]
+    fn what_is_ended_before_its_descriptor_is_closed_is_silent() {
+        let reused = |opcode: &str, before: &str, arrow: &str| {
+            let (before, completes) = before.split_once('\n').unwrap_or((before, ""));
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 fd=3 sq=8 cq=16
+                    2 main fd-open 5 a.rs:1
+                    3 main submit 0 {opcode} 0x7 a.rs:2 fd=5 len=5
+                    4 main enter 0 1 -> 1
+                    {before}
+                    11 main enter 0 1 -> 1
+                    {completes}
+                    30 main fd-close 5 a.rs:3   {arrow}
+                    31 main fd-open 5 a.rs:4
+                    40 main complete 0 0x7 0
+                    "
+                ),
+            );
+        };
+        let said = "<- 5 was closed at a.rs:3 and its number given out again while operation #0";
+        let silent = |before: &str| reused("RECV", before, "");
+        let told = |before: &str| reused("RECV", before, said);
+        silent("10 main submit 0 ASYNC_CANCEL 0x8 addr=0x7 skip-success");
+        silent("10 main submit 0 ASYNC_CANCEL 0x8 fd=5 op-flags=3 skip-success");
+        silent("10 main submit 0 ASYNC_CANCEL 0x8 op-flags=5 skip-success");
+        silent("10 main submit 0 SHUTDOWN 0x8 fd=5 len=2 skip-success");
+        silent("10 main submit 0 SHUTDOWN 0x8 fd=5 len=2\n12 main complete 0 0x8 0");
+        // Of another one, one that failed, and one that leaves what reads alone.
+        told("10 main submit 0 ASYNC_CANCEL 0x8 addr=0x70 skip-success");
+        told("10 main submit 0 ASYNC_CANCEL 0x8 fd=6 op-flags=3 skip-success");
+        told("10 main submit 0 SHUTDOWN 0x8 fd=6 len=2 skip-success");
+        told("10 main submit 0 ASYNC_CANCEL 0x8 addr=0x7\n12 main complete 0 0x8 -114");
+        told("10 main submit 0 SHUTDOWN 0x8 fd=5 len=2\n12 main complete 0 0x8 -107");
+        told("10 main submit 0 SHUTDOWN 0x8 fd=5 len=1\n12 main complete 0 0x8 0");
+        reused("SEND_ZC", "10 main complete 0 0x7 5 more", "");
+        reused("SEND_ZC", "", said);
+        reused("POLL_ADD", "10 main complete 0 0x7 5 more", said);
+    }
+
     #[test]
     fn a_number_that_is_given_out_was_closed_where_nobody_looked() {
         check_rule(
@@ -492,7 +599,7 @@ mod tests {
             31 main enter 0 1 -> 1
             32 main complete 0 0xc 9
             33 main submit 0 RECV 0xd a.rs:15 fd=9 len=5
-            34 main submit 0 CLOSE 0xe a.rs:16 fd=9
+            34 main submit 0 CLOSE 0xe a.rs:16 fd=9     <- 9 was closed at a.rs:16 and its number given out again while operation #6
             35 main enter 0 2 -> 2
             36 main complete 0 0xe 0
             37 main fd-open 9 a.rs:17
@@ -505,7 +612,7 @@ mod tests {
     /// What closes it in silence is its taker as well.
     #[test]
     fn what_a_completion_brought_and_an_operation_closes_is_not_what_is_opened_then() {
-        let closed = |flags: &str, arrow: &str| {
+        let closed = |closes: &str, by_it: &str, arrow: &str| {
             check_rule(
                 &RULE,
                 &format!(
@@ -514,7 +621,7 @@ mod tests {
                     11 main enter 0 1 -> 1
                     12 main complete 0 0x8 8
                     13 main submit 0 RECV 0x9 a.rs:3 fd=8 len=5
-                    14 main submit 0 {flags} skip-success
+                    14 main submit 0 {closes} skip-success    {by_it}
                     15 main enter 0 2 -> 2
                     16 main fd-open 8 a.rs:5
                     17 main fd-close 8 a.rs:6   {arrow}
@@ -523,8 +630,8 @@ mod tests {
                 ),
             );
         };
-        closed("CLOSE 0xa a.rs:4 fd=8", "");
-        closed("NOP 0xa a.rs:4 fd=8", "<- 8 was closed at a.rs:6");
+        closed("CLOSE 0xa a.rs:4 fd=8", "<- 8 was closed at a.rs:4", "");
+        closed("NOP 0xa a.rs:4 fd=8", "", "<- 8 was closed at a.rs:6");
     }
 
     #[test]
