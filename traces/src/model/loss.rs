@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::Facts;
 use super::unheard::Unheard;
 use crate::dense::Dense;
-use crate::event::{Event, EventId, LossReason, What};
+use crate::event::{Event, EventId, Loss, LossReason, What};
 use crate::read::Pointers;
 use crate::recording::Recording;
 
@@ -133,7 +133,7 @@ impl Survey {
     pub(crate) fn learn(&mut self, event: &Event, end: impl Fn(&Event) -> EventId) {
         self.unheard.learn(event);
         if let What::Lost(loss) = &event.what {
-            return self.lose(event.process, event.lane, loss.reason);
+            return self.lose(event.process, event.lane, loss);
         }
         if !self.open.is_empty() {
             self.close(event.lane, end(event));
@@ -158,10 +158,12 @@ impl Survey {
     }
 
     #[cold]
-    fn lose(&mut self, process: u32, lane: u32, reason: LossReason) {
+    fn lose(&mut self, process: u32, lane: u32, loss: &Loss) {
         self.met = self.met.saturating_add(1);
         let after = self.last.get(lane);
-        if reason == LossReason::RingNotFollowed && self.unheard.is_told(process, after) {
+        let Loss { records, reason } = *loss;
+        let count = records.unwrap_or(1);
+        if reason == LossReason::RingNotFollowed && self.unheard.is_told(process, count, after) {
             return;
         }
         self.open.entry(lane).or_default().push(self.spans.len());

@@ -3,7 +3,8 @@
 //!
 //! A ring that both tell of is followed, and what it sends is known. Which of them both tell of is counted by descriptor,
 //! since the two clocks may be so far apart that who was first says nothing: where the kernel tells of more rings than
-//! the process does, or where a record of the kernel's is missing, any of them may be the one that is not followed.
+//! the process does, or where a record of the kernel's is missing, any of them may be the one that is not followed. Where
+//! it tells of fewer in all than the process made, it began to look later, and nothing is known of whose a descriptor was.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -22,6 +23,8 @@ pub(super) struct Unheard {
     unfollowed: FxHashMap<u32, u64>,
     /// Rings that were made at a descriptor, by view: so many that the kernel tells of, and so many that the process does.
     made: FxHashMap<(u32, i32), (u64, u64)>,
+    /// The same of all descriptors, with those that the process made and does not follow.
+    all: FxHashMap<u32, (u64, u64)>,
     /// Descriptors of the kernel's rings, and those from whose rings messages were sent.
     descriptors: FxHashMap<RingKey, i32>,
     senders: FxHashSet<(u32, i32)>,
@@ -45,13 +48,15 @@ impl Unheard {
         }
     }
 
-    /// A ring is not followed. Gives whether the kernel tells of it.
-    pub(super) fn is_told(&mut self, process: u32, after: u64) -> bool {
-        let is_told = self.view_of.contains_key(&process);
-        if is_told {
-            self.unfollowed.entry(process).or_insert(after);
-        }
-        is_told
+    /// So many rings are not followed. Gives whether the kernel tells of them.
+    pub(super) fn is_told(&mut self, process: u32, count: u64, after: u64) -> bool {
+        let Some(view) = self.view_of.get(&process) else {
+            return false;
+        };
+        let (_, by_process) = self.all.entry(*view).or_default();
+        *by_process = by_process.saturating_add(count);
+        self.unfollowed.entry(process).or_insert(after);
+        true
     }
 
     /// Looks at the next event.
@@ -68,15 +73,19 @@ impl Unheard {
             if let What::RingCreate(ring) = &event.what
                 && let Some(view) = self.view_of.get(&event.process)
             {
-                let (_, by_process) = self.made.entry((*view, ring.fd)).or_default();
-                *by_process = by_process.saturating_add(1);
+                let at_descriptor = self.made.entry((*view, ring.fd)).or_default();
+                for (_, by_process) in [at_descriptor, self.all.entry(*view).or_default()] {
+                    *by_process = by_process.saturating_add(1);
+                }
             }
             return;
         }
         match &event.what {
             What::RingCreate(ring) => {
-                let (by_kernel, _) = self.made.entry((view, ring.fd)).or_default();
-                *by_kernel = by_kernel.saturating_add(1);
+                let at_descriptor = self.made.entry((view, ring.fd)).or_default();
+                for (by_kernel, _) in [at_descriptor, self.all.entry(view).or_default()] {
+                    *by_kernel = by_kernel.saturating_add(1);
+                }
                 self.descriptors.insert((view, ring.ring), ring.fd);
             }
             What::Submit(it) if it.entry.opcode == op::MSG_RING => {
@@ -96,9 +105,13 @@ impl Unheard {
     pub(super) fn finish(self) -> FxHashMap<u32, u64> {
         let mut unsure = self.unsure;
         let made = |sender| self.made.get(sender).copied().unwrap_or_default();
+        let came_late = |view: &u32| {
+            let all = self.all.get(view).copied();
+            all.is_some_and(|(by_kernel, by_process)| by_kernel < by_process)
+        };
         for sender in &self.senders {
             let (by_kernel, by_process) = made(sender);
-            if by_kernel != by_process {
+            if by_kernel != by_process || came_late(&sender.0) {
                 unsure.insert(sender.0);
             }
         }

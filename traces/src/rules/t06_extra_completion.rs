@@ -393,6 +393,38 @@ mod tests {
         question("6 k lost 1 kernel-buffer");
     }
 
+    /// Which began to look behind the first ring: at the descriptor that this one had it sees another.
+    #[test]
+    fn it_may_be_a_message_of_a_ring_at_a_descriptor_that_had_one_before_the_kernel_looked() {
+        let sent = |first: &str, by: u32, doubt: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "process 0 pid=77 start=9 capture=preload end=exit:0
+                    process 1 pid=77 start=9 capture=kernel end=exit:0
+                    lane k process=1
+                    1 main ring-create 0 fd=5 sq=8 cq=16
+                    {first}
+                    2 main ring-drop 0
+                    3 main ring-create 1 fd=4 sq=8 cq=16
+                    3 k ring-create 1 fd=4 sq=8 cq=16
+                    4 main lost 1 ring-not-followed
+                    4 k ring-create 2 fd=5 sq=8 cq=16
+                    5 main submit 1 NOP 0x7
+                    6 main complete 1 0x7 0
+                    7 k submit {by} MSG_RING 0x9 seq=0
+                    8 main complete 1 0x7 12    {doubt} a completion on ring 1 brought cookie 0x7"
+                ),
+            );
+        };
+        let seen = "1 k ring-create 0 fd=5 sq=8 cq=16";
+        sent("", 2, "<?");
+        sent(seen, 2, "<?");
+        // Where both saw all of them, the process knows what is sent from the one that it follows.
+        sent(seen, 1, "<-");
+        sent("", 1, "<?");
+    }
+
     /// Nobody reads the ring that they are sent to, but for a few.
     #[test]
     fn of_more_messages_than_are_kept_this_may_be_one() {
