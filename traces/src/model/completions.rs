@@ -126,6 +126,9 @@ impl State {
         if let Some(operation) = &operation {
             self.completed_of(event, operation, (completion, last), observer);
             self.note_bad_descriptor(operation, (event.id, completion), observer);
+            if completion.cookie == 0 && expect::ends_quietly(&operation.entry) {
+                self.came_without(event, operation, completion.res, observer);
+            }
         } else if completion.flags & CQE_SKIP == 0 {
             self.stray(event, completion, address, observer);
         }

@@ -71,7 +71,7 @@ pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
     Rewritten, Stray, Submitted, Untaken,
 };
-pub(crate) use opcodes::CQE_MORE;
+pub(crate) use opcodes::{CLOSE, CQE_MORE};
 pub(crate) use queue::TARGETS_MAX;
 pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;

@@ -32,6 +32,17 @@ pub(crate) enum Moment<'a> {
         /// The leak that proves it, or nothing where a scheme says so.
         proof: Option<EventId>,
     },
+    /// A completion of what would have posted none, had all gone well, came without a cookie on such a ring.
+    CameWithout {
+        /// The event.
+        event: EventId,
+        /// The operation, or one of several that it may be.
+        operation: &'a Operation,
+        /// What the completion says.
+        result: i32,
+        /// As above.
+        proof: Option<EventId>,
+    },
     /// An operation whose cookie nobody set came to its end, with all that came of it.
     Settled {
         /// The operation.

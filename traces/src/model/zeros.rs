@@ -11,10 +11,17 @@
 use wire::payload::Submit;
 use wire::record::CookieState;
 
+use super::Observer;
+use super::expect::ends_quietly;
+use super::moment::Moment;
 use super::opcodes as op;
 use super::rings::never_set;
-use super::things::{Lap, Operation, RingState};
-use crate::event::Submission;
+use super::state::State;
+use super::things::{Lap, Operation, OperationId, Pointers, RingState};
+use crate::event::{Event, Submission};
+
+/// Operations in flight with a cookie of 0 that are looked at for one that was given it.
+const LOOKED_MAX: usize = 256;
 
 /// What a ring's cookies of 0 are like.
 #[derive(Debug, Default)]
@@ -96,6 +103,42 @@ impl RingState {
             CookieState::Poisoned
         } else {
             CookieState::Unknown
+        }
+    }
+}
+
+impl State {
+    /// What posts nothing when all goes well has failed, and had no cookie: needed it was none until now.
+    pub(super) fn came_without(
+        &self,
+        event: &Event,
+        operation: &Operation,
+        result: i32,
+        observer: &mut Observer<'_>,
+    ) {
+        let OperationId { process, ring, .. } = operation.id;
+        let proof = match self.pointers_on(process, ring) {
+            Pointers::No => return,
+            Pointers::Declared => None,
+            Pointers::Proved(leaked) => Some(leaked),
+        };
+        let Some(own) = self.rings.get(&(process, ring)) else {
+            return;
+        };
+        // It may be of any that is in flight without one, which they are as long as they say nothing.
+        let same = own.by_cookie.get(&0).into_iter().flatten();
+        let mut same = same.filter_map(|sequence| own.flying.get(sequence).map(Box::as_ref));
+        let mut looked = same.by_ref().take(LOOKED_MAX).chain([operation]);
+        let is_believed =
+            |it: &Operation| ends_quietly(&it.entry) && it.cookie_state == CookieState::Unknown;
+        let all_without = looked.all(is_believed) && same.next().is_none();
+        if result < 0 && all_without && !self.schemes.is_sentinel(process, ring, 0) {
+            observer.see(&Moment::CameWithout {
+                event: event.id,
+                operation,
+                result,
+                proof,
+            });
         }
     }
 }

@@ -524,7 +524,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
             }
         }
         Moment::Cancels(_) => const { &[&t15_ambiguous_cancel::RULE, &t25_truncated_cookie::RULE] },
-        Moment::Unset { .. } => const { &[&t01_unset_cookie::RULE] },
+        Moment::Unset { .. } | Moment::CameWithout { .. } => const { &[&t01_unset_cookie::RULE] },
         Moment::Forged(_) => const { &[&t12_unknown_cookie::RULE] },
         Moment::TakenBackAfterDrop { .. } => const { &[&t07_reclaimed_in_flight::RULE] },
         Moment::RingDropped { .. } => const { &[&t09_never_reclaimed::RULE] },

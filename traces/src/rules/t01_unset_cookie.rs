@@ -4,16 +4,19 @@
 //! or a leaked pointer was seen as a cookie on that ring; on one in whose slot nobody ever set any, on a ring where others
 //! have cookies; and on a completion with 0 there that no operation explains.
 //! Stays silent where 0 is a declared sentinel, was set on purpose, or cookies are indices; where no operation of the
-//! ring has a cookie; and of what posts nothing when all goes well, unless poison shows that nobody set it.
-//! Points at the submission.
+//! ring has a cookie; and of what posts nothing when all goes well, unless poison shows that nobody set it. Where such a
+//! one fails after all, it is suspected (a warning).
+//! Points at the submission, and at the completion that nobody asked for.
 
 use wire::record::CookieState;
 
 use super::t02_leftover_cookie::{UNSET, forgotten};
 use super::{Draft, History, Judge, Rule};
-use crate::event::SiteId;
+use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity, Subject};
-use crate::model::{Moment, Pointers, Standing, Stray, ends_others, ends_quietly};
+use crate::model::{
+    CLOSE, Moment, Operation, Pointers, Standing, Stray, ends_others, ends_quietly,
+};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(1),
@@ -26,7 +29,8 @@ pub(super) static RULE: Rule = Rule {
     silent: "The program was seen to set 0 on purpose; 0 is a declared sentinel; cookies are declared \
              indices; no pointer was ever seen as a cookie on that ring; or no operation of the ring was ever given \
              a cookie, and who does one thing at a time needs none. Nor is anything said \
-             of what posts no completion on success, unless poison shows that nobody set it.",
+             of what posts no completion on success, until it fails, unless poison shows that nobody set it; \
+             nor where a cancellation fails, as they do.",
     needs: "Submissions and leaks. Poisoned slots make it proved.",
     points_at: "The submission that carries no cookie.",
     example: "A preparation helper used to clear user_data and so undid a cookie that was set before it; \
@@ -41,6 +45,15 @@ pub(super) static RULE: Rule = Rule {
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     if let Moment::Stray(stray) = moment {
         reaped(stray, judge);
+    }
+    if let Moment::CameWithout {
+        event,
+        operation,
+        result,
+        proof,
+    } = moment
+    {
+        failed((*event, *result), operation, *proof, judge);
     }
     let Moment::Unset { operation, proof } = moment else {
         return;
@@ -91,6 +104,48 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     }
     if let Some(proof) = proof {
         draft = draft.evidence(*proof, "a pointer that is a cookie here");
+    }
+    judge.say(draft);
+}
+
+/// A completion without a cookie of what would have posted none.
+fn failed(
+    (event, result): (EventId, i32),
+    operation: &Operation,
+    proof: Option<EventId>,
+    judge: &mut Judge<'_>,
+) {
+    let entry = &operation.entry;
+    // Those fail all the time, and whoever sends them off without a word knows.
+    if ends_others(entry.opcode) && entry.opcode != CLOSE {
+        return;
+    }
+    let site = SiteId(entry.site);
+    let name = judge.operation(operation);
+    let which = if operation.ambiguous {
+        ", or another that went in without a cookie,"
+    } else {
+        ""
+    };
+    let mut draft = Draft::new(operation.id.subject(), event, event)
+        .scope(operation.scope)
+        // Who dispatches may look for nothing there.
+        .confidence(Confidence::Suspected)
+        .severity(Severity::Warning)
+        .history(History::Whole)
+        .message(format!(
+            "{name}{which} asked for no completion on success and failed: {}, with user_data 0x0, but cookies are \
+             pointers on this ring: nobody knows whose it is",
+            crate::names::result(result)
+        ))
+        .evidence(operation.submit, "submitted without a cookie here")
+        .evidence(event, "failed, and came back")
+        .key(operation.id)
+        .shape("failed")
+        .shape(crate::names::opcode(entry.opcode))
+        .shape(judge.names().file(site));
+    if let Some(proof) = proof {
+        draft = draft.evidence(proof, "a pointer that is a cookie here");
     }
     judge.say(draft);
 }
@@ -238,6 +293,67 @@ mod tests {
             50 main submit 0 SEND 0x0 skip-success poisoned        <- went in with user_data 0x0
             60 main submit 0 SEND 0x0                              <- went in with user_data 0x0
             ",
+        );
+    }
+
+    #[test]
+    fn what_posts_nothing_on_success_and_fails_is_nobodys() {
+        let fails = |before: &str, op: &str, result: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    {before}
+                    20 main submit 0 {op} skip-success
+                    30 main submit 0 RECV 0x1000
+                    40 main complete 0 0x0 {result}    {arrow}
+                    "
+                ),
+            );
+        };
+        let leaked = "10 main leak 0x1000 Conn conn.rs:8";
+        let told = "<- [warning suspected whole] operation #0 (ring 0, slot 0, SEND) at conn.rs:9 asked for no completion on \
+                    success and failed: -32 (EPIPE), with user_data 0x0";
+        let send = "SEND 0x0 conn.rs:9 fd=4 len=8";
+        fails(leaked, send, "-32", told);
+        fails("10 main scheme 0 pointer", send, "-32", told);
+        fails(
+            leaked,
+            "CLOSE 0x0 conn.rs:9 fd=4",
+            "-9",
+            "<- CLOSE) at conn.rs:9 asked",
+        );
+        // No pointers; nobody on purpose; a cancellation that came too late; and what says something for itself.
+        fails("", send, "-32", "");
+        fails("10 main scheme 0 index", send, "-32", "");
+        fails(
+            &format!("5 main scheme 0 sentinel 0\n{leaked}"),
+            send,
+            "-32",
+            "",
+        );
+        fails(leaked, "ASYNC_CANCEL 0x0 conn.rs:9 addr=0x1000", "-2", "");
+        fails(leaked, "SEND 0x0 set conn.rs:9 fd=4 len=8", "-32", "");
+        // Of several nobody knows which, and all of them had none; or one of them was given it.
+        let other = "11 main submit 0 SEND 0x0 conn.rs:5 fd=4 len=8";
+        let several = "<- at conn.rs:5, or another that went in without a cookie, asked";
+        fails(
+            &format!("{leaked}\n{other} skip-success"),
+            send,
+            "-32",
+            several,
+        );
+        fails(
+            &format!("{leaked}\n{other} set skip-success"),
+            send,
+            "-32",
+            "",
+        );
+        fails(
+            &format!("5 main lost 1 removed\n{leaked}"),
+            send,
+            "-32",
+            "<? asked for no completion",
         );
     }
 
