@@ -123,6 +123,46 @@ fn what_cannot_be_told_of_many_of_one_name_is_not_told_and_not_looked_for() {
     assert_eq!(most, 2, "one name for all of them, and that of the request");
 }
 
+/// One poll among many that read with its owner's word: whose it is after a rename is known, or nobody is said to have lost it.
+#[test]
+fn what_is_renamed_among_many_of_its_name_does_not_hold_their_owner() {
+    let trace = |others: usize, renamed: &str, last: &str| {
+        let others_in = "5 main submit 0 RECV 0x5100 conn.rs:1\n".repeat(others);
+        let others_out = "9 main complete 0 0x5100 5\n".repeat(others);
+        let text = format!(
+            "
+            1 main ring-create 0 sq=1024 cq=2048
+            2 main shared 0x5100
+            2 main leak 0x5100 Old old.rs:1
+            2 main leak 0x5600 New new.rs:1
+            4 main submit 0 POLL_ADD 0x5100 conn.rs:2
+            {others_in}
+            {renamed}
+            7 main enter 0 {} -> {0}
+            {last}
+            {others_out}
+            10 main reclaim 0x5100 Old old.rs:9
+            11 main complete 0 0x5600 1
+            12 main reclaim 0x5600 New new.rs:9
+            13 main ring-drop 0
+            ",
+            others + 2
+        );
+        let trace = Trace::parse_text(&text).expect("a trace");
+        let stories = &trace.verdict().stories;
+        let rules: Vec<u8> = stories.iter().map(|story| story.head.rule.0).collect();
+        rules
+    };
+    let rename = "6 main submit 0 POLL_REMOVE 0x6100 addr=0x5100 len=4 off=0x5600";
+    for others in [1, 200, 300] {
+        assert_eq!(trace(others, rename, "8 main complete 0 0x6100 0"), [0; 0]);
+        let in_silence = format!("{rename} skip-success");
+        assert_eq!(trace(others, &in_silence, ""), [0; 0]);
+        // Where nobody renames anything, the poll is its owner's, and what came is nobody's.
+        assert_eq!(trace(others, "6 main submit 0 NOP 0x7", ""), [7, 6]);
+    }
+}
+
 #[test]
 fn a_cancellation_of_many_hits_those_that_fly_and_no_later_ones() {
     let judged = |cancel: &str, late: &str| {

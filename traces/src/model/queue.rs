@@ -281,9 +281,11 @@ impl State {
         }
         let named = ring.by_cookie.get(&name.cookie);
         if named.is_some_and(|named| named.len() > NAMED_MAX) {
-            ring.names_are_lost |= renamed.is_some();
             if is_quiet {
                 ring.cancels.may_be_all(operation.submit);
+            }
+            if let Some(renamed) = renamed {
+                self.lose_names(id, name.cookie, renamed);
             }
             return;
         }
@@ -395,7 +397,11 @@ impl State {
             if let Some(named) = named.filter(|named| named.len() > NAMED_MAX) {
                 // Which of them it was is not said.
                 all_are_ambiguous(named, &mut ring.flying);
-                return ring.cancels.all(at);
+                ring.cancels.all(at);
+                if let Some(to) = new_name(operation) {
+                    self.lose_names(id, name.cookie, to);
+                }
+                return;
             }
             let named = ring.by_cookie.get(&name.cookie);
             for sequence in named.into_iter().flatten() {

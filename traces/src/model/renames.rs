@@ -114,6 +114,44 @@ impl State {
         target.before = (takes && !said).then(|| Box::new(before));
     }
 
+    /// One of so many that they are not looked at each time may have another name. Any of them may be nobody's any more.
+    pub(super) fn lose_names(&mut self, by: OperationId, from: u64, to: u64) {
+        let (process, number) = (by.process, by.ring);
+        let address = self.schemes.address(process, number, to);
+        let Some(ring) = self.rings.get_mut(&(process, number)) else {
+            return;
+        };
+        ring.names_are_lost = true;
+        let upto = ring.lost_names.get(&from).copied();
+        let named = ring.by_cookie.get(&from).into_iter().flatten();
+        // Those of an earlier request stand in front.
+        let since = named.rev().take_while(|sequence| Some(**sequence) > upto);
+        let mut latest = upto;
+        for sequence in since {
+            latest = latest.max(Some(*sequence));
+            let Some(target) = ring.flying.get_mut(sequence) else {
+                continue;
+            };
+            let bound = target.generation.take().filter(|_| target.sure);
+            (target.sure, target.ambiguous) = (false, true);
+            if let Some(live) = bound.and_then(|bound| living(&mut self.addresses, bound)) {
+                let flight = live.flight_mut();
+                flight.in_flight = flight.in_flight.saturating_sub(1);
+            }
+        }
+        if ring.lost_names.len() >= NAMED_MAX {
+            ring.lost_names.clear();
+        }
+        if let Some(latest) = latest {
+            ring.lost_names.insert(from, latest);
+        }
+        let address = self.addresses.get_mut((process, address));
+        if let Some(live) = address.and_then(Address::live_mut) {
+            let flight = live.flight_mut();
+            flight.operations = flight.operations.saturating_add(1);
+        }
+    }
+
     /// What was to be renamed was not: it does not come back under the other name, which may be another one's soon.
     pub(super) fn keeps_name(&mut self, by: OperationId, from: u64, to: u64) {
         let Some(ring) = self.rings.get_mut(&(by.process, by.ring)) else {

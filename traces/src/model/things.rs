@@ -572,6 +572,8 @@ pub(crate) struct RingState {
     pub(crate) looked_at: u64,
     /// So many were renamed at once that nobody knows any more what each is called.
     pub(crate) names_are_lost: bool,
+    /// Cookies of which that was, each with the latest operation that carried it then.
+    pub(super) lost_names: FxHashMap<u64, u64>,
     /// Operations that may have ended without a completion, oldest first.
     pub(crate) unsure: VecDeque<u64>,
     /// A completion came for an operation that no enter had taken: enters are not all recorded.

@@ -607,8 +607,8 @@ mod tests {
             old,
             "",
         );
-        // Which of several was meant is not said.
-        for count in [2, 300] {
+        // Which of several was meant is not said, and of more than are looked at any may be the other owner's.
+        for (count, arrow) in [(2, "<- [suspected] Op#1"), (300, "")] {
             let leaks = "10 main leak 0x1000 Op op.rs:8 owner=Rc\n".repeat(count);
             let polls = "20 main submit 0 POLL_ADD 0x1000 op.rs:12\n".repeat(count);
             check_rule(
@@ -621,7 +621,7 @@ mod tests {
                     30 main leak 0x2000 Op op.rs:9
                     40 main submit 0 POLL_REMOVE 0x7 addr=0x1000 len=4 off=0x2000
                     41 main complete 0 0x7 0
-                    50 main reclaim 0x1000 Op op.rs:40 owner=Rc   <- [suspected] Op#1
+                    50 main reclaim 0x1000 Op op.rs:40 owner=Rc   {arrow}
                     "
                 ),
             );
