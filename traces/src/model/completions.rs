@@ -146,6 +146,7 @@ impl State {
             && let Some(operation) = &operation
         {
             self.show_missed(event, operation, observer);
+            self.note_misnamed(event.id, operation);
         }
         let submit = operation.as_ref().map(|operation| operation.submit);
         if last {

@@ -211,6 +211,7 @@ impl State {
             self.rings_at_end(&end, observer);
             self.buffers_at_end(&end, observer);
             self.results_at_end(&end, observer);
+            self.misnamed_at_end(&end, observer);
             let first = all_held.partition_point(|held| held.id.process < number);
             let end = all_held.partition_point(|held| held.id.process <= number);
             let held = all_held.get(first..end).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! address, the oldest of which go when there are too many.
 //!
 //! Reading order: `things` (what lives here), `addresses` (and where it is found: `places`, and what lives in scopes: `living`), `moment` (what rules see of it), `state` (events change
-//! it) with its parts `pointers` (with `glance`, for those that are in order, and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`, and `renames` of polls), `coroutines`, `memory`, `results`,
+//! it) with its parts `pointers` (with `glance`, for those that are in order, and `looks`, which are no reclaims), `rings` (and `ringset`, which finds one), `completions` (and `credits`), `queue` (and `cancels`, `misnamed` words, and `renames` of polls), `coroutines`, `memory`, `results`,
 //! `provided` and `borrows`, `expect` (what operations owe), `buffers` (what memory they point at),
 //! `kernel` (what the kernel says of rings) with `posts` (which words it posted) and `handed` (which it took), `discipline` (whether small cookies are indices), `filled` (slots that may have been filled once for good), `schemes` (how cookies are read), `facts` (which events there are at all), `cuts` (cookies that lost bits), `loss` (what is missing) with `unheard` (messages that it hides), `sharing` (whose order times by batch leave open), `drops`
 //! (rings dropped with operations in flight), `finish` (the end of a process), `links` (what events belong
@@ -38,6 +38,7 @@ mod living;
 mod looks;
 mod loss;
 mod memory;
+mod misnamed;
 mod moment;
 pub(crate) mod opcodes;
 mod places;

@@ -297,6 +297,15 @@ pub(crate) enum Moment<'a> {
         /// What it names.
         elsewhere: &'a Operation,
     },
+    /// The same, and no operation ever carried what it names.
+    Misnamed {
+        /// Its completion.
+        event: EventId,
+        /// The operation.
+        operation: &'a Operation,
+        /// The end of its process.
+        until: EventId,
+    },
     /// A coroutine was woken and never resumed, and nothing ran any more until the process was told to end.
     Unheeded {
         /// The last event of the process.

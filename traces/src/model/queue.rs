@@ -11,7 +11,7 @@ use super::moment::{Cancels, Moment};
 use super::opcodes as op;
 use super::renames::new_name;
 use super::state::State;
-use super::things::{Operation, Overflow};
+use super::things::{Operation, Overflow, RingState};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
 
@@ -19,6 +19,7 @@ use crate::event::{Completion, Event, EventId, SiteId};
 const CANCEL_ALL: u32 = 1;
 const CANCEL_FD: u32 = 2;
 const CANCEL_ANY: u32 = 4;
+const CANCEL_USERDATA: u32 = 16;
 const CANCEL_OP: u32 = 32;
 /// `IORING_MSG_RING_CQE_SKIP`
 const MESSAGE_IS_SILENT: u32 = 1;
@@ -254,9 +255,7 @@ impl State {
             .filter(|target| target.sure && name.may_hit(target))
             .take(TARGETS_MAX);
         let targets: Vec<&Operation> = targets.collect();
-        let allowed = LOOKED_MAX.1.saturating_mul(ring.completions);
-        let may_look = ring.looked_at < allowed.saturating_add(LOOKED_MAX.0);
-        let may_be_cut = targets.is_empty() && cuts::may_be_half(name.cookie) && may_look;
+        let may_be_cut = targets.is_empty() && cuts::may_be_half(name.cookie) && ring.may_look();
         let cut_of = may_be_cut.then(|| {
             let flying = ring.flying.values().map(Box::as_ref);
             flying
@@ -276,6 +275,7 @@ impl State {
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
+        ring.has_renamed |= renamed.is_some();
         if may_be_cut {
             ring.looked_at = ring.looked_at.saturating_add(ring.flying.len() as u64);
         }
@@ -341,14 +341,8 @@ impl State {
             return;
         };
         let key = (id.process, id.ring);
-        let is_elsewhere = self.rings.get(&key).is_some_and(|ring| {
-            ring.made.is_some()
-                && !ring.names_are_lost
-                && !ring.past_forgotten
-                && !ring.past.contains_key(&name.cookie)
-                && !ring.carries(name.cookie)
-        });
-        if !is_elsewhere {
+        let ring = self.rings.get(&key);
+        if !ring.is_some_and(|ring| ring.never_carried(name.cookie)) {
             return;
         }
         let address = self.schemes.address(id.process, id.ring, name.cookie);
@@ -420,17 +414,25 @@ impl State {
     }
 }
 
+impl RingState {
+    /// Whether operations may be looked through once more for one that a request names in part.
+    pub(super) fn may_look(&self) -> bool {
+        let allowed = LOOKED_MAX.1.saturating_mul(self.completions);
+        self.looked_at < allowed.saturating_add(LOOKED_MAX.0)
+    }
+}
+
 /// How an operation names others.
 #[derive(Clone, Copy)]
-struct Name {
-    cookie: u64,
+pub(super) struct Name {
+    pub(super) cookie: u64,
     all: bool,
     /// The only opcode that it can hit.
     opcode: Option<u8>,
 }
 
 impl Name {
-    fn of(operation: &Operation) -> Option<Self> {
+    pub(super) fn of(operation: &Operation) -> Option<Self> {
         let entry = &operation.entry;
         let flags = entry.op_flags;
         let opcode = match entry.opcode {
@@ -438,6 +440,10 @@ impl Name {
             op::POLL_REMOVE => Some(op::POLL_ADD),
             op::ASYNC_CANCEL if flags & (CANCEL_FD | CANCEL_ANY) == 0 => {
                 let by_opcode = flags & CANCEL_OP != 0;
+                // Who says one of them means no other.
+                if by_opcode && flags & CANCEL_USERDATA == 0 {
+                    return None;
+                }
                 by_opcode.then(|| u8::try_from(entry.len).unwrap_or(u8::MAX))
             }
             _ => return None,
@@ -449,7 +455,7 @@ impl Name {
         })
     }
 
-    fn may_hit(self, target: &Operation) -> bool {
+    pub(super) fn may_hit(self, target: &Operation) -> bool {
         // A timeout of a link is removed by its own kind of update only.
         self.opcode
             .is_none_or(|opcode| target.entry.opcode == opcode)

@@ -228,6 +228,9 @@ impl State {
             self.note_index(submission, &operation);
             self.show_forgotten(&operation, observer);
         }
+        if !self.misnamed.is_empty() {
+            self.is_carried(process, entry.cookie);
+        }
         self.show_cancel(&operation, observer);
         self.note_memory(&operation, observer);
         self.note_message(&operation);

@@ -82,6 +82,7 @@ pub(super) struct State {
     /// Subsystem that each lane works for on a ring.
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
     pub(super) messages: super::queue::Messages,
+    pub(super) misnamed: Vec<super::misnamed::Misnamed>,
     /// Processes of which something was missing up to here.
     pub(super) lossy_by_now: FxHashSet<u32>,
     /// What was seen to be put into the queues of rings.

@@ -572,6 +572,8 @@ pub(crate) struct RingState {
     pub(crate) looked_at: u64,
     /// So many were renamed at once that nobody knows any more what each is called.
     pub(crate) names_are_lost: bool,
+    /// Somebody asked for an operation to be given another name.
+    pub(super) has_renamed: bool,
     /// Cookies of which that was, each with the latest operation that carried it then.
     pub(super) lost_names: FxHashMap<u64, u64>,
     /// Operations that may have ended without a completion, oldest first.

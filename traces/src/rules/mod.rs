@@ -531,7 +531,7 @@ fn concerned(moment: &Moment<'_>) -> &'static [&'static Rule] {
         Moment::Stranded { .. } | Moment::Unheeded { .. } | Moment::DroppedUnwoken { .. } => {
             const { &[&t11_never_resumed::RULE] }
         }
-        Moment::Missed { .. } => const { &[&t15_ambiguous_cancel::RULE] },
+        Moment::Missed { .. } | Moment::Misnamed { .. } => const { &[&t15_ambiguous_cancel::RULE] },
         Moment::DescriptorGone { .. } => const { &[&t16_buffer_freed_in_flight::RULE] },
         Moment::Stalled { .. } => const { &[&t17_overflow_stall::RULE] },
         Moment::NeverTaken { .. } => const { &[&t18_stranded_submission::RULE] },

@@ -2,7 +2,8 @@
 //!
 //! Fires where several operations in flight carry the cookie that is named, and where the one in flight
 //! went in under another life of the address than the one that is there now; and where nothing was hit, and
-//! what is named is in flight on another ring.
+//! what is named is in flight on another ring. Suspects one that hit nothing, with something there to be hit, by a word that
+//! no operation ever carried.
 //! Stays silent for cancellations that mean all of them, or that name a descriptor or an opcode; for
 //! kinds that the request cannot hit; and for operations that may have ended in silence.
 //! Points at the request.
@@ -20,8 +21,9 @@ pub(super) static RULE: Rule = Rule {
     fires: "A cancellation, a removal or an update names its target by a cookie that several operations \
             in flight carry, and the kernel takes any of them; or the one that carries it belongs to an \
             earlier life of the address, and somebody else's operation is hit. Or it finds nothing, and the \
-            operation that it names is in flight on another ring: cancellations reach their own ring only.",
-    silent: "It asks for all that match, names a descriptor or an opcode, or only one of the operations \
+            operation that it names is in flight on another ring: cancellations reach their own ring only. Or \
+            no operation ever carried what it names, though some were there that it could have hit.",
+    silent: "What it names has ended, went in later, or was leaked. It asks for all that match, names a descriptor or an opcode, or only one of the operations \
              is of the kind that it can hit. What happened to operations that nobody named is not judged: \
              links, closed descriptors and ending threads cancel too.",
     needs: "Submissions with their addresses, and completions.",
@@ -40,6 +42,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     } = moment
     {
         other_ring(*event, (operation, elsewhere), judge);
+    }
+    if let Moment::Misnamed {
+        event,
+        operation,
+        until,
+    } = moment
+    {
+        nobodys((*event, *until), operation, judge);
     }
     let Moment::Cancels(cancels) = moment else {
         return;
@@ -145,6 +155,29 @@ fn other_ring(
     judge.say(draft);
 }
 
+/// Nobody ever carried what it names.
+fn nobodys((event, until): (EventId, EventId), operation: &Operation, judge: &mut Judge<'_>) {
+    let names = judge.names();
+    let message = format!(
+        "{} names {:#x} and found nothing to hit (ENOENT): no operation ever carried that, before it or behind",
+        judge.operation(operation),
+        operation.entry.addr,
+    );
+    let draft = Draft::new(operation.id.subject(), operation.submit, until)
+        .scope(operation.scope)
+        // What it was to end may never have gone in, and then all is well.
+        .confidence(Confidence::Suspected)
+        .history(History::Whole)
+        .message(message)
+        .evidence(operation.submit, "names what nobody carries")
+        .evidence(event, "found nothing")
+        .key(operation.id)
+        .shape("nobody's")
+        .shape(crate::names::opcode(operation.entry.opcode))
+        .shape(names.file(SiteId(operation.entry.site)));
+    judge.say(draft);
+}
+
 /// The life that a target went in under, where that is not the one that its cookie names now.
 fn another_life(standing: Standing<'_>, target: &Operation) -> Option<crate::model::GenerationId> {
     let Standing::Live(live) = standing else {
@@ -215,6 +248,102 @@ mod tests {
         of(here, "-2", "");
         // One that was renamed, or never leaked, is anybody's.
         of("25 main complete 1 0x1000 -62", "-2", "");
+    }
+
+    #[test]
+    fn a_word_that_nobody_ever_carries() {
+        let of = |before: &str, request: &str, behind: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 1 sq=8 cq=16
+                    {before}
+                    20 main submit 1 TIMEOUT 0x2000 time.rs:9
+                    30 main submit 1 {request}    {arrow}
+                    31 main enter 1 2 -> 2
+                    32 main complete 1 0x7 -2
+                    {behind}
+                    40 main complete 1 0x2000 -62
+                    "
+                ),
+            );
+        };
+        let told = "<- [warning suspected whole] operation #1 (ring 1, slot 1, ASYNC_CANCEL) at time.rs:20 names 0x1000 and \
+                    found nothing to hit (ENOENT): no operation ever carried that";
+        let cancel = "ASYNC_CANCEL 0x7 time.rs:20 addr=0x1000";
+        of("", cancel, "", told);
+        of(
+            "",
+            "TIMEOUT_REMOVE 0x7 time.rs:20 addr=0x1000",
+            "",
+            "<- names 0x1000 and found",
+        );
+        of(
+            "",
+            "TIMEOUT_REMOVE 0x7 time.rs:20 addr=0x1000 op-flags=2",
+            "",
+            "<- names 0x1000 and found",
+        );
+        of(
+            "",
+            &format!("{cancel} skip-success"),
+            "",
+            "<- names 0x1000 and found",
+        );
+        of(
+            "2 main lost 1 removed",
+            cancel,
+            "",
+            "<? names 0x1000 and found",
+        );
+        // There is no poll that it could have meant; and what names no word, or no operation.
+        of("", "POLL_REMOVE 0x7 time.rs:20 addr=0x1000", "", "");
+        for flags in ["0x2 fd=5", "0x4", "0x20 len=11"] {
+            of("", &format!("{cancel} op-flags={flags}"), "", "");
+        }
+        of(
+            "",
+            &format!("{cancel} op-flags=0x30 len=11"),
+            "",
+            "<- names 0x1000 and found",
+        );
+        // Leaked, and never sent; declared; complete by then, here or on another ring; renamed; and sent later.
+        let on_other = "2 main ring-create 2 sq=8 cq=16\n3 main submit 2 NOP 0x1000\n4 main complete 2 0x1000 0";
+        let renamed = "2 main submit 1 POLL_ADD 0x1000\n3 main submit 1 POLL_REMOVE 0x8 addr=0x1000 len=4 off=0x1008\n\
+                       4 main complete 1 0x8 0\n5 main complete 1 0x1008 1";
+        for before in [
+            "2 main leak 0x1000 Op op.rs:8",
+            "2 main scheme 1 sentinel 0x1000",
+            "2 main submit 1 NOP 0x1000\n3 main complete 1 0x1000 0",
+            "2 main submit 1 CLOSE 0x1000 skip-success",
+            on_other,
+            renamed,
+        ] {
+            of(before, cancel, "", "");
+        }
+        of("", cancel, "33 main submit 1 RECV 0x1000", "");
+        of("", cancel, "33 main submit 1 RECV 0x1010", told);
+    }
+
+    /// However many there are, by their kind: each says that it means no word.
+    #[test]
+    fn a_request_for_a_kind_names_no_word() {
+        let of = |flags: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 TIMEOUT 0x7 time.rs:8
+                    20 main submit 0 TIMEOUT 0x7 time.rs:9
+                    30 main submit 0 ASYNC_CANCEL 0x8 addr=0x7 len=11 op-flags={flags}    {arrow}
+                    "
+                ),
+            );
+        };
+        of("0x20", "");
+        of("0x30", "<- names 0x7, which 2 operations in flight carry");
+        of("0x0", "<- names 0x7, which 2 operations in flight carry");
     }
 
     #[test]
