@@ -12,7 +12,7 @@ use super::moment::{Completed, Moment, Stray};
 use super::opcodes::CQE_SKIP;
 use super::sequences::Sequences;
 use super::state::State;
-use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Standing};
+use super::things::{Credit, Operation, Owed, Past, Reaped, RingState, Silent, Standing};
 use super::{Observer, expect};
 use crate::event::{Completion, Event, EventId, SiteId};
 
@@ -225,6 +225,10 @@ impl State {
             site: SiteId(entry.site),
             submit: operation.submit,
             completion,
+            silent: match completion {
+                Some(_) => Silent::default(),
+                None => Silent::of(operation),
+            },
         };
         match ring.past.entry(entry.cookie) {
             Entry::Vacant(place) => {
@@ -233,9 +237,8 @@ impl State {
             }
             Entry::Occupied(mut place) => {
                 // One that may still post goes on to.
-                let before = place.insert(past).completion;
-                let latest = &mut place.get_mut().completion;
-                *latest = latest.filter(|_| before.is_some());
+                let before = place.insert(past).silent;
+                place.get_mut().silent.add(before);
             }
         }
         if ring.past_order.len() > PAST_MAX
@@ -243,7 +246,9 @@ impl State {
         {
             let past = ring.past.remove(&oldest);
             ring.past_forgotten = true;
-            ring.silent_forgotten |= past.is_some_and(|past| past.completion.is_none());
+            if let Some(past) = past {
+                ring.silent_forgotten.add(past.silent);
+            }
         }
     }
 
@@ -285,6 +290,10 @@ impl State {
         {
             return;
         }
+        let may_be_silents = self.took_of_silents(&(process, number), completion);
+        let Some(ring) = self.rings.get(&(process, number)) else {
+            return;
+        };
         let others = self.rings.live(process).filter(|((owner, other), ring)| {
             // What was in flight on a ring that is gone completes for nobody.
             *owner == process && *other != number && ring.dropped.is_none()
@@ -303,15 +312,24 @@ impl State {
             event: event.id,
             place: (process, number, event.scope),
             cookie,
-            result: completion.res,
             past: ring.past.get(&cookie).copied(),
             elsewhere,
             standing: self.standing(process, address),
             pointers: self.pointers_on(process, number),
             cut_of: self.cut_of(process, number, cookie),
-            may_have_failed: ring.silent_forgotten,
+            may_be_silents,
             forgotten: ring.past_forgotten || place.is_some_and(|place| place.forgotten),
         }));
+    }
+
+    /// Whether a completion may be of an operation that was forgotten because it may never post any. Then it was.
+    fn took_of_silents(&mut self, ring: &(u32, u32), completion: &Completion) -> bool {
+        let Some(ring) = self.rings.get_mut(ring) else {
+            return false;
+        };
+        let past = ring.past.get_mut(&completion.cookie);
+        past.is_some_and(|past| past.silent.took(completion.res))
+            || ring.silent_forgotten.took(completion.res)
     }
 
     /// Remembers a completion until it resumes a coroutine, or until it is too late for that.

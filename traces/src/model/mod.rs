@@ -64,7 +64,7 @@ pub(crate) use addresses::Foreseen;
 pub(crate) use back::Back;
 pub(crate) use buffers::Part;
 pub(crate) use discipline::{Carrier, Early, ends_others};
-pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification, may_be_failure};
+pub(crate) use expect::{Chains, ends_quietly, is_last, is_notification};
 pub(crate) use facts::Facts;
 pub(crate) use filled::{Filled, is_again, is_alike, is_poison};
 pub(crate) use loss::{Losses, Survey};
@@ -78,7 +78,7 @@ pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;
 pub(crate) use things::{
     Coroutine, Dead, Doing, Flown, Found, Generation, GenerationId, Lap, Operation, OperationId,
-    Owed, Past, Pointers, Poll, Standing, Unwoken, is_nowhere, is_sole,
+    Owed, Pointers, Poll, Standing, Unwoken, is_nowhere, is_sole,
 };
 pub(crate) use wanted::Asked;
 

@@ -385,9 +385,8 @@ pub(crate) struct Stray<'a> {
     pub(crate) event: EventId,
     /// Process, ring and scope of the thread that took it.
     pub(crate) place: (u32, u32, u32),
-    /// Its cookie, and its result.
+    /// Its cookie.
     pub(crate) cookie: u64,
-    pub(crate) result: i32,
     /// The latest operation with that cookie that ended on this ring.
     pub(crate) past: Option<Past>,
     /// One in flight with that cookie on another ring.
@@ -400,8 +399,8 @@ pub(crate) struct Stray<'a> {
     pub(crate) cut_of: Option<&'a Generation>,
     /// What is known of the cookie or of earlier operations had to be forgotten.
     pub(crate) forgotten: bool,
-    /// Of an operation that may have ended in silence it had to be forgotten, and this may be its failure.
-    pub(crate) may_have_failed: bool,
+    /// It may be of an operation that was forgotten because it may have ended in silence.
+    pub(crate) may_be_silents: bool,
 }
 
 /// A completion that the kernel did not post, in place of one that it did.

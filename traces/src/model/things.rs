@@ -7,7 +7,7 @@ use wire::payload::Submit;
 use wire::record::{CookieState, Owner, RingKind};
 
 use super::credits::{Credits, Late};
-use super::expect::Owes;
+use super::expect::{Owes, may_be_failure};
 use super::filled::Filled;
 use super::sequences::Sequences;
 use crate::event::{EventId, Pointer, Ring, SiteId, StringId, TypeId};
@@ -584,8 +584,8 @@ pub(crate) struct RingState {
     pub(crate) past: FxHashMap<u64, Past>,
     pub(crate) past_order: VecDeque<u64>,
     pub(crate) past_forgotten: bool,
-    /// Among those was one that may have ended in silence.
-    pub(crate) silent_forgotten: bool,
+    /// What may still come of those that may have ended in silence.
+    pub(super) silent_forgotten: Silent,
     /// The leak that proves that cookies are pointers here.
     pub(crate) proof: Option<EventId>,
     /// Operations without a cookie that wait for such a proof, a few of them.
@@ -648,8 +648,54 @@ pub(crate) struct Past {
     pub(crate) slot: u16,
     pub(crate) site: SiteId,
     pub(crate) submit: EventId,
-    /// Its last completion; nothing where one with this cookie was forgotten because it may never post any.
+    /// Its last completion; nothing where it was forgotten because it may never post any.
     pub(crate) completion: Option<EventId>,
+    /// What may still come of such with this cookie.
+    pub(crate) silent: Silent,
+}
+
+/// What may come of operations that were forgotten because they may never post any.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Silent {
+    /// So many that post nothing when all goes well, and one completion else.
+    count: u32,
+    /// One of them fails where it did less than was asked for, and says how much.
+    falls_short: bool,
+    /// One behind them was to post whatever becomes of it.
+    may_be_any: bool,
+}
+
+impl Silent {
+    /// Of one operation.
+    pub(super) fn of(operation: &Operation) -> Self {
+        let is_quiet = operation.owes == Owes::OnlyFailure;
+        Self {
+            count: u32::from(is_quiet),
+            falls_short: is_quiet && may_be_failure(operation.entry.opcode, 0),
+            may_be_any: !is_quiet,
+        }
+    }
+
+    /// As many more.
+    pub(super) fn add(&mut self, more: Self) {
+        self.count = self.count.saturating_add(more.count);
+        self.falls_short |= more.falls_short;
+        self.may_be_any |= more.may_be_any;
+    }
+
+    /// Whether a result may be one of theirs.
+    pub(crate) fn fits(&self, result: i32) -> bool {
+        self.may_be_any || (self.count > 0 && (result < 0 || self.falls_short))
+    }
+
+    /// One of theirs came, and no other comes of it. Gives whether it was.
+    pub(super) fn took(&mut self, result: i32) -> bool {
+        let fits = self.fits(result);
+        if fits && !self.may_be_any {
+            self.count = self.count.saturating_sub(1);
+        }
+        fits
+    }
 }
 
 /// Completions that found no room.

@@ -10,7 +10,7 @@
 
 use super::{Draft, Judge, Key, Rule};
 use crate::finding::{RuleId, Severity, Subject};
-use crate::model::{Moment, Past, Standing, Stray, may_be_failure};
+use crate::model::{Moment, Standing, Stray};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(6),
@@ -38,11 +38,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         event,
         place: (process, ring, scope),
         cookie,
-        result,
         past,
         elsewhere,
         standing,
-        may_have_failed,
+        may_be_silents,
         ..
     } = stray;
     let names = judge.names();
@@ -65,15 +64,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         |generation| format!("the cookie of {}", judge.generation(generation.id)),
     );
     let message = match (past, standing) {
-        // It may have ended in silence, and this may be its failure.
-        (
-            Some(Past {
-                completion: None,
-                opcode,
-                ..
-            }),
-            _,
-        ) if may_be_failure(*opcode, *result) => return,
+        _ if *may_be_silents => return,
         (Some(past), _) => {
             draft = draft.evidence(past.submit, "its latest operation");
             if let Some(completion) = past.completion {
@@ -86,7 +77,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.at(past.site)
             )
         }
-        (None, Standing::Live(live)) if elsewhere.is_none() && !may_have_failed => {
+        (None, Standing::Live(live)) if elsewhere.is_none() => {
             draft = draft
                 .evidence(live.leaked, "leaked here")
                 .shape(names.file(live.leak_site));
@@ -527,6 +518,47 @@ mod tests {
                 &format!("30 main submit 0 NOP {cookie:#x}\n30 main complete 0 {cookie:#x} 0\n");
         }
         check_rule(&RULE, &format!("{text}40 main complete 0 0x1000 -9"));
+    }
+
+    /// One failure each is what they owe, and of those that others had to let go of, anything.
+    #[test]
+    fn what_may_have_ended_in_silence_comes_back_once() {
+        let crowd = |count: u64, base: u64, flags: &str| -> String {
+            let one = |at| format!("20 main submit 0 CLOSE {:#x} {flags}\n", base + 16 * at);
+            (0..count).map(one).collect()
+        };
+        let head = "1 main ring-create 0 sq=8 cq=16\n2 main leak 0x1000 Op op.rs:8\n";
+        let quiet = "10 main submit 0 CLOSE 0x1000 op.rs:9 skip-success\n";
+        let silent = crowd(100, 0x2000, "skip-success");
+        let fails = "40 main complete 0 0x1000 -9\n";
+        let extra = "41 main complete 0 0x1000 -9   <- had ended\n";
+        check_rule(&RULE, &format!("{head}{quiet}{silent}{fails}{extra}"));
+        check_rule(
+            &RULE,
+            &format!("{head}{quiet}{quiet}{silent}{fails}{fails}{extra}"),
+        );
+        // Whose cookie another one had since, which cannot fall short.
+        let short = quiet.replace("CLOSE", "SEND");
+        let nop = "30 main submit 0 NOP 0x1000\n30 main complete 0 0x1000 0\n";
+        let fell = "40 main complete 0 0x1000 5\n";
+        check_rule(&RULE, &format!("{head}{short}{silent}{nop}{fell}"));
+        check_rule(
+            &RULE,
+            &format!("{head}{quiet}{silent}{nop}41 main complete 0 0x1000 5   <- had ended"),
+        );
+        // One behind a link, which says what comes of it, unless that in front of it fails.
+        let linked =
+            "10 main submit 0 CLOSE 0x3000 skip-success link\n10 main submit 0 NOP 0x1000\n";
+        check_rule(
+            &RULE,
+            &format!("{head}{linked}{silent}40 main complete 0 0x1000 0"),
+        );
+        // However many other cookies there were: once for each of those that are not known any more.
+        let many: String = (0..300)
+            .map(|at| 0x8000 + 16 * at)
+            .map(|it| format!("30 main submit 0 NOP {it:#x}\n30 main complete 0 {it:#x} 0\n"))
+            .collect();
+        check_rule(&RULE, &format!("{head}{quiet}{silent}{many}{nop}{fails}"));
     }
 
     /// Another one had its cookie since, and ended.
