@@ -68,6 +68,47 @@ fn rings_that_come_and_go_leave_nothing_but_what_the_end_asks_for() {
     assert_eq!(rules, [RuleId(9)], "{:#?}", verdict.stories);
 }
 
+/// Of many slots that were perhaps filled once for good the first of each is kept, and said once they are filled again.
+#[test]
+fn of_many_slots_that_may_be_filled_once_one_operation_each_is_kept() {
+    let slots = 100;
+    let lap = |state: &str| -> String {
+        let submit = |slot| {
+            let cookie = 0x10000 + 16 * slot;
+            format!(
+                "1 main submit 0 POLL_ADD {cookie:#x} slot={slot} fd={slot} {state}\n1 main complete 0 {cookie:#x} 1\n"
+            )
+        };
+        (0..slots).map(submit).collect()
+    };
+    let head = "process 0 capture=preload\n0 main ring-create 0 sq=128 cq=256 in-place\n";
+    let text = format!(
+        "{head}{}{}{}",
+        lap(""),
+        lap("poisoned").repeat(70),
+        lap("set")
+    );
+    let (mut most, mut last) = (0, 0);
+    each_state(&text, |state| {
+        last = state
+            .rings
+            .values()
+            .map(|ring| ring.perhaps_forgotten.len())
+            .sum();
+        most = last.max(most);
+    });
+    assert!((100..=64 + 100).contains(&most), "{most}");
+    assert_eq!(last, 0);
+    let trace = Trace::parse_text(&text).unwrap();
+    let verdict = trace.verdict();
+    let said: u64 = verdict.stories.iter().map(|story| story.head.count).sum();
+    assert!(
+        said > 4096 + 60,
+        "{said}: those that may resume somebody yet, and the first of each slot"
+    );
+    assert_eq!(said + verdict.summary.cannot_tell, slots * 70);
+}
+
 #[test]
 fn an_operation_that_is_renamed_again_and_again_has_two_names() {
     let polls = "5 main submit 0 POLL_ADD 0x7\n".repeat(200);

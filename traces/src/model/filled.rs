@@ -10,6 +10,7 @@
 //! records of its own entries, so that nothing that is missing makes it seem so; and numbers of rings are not given out again
 //! within a process.
 
+use rustc_hash::FxHashMap;
 use wire::payload::Submit;
 use wire::record::CookieState;
 
@@ -23,6 +24,8 @@ use crate::event::Submission;
 
 /// Operations that are kept for each slot. Of others it is asked at once.
 const KEPT_MAX: usize = 4;
+/// Those of a ring up to which a slot keeps more than its first.
+const MANY: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// How often a slot was filled, by what is seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,45 @@ fn as_before(entry: &Submit, lap: &Lap, owner: Option<GenerationId>) -> Filled {
     }
 }
 
+/// Operations of slots that were perhaps filled once for good, a few of each slot, and of many slots the first of each.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    by_slot: FxHashMap<u16, Vec<Box<Operation>>>,
+    count: usize,
+}
+
+impl Kept {
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Operation> {
+        self.by_slot.values().flatten().map(Box::as_ref)
+    }
+
+    /// How many they are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Keeps one, if there is room. Gives whether it did.
+    fn keep(&mut self, operation: &Operation) -> bool {
+        let room = if self.count < MANY { KEPT_MAX } else { 1 };
+        let kept = self.by_slot.entry(operation.entry.slot).or_default();
+        let has_room = kept.len() < room;
+        if has_room {
+            kept.push(Box::new(operation.clone()));
+            self.count += 1;
+        }
+        has_room
+    }
+
+    /// Those of a slot.
+    fn take(&mut self, slot: u16) -> Vec<Box<Operation>> {
+        let taken = self.by_slot.remove(&slot).unwrap_or_default();
+        self.count -= taken.len();
+        taken
+    }
+}
+
 impl RingState {
     /// How often the slot of an entry was filled, once that has gone in for an owner. `is_lossy`: records of its process are
     /// missing.
@@ -135,7 +177,7 @@ impl RingState {
 impl State {
     /// Shows an operation whose cookie nobody set, with all that came of it, once that is known.
     pub(super) fn settle(&mut self, operation: &Operation, observer: &mut Observer<'_>) {
-        let (id, slot) = (operation.id, operation.entry.slot);
+        let id = operation.id;
         let mut ring = self.rings.get_mut(&(id.process, id.ring));
         if let Some(ring) = ring.as_mut().filter(|ring| !ring.counts(operation)) {
             if ring.behind_zero.len() < UNSET_MAX {
@@ -145,9 +187,8 @@ impl State {
         }
         let mut may_be_once = false;
         if let Some(ring) = ring.filter(|ring| ring.may_be_once(operation)) {
-            let kept = ring.perhaps_forgotten.entry(slot).or_default();
-            if kept.len() < KEPT_MAX {
-                return kept.push(operation.clone());
+            if ring.perhaps_forgotten.keep(operation) {
+                return;
             }
             may_be_once = true;
         }
@@ -161,8 +202,8 @@ impl State {
         }
         let key = (operation.id.process, operation.id.ring);
         let ring = self.rings.get_mut(&key);
-        let kept = ring.and_then(|ring| ring.perhaps_forgotten.remove(&operation.entry.slot));
-        for kept in kept.into_iter().flatten() {
+        let kept = ring.map(|ring| ring.perhaps_forgotten.take(operation.entry.slot));
+        for kept in kept.unwrap_or_default() {
             settled(&kept, false, observer);
         }
     }
@@ -171,8 +212,8 @@ impl State {
     pub(super) fn ask_of_kept(&mut self, ring: (u32, u32), observer: &mut Observer<'_>) {
         let ring = self.rings.get_mut(&ring);
         let kept = ring.map(|ring| std::mem::take(&mut ring.perhaps_forgotten));
-        let kept = kept.unwrap_or_default().into_values().flatten();
-        let mut kept: Vec<Operation> = kept.collect();
+        let kept = kept.unwrap_or_default().by_slot.into_values().flatten();
+        let mut kept: Vec<Box<Operation>> = kept.collect();
         kept.sort_by_key(|operation| operation.submit);
         for operation in kept {
             settled(&operation, true, observer);

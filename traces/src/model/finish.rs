@@ -302,7 +302,7 @@ impl State {
             let flying = ring.flying.values().map(Box::as_ref);
             let credits = ring.credits.values().flat_map(Credits::iter);
             let flagged = credits.filter_map(|credit| credit.flagged.as_deref());
-            let kept = ring.perhaps_forgotten.values().flatten();
+            let kept = ring.perhaps_forgotten.iter();
             let all = flying.chain(flagged).chain(kept);
             let all = all.filter(|operation| ring.counts(operation));
             open.extend(all.map(|operation| (operation, ring.may_be_once(operation))));

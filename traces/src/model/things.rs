@@ -553,7 +553,7 @@ pub(crate) struct RingState {
     pub(crate) by_cookie: FxHashMap<u64, Sequences>,
     pub(crate) laps: FxHashMap<u16, Box<Lap>>,
     /// Operations of slots that were perhaps filled once for good, by slot.
-    pub(crate) perhaps_forgotten: FxHashMap<u16, Vec<Operation>>,
+    pub(super) perhaps_forgotten: super::filled::Kept,
     pub(crate) zeros: super::zeros::Zeros,
     /// Completions taken one after the other are one round: a program that takes a batch and then
     /// works through it has not gone on before the next round.
