@@ -201,6 +201,9 @@ impl State {
         observer: &mut Observer<'_>,
     ) {
         self.no_hits(operation.id, event.lane);
+        if operation.completions == 1 {
+            self.show_early(event, operation, observer);
+        }
         self.written(operation, completion);
         self.note_result(event, operation, completion, observer);
         self.note_closed_by_operation(operation, completion);

@@ -2,9 +2,11 @@
 
 use super::Observer;
 use super::moment::{Moment, Resumed};
+use super::ringset::RingKey;
 use super::state::State;
 use super::things::{
-    Coroutine, Credit, Delivered, Doing, Found, Owed, Poll, Standing, Unwoken, Woken,
+    Coroutine, Credit, Delivered, Doing, Early, Found, Operation, Owed, Poll, Standing, Unwoken,
+    Woken,
 };
 use crate::event::{Event, SiteId, TypeId};
 
@@ -14,6 +16,8 @@ const ENDED_MAX: usize = if cfg!(test) { 64 } else { 1 << 16 };
 const DELIVERED_MAX: usize = 1 << 16;
 /// Coroutines that are remembered for having been dropped where they should have been resumed.
 const UNWOKEN_MAX: usize = 256;
+/// Resumes that are remembered for each ring until what they were by completes.
+const EARLY_MAX: usize = 64;
 /// Cookies that one suspension can list; a list of that length may have been cut.
 const COOKIES_MAX: usize = 64;
 
@@ -141,7 +145,11 @@ impl State {
             delivered,
             took,
             completions_are_known,
+            until: event.id,
         }));
+        if let (None, Some((ring, _))) = (&credit, by) {
+            self.may_be_early((process, ring), event, &coroutine, &found);
+        }
         if let Some(mut operation) = credit.and_then(|credit| credit.flagged) {
             operation.polled = Some(Poll {
                 event: event.id,
@@ -187,6 +195,62 @@ impl State {
                     cookies,
                 });
             }
+        }
+    }
+
+    /// A coroutine was resumed by what it waits for, while that is in flight. Where nothing was ever taken from the ring, it
+    /// may be that nobody records what is: if the operation completes after all, it was not complete by then.
+    fn may_be_early(&mut self, ring: RingKey, event: &Event, coroutine: &Coroutine, found: &Found) {
+        let Some(ring) = self.rings.get_mut(&ring) else {
+            return;
+        };
+        let is_first = ring.completions == 0 && ring.made.is_some();
+        if let Found::TooEarly { operation, .. } = found
+            && is_first
+            && ring.early.len() < EARLY_MAX
+        {
+            ring.early.push(Early {
+                event: event.id,
+                coroutine: coroutine.clone(),
+                found: found.clone(),
+                operation: *operation,
+            });
+        }
+    }
+
+    /// An operation has its first completion: whoever was resumed by it before was too early.
+    pub(super) fn show_early(
+        &mut self,
+        event: &Event,
+        operation: &Operation,
+        observer: &mut Observer<'_>,
+    ) {
+        let id = operation.id;
+        let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
+            return;
+        };
+        if !ring.early.iter().any(|early| early.operation == id) {
+            return;
+        }
+        // One that went in behind it with its cookie may be another life of it, and this its completion.
+        let is_sure = !operation.ambiguous && !ring.carries(operation.entry.cookie);
+        let all = std::mem::take(&mut ring.early).into_iter();
+        let (of_it, others): (Vec<Early>, Vec<Early>) =
+            all.partition(|early| early.operation == id);
+        ring.early = others;
+        for early in of_it.into_iter().filter(|_| is_sure) {
+            observer.see(&Moment::Resumed(Resumed {
+                event: early.event,
+                coroutine: &early.coroutine,
+                found: early.found,
+                by: Some((id.ring, operation.entry.cookie)),
+                credit: None,
+                delivered: None,
+                took: None,
+                completions_are_known: true,
+                waits: None,
+                until: event.id,
+            }));
         }
     }
 

@@ -559,6 +559,8 @@ pub(crate) struct Resumed<'a> {
     pub(crate) completions_are_known: bool,
     /// Another coroutine, that waits for this cookie, where it is one alone.
     pub(crate) waits: Option<u32>,
+    /// The latest event that this rests on.
+    pub(crate) until: EventId,
 }
 
 /// Where something is still held.

@@ -560,6 +560,8 @@ pub(crate) struct RingState {
     pub(crate) round: u64,
     pub(crate) in_batch: bool,
     pub(crate) completions: u64,
+    /// Who was resumed by an operation in flight, before anything was taken here.
+    pub(super) early: Vec<Early>,
     /// Completions that the kernel keeps for want of room, as last seen, and since when.
     pub(crate) overflow: Option<Overflow>,
     /// Indices of completions taken out of order, where each was taken and for what; newest last.
@@ -766,6 +768,15 @@ impl Coroutine {
             coroutine: self.number,
         }
     }
+}
+
+/// A resume by an operation that was in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Early {
+    pub(crate) event: EventId,
+    pub(crate) coroutine: Coroutine,
+    pub(crate) found: Found,
+    pub(crate) operation: OperationId,
 }
 
 /// A resume by something else than a completion, from a wait for some.

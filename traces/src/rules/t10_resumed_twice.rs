@@ -45,6 +45,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         took,
         completions_are_known,
         waits,
+        until,
     } = resumed;
     let names = judge.names();
     let twice = credit.is_none() && by.is_some() && *completions_are_known;
@@ -140,7 +141,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         ("elsewhere", Doing::Suspended { event, .. }) => Some(*event),
         _ => coroutine.spawned,
     };
-    let mut draft = Draft::new(coroutine.subject(), cause.unwrap_or(*event), *event)
+    let mut draft = Draft::new(coroutine.subject(), cause.unwrap_or(*event), *until)
         .scope(coroutine.scope)
         .history(since.map_or(History::Whole, History::Since))
         .message(message)
@@ -383,6 +384,42 @@ mod tests {
             25 main complete 0 0x7 0
             40 main resume 9 0x1000       <- without a completion
             ",
+        );
+    }
+
+    /// It is known to be too early when the operation completes.
+    #[test]
+    fn a_resume_before_anything_was_taken_from_its_ring() {
+        let of = |behind: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    1 main ring-create 0 sq=8 cq=16
+                    2 main spawn 9 Task main.rs:3
+                    10 main submit 0 NOP 0x1000
+                    20 main suspend 9 0x1000
+                    40 main resume 9 0x1000 ring=0      {arrow}
+                    41 main suspend 9 0x1000
+                    {behind}
+                    "
+                ),
+            );
+        };
+        let early = "<- [since:1] was resumed by 0x1000 on ring 0 without a completion";
+        let own = "50 main complete 0 0x1000 0\n51 main resume 9 0x1000 ring=0";
+        of(own, early);
+        of(
+            &format!("49 main submit 0 NOP 0x7\n49 main complete 0 0x7 0\n{own}"),
+            early,
+        );
+        // Of whom nothing is taken there, or what may be another's with its cookie.
+        of("", "");
+        of("49 main submit 0 NOP 0x7\n49 main complete 0 0x7 0", "");
+        of(&format!("49 main submit 0 NOP 0x1000\n{own}"), "");
+        of(
+            &format!("49 main lost 1 removed\n{own}"),
+            "<? without a completion",
         );
     }
 
