@@ -103,14 +103,14 @@ fn as_before(entry: &Submit, lap: &Lap, owner: Option<GenerationId>) -> Filled {
 /// Operations of slots that were perhaps filled once for good, a few of each slot, and of many slots the first of each.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    by_slot: FxHashMap<u16, Vec<Box<Operation>>>,
+    by_slot: FxHashMap<u16, Vec<Operation>>,
     count: usize,
 }
 
 impl Kept {
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Operation> {
-        self.by_slot.values().flatten().map(Box::as_ref)
+        self.by_slot.values().flatten()
     }
 
     /// How many they are.
@@ -122,17 +122,22 @@ impl Kept {
     /// Keeps one, if there is room. Gives whether it did.
     fn keep(&mut self, operation: &Operation) -> bool {
         let room = if self.count < MANY { KEPT_MAX } else { 1 };
-        let kept = self.by_slot.entry(operation.entry.slot).or_default();
+        // Nearly always the first is the only one, and one of them has half a kilobyte.
+        let first = || Vec::with_capacity(1);
+        let kept = self
+            .by_slot
+            .entry(operation.entry.slot)
+            .or_insert_with(first);
         let has_room = kept.len() < room;
         if has_room {
-            kept.push(Box::new(operation.clone()));
+            kept.push(operation.clone());
             self.count += 1;
         }
         has_room
     }
 
     /// Those of a slot.
-    fn take(&mut self, slot: u16) -> Vec<Box<Operation>> {
+    fn take(&mut self, slot: u16) -> Vec<Operation> {
         let taken = self.by_slot.remove(&slot).unwrap_or_default();
         self.count -= taken.len();
         taken
@@ -213,7 +218,7 @@ impl State {
         let ring = self.rings.get_mut(&ring);
         let kept = ring.map(|ring| std::mem::take(&mut ring.perhaps_forgotten));
         let kept = kept.unwrap_or_default().by_slot.into_values().flatten();
-        let mut kept: Vec<Box<Operation>> = kept.collect();
+        let mut kept: Vec<Operation> = kept.collect();
         kept.sort_by_key(|operation| operation.submit);
         for operation in kept {
             settled(&operation, true, observer);
