@@ -7,7 +7,7 @@ use super::State;
 use super::finish::End;
 use super::moment::Moment;
 use super::queue::Name;
-use super::things::{Operation, RingState, Standing};
+use super::things::{Operation, Pointers, RingState, Standing};
 use super::{Observer, cuts};
 use crate::event::EventId;
 
@@ -44,7 +44,9 @@ impl State {
         // What was leaked may have been meant to go in, and did not.
         let is_somebody = !matches!(self.standing(id.process, address), Standing::Unknown)
             || self.schemes.is_sentinel(id.process, id.ring, name.cookie);
-        let is_nobodys = self.is_nobodys(id.process, name.cookie);
+        // A number may stand for nobody on purpose, to see what comes of it.
+        let are_pointers = self.pointers_on(id.process, id.ring) != Pointers::No;
+        let is_nobodys = are_pointers && self.is_nobodys(id.process, name.cookie);
         if operation.ambiguous || is_somebody || !is_nobodys || self.misnamed.len() >= KEPT_MAX {
             return;
         }

@@ -24,7 +24,7 @@ pub(crate) const BY_SHIM: &[(RuleId, &str)] = &[
     ),
     (
         RuleId(15),
-        "several operations in flight with the cookie that is named, or none ever",
+        "several operations in flight with the cookie that is named",
     ),
     (
         RuleId(16),

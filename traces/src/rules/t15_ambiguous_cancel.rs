@@ -3,7 +3,7 @@
 //! Fires where several operations in flight carry the cookie that is named, and where the one in flight
 //! went in under another life of the address than the one that is there now; and where nothing was hit, and
 //! what is named is in flight on another ring. Suspects one that hit nothing, with something there to be hit, by a word that
-//! no operation ever carried.
+//! no operation ever carried, on a ring whose cookies are pointers.
 //! Stays silent for cancellations that mean all of them, or that name a descriptor or an opcode; for
 //! kinds that the request cannot hit; and for operations that may have ended in silence.
 //! Points at the request.
@@ -22,7 +22,7 @@ pub(super) static RULE: Rule = Rule {
             in flight carry, and the kernel takes any of them; or the one that carries it belongs to an \
             earlier life of the address, and somebody else's operation is hit. Or it finds nothing, and the \
             operation that it names is in flight on another ring: cancellations reach their own ring only. Or \
-            no operation ever carried what it names, though some were there that it could have hit.",
+            no operation ever carried what it names, on a ring of pointers, though some were there that it could have hit.",
     silent: "What it names has ended, went in later, or was leaked. It asks for all that match, names a descriptor or an opcode, or only one of the operations \
              is of the kind that it can hit. What happened to operations that nobody named is not judged: \
              links, closed descriptors and ending threads cancel too.",
@@ -258,6 +258,7 @@ mod tests {
                 &format!(
                     "
                     1 main ring-create 1 sq=8 cq=16
+                    1 main leak 0x2000 Op op.rs:8
                     {before}
                     20 main submit 1 TIMEOUT 0x2000 time.rs:9
                     30 main submit 1 {request}    {arrow}
@@ -324,6 +325,8 @@ mod tests {
         }
         of("", cancel, "33 main submit 1 RECV 0x1000", "");
         of("", cancel, "33 main submit 1 RECV 0x1010", told);
+        // Numbers stand for what their program likes.
+        of("2 main scheme 1 index", cancel, "", "");
     }
 
     /// However many there are, by their kind: each says that it means no word.
