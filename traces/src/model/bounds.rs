@@ -164,6 +164,63 @@ fn what_cannot_be_told_of_many_of_one_name_is_not_told_and_not_looked_for() {
     assert_eq!(most, 2, "one name for all of them, and that of the request");
 }
 
+/// A batch of owners, each of which is made to look at what it owns, and is given away again when all are.
+#[test]
+fn many_that_are_looked_at_at_once_are_in_nobodys_hands() {
+    let rules = |lanes: u64, of_lane: u64, is_given_again: bool| {
+        // Somebody says what is freed, and so that these are not.
+        let mut text = "1 main ring-create 0 sq=1024 cq=2048\n1 main free 0x8 8\n".to_owned();
+        let mut all = |times: &str, what: &dyn Fn(u64, u64) -> String| {
+            for lane in 0..lanes {
+                for one in 0..of_lane {
+                    let address = 0x1000 * (1 + one + lane * of_lane);
+                    text += &format!("{times} lane{lane} {}\n", what(lane, address));
+                }
+            }
+        };
+        all("2", &|_, address| {
+            format!("leak {address:#x} Op op.rs:8 owner=Rc")
+        });
+        all("3", &|_, address| {
+            format!("submit 0 RECV {address:#x} op.rs:9")
+        });
+        all("4", &|_, address| {
+            format!("reclaim {address:#x} Op op.rs:20 owner=Rc")
+        });
+        if is_given_again {
+            all("5", &|_, address| {
+                format!("leak {address:#x} Op op.rs:21 owner=Rc")
+            });
+        }
+        all("6", &|_, address| format!("complete 0 {address:#x} 5"));
+        if is_given_again {
+            all("7", &|_, address| {
+                format!("reclaim {address:#x} Op op.rs:30 owner=Rc")
+            });
+        }
+        let trace = Trace::parse_text(&text).expect("a trace");
+        let stories = &trace.verdict().stories;
+        stories
+            .iter()
+            .map(|story| (story.head.rule.0, story.head.count))
+            .collect::<Vec<_>>()
+    };
+    for (lanes, of_lane) in [
+        (1, 8),
+        (1, 9),
+        (1, 64),
+        (1, 65),
+        (1, 500),
+        (8, 64),
+        (9, 64),
+        (20, 40),
+    ] {
+        assert_eq!(rules(lanes, of_lane, true), [], "{lanes} × {of_lane}");
+    }
+    assert_eq!(rules(1, 64, false), [(7, 64)]);
+    assert_eq!(rules(1, 100, false), [(7, 64)]);
+}
+
 /// One poll among many that read with its owner's word: whose it is after a rename is known, or nobody is said to have lost it.
 #[test]
 fn what_is_renamed_among_many_of_its_name_does_not_hold_their_owner() {

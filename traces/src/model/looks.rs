@@ -18,9 +18,9 @@ use super::{Link, Observer};
 use crate::event::{Event, EventId, Pointer, What};
 use crate::recording::{Ended, Recording};
 
-/// Reclaims that wait, of one lane and of all; the oldest makes room.
-const OF_LANE_MAX: usize = 8;
-const MAX: usize = 64;
+/// Reclaims that wait, of one lane and of all: of as many at once nobody knows what the oldest was, and nothing is said of it.
+const OF_LANE_MAX: usize = 64;
+const MAX: usize = 512;
 /// Events after which one has waited long enough.
 const PATIENCE: u64 = 4096;
 /// How far behind the start of its block an owner's pointer may lie, where a free does not say its size.
@@ -122,8 +122,7 @@ impl Taken {
 
 impl State {
     /// Waits for what comes of a reclaim.
-    pub(super) fn wait_for_second_half(&mut self, taken: Taken, observer: &mut Observer<'_>) {
-        let until = taken.event;
+    pub(super) fn wait_for_second_half(&mut self, taken: Taken) {
         let of_lane = |other: &Taken| other.lane == taken.lane;
         let oldest = if self.taken.iter().filter(|other| of_lane(other)).count() >= OF_LANE_MAX {
             self.taken.iter().position(of_lane)
@@ -132,7 +131,7 @@ impl State {
         };
         if let Some(oldest) = oldest {
             let oldest = self.taken.remove(oldest);
-            self.take_back(oldest, until, observer);
+            self.leave_open(&oldest);
         }
         self.taken.push(taken);
     }
@@ -178,6 +177,15 @@ impl State {
             generation: taken.generation.id.number,
             ..Link::default()
         };
+    }
+
+    /// What it was is not known: its owner lives on, and it is not asked for.
+    fn leave_open(&mut self, taken: &Taken) {
+        let live = self.addresses.at(taken.place).and_then(Address::live_mut);
+        if let Some(live) = live {
+            live.leases = live.leases.saturating_add(1);
+            live.reported = true;
+        }
     }
 
     /// It was none; `until` is the event that shows it.

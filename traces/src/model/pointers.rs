@@ -263,7 +263,7 @@ impl State {
             running: self.running.get(&event.lane).copied(),
         };
         if owned && taken.may_be_look() {
-            self.wait_for_second_half(taken, observer);
+            self.wait_for_second_half(taken);
         } else {
             self.take_back(taken, event.id, observer);
         }

@@ -11,7 +11,7 @@ use wire::record::Owner;
 use super::{Draft, History, Judge, Key, Rule, t09_never_reclaimed};
 use crate::event::EventId;
 use crate::finding::{RuleId, Severity};
-use crate::model::{Generation, Moment};
+use crate::model::{Generation, HeldAt, Moment};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(20),
@@ -116,6 +116,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .shape("high")
                 .shape(judge.names().ty(generation.ty))
                 .shape(judge.names().file(generation.leak_site));
+            if held.when == HeldAt::ScopeEnd {
+                // What came back later, to the very end, came back.
+                draft = draft.until(EventId(u64::MAX));
+            }
             if cause != generation.leaked {
                 draft = draft.evidence(cause, "the first of those without a partner");
             }
@@ -353,6 +357,8 @@ mod tests {
             format!("{rest}\n31 main release 0x1000 Waker owner=Waker   <- one more came back");
         of("", &again, "");
         of("", "30 main retain 0x1000 Waker owner=Waker", said);
+        let asked = "<? 2 handles went out, and 1 came back";
+        of("", "30 main lost 1 removed", asked);
     }
 
     #[test]
