@@ -33,6 +33,8 @@ pub(super) struct Schemes {
     many: FxHashMap<(u32, Option<u32>), SmallVec<[Said; 2]>>,
     /// Whether some are not kept.
     has_more: FxHashSet<(u32, Option<u32>)>,
+    /// Of those the cookies that stand for nobody.
+    sentinels: FxHashSet<(u32, Option<u32>, u64)>,
     shared: FxHashSet<(u32, u64)>,
     all_are_shared: bool,
     /// The ring that somebody asked about last, while nothing more is declared.
@@ -60,6 +62,7 @@ impl Schemes {
                 return;
             }
             self.first.push((key, said));
+            self.note_sentinel(key, said);
             if self.first.len() <= FEW {
                 return;
             }
@@ -74,8 +77,15 @@ impl Schemes {
         }
         if known.len() < OF_ONE_MAX {
             known.push(said);
+            self.note_sentinel(key, said);
         } else {
             self.has_more.insert(key);
+        }
+    }
+
+    fn note_sentinel(&mut self, (process, ring): (u32, Option<u32>), said: Said) {
+        if let (scheme::SENTINEL, cookie) = said {
+            self.sentinels.insert((process, ring, cookie));
         }
     }
 
@@ -180,14 +190,13 @@ impl Schemes {
     }
 
     pub(super) fn is_sentinel(&self, process: u32, ring: u32, cookie: u64) -> bool {
-        let mut of_it = [Some(ring), None].into_iter();
-        let may_be =
-            !self.has_more.is_empty() && of_it.any(|of| self.has_more.contains(&(process, of)));
-        may_be
-            || self.about(process, ring).has_sentinels
-                && self
-                    .of(process, ring)
-                    .any(|entry| entry == (scheme::SENTINEL, cookie))
+        let of_it = [Some(ring), None];
+        let may_be = !self.has_more.is_empty()
+            && of_it
+                .iter()
+                .any(|of| self.has_more.contains(&(process, *of)));
+        let is_one = |of: &Option<u32>| self.sentinels.contains(&(process, *of, cookie));
+        may_be || self.about(process, ring).has_sentinels && of_it.iter().any(is_one)
     }
 
     pub(super) fn is_shared(&self, process: u32, ring: u32, cookie: u64) -> bool {
