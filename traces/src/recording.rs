@@ -95,12 +95,10 @@ pub struct Process {
 }
 
 /// What a process said that lasts: its writer keeps it beside the names as well, where nothing is overwritten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lasting {
-    /// Rings that were made.
-    pub rings: Vec<Ring>,
-    /// What was declared of the cookies of a ring, or of all: a number of [`crate::scheme`], and its parameter.
-    pub schemes: Vec<(Option<u32>, u64, u64)>,
+    /// Rings that were made and what was declared of cookies, in the order in which it was written.
+    pub said: Vec<Said>,
     /// Whether cookies were declared shared one by one.
     pub shares: bool,
     /// Whether coroutines were spawned.
@@ -109,33 +107,37 @@ pub struct Lasting {
     pub is_whole: bool,
 }
 
+/// Something that lasts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// When it was said, by `CLOCK_MONOTONIC` in ns.
+    pub at_ns: i64,
+    /// A [`What::RingCreate`] or a [`What::Scheme`].
+    pub what: What,
+}
+
 impl Lasting {
     /// Takes in an event of a kind that lasts.
-    pub(crate) fn take(&mut self, what: &What) {
-        match *what {
-            What::RingCreate(ring) => self.rings.push(ring),
-            What::Scheme {
-                ring,
-                scheme,
-                parameter,
-            } => self.schemes.push((ring, scheme, parameter)),
+    pub(crate) fn take(&mut self, at_ns: i64, what: What) {
+        match what {
+            What::RingCreate(_) | What::Scheme { .. } => self.said.push(Said { at_ns, what }),
             What::Shared { .. } => self.shares = true,
             What::Spawn { .. } => self.spawns = true,
             _ => {}
         }
     }
 
-    /// All of it, as events.
-    pub(crate) fn events(&self) -> impl Iterator<Item = What> {
-        let rings = self.rings.iter().map(|ring| What::RingCreate(*ring));
-        let schemes = self
-            .schemes
-            .iter()
-            .map(|&(ring, scheme, parameter)| What::Scheme {
-                ring,
-                scheme,
-                parameter,
-            });
+    /// Rings that were made.
+    pub(crate) fn rings(&self) -> impl Iterator<Item = &Ring> {
+        self.said.iter().filter_map(|said| match &said.what {
+            What::RingCreate(ring) => Some(ring),
+            _ => None,
+        })
+    }
+
+    /// All of it, as events with their times.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (i64, What)> {
+        let said = self.said.iter().map(|said| (said.at_ns, said.what.clone()));
         let shared = self.shares.then_some(What::Shared { cookie: 0 });
         let spawned = self.spawns.then_some(What::Spawn {
             coroutine: 0,
@@ -143,7 +145,7 @@ impl Lasting {
             site: SiteId(0),
             ty: TypeId(0),
         });
-        rings.chain(schemes).chain(shared).chain(spawned)
+        said.chain(shared.into_iter().chain(spawned).map(|what| (0, what)))
     }
 }
 

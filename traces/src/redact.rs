@@ -36,7 +36,7 @@ use crate::scheme;
 mod address;
 mod shape;
 use address::Slide;
-use shape::{could_be, is_source, is_text, stands_in};
+use shape::{could_be, could_last, is_source, is_text, stands_in};
 
 /// Replaces the same by the same in all files of one recording.
 #[derive(Debug)]
@@ -178,8 +178,9 @@ impl Process {
         let body = words.get(layout::CHUNK_HEADER_WORDS..).unwrap_or_default();
         let mut at = 0;
         while let Some((header, end)) = next(body, at) {
-            if header.state() == Some(State::Committed) && stands_in(header, has_names) {
-                self.record(header, body.get(at + 1..end).unwrap_or_default());
+            let words = body.get(at + 1..end).unwrap_or_default();
+            if header.state() == Some(State::Committed) && stands_in(header, words, has_names) {
+                self.record(header, words);
             }
             at = end;
         }
@@ -273,7 +274,7 @@ impl Process {
             let payload = body.get_mut(at + 1..end).unwrap_or_default();
             // Of a record of names nobody reads the time, and of one that was not finished only the length.
             let kept = match header.state() {
-                Some(State::Committed) if !stands_in(header, has_names) => {
+                Some(State::Committed) if !stands_in(header, payload, has_names) => {
                     payload.fill(0);
                     header.0
                         & if has_names {
@@ -283,7 +284,7 @@ impl Process {
                         }
                 }
                 Some(State::Committed) => {
-                    self.rewrite_record(redactor, header, payload, &mut opcode);
+                    self.rewrite_record(redactor, header, payload, &mut opcode, has_names);
                     header.0
                         & if has_names {
                             u64::from(u32::MAX)
@@ -326,6 +327,7 @@ impl Process {
         header: Header,
         words: &mut [u64],
         opcode: &mut u8,
+        has_names: bool,
     ) {
         let has_stack = header.flags() & WITH_STACK != 0;
         let words = match words.split_last_mut() {
@@ -341,7 +343,9 @@ impl Process {
             return words.fill(0);
         }
         let was = words.to_vec();
-        let known = self.rewrite_known(redactor, header, words, opcode);
+        // Among names the time stands behind what lasts.
+        let time = usize::from(has_names && could_last(header, words));
+        let known = self.rewrite_known(redactor, header, words, opcode) + time;
         words.get_mut(known..).unwrap_or_default().fill(0);
         if matches!(header.kind(), Some(Kind::String | Kind::Module)) {
             return;
@@ -682,10 +686,10 @@ mod tests {
         process.address(0x7f12_3456_7890);
         let complete = Header::committed(Kind::Complete, 3, 0, 0, 0);
         let mut words = [0x5_0000_0007, 0];
-        process.rewrite_record(redactor, complete, &mut words, &mut 0);
+        process.rewrite_record(redactor, complete, &mut words, &mut 0, false);
         assert_eq!(words[0], 0x5_0000_0007);
         let mut words = [0x7f12_3456_7890, 0];
-        process.rewrite_record(redactor, complete, &mut words, &mut 0);
+        process.rewrite_record(redactor, complete, &mut words, &mut 0, false);
         assert_ne!(words[0], 0x7f12_3456_7890);
     }
 }

@@ -33,14 +33,18 @@ fn stories(lines: &[String]) -> Vec<String> {
 
 /// What a run says that lasts, as its writer keeps it beside the names.
 fn lasting(lines: &[String]) -> Vec<String> {
-    let lasts = |what: &&str| {
+    let lasts = |what: &str| {
         let kinds = ["ring-create ", "scheme ", "shared ", "spawn "];
         kinds.iter().any(|kind| what.starts_with(kind))
     };
-    let events = lines.iter().filter_map(|line| line.splitn(3, ' ').nth(2));
-    events
-        .filter(lasts)
-        .map(|what| format!("lasting 0 {what}"))
+    let events = lines.iter().filter_map(|line| {
+        let (time, rest) = line.split_once(' ')?;
+        let (_, what) = rest.split_once(' ')?;
+        Some((time, what))
+    });
+    let lasting = events.filter(|(_, what)| lasts(what));
+    lasting
+        .map(|(time, what)| format!("lasting 0 {time} {what}"))
         .collect()
 }
 

@@ -228,7 +228,7 @@ fn what_lasts_is_redacted_as_the_events_are() {
     let cookie = 0x7f12_3456_7000u64;
     let sentinel = [2, traces::scheme::SENTINEL, cookie];
     file.name(10, "a");
-    file.meta(Kind::Scheme, &sentinel);
+    file.meta(Kind::Scheme, &[&sentinel[..], &[2]].concat());
     file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
     file.record(
         0,
@@ -239,7 +239,16 @@ fn what_lasts_is_redacted_as_the_events_are() {
     );
     file.record(0, 2, Kind::Scheme, 0, &sentinel);
     file.record(0, 3, Kind::Complete, 1, &[cookie, 0]);
-    let after = redacted(&file.bytes(), [7; 16]).unwrap();
+    let before = file.bytes();
+    let input = Input {
+        name: "file",
+        bytes: &before,
+    };
+    let when = Trace::read(&[input]).unwrap().recording().processes[0]
+        .lasting
+        .said[0]
+        .at_ns;
+    let after = redacted(&before, [7; 16]).unwrap();
     let trace = Trace::read(&[Input {
         name: "file",
         bytes: &after,
@@ -255,8 +264,53 @@ fn what_lasts_is_redacted_as_the_events_are() {
     });
     let said = said.expect("the declaration");
     assert_ne!(said.2, cookie);
-    assert_eq!(trace.recording().processes[0].lasting.schemes, [said]);
+    let lasting = &trace.recording().processes[0].lasting.said;
+    let [lasting] = &lasting[..] else {
+        panic!("{lasting:?}");
+    };
+    let What::Scheme {
+        ring,
+        scheme,
+        parameter,
+    } = lasting.what
+    else {
+        panic!("{lasting:?}");
+    };
+    assert_eq!((ring, scheme, parameter), said);
+    assert_eq!(lasting.at_ns, when);
     assert_eq!(trace.verdict().stories, []);
+}
+
+/// Whatever a damaged header makes of a text among names.
+#[test]
+fn no_text_is_what_lasts() {
+    for text in [
+        "пароль от сервера",
+        "秘密の鍵はここです",
+        "PIN1",
+        "PIN123456789",
+    ] {
+        let mut words = vec![pair(10, text.len() as u32)];
+        let bytes = text.bytes().chain([0; 7]).collect::<Vec<_>>();
+        words.extend(
+            bytes
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .map(|word| u64::from_le_bytes(*word)),
+        );
+        for kind in [Kind::RingCreate, Kind::Scheme, Kind::Shared, Kind::Spawn] {
+            for count in 1..=words.len() {
+                let mut file = file::File::default();
+                file.meta(kind, &words[..count]);
+                file.record(0, 0, Kind::Thread, 0, &[pair(77, 1)]);
+                let after = redacted(&file.bytes(), [7; 16]).unwrap();
+                let holds = |word: u64| after.windows(8).any(|it| it == word.to_le_bytes());
+                let kept: Vec<_> = words[1..].iter().filter(|word| holds(**word)).collect();
+                assert!(kept.is_empty(), "{text} as {kind:?} of {count}: {kept:x?}");
+            }
+        }
+    }
 }
 
 /// What an address is depends on the operation, which an entry told in short may leave to the one before it.

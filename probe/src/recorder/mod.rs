@@ -67,20 +67,30 @@ pub(crate) fn stop(reason: &str) {
     sys::keep_errno(|| process::current().map(|process| process.stop(why)));
 }
 
-/// Records what lasts: as an event, and where it is still found when the event was overwritten.
+/// Records what lasts: where it is still found when the event was overwritten, and then as an event, which could be that
+/// before the other is there.
 #[cold]
 pub(crate) fn record_lasting(kind: wire::record::Kind, aux: u8, payload: [u64; 3]) {
-    record(kind, 0, aux, payload);
     sys::keep_errno(|| {
         if let Some(process) = process::current() {
-            process.write_lasting(kind, aux, &payload);
+            let [first, second, third] = payload;
+            process.write_lasting(kind, aux, &[first, second, third, cursor::now()]);
         }
     });
+    record(kind, 0, aux, payload);
 }
 
-/// Records what there is any number of, and has it be known, whatever is overwritten, that there are such.
+/// Records what there is any number of, and has it be known before, whatever is overwritten, that there are such.
+#[inline]
 pub(crate) fn record_known<const N: usize>(kind: wire::record::Kind, payload: [u64; N]) {
+    if !cursor::at_hand().is_some_and(|process| process.says_that_there_are(kind)) {
+        have_it_known(kind);
+    }
     record(kind, 0, 0, payload);
+}
+
+#[cold]
+fn have_it_known(kind: wire::record::Kind) {
     sys::keep_errno(|| {
         if let Some(process) = process::current() {
             process.write_that_there_are(kind);

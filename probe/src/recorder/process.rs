@@ -131,8 +131,6 @@ pub(crate) struct Process {
     names_chunks: AtomicU64,
     /// An opened chunk of names that nobody needs yet, plus one.
     names_spare: AtomicU32,
-    /// Records of what lasts so far.
-    lasting: AtomicU32,
     /// Kinds of which they say that there are records, a bit for each.
     there_are: AtomicU64,
     lanes_taken: AtomicU32,
@@ -153,6 +151,9 @@ pub(crate) enum Poison {
     /// Slots are not poisoned.
     Off = 2,
 }
+
+/// Whether the process that this one was forked from was recorded: what lasts is in its file.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// Whether a recording of this process was ended: threads still hold on to it, so there is no second one.
 pub(crate) static ENDED: AtomicBool = AtomicBool::new(false);
@@ -201,6 +202,7 @@ pub(crate) fn current() -> Option<&'static Process> {
                 // The memory was wiped: this is a forked child, which starts anew. One of its threads
                 // takes the dead recording away; the others see that it is gone, and wait.
                 let dead = pointer;
+                IS_CHILD.store(true, Ordering::Relaxed);
                 let gone = core::ptr::null_mut();
                 if PROCESS
                     .compare_exchange(dead, gone, Ordering::AcqRel, Ordering::Acquire)

@@ -105,18 +105,36 @@ fn what_lasts_is_known_when_its_records_are_overwritten() {
     };
     assert!(!trace.events().iter().any(|event| overwritten(&event.what)));
     let lasting = &trace.recording().processes[0].lasting;
-    let [ring] = lasting.rings[..] else {
+    let [ring, said @ ..] = &lasting.said[..] else {
+        panic!("{lasting:?}");
+    };
+    let What::RingCreate(ring) = ring.what else {
         panic!("{lasting:?}");
     };
     assert_eq!((ring.fd, ring.kind), (77, RingKind::Copied));
     assert_eq!((ring.sq_entries, ring.cq_entries), (8, 16));
-    let said = [(TAGGED, 3), (SENTINEL, 0), (SENTINEL, 1)];
-    let said = said.map(|(scheme, parameter)| (Some(ring.ring), scheme, parameter));
-    assert_eq!(lasting.schemes, said);
+    let schemes = [(TAGGED, 3), (SENTINEL, 0), (SENTINEL, 1)];
+    let schemes = schemes.map(|(scheme, parameter)| What::Scheme {
+        ring: Some(ring.ring),
+        scheme,
+        parameter,
+    });
+    assert!(said.iter().map(|said| &said.what).eq(&schemes));
+    let first = trace.recording().began_ns;
+    assert!(lasting.said.is_sorted_by_key(|said| said.at_ns));
+    assert!(lasting.said.iter().all(|said| said.at_ns < first));
     assert!(lasting.shares && lasting.spawns && lasting.is_whole);
     // The dump says so, and is read back.
     let again = Trace::parse_text(&trace.to_text()).expect("what was printed");
-    assert_eq!(&again.recording().processes[0].lasting, lasting);
+    let again = &again.recording().processes[0].lasting;
+    assert!(
+        again
+            .said
+            .iter()
+            .map(|said| &said.what)
+            .eq(lasting.said.iter().map(|said| &said.what))
+    );
+    assert!(again.shares && again.spawns && again.is_whole);
 }
 
 #[test]
@@ -134,6 +152,6 @@ fn more_that_lasts_than_is_kept_is_said() {
         let lasting = &trace.recording().processes[0].lasting;
         assert_eq!(lasting.is_whole, is_whole, "{declared}");
         let kept = declared.min(LASTING_MAX - 2) as usize;
-        assert_eq!(lasting.schemes.len(), 1 + kept, "{declared}");
+        assert_eq!(lasting.said.len(), 2 + kept, "{declared}");
     }
 }

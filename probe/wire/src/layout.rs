@@ -61,8 +61,8 @@ pub const CHUNK_HEADER_WORDS: usize = 8;
 pub const RECORD_MAX_WORDS: usize = 255;
 
 /// Records of what lasts, which a writer keeps beside the names as well, where nothing is overwritten: the making of rings
-/// ([`crate::record::Kind::RingCreate`]) and what is declared of their cookies ([`crate::record::Kind::Scheme`]). Of what there
-/// may be any number of, only that there is some, in a record without words: cookies that are declared shared one by one
+/// ([`crate::record::Kind::RingCreate`]) and what is declared of their cookies ([`crate::record::Kind::Scheme`]), with the ticks
+/// behind their three words. Of what there may be any number of, only that there is some, in a record without words: cookies that are declared shared one by one
 /// ([`crate::record::Kind::Shared`]), and coroutines ([`crate::record::Kind::Spawn`]).
 pub const LASTING_MAX: u32 = 1024;
 
@@ -152,8 +152,9 @@ pub mod header {
     pub const STOP_REQUEST: usize = 1096;
     /// `u64`: not 0 from before the first chunk is reused.
     pub const RECYCLED: usize = 1104;
-    /// `u64`: 0 where the writer keeps nothing of what lasts beside the names; else one more than what of it found no room
-    /// there: see [`super::LASTING_MAX`].
+    /// `u64`: 0 where the writer keeps nothing of what lasts beside the names; else one more than the records of it that there
+    /// are to be, those included that found no room, and in a forked child another one for what its parent had: see
+    /// [`super::LASTING_MAX`].
     pub const LASTING: usize = 1120;
     /// `u64`: not 0 once a ring that was to be longer found no room for that, and took an older chunk again or lost a record.
     pub const SHORT: usize = 1112;

@@ -8,9 +8,6 @@ use super::schemes::Schemes;
 use crate::event::{Event, What};
 use crate::recording::Recording;
 
-/// Declarations that are compared with what lasts, which is less.
-const DECLARATIONS_MAX: usize = 1 << 16;
-
 /// Found in one look over all events.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -37,8 +34,6 @@ pub(crate) struct Facts {
     pub(crate) by_batch: FxHashSet<u32>,
     /// What those declare: another thread may have done so before, whatever the times say.
     pub(super) declared: Schemes,
-    /// Declarations whose events are there: process, ring, number and parameter.
-    pub(super) declarations: FxHashSet<(u32, Option<u32>, u64, u64)>,
 }
 
 impl Facts {
@@ -96,15 +91,6 @@ impl Facts {
 
     /// Something is declared.
     fn declared(&mut self, process: u32, what: &What) {
-        if let What::Scheme {
-            ring,
-            scheme,
-            parameter,
-        } = *what
-            && self.declarations.len() < DECLARATIONS_MAX
-        {
-            self.declarations.insert((process, ring, scheme, parameter));
-        }
         if !self.by_batch.contains(&process) {
             return;
         }

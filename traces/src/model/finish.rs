@@ -283,7 +283,7 @@ impl State {
         !lasting.is_whole
             || lasting.spawns
             || live.any(|(_, ring)| ring.maker.is_none())
-            || lasting.rings.iter().any(is_unheard_of)
+            || lasting.rings().any(is_unheard_of)
     }
 
     /// Shows operations whose cookies nobody set and whose story is not over.

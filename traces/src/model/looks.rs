@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use wire::record::Owner;
 
 use super::addresses::{Address, Place};
-use super::moment::{Moment, Untaken};
+use super::moment::Moment;
 use super::schemes::Schemes;
 use super::state::{State, within};
 use super::things::{Generation, Operation, OperationId};
@@ -38,7 +38,7 @@ pub(super) struct Taken {
     pub(super) generation: Generation,
     /// What was in flight then for certain.
     pub(super) owing: Vec<Operation>,
-    pub(super) stranded: Option<Untaken>,
+    pub(super) stranded: bool,
     pub(super) brought_by: Option<OperationId>,
     /// The coroutine that ran on its lane.
     pub(super) running: Option<u32>,

@@ -259,7 +259,7 @@ impl State {
                     site: SiteId(0),
                     generation: &generation,
                     freed: true,
-                    stranded: None,
+                    stranded: false,
                     owing,
                     brought_by,
                 });

@@ -11,7 +11,7 @@ use super::things::{Operation, Pointers, RingState, Standing};
 use super::{Observer, cuts};
 use crate::event::EventId;
 
-/// Requests that are kept.
+/// Words whose first request is kept.
 const KEPT_MAX: usize = 256;
 
 /// One that found nobody.
@@ -40,20 +40,27 @@ impl State {
         let Some(name) = Name::of(operation) else {
             return;
         };
+        let word = (id.process, name.cookie);
+        let is_known = self.misnamed.contains_key(&word);
+        if operation.ambiguous || is_known || self.misnamed.len() >= KEPT_MAX {
+            return;
+        }
         let address = self.schemes.address(id.process, id.ring, name.cookie);
         // What was leaked may have been meant to go in, and did not.
         let is_somebody = !matches!(self.standing(id.process, address), Standing::Unknown)
             || self.schemes.is_sentinel(id.process, id.ring, name.cookie);
         // A number may stand for nobody on purpose, to see what comes of it.
         let are_pointers = self.pointers_on(id.process, id.ring) != Pointers::No;
-        let is_nobodys = are_pointers && self.is_nobodys(id.process, name.cookie);
-        if operation.ambiguous || is_somebody || !is_nobodys || self.misnamed.len() >= KEPT_MAX {
+        let own = self.rings.get(&(id.process, id.ring));
+        if is_somebody || !are_pointers || !own.is_some_and(RingState::may_look) {
             return;
         }
+        let (is_nobodys, rings) = self.is_nobodys(id.process, name.cookie);
         let Some(ring) = self.rings.get_mut(&(id.process, id.ring)) else {
             return;
         };
-        if !ring.may_look() {
+        ring.looked_at = ring.looked_at.saturating_add(rings);
+        if !is_nobodys {
             return;
         }
         let flying = ring.flying.values().map(Box::as_ref);
@@ -65,30 +72,37 @@ impl State {
             && others.any(|other| cuts::is_half_of(name.cookie, other.entry.cookie));
         ring.looked_at = ring.looked_at.saturating_add(ring.flying.len() as u64);
         if could_hit && !is_cut {
-            self.misnamed.push(Misnamed {
+            let first = Misnamed {
                 operation: operation.clone(),
                 event,
-            });
+            };
+            self.misnamed.insert(word, first);
         }
     }
 
-    /// Whether none of a process's rings has an operation that carries a word, or had.
-    fn is_nobodys(&self, process: u32, cookie: u64) -> bool {
-        let mut rings = self.rings.live(process);
-        rings.all(|(_, ring)| ring.never_carried(cookie) && !ring.has_renamed)
+    /// Whether none of a process's rings has an operation that carries a word, or had; and how many were looked at for that.
+    fn is_nobodys(&self, process: u32, cookie: u64) -> (bool, u64) {
+        let is_strange = |ring: &RingState| ring.never_carried(cookie) && !ring.has_renamed;
+        let rings = self.rings.live(process);
+        for (looked_at, (_, ring)) in (1..).zip(rings) {
+            if !is_strange(ring) {
+                return (false, looked_at);
+            }
+        }
+        (true, self.rings.live(process).count() as u64)
     }
 
     /// An operation carries a word, or will: whoever named it before was early.
     pub(super) fn is_carried(&mut self, process: u32, cookie: u64) {
-        self.misnamed.retain(|one| {
-            let operation = &one.operation;
-            (operation.id.process, operation.entry.addr) != (process, cookie)
-        });
+        self.misnamed.remove(&(process, cookie));
     }
 
     pub(super) fn misnamed_at_end(&self, end: &End, observer: &mut Observer<'_>) {
-        let misnamed = self.misnamed.iter();
-        for one in misnamed.filter(|one| one.operation.id.process == end.process) {
+        let misnamed = self.misnamed.values();
+        let misnamed = misnamed.filter(|one| one.operation.id.process == end.process);
+        let mut misnamed: Vec<_> = misnamed.collect();
+        misnamed.sort_by_key(|one| one.event);
+        for one in misnamed {
             observer.see(&Moment::Misnamed {
                 event: one.event,
                 operation: &one.operation,

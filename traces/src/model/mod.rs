@@ -70,7 +70,7 @@ pub(crate) use filled::{Filled, is_again, is_alike, is_poison};
 pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
     Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
-    Rewritten, Stray, Submitted, Untaken,
+    Rewritten, Stray, Submitted,
 };
 pub(crate) use opcodes::{CLOSE, CQE_MORE};
 pub(crate) use queue::TARGETS_MAX;

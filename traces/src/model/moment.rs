@@ -11,15 +11,6 @@ use super::things::{
 };
 use crate::event::{Borrow, EventId, Pointer, SiteId, StringId};
 
-/// How it is known that the kernel did not get an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Untaken {
-    /// Nobody has entered its ring since it was pushed.
-    NoEnter,
-    /// By all submissions and enters that there were.
-    Counted,
-}
-
 /// A moment in the life of a recording.
 #[derive(Debug)]
 pub(crate) enum Moment<'a> {
@@ -81,7 +72,7 @@ pub(crate) enum Moment<'a> {
         freed: bool,
         /// No thread but this one hands the ring's entries to the kernel, and it did not hand over the
         /// first of them yet.
-        stranded: Option<Untaken>,
+        stranded: bool,
         /// Its operations that still owe a completion, oldest first.
         owing: Vec<&'a Operation>,
         /// Operation whose completion brought the cookie last.
@@ -232,8 +223,6 @@ pub(crate) enum Moment<'a> {
     NeverTaken {
         /// The operation.
         operation: &'a Operation,
-        /// How that is known.
-        untaken: Untaken,
         /// Enters of its ring that took all they offered since it went in, and not it.
         passed_by: u32,
         /// The drop of the ring; nothing where later ones were taken and it was not.

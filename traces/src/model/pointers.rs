@@ -8,7 +8,7 @@ use wire::record::Owner;
 
 use super::addresses::{Address, Place};
 use super::looks::Taken;
-use super::moment::{Handled, Moment, Untaken};
+use super::moment::{Handled, Moment};
 use super::sequences::Sequences;
 use super::state::{State, TABLE_SHIFT};
 use super::things::{Generation, Leaked, Operation, OperationId, Thread, is_nowhere, is_sole};
@@ -254,9 +254,7 @@ impl State {
             lane: event.lane,
             pointer: *pointer,
             place,
-            stranded: first
-                .filter(|operation| self.is_untaken(operation, event.lane))
-                .map(|operation| self.how_untaken(operation)),
+            stranded: first.is_some_and(|operation| self.is_untaken(operation, event.lane)),
             owing: owing.into_iter().cloned().collect(),
             generation,
             brought_by,
@@ -316,20 +314,6 @@ impl State {
     /// Whether the kernel has not got an operation yet, and nobody but this lane hands it over.
     pub(super) fn is_untaken(&self, operation: &Operation, lane: u32) -> bool {
         operation.consumed.is_none() && self.is_entered_by(operation.id, lane)
-    }
-
-    /// How it is known that the kernel has not got one.
-    pub(super) fn how_untaken(&self, operation: &Operation) -> Untaken {
-        let id = operation.id;
-        let latest = self
-            .rings
-            .get(&(id.process, id.ring))
-            .and_then(|ring| ring.latest_enter);
-        if latest.is_none_or(|latest| latest < operation.submit) {
-            Untaken::NoEnter
-        } else {
-            Untaken::Counted
-        }
     }
 
     /// Whether all enters of an operation's ring are known, and come from one lane.

@@ -160,7 +160,6 @@ impl State {
             if let Some(operation) = ring.flying.get(sequence) {
                 observer.see(&Moment::NeverTaken {
                     operation,
-                    untaken: self.how_untaken(operation),
                     passed_by: ring.passes.saturating_sub(operation.passes),
                     dropped: Some(event.id),
                     until: event.id,
@@ -180,7 +179,6 @@ impl State {
                 if let Some(operation) = operation.filter(|_| !ring.books_are_wrong) {
                     observer.see(&Moment::NeverTaken {
                         operation,
-                        untaken: self.how_untaken(operation),
                         passed_by: ring.passes.saturating_sub(operation.passes),
                         dropped: None,
                         until: end.at,

@@ -98,13 +98,13 @@ impl State {
         }
         let address = self.addresses.get_mut((process, address));
         if let Some(live) = address.and_then(Address::live_mut) {
-            let new = live.id;
+            let (new, leaked) = (live.id, live.leaked);
             let flight = live.flight_mut();
             flight.operations = flight.operations.saturating_add(1);
             before.instead = Some((new, flight.operation.replace(id)));
             if said {
                 flight.reaped = None;
-                target.generation = Some(new);
+                (target.generation, target.alive_since) = (Some(new), Some(leaked));
             }
             if sure && said {
                 flight.in_flight = flight.in_flight.saturating_add(1);

@@ -134,6 +134,7 @@ impl State {
             reclaimed: None,
         };
         let mut exceeds = false;
+        let alive_since = live.as_ref().map(|live| live.leaked);
         if let Some(live) = live {
             exceeds = live.flying() >= live.leases;
             live.lane = event.lane;
@@ -196,6 +197,7 @@ impl State {
             abandoned: None,
             passes: ring.passes,
             generation,
+            alive_since,
             exceeds,
             consumed: at_once.then_some(event.id),
             completions: 0,

@@ -23,7 +23,7 @@ use super::{Link, Observer};
 use crate::event::{Event, EventId, SiteId, StringId, What};
 use crate::finding::{Subject, Summary, Told};
 use crate::read::{Pointers, Row, since};
-use crate::recording::{Capture, Process, Recording};
+use crate::recording::{Capture, Recording};
 
 /// Where the bits lie that tell the keys of one table from those of another.
 pub(super) const TABLE_SHIFT: u32 = 48;
@@ -82,7 +82,7 @@ pub(super) struct State {
     /// Subsystem that each lane works for on a ring.
     pub(super) labels: FxHashMap<(u32, u32), StringId>,
     pub(super) messages: super::queue::Messages,
-    pub(super) misnamed: Vec<super::misnamed::Misnamed>,
+    pub(super) misnamed: FxHashMap<(u32, u64), super::misnamed::Misnamed>,
     /// Processes of which something was missing up to here.
     pub(super) lossy_by_now: FxHashSet<u32>,
     /// What was seen to be put into the queues of rings.
@@ -102,8 +102,8 @@ pub(super) struct State {
     pub(super) is_lossy: bool,
     /// Processes of which records are missing.
     pub(super) lossy: FxHashSet<u32>,
-    /// Of those, what was declared by records that are missing: ring, number and parameter.
-    undeclared: FxHashMap<u32, Vec<(Option<u32>, u64, u64)>>,
+    /// What they said that lasts and is still to come, the last one first: time, process, and what.
+    to_come: Vec<(u64, u32, What)>,
     /// Processes that the shim recorded.
     pub(super) by_shim: FxHashSet<u32>,
     /// Processes of which a cookie may point into a block that nobody said was given away: what the shim recorded, and
@@ -163,7 +163,7 @@ impl State {
                 state.probed.insert(index);
             }
         }
-        state.expect_what_lasts(recording, facts);
+        state.expect_what_lasts(recording);
         for (index, lane) in recording.lanes.iter().enumerate() {
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             state.threads.push(thread(lane.tid, number));
@@ -172,31 +172,36 @@ impl State {
         state
     }
 
-    /// Takes in what is known of processes of which records are missing: what is declared only once it may have been.
-    fn expect_what_lasts(&mut self, recording: &Recording, facts: &Facts) {
-        for &index in &facts.lossy {
-            let Some(Process { lasting, .. }) = recording.process(index) else {
-                continue;
-            };
-            for ring in &lasting.rings {
-                self.rings.expect((index, ring.ring), *ring);
-            }
-            for &(ring, scheme, parameter) in &lasting.schemes {
-                if !facts
-                    .declarations
-                    .contains(&(index, ring, scheme, parameter))
-                {
-                    let missing = self.undeclared.entry(index).or_default();
-                    missing.push((ring, scheme, parameter));
-                }
-            }
+    /// Puts what is known of processes of which records are missing into the order of its times, the last one first.
+    fn expect_what_lasts(&mut self, recording: &Recording) {
+        for &index in &self.lossy {
+            let process = recording.process(index);
+            let said = process
+                .into_iter()
+                .flat_map(|process| &process.lasting.said);
+            self.to_come.extend(said.map(|said| {
+                let at_ns = said.at_ns.saturating_sub(recording.began_ns);
+                (u64::try_from(at_ns).unwrap_or(0), index, said.what.clone())
+            }));
         }
+        // Where times are the same, as it was said.
+        self.to_come.sort_by_key(|(at_ns, ..)| *at_ns);
+        self.to_come.reverse();
     }
 
-    /// Records are missing here, and among them may be what is known to be missing.
-    fn declare_what_lasts(&mut self, process: u32) {
-        for (ring, scheme, parameter) in self.undeclared.remove(&process).unwrap_or_default() {
-            self.schemes.expect(process, ring, scheme, parameter);
+    /// Takes in what was said by now, whose events may be missing.
+    #[cold]
+    fn recall(&mut self, now_ns: u64) {
+        while let Some((_, process, what)) = self.to_come.pop_if(|(at_ns, ..)| *at_ns <= now_ns) {
+            match what {
+                What::RingCreate(ring) => self.rings.expect((process, ring.ring), ring),
+                What::Scheme {
+                    ring,
+                    scheme,
+                    parameter,
+                } => self.schemes.declare(process, ring, scheme, parameter),
+                _ => {}
+            }
         }
     }
 
@@ -274,6 +279,13 @@ impl State {
         }
         if let Some(asked) = observer.asked {
             asked.meet(event.id);
+        }
+        if self
+            .to_come
+            .last()
+            .is_some_and(|(at_ns, ..)| *at_ns <= event.at_ns)
+        {
+            self.recall(event.at_ns);
         }
         self.links.begin(event.id);
         self.look(event, observer);
@@ -433,7 +445,6 @@ impl State {
             }
             What::Lost(loss) => {
                 self.lossy_by_now.insert(event.process);
-                self.declare_what_lasts(event.process);
                 self.lost_beside_kernel(event.process, loss.reason);
             }
             What::ScopeEnter { .. } | What::Fork { .. } | What::Other { .. } => {}

@@ -426,6 +426,8 @@ pub(crate) struct Operation {
     pub(crate) passes: u32,
     /// Generation that was alive at its cookie when it was submitted.
     pub(crate) generation: Option<GenerationId>,
+    /// Where that life began.
+    pub(crate) alive_since: Option<EventId>,
     /// Operations that already carried the cookie when it went in were as many as its leases.
     pub(crate) exceeds: bool,
     /// When the kernel took it, as far as was seen.

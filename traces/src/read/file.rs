@@ -126,8 +126,7 @@ pub(super) fn read<'a>(
     let no_lane = u64_at(&head, header::LOST_NO_LANE);
     let source = lanes::read(gathered, file, index, line, &chunks).map_err(broken)?;
     let stopped = stopped(u64_at(&head, header::STOPPED), &source.ids);
-    let mut lasting = source.ids.lasting.clone();
-    lasting.is_whole = u64_at(&head, header::LASTING) == 1;
+    let lasting = source.ids.lasting(u64_at(&head, header::LASTING), &line);
     lanes::scan(gathered, source, &lanes, chunks, no_lane).map_err(broken)?;
     if let Some(process) = gathered.recording.processes.get_mut(index as usize) {
         process.stopped = stopped;

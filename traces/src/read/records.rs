@@ -6,6 +6,7 @@ use wire::payload::{LeakSubmit, Submit, halves, word};
 use wire::record::{CookieState, Header, Kind, Owner, RingKind, WITH_STACK, mark};
 use wire::schema::Shape;
 
+use super::clock::Line;
 use super::{Row, Told};
 use crate::dense::Dense;
 use crate::event::{
@@ -32,7 +33,9 @@ pub(super) struct Ids {
     /// Records that explain kinds which this build does not know.
     schemas: FxHashMap<u8, Vec<u64>>,
     known_schemas: FxHashMap<u8, Schema>,
-    pub(super) lasting: Lasting,
+    lasting: Lasting,
+    /// Records of what lasts.
+    lasting_records: u64,
 }
 
 impl Ids {
@@ -95,20 +98,34 @@ impl Ids {
                 let frames = words.iter().skip(1).take(count as usize);
                 self.stacks.insert(id, frames.copied().collect());
             }
-            Some(Kind::RingCreate) => self.lasts(&ring_create(header, words)),
-            Some(Kind::Scheme) => self.lasts(&scheme(words)),
-            Some(Kind::Shared) => self.lasting.shares = true,
-            Some(Kind::Spawn) => self.lasting.spawns = true,
+            Some(Kind::RingCreate) => self.lasts(words, ring_create(header, words)),
+            Some(Kind::Scheme) => self.lasts(words, scheme(words)),
+            Some(Kind::Shared | Kind::Spawn) => {
+                self.lasting_records += 1;
+                self.lasting.shares |= header.kind() == Some(Kind::Shared);
+                self.lasting.spawns |= header.kind() == Some(Kind::Spawn);
+            }
             _ => {}
         }
     }
 
-    /// Takes in what lasts; no writer has more of it than that.
-    fn lasts(&mut self, what: &What) {
-        let most = LASTING_MAX as usize;
-        if self.lasting.rings.len() < most && self.lasting.schemes.len() < most {
-            self.lasting.take(what);
+    /// Takes in what lasts, with the ticks at which it was said; no writer has more of it than that.
+    fn lasts(&mut self, words: &[u64], what: What) {
+        self.lasting_records += 1;
+        if self.lasting_records <= u64::from(LASTING_MAX) {
+            self.lasting.take(word(words, 3) as i64, what);
         }
+    }
+
+    /// What lasts, where its writer says that so many records of it are to be there and one.
+    pub(super) fn lasting(&self, one_more: u64, line: &Line) -> Lasting {
+        let mut lasting = self.lasting.clone();
+        for said in &mut lasting.said {
+            said.at_ns = line.at(said.at_ns as u64);
+        }
+        let is_all = one_more.checked_sub(1) == Some(self.lasting_records);
+        lasting.is_whole = is_all && self.lasting_records <= u64::from(LASTING_MAX);
+        lasting
     }
 
     /// Puts sites, types, modules and stacks together, once all that they refer to is known.

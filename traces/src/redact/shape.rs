@@ -5,20 +5,17 @@ use wire::payload::{halves, word};
 use wire::record::{Header, Kind};
 use wire::schema::{self, Field};
 
+use crate::scheme;
+
 /// Bytes of a build-id that readers look at.
 const BUILD_ID_MAX: u64 = 64;
 /// Beyond every size and every address within a file.
 const SIZE_END: u64 = 1 << 48;
 
 /// Whether a record is of a kind that stands in such chunks: of names, or of events. What lasts stands in both.
-pub(super) fn stands_in(header: Header, has_names: bool) -> bool {
-    let kind = header.kind();
-    let lasts = matches!(
-        kind,
-        Some(Kind::RingCreate | Kind::Scheme | Kind::Shared | Kind::Spawn)
-    );
+pub(super) fn stands_in(header: Header, words: &[u64], has_names: bool) -> bool {
     let is_name = matches!(
-        kind,
+        header.kind(),
         Some(
             Kind::Pad
                 | Kind::String
@@ -29,7 +26,29 @@ pub(super) fn stands_in(header: Header, has_names: bool) -> bool {
                 | Kind::Schema
         )
     );
-    lasts || is_name == has_names
+    is_name == has_names || (has_names && could_last(header, words))
+}
+
+/// Whether a record among names could be one of what lasts. Strict, since what its words would be else is somebody's text.
+pub(super) fn could_last(header: Header, words: &[u64]) -> bool {
+    let (ring, high) = halves(word(words, 0));
+    let is_ring = u16::try_from(ring).is_ok();
+    match header.kind() {
+        Some(Kind::Shared | Kind::Spawn) => words.is_empty(),
+        Some(Kind::RingCreate) => {
+            let (sq_entries, cq_entries) = halves(word(words, 1));
+            let has_entries = sq_entries.is_power_of_two() && cq_entries.is_power_of_two();
+            // A library's callbacks are a ring without queues.
+            let has_none = words.get(1..3) == Some(&[0, 0]);
+            words.len() == 4 && is_ring && (has_entries || has_none)
+        }
+        Some(Kind::Scheme) => {
+            let is_for_ring = high == 0 && ring <= 1 << 16;
+            let is_known = scheme::WORDS.iter().any(|it| it.0 == word(words, 1));
+            words.len() == 4 && is_for_ring && is_known
+        }
+        _ => false,
+    }
 }
 
 /// Whether a record's kind could have these words. Strict for what names others, whose words are kept.

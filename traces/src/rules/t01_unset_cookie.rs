@@ -104,6 +104,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     }
     if let Some(proof) = proof {
         draft = draft.evidence(*proof, "a pointer that is a cookie here");
+        if !fresh {
+            // What it proves rests on that pointer having been out when it went in, which may be later.
+            draft = draft.until(EventId(u64::MAX));
+        }
     }
     judge.say(draft);
 }
@@ -428,7 +432,7 @@ mod tests {
             &RULE,
             "
             process 0 lasting=whole
-            lasting 0 scheme 0 sentinel 0
+            lasting 0 0 scheme 0 sentinel 0
             5 main lost 1 overwritten
             10 main leak 0x1000 Conn conn.rs:8
             20 main submit 0 RECV 0x1000

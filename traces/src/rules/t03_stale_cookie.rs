@@ -141,7 +141,8 @@ fn completion(completed: &Completed<'_>, judge: &mut Judge<'_>) {
     let message = format!("{name} brought the cookie of {}", gone(dead, judge));
     let ambiguous = operation.is_some_and(|operation| operation.ambiguous);
     let draft = about(dead, subject, *event, judge)
-        .history(if ambiguous {
+        // Where there is none, it may be what is missing.
+        .history(if ambiguous || operation.is_none() {
             History::Whole
         } else {
             history(dead)
@@ -379,11 +380,14 @@ mod tests {
         let whole = "process 0 lasting=whole";
         of("", "<? went in");
         of(whole, "<- [suspected since:1] went in");
-        let in_place = format!("{whole}\nlasting 0 ring-create 1 sq=8 cq=16 in-place");
+        let in_place = format!("{whole}\nlasting 0 0 ring-create 1 sq=8 cq=16 in-place");
         of(&in_place, "<- [observed since:1] went in");
-        of(&format!("{in_place}\nlasting 0 scheme 1 sentinel 0x9"), "");
         of(
-            &format!("{in_place}\nlasting 0 scheme 2 sentinel 0x9"),
+            &format!("{in_place}\nlasting 0 0 scheme 1 sentinel 0x9"),
+            "",
+        );
+        of(
+            &format!("{in_place}\nlasting 0 0 scheme 2 sentinel 0x9"),
             "<- went in",
         );
     }

@@ -69,10 +69,10 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         } else {
             Confidence::Observed
         })
-        .history(if operation.ambiguous {
-            History::Whole
-        } else {
-            History::Since(operation.submit)
+        // A second handle to the earlier life, and an operation of one before it, may be what is missing.
+        .history(match operation.alive_since {
+            Some(leaked) if live.is_sole_owner() && !operation.ambiguous => History::Since(leaked),
+            _ => History::Whole,
         })
         .message(message)
         .evidence(operation.submit, "submitted under the earlier life")
@@ -123,7 +123,7 @@ mod tests {
             62 main submit 0 RECV 0x3 conn.rs:12
             63 main reclaim 0x8001000000000003 Slot slab.rs:20 owner=index
             64 main leak 0x8001000000000003 Slot slab.rs:8 owner=index
-            65 main complete 0 0x3 5       <- [observed since:14] the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2, reclaimed at slab.rs:20 while it was in flight
+            65 main complete 0 0x3 5       <- [observed since:13] the completion of operation #1 (ring 0, slot 1, RECV) at conn.rs:12 came back to Slot#1 0x3@3, leaked at slab.rs:8, but the operation went in under Slot#1 0x3@2, reclaimed at slab.rs:20 while it was in flight
             ",
         );
     }

@@ -111,10 +111,12 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 
 /// What must be known for one handle to be all there is, and for nobody to have said that it may be in flight twice.
 fn history(generation: &Generation, others: &[&Operation], judge: &Judge<'_>) -> History {
-    // The leak of an earlier life may be missing, and with it whose that life's operations are.
-    let is_of_it = |other: &&Operation| other.generation == Some(generation.id);
+    // The leak of an earlier life may be missing, and with it whose that life's operations are, or the completion of one.
+    let is_of_it = |other: &&&Operation| other.generation == Some(generation.id);
+    let is_sure = others.iter().all(|other| !other.ambiguous)
+        && others.iter().filter(is_of_it).count() as u64 >= u64::from(generation.leases);
     let is_sole = generation.is_sole_owner() && judge.knows_no_shared(generation.id.process);
-    if is_sole && others.iter().any(is_of_it) {
+    if is_sole && is_sure {
         History::Since(generation.leaked)
     } else {
         History::Whole
@@ -537,7 +539,7 @@ mod tests {
                 ),
             );
         };
-        let shares = "process 0 lasting=whole\nlasting 0 shared 0x7";
+        let shares = "process 0 lasting=whole\nlasting 0 0 shared 0x7";
         of(
             "process 0 lasting=whole",
             "Box",

@@ -958,12 +958,12 @@ mod tests {
                 ),
             );
         };
-        let ring = "lasting=whole\nlasting 0 ring-create 1 sq=8 cq=16";
+        let ring = "lasting=whole\nlasting 0 0 ring-create 1 sq=8 cq=16";
         of("lasting=whole", 0, "<- [since:1] it was never submitted");
         of("", 0, "<? it was never submitted");
         of(ring, 0, "<? it was never submitted");
         of(
-            "lasting=whole\nlasting 0 spawn 9",
+            "lasting=whole\nlasting 0 0 spawn 9",
             0,
             "<? it was never submitted",
         );

@@ -16,7 +16,7 @@ use wire::record::{CookieState, RingKind};
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::{EventId, SiteId};
 use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Lap, Moment, Operation, Rewritten, Untaken, is_again};
+use crate::model::{Lap, Moment, Operation, Rewritten, is_again};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(18),
@@ -57,7 +57,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
             until,
             site,
             generation,
-            stranded: Some(untaken),
+            stranded: true,
             owing,
             ..
         } => {
@@ -69,7 +69,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 judge.generation(generation.id),
                 judge.at(*site)
             );
-            let draft = draft((operation, *untaken), *event, "reclaimed", &why, judge)
+            let draft = draft(operation, *event, "reclaimed", &why, judge)
                 .until(*until)
                 .evidence(*event, "its owner reclaimed here")
                 .key(generation.id);
@@ -77,21 +77,19 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::NeverTaken {
             operation,
-            untaken,
             passed_by,
             dropped,
             until,
         } => {
             if operation.sure && dropped.is_some() {
                 let why = "its ring was dropped before the kernel took it";
-                let draft = draft((operation, *untaken), *until, "ring dropped", why, judge)
+                let draft = draft(operation, *until, "ring dropped", why, judge)
                     .evidence(*until, "its ring dropped here");
                 judge.say(draft);
             } else if *passed_by >= PASSES {
                 let why = format!(
                     "{passed_by} enters took all that they offered, and it was not among it"
                 );
-                let operation = (*operation, *untaken);
                 judge.say(draft(operation, *until, "left behind", &why, judge));
             }
         }
@@ -106,7 +104,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
 }
 
 fn draft(
-    (operation, untaken): (&Operation, Untaken),
+    operation: &Operation,
     seen_at: EventId,
     shape: &str,
     why: &str,
@@ -114,12 +112,8 @@ fn draft(
 ) -> Draft {
     Draft::new(operation.id.subject(), operation.submit, seen_at)
         .scope(operation.scope)
-        .history(match untaken {
-            Untaken::NoEnter => History::Since(operation.submit),
-            Untaken::Counted => History::Whole,
-        })
-        // Where the kernel looks for itself nobody enters, and what makes the ring says whether it does.
-        .needs_lasting()
+        // What is queued follows from all submissions and enters that there were.
+        .history(History::Whole)
         .message(format!(
             "{} was pushed, and {why}",
             judge.operation(operation)
@@ -203,8 +197,7 @@ fn unfilled(operation: &Operation, dead_at_submit: bool, judge: &mut Judge<'_>) 
         lap.sequence
     );
     let message = format!("{} {why}", judge.operation(operation));
-    let whole = (operation, Untaken::Counted);
-    let draft = draft(whole, operation.submit, "unfilled", &why, judge)
+    let draft = draft(operation, operation.submit, "unfilled", &why, judge)
         .confidence(Confidence::Suspected)
         .message(message)
         .evidence(lap.submit, "the operation that runs again");
@@ -313,31 +306,6 @@ mod tests {
             40 main enter 0 1 -> 1
             ",
         );
-    }
-
-    #[test]
-    fn what_was_overwritten_explains_nothing_where_nobody_entered() {
-        let of = |lasting: &str, before: &str, arrow: &str| {
-            check_rule(
-                &RULE,
-                &format!(
-                    "
-                    {lasting}
-                    5 main lost 9 overwritten
-                    6 main enter 0 1 -> 1
-                    10 main leak 0x1000 Op op.rs:8
-                    {before}
-                    20 main submit 0 RECV 0x1000 op.rs:12     {arrow}
-                    30 main reclaim 0x1000 Op op.rs:30
-                    "
-                ),
-            );
-        };
-        let lasting = "process 0 lasting=whole\nlasting 0 ring-create 0 sq=8 cq=16";
-        of(lasting, "", "<- [since:3] was pushed");
-        of("", "", "<? was pushed");
-        // The kernel looks for itself.
-        of(&format!("{lasting} sqpoll"), "", "");
     }
 
     #[test]

@@ -203,7 +203,10 @@ fn no_loss_makes_a_finding(fixture: &str) {
                 matches!(kind.as_str(), "ring-create" | "scheme" | "shared" | "spawn")
             })
         })
-        .map(|words| format!("lasting 0 {}", words.get(2..).unwrap_or(&[]).join(" ")))
+        .filter_map(|words| {
+            let (time, what) = (words.first()?, words.get(2..)?);
+            Some(format!("lasting 0 {time} {}", what.join(" ")))
+        })
         .collect();
     // One process says it all, as a rule; whose lanes are whose is nothing to find out here.
     if !lasting.is_empty() && !head.iter().any(|line| line.starts_with("process 1")) {

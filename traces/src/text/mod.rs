@@ -8,7 +8,7 @@
 //! process 1 stopped=program reason="seen enough"   its recording ended before it; or stopped=recorder
 //! process 2 times=batch                             its records share the times of their batches
 //! process 4 lasting=whole                           whatever is lost, all that it said that lasts is known: these
-//! lasting 4 scheme 0 sentinel 0x7                   a ring-create, a scheme, that there is a shared or a spawn
+//! lasting 4 15 scheme 0 sentinel 0x7                when: a ring-create, a scheme, that there is a shared or a spawn
 //! process 3 pid=77 start=9 capture=kernel           the kernel's view of another with that pid and start
 //! lane main tid=77 running                          optional; a lane that is not named is a thread that ended
 //! 10 main leak 0x1000 Conn conn.rs:88 owner=Rc      owner is Box unless it is said

@@ -168,12 +168,14 @@ impl Parser {
         if index as usize >= self.recording.processes.len() {
             return Err(format!("no process {index} so far"));
         }
+        let at_ns: u64 = rest.number("the time")?;
+        let at_ns = i64::try_from(at_ns).unwrap_or(i64::MAX);
         let kind = rest.next("a kind")?.text();
         if !matches!(kind, "ring-create" | "scheme" | "shared" | "spawn") {
             return Err(format!("nothing that lasts: {kind}"));
         }
         let what = self.what(index, 0, kind, &mut rest)?;
-        self.process(index).lasting.take(&what);
+        self.process(index).lasting.take(at_ns, what);
         rest.end()
     }
 

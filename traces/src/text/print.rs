@@ -75,8 +75,10 @@ pub(crate) fn print(recording: &Recording, events: &Events) -> String {
         }
         out.push('\n');
         // Where nothing is missing, its events say it.
-        for what in process.lasting.events().filter(|_| is_lossy) {
-            let _ = writeln!(out, "lasting {index} {}", words(recording, &what).join(" "));
+        for (at_ns, what) in process.lasting.events().filter(|_| is_lossy) {
+            let at_ns = at_ns.saturating_sub(recording.began_ns).max(0);
+            let what = words(recording, &what).join(" ");
+            let _ = writeln!(out, "lasting {index} {at_ns} {what}");
         }
     }
     let labels = labels(recording);

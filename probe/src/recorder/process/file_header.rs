@@ -101,8 +101,9 @@ impl Process {
             self.header_word(header::CHUNKS_USABLE)
                 .store(u64::from(session.first_chunks()), Ordering::Relaxed);
         }
+        let of_parent = u64::from(super::IS_CHILD.load(Ordering::Relaxed));
         self.header_word(header::LASTING)
-            .store(1, Ordering::Relaxed);
+            .store(1 + of_parent, Ordering::Relaxed);
         self.header_word(header::STATE)
             .store(layout::state::RUNNING, Ordering::Relaxed);
         // The magic goes last: a file without it was never opened for records.

@@ -19,26 +19,33 @@ impl Process {
     /// Writes a record that events refer to, and has it committed when it returns. False, and counted,
     /// where there is no room for it.
     pub(crate) fn write_name(&self, kind: Kind, payload: &[u64]) -> bool {
-        self.write_apart(kind, 0, payload)
+        let is_written = self.write_apart(kind, 0, payload);
+        if !is_written {
+            self.lose_name();
+        }
+        is_written
     }
 
-    /// Writes a record of what lasts a second time, where it is not overwritten.
+    /// Writes a record of what lasts where it is not overwritten. It is counted first: what is missing then is known to be.
     pub(crate) fn write_lasting(&self, kind: Kind, aux: u8, payload: &[u64]) {
-        let has_room = self.lasting.fetch_add(1, Ordering::Relaxed) < LASTING_MAX;
-        if !has_room || !self.write_apart(kind, aux, payload) {
-            self.header_word(header::LASTING)
-                .fetch_add(1, Ordering::Relaxed);
+        let count = self.header_word(header::LASTING);
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        if before <= u64::from(LASTING_MAX) {
+            self.write_apart(kind, aux, payload);
         }
     }
 
-    /// Writes that there are records of a kind, where there may be as many as there are connections: once.
+    /// Whether it is written already that there are records of a kind.
+    #[inline]
+    pub(crate) fn says_that_there_are(&self, kind: Kind) -> bool {
+        self.there_are.load(Ordering::Relaxed) & bit(kind) != 0
+    }
+
+    /// Writes that there are records of a kind, where there may be as many as there are connections: once, as a rule.
     pub(crate) fn write_that_there_are(&self, kind: Kind) {
-        let bit = 1 << (kind as u32 % u64::BITS);
-        let is_written = |seen: u64| seen & bit != 0;
-        if !is_written(self.there_are.load(Ordering::Relaxed))
-            && !is_written(self.there_are.fetch_or(bit, Ordering::Relaxed))
-        {
+        if !self.says_that_there_are(kind) {
             self.write_lasting(kind, 0, &[]);
+            self.there_are.fetch_or(bit(kind), Ordering::Relaxed);
         }
     }
 
@@ -60,7 +67,6 @@ impl Process {
                 }
                 Err(full) => {
                     if !self.next_names_chunk(full) {
-                        self.lose_name();
                         return false;
                     }
                 }
@@ -124,4 +130,8 @@ impl Process {
         cursor::open_chunk(self, words, 0, ChunkKind::Meta, seq, (0, 0), cursor::now());
         Some(chunk)
     }
+}
+
+fn bit(kind: Kind) -> u64 {
+    1 << (kind as u32 % u64::BITS)
 }
