@@ -39,7 +39,7 @@ impl Program {
             );
             program.push("main", format!("ring-create {ring} sq=8 cq=16 {kind}"));
             let declared = first[2 + ring];
-            if declared % 3 > 0 {
+            if !declared.is_multiple_of(3) {
                 let what = [
                     "sentinel 0x0",
                     "sentinel 0x9",
