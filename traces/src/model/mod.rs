@@ -73,6 +73,7 @@ pub(crate) use moment::{
     Rewritten, Stray, Submitted,
 };
 pub(crate) use opcodes::{CLOSE, CQE_MORE};
+pub(crate) use provided::Missed;
 pub(crate) use queue::TARGETS_MAX;
 pub(crate) use sharing::{Sharing, Thing, Unordered};
 pub(crate) use state::within;

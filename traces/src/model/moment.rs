@@ -5,6 +5,7 @@
 use super::buffers::Piece;
 use super::discipline::Early;
 use super::kernel::Posted;
+use super::provided::Missed;
 use super::things::{
     Coroutine, Credit, Dead, Delivered, Flown, Found, Generation, GenerationId, Operation,
     OperationId, Overflow, Owed, Past, Pointers, Reaped, Standing, Thread, Unwoken,
@@ -181,6 +182,8 @@ pub(crate) enum Moment<'a> {
     BufferLost {
         /// The program let its group wait as long before, and got on.
         is_usual: bool,
+        /// Whether anybody wanted one since.
+        missed: Missed,
         /// Where it was handed out.
         taken: EventId,
         /// From where on nothing must be missing for that, if not from the start.

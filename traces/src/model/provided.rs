@@ -59,6 +59,23 @@ struct Group {
     is_renewed: bool,
     /// The program took it from the kernel whole, in this round of the ring, and none was ever given back.
     withdrawn: Option<u64>,
+    /// When it was last used: a buffer was handed out, or one was asked for by a submission whose completion came.
+    used: Option<EventId>,
+    /// The newest submissions that found none: of all, and of those on the descriptor that was the first to find none.
+    refused: Option<EventId>,
+    refused_again: Option<EventId>,
+    refused_first: Option<i32>,
+}
+
+/// Whether a buffer was missed, once its group had run dry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// Nobody wanted one any more: who has finished needs to give none back.
+    No,
+    /// Somebody asked in vain here, who may not have known yet.
+    Perhaps(EventId),
+    /// It was asked for again here where one had been refused; or others came back and were used again.
+    Yes(EventId),
 }
 
 impl Group {
@@ -96,10 +113,16 @@ impl Group {
     }
 
     /// A completion found no buffer left.
-    fn runs_dry(&mut self, event: EventId, round: u64) {
+    fn runs_dry(&mut self, event: EventId, round: u64, operation: &Operation) {
+        let (asked, fd) = (Some(operation.submit), Some(operation.entry.fd));
+        self.refused = self.refused.max(asked);
+        if self.refused_first == fd {
+            self.refused_again = self.refused_again.max(asked);
+        }
         if self.taken.is_empty() {
             return;
         }
+        self.refused_first = fd;
         // Not drained: that would clear the room for all that were ever out at once, each time.
         let taken = std::mem::take(&mut self.taken).into_iter();
         let awaited = |taken| Awaited {
@@ -129,6 +152,24 @@ impl Group {
                 Some(_) => !self.was_overtaken(taken),
                 None => self.is_renewed,
             }
+    }
+
+    /// Whether one of its buffers that is out was missed.
+    ///
+    /// Where one that was handed out later came back, it is enough that the group is used at all: this one is left out. All
+    /// others may be what a program has in hand that works no more, as long as it asks for none.
+    fn is_missed(&self, awaited: &Awaited) -> Missed {
+        let since = |at: Option<EventId>| at.filter(|at| *at > awaited.dry);
+        let surely = if self.was_overtaken(awaited.taken.event) {
+            self.used
+        } else {
+            self.refused_again
+        };
+        match (since(surely), since(self.refused)) {
+            (Some(at), _) => Missed::Yes(at),
+            (None, Some(at)) => Missed::Perhaps(at),
+            (None, None) => Missed::No,
+        }
     }
 
     /// Whether one that was handed out later came back.
@@ -293,7 +334,16 @@ impl State {
         let Some(known) = self.provided.groups.get_mut(&group) else {
             return;
         };
-        if completion.flags & CQE_BUFFER != 0 {
+        let is_handed_out = completion.flags & CQE_BUFFER != 0;
+        if known.withdrawn.is_none() {
+            let used = if is_handed_out {
+                event.id
+            } else {
+                operation.submit
+            };
+            known.used = known.used.max(Some(used));
+        }
+        if is_handed_out {
             let buffer = completion.flags >> 16;
             if completion.flags & CQE_BUF_MORE != 0 {
                 if let Some(given) = known.given.get_mut(&buffer) {
@@ -307,8 +357,11 @@ impl State {
                 };
                 known.taken.insert(buffer, taken);
             }
-        } else if completion.res == NO_BUFFERS && known.given.is_empty() {
-            known.runs_dry(event.id, round);
+        } else if completion.res == NO_BUFFERS
+            && known.withdrawn.is_none()
+            && known.given.is_empty()
+        {
+            known.runs_dry(event.id, round, operation);
         }
     }
 
@@ -379,6 +432,7 @@ impl State {
             let is_withdrawn = group.withdrawn.is_some();
             observer.see(&Moment::BufferLost {
                 is_usual: group.is_usual(taken.event, round),
+                missed: group.is_missed(&awaited),
                 taken: taken.event,
                 // That others did not overtake it tells nothing where what they did is missing.
                 since: if group.was_overtaken(taken.event) {

@@ -2,17 +2,20 @@
 //!
 //! Fires on a buffer given to the kernel that the kernel has already, or still fills; and, when the ring
 //! or the process ends, on one that was handed out, after which its group ran dry, and that nobody gave
-//! back although the ring went on.
-//! Only suspects the second where the end is a kill: it may have been about to come back. And where the ring was
+//! back although the ring went on and the group was wanted: somebody asked it again in vain, or used it again while this
+//! one, which others overtook, stayed away.
+//! Only suspects the second where the end is a kill: it may have been about to come back. Where who asked again was not
+//! the one that had been refused, and may not have known. And where the ring was
 //! dropped a round after it ran dry, if none of the group was ever given back.
 //! Stays silent for groups that never ran dry, that were never given in the recording, whose buffers the
 //! kernel took away by its own choice, or that are handed out several at once. Asks where the program used up all that
-//! there was before, got on, and let the group wait no longer now than it did then (`model/provided.rs`).
+//! there was before, got on, and let the group wait no longer now than it did then (`model/provided.rs`);
+//! and where nobody wanted one any more: who has finished gives none back.
 //! Points at the second giving, or at the completion that handed the buffer out.
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::finding::{Confidence, Doubt, RuleId, Severity, Subject};
-use crate::model::Moment;
+use crate::model::{Missed, Moment};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(19),
@@ -28,7 +31,8 @@ pub(super) static RULE: Rule = Rule {
              dropped and none of the group's buffers was ever given back. It is asked and not said where the \
              group ran dry before, the program got on, by giving back in turn or, where it never gives any \
              back, with others or with the group made anew, and it waits no longer now than it did then; \
-             unless one that was handed out later came back.",
+             unless one that was handed out later came back. And where nobody asked the group for another once it \
+             had run dry: who has finished needs to give none back.",
     needs: "Buffers given (buffer-provide, or PROVIDE_BUFFERS), submissions and completions.",
     points_at: "The completion that handed the buffer out, or the second giving.",
     example: "A connection was closed without giving its last buffer back; after a few of them all \
@@ -42,6 +46,10 @@ pub(super) static RULE: Rule = Rule {
 /// Why it is not known of a program that got on before.
 const USED_UP: &str =
     "it ran dry before, for as long, and the program got on: it may use up its buffers on purpose";
+
+/// Why it is not known where nobody asked for another.
+const UNWANTED: &str =
+    "nobody asked the group for another since: the program may have finished what it was for";
 
 /// Rounds of the ring after it ran dry in which a buffer may still come back.
 const ROUNDS: u64 = 2;
@@ -78,6 +86,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         }
         Moment::BufferLost {
             is_usual,
+            missed,
             taken,
             since,
             place: (process, scope),
@@ -102,9 +111,14 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 },
                 |operation| operation.subject(),
             );
-            let draft = Draft::new(subject, *taken, *until)
+            let (asked, is_sure) = match *missed {
+                Missed::No => (None, false),
+                Missed::Perhaps(asked) => (Some(asked), false),
+                Missed::Yes(asked) => (Some(asked), true),
+            };
+            let mut draft = Draft::new(subject, *taken, *until)
                 .scope(*scope)
-                .confidence(if *clean && went_on {
+                .confidence(if *clean && went_on && is_sure {
                     Confidence::Observed
                 } else {
                     Confidence::Suspected
@@ -118,8 +132,13 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
                 .evidence(*dry, "no buffer was left")
                 .keys(operation.map(Key::from))
                 .shape("lost");
+            if let Some(asked) = asked {
+                draft = draft.evidence(asked, "wanted again here");
+            }
             judge.say(if *is_usual {
                 draft.doubted(Doubt::UsedUp, USED_UP)
+            } else if asked.is_none() {
+                draft.doubted(Doubt::UsedUp, UNWANTED)
             } else {
                 draft
             });
@@ -239,7 +258,7 @@ mod tests {
                 23 main submit 0 RECV 0x1000 buf=1 buffer-select
                 24 main complete 0 0x1000 -105
                 25 main buffer-provide 0 1 1
-                30 main submit 0 NOP 0x1000
+                30 main submit 0 RECV 0x1000 buf=1 buffer-select
                 31 main complete 0 0x1000 0
                 32 main submit 0 NOP 0x1000
                 33 main complete 0 0x1000 0
@@ -289,12 +308,11 @@ mod tests {
                 ),
             );
         };
-        let round = "30 main submit 0 NOP 0x7\n31 main complete 0 0x7 0";
-        of(
-            "",
-            round,
-            "<- [suspected] was handed out and never given back, and the group ran dry",
-        );
+        let round = "30 main submit 0 RECV 0x1000 conn.rs:8 buf=1 buffer-select\n31 main complete 0 0x1000 -105";
+        of("", round, &format!("<- [suspected] {LOST}"));
+        // Nobody wants one any more.
+        let unwanted = "30 main submit 0 NOP 0x7\n31 main complete 0 0x7 0";
+        of("", unwanted, &format!("<? {LOST}"));
         of("", "", "");
         of(
             "",
@@ -348,6 +366,8 @@ mod tests {
     #[test]
     fn of_what_is_given_back_in_turn_it_is_asked_while_it_takes_no_longer_than_before() {
         for end in ["", "main ring-drop 0"] {
+            // What is wanted is asked for again.
+            let rest = |now: usize| format!("dry\n{}", "pass\n".repeat(now - 1));
             for (before, now, told) in [
                 (3, 3, false),
                 (3, 4, true),
@@ -360,24 +380,25 @@ mod tests {
                     false if now >= 2 => format!("<? {LOST}"),
                     false => String::new(),
                 };
-                let (first, rest) = (recovered(before), "pass\n".repeat(now));
+                let (first, rest, passed) = (recovered(before), rest(now), "pass\n".repeat(now));
                 // The end finds it with both in hand, or with the newer one.
                 steps(
                     "state=clean",
                     &format!("{first}take 0 {said}\ntake 1 {said}\ndry\n{rest}{end}"),
                 );
+                let said = if now == 1 { format!("<? {LOST}") } else { said };
                 steps(
                     "state=clean",
-                    &format!("{first}take 0\ntake 1 {said}\ndry\ngive 0 1\n{rest}{end}"),
+                    &format!("{first}take 0\ntake 1 {said}\ndry\ndry\ngive 0 1\n{passed}{end}"),
                 );
             }
             // Others did not wait for it, once or before.
-            let (first, rest) = (recovered(1), "pass\n".repeat(2));
+            let (first, rest) = (recovered(1), rest(2));
             let said = format!("<- [observed since:15] buffer 0 of group 1 on ring 0 {LOST}");
             let both = format!("take 0 {said}\ntake 1\n");
             steps(
                 "state=clean",
-                &format!("{first}{both}dry\ngive 1 1\n{rest}{end}"),
+                &format!("{first}{both}dry\ngive 1 1\ntake 1\npass\n{end}"),
             );
             let newer = format!("give 1 1\ntake 1 <- {LOST}\n");
             steps(
@@ -390,7 +411,7 @@ mod tests {
         steps(
             "state=clean",
             &format!(
-                "{}{}give 2 1\ntake 0 {said}\ntake 1 {said}\ntake 2 {said}\ndry\npass\npass",
+                "{}{}give 2 1\ntake 0 {said}\ntake 1 {said}\ntake 2 {said}\ndry\ndry\npass",
                 recovered(1),
                 "pass\n".repeat(9)
             ),
@@ -399,13 +420,13 @@ mod tests {
         let said = format!("<- {LOST}");
         steps(
             "state=clean",
-            &format!("give 0 2\ntake 0\ngive 0 1\ntake 0 {said}\ntake 1 {said}\ndry\npass\npass"),
+            &format!("give 0 2\ntake 0\ngive 0 1\ntake 0 {said}\ntake 1 {said}\ndry\ndry\npass"),
         );
     }
 
     #[test]
     fn who_never_gives_any_back_goes_on_with_others_or_makes_the_group_anew() {
-        let (rounds, said) = ("pass\n".repeat(3), format!("<- {LOST}"));
+        let (rounds, said) = ("dry\npass\npass\n", format!("<- {LOST}"));
         let used_up = |first: u32, said: &str| {
             format!("take {first} {said}\ntake {} {said}\ndry\n", first + 1)
         };
@@ -423,7 +444,7 @@ mod tests {
                 steps(
                     "state=clean",
                     &format!(
-                        "give 0 2\n{first}{rounds}{others}{}{end}",
+                        "give 0 2\n{first}{rounds}{others}take 2\n{}{end}",
                         "pass\n".repeat(9)
                     ),
                 );
@@ -461,13 +482,13 @@ mod tests {
                 "state=clean",
                 &format!("give 0 2\n{all}{rounds}{anew}{rounds}{end}"),
             );
-            steps("end=killed:9", &format!("give 0 2\n{all}pass\n{anew}{end}"));
+            steps("end=killed:9", &format!("give 0 2\n{all}dry\n{anew}{end}"));
             steps(
                 "state=clean",
                 &format!("give 0 2\n{none}{anew}{rounds}{end}"),
             );
             // Where some come back new ones tell nothing.
-            let some = format!("give 0 2\ntake 0\ngive 0 1\n{all}give 2 1\n{rounds}{end}");
+            let some = format!("give 0 2\ntake 0\ngive 0 1\n{all}dry\ngive 2 1\n{rounds}{end}");
             steps("state=clean", &some);
             // Where some came back in all.
             let given = format!("give 0 2\ntake 0\ngive 0 1\n{all}{rounds}{anew}give 0 2\n{end}");
@@ -475,10 +496,53 @@ mod tests {
         }
     }
 
+    /// A client that has what it wanted gives none back, asks for none, and takes leave.
+    #[test]
+    fn of_who_wants_none_any_more_it_is_asked() {
+        let leave = "pass\npass\npass\n";
+        let asked = format!("<? {LOST}");
+        let both = |said: &str| format!("give 0 2\ntake 0 {said}\ntake 1 {said}\ndry\n");
+        for end in [
+            "",
+            "main ring-drop 0",
+            "main buffer-provide 0 1 0 count=0\nmain ring-drop 0",
+        ] {
+            let none_back = both(&asked);
+            steps("state=clean", &format!("{none_back}{leave}{end}"));
+            // It may have asked in vain for a second connection, of which it did not know yet.
+            let (other, maybe) = (
+                "main submit 0 RECV 0x2000 fd=6 buf=1 buffer-select\nmain complete 0 0x2000 -105",
+                both(&format!("<- [suspected] {LOST}")),
+            );
+            steps("state=clean", &format!("{maybe}{other}\n{leave}{end}"));
+            let insists = both(&format!("<- [observed] {LOST}"));
+            steps("state=clean", &format!("{insists}dry\n{leave}{end}"));
+            // All were given back each time, but for the last.
+            let batch = "take 0\ntake 1\ndry\ngive 0 2\n";
+            let last = format!("take 0 {asked}\ntake 1 {asked}\ndry\n");
+            if end.is_empty() || end.starts_with("main ring") {
+                steps(
+                    "state=clean",
+                    &format!("give 0 2\n{batch}{batch}{last}{leave}{end}"),
+                );
+            }
+            // One may wait for the rest of what it holds, which no one asks for.
+            let held = format!("take 0 {asked}\ntake 1\ngive 1 1\ntake 1 {asked}\ndry\n");
+            if end.is_empty() || end.starts_with("main ring") {
+                steps("state=clean", &format!("give 0 2\n{held}{leave}{end}"));
+            }
+            let lost = format!("take 0 <- [observed] {LOST}\ntake 1\ngive 1 1\ntake 1\ndry\n");
+            steps(
+                "state=clean",
+                &format!("give 0 2\n{lost}give 1 1\ntake 1\n{leave}{end}"),
+            );
+        }
+    }
+
     #[test]
     fn what_is_missing_may_have_shown_how_long_it_takes() {
         let lost = "main lost 1 removed\n";
-        let (rounds, first) = ("pass\n".repeat(3), recovered(0));
+        let (rounds, first) = ("dry\npass\npass\n", recovered(0));
         let asked = format!("<? {LOST}");
         steps(
             "state=clean",
@@ -487,7 +551,7 @@ mod tests {
         let said = format!("<- {LOST}");
         steps(
             "state=clean",
-            &format!("{first}{lost}take 0 {said}\ntake 1\ndry\ngive 1 1\n{rounds}"),
+            &format!("{first}{lost}take 0 {said}\ntake 1\ndry\ngive 1 1\ntake 1\npass"),
         );
         // That it was filled anew.
         let anew = "main buffer-provide 0 1 0 count=0\n";
@@ -553,7 +617,8 @@ mod tests {
 
     #[test]
     fn two_rounds_behind_the_dry_one_are_enough() {
-        let round = "41 main submit 0 NOP 0x7\n41 main complete 0 0x7 0\n";
+        let round =
+            "41 main submit 0 RECV 0x1000 buf=1 buffer-select\n41 main complete 0 0x1000 0\n";
         let said = "<- [SURE since:3] buffer 0 of group 1";
         let (observed, suspected) = (
             said.replace("SURE", "observed"),

@@ -320,6 +320,11 @@ impl Program<'_> {
                 self.give_back(at);
             }
         }
+        // One that was not missed may have been kept on purpose.
+        while self.receive(at) {}
+        while !self.groups[at].in_hand.is_empty() {
+            self.give_back(at);
+        }
         for _ in 0..self.groups[at].longest.unwrap_or(0).max(ROUNDS) + 1 {
             self.pass();
         }
