@@ -45,6 +45,11 @@ fn a_forked_child_has_a_file_of_its_own() {
         let mut all: Vec<_> = folder.traces().iter().map(noted).collect();
         all.sort();
         assert_eq!(all, [vec![1, 2, 3], vec![1001, 1002]], "{turn}");
+        // Of what lasts the child has not what its parent said.
+        for trace in folder.traces() {
+            let is_whole = trace.recording().processes[0].lasting.is_whole;
+            assert_eq!(is_whole, noted(&trace)[0] == 1, "{turn}");
+        }
     }
 }
 

@@ -169,7 +169,8 @@ fn what_cannot_be_told_of_many_of_one_name_is_not_told_and_not_looked_for() {
 fn many_that_are_looked_at_at_once_are_in_nobodys_hands() {
     let rules = |lanes: u64, of_lane: u64, is_given_again: bool| {
         // Somebody says what is freed, and so that these are not.
-        let mut text = "1 main ring-create 0 sq=1024 cq=2048\n1 main free 0x8 8\n".to_owned();
+        let begin = "1 main ring-create 0 sq=1024 cq=2048\n1 main free 0x8 8\n";
+        let mut text = format!("process 0 state=clean end=exit:0\n{begin}");
         let mut all = |times: &str, what: &dyn Fn(u64, u64) -> String| {
             for lane in 0..lanes {
                 for one in 0..of_lane {
@@ -198,6 +199,7 @@ fn many_that_are_looked_at_at_once_are_in_nobodys_hands() {
                 format!("reclaim {address:#x} Op op.rs:30 owner=Rc")
             });
         }
+        text += "8 main ring-drop 0\n";
         let trace = Trace::parse_text(&text).expect("a trace");
         let stories = &trace.verdict().stories;
         stories

@@ -68,9 +68,6 @@ impl Rings {
     /// A ring is known whatever is missing.
     pub(super) fn expect(&mut self, key: RingKey, ring: Ring) {
         self.lasting.insert(key, ring);
-        if let Some(state) = self.get_mut(&key).filter(|state| state.made.is_none()) {
-            state.info.get_or_insert(ring);
-        }
     }
 
     /// The ring of a key; `None` never, but for a way to say so.

@@ -426,6 +426,27 @@ mod tests {
         );
     }
 
+    /// That the pointer was taken back before it went in, and so was none, may be what is missing.
+    #[test]
+    fn what_proves_that_cookies_are_pointers_may_come_later() {
+        let of = |between: &str, arrow: &str| {
+            check_rule(
+                &RULE,
+                &format!(
+                    "
+                    10 main submit 0 NOP 0x0             {arrow}
+                    20 main leak 0x1000 Conn conn.rs:8
+                    {between}
+                    40 main submit 0 RECV 0x1000
+                    "
+                ),
+            );
+        };
+        of("30 main reclaim 0x1000 Conn conn.rs:9", "");
+        of("30 main lost 1 removed", "<? went in with user_data 0x0");
+        of("", "<- went in with user_data 0x0");
+    }
+
     #[test]
     fn a_declaration_that_lasts_explains_it() {
         check_rule(

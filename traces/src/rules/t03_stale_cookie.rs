@@ -393,6 +393,21 @@ mod tests {
     }
 
     #[test]
+    fn a_completion_of_no_operation_may_be_of_one_that_is_missing() {
+        check_rule(
+            &RULE,
+            "
+            process 0 lasting=whole
+            4 main ring-create 0 sq=8 cq=16
+            5 main lost 1 removed
+            10 main leak 0x1000 Conn conn.rs:8
+            20 main reclaim 0x1000 Conn conn.rs:9
+            30 main complete 0 0x1000 0     <? belongs to no operation
+            ",
+        );
+    }
+
+    #[test]
     fn what_was_lost_before_a_sole_owner_leaked_explains_nothing() {
         check_rule(
             &RULE,

@@ -211,6 +211,7 @@ fn no_loss_makes_a_finding(fixture: &str) {
     // One process says it all, as a rule; whose lanes are whose is nothing to find out here.
     if !lasting.is_empty() && !head.iter().any(|line| line.starts_with("process 1")) {
         match head.iter_mut().find(|line| line.starts_with("process 0")) {
+            Some(process) if process.contains("lasting=whole") => {}
             Some(process) => *process += " lasting=whole",
             None => head.insert(0, "process 0 lasting=whole".to_owned()),
         }
