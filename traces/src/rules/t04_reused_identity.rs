@@ -62,6 +62,8 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         judge.generation(bound),
         ended.as_ref().map_or("", |(_, ended)| ended),
     );
+    // What posts nothing when all goes well is no sure owner of a completion.
+    let is_its_own = operation.sure && !operation.ambiguous;
     let mut draft = Draft::new(operation.id.subject(), *event, *event)
         .scope(operation.scope)
         .confidence(if operation.ambiguous {
@@ -71,7 +73,7 @@ fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
         })
         // A second handle to the earlier life, and an operation of one before it, may be what is missing.
         .history(match operation.alive_since {
-            Some(leaked) if live.is_sole_owner() && !operation.ambiguous => History::Since(leaked),
+            Some(leaked) if live.is_sole_owner() && is_its_own => History::Since(leaked),
             _ => History::Whole,
         })
         .message(message)
