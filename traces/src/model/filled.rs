@@ -41,7 +41,7 @@ pub(crate) enum Filled {
 }
 
 impl Filled {
-    fn is_once(self) -> bool {
+    pub(super) fn is_once(self) -> bool {
         matches!(self, Self::Once | Self::OnceDead)
     }
 }

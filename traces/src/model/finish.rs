@@ -7,7 +7,7 @@ use super::Thing;
 use super::addresses::Address;
 use super::credits::Credits;
 use super::filled::settled;
-use super::moment::{Held, HeldAt, Moment};
+use super::moment::{Held, HeldAt, InSlot, Moment};
 use super::state::State;
 use super::things::{Coroutine, Doing, Generation, GenerationId, Operation, RingState};
 use crate::event::{Event, EventId, Ring};
@@ -118,7 +118,25 @@ impl State {
             may_be_cut: may_be_cut && when == HeldAt::CleanExit,
             since,
             quiet_rounds,
+            in_slot: self.in_slot(generation),
         }));
+    }
+
+    /// Whether the latest entry of a slot carries a generation, and nothing shows that the slot is filled each time.
+    fn in_slot(&self, generation: &Generation) -> Option<InSlot> {
+        let (id, laps) = (generation.id, &generation.flight().laps);
+        let holds = |(number, slot): &&(u32, u16)| {
+            let ring = self.rings.get(&(id.process, *number));
+            let lap = ring.and_then(|ring| ring.laps.get(slot));
+            lap.is_some_and(|lap| lap.generation == Some(id) && lap.filled.is_once())
+        };
+        let slot = laps.iter().find(holds)?;
+        let is_again = laps.iter().filter(|it| *it == slot).count() > 1;
+        Some(if is_again {
+            InSlot::Again
+        } else {
+            InSlot::Once
+        })
     }
 
     /// Whether it was turned into owners as often as it was given away: of a program whose functions are probed no more

@@ -69,7 +69,7 @@ pub(crate) use facts::Facts;
 pub(crate) use filled::{Filled, is_again, is_alike, is_poison};
 pub(crate) use loss::{Losses, Survey};
 pub(crate) use moment::{
-    Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, MemoryGone, Moment, Resumed,
+    Cancels, Completed, Forged, Gone, Handled, Held, HeldAt, InSlot, MemoryGone, Moment, Resumed,
     Rewritten, Stray, Submitted,
 };
 pub(crate) use opcodes::{CLOSE, CQE_MORE};

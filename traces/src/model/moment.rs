@@ -567,6 +567,14 @@ pub(crate) enum HeldAt {
     Cut,
 }
 
+/// How often the slot that still holds a cookie handed it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InSlot {
+    Once,
+    /// As it was, each time.
+    Again,
+}
+
 /// A generation that is still held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
@@ -596,4 +604,6 @@ pub(crate) struct Held<'a> {
     /// Rounds of the ring since the latest operation that posts nothing on success, where all of its
     /// operations are such.
     pub(crate) quiet_rounds: Option<u64>,
+    /// A slot still holds its cookie, and was not seen to be filled again.
+    pub(crate) in_slot: Option<InSlot>,
 }

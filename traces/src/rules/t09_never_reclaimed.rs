@@ -9,13 +9,14 @@
 //! thread had in hand that still ran at the exit, had claimed a slot for, or left at the exit from inside a coroutine or
 //! without dropping its ring; and for what was declared to be leaked for ever.
 //! Where leaks are known from the program's functions it speaks of what went into a ring, and only suspects what several
-//! operations carried: it may be kept for good.
+//! operations carried: it may be kept for good. It asks of what a slot still holds that was not seen to be filled again: by
+//! a kill, or where it went in from there more than once.
 //! Points at the leak.
 
 use super::{Draft, History, Judge, Key, Rule};
 use crate::event::EventId;
-use crate::finding::{Confidence, RuleId, Severity};
-use crate::model::{Generation, Held, HeldAt, Moment};
+use crate::finding::{Confidence, Doubt, RuleId, Severity};
+use crate::model::{Generation, Held, HeldAt, InSlot, Moment};
 
 pub(super) static RULE: Rule = Rule {
     id: RuleId(9),
@@ -42,6 +43,9 @@ pub(super) static RULE: Rule = Rule {
              also when an error or a cancellation ends it.",
     check,
 };
+
+/// Why it is not known of what a slot holds, in a program whose functions are probed.
+const FILLED_ONCE: &str = "the slot of its operation was not seen to be filled again: it may be meant to go in from there each time";
 
 fn check(moment: &Moment<'_>, judge: &mut Judge<'_>) {
     match moment {
@@ -160,6 +164,16 @@ fn still_held(held: &Held<'_>, judge: &mut Judge<'_>) {
     if probed && generation.flight().operations > 1 {
         draft = draft.confidence(Confidence::Suspected);
     }
+    // Of a program whose functions are probed it is not seen when it fills a slot. One that came back as it was may go in
+    // so for ever, and so may one that a kill found on its first lap.
+    let is_kept = match held.in_slot {
+        Some(InSlot::Again) => true,
+        Some(InSlot::Once) => *when == HeldAt::Cut,
+        None => false,
+    };
+    if probed && is_kept {
+        draft = draft.doubted(Doubt::FilledOnce, FILLED_ONCE);
+    }
     if let Some((reaped, _)) = reaped {
         draft = draft.evidence(reaped.event, "its last completion");
         if reaped.unread {
@@ -234,6 +248,9 @@ fn since(generation: &Generation) -> History {
         History::Whole
     }
 }
+
+#[cfg(test)]
+mod kept_in_slots;
 
 #[cfg(test)]
 mod tests {
